@@ -1,0 +1,43 @@
+"""Configuration of evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EvaluateConfig(BaseModel):
+    """How a checkpoint is measured on the held-out pictures, and how the report is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_pictures: int = Field(
+        500,
+        ge=2,
+        le=10_000,
+        description="At most this many test pictures of each side (and as many training pictures "
+        "for the ceiling) are measured; all are held in memory",
+    )
+    num_bootstrap: int = Field(
+        1000, ge=10, le=100_000, description="Resamplings behind each 95 % interval"
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of resampling and of the gallery")
+    truth: Path | None = Field(
+        None,
+        description="Folder with truth.parquet (sha256, counterpart) and the true counterparts of "
+        "originals, where they are known; only the offline corpus has them",
+    )
+    num_gallery: int = Field(
+        6, ge=1, le=50, description="Pictures in each gallery: random, best, worst"
+    )
+    language: Literal["en", "zh"] = Field("en", description="Language of the report and verdict")
+    batch_size: int = Field(
+        8, ge=1, le=256, description="Pictures that go through a network at once; changes no figure"
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
+        description="auto takes a GPU if there is one",
+    )

@@ -1,0 +1,87 @@
+"""What a person sees of a run in the Prefect UI: yields, cards, sample grids and verdicts."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+from PIL import Image
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+
+from evaluation.evaluate import Evaluation
+from flows.progress import run_logger
+from preprocessing.prepare import PrepareSummary
+from scraping.crawl import CrawlSummary
+from training.train import TrainSummary
+
+_MAX_IMAGE_BYTES = 300_000  # artifacts live in the server's database
+
+
+def crawl_yields(summary: CrawlSummary) -> None:
+    """A table of phrases with their yields, and the rejections by reason in its description."""
+    reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(summary.reasons.items())) or "none"
+    create_table_artifact(
+        key=_key(f"crawl-{summary.domain}"),
+        table=[{name: str(value) for name, value in row.items()} for row in summary.phrases],
+        description=(
+            f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became originals"
+            f"{' (partial: the engine asked us to stop)' if summary.partial else ''}. "
+            f"Rejected: {reasons}."
+        ),
+    )
+    log = run_logger().warning if summary.partial else run_logger().info
+    log("%s: %d originals of %d hits; rejected: %s",
+        summary.domain, summary.num_ok, summary.num_hits, reasons)  # fmt: skip
+
+
+def dataset_card(summary: PrepareSummary) -> None:
+    """The dataset's card as markdown, and its contact sheets as pictures."""
+    card = summary.dataset / "card.md"
+    create_markdown_artifact(key=_key(f"dataset-{summary.version}"), markdown=card.read_text())
+    for sheet in sorted(summary.dataset.glob("*.jpg")):
+        _image(f"dataset-{summary.version}-{sheet.stem}", sheet, f"{summary.version}: {sheet.stem}")
+    counts = ", ".join(f"{split}: {n}" for split, n in summary.counts.items())
+    again = " (nothing new: made by an earlier run)" if summary.reused else ""
+    run_logger().info("dataset %s%s: %s", summary.version, again, counts)
+    for side, reasons in summary.rejected.items():
+        listed = ", ".join(f"{reason}: {n}" for reason, n in sorted(reasons.items())) or "none"
+        run_logger().info("rejected on side %s: %s", side, listed)
+
+
+def training_samples(summary: TrainSummary) -> None:
+    """The last sample grid: input, translated, reconstructed."""
+    grids = sorted((summary.run / "samples").glob("*.jpg"))
+    if grids:
+        text = f"{summary.run.name}: input, translated, reconstructed at {grids[-1].stem}"
+        _image(f"samples-{summary.run.name}", grids[-1], text)
+
+
+def verdict(evaluation: Evaluation) -> None:
+    """The evaluation's verdict with the way to its report."""
+    create_markdown_artifact(
+        key=_key(f"evaluation-{evaluation.folder.parent.parent.name}"),
+        markdown=f"**{evaluation.verdict}**\n\nReport: `{evaluation.report}`\n",
+    )
+    run_logger().info("%s", evaluation.verdict)
+
+
+def _image(key: str, path: Path, description: str) -> None:
+    create_image_artifact(key=_key(key), image_url=_data_url(path), description=description)
+
+
+def _data_url(path: Path) -> str:
+    """The picture as a JPEG ``data:`` address of at most ``_MAX_IMAGE_BYTES`` of JPEG."""
+    image = Image.open(path).convert("RGB")
+    while True:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=85)
+        if buffer.tell() <= _MAX_IMAGE_BYTES:
+            return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+        image = image.resize((image.width * 3 // 4, image.height * 3 // 4))
+
+
+def _key(text: str) -> str:
+    """``text`` as an artifact key: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "artifact"

@@ -1,0 +1,184 @@
+"""The ``suyan`` command. Heavy imports wait inside the commands, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from scraping.records import SuyanError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="From two sets of search phrases to a working, measured CycleGAN translator.",
+)
+_console = Console()
+_errors = Console(stderr=True)
+
+Direction = Literal["A2B", "B2A"]
+Workspace = Annotated[
+    Path,
+    typer.Option(envvar="SUYAN_HOME", help="Folder that holds originals, datasets, runs, models."),
+]
+_WORKSPACE = Path("workspace")
+
+
+@app.command()
+def run(
+    workspace: Workspace = _WORKSPACE,
+    recipe: Annotated[str, typer.Option(help="makeup or seasons.")] = "makeup",
+    params: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with all parameters (see --show); replaces --recipe."),
+    ] = None,
+    engine_url: Annotated[
+        str | None, typer.Option(help="Address of another search engine, e.g. the offline one.")
+    ] = None,
+    allow_private_hosts: Annotated[
+        bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
+    ] = False,
+    images: Annotated[int | None, typer.Option(help="Originals wanted for each domain.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the parameters and stop.")] = False,
+) -> None:
+    """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
+    from flows import recipes
+    from flows.parameters import PipelineParameters
+
+    if params is not None:
+        parameters = PipelineParameters.model_validate_json(params.read_bytes())
+    elif recipe in recipes.RECIPES:
+        parameters = recipes.RECIPES[recipe]()
+    else:
+        raise ValueError(f"recipe: {recipe!r} is unknown; there are {', '.join(recipes.RECIPES)}")
+    if engine_url or allow_private_hosts:
+        url = engine_url or parameters.crawl_a.engine_url
+        parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private_hosts)
+    if images is not None:
+        parameters = recipes.with_num_images(parameters, images)
+    if show:
+        typer.echo(parameters.model_dump_json(indent=2))
+        return
+    from flows.launch import launch, print_summary
+
+    result = launch(parameters, workspace, _console)
+    print_summary(result, _console, _program(), workspace)
+
+
+@app.command()
+def demo(workspace: Workspace = _WORKSPACE / "demo") -> None:
+    """Run the whole pipeline offline on drawn people, in about ten minutes."""
+    from flows.demo import demo as run_demo
+
+    run_demo(workspace, _console, _program())
+
+
+@app.command()
+def ui(workspace: Workspace = _WORKSPACE) -> None:
+    """Serve the Prefect UI over the workspace's runs until Ctrl-C."""
+    from flows.server import local_server
+
+    with local_server(workspace) as server:
+        _console.print(f"The Prefect UI: [bold]{server.ui_url}/runs[/bold]   (Ctrl-C ends it)")
+        _console.print(f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}")
+        while True:
+            time.sleep(3600)
+
+
+@app.command()
+def offline_engine(
+    domain: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FOLDER of your own pictures; without any, drawn people."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8099,
+) -> None:
+    """Serve pictures the way Baidu image search does, on loopback, until Ctrl-C."""
+    from scraping.offline.corpus import folders, portraits
+    from scraping.offline.server import serve
+
+    pairs = [entry.partition("=") for entry in domain or []]
+    for name, _, folder in pairs:
+        if not name or not Path(folder).is_dir():
+            raise ValueError(f"--domain: got {name}={folder}, needed NAME=FOLDER of a real folder")
+    corpus = folders({name: Path(folder) for name, _, folder in pairs}) if pairs else portraits()
+    _console.print(
+        f"The offline engine: [bold]http://127.0.0.1:{port}[/bold]   (Ctrl-C ends it)\n"
+        f"Use it: {_program()} run --engine-url http://127.0.0.1:{port} --allow-private-hosts",
+        soft_wrap=True,
+    )
+    serve(corpus, port)
+
+
+@app.command()
+def translate(
+    photos: Annotated[list[Path], typer.Argument(help="Photos to translate.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("translated"),
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder; by default the recipe's champion.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Whose champion to use.")] = "makeup",
+    direction: Annotated[Direction, typer.Option(help="From which side to which.")] = "A2B",
+    to: Annotated[
+        str | None, typer.Option(help="Name of the wanted domain, e.g. bare; beats --direction.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="The whole picture, not faces.")] = False,
+    strength: Annotated[float, typer.Option(min=0, max=1, help="0 keeps the photo.")] = 1.0,
+    compare: Annotated[bool, typer.Option("--compare", help="Write before/after too.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old results.")] = False,
+    workspace: Workspace = _WORKSPACE,
+) -> None:
+    """Translate photos with a promoted model, at their full resolution."""
+    from serving.models import direction_to, find_model
+    from serving.translate import translate as run_translate
+
+    folder = find_model(workspace, recipe, model)
+    chosen = direction_to(folder, to) if to else direction
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=_errors, transient=True) as bar:
+        task = bar.add_task("translate", total=len(photos))
+        outcomes = run_translate(
+            photos,
+            out,
+            folder,
+            direction=chosen,
+            whole=whole,
+            strength=strength,
+            compare=compare,
+            overwrite=overwrite,
+            progress=lambda _stage, done, total, _message: bar.update(
+                task, completed=done, total=total
+            ),
+        )
+    for outcome in outcomes:
+        typer.echo(f"{outcome.photo} → {outcome.output or outcome.reason}")
+    if any(outcome.output is None for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _program() -> str:
+    """This command as the user can type it again."""
+    program = Path(sys.argv[0])
+    relative = os.path.relpath(program)
+    return program.name if relative.startswith("..") else relative
+
+
+def main() -> None:
+    """Entry point: a user's error becomes one readable message and status 2, Ctrl-C 130."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app()
+    except KeyboardInterrupt:
+        _errors.print("\nInterrupted: everything so far is kept; the same command continues.")
+        sys.exit(130)
+    except (SuyanError, ValueError, OSError) as error:
+        _errors.print(f"[red]{type(error).__name__}[/red]: ", end="")
+        _errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)

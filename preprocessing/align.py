@@ -1,0 +1,91 @@
+"""Where a picture's crop lies, and cutting it out: pure geometry.
+
+A transform is a 2×3 affine matrix, original pixels → crop pixels, pixel centres at half-integers.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Transform = NDArray[np.float64]  # [2, 3]
+
+
+def eye_transform(
+    keypoints: NDArray[np.float64], crop_px: int, eye_distance: float, eye_height: float
+) -> Transform:
+    """The similarity that puts the eyes level, ``eye_distance`` apart and ``eye_height`` down.
+
+    Both are shares of ``crop_px``; ``keypoints`` begins with the eyes. Raises ``ValueError`` when
+    the eyes coincide.
+    """
+    first, second = np.asarray(keypoints, dtype=np.float64)[:2]
+    across = second - first
+    distance = float(np.hypot(*across))
+    if distance < 1e-6:
+        raise ValueError("the eyes coincide: no direction to align by")
+    scale = eye_distance * crop_px / distance
+    cosine, sine = across / distance
+    turn = scale * np.array([[cosine, sine], [-sine, cosine]])
+    target = np.array([0.5, eye_height]) * crop_px
+    return np.column_stack([turn, target - turn @ ((first + second) / 2)])
+
+
+def centre_transform(height: int, width: int, crop_px: int) -> Transform:
+    """The largest centred square, scaled to ``crop_px``."""
+    scale = crop_px / min(height, width)
+    offset = (crop_px - scale * np.array([width, height])) / 2
+    return np.column_stack([scale * np.eye(2), offset])
+
+
+def apply(transform: Transform, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points ``[N, 2]`` of the original → points of the crop."""
+    return np.asarray(points @ transform[:, :2].T + transform[:, 2], dtype=np.float64)
+
+
+def outside_share(transform: Transform, height: int, width: int, crop_px: int) -> float:
+    """Share of the crop's area that lies outside an original of this size, 0 to 1."""
+    inverse = cv2.invertAffineTransform(transform)
+    corners = np.array([(0, 0), (crop_px, 0), (crop_px, crop_px), (0, crop_px)], np.float64)
+    square = apply(inverse, corners).astype(np.float32)
+    frame = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    area, _ = cv2.intersectConvexConvex(square, frame)
+    return float(max(0.0, 1 - area / abs(cv2.contourArea(square))))
+
+
+def profile(keypoints: NDArray[np.float64]) -> float:
+    """How far the nose is off the eyes' middle, along them, in eye distances: 0 is frontal."""
+    right, left, nose = np.asarray(keypoints, dtype=np.float64)[:3]
+    across = left - right
+    squared = float(across @ across)
+    return abs(float((nose - (left + right) / 2) @ across)) / squared if squared > 0 else np.inf
+
+
+def crop(picture: NDArray[np.uint8], transform: Transform, crop_px: int) -> NDArray[np.uint8]:
+    """``[crop_px, crop_px, 3]`` uint8; anti-aliased; what lies outside repeats the edge."""
+    scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    factor = max(1, int(1 / scale)) if scale > 0 else 1
+    matrix = transform.copy()
+    if factor > 1:
+        height, width = picture.shape[:2]
+        size = (max(1, round(width / factor)), max(1, round(height / factor)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        matrix[:, :2] = matrix[:, :2] @ np.diag([width / size[0], height / size[1]])
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centres at integers
+    return np.asarray(
+        cv2.warpAffine(
+            picture,
+            matrix,
+            (crop_px, crop_px),
+            flags=cv2.INTER_CUBIC if scale * factor > 1 else cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        dtype=np.uint8,
+    )
+
+
+def sharpness(picture: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian in grey levels squared: small is blurred."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_64F).var())

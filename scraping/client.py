@@ -1,0 +1,141 @@
+"""The search client: asks politely, cools down when refused, and falls back to the HTML pages."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+import requests
+import tenacity
+
+from scraping import baidu
+from scraping.config import CrawlConfig
+from scraping.records import BlockedError, ResponseFormatError, TransientError
+
+_logger = logging.getLogger(__name__)
+_USER_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/131.0 Safari/537.36"
+)
+_MAX_BODY_BYTES = 20_000_000
+_MAX_PAUSE_S = 600.0
+
+
+class SearchClient:
+    """One session with the engine; not for use by several threads.
+
+    ``sleep`` and ``rng`` are given so that pauses can be observed.
+    """
+
+    def __init__(
+        self,
+        config: CrawlConfig,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._config = config
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+        self._session = requests.Session()
+        self._session.headers.update(
+            {
+                "User-Agent": _USER_AGENT,
+                "Accept-Language": f"{config.language};q=0.9,en;q=0.8",
+                "Referer": f"{config.engine_url}/",
+            }
+        )
+        self._greeted = False
+        self._last_request = float("-inf")
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    def search(self, phrase: str, offset: int) -> baidu.Answer:
+        """The hits of ``phrase`` from ``offset`` on.
+
+        Raises ``BlockedError`` when the engine still refuses after the last cool-down,
+        ``TransientError`` when it does not answer, ``ResponseFormatError`` when neither its JSON
+        nor its pages can be read.
+        """
+        config = self._config
+        for pause in range(config.max_cool_downs + 1):
+            try:
+                return self._search_once(phrase, offset)
+            except BlockedError:
+                if pause == config.max_cool_downs:
+                    raise
+                wait = min(_MAX_PAUSE_S, config.cool_down_s * 2**pause)
+                wait *= self._rng.uniform(0.75, 1.25)
+                _logger.warning("the engine refuses %r; cooling down for %.0f s", phrase, wait)
+                self._sleep(wait)
+                self._greeted = False
+        raise AssertionError("the loop returns or raises")
+
+    def _search_once(self, phrase: str, offset: int) -> baidu.Answer:
+        config = self._config
+        self._greet()
+        url = baidu.acjson_url(config.engine_url, phrase, offset, config.page_size, config.filters)
+        try:
+            return baidu.parse_acjson(self._get(url))
+        except ResponseFormatError as error:
+            _logger.warning("%r at %d: %s; trying the pages", phrase, offset, error)
+            first = error
+        for kind in ("flip", "index"):
+            try:
+                page = baidu.page_url(config.engine_url, kind, phrase, offset)
+                return baidu.parse_page(self._get(page))
+            except ResponseFormatError as error:
+                _logger.warning("%r at %d, %s page: %s", phrase, offset, kind, error)
+        raise first
+
+    def _greet(self) -> None:
+        """Fetch the home page once: it sets the cookie without which searches are refused."""
+        if not self._greeted:
+            self._get(f"{self._config.engine_url}/")
+            self._greeted = True
+
+    def _get(self, url: str) -> bytes:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            wait=tenacity.wait_exponential_jitter(initial=1, max=30),
+            stop=tenacity.stop_after_attempt(self._config.num_tries),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self._get_once, url)
+
+    def _get_once(self, url: str) -> bytes:
+        wait = self._last_request + self._config.search_interval_s - time.monotonic()
+        if wait > 0:
+            self._sleep(wait)
+        self._last_request = time.monotonic()
+        timeout = (self._config.connect_timeout_s, self._config.read_timeout_s)
+        try:
+            with self._session.get(url, timeout=timeout, allow_redirects=False, stream=True) as got:
+                return _body(got, self._config.total_timeout_s)
+        except requests.RequestException as error:
+            raise TransientError(f"{self._config.engine_url} did not answer: {error}") from error
+
+
+def _body(answer: requests.Response, total_timeout_s: float) -> bytes:
+    location = answer.headers.get("Location", "")
+    if answer.is_redirect and "captcha" in location:
+        raise BlockedError(f"redirected to a captcha: {location[:200]}")
+    if answer.status_code in {403, 418}:
+        raise BlockedError(f"the search engine answered {answer.status_code}")
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise TransientError(f"the search engine answered {answer.status_code}")
+    if answer.status_code != 200:
+        raise ResponseFormatError(f"needed status 200, got {answer.status_code} ({location[:200]})")
+    deadline = time.monotonic() + total_timeout_s
+    body = bytearray()
+    for chunk in answer.iter_content(65536):
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise ResponseFormatError(f"an answer of more than {_MAX_BODY_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise TransientError(f"an answer took more than {total_timeout_s} s")
+    return bytes(body)

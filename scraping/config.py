@@ -1,0 +1,61 @@
+"""Configuration of a crawl: the form for one domain."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from scraping.baidu import Filters
+
+Phrase = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class CrawlConfig(BaseModel):
+    """What to search for one domain, how much to keep, and how politely to ask."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine_url: str = Field(
+        "https://image.baidu.com",
+        pattern=r"^https?://[^\s/]+$",
+        description="Address of the search engine, without a path; the offline engine has its own",
+    )
+    domain: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_]{0,39}$", description="Short name of the domain, e.g. makeup"
+    )
+    phrases: tuple[Phrase, ...] = Field(
+        min_length=1, max_length=1000, description="Search phrases, e.g. 素颜 女生 正面"
+    )
+    num_images: int = Field(
+        800, ge=1, le=1_000_000, description="Different originals to collect for this domain"
+    )
+    filters: Filters = Field(Filters(), description="Filters of the search itself")
+    page_size: int = Field(30, ge=1, le=60, description="Hits asked for in one request")
+    max_pages: int = Field(40, ge=1, le=1000, description="Pages read of one phrase at most")
+    search_interval_s: float = Field(
+        1.0, ge=0, le=3600, description="Least time between two search requests, seconds"
+    )
+    cool_down_s: float = Field(
+        30.0, ge=0, le=3600, description="First pause after the engine refuses us, seconds; doubles"
+    )
+    max_cool_downs: int = Field(
+        2, ge=0, le=10, description="Pauses before a refused phrase is given up"
+    )
+    requests_per_s_per_host: float = Field(
+        4.0, gt=0, le=1000, description="Fetches from one host in a second at most"
+    )
+    num_workers: int = Field(8, ge=1, le=64, description="Pictures fetched at the same time")
+    connect_timeout_s: float = Field(5.0, gt=0, le=120, description="Time to connect, seconds")
+    read_timeout_s: float = Field(10.0, gt=0, le=600, description="Time between bytes, seconds")
+    total_timeout_s: float = Field(30.0, gt=0, le=3600, description="Time for one file, seconds")
+    max_megabytes: float = Field(30.0, gt=0, le=1000, description="Largest file, megabytes")
+    max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed for one file")
+    num_tries: int = Field(2, ge=1, le=10, description="Tries for an address that fails for now")
+    respect_opt_out: bool = Field(
+        True, description="Leave out pictures served with X-Robots-Tag: noai or noimageai"
+    )
+    allow_private_hosts: bool = Field(
+        False, description="Fetch from loopback and private addresses; for the offline engine alone"
+    )
+    language: Literal["zh-CN", "en"] = Field("zh-CN", description="Accept-Language of requests")

@@ -1,0 +1,231 @@
+"""What the offline engine knows: for each domain the items that a search for it returns.
+
+Items are recipes, not bytes: a picture is drawn when it is asked for. A real search returns junk
+too, and so does this one, in a fixed proportion and order.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from scraping.offline import faces, landscapes
+
+Behaviour = Literal["serve", "forbidden", "missing", "redirect", "html", "cut", "slow"]
+_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"}
+_OTHER_DOMAIN = 1_000_000  # seeds of the two domains lie this far apart: other people
+
+
+@dataclass(frozen=True)
+class Item:
+    """One search result: how its file is made, and how its host behaves."""
+
+    name: str  # unique within the corpus; part of its address
+    title: str
+    make: Callable[[], bytes]
+    behaviour: Behaviour = "serve"
+    truth: Callable[[], NDArray[np.uint8]] | None = None  # the true counterpart, same geometry
+
+    @functools.cached_property
+    def body(self) -> bytes:
+        """The file, made once."""
+        return self.make()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Items by domain, and the words in a search phrase that mean a domain."""
+
+    items: Mapping[str, tuple[Item, ...]]
+    words: Mapping[str, tuple[str, ...]]
+
+    def search(self, phrase: str) -> tuple[Item, ...]:
+        """What a search for ``phrase`` returns: a domain's items, in an order of the phrase's own.
+
+        The domain whose word stands first in the corpus's order wins; no word, no items.
+        """
+        for domain, words in self.words.items():
+            if any(word in phrase for word in (*words, domain)):
+                rng = np.random.default_rng(list(phrase.encode()))
+                found = self.items.get(domain, ())
+                return tuple(found[index] for index in rng.permutation(len(found)))
+        return ()
+
+
+_WORDS = {  # bare before makeup: 卸妆 and 无妆 contain 妆
+    "bare": ("素颜", "卸妆", "无妆", "裸脸"),
+    "makeup": ("妆", "红唇"),
+    "summer": ("夏",),
+    "winter": ("冬", "雪"),
+}
+
+
+def portraits(num_good: int = 260, seed: int = 0) -> Corpus:
+    """Drawn people, made up and bare: ``num_good`` different ones in each domain, and junk."""
+    items = {}
+    for number, domain in enumerate(("bare", "makeup")):
+        first = seed * 10 * _OTHER_DOMAIN + number * _OTHER_DOMAIN
+        good = [_portrait(domain, first + index) for index in range(num_good)]
+        items[domain] = (*good, *_copies(domain, first, num_good), *_junk(domain, first, num_good))
+    shared = tuple(
+        _portrait("makeup", 7 * _OTHER_DOMAIN + index) for index in range(num_good // 40)
+    )
+    items["makeup"] += shared
+    items["bare"] += tuple(
+        Item(f"bare-{item.name}", item.title, item.make, truth=item.truth) for item in shared
+    )
+    return Corpus({domain: tuple(found) for domain, found in items.items()}, _WORDS)
+
+
+def scenery(num_good: int = 260, seed: int = 0) -> Corpus:
+    """Drawn landscapes in summer and winter, different places."""
+    items = {}
+    for number, domain in enumerate(("summer", "winter")):
+        first = seed * 10 * _OTHER_DOMAIN + number * _OTHER_DOMAIN
+        items[domain] = tuple(
+            Item(f"{domain}-{first + index}", f"{domain} 风景", _landscape(first + index, domain))
+            for index in range(num_good)
+        ) + _broken(domain, max(2, num_good // 30))
+    return Corpus(items, _WORDS)
+
+
+def folders(sources: Mapping[str, Path]) -> Corpus:
+    """The user's own pictures, by domain: the files of a folder and its subfolders as they are.
+
+    Raises ``ValueError`` for a folder without pictures.
+    """
+    items = {}
+    for domain, folder in sources.items():
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PICTURE_SUFFIXES)
+        if not paths:
+            raise ValueError(f"{folder}: found no picture, needed at least one .jpg, .png or .webp")
+        items[domain] = tuple(
+            Item(f"{domain}-{number}", path.name, path.read_bytes)
+            for number, path in enumerate(paths)
+        )
+    words = {domain: _WORDS.get(domain, ()) for domain in _WORDS if domain in items}
+    return Corpus(items, words | {domain: () for domain in items if domain not in words})
+
+
+def portrait(domain: str, seed: int) -> NDArray[np.uint8]:
+    """The drawn person of this number as ``domain`` shows it: ``[H, W, 3]`` uint8 RGB."""
+    rng = np.random.default_rng([seed, 7])
+    height = int(rng.integers(380, 520))
+    width = int(height * rng.uniform(0.75, 1.0))
+    makeup = faces.Makeup.seeded(seed) if domain == "makeup" else None
+    person, shot = faces.Person.seeded(seed), faces.Shot.seeded(seed)
+    return faces.draw(person, shot, makeup, height, width)
+
+
+def jpeg(picture: NDArray[np.uint8], quality: int = 92) -> bytes:
+    """``[H, W, 3]`` uint8 RGB as a JPEG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _counterpart(domain: str) -> str:
+    return "bare" if domain == "makeup" else "makeup"
+
+
+def _portrait(domain: str, seed: int) -> Item:
+    subject = "精致<strong>妆容</strong>" if domain == "makeup" else "<strong>素颜</strong>照"
+    return Item(
+        f"{domain}-{seed}",
+        f"{subject} {seed}",
+        lambda: jpeg(portrait(domain, seed)),
+        "slow" if seed % 53 == 5 else "redirect" if seed % 41 == 7 else "serve",
+        lambda: portrait(_counterpart(domain), seed),
+    )
+
+
+def _copies(domain: str, first: int, num_good: int) -> Iterable[Item]:
+    """The same pictures again: byte for byte, encoded anew, smaller."""
+    for index in range(0, num_good, 12):
+        seed = first + index
+        yield Item(f"{domain}-copy-{seed}", "转载", lambda s=seed: jpeg(portrait(domain, s)))  # type: ignore[misc]
+        yield Item(
+            f"{domain}-recoded-{seed + 1}",
+            "转载",
+            lambda s=seed + 1: jpeg(portrait(domain, s), 40),  # type: ignore[misc]
+            truth=lambda s=seed + 1: portrait(_counterpart(domain), s),  # type: ignore[misc]
+        )
+        yield Item(
+            f"{domain}-resized-{seed + 2}",
+            "缩略图",
+            lambda s=seed + 2: jpeg(_resized(portrait(domain, s), 0.6)),  # type: ignore[misc]
+            truth=lambda s=seed + 2: _resized(portrait(_counterpart(domain), s), 0.6),  # type: ignore[misc]
+        )
+
+
+def _junk(domain: str, first: int, num_good: int) -> Iterable[Item]:
+    """Groups, things without a face, tiny and huge pictures, and broken files."""
+    for index in range(max(2, num_good // 26)):
+        seed = first + 500_000 + index
+        yield Item(f"{domain}-group-{seed}", "合影", lambda s=seed: jpeg(_group(domain, s)))  # type: ignore[misc]
+        yield Item(f"{domain}-object-{seed}", "化妆品", lambda s=seed: jpeg(_thing(s)))  # type: ignore[misc]
+    tiny, huge = first + 600_000, first + 600_001
+    yield Item(f"{domain}-tiny", "头像", lambda: jpeg(_resized(portrait(domain, tiny), 0.08)))
+    yield Item(f"{domain}-huge", "高清", lambda: jpeg(_resized(portrait(domain, huge), 7.0)))
+    yield from _broken(domain, max(2, num_good // 40))
+
+
+def _broken(domain: str, each: int) -> tuple[Item, ...]:
+    """Files that are none: refused, missing, HTML, cut short, noise behind a JPEG's first bytes."""
+
+    def noise(seed: int) -> bytes:
+        return b"\xff\xd8\xff\xe0" + np.random.default_rng(seed).bytes(4000)
+
+    items = []
+    for index in range(each):
+        for behaviour in ("forbidden", "missing", "html", "cut"):
+            name = f"{domain}-{behaviour}-{index}"
+            items.append(Item(name, "图片", lambda i=index: noise(i), behaviour))  # type: ignore[misc]
+        items.append(Item(f"{domain}-noise-{index}", "图片", lambda i=index: noise(i)))  # type: ignore[misc]
+    return tuple(items)
+
+
+def _landscape(seed: int, domain: str) -> Callable[[], bytes]:
+    return lambda: jpeg(landscapes.draw(seed, winter=domain == "winter"))
+
+
+def _resized(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method), np.uint8)
+
+
+def _group(domain: str, seed: int) -> NDArray[np.uint8]:
+    makeup = faces.Makeup.seeded(seed) if domain == "makeup" else None
+    people = [
+        faces.draw(faces.Person.seeded(seed + i), faces.Shot.seeded(seed + i), makeup, 320, 260)
+        for i in range(0, 3000, 1000)
+    ]
+    return np.concatenate(people, axis=1)
+
+
+def _thing(seed: int) -> NDArray[np.uint8]:
+    """A still life of boxes and discs."""
+    rng = np.random.default_rng([seed, 8])
+    picture = np.full((400, 480, 3), rng.uniform(120, 240, 3), np.float32)
+    for _ in range(int(rng.integers(4, 12))):
+        x, y = rng.integers(0, 480), rng.integers(0, 400)
+        colour = rng.uniform(0, 255, 3).tolist()
+        if rng.random() < 0.5:
+            size = rng.integers(20, 160, 2)
+            corner = (int(x + size[0]), int(y + size[1]))
+            cv2.rectangle(picture, (int(x), int(y)), corner, colour, -1, cv2.LINE_AA)
+        else:
+            cv2.circle(
+                picture, (int(x), int(y)), int(rng.integers(15, 90)), colour, -1, cv2.LINE_AA
+            )
+    picture += 4 * rng.standard_normal(picture.shape, dtype=np.float32)
+    return np.asarray(np.clip(cv2.GaussianBlur(picture, (0, 0), 1.2), 0, 255), np.uint8)

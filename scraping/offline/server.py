@@ -1,0 +1,239 @@
+"""The offline engine: a real HTTP server on loopback that answers as Baidu image search does.
+
+One port is the search engine, three more are the "hosts" of originals. Without the home page's
+cookie, a user agent and a referer a search is refused, as in real life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import itertools
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import uvicorn
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from scraping.offline import wire
+from scraping.offline.corpus import Corpus, Item
+from scraping.records import SuyanError
+
+_NUM_HOSTS = 3
+_THUMBNAIL_PX = 200
+_START_TIMEOUT_S = 30.0
+
+
+class OfflineEngine:
+    """A search engine over ``corpus``, as a context manager; ``url`` is its address.
+
+    ``port`` 0 takes a free one; a taken port gives way to a free one. ``block_after`` searches it
+    refuses everything (``captcha``: with a redirect instead of the anti-bot body). ``garble``
+    spoils its JSON, so that clients must read the pages. ``slow_s`` is the pause of slow hosts.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        port: int = 0,
+        *,
+        block_after: int | None = None,
+        captcha: bool = False,
+        garble: bool = False,
+        slow_s: float = 0.5,
+    ) -> None:
+        self._corpus = corpus
+        self._by_name = {item.name: item for items in corpus.items.values() for item in items}
+        self._block_after, self._captcha, self._garble = block_after, captcha, garble
+        self._slow_s = slow_s
+        self.num_searches = 0
+        self.num_files = 0
+        self._sockets = [_listen(port), *(_listen(0) for _ in range(_NUM_HOSTS))]
+        self._servers: list[_ThreadServer] = []
+
+    @property
+    def url(self) -> str:
+        """Address of the search engine, without a path."""
+        return f"http://127.0.0.1:{self._sockets[0].getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        engine = Starlette(
+            routes=[
+                Route("/", self._home),
+                Route("/search/acjson", self._acjson),
+                Route("/search/{kind:str}", self._page),
+            ]
+        )
+        host = Starlette(
+            routes=[
+                Route("/original/{name:str}", self._original),
+                Route("/moved/{name:str}", self._moved),
+                Route("/thumbnail/{name:str}", self._thumbnail),
+            ]
+        )
+        for index, listening in enumerate(self._sockets):
+            self._servers.append(_ThreadServer(engine if index == 0 else host, listening))
+        for server in self._servers:
+            server.start()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for server in self._servers:
+            server.stop()
+        for listening in self._sockets:
+            listening.close()
+
+    def _address(self, item: Item, kind: str) -> str:
+        digest = hashlib.sha256(item.name.encode()).digest()
+        port = self._sockets[1 + digest[0] % _NUM_HOSTS].getsockname()[1]
+        kind = "moved" if kind == "original" and item.behaviour == "redirect" else kind
+        return f"http://127.0.0.1:{port}/{kind}/{quote(item.name)}.jpg"
+
+    async def _home(self, _request: Request) -> Response:
+        answer = HTMLResponse(wire.HOME)
+        answer.set_cookie("BAIDUID", "0123456789ABCDEF0123456789ABCDEF:FG=1")
+        return answer
+
+    def _refusal(self, request: Request) -> Response | None:
+        self.num_searches += 1
+        headers = request.headers
+        polite = (
+            "BAIDUID" in request.cookies
+            and headers.get("referer")
+            and headers.get("accept-language")
+            and "python" not in headers.get("user-agent", "python").lower()
+        )
+        if polite and (self._block_after is None or self.num_searches <= self._block_after):
+            return None
+        if self._captcha:
+            return RedirectResponse(wire.CAPTCHA + quote(str(request.url)), 302)
+        return PlainTextResponse(wire.ANTI_BOT)
+
+    def _found(self, request: Request, page_size: int) -> tuple[str, list[Item], int, int]:
+        query = request.query_params
+        phrase = query.get("word") or query.get("queryWord") or ""
+        offset = int(query["pn"]) if query.get("pn", "").isdecimal() else 0
+        items = self._corpus.search(phrase)
+        shown = list(items[offset : offset + page_size])
+        if offset and items:
+            shown = [*items[offset - 1 : offset], *shown[:-1]]  # deeper pages repeat what was shown
+        return phrase, shown, offset, len(items)
+
+    async def _acjson(self, request: Request) -> Response:
+        if refusal := self._refusal(request):
+            return refusal
+        asked = request.query_params.get("rn", "")
+        page_size = min(int(asked), 60) if asked.isdecimal() else 30
+        phrase, items, offset, total = self._found(request, page_size)
+        text = wire.acjson(phrase, items, offset, page_size, total, self._address)
+        body = text[: len(text) // 2] if self._garble else text
+        gbk = request.query_params.get("ie") != "utf-8"
+        encoded = body.encode("gb18030" if gbk else "utf-8")
+        return Response(encoded, media_type="application/json")
+
+    async def _page(self, request: Request) -> Response:
+        if refusal := self._refusal(request):
+            return refusal
+        kind = request.path_params["kind"]
+        if kind not in {"flip", "index"}:
+            return PlainTextResponse("not found", 404)
+        phrase, items, offset, total = self._found(request, 60)
+        return HTMLResponse(wire.page(kind, phrase, items, offset, total, self._address))
+
+    def _item(self, request: Request) -> Item | None:
+        self.num_files += 1
+        return self._by_name.get(request.path_params["name"].removesuffix(".jpg"))
+
+    async def _moved(self, request: Request) -> Response:
+        return RedirectResponse(f"/original/{request.path_params['name']}", 302)
+
+    async def _original(self, request: Request) -> Response:
+        item = self._item(request)
+        if item is None or item.behaviour == "missing":
+            return PlainTextResponse("not found", 404)
+        if item.behaviour == "forbidden":
+            return PlainTextResponse("forbidden", 403)
+        if item.behaviour == "html":
+            return HTMLResponse("<html><body>图片加载中</body></html>")
+        if item.behaviour == "slow":
+            await asyncio.sleep(self._slow_s)
+        body = await asyncio.to_thread(lambda: item.body)
+        if item.behaviour == "cut":
+            body = body[: len(body) // 2]
+        return Response(body, media_type="image/jpeg")
+
+    async def _thumbnail(self, request: Request) -> Response:
+        item = self._item(request)
+        if item is None or item.behaviour in {"missing", "forbidden", "html", "cut"}:
+            return PlainTextResponse("gone", 404)
+        try:
+            body = await asyncio.to_thread(_shrunk, item.body)
+        except (OSError, ValueError):
+            return PlainTextResponse("gone", 404)
+        return Response(body, media_type="image/jpeg")
+
+
+def serve(corpus: Corpus, port: int) -> None:
+    """Serve until the process is interrupted. Raises ``SuyanError`` when the port is taken."""
+    with OfflineEngine(corpus, port) as engine:
+        if not engine.url.endswith(f":{port}"):
+            raise SuyanError(f"port {port} is taken; choose another one with --port")
+        for _ in itertools.repeat(None):
+            threading.Event().wait(3600)
+
+
+def _shrunk(body: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(body)) as image:
+        image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+        image.convert("RGB").save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError:
+        listening.bind(("127.0.0.1", 0))
+    return listening
+
+
+class _ThreadServer:
+    """A uvicorn server in a thread of its own."""
+
+    def __init__(self, app: Starlette, listening: socket.socket) -> None:
+        config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
+        self._server = uvicorn.Server(config)
+        self._socket = listening
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def start(self) -> None:
+        self._thread.start()
+        deadline = threading.Event()
+        for _ in range(int(_START_TIMEOUT_S / 0.01)):
+            if self._server.started:
+                return
+            deadline.wait(0.01)
+        raise SuyanError("the offline engine did not start")
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)

@@ -1,0 +1,138 @@
+"""The pipeline flow at its smallest size, as a deployment on a real Prefect server and worker."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.parameters import PipelineParameters
+from flows.recipes import makeup, seasons, with_engine, with_num_images
+from flows.server import local_server, settings
+from scraping.offline.corpus import portraits, scenery
+from scraping.offline.server import OfflineEngine
+
+ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow
+
+
+def _prefect(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=420,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Environment of a server with a work pool, a worker and every deployment of prefect.yaml."""
+    with local_server(tmp_path_factory.mktemp("prefect")) as server:
+        environment = {**os.environ, **settings(server), "PREFECT_WORKER_QUERY_SECONDS": "2"}
+        for command in (["work-pool", "create", "local", "--type", "process"], ["deploy", "--all"]):
+            done = _prefect(environment, *command)
+            assert done.returncode == 0, done.stdout + done.stderr
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield environment
+        finally:
+            worker.terminate()
+            worker.wait(30)
+
+
+def _smallest(parameters: PipelineParameters, url: str) -> PipelineParameters:
+    small = with_num_images(with_engine(parameters, url, allow_private_hosts=True), 30)
+    values = small.model_dump(mode="json")
+    for side in ("crawl_a", "crawl_b"):
+        values[side]["requests_per_s_per_host"] = 50
+    values["prepare"] |= {"crop_px": 64, "min_images": 8, "test_fraction": 0.3}
+    values["train"] |= SMALL_TRAINING
+    values["evaluate"] |= {"num_bootstrap": 50}
+    return PipelineParameters.model_validate(values)
+
+
+SMALL_TRAINING = {
+    "load_px": 64,
+    "crop_px": 64,
+    "num_blocks": 1,
+    "ngf": 4,
+    "ndf": 4,
+    "d_layers": 2,
+    "num_epochs": 1,
+    "num_epochs_decay": 1,
+}
+
+
+def _run(
+    environment: dict[str, str], deployment: str, parameters: PipelineParameters, workspace: Path
+) -> subprocess.CompletedProcess[str]:
+    values = {"parameters": parameters.model_dump(mode="json"), "workspace": str(workspace)}
+    return _prefect(
+        environment,
+        "deployment",
+        "run",
+        f"pipeline/{deployment}",
+        "--params",
+        json.dumps(values),
+        "--watch",
+    )
+
+
+def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) -> None:
+    with OfflineEngine(portraits(num_good=40)) as engine:
+        parameters = _smallest(makeup(), engine.url)
+        done = _run(deployed, "makeup", parameters, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        again = _run(deployed, "makeup", parameters, tmp_path)
+        assert again.returncode == 0, again.stdout + again.stderr
+    (report,) = tmp_path.glob("runs/*/evaluation/*/report.html")
+    assert "http://" not in report.read_text().replace("http://www.w3.org/", "").split("<body")[0]
+    (manifest,) = tmp_path.glob("datasets/makeup-bare-*/manifest.parquet")
+    assert manifest.stat().st_size > 0
+    assert list((tmp_path / "models" / "makeup").rglob("G_A.safetensors"))
+
+
+def test_landscapes_need_no_faces(deployed: dict[str, str], tmp_path: Path) -> None:
+    with OfflineEngine(scenery(num_good=40)) as engine:
+        done = _run(deployed, "seasons", _smallest(seasons(), engine.url), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list((tmp_path / "models" / "seasons").rglob("G_A.safetensors"))
+
+
+def test_a_wrong_parameter_is_refused_before_anything_starts(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    values = json.loads(makeup().model_dump_json())
+    values["train"]["num_blocks"] = -1
+    text = json.dumps({"parameters": values, "workspace": str(tmp_path)})
+    done = _prefect(deployed, "deployment", "run", "pipeline/makeup", "--params", text)
+    assert done.returncode != 0
+    assert "num_blocks" in done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_images_end_the_run_and_keep_the_crawl(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    with OfflineEngine(portraits(num_good=10)) as engine:
+        values = _smallest(makeup(), engine.url).model_dump(mode="json")
+        values["prepare"]["min_images"] = 500
+        parameters = PipelineParameters.model_validate(values)
+        done = _run(deployed, "makeup", parameters, tmp_path)
+    assert done.returncode != 0
+    assert "500" in done.stdout + done.stderr
+    assert len(list(tmp_path.glob("crawls/*/listing.parquet"))) == 2
+    assert list(tmp_path.glob("originals/*/*"))

@@ -1,0 +1,204 @@
+"""Two listings become an immutable dataset version, whatever the originals are."""
+
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from preprocessing import examine
+from preprocessing.config import PrepareConfig
+from preprocessing.prepare import PrepareSummary, prepare
+from scraping.offline.faces import Makeup, Person, Shot, draw
+from scraping.records import Original, Picture, TooFewImagesError, read_rows, write_rows
+
+CONFIG = PrepareConfig(domain_a="makeup", domain_b="bare", crop_px=96, min_images=6, num_workers=2)
+
+Calls = list[tuple[str, int, int | None]]
+Prepared = tuple[Path, PrepareSummary, Calls]
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
+
+
+def portrait(seed: int, *, made_up: bool) -> np.ndarray:
+    makeup = Makeup.seeded(seed) if made_up else None
+    return draw(Person.seeded(seed), Shot.seeded(seed), makeup, height=320, width=280)
+
+
+def listing(workspace: Path, domain: str, files: Sequence[bytes]) -> Path:
+    rows = []
+    for number, content in enumerate(files):
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = workspace / "originals" / sha256[:2] / f"{sha256}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        rows.append(
+            Original(domain, "phrase", f"http://x/{number}", "objURL", "", "", sha256,
+                     str(path.relative_to(workspace)), len(content), "ok", "", "2026-01-01")
+        )  # fmt: skip
+    rows.append(
+        Original(domain, "phrase", "http://x/gone", "objURL", "", "", "", "", 0, "rejected",
+                 "http-404", "2026-01-01")
+    )  # fmt: skip
+    path = workspace / "crawls" / domain / "listing.parquet"
+    write_rows(path, Original, rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus() -> tuple[list[bytes], list[bytes]]:
+    """Ten people of each domain, and one of everything that must be left out."""
+    both = encoded(portrait(90, made_up=True))
+    a = [encoded(portrait(seed, made_up=True)) for seed in range(10)]
+    a += [
+        encoded(portrait(0, made_up=True), "JPEG", quality=40),  # a near duplicate
+        encoded(portrait(1, made_up=True)[:, ::-1]),  # a mirrored one
+        b"<html>not an image</html>",
+        encoded(np.full((300, 300, 3), 99, np.uint8)),  # no face
+        encoded(portrait(20, made_up=True)[::8, ::8]),  # too small
+        encoded(np.tile(portrait(21, made_up=True)[::4, ::4], (1, 8, 1))),  # a long strip
+        both,
+        a[2],  # listed twice
+    ]
+    b = [encoded(portrait(seed, made_up=False)) for seed in range(40, 50)]
+    b += [
+        encoded(np.hstack([portrait(60, made_up=False), portrait(61, made_up=False)])),
+        encoded(portrait(62, made_up=False)[90:200, 80:]),  # cut through the face
+        encoded(portrait(90, made_up=True), "JPEG", quality=60),  # in both domains
+    ]
+    return a, b
+
+
+@pytest.fixture(scope="module")
+def prepared(
+    corpus: tuple[list[bytes], list[bytes]], tmp_path_factory: pytest.TempPathFactory
+) -> Prepared:
+    workspace = tmp_path_factory.mktemp("workspace")
+    calls: Calls = []
+    listings = [listing(workspace, d, f) for d, f in zip(("makeup", "bare"), corpus, strict=True)]
+
+    def record(stage: str, done: int, total: int | None, message: str) -> None:
+        calls.append((stage, done, total))
+
+    summary = prepare(CONFIG, *listings, workspace, progress=record)
+    return workspace, summary, calls
+
+
+def test_usable_pictures_are_used_and_the_others_have_reasons(prepared: Prepared) -> None:
+    _, summary, _ = prepared
+    assert summary.counts["trainA"] + summary.counts["testA"] == 10
+    assert summary.counts["trainB"] + summary.counts["testB"] == 10
+    assert summary.rejected["A"] == {
+        "duplicate-of": 2,
+        "undecodable": 1,
+        "no-face": 1,
+        "too-small": 1,
+        "odd-shape": 1,
+        "in-both-domains": 1,
+    }
+    assert summary.rejected["B"] == {
+        "in-both-domains": 1,
+        "several-faces": 1,
+        "leaves-the-frame": 1,
+    }
+
+
+def test_the_folder_holds_what_the_manifest_says(prepared: Prepared) -> None:
+    _, summary, _ = prepared
+    rows = read_rows(summary.dataset / "manifest.parquet", Picture)
+    used = {row.file for row in rows if row.status == "ok"}
+    assert used == {str(p.relative_to(summary.dataset)) for p in summary.dataset.glob("*/*.png")}
+    for name in used:
+        with Image.open(summary.dataset / name) as image:
+            assert (image.size, image.mode) == ((96, 96), "RGB")
+    for row in rows:
+        assert (row.status == "ok") == (row.reason == "") == (row.split != "") == (row.file != "")
+    clusters = [{row.cluster for row in rows if row.split == split} for split in ("train", "test")]
+    assert not clusters[0] & clusters[1]
+    card = json.loads((summary.dataset / "card.json").read_text())
+    assert card["counts"] == summary.counts
+    assert "no-face" in (summary.dataset / "card.md").read_text()
+    with Image.open(summary.dataset / "contact-trainA.jpg") as sheet:
+        sheet.load()
+
+
+def test_the_same_again_is_reused_and_nothing_is_left_over(prepared: Prepared) -> None:
+    workspace, summary, calls = prepared
+    paths = [workspace / "crawls" / name / "listing.parquet" for name in ("makeup", "bare")]
+    before = {path: path.stat().st_mtime_ns for path in summary.dataset.rglob("*")}
+    again = prepare(CONFIG.model_copy(update={"num_workers": 1}), *paths, workspace)
+    assert again.reused
+    assert not summary.reused
+    assert (again.counts, again.rejected, again.dataset) == (
+        summary.counts,
+        summary.rejected,
+        summary.dataset,
+    )
+    assert before == {path: path.stat().st_mtime_ns for path in summary.dataset.rglob("*")}
+    assert [path.name for path in (workspace / "datasets").iterdir()] == [summary.version]
+    assert calls[0][1] == 0
+
+
+def test_too_few_pictures_end_the_run_with_a_reckoning(tmp_path: Path) -> None:
+    a = listing(tmp_path, "makeup", [encoded(portrait(seed, made_up=True)) for seed in range(3)])
+    b = listing(tmp_path, "bare", [b"junk"])
+    with pytest.raises(TooFewImagesError, match=r"(?s)'makeup': 3 .*'bare': 1 .*undecodable: 1"):
+        prepare(CONFIG, a, b, tmp_path)
+    (kept,) = (tmp_path / "datasets").iterdir()
+    rows = read_rows(kept / "manifest.parquet", Picture)
+    assert [row.reason for row in rows if row.side == "B"] == ["undecodable"]
+
+
+def test_empty_listings_end_the_run_with_a_reckoning(tmp_path: Path) -> None:
+    listings = [listing(tmp_path, name, []) for name in ("makeup", "bare")]
+    with pytest.raises(TooFewImagesError, match="0 originals found"):
+        prepare(CONFIG, *listings, tmp_path)
+
+
+def test_pictures_without_faces_are_cropped_in_the_middle(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [
+        [encoded(rng.integers(0, 255, (90, 120, 3), np.uint8)) for _ in range(9)] for _ in "ab"
+    ]
+    listings = [listing(tmp_path, d, f) for d, f in zip(("makeup", "bare"), files, strict=True)]
+    config = CONFIG.model_copy(update={"faces": False})
+    summary = prepare(config, *listings, tmp_path)
+    assert sum(summary.counts.values()) == 18
+    assert min(summary.counts["testA"], summary.counts["testB"]) >= 2
+
+
+def die_on_poison(originals: examine.Named, config: PrepareConfig, crops: Path) -> list[object]:
+    """Stands in for a worker: a crash or a hang in C for two of the names."""
+    outcomes = []
+    for sha256, _ in originals:
+        if sha256.startswith("crash"):
+            os._exit(11)
+        if sha256.startswith("hang"):
+            examine.faulthandler.dump_traceback_later(0.2, exit=True, file=2)
+            time.sleep(60)
+        outcomes.append(examine.Examined(sha256, ""))
+    return outcomes
+
+
+def test_a_file_that_kills_its_worker_costs_itself_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(examine, "_BATCH", 4)
+    monkeypatch.setattr(examine, "_examine_batch", die_on_poison)
+    names = [f"{kind}{number}" for number in range(12) for kind in ("fine", "good")]
+    names[5], names[17] = "crash", "hang"
+    started = time.monotonic()
+    found = list(examine.examine_all([(name, tmp_path) for name in names], CONFIG, tmp_path))
+    assert sorted(outcome.sha256 for outcome in found) == sorted(names)
+    assert {o.sha256 for o in found if o.reason == "decoder-died"} == {"crash", "hang"}
+    assert time.monotonic() - started < 50

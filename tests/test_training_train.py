@@ -1,0 +1,219 @@
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from scraping.records import CheckpointError, FolderMismatchError
+from training.checkpoint import checkpoints, latest_checkpoint, load_generators
+from training.config import TrainConfig
+from training.data import UnalignedPictures, load_pictures, to_pictures, to_tensor
+from training.log import read_log
+from training.train import train
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = TrainConfig(
+    num_blocks=1,
+    ngf=4,
+    ndf=4,
+    d_layers=2,
+    load_px=36,
+    crop_px=32,
+    pool_size=3,
+    colour_jitter=0.1,
+    num_epochs=2,
+    num_epochs_decay=2,
+    checkpoint_every=3,
+    sample_every=7,
+    num_threads=1,
+    device="cpu",
+)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "datasets" / "tiny"
+    for name, num in (("trainA", 5), ("trainB", 4), ("testA", 2), ("testB", 2)):
+        (folder / name).mkdir(parents=True)
+        for index in range(num):
+            pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder
+
+
+def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{path.stem}.{key}": tensor
+        for path in sorted(checkpoint.glob("*.safetensors"))
+        for key, tensor in load_file(path).items()
+    }
+
+
+def _assert_same_weights(one: Path, two: Path) -> None:
+    first, second = _weights(one), _weights(two)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_run_leaves_checkpoints_samples_and_a_log(dataset: Path, tmp_path: Path) -> None:
+    calls: list[tuple[int, int | None]] = []
+    summary = train(
+        SMALL, dataset, tmp_path / "run", progress=lambda _s, d, t, _m: calls.append((d, t))
+    )
+    assert summary.steps == 20
+    assert summary.epochs == 4
+    assert summary.checkpoint.name == "step_00000020"
+    assert [path.name for path in checkpoints(summary.run)][-1] == "step_00000015"
+    assert calls[0] == (0, 20)
+    assert calls[-1] == (20, 20)
+    assert [row["step"] for row in read_log(summary.run / "log.jsonl")] == [10, 20]
+    with Image.open(summary.run / "samples" / "step_00000020.jpg") as grid:
+        assert grid.size == (6 * 36, 2 * 36)
+
+
+def test_two_runs_are_bitwise_equal_and_a_finished_one_returns(
+    dataset: Path, tmp_path: Path
+) -> None:
+    one = train(SMALL, dataset, tmp_path / "one")
+    two = train(SMALL, dataset, tmp_path / "two")
+    _assert_same_weights(one.checkpoint, two.checkpoint)
+    again = train(SMALL, dataset, tmp_path / "one")
+    assert again.resumed_from_step == 20
+    assert again.checkpoint == one.checkpoint
+
+
+class _StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_at", [4, 5, 11])
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+    dataset: Path, tmp_path: Path, stop_at: int
+) -> None:
+    def stop(_stage: str, done: int, _total: int | None, _message: str) -> None:
+        if done == stop_at:
+            raise _StopError
+
+    whole = train(SMALL, dataset, tmp_path / "whole")
+    with pytest.raises(_StopError):
+        train(SMALL, dataset, tmp_path / "halted", progress=stop)
+    resumed = train(SMALL, dataset, tmp_path / "halted")
+    assert 0 < resumed.resumed_from_step <= stop_at
+    _assert_same_weights(whole.checkpoint, resumed.checkpoint)
+    log = read_log(resumed.run / "log.jsonl")
+    assert [row["step"] for row in log] == [10, 20]
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from training.config import TrainConfig
+from training.train import train
+config = TrainConfig.model_validate_json(Path(sys.argv[1]).read_text())
+train(config, Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_process_can_be_run_again(
+    dataset: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    config = SMALL.model_copy(update={"num_epochs": 40, "checkpoint_every": 10})
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    run = tmp_path / "killed"
+    command = [sys.executable, "-c", _SCRIPT, tmp_path / "config.json", dataset, run]
+    process = subprocess.Popen(command, cwd=ROOT)
+    while latest_checkpoint(run) is None:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    assert process.wait(60) == -number
+    stopped = latest_checkpoint(run)
+    assert stopped is not None
+    if number == signal.SIGTERM:  # it saved where it was, not where the last round number was
+        assert (stopped / "state.pt").exists()
+    whole = train(config, dataset, tmp_path / "whole")
+    resumed = train(config, dataset, run)
+    assert resumed.resumed_from_step > 0
+    _assert_same_weights(whole.checkpoint, resumed.checkpoint)
+
+
+def test_a_torn_checkpoint_gives_way_to_the_one_before(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = train(SMALL, dataset, tmp_path / "run")
+    expected = _weights(whole.checkpoint)
+    (whole.checkpoint / "state.pt").write_bytes(b"torn")
+    with caplog.at_level(logging.WARNING):
+        again = train(SMALL, dataset, tmp_path / "run")
+    assert again.resumed_from_step == 18
+    assert "trying the one before it" in caplog.text
+    found = _weights(again.checkpoint)
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_another_configuration_is_refused_with_the_difference(
+    dataset: Path, tmp_path: Path
+) -> None:
+    train(SMALL, dataset, tmp_path / "run")
+    other = SMALL.model_copy(update={"learning_rate": 1e-3})
+    with pytest.raises(FolderMismatchError, match=r"train\.learning_rate: the folder has 0\.0002"):
+        train(other, dataset, tmp_path / "run")
+
+
+def test_generators_are_loaded_for_use(dataset: Path, tmp_path: Path) -> None:
+    summary = train(SMALL, dataset, tmp_path / "run")
+    g_a, g_b, config = load_generators(summary.checkpoint)
+    assert config == SMALL
+    assert not g_a.training
+    assert g_b(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_a_checkpoint_that_does_not_fit_says_where(dataset: Path, tmp_path: Path) -> None:
+    checkpoint = train(SMALL, dataset, tmp_path / "run").checkpoint
+    weights = load_file(checkpoint / "G_A.safetensors")
+    save_file({**weights, "model.1.bias": torch.zeros(9)}, checkpoint / "G_A.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.1\.bias has shape \[9\].*\[4\]; set ngf"):
+        load_generators(checkpoint)
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config | {"num_blocks": 2}))
+    with pytest.raises(CheckpointError, match="num_blocks"):
+        load_generators(checkpoint)
+    (checkpoint / "G_A.safetensors").write_bytes(b"\x00" * 40)
+    with pytest.raises(CheckpointError, match="safetensors"):
+        load_generators(checkpoint)
+
+
+def test_batches_depend_on_seed_epoch_and_position_alone(dataset: Path) -> None:
+    config = SMALL.model_copy(update={"batch_size": 2})
+    pictures = UnalignedPictures(dataset, config)
+    assert pictures.num_batches == 3
+    whole = list(pictures.batches(epoch=3))
+    later = list(UnalignedPictures(dataset, config).batches(epoch=3, first=1))
+    assert [len(batch.a) for batch in whole] == [2, 2, 1]
+    assert all(torch.equal(x.a, y.a) for x, y in zip(whole[1:], later, strict=True))
+    assert all(torch.equal(x.b, y.b) for x, y in zip(whole[1:], later, strict=True))
+    assert not torch.equal(whole[0].a, next(pictures.batches(epoch=4)).a)
+
+
+def test_pictures_survive_the_way_to_a_tensor_and_back(dataset: Path) -> None:
+    pictures = load_pictures(dataset / "trainA", 40)
+    tensor = to_tensor(pictures)
+    assert float(tensor.min()) >= -1
+    assert float(tensor.max()) <= 1
+    assert np.array_equal(to_pictures(tensor), pictures)
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="found no picture"):
+        load_pictures(tmp_path, 32)
