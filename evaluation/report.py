@@ -152,12 +152,12 @@ def _chart(direction: Mapping[str, Any], words: Mapping[str, str]) -> list[dict[
         ("translated", direction["kid"]),
         ("real", direction["kid_ceiling"]),
     ]
-    least = min(0.0, *(float(figure["low"]) for _, figure in figures))
+    least: float = min(0.0, *(float(figure["low"]) for _, figure in figures))
     most = max(float(figure["high"]) for _, figure in figures)
     span = most - least or 1.0
 
     def place(value: float) -> float:
-        return round(100 * min(1.0, max(0.0, (value - least) / span)), 2)
+        return float(round(100 * min(1.0, max(0.0, (value - least) / span)), 2))
 
     return [
         {

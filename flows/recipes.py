@@ -100,8 +100,15 @@ def demo(engine_url: str, truth: Path, num_images: int = 300) -> PipelineParamet
     """The make-up recipe at a size that two cores train in minutes, against ``engine_url``."""
     training = demo_training()
     base = with_engine(makeup(), engine_url, allow_private_hosts=True)
+    haste = {  # nobody else is served by this engine
+        "num_images": num_images,
+        "requests_per_s_per_host": 100.0,
+        "search_interval_s": 0.1,
+    }
     return _checked(
-        with_num_images(base, num_images),
+        base,
+        crawl_a=base.crawl_a.model_dump() | haste,
+        crawl_b=base.crawl_b.model_dump() | haste,
         prepare=base.prepare.model_dump() | {"crop_px": training.load_px},
         train=training,
         evaluate=base.evaluate.model_dump() | {"truth": truth},
