@@ -100,7 +100,7 @@ class SearchClient:
     def _get(self, url: str) -> bytes:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
-            wait=tenacity.wait_exponential_jitter(initial=1, max=30),
+            wait=tenacity.wait_exponential_jitter(multiplier=1, max=30),
             stop=tenacity.stop_after_attempt(self._config.num_tries),
             sleep=self._sleep,
             reraise=True,

@@ -308,7 +308,7 @@ def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, TransientError) and error.retry_after_s is not None:
         return error.retry_after_s
-    return float(tenacity.wait_exponential_jitter(initial=0.5, max=20)(state))
+    return float(tenacity.wait_exponential_jitter(multiplier=0.5, max=20)(state))
 
 
 def _network_reason(error: Exception) -> str:
