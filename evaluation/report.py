@@ -97,6 +97,7 @@ def _direction(
 ) -> dict[str, Any]:
     truth = direction.get("truth", {})
     lip_eye = truth.get("lip_eye_error_reduction")
+    lip_eye = lip_eye if lip_eye and lip_eye["value"] >= 0 else None  # the table says it anyway
     target = "B" if direction["to"] == scores["domains"]["B"] else "A"
     closed = gap_closed(direction)
     return {
@@ -110,7 +111,8 @@ def _direction(
         "ranked": words[f"ranked_{direction['gallery_ranked_by']}"],
         "galleries": [
             {"title": words[kind], "entries": [_entry(entry, folder, words) for entry in entries]}
-            for kind, entries in direction["gallery"].items()
+            for kind in ("random", "best", "worst")
+            if (entries := direction["gallery"].get(kind))
         ],
     }
 

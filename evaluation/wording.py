@@ -157,11 +157,14 @@ def percent(value: float) -> str:
 
 
 def gap_closed(direction: Mapping[str, Any]) -> float | None:
-    """Share of the KID from untranslated to real that translation closes; ``None``: no gap."""
+    """Share of the KID from untranslated to real that translation closes, at least 0.
+
+    ``None`` where there is no gap to close.
+    """
     baseline, ceiling = direction["kid_baseline"]["value"], direction["kid_ceiling"]["value"]
     if baseline - ceiling <= 0:
         return None
-    return float((baseline - direction["kid"]["value"]) / (baseline - ceiling))
+    return max(0.0, float((baseline - direction["kid"]["value"]) / (baseline - ceiling)))
 
 
 def verdict(scores: Mapping[str, Any], language: Language = "en") -> str:
@@ -199,7 +202,8 @@ def _truth_part(directions: Mapping[str, Any], language: Language) -> str:
     ]
     if len(shares) != len(directions):
         return ""
-    listed = [percent(share) for share in shares]
     if language == "zh":
-        return f"；唇部与眼部误差分别降低 {'、'.join(listed)}"
-    return f"; {' and '.join(listed)} of the error on lips and eyes is gone"
+        changes = [f"{'降低' if share >= 0 else '升高'} {percent(abs(share))}" for share in shares]
+        return f"；唇部与眼部误差分别{'、'.join(changes)}"
+    changes = [f"{'down' if share >= 0 else 'up'} by {percent(abs(share))}" for share in shares]
+    return f"; the error on lips and eyes is {' and '.join(changes)}"

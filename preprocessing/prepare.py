@@ -209,7 +209,7 @@ def _require_enough(
         mine = [row for row in rows if row.side == side]
         usable = [row for row in mine if row.status == "ok"]
         splits = Counter(row.split for row in usable)
-        if len(usable) < config.min_images or splits["train"] < 1 or splits["test"] < _LEAST_TEST:
+        if len(usable) < config.min_images or splits["train"] < 2 or splits["test"] < _LEAST_TEST:
             reasons = Counter(reason_kind(row.reason) for row in mine if row.status != "ok")
             listed = ", ".join(f"{reason}: {num}" for reason, num in reasons.most_common())
             problems.append(

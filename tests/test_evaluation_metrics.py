@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import mmd2
+
+from evaluation import features, metrics
+
+
+@pytest.fixture
+def sets() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(300, 12)), rng.normal(0.3, 1.4, size=(200, 12))
+
+
+def test_fid_of_a_set_to_itself_is_zero(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    assert metrics.fid(sets[0], sets[0]) == pytest.approx(0, abs=1e-9)
+
+
+def test_fid_of_scaled_and_shifted_features_in_closed_form(
+    sets: tuple[np.ndarray, np.ndarray],
+) -> None:
+    x = sets[0]
+    variance = x.var(axis=0, ddof=1).sum()
+    # Σ_y = 4 Σ_x, so tr(Σ_x + Σ_y − 2 (Σ_x Σ_y)^½) = tr Σ_x; the means differ by 3 in each axis.
+    y = 2 * (x - x.mean(axis=0)) + x.mean(axis=0) + 3
+    assert metrics.fid(x, y) == pytest.approx(variance + 9 * x.shape[1])
+
+
+def test_fid_agrees_with_torch_fidelity(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    statistics = [fid_features_to_statistics(torch.from_numpy(x)) for x in sets]
+    theirs = fid_statistics_to_metric(*statistics, verbose=False)
+    value = theirs if isinstance(theirs, float) else next(iter(theirs.values()))
+    assert metrics.fid(*sets) == pytest.approx(float(value), rel=1e-6)
+
+
+def test_kid_agrees_with_torch_fidelity_on_sets_of_one_size(
+    sets: tuple[np.ndarray, np.ndarray],
+) -> None:
+    x, y = sets[0][:150], sets[1][:150]
+    theirs = mmd2(*(metrics.polynomial_kernel(a, b) for a, b in ((x, x), (x, y), (y, y))))
+    assert metrics.kid(x, y) == pytest.approx(float(theirs), rel=1e-9)
+
+
+def test_kid_is_unbiased() -> None:
+    rng = np.random.default_rng(1)
+    values = [metrics.kid(rng.normal(size=(20, 4)), rng.normal(size=(25, 4))) for _ in range(600)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values))
+
+
+def test_kid_does_not_depend_on_order(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = sets
+    shuffled = np.random.default_rng(2).permutation(len(x))
+    assert metrics.kid(x[shuffled], y) == pytest.approx(metrics.kid(x, y), rel=1e-12)
+
+
+def test_a_paired_change_is_surer_than_its_parts(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = sets
+    found = metrics.compare_kid(0.5 * (x + 0.3), x, y, 200, 0)
+    change, after = found.change, found.translated
+    assert change.value == pytest.approx(after.value - found.untranslated.value)
+    assert change.low <= change.value <= change.high
+    again = metrics.compare_kid(0.5 * (x + 0.3), x, y, 200, 0)
+    assert again == found
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_pictures_are_named(count: int) -> None:
+    with pytest.raises(ValueError, match="needed at least 2"):
+        metrics.fid(np.zeros((count, 3)), np.zeros((5, 3)))
+    with pytest.raises(ValueError, match="needed at least 2"):
+        metrics.kid(np.zeros((count, 3)), np.zeros((5, 3)))
+
+
+def test_picture_distances_in_closed_form() -> None:
+    x = np.full((2, 16, 16, 3), 100, np.uint8)
+    y = x + np.uint8(10)
+    assert metrics.l1(x, y).tolist() == [10, 10]
+    assert metrics.psnr(x, y)[0] == pytest.approx(10 * np.log10(255**2 / 100))
+    assert metrics.psnr(x, x)[0] == pytest.approx(99)
+    assert metrics.ssim(x, x)[0] == pytest.approx(1)
+    noise = np.random.default_rng(0).integers(0, 256, x.shape, np.uint8)
+    assert metrics.ssim(x, noise)[0] < 0.1
+
+
+def test_a_reduction_is_a_share_of_the_error() -> None:
+    after, before = np.array([1.0, 3.0]), np.array([4.0, 4.0])
+    assert metrics.reduction_figure(after, before, 50, 0).value == 0.5
+    assert metrics.reduction_figure(before, before, 50, 0).value == 0
+
+
+def test_features_do_not_depend_on_the_batch() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 40, 40, 3), np.uint8)
+    network = features.load_network()
+    whole = features.features(network, pictures, batch_size=5)
+    assert whole.shape == (5, features.NUM_FEATURES)
+    single = features.features(network, pictures, batch_size=1)
+    np.testing.assert_allclose(whole, single, atol=1e-4)

@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluation.promote import champion, promote
+from evaluation.wording import WORDS, gap_closed, verdict
+from scraping.records import CheckpointError, SuyanError, write_json
+
+
+def _figure(value: float) -> dict[str, float]:
+    return {"value": value, "low": value, "high": value}
+
+
+def _scores(kid: float, *, step: int = 8, dataset: str = "d1") -> dict[str, Any]:
+    direction = {
+        "kid": _figure(kid),
+        "kid_baseline": _figure(0.05),
+        "kid_ceiling": _figure(0.01),
+    }
+    return {
+        "checkpoint": f"step_{step:08d}",
+        "step": step,
+        "dataset": dataset,
+        "features": {"name": "f"},
+        "px": 96,
+        "domains": {"A": "makeup", "B": "bare"},
+        "directions": {
+            "A2B": direction | {"from": "makeup", "to": "bare"},
+            "B2A": direction | {"from": "bare", "to": "makeup"},
+        },
+        "better_than_baseline": {"A2B": kid < 0.05, "B2A": kid < 0.05},
+    }
+
+
+def _run(workspace: Path, name: str, scores: dict[str, Any]) -> tuple[Path, Path]:
+    run = workspace / "runs" / name
+    checkpoint = run / "checkpoints" / scores["checkpoint"]
+    checkpoint.mkdir(parents=True)
+    for weights in ("G_A", "G_B"):
+        (checkpoint / f"{weights}.safetensors").write_text(f"{name} {weights}")
+    write_json(checkpoint / "config.json", {})
+    evaluation = run / "evaluation" / scores["checkpoint"]
+    write_json(evaluation / "scores.json", scores)
+    return run, evaluation
+
+
+def test_the_first_good_model_is_champion(tmp_path: Path) -> None:
+    done = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, "makeup")
+    assert done.promoted
+    assert champion(tmp_path, "makeup") == done.model
+    assert (done.model / "G_A.safetensors").read_text() == "one G_A"
+    assert json.loads((done.model / "scores.json").read_text())["step"] == 8
+
+
+def test_a_model_worse_than_doing_nothing_is_kept_but_no_champion(tmp_path: Path) -> None:
+    done = promote(*_run(tmp_path, "bad", _scores(0.06)), tmp_path, "makeup")
+    assert not done.promoted
+    assert "0.0600" in done.reason
+    assert "models/makeup" in done.reason
+    assert (done.model / "G_B.safetensors").exists()
+    with pytest.raises(SuyanError, match="no champion"):
+        champion(tmp_path, "makeup")
+
+
+def test_the_champion_gives_way_to_a_better_one_alone(tmp_path: Path) -> None:
+    first = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, "makeup")
+    worse = promote(*_run(tmp_path, "two", _scores(0.04)), tmp_path, "makeup")
+    assert not worse.promoted
+    assert champion(tmp_path, "makeup") == first.model
+    better = promote(*_run(tmp_path, "three", _scores(0.02)), tmp_path, "makeup")
+    assert better.promoted
+    assert champion(tmp_path, "makeup") == better.model
+
+
+def test_promoting_again_changes_nothing(tmp_path: Path) -> None:
+    run, evaluation = _run(tmp_path, "one", _scores(0.03))
+    one, two = (promote(run, evaluation, tmp_path, "makeup") for _ in range(2))
+    assert one.model == two.model
+    assert two.promoted
+    assert len([path for path in one.model.parent.iterdir() if path.is_dir()]) == 1
+
+
+def test_a_lost_checkpoint_is_named(tmp_path: Path) -> None:
+    run, evaluation = _run(tmp_path, "one", _scores(0.03))
+    (run / "checkpoints" / "step_00000008" / "G_B.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"G_B\.safetensors"):
+        promote(run, evaluation, tmp_path, "makeup")
+    assert not list((tmp_path / "models").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("recipe", ["", "../x", "a/b", ".hidden"])
+def test_a_recipe_name_is_no_path(tmp_path: Path, recipe: str) -> None:
+    with pytest.raises(ValueError, match="recipe"):
+        promote(tmp_path, tmp_path, tmp_path, recipe)
+
+
+def test_verdicts_say_what_happened() -> None:
+    assert verdict(_scores(0.02)).startswith("Both directions are better")
+    assert verdict(_scores(0.07)).startswith("Neither direction is better")
+    assert "都优于原图" in verdict(_scores(0.02), "zh")
+    scores = _scores(0.02)
+    for direction, share in zip(scores["directions"].values(), (0.59, -0.32), strict=True):
+        direction["truth"] = {"lip_eye_error_reduction": _figure(share)}
+    assert "is down by 59 % and up by 32 %" in verdict(scores)
+    assert "降低 59 %、升高 32 %" in verdict(scores, "zh")
+
+
+def test_the_share_of_the_gap_is_between_nothing_and_all() -> None:
+    assert gap_closed(_scores(0.03)["directions"]["A2B"]) == pytest.approx(0.5)
+    assert gap_closed(_scores(0.09)["directions"]["A2B"]) == 0
+
+
+def test_both_languages_have_the_same_words() -> None:
+    assert WORDS["en"].keys() == WORDS["zh"].keys()
