@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
 from flows.launch import launch, print_summary
 
@@ -18,12 +19,23 @@ def demo(workspace: Path, console: Console, program: str) -> None:
     from scraping.offline.server import OfflineEngine
     from scraping.offline.truth import write_truth
 
-    console.print("Suyan, offline: drawn people stand in for the internet; all else is real.\n")
+    console.print(
+        "Suyan, offline: drawn people stand in for the internet; all else is real. It takes about "
+        "ten minutes.\nCtrl-C stops it, and the same command goes on where it was.\n"
+    )
     corpus = portraits()
     truth = workspace / "truth"
     if not (truth / "truth.parquet").exists():
-        console.print("Drawing the true counterpart of every picture, to measure against …")
-        write_truth(corpus, truth)
+        what = "Drawing people, and their true counterparts to measure against"
+        with Progress(*Progress.get_default_columns(), console=console) as bar:
+            task = bar.add_task(what, total=None)
+            write_truth(
+                corpus,
+                truth,
+                progress=lambda _stage, done, total, _message: bar.update(
+                    task, completed=done, total=total
+                ),
+            )
     with OfflineEngine(corpus, port=_PORT) as engine:
         parameters = demo_recipe(engine.url, truth)
         result = launch(parameters, workspace, console)
