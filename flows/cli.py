@@ -46,6 +46,9 @@ def run(
         bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
     ] = False,
     images: Annotated[int | None, typer.Option(help="Originals wanted for each domain.")] = None,
+    small: Annotated[
+        bool, typer.Option("--small", help="A small, short training that a CPU does in minutes.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the parameters and stop.")] = False,
 ) -> None:
     """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
@@ -61,6 +64,8 @@ def run(
     if engine_url or allow_private_hosts:
         url = engine_url or parameters.crawl_a.engine_url
         parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private_hosts)
+    if small:
+        parameters = recipes.with_small_training(parameters)
     if images is not None:
         parameters = recipes.with_num_images(parameters, images)
     if show:

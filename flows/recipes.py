@@ -91,6 +91,16 @@ def with_num_images(parameters: PipelineParameters, num_images: int) -> Pipeline
     )
 
 
+def with_small_training(parameters: PipelineParameters) -> PipelineParameters:
+    """``parameters`` with a network and length that two CPU cores train in minutes."""
+    training = demo_training()
+    return _checked(
+        parameters,
+        prepare=parameters.prepare.model_dump() | {"crop_px": training.load_px},
+        train=training,
+    )
+
+
 def _checked(parameters: PipelineParameters, **changes: object) -> PipelineParameters:
     """A validated copy: pydantic's own ``model_copy`` would not look at the new values."""
     return PipelineParameters.model_validate(parameters.model_dump() | changes)
@@ -98,8 +108,7 @@ def _checked(parameters: PipelineParameters, **changes: object) -> PipelineParam
 
 def demo(engine_url: str, truth: Path, num_images: int = 300) -> PipelineParameters:
     """The make-up recipe at a size that two cores train in minutes, against ``engine_url``."""
-    training = demo_training()
-    base = with_engine(makeup(), engine_url, allow_private_hosts=True)
+    base = with_small_training(with_engine(makeup(), engine_url, allow_private_hosts=True))
     haste = {  # nobody else is served by this engine
         "num_images": num_images,
         "requests_per_s_per_host": 100.0,
@@ -109,7 +118,5 @@ def demo(engine_url: str, truth: Path, num_images: int = 300) -> PipelineParamet
         base,
         crawl_a=base.crawl_a.model_dump() | haste,
         crawl_b=base.crawl_b.model_dump() | haste,
-        prepare=base.prepare.model_dump() | {"crop_px": training.load_px},
-        train=training,
         evaluate=base.evaluate.model_dump() | {"truth": truth},
     )
