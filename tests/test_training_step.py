@@ -72,6 +72,8 @@ def test_a_step_is_the_papers(norm: str) -> None:
     config = SMALL.model_copy(update={"norm": norm, "batch_size": 2})
     gan = _in_float64(config)
     plain = copy.deepcopy(gan)
+    for network in plain.networks().values():
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(1)
     a, b = (torch.rand(2, 3, 32, 32, generator=generator).double() * 2 - 1 for _ in range(2))
     ours, theirs = gan.step(a, b), _plain_step(plain, a, b)

