@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
@@ -20,20 +22,28 @@ _MAX_IMAGE_BYTES = 300_000  # artifacts live in the server's database
 
 
 def crawl_yields(summary: CrawlSummary) -> None:
-    """A table of phrases with their yields, and the rejections by reason in its description."""
+    """A table of phrases with their yields and failures, and a contact sheet of what came in."""
     reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(summary.reasons.items())) or "none"
     create_table_artifact(
         key=_key(f"crawl-{summary.domain}"),
-        table=[{name: str(value) for name, value in row.items()} for row in summary.phrases],
+        table=[_yield(row) for row in summary.phrases],
         description=(
             f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became originals"
             f"{' (partial: the engine asked us to stop)' if summary.partial else ''}. "
             f"Rejected: {reasons}."
         ),
     )
+    if summary.preview.exists():
+        _image(f"crawl-{summary.domain}-preview", summary.preview, f"{summary.domain}: the newest")
     log = run_logger().warning if summary.partial else run_logger().info
-    log("%s: %d originals of %d hits; rejected: %s",
-        summary.domain, summary.num_ok, summary.num_hits, reasons)  # fmt: skip
+    log("%s: %d originals (%d new) of %d hits; rejected: %s",
+        summary.domain, summary.num_ok, summary.num_added, summary.num_hits, reasons)  # fmt: skip
+
+
+def _yield(row: Mapping[str, Any]) -> dict[str, str]:
+    """A phrase's row with its failures as one cell."""
+    failures = ", ".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
+    return {name: str(value) for name, value in row.items()} | {"rejected": failures}
 
 
 def dataset_card(summary: PrepareSummary) -> None:

@@ -7,13 +7,16 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from scraping.records import SuyanError
+
+if TYPE_CHECKING:
+    from flows.parameters import PipelineParameters
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,21 +56,10 @@ def run(
 ) -> None:
     """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
     from flows import recipes
-    from flows.parameters import PipelineParameters
 
-    if params is not None:
-        parameters = PipelineParameters.model_validate_json(params.read_bytes())
-    elif recipe in recipes.RECIPES:
-        parameters = recipes.RECIPES[recipe]()
-    else:
-        raise ValueError(f"recipe: {recipe!r} is unknown; there are {', '.join(recipes.RECIPES)}")
-    if engine_url or allow_private_hosts:
-        url = engine_url or parameters.crawl_a.engine_url
-        parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private_hosts)
+    parameters = _parameters(recipe, params, engine_url, images, allow_private=allow_private_hosts)
     if small:
         parameters = recipes.with_small_training(parameters)
-    if images is not None:
-        parameters = recipes.with_num_images(parameters, images)
     if show:
         typer.echo(parameters.model_dump_json(indent=2))
         return
@@ -83,6 +75,57 @@ def demo(workspace: Workspace = _WORKSPACE / "demo") -> None:
     from flows.demo import demo as run_demo
 
     run_demo(workspace, _console, _program())
+
+
+@app.command()
+def crawl(
+    workspace: Workspace = _WORKSPACE,
+    recipe: Annotated[str, typer.Option(help="makeup or seasons.")] = "makeup",
+    params: Annotated[
+        Path | None, typer.Option(help="JSON file with all parameters; replaces --recipe.")
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="One of the recipe's two domains; both by default.")
+    ] = None,
+    engine_url: Annotated[
+        str | None, typer.Option(help="Address of another search engine, e.g. the offline one.")
+    ] = None,
+    allow_private_hosts: Annotated[
+        bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
+    ] = False,
+    images: Annotated[int | None, typer.Option(help="Originals wanted for each domain.")] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Search again, and fetch only what is new.")
+    ] = False,
+) -> None:
+    """Crawl alone: search, and fetch the originals of one or both domains."""
+    from flows.gathering import crawl_domains
+
+    parameters = _parameters(recipe, params, engine_url, images, allow_private=allow_private_hosts)
+    crawl_domains(parameters, workspace, _console, domain=domain, refresh=refresh)
+
+
+@app.command()
+def status(workspace: Workspace = _WORKSPACE) -> None:
+    """Say what is held: originals, hits and failures of each domain and phrase."""
+    from flows.gathering import print_status
+
+    print_status(workspace, _console)
+
+
+@app.command()
+def forget(
+    what: Annotated[str, typer.Argument(help="Address, sha256 or host of the picture(s).")],
+    workspace: Workspace = _WORKSPACE,
+) -> None:
+    """Remove pictures for good: files, listings, previews; they never come back."""
+    from scraping.forget import forget as run_forget
+
+    gone = run_forget(what, workspace)
+    crawls = ", ".join(gone.crawls) or "no crawl"
+    typer.echo(f"{gone.kind} {gone.value}: {gone.num_originals} originals forgotten ({crawls})")
+    for dataset in gone.datasets:
+        typer.echo(f"still in {dataset}, which is immutable: remove that folder and its runs")
 
 
 @app.command()
@@ -166,6 +209,32 @@ def translate(
         typer.echo(f"{outcome.photo} → {outcome.output or outcome.reason}")
     if any(outcome.output is None for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _parameters(
+    recipe: str,
+    params: Path | None,
+    engine_url: str | None,
+    images: int | None,
+    *,
+    allow_private: bool,
+) -> PipelineParameters:
+    """The recipe's or the file's parameters with the changes that options make."""
+    from flows import recipes
+    from flows.parameters import PipelineParameters
+
+    if params is not None:
+        parameters = PipelineParameters.model_validate_json(params.read_bytes())
+    elif recipe in recipes.RECIPES:
+        parameters = recipes.RECIPES[recipe]()
+    else:
+        raise ValueError(f"recipe: {recipe!r} is unknown; there are {', '.join(recipes.RECIPES)}")
+    if engine_url or allow_private:
+        url = engine_url or parameters.crawl_a.engine_url
+        parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private)
+    if images is not None:
+        parameters = recipes.with_num_images(parameters, images)
+    return parameters
 
 
 def _program() -> str:

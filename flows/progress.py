@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import cast
+from uuid import UUID
 
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
@@ -60,6 +63,36 @@ class LogProgress:
             remaining_s = (now - started_at) * (total - done) / (done - first_done)
             text += f", about {duration(remaining_s)} left"
         return text
+
+
+class ArtifactProgress:
+    """A ``scraping.records.Progress`` as a progress bar in the Prefect UI, and as log lines.
+
+    The bar is brought up to date at most once in ``every_s`` seconds, and at the end of a stage.
+    """
+
+    def __init__(
+        self, key: str, every_s: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._key, self._every_s, self._clock = key, every_s, clock
+        self._log = LogProgress(run_logger().info, every_s, clock)
+        self._artifact: UUID | None = None
+        self._updated_at = float("-inf")
+
+    def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
+        self._log(stage, done, total, message)
+        now = self._clock()
+        finished = total is not None and done >= total
+        if now - self._updated_at < self._every_s and not finished:
+            return
+        self._updated_at = now
+        share = 100 * min(done / total, 1) if total else 0.0
+        text = f"{stage}: {done} of {total or '?'} · {message}"
+        if self._artifact is None:
+            made = create_progress_artifact(share, key=self._key, description=text)
+            self._artifact = cast("UUID", made)  # a coroutine only where one is running
+        else:
+            update_progress_artifact(self._artifact, share, description=text)
 
 
 def duration(seconds: float) -> str:

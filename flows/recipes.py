@@ -37,6 +37,7 @@ BARE_PHRASES = (
     "裸脸 女生",
     "明星 素颜照",
 )
+PORTRAIT_SUFFIXES = ("高清", "近照")
 SUMMER_PHRASES = ("夏天 山 风景", "夏季 森林 风景 摄影", "夏天 草原 风光", "夏日 湖 山 风景照")
 WINTER_PHRASES = ("冬天 山 雪景", "冬季 森林 雪景 摄影", "冬天 草原 雪", "冬日 湖 雪山 风景照")
 
@@ -45,8 +46,8 @@ def makeup() -> PipelineParameters:
     """The default recipe: faces with make-up (A, ``makeup``) ↔ bare faces (B, ``bare``)."""
     return PipelineParameters(
         recipe="makeup",
-        crawl_a=CrawlConfig(domain="makeup", phrases=MAKEUP_PHRASES),
-        crawl_b=CrawlConfig(domain="bare", phrases=BARE_PHRASES),
+        crawl_a=CrawlConfig(domain="makeup", phrases=MAKEUP_PHRASES, suffixes=PORTRAIT_SUFFIXES),
+        crawl_b=CrawlConfig(domain="bare", phrases=BARE_PHRASES, suffixes=PORTRAIT_SUFFIXES),
         prepare=PrepareConfig(domain_a="makeup", domain_b="bare"),
         train=reference_training(),
         evaluate=EvaluateConfig(),
@@ -57,8 +58,8 @@ def seasons() -> PipelineParameters:
     """A recipe without faces: summer (A) ↔ winter (B) landscapes, whole pictures."""
     return PipelineParameters(
         recipe="seasons",
-        crawl_a=CrawlConfig(domain="summer", phrases=SUMMER_PHRASES),
-        crawl_b=CrawlConfig(domain="winter", phrases=WINTER_PHRASES),
+        crawl_a=CrawlConfig(domain="summer", phrases=SUMMER_PHRASES, suffixes=("高清",)),
+        crawl_b=CrawlConfig(domain="winter", phrases=WINTER_PHRASES, suffixes=("高清",)),
         prepare=PrepareConfig(domain_a="summer", domain_b="winter", faces=False),
         train=reference_training(),
         evaluate=EvaluateConfig(),

@@ -18,7 +18,7 @@ from evaluation.config import EvaluateConfig
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.promote import Promotion, promote
 from flows import artifacts
-from flows.progress import LogProgress, run_logger
+from flows.progress import ArtifactProgress, LogProgress, run_logger
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.config import CrawlConfig
@@ -41,8 +41,9 @@ def _is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
     retry_condition_fn=_is_transient,
 )
 def crawl_domain(config: CrawlConfig, workspace: Path) -> CrawlSummary:
-    """Crawl one domain; publishes its yields."""
-    summary = crawl(config, workspace, progress=LogProgress(run_logger().info))
+    """Crawl one domain; publishes a progress bar, its yields and a contact sheet."""
+    key = config.domain.replace("_", "-")
+    summary = crawl(config, workspace, progress=ArtifactProgress(f"progress-{key}"))
     artifacts.crawl_yields(summary)
     return summary
 

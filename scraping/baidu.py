@@ -10,13 +10,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 from bs4 import BeautifulSoup
-from pydantic import BaseModel, ConfigDict, Field
 
+from scraping.filters import Filters
 from scraping.records import BlockedError, ResponseFormatError
 
 _TOKENS = (("_z2C$q", ":"), ("_z&e3B", "."), ("AzdH3F", "/"))
@@ -35,50 +34,11 @@ _SET_DATA = re.compile(r"setData\(\s*['\"]imgData['\"]\s*,")
 _QUOTED = 80
 
 
-class Colour(IntEnum):
-    """Values of ``ic``."""
-
-    any = 0
-    red = 1
-    yellow = 2
-    green = 4
-    teal = 8
-    brown = 12
-    blue = 16
-    purple = 32
-    pink = 64
-    orange = 256
-    black = 512
-    white = 1024
-    black_and_white = 2048
-
-
-class Filters(BaseModel):
-    """What the engine itself filters by; the defaults ask for everything."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: Literal["any", "small", "medium", "large", "extra-large"] = Field(
-        "any", description="Size class of the picture"
-    )
-    colour: Colour = Field(
-        Colour.any, description="Dominant colour, Baidu's number: 0 any, 1 red …"
-    )
-    face: bool = Field(False, description="Pictures with a face alone")
-    portrait: bool = Field(False, description="Portraits alone")
-    animated: bool | None = Field(None, description="True: animated alone; False: still alone")
-    latest: bool = Field(False, description="Newest first")
-    licensed: bool = Field(False, description="Pictures that Baidu marks as licensed alone")
-
-
-_SIZES = {"any": "", "small": "1", "medium": "2", "large": "3", "extra-large": "9"}
-
-
 @dataclass(frozen=True)
 class Hit:
     """One search result. ``candidates`` are (field, address), the best first, each address once."""
 
-    key: str
+    key: str  # the engine's own identity of the picture
     candidates: tuple[tuple[str, str], ...]
     page_url: str
     title: str
@@ -110,14 +70,10 @@ def encode_url(url: str) -> str:
 
 def acjson_url(engine: str, phrase: str, offset: int, page_size: int, filters: Filters) -> str:
     """Address of the JSON answer with ``page_size`` hits from ``offset`` on."""
-    animated = {None: "-1", True: "6", False: "7"}[filters.animated]
     query = {
         "tn": "resultjson_com", "ipn": "rj", "ct": "201326592", "is": "", "fp": "result",
-        "queryWord": phrase, "word": phrase, "cl": "2", "lm": animated, "ie": "utf-8",
-        "oe": "utf-8", "st": "", "z": _SIZES[filters.size], "ic": str(int(filters.colour)),
-        "hd": "", "latest": "1" if filters.latest else "",
-        "copyright": "1" if filters.licensed else "", "s": "3" if filters.portrait else "",
-        "face": "1" if filters.face else "", "istype": "2", "nc": "1",
+        "queryWord": phrase, "word": phrase, "cl": "2", "ie": "utf-8", "oe": "utf-8",
+        **filters.query(), "istype": "2", "nc": "1",
         "pn": str(offset), "rn": str(page_size), "gsm": f"{offset:x}",
     }  # fmt: skip
     return f"{engine}/search/acjson?{urlencode(query)}"
@@ -228,10 +184,10 @@ def _hit(item: Any) -> Hit | None:
     first = next(iter(candidates))
     title = _string(item, "fromPageTitleEnc", "fromPageTitle", "titleShow")
     return Hit(
-        key=_string(item, "di", "cs") or first,
+        key=(_string(item, "di", "cs") or first)[:500],
         candidates=tuple((field, address) for address, field in candidates.items()),
-        page_url=decode_url(_string(item, "fromURL", "fromurl")),
-        title=BeautifulSoup(title, "html.parser").get_text() if "<" in title else title,
+        page_url=decode_url(_string(item, "fromURL", "fromurl"))[:4000],
+        title=(BeautifulSoup(title, "html.parser").get_text() if "<" in title else title)[:500],
         width=_number(item, "width"),
         height=_number(item, "height"),
     )
@@ -255,8 +211,9 @@ def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _string(item: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields that is a non-empty string."""
-    return next((v for n in names if isinstance(v := item.get(n), str) and v), "")
+    """The first of these fields that is a non-empty string, without what no database takes."""
+    text = next((v for n in names if isinstance(v := item.get(n), str) and v), "")
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _number(item: Mapping[str, Any], name: str) -> int:

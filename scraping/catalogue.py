@@ -1,87 +1,44 @@
-"""The catalogue: what was searched, found and fetched, so that nothing is asked for twice.
+"""The catalogue: what was searched, seen, tried and stored, so that nothing is asked for twice.
 
-SQLite by default (through SQLAlchemy, so that another database is a URL away). Every method is one
-transaction: a crawl that is killed loses the pictures in flight and nothing else.
+SQLite in the workspace by default; ``SUYAN_CATALOGUE_URL`` names another database for SQLAlchemy,
+e.g. PostgreSQL. Every method is one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
+from scraping import schema as db
 from scraping.baidu import Hit
-from scraping.records import Original
+from scraping.entries import Attempt, Cursor, Errand, Outcome, PageYield, Round
 
-_metadata = sa.MetaData()
-_hits = sa.Table(
-    "hits",
-    _metadata,
-    sa.Column("crawl", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("phrase", sa.String, nullable=False),
-    sa.Column("hit", sa.JSON, nullable=False),
-    sa.Column("outcome", sa.JSON),  # an Original, once it is known
-)
-_cursors = sa.Table(
-    "cursors",
-    _metadata,
-    sa.Column("crawl", sa.String, primary_key=True),
-    sa.Column("phrase", sa.String, primary_key=True),
-    sa.Column("offset", sa.Integer, nullable=False),
-    sa.Column("pages", sa.Integer, nullable=False),
-    sa.Column("hits", sa.Integer, nullable=False),
-    sa.Column("new", sa.Integer, nullable=False),
-    sa.Column("stale_pages", sa.Integer, nullable=False),
-    sa.Column("stopped_because", sa.String, nullable=False),
-)
-_addresses = sa.Table(
-    "addresses",
-    _metadata,
-    sa.Column("url", sa.String, primary_key=True),
-    sa.Column("sha256", sa.String, nullable=False),  # "" when there is no picture
-    sa.Column("path", sa.String, nullable=False),
-    sa.Column("num_bytes", sa.Integer, nullable=False),
-    sa.Column("reason", sa.String, nullable=False),
-)
+_MANY = 500  # values in one IN (…)
 
 
-@dataclass(frozen=True)
-class Cursor:
-    """How far one phrase of a crawl has been read, and why no further."""
-
-    phrase: str
-    offset: int = 0  # hits to skip at the next request
-    pages: int = 0
-    hits: int = 0
-    new: int = 0  # hits that no earlier page had
-    stale_pages: int = 0  # pages in a row without a new hit
-    stopped_because: str = ""  # "" while it may go on
-
-
-@dataclass(frozen=True)
-class Address:
-    """What is known for good about an address: a stored picture, or why there is none."""
-
-    url: str
-    sha256: str
-    path: str
-    num_bytes: int
-    reason: str
+def catalogue_url(workspace: Path) -> str:
+    """``SUYAN_CATALOGUE_URL``, or the SQLite file of the workspace."""
+    return os.environ.get("SUYAN_CATALOGUE_URL") or f"sqlite:///{workspace / 'catalogue.sqlite'}"
 
 
 class Catalogue:
-    """The tables of one workspace; for use by one thread."""
+    """The tables of one workspace; for use by one thread at a time."""
 
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _durable)
-        _metadata.create_all(self._engine)
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._writer = self._engine.execution_options(writes=True)
+        db.metadata.create_all(self._writer)
 
     def __enter__(self) -> Self:
         return self
@@ -94,91 +51,301 @@ class Catalogue:
     ) -> None:
         self._engine.dispose()
 
+    def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A transaction that reads: it sees one state of everything, and blocks no writer."""
+        return self._engine.connect()
+
+    def writing(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """A transaction that writes: all of it or nothing."""
+        return self._writer.begin()
+
+    # Rounds and cursors
+
+    def round(self, crawl: str) -> Round | None:
+        """The crawl's current round, if it has begun any."""
+        query = sa.select(db.crawls).where(db.crawls.c.name == crawl)
+        with self.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return Round(row.round, row.target, row.started_at, row.finished_at) if row else None
+
+    def begin_round(self, crawl: str, domain: str, target: int, now: float) -> Round:
+        """Begin the crawl's next round: its cursors stand at the top again."""
+        before = self.round(crawl)
+        new = Round(before.number + 1 if before else 1, target, now, None)
+        mine = db.cursors.c.crawl == crawl
+        unread = sa.case((db.cursors.c.stopped_because == "", db.cursors.c.offset), else_=0)
+        with self.writing() as connection:
+            connection.execute(sa.delete(db.crawls).where(db.crawls.c.name == crawl))
+            connection.execute(
+                sa.insert(db.crawls).values(
+                    name=crawl, domain=domain, round=new.number, target=target, started_at=now
+                )
+            )
+            connection.execute(
+                sa.update(db.cursors)
+                .where(mine)
+                .values(frontier=unread, offset=0, stale_pages=0, stopped_because="")
+            )
+        return new
+
+    def finish_round(self, crawl: str, now: float) -> None:
+        """Note that the current round has come to its end."""
+        mine = db.crawls.c.name == crawl
+        with self.writing() as connection:
+            connection.execute(sa.update(db.crawls).where(mine).values(finished_at=now))
+
     def cursor(self, crawl: str, phrase: str) -> Cursor:
         """The phrase's cursor, a fresh one at first."""
-        columns = [column for column in _cursors.columns if column.name != "crawl"]
-        query = sa.select(*columns).where(_cursors.c.crawl == crawl, _cursors.c.phrase == phrase)
-        with self._engine.connect() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-        return Cursor(**row) if row else Cursor(phrase)
+        mine = (db.cursors.c.crawl == crawl) & (db.cursors.c.phrase == phrase)
+        with self.reading() as connection:
+            row = connection.execute(sa.select(db.cursors).where(mine)).mappings().one_or_none()
+        return Cursor(**{k: v for k, v in row.items() if k != "crawl"}) if row else Cursor(phrase)
 
-    def save_page(self, crawl: str, cursor: Cursor, hits: Sequence[Hit]) -> None:
-        """Store a page's new hits together with the cursor that has moved past them."""
-        with self._engine.begin() as connection:
-            last = sa.select(sa.func.coalesce(sa.func.max(_hits.c.position), -1)).where(
-                _hits.c.crawl == crawl
+    def save_cursor(self, crawl: str, cursor: Cursor) -> None:
+        """Store a cursor that moved without a page, e.g. because its phrase stops."""
+        with self.writing() as connection:
+            self._put_cursor(connection, crawl, cursor)
+
+    def _put_cursor(self, connection: sa.Connection, crawl: str, cursor: Cursor) -> None:
+        values = asdict(cursor)
+        statement = self.insert(db.cursors).values(crawl=crawl, **values)
+        del values["phrase"], values["stored"]  # counted where originals are saved
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["crawl", "phrase"], set_=values)
+        )
+
+    # Hits
+
+    def look(self, crawl: str, engine: str, cursor: Cursor, page: Sequence[Hit]) -> PageYield:
+        """What ``page`` would bring; stores nothing."""
+        round_ = self.round(crawl)
+        assert round_ is not None, "a round has begun"
+        keys = [hit.key for hit in page]
+        query = (
+            sa.select(
+                db.hits.c.key,
+                sa.func.max(
+                    sa.case(
+                        (
+                            (db.sightings.c.phrase == cursor.phrase)
+                            & (db.sightings.c.last_seen >= round_.started_at),
+                            1,
+                        ),
+                        else_=0,
+                    )
+                ),
             )
-            first = connection.execute(last).scalar_one() + 1
-            if hits:
-                rows = [
-                    {"crawl": crawl, "key": hit.key, "position": first + index,
-                     "phrase": cursor.phrase, "hit": asdict(hit), "outcome": None}
-                    for index, hit in enumerate(hits)
-                ]  # fmt: skip
-                connection.execute(sa.insert(_hits), rows)
-            mine = (_cursors.c.crawl == crawl) & (_cursors.c.phrase == cursor.phrase)
-            connection.execute(sa.delete(_cursors).where(mine))
-            connection.execute(sa.insert(_cursors).values(crawl=crawl, **asdict(cursor)))
-
-    def known(self, crawl: str, keys: Iterable[str]) -> set[str]:
-        """Those of ``keys`` that the crawl has already."""
-        query = sa.select(_hits.c.key).where(_hits.c.crawl == crawl, _hits.c.key.in_(list(keys)))
-        with self._engine.connect() as connection:
-            return set(connection.execute(query).scalars())
-
-    def pending(self, crawl: str) -> list[tuple[str, Hit]]:
-        """``(phrase, hit)`` of the hits whose outcome is not known yet, in order."""
-        query = (
-            sa.select(_hits.c.phrase, _hits.c.hit)
-            .where(_hits.c.crawl == crawl, _no_outcome())
-            .order_by(_hits.c.position)
+            .join(db.sightings, db.sightings.c.hit == db.hits.c.id)
+            .where(
+                db.sightings.c.crawl == crawl,
+                db.hits.c.engine == engine,
+                db.hits.c.key.in_(keys),
+            )
+            .group_by(db.hits.c.key)
         )
-        with self._engine.connect() as connection:
-            return [(phrase, _to_hit(hit)) for phrase, hit in connection.execute(query)]
+        with self.reading() as connection:
+            seen = {key: bool(repeated) for key, repeated in connection.execute(query)}
+        return PageYield(len(set(keys) - seen.keys()), sum(seen.values()))
 
-    def save_outcomes(
-        self, crawl: str, outcomes: Iterable[tuple[str, Original]], addresses: Iterable[Address]
+    def save_page(
+        self, crawl: str, engine: str, cursor: Cursor, page: Sequence[Hit], now: float
     ) -> None:
-        """Store what became of hits ``(key, row)``, and what was learnt about addresses."""
-        with self._engine.begin() as connection:
-            for key, original in outcomes:
-                mine = (_hits.c.crawl == crawl) & (_hits.c.key == key)
-                values = {"outcome": asdict(original)}
-                connection.execute(sa.update(_hits).where(mine).values(**values))
-            for address in addresses:
-                same = _addresses.c.url == address.url
-                connection.execute(sa.delete(_addresses).where(same))
-                connection.execute(sa.insert(_addresses).values(**asdict(address)))
+        """Store a page's hits and sightings together with the cursor that has moved past them.
 
-    def address(self, url: str) -> Address | None:
-        """What is known about an address, if anything."""
-        with self._engine.connect() as connection:
-            query = sa.select(_addresses).where(_addresses.c.url == url)
-            row = connection.execute(query).mappings().one_or_none()
-        return Address(**row) if row else None
+        A hit that was rejected and now has other addresses may be tried again.
+        """
+        page = list({hit.key: hit for hit in page}.values())
+        with self.writing() as connection:
+            self._put_cursor(connection, crawl, cursor)
+            known = self._put_hits(connection, engine, page)
+            ids = [known[hit.key].id for hit in page]
+            seen_before = sa.select(db.sightings.c.hit).where(
+                db.sightings.c.crawl == crawl, db.sightings.c.hit.in_(ids)
+            )
+            seen = set(connection.execute(seen_before).scalars())
+            first = cursor.hits - len(page)
+            rows = [
+                {"crawl": crawl, "hit": known[hit.key].id, "phrase": cursor.phrase,
+                 "first": known[hit.key].id not in seen, "position": first + index,
+                 "page_url": hit.page_url, "title": hit.title, "first_seen": now, "last_seen": now}
+                for index, hit in enumerate(page)
+            ]  # fmt: skip
+            if rows:
+                statement = self.insert(db.sightings).on_conflict_do_update(
+                    index_elements=["crawl", "hit", "phrase"], set_={"last_seen": now}
+                )
+                connection.execute(statement, rows)
+            found = [
+                (known[hit.key].sha256, cursor.phrase)
+                for hit in page
+                if known[hit.key].status == "ok"
+            ]
+            self._add_finds(connection, crawl, found)
 
-    def originals(self, crawl: str) -> list[Original]:
-        """The outcomes of the crawl's hits, in the order they were found."""
-        query = (
-            sa.select(_hits.c.outcome)
-            .where(_hits.c.crawl == crawl, sa.not_(_no_outcome()))
-            .order_by(_hits.c.position)
+    def _put_hits(
+        self, connection: sa.Connection, engine: str, page: Sequence[Hit]
+    ) -> dict[str, sa.Row[Any]]:
+        """The rows of these hits by key, made or brought up to date."""
+        if page:
+            rows = [
+                {"engine": engine, "key": hit.key, "candidates": [list(c) for c in hit.candidates],
+                 "reason": "", "url": "", "served_by": "", "sha256": ""}
+                for hit in page
+            ]  # fmt: skip
+            connection.execute(self.insert(db.hits).on_conflict_do_nothing(), rows)
+        mine = (db.hits.c.engine == engine) & db.hits.c.key.in_([hit.key for hit in page])
+        known = {row.key: row for row in connection.execute(sa.select(db.hits).where(mine))}
+        for hit in page:
+            row = known[hit.key]
+            candidates = [list(candidate) for candidate in hit.candidates]
+            if row.status != "ok" and row.candidates != candidates:
+                again = {} if row.reason in _FINAL else {"status": None}
+                connection.execute(
+                    sa.update(db.hits)
+                    .where(db.hits.c.id == row.id)
+                    .values(candidates=candidates, **again)
+                )
+        return known
+
+    def errands(
+        self, crawl: str, since: float, num: int, *, after: int = 0, without: Collection[int] = ()
+    ) -> list[Errand]:
+        """At most ``num`` hits that the crawl has seen and nobody has settled, in order.
+
+        Those that failed for now count too if that was before ``since``. Hits up to number
+        ``after`` are left out, and those ``without``.
+        """
+        open_ = db.hits.c.status.is_(None) | (
+            (db.hits.c.status == "failed") & (db.hits.c.settled_at < since)
         )
-        with self._engine.connect() as connection:
-            return [Original(**row) for row in connection.execute(query).scalars()]
+        query = (
+            sa.select(
+                db.hits.c.id, db.sightings.c.phrase, db.sightings.c.page_url, db.hits.c.candidates
+            )
+            .join(db.sightings, db.sightings.c.hit == db.hits.c.id)
+            .where(db.sightings.c.crawl == crawl, db.sightings.c.first, open_)
+            .where(db.hits.c.id > after)
+            .order_by(db.hits.c.id)
+            .limit(num + len(without))
+        )
+        with self.reading() as connection:
+            rows = [row for row in connection.execute(query) if row.id not in without][:num]
+        return [
+            Errand(row.id, row.phrase, row.page_url, tuple((f, u) for f, u in row.candidates))
+            for row in rows
+        ]
+
+    # Downloads
+
+    def known(self, urls: Iterable[str]) -> dict[str, Attempt]:
+        """The last try of each address that was ever tried and did not merely fail for now."""
+        wanted, found = list(dict.fromkeys(urls)), {}
+        with self.reading() as connection:
+            for first in range(0, len(wanted), _MANY):
+                query = (
+                    sa.select(db.attempts)
+                    .where(
+                        db.attempts.c.url.in_(wanted[first : first + _MANY]),
+                        db.attempts.c.status != "failed",
+                    )
+                    .order_by(db.attempts.c.id)
+                )
+                for row in connection.execute(query).mappings():
+                    values = {k: v for k, v in row.items() if k != "id"}
+                    found[row["url"]] = Attempt(**values)
+        return found
+
+    def save_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Note downloads, before their files are given their names."""
+        if attempts:
+            with self.writing() as connection:
+                rows = [vars(attempt) for attempt in attempts]
+                connection.execute(sa.insert(db.attempts), rows)
+
+    def save_outcomes(self, crawl: str, outcomes: Sequence[Outcome]) -> int:
+        """Note what became of errands whose files lie in place; how many originals are new here."""
+        if not outcomes:
+            return 0
+        settle = (
+            sa.update(db.hits)
+            .where(db.hits.c.id == sa.bindparam("hit"))
+            .values({
+                name: sa.bindparam(f"new_{name}")
+                for name in ("status", "reason", "url", "served_by", "sha256", "settled_at")
+            })
+        )  # fmt: skip
+        rows = [
+            {"hit": o.errand.hit, "new_status": o.status, "new_reason": o.reason, "new_url": o.url,
+             "new_served_by": o.served_by, "new_sha256": o.sha256, "new_settled_at": o.at}
+            for o in outcomes
+        ]  # fmt: skip
+        stored = {o.sha256: o for o in outcomes if o.status == "ok"}
+        with self.writing() as connection:
+            connection.execute(settle, rows)
+            if not stored:
+                return 0
+            connection.execute(
+                self.insert(db.originals).on_conflict_do_nothing(),
+                [
+                    {"sha256": sha256, "path": o.path, "num_bytes": o.num_bytes, "stored_at": o.at}
+                    for sha256, o in stored.items()
+                ],
+            )
+            return self._add_finds(
+                connection, crawl, [(sha256, o.errand.phrase) for sha256, o in stored.items()]
+            )
+
+    def _add_finds(
+        self, connection: sa.Connection, crawl: str, found: Sequence[tuple[str, str]]
+    ) -> int:
+        """Add ``(sha256, phrase)`` to what the crawl found; how many were new to it."""
+        first_by = dict(reversed(found))
+        old = sa.select(db.finds.c.sha256).where(
+            db.finds.c.crawl == crawl, db.finds.c.sha256.in_(list(first_by))
+        )
+        new = first_by.keys() - set(connection.execute(old).scalars())
+        if new:
+            rows = [{"crawl": crawl, "sha256": sha, "phrase": first_by[sha]} for sha in new]
+            connection.execute(self.insert(db.finds).on_conflict_do_nothing(), rows)
+        for phrase in {first_by[sha] for sha in new}:
+            mine = (db.cursors.c.crawl == crawl) & (db.cursors.c.phrase == phrase)
+            num = sum(1 for sha in new if first_by[sha] == phrase)
+            more = sa.update(db.cursors).where(mine).values(stored=db.cursors.c.stored + num)
+            connection.execute(more)
+        return len(new)
+
+    # Reading
+
+    def num_found(self, crawl: str) -> int:
+        """How many different originals the crawl has found."""
+        query = sa.select(sa.func.count()).where(db.finds.c.crawl == crawl)
+        with self.reading() as connection:
+            return connection.execute(query).scalar_one()
+
+    def tombstones(self) -> set[tuple[str, str]]:
+        """``(kind, value)`` of everything that must not come back."""
+        with self.reading() as connection:
+            query = sa.select(db.tombstones.c.kind, db.tombstones.c.value)
+            return {(kind, value) for kind, value in connection.execute(query)}
+
+    def insert(self, table: sa.Table) -> Any:
+        """An INSERT that knows ON CONFLICT, which SQLAlchemy has for each dialect apart."""
+        dialect = self._engine.dialect.name
+        return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def _no_outcome() -> sa.ColumnElement[bool]:
-    return sa.or_(_hits.c.outcome.is_(None), _hits.c.outcome == sa.JSON.NULL)
+_FINAL = {"forgotten", "opt-out", "robots"}  # no other address makes these undone
 
 
-def _durable(connection: Any, _record: Any) -> None:
-    """Readers do not block the writer; a commit survives a kill."""
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Readers do not block the writer; a commit survives a kill; SQLAlchemy says BEGIN itself."""
+    connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA busy_timeout=30000")
+    connection.execute("PRAGMA busy_timeout=60000")
 
 
-def _to_hit(value: dict[str, Any]) -> Hit:
-    candidates = tuple((field, url) for field, url in value["candidates"])
-    return Hit(**{**value, "candidates": candidates})
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """A writer takes the lock at once: one that read before may find itself overtaken, and fail."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

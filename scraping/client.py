@@ -10,7 +10,7 @@ from collections.abc import Callable
 import requests
 import tenacity
 
-from scraping import baidu
+from scraping import backoff, baidu
 from scraping.config import CrawlConfig
 from scraping.records import BlockedError, ResponseFormatError, TransientError
 
@@ -100,7 +100,7 @@ class SearchClient:
     def _get(self, url: str) -> bytes:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
-            wait=tenacity.wait_exponential_jitter(multiplier=1, max=30),
+            wait=backoff.wait(1, 30),
             stop=tenacity.stop_after_attempt(self._config.num_tries),
             sleep=self._sleep,
             reraise=True,
@@ -127,7 +127,8 @@ def _body(answer: requests.Response, total_timeout_s: float) -> bytes:
     if answer.status_code in {403, 418}:
         raise BlockedError(f"the search engine answered {answer.status_code}")
     if answer.status_code == 429 or answer.status_code >= 500:
-        raise TransientError(f"the search engine answered {answer.status_code}")
+        wish = backoff.retry_after(answer.headers.get("Retry-After"))
+        raise TransientError(f"the search engine answered {answer.status_code}", wish)
     if answer.status_code != 200:
         raise ResponseFormatError(f"needed status 200, got {answer.status_code} ({location[:200]})")
     deadline = time.monotonic() + total_timeout_s

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from scraping.baidu import Filters
+from scraping.filters import Filters
+from scraping.phrases import expand
 
+_MAX_SEARCHES = 1000
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -27,8 +29,25 @@ class CrawlConfig(BaseModel):
     phrases: tuple[Phrase, ...] = Field(
         min_length=1, max_length=1000, description="Search phrases, e.g. 素颜 女生 正面"
     )
+    prefixes: tuple[Phrase, ...] = Field(
+        (), description="Each phrase is also searched with each of these before it"
+    )
+    suffixes: tuple[Phrase, ...] = Field(
+        (), description="Each phrase is also searched with each of these after it, e.g. 高清"
+    )
     num_images: int = Field(
         800, ge=1, le=1_000_000, description="Different originals to collect for this domain"
+    )
+    max_images_per_phrase: int | None = Field(
+        None, ge=1, description="Originals that one phrase may bring; none: as many as it has"
+    )
+    refresh_after_h: float | None = Field(
+        None,
+        ge=0,
+        description="A finished crawl older than this is searched again, hours; none: never",
+    )
+    num_new_images: int = Field(
+        100, ge=0, le=1_000_000, description="Different originals that one refresh may add"
     )
     filters: Filters = Field(Filters(), description="Filters of the search itself")
     page_size: int = Field(30, ge=1, le=60, description="Hits asked for in one request")
@@ -43,9 +62,9 @@ class CrawlConfig(BaseModel):
         2, ge=0, le=10, description="Pauses before a refused phrase is given up"
     )
     requests_per_s_per_host: float = Field(
-        4.0, gt=0, le=1000, description="Fetches from one host in a second at most"
+        4.0, gt=0, le=1_000_000, description="Fetches from one host in a second at most"
     )
-    num_workers: int = Field(8, ge=1, le=64, description="Pictures fetched at the same time")
+    num_workers: int = Field(16, ge=1, le=256, description="Pictures fetched at the same time")
     connect_timeout_s: float = Field(5.0, gt=0, le=120, description="Time to connect, seconds")
     read_timeout_s: float = Field(10.0, gt=0, le=600, description="Time between bytes, seconds")
     total_timeout_s: float = Field(30.0, gt=0, le=3600, description="Time for one file, seconds")
@@ -53,9 +72,25 @@ class CrawlConfig(BaseModel):
     max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed for one file")
     num_tries: int = Field(2, ge=1, le=10, description="Tries for an address that fails for now")
     respect_opt_out: bool = Field(
-        True, description="Leave out pictures served with X-Robots-Tag: noai or noimageai"
+        True,
+        description="Leave out pictures that a host's robots.txt or an X-Robots-Tag of noai or "
+        "noimageai keeps from us",
     )
     allow_private_hosts: bool = Field(
         False, description="Fetch from loopback and private addresses; for the offline engine alone"
     )
     language: Literal["zh-CN", "en"] = Field("zh-CN", description="Accept-Language of requests")
+
+    @property
+    def searches(self) -> tuple[str, ...]:
+        """Every search of the crawl: the phrases, and what prefixes and suffixes make of them."""
+        return expand(self.phrases, self.prefixes, self.suffixes)
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        if len(self.searches) > _MAX_SEARCHES:
+            raise ValueError(
+                f"phrases, prefixes, suffixes: make {len(self.searches)} searches together, "
+                f"needed at most {_MAX_SEARCHES}"
+            )
+        return self

@@ -1,36 +1,40 @@
 """Fetching pictures from addresses that strangers chose: nothing about them is trusted.
 
-Only http(s); a name is resolved once, the address is checked, and that very address is connected
-to, at each redirect anew. Redirects, bytes and times are limited; the content decides what it is.
+Only http(s); a name is resolved once, its addresses are checked, and those very addresses are
+connected to, at each redirect anew. Redirects, bytes and times are limited; the content decides
+what it is. One event loop does it all: ``requests`` would need one thread a transfer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import ipaddress
-import math
 import socket
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urljoin, urlsplit
+from types import TracebackType
+from typing import Self
+from urllib.parse import urljoin
 
-import tenacity
-import urllib3
-from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
+from scraping import backoff
+from scraping.address import Address, RejectedError, literal_ip, origin, refuse_private, split
 from scraping.config import CrawlConfig
-from scraping.records import SuyanError, TransientError
+from scraping.hosts import Gates, Robots, Sleep
+from scraping.records import TransientError
 
-_USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36"
-_CHUNK = 65536
-_MAX_POOLS = 256
-_BREAKER_FAILURES = 5  # in a row, before a host is left alone
-_BREAKER_PAUSE_S = 60.0
-_MAX_RETRY_AFTER_S = 60.0
+_USER_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 "
+    "Safari/537.36 Suyan/0.1"
+)
+_CHUNK = 262_144
+_MAX_ROBOTS_BYTES = 512_000
+_NOT_AT_ONCE = {"host-failing", "robots-unreachable"}  # what another try would not change
+_REDIRECTS = {301, 302, 303, 307, 308}
 _MAGIC = (
     (b"\xff\xd8\xff", "jpg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -40,10 +44,6 @@ _MAGIC = (
     (b"II*\x00", "tif"),
     (b"MM\x00*", "tif"),
 )
-
-
-class RejectedError(SuyanError):
-    """An address gives no picture, and will not; the message is the reason for its row."""
 
 
 @dataclass(frozen=True)
@@ -56,174 +56,218 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches pictures; safe for use by many threads. ``sleep`` is given to be observed."""
+    """Fetches pictures within one event loop; an asynchronous context manager.
 
-    def __init__(self, config: CrawlConfig, sleep: Callable[[float], None] = time.sleep) -> None:
+    ``sleep`` is given so that pauses can be observed.
+    """
+
+    def __init__(self, config: CrawlConfig, sleep: Sleep = asyncio.sleep) -> None:
         self._config = config
         self._sleep = sleep
-        self._lock = threading.Lock()
-        self._pools: dict[tuple[str, str, int, str], urllib3.HTTPConnectionPool] = {}
-        self._hosts: dict[str, _Host] = {}
+        self._gates = Gates(config.requests_per_s_per_host)
+        self._robots = Robots(self._get_text, self._gates)
+        self._transfers = asyncio.Semaphore(config.num_workers)
 
-    def fetch(self, url: str, referer: str = "") -> Fetched:
+    async def __aenter__(self) -> Self:
+        config = self._config
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=_PublicResolver(allow_private=config.allow_private_hosts),
+                limit=config.num_workers,
+                keepalive_timeout=15,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={
+                "User-Agent": _USER_AGENT,
+                "Accept": "image/*,*/*;q=0.8",
+                "Accept-Encoding": "identity",
+            },
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def fetch(self, url: str, referer: str = "", *, robots: bool = True) -> Fetched:
         """The picture at ``url``.
+
+        With ``robots`` the robots.txt of the origin host is obeyed (where the configuration
+        respects opt-outs at all); the engine's own thumbnails are asked for without.
 
         Raises ``RejectedError`` when there is none to be had (its text is the reason, e.g.
         ``http-404``), ``TransientError`` when all tries failed for reasons that may pass.
         """
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(TransientError),
-            wait=_wait,
-            stop=tenacity.stop_after_attempt(self._config.num_tries),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return retrying(self._fetch_once, url, referer)
+        tries = self._config.num_tries
+        for num_failed in range(1, tries + 1):
+            try:
+                return await self._fetch_once(url, referer, robots)
+            except TransientError as error:
+                if num_failed == tries or str(error) in _NOT_AT_ONCE:
+                    raise
+                await self._sleep(backoff.pause_s(error, num_failed, 0.5, 20))
+        raise AssertionError("the loop returns or raises")
 
-    def close(self) -> None:
-        """Give the connections back."""
-        with self._lock:
-            for pool in self._pools.values():
-                pool.close()
-            self._pools.clear()
-
-    def _fetch_once(self, url: str, referer: str) -> Fetched:
-        deadline = time.monotonic() + self._config.total_timeout_s
+    async def _fetch_once(self, url: str, referer: str, robots: bool) -> Fetched:
+        respect = robots and self._config.respect_opt_out
+        if respect and origin(url) != url:
+            await self._robots.check(split(origin(url)))
+        budget = _Budget(self._config.total_timeout_s)
         for _ in range(self._config.max_redirects + 1):
-            outcome = self._hop(url, referer, deadline)
+            address = split(url)
+            if respect:
+                await self._robots.check(address)
+            outcome = await self._hop(address, referer, budget)
             if isinstance(outcome, Fetched):
                 return outcome
             url = urljoin(url, outcome)
         raise RejectedError("too-many-redirects")
 
-    def _hop(self, url: str, referer: str, deadline: float) -> Fetched | str:
+    async def _hop(self, address: Address, referer: str, budget: _Budget) -> Fetched | str:
         """The picture, or the address that this one redirects to."""
-        scheme, host, port, target = _split(url)
-        address = _checked_address(host, port, private=self._config.allow_private_hosts)
-        policy = self._host(f"{host}:{port}")
-        policy.enter(self._sleep)
-        try:
-            outcome = self._request(scheme, host, port, address, target, referer, deadline)
-        except TransientError:
-            policy.leave(failed=True)
-            raise
-        except (HTTPError, OSError) as error:
-            policy.leave(failed=True)
-            raise TransientError(_network_reason(error)) from error
-        except RejectedError:
-            policy.leave(failed=False)
-            raise
-        policy.leave(failed=False)
-        return outcome
-
-    def _request(
-        self,
-        scheme: str,
-        host: str,
-        port: int,
-        address: str,
-        target: str,
-        referer: str,
-        deadline: float,
-    ) -> Fetched | str:
-        config = self._config
-        name = f"[{host}]" if ":" in host else host
-        default = port == (443 if scheme == "https" else 80)
-        headers = {
-            "Host": name if default else f"{name}:{port}",
-            "User-Agent": _USER_AGENT,
-            "Accept": "image/*,*/*;q=0.8",
-            "Accept-Encoding": "identity",
-        }
-        if referer.isascii() and referer.startswith(("http://", "https://")):
-            headers["Referer"] = referer.splitlines()[0]
-        answer = self._pool(scheme, host, port, address).urlopen(
-            "GET",
-            target,
-            headers=headers,
-            redirect=False,
-            retries=False,
-            preload_content=False,
-            decode_content=False,
-            timeout=Timeout(connect=config.connect_timeout_s, read=config.read_timeout_s),
-        )
-        try:
-            return self._judge(answer, deadline)
-        except BaseException:
-            answer.close()  # the rest of a refused body is not read
-            raise
-        finally:
-            answer.release_conn()
-
-    def _judge(self, answer: urllib3.BaseHTTPResponse, deadline: float) -> Fetched | str:
-        config, status = self._config, answer.status
-        if status in {301, 302, 303, 307, 308}:
-            location = answer.headers.get("Location")
-            answer.close()
-            if not location:
+        limit = int(self._config.max_megabytes * 1e6)
+        answer = await self._get(address, referer, budget, limit)
+        if answer.status in _REDIRECTS:
+            if not answer.location:
                 raise RejectedError("redirect-without-location")
-            return location
-        if status == 429 or status >= 500:
-            raise TransientError(f"http-{status}", _retry_after(answer.headers.get("Retry-After")))
-        if status != 200:
-            raise RejectedError(f"http-{status}")
-        robots = answer.headers.get("X-Robots-Tag", "").lower()
-        if config.respect_opt_out and ("noai" in robots or "noimageai" in robots):
-            raise RejectedError("opt-out")
-        body = _read(answer, int(config.max_megabytes * 1e6), deadline)
-        extension = sniff(body)
+            return answer.location
+        if answer.status != 200:
+            raise RejectedError(f"http-{answer.status}")
+        if not answer.body:
+            raise RejectedError("empty")
+        extension = sniff(answer.body)
         if extension is None:
-            raise RejectedError("empty" if not body else "not-an-image")
-        return Fetched(body, hashlib.sha256(body).hexdigest(), extension)
+            raise RejectedError("not-an-image")
+        return Fetched(answer.body, hashlib.sha256(answer.body).hexdigest(), extension)
 
-    def _pool(self, scheme: str, host: str, port: int, address: str) -> urllib3.HTTPConnectionPool:
-        key = (scheme, host, port, address)
-        with self._lock:
-            if key not in self._pools:
-                if len(self._pools) >= _MAX_POOLS:
-                    self._pools.pop(next(iter(self._pools))).close()
-                size = self._config.num_workers
-                self._pools[key] = (
-                    urllib3.HTTPSConnectionPool(
-                        address, port, maxsize=size, assert_hostname=host, server_hostname=host
-                    )
-                    if scheme == "https"
-                    else urllib3.HTTPConnectionPool(address, port, maxsize=size)
-                )
-            return self._pools[key]
+    async def _get_text(self, address: Address) -> tuple[int, bytes]:
+        budget = _Budget(self._config.total_timeout_s)
+        for _ in range(self._config.max_redirects + 1):
+            answer = await self._get(address, "", budget, _MAX_ROBOTS_BYTES)
+            if answer.status not in _REDIRECTS or not answer.location:
+                return answer.status, answer.body
+            address = split(urljoin(address.url, answer.location))
+        raise RejectedError("too-many-redirects")
 
-    def _host(self, name: str) -> _Host:
-        with self._lock:
-            interval = 1 / self._config.requests_per_s_per_host
-            return self._hosts.setdefault(name, _Host(interval))
+    async def _get(self, address: Address, referer: str, budget: _Budget, limit: int) -> _Answer:
+        """One request in its host's turn; how it ends is noted at the host's gate."""
+        ip = literal_ip(address.host)  # aiohttp asks no resolver for these
+        if ip and not self._config.allow_private_hosts:
+            refuse_private(ip)
+        gate = self._gates.of(address.site)
+        await gate.enter(self._sleep)
+        try:
+            async with self._transfers:
+                answer = await self._request(address, referer, budget, limit)
+        except TransientError as error:
+            gate.leave(failed=True, pause_s=error.retry_after_s)
+            raise
+        except aiohttp.InvalidURL:
+            raise RejectedError("bad-address") from None
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            gate.leave(failed=True)
+            raise TransientError(_network_reason(error, budget)) from error
+        except RejectedError:
+            gate.leave(failed=False)
+            raise
+        gate.leave(failed=False)
+        return answer
+
+    async def _request(
+        self, address: Address, referer: str, budget: _Budget, limit: int
+    ) -> _Answer:
+        config = self._config
+        headers = {}
+        if referer.isascii() and referer.isprintable() and referer.startswith("http"):
+            headers["Referer"] = referer
+        timeout = aiohttp.ClientTimeout(
+            total=budget.left_s(),
+            sock_connect=config.connect_timeout_s,
+            sock_read=config.read_timeout_s,
+        )
+        with budget:
+            async with self._session.get(
+                URL(address.url, encoded=True),
+                allow_redirects=False,
+                headers=headers,
+                timeout=timeout,
+            ) as answer:
+                try:
+                    return await self._read(answer, limit)
+                except BaseException:
+                    answer.close()  # the rest of a refused body is not read
+                    raise
+
+    async def _read(self, answer: aiohttp.ClientResponse, limit: int) -> _Answer:
+        status = answer.status
+        if status == 429 or status >= 500:
+            wish = backoff.retry_after(answer.headers.get("Retry-After"))
+            raise TransientError(f"http-{status}", wish)
+        if status != 200:
+            return _Answer(status, b"", answer.headers.get("Location", ""))
+        tags = ",".join(answer.headers.getall("X-Robots-Tag", [])).lower()
+        if self._config.respect_opt_out and ("noai" in tags or "noimageai" in tags):
+            raise RejectedError("opt-out")
+        if (answer.content_length or 0) > limit:
+            raise RejectedError("too-large")
+        chunks, size = [], 0
+        async for chunk in answer.content.iter_chunked(_CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise RejectedError("too-large")
+        return _Answer(status, chunks[0] if len(chunks) == 1 else b"".join(chunks), "")
 
 
-class _Host:
-    """The pace at which one host is asked, and whether it is left alone for a while."""
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    body: bytes
+    location: str
 
-    def __init__(self, interval_s: float) -> None:
-        self._interval_s = interval_s
-        self._lock = threading.Lock()
-        self._next = 0.0
-        self._failures = 0
-        self._closed_until = 0.0
 
-    def enter(self, sleep: Callable[[float], None]) -> None:
-        with self._lock:
-            now = time.monotonic()
-            if now < self._closed_until:
-                raise RejectedError("host-failing")
-            turn = max(now, self._next)
-            self._next = turn + self._interval_s
-        if turn > now:
-            sleep(turn - now)
+class _Budget:
+    """The time that all requests for one file may take together, waiting for turns not counted."""
 
-    def leave(self, *, failed: bool) -> None:
-        with self._lock:
-            self._failures = self._failures + 1 if failed else 0
-            if self._failures >= _BREAKER_FAILURES:
-                self._closed_until = time.monotonic() + _BREAKER_PAUSE_S
-                self._failures = 0
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+
+    def left_s(self) -> float:
+        return max(self._left, 1e-3)
+
+    def __enter__(self) -> None:
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._left -= time.monotonic() - self._since
+
+
+class _PublicResolver(AbstractResolver):
+    """Resolves a name once and hands out its addresses if all of them may be connected to."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._names = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        try:
+            found = await self._names.resolve(host, port, family)
+        except (OSError, UnicodeError):
+            raise RejectedError("host-unknown") from None
+        if not self._allow_private:
+            for entry in found:
+                refuse_private(entry["host"])
+        return found
+
+    async def close(self) -> None:
+        await self._names.close()
 
 
 def sniff(body: bytes) -> str | None:
@@ -238,79 +282,11 @@ def sniff(body: bytes) -> str | None:
     return None
 
 
-def _split(url: str) -> tuple[str, str, int, str]:
-    """Scheme, host, port and request target of an http(s) address."""
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise RejectedError("bad-address") from None
-    if parts.scheme not in {"http", "https"}:
-        raise RejectedError("not-http")
-    if not parts.hostname:
-        raise RejectedError("bad-address")
-    try:
-        host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
-    except UnicodeError:
-        raise RejectedError("bad-address") from None
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    if parts.query:
-        target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
-    return parts.scheme, host, port or (443 if parts.scheme == "https" else 80), target
-
-
-def _checked_address(host: str, port: int, *, private: bool) -> str:
-    """The address to connect to. All addresses of a name must be public, unless ``private``."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise RejectedError("host-unknown") from None
-    addresses = [str(entry[4][0]) for entry in found]
-    for text in addresses:
-        address = ipaddress.ip_address(text.split("%")[0])
-        if not private and (not address.is_global or address.is_multicast):
-            raise RejectedError("private-address")
-    return addresses[0]
-
-
-def _read(answer: urllib3.BaseHTTPResponse, max_bytes: int, deadline: float) -> bytes:
-    """The body, as long as it is short enough and quick enough."""
-    announced = answer.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced[:20]) > max_bytes:
-        raise RejectedError("too-large")
-    body = bytearray()
-    while chunk := answer.read1(_CHUNK):
-        body += chunk
-        if len(body) > max_bytes:
-            raise RejectedError("too-large")
-        if time.monotonic() > deadline:
-            raise TransientError("too-slow")
-    if announced.isdecimal() and len(body) < int(announced[:20]):
-        raise TransientError("cut-short")
-    return bytes(body)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds that a ``Retry-After`` header (a number or a date) asks for, at most a minute."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, TransientError) and error.retry_after_s is not None:
-        return error.retry_after_s
-    return float(tenacity.wait_exponential_jitter(multiplier=0.5, max=20)(state))
-
-
-def _network_reason(error: Exception) -> str:
-    name = type(error).__name__.lower()
-    return "timeout" if "timeout" in name else "connection-failed"
+def _network_reason(error: Exception, budget: _Budget) -> str:
+    if isinstance(error, TimeoutError):
+        return "too-slow" if budget.left_s() <= 0.01 else "timeout"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "cut-short"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "tls-failed"
+    return "connection-failed"

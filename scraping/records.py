@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -32,6 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Row = TypeVar("Row")
+_ROW_GROUP = 5000
 
 
 class SuyanError(Exception):
@@ -146,9 +148,17 @@ def _schema(row_type: type[Any]) -> pa.Schema:
 
 def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
     """Write dataclass rows (``Original`` or ``Picture``) as one Parquet file, atomically."""
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema(row_type))
-    with atomic_file(path) as file:
-        pq.write_table(table, file)
+    schema = _schema(row_type)
+    with atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for group in _groups(rows, _ROW_GROUP):
+            writer.write_table(pa.Table.from_pylist([vars(row) for row in group], schema=schema))
+
+
+def _groups(rows: Iterable[Any], num: int) -> Iterator[list[Any]]:
+    """Lists of at most ``num`` rows, so that a long listing is never whole in memory."""
+    left = iter(rows)
+    while group := list(itertools.islice(left, num)):
+        yield group
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraping import baidu
+from scraping.filters import Colour, Filters
 from scraping.records import BlockedError, ResponseFormatError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "baidu"
@@ -168,7 +169,7 @@ def test_recorded_answers_parse(path: Path) -> None:
 
 
 def test_the_query_has_what_the_engine_needs() -> None:
-    filters = baidu.Filters(size="large", colour=baidu.Colour.red, face=True, animated=False)
+    filters = Filters(size="large", colour=Colour.red, face=True, animated=False)
     url = baidu.acjson_url("https://image.baidu.com", "素颜", 30, 30, filters)
     assert url.startswith("https://image.baidu.com/search/acjson?tn=resultjson_com&ipn=rj")
     for part in ("word=%E7%B4%A0%E9%A2%9C", "ie=utf-8", "pn=30", "rn=30", "gsm=1e", "z=3", "ic=1"):

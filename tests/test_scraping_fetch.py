@@ -1,3 +1,4 @@
+import asyncio
 import socket
 import socketserver
 import threading
@@ -7,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from scraping.address import RejectedError
 from scraping.config import CrawlConfig
-from scraping.fetch import Fetcher, RejectedError, sniff
+from scraping.fetch import Fetched, Fetcher, sniff
 from scraping.records import TransientError
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(500)
@@ -119,15 +121,29 @@ def _config(**changes: object) -> CrawlConfig:
     return CrawlConfig.model_validate(values | changes)
 
 
+def _fetch(config: CrawlConfig, *urls: str, pauses: list[float] | None = None) -> list[Fetched]:
+    """Fetch one after the other with one fetcher; pauses are noted, not made."""
+
+    async def pause(seconds: float) -> None:
+        if pauses is not None:
+            pauses.append(seconds)
+
+    async def all_of_them() -> list[Fetched]:
+        async with Fetcher(config, sleep=pause) as fetcher:
+            return [await fetcher.fetch(url) for url in urls]
+
+    return asyncio.run(all_of_them())
+
+
 def test_a_picture_is_known_by_its_content(host: str) -> None:
-    fetched = Fetcher(_config()).fetch(f"{host}/good")
+    fetched = _fetch(_config(), f"{host}/good")[0]
     assert fetched.body == JPEG
     assert fetched.extension == "jpg"
     assert len(fetched.sha256) == 64
 
 
 def test_redirects_are_followed(host: str) -> None:
-    assert Fetcher(_config()).fetch(f"{host}/moved").body == JPEG
+    assert _fetch(_config(), f"{host}/moved")[0].body == JPEG
 
 
 @pytest.mark.parametrize(
@@ -147,23 +163,23 @@ def test_redirects_are_followed(host: str) -> None:
 )
 def test_what_is_no_picture_is_rejected_with_a_reason(host: str, path: str, reason: str) -> None:
     with pytest.raises(RejectedError, match=f"^{reason}$"):
-        Fetcher(_config()).fetch(f"{host}/{path}")
+        _fetch(_config(), f"{host}/{path}")[0]
 
 
 @pytest.mark.parametrize(("path", "reason"), [("cut", "cut-short|failed"), ("drip", "too-slow")])
 def test_what_may_pass_is_transient(host: str, path: str, reason: str) -> None:
     with pytest.raises(TransientError, match=reason):
-        Fetcher(_config()).fetch(f"{host}/{path}")
+        _fetch(_config(), f"{host}/{path}")[0]
 
 
 def test_an_opt_out_can_be_overruled_knowingly(host: str) -> None:
-    assert Fetcher(_config(respect_opt_out=False)).fetch(f"{host}/noai").body == JPEG
+    assert _fetch(_config(respect_opt_out=False), f"{host}/noai")[0].body == JPEG
 
 
 def test_retry_after_is_honoured(host: str) -> None:
     pauses: list[float] = []
-    fetcher = Fetcher(_config(num_tries=2), sleep=pauses.append)
-    assert fetcher.fetch(f"{host}/busy").body == JPEG
+    [fetched] = _fetch(_config(num_tries=2), f"{host}/busy", pauses=pauses)
+    assert fetched.body == JPEG
     assert 7.0 in pauses
 
 
@@ -178,12 +194,17 @@ def test_retry_after_is_honoured(host: str) -> None:
         "http://169.254.169.254/latest/meta-data",
         "http://0.0.0.0/",
         "http://2130706433/",
+        "http://0x7f000001/",
+        "http://127.1/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://①②⑦.0.0.1/",
         "http://224.0.0.1/",
     ],
 )
 def test_private_addresses_are_refused(url: str) -> None:
-    with pytest.raises(RejectedError, match=r"^(private-address|host-unknown)$"):
-        Fetcher(_config(allow_private_hosts=False)).fetch(url)
+    with pytest.raises(RejectedError, match=r"^(private-address|host-unknown|bad-address)$"):
+        _fetch(_config(allow_private_hosts=False), url)[0]
 
 
 @pytest.mark.parametrize(
@@ -199,19 +220,25 @@ def test_private_addresses_are_refused(url: str) -> None:
 )
 def test_odd_addresses_are_refused(url: str, reason: str) -> None:
     with pytest.raises(RejectedError, match=f"^{reason}$"):
-        Fetcher(_config()).fetch(url)
+        _fetch(_config(), url)[0]
 
 
 def test_a_host_that_keeps_failing_is_left_alone() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/x"
-        fetcher = Fetcher(_config())
-        for _ in range(5):
-            with pytest.raises(TransientError):
-                fetcher.fetch(url)
-        with pytest.raises(RejectedError, match="host-failing"):
-            fetcher.fetch(url)
+        reasons = asyncio.run(_reasons(_config(respect_opt_out=False), url, 6))
+    assert reasons == ["connection-failed"] * 5 + ["host-failing"]
+
+
+async def _reasons(config: CrawlConfig, url: str, num: int) -> list[str]:
+    reasons = []
+    async with Fetcher(config) as fetcher:
+        for _ in range(num):
+            with pytest.raises(TransientError) as caught:
+                await fetcher.fetch(url)
+            reasons.append(str(caught.value))
+    return reasons
 
 
 def test_a_host_that_says_nonsense_is_transient() -> None:
@@ -223,15 +250,14 @@ def test_a_host_that_says_nonsense_is_transient() -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Nonsense) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(TransientError):
-            Fetcher(_config()).fetch(f"http://127.0.0.1:{server.server_address[1]}/x")
+            _fetch(_config(), f"http://127.0.0.1:{server.server_address[1]}/x")[0]
         server.shutdown()
 
 
 def test_hosts_are_asked_at_their_pace(host: str) -> None:
     pauses: list[float] = []
-    fetcher = Fetcher(_config(requests_per_s_per_host=10), sleep=pauses.append)
-    for _ in range(4):
-        fetcher.fetch(f"{host}/good")
+    config = _config(requests_per_s_per_host=10, respect_opt_out=False)
+    _fetch(config, *[f"{host}/good"] * 4, pauses=pauses)
     assert len(pauses) == 3
     assert max(pauses) > 0.15
 

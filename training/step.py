@@ -137,7 +137,7 @@ def build(config: TrainConfig) -> CycleGan:
     D_A, D_B = (PatchDiscriminator(config.d_layers, config.ndf, config.norm) for _ in range(2))
     for network in (G_A, G_B, D_A, D_B):
         init_weights(network, generator)
-        network.to(device).to(memory_format=_memory_format(config))  # type: ignore[call-overload]
+        network.to(device).to(memory_format=_memory_format(config))
     return CycleGan(
         config=config,
         device=device,

@@ -20,7 +20,16 @@ from PIL import Image
 
 from scraping.offline import faces, landscapes
 
-Behaviour = Literal["serve", "forbidden", "missing", "redirect", "html", "cut", "slow"]
+Behaviour = Literal[
+    "serve",
+    "forbidden",
+    "missing",
+    "redirect",
+    "html",
+    "cut",
+    "slow",
+    "gone",  # gone: not its thumbnail
+]
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"}
 _OTHER_DOMAIN = 1_000_000  # seeds of the two domains lie this far apart: other people
 

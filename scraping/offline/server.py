@@ -12,6 +12,7 @@ import io
 import itertools
 import socket
 import threading
+from collections import Counter
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -35,9 +36,11 @@ _START_TIMEOUT_S = 30.0
 class OfflineEngine:
     """A search engine over ``corpus``, as a context manager; ``url`` is its address.
 
-    ``port`` 0 takes a free one; a taken port gives way to a free one. ``block_after`` searches it
+    ``port`` 0 takes a free one; a taken port gives way to a free one. The hosts get the ports after
+    it, so that addresses are the same the next time. ``block_after`` searches it
     refuses everything (``captcha``: with a redirect instead of the anti-bot body). ``garble``
-    spoils its JSON, so that clients must read the pages. ``slow_s`` is the pause of slow hosts.
+    spoils its JSON, so that clients must read the pages. ``slow_s`` is the pause of slow hosts,
+    ``robots`` the robots.txt of every host.
     """
 
     def __init__(
@@ -49,14 +52,18 @@ class OfflineEngine:
         captcha: bool = False,
         garble: bool = False,
         slow_s: float = 0.5,
+        robots: str = "",
     ) -> None:
         self._corpus = corpus
         self._by_name = {item.name: item for items in corpus.items.values() for item in items}
         self._block_after, self._captcha, self._garble = block_after, captcha, garble
         self._slow_s = slow_s
+        self._robots_txt = robots
         self.num_searches = 0
+        self.downloads: Counter[str] = Counter()  # whole originals given out, by name
         self.num_files = 0
-        self._sockets = [_listen(port), *(_listen(0) for _ in range(_NUM_HOSTS))]
+        beside = [port + 1 + index if port else 0 for index in range(_NUM_HOSTS)]
+        self._sockets = [_listen(port), *(_listen(other) for other in beside)]
         self._servers: list[_ThreadServer] = []
 
     @property
@@ -74,6 +81,7 @@ class OfflineEngine:
         )
         host = Starlette(
             routes=[
+                Route("/robots.txt", self._robots),
                 Route("/original/{name:str}", self._original),
                 Route("/moved/{name:str}", self._moved),
                 Route("/thumbnail/{name:str}", self._thumbnail),
@@ -92,7 +100,9 @@ class OfflineEngine:
         trace: TracebackType | None,
     ) -> None:
         for server in self._servers:
-            server.stop()
+            server.leave()
+        for server in self._servers:
+            server.join()
         for listening in self._sockets:
             listening.close()
 
@@ -157,12 +167,15 @@ class OfflineEngine:
         self.num_files += 1
         return self._by_name.get(request.path_params["name"].removesuffix(".jpg"))
 
+    async def _robots(self, _request: Request) -> Response:
+        return PlainTextResponse(self._robots_txt, 200 if self._robots_txt else 404)
+
     async def _moved(self, request: Request) -> Response:
         return RedirectResponse(f"/original/{request.path_params['name']}", 302)
 
     async def _original(self, request: Request) -> Response:
         item = self._item(request)
-        if item is None or item.behaviour == "missing":
+        if item is None or item.behaviour in {"missing", "gone"}:
             return PlainTextResponse("not found", 404)
         if item.behaviour == "forbidden":
             return PlainTextResponse("forbidden", 403)
@@ -173,6 +186,7 @@ class OfflineEngine:
         body = await asyncio.to_thread(lambda: item.body)
         if item.behaviour == "cut":
             body = body[: len(body) // 2]
+        self.downloads[item.name] += 1
         return Response(body, media_type="image/jpeg")
 
     async def _thumbnail(self, request: Request) -> Response:
@@ -234,6 +248,10 @@ class _ThreadServer:
             deadline.wait(0.01)
         raise SuyanError("the offline engine did not start")
 
-    def stop(self) -> None:
-        self._server.should_exit = True
+    def leave(self) -> None:
+        """Ask it to stop, without waiting for answers under way."""
+        self._server.should_exit = self._server.force_exit = True
+
+    def join(self) -> None:
+        """Wait until it has stopped."""
         self._thread.join(10)

@@ -1,0 +1,50 @@
+"""How long to wait before the next try: what the host wishes, else exponential with jitter."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+import tenacity
+
+from scraping.records import TransientError
+
+_MAX_RETRY_AFTER_S = 600.0
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds that a ``Retry-After`` header (a number or a date) asks for; ``None`` for nonsense.
+
+    At most ten minutes: whoever asks for more is a case for the next run.
+    """
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
+
+
+def pause_s(error: BaseException | None, num_failed: int, first_s: float, most_s: float) -> float:
+    """Seconds to wait after the ``num_failed``-th failure, which was ``error``."""
+    if isinstance(error, TransientError) and error.retry_after_s is not None:
+        return error.retry_after_s
+    growing = first_s * 2.0 ** (num_failed - 1)
+    return random.uniform(0.75, 1.25) * min(most_s, growing)
+
+
+def wait(first_s: float, most_s: float) -> Callable[[tenacity.RetryCallState], float]:
+    """``pause_s`` as a wait for tenacity."""
+
+    def seconds(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return pause_s(error, state.attempt_number, first_s, most_s)
+
+    return seconds

@@ -1,0 +1,209 @@
+"""The moving parts of a crawl: one loop that searches, fetches and saves at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from scraping.baidu import Answer
+from scraping.catalogue import Catalogue
+from scraping.config import CrawlConfig
+from scraping.entries import Attempt, Cursor, Errand
+from scraping.errands import Finished, Obtainer, Tombstones
+from scraping.fetch import Fetcher
+from scraping.records import Progress, SuyanError, TransientError
+from scraping.search import Search
+from scraping.store import store
+
+_BATCH = 128  # outcomes saved together …
+_BATCH_BYTES = 32_000_000  # … or so many bytes …
+_BATCH_S = 0.5  # … or after this time
+_OPEN_PER_WORKER = 4  # errands under way or waiting for their host's turn
+_POLL_S = 0.01
+_LOST = 30  # downloads that fail in a row …
+_LOST_SITES = 3  # … from so many hosts, before the network is taken to be gone
+
+
+@dataclass(frozen=True)
+class _Page:
+    cursor: Cursor
+    answer: Answer | SuyanError
+
+
+class Gathering:
+    """One call's work on a crawl, in the event loop that ``run`` runs in.
+
+    The catalogue is used by this loop alone. An original is noted as downloaded, then its file
+    appears, then the rows that point to it: whenever the process dies, no row lacks its file, and
+    no file is downloaded again.
+    """
+
+    def __init__(
+        self,
+        config: CrawlConfig,
+        name: str,
+        workspace: Path,
+        catalogue: Catalogue,
+        progress: Progress,
+    ) -> None:
+        self._config, self._name, self._workspace = config, name, workspace
+        self._catalogue, self._progress = catalogue, progress
+        self._started_at = time.time()
+        round_ = catalogue.round(name)
+        assert round_ is not None, "a round has begun"
+        self._target = round_.target
+        self._found = catalogue.num_found(name)
+        self._num_hits = 0
+        self._open: dict[int, asyncio.Task[None]] = {}  # by number of the hit
+        self._open_phrases: dict[int, str] = {}
+        self._inbox: asyncio.Queue[Finished | _Page | Exception] = asyncio.Queue(
+            2 * config.num_workers
+        )
+        self._last = 0  # the highest number of an errand so far
+        self._lost: list[str] = []  # hosts of the downloads that failed in a row
+
+    async def run(self) -> None:
+        """Search and fetch until there is enough, or no phrase has more.
+
+        Raises ``TransientError`` when one download after the other fails, ``SuyanError`` when the
+        disk is full; what was saved stays saved.
+        """
+        self._report()
+        search = Search(self._config, self._name, self._catalogue)
+        searching: asyncio.Task[None] | None = None
+        try:
+            async with Fetcher(self._config) as fetcher:
+                stones = Tombstones(self._catalogue.tombstones())
+                self._obtainer = Obtainer(fetcher, stones, self._is_stored)
+                while True:
+                    if self._top_up() and searching is None:
+                        cursor = search.next_cursor(Counter(self._open_phrases.values()))
+                        if cursor is not None:
+                            searching = asyncio.create_task(self._ask(search, cursor))
+                    if searching is None and not self._open:
+                        break
+                    for page in await self._receive():
+                        search.take(page.cursor, page.answer)
+                        searching = None
+        finally:
+            search.close()
+            await _cancel([*self._open.values(), *([searching] if searching else [])])
+        self._refuse_silence()
+
+    def _top_up(self) -> bool:
+        """Start errands that the catalogue knows of; whether more are wanted than it knows."""
+        wanted = self._target - self._found - len(self._open)
+        room = min(wanted, _OPEN_PER_WORKER * self._config.num_workers - len(self._open))
+        if room <= 0:
+            return False
+        errands = self._next(room)
+        known = self._catalogue.known(url for e in errands for _, url in e.candidates)
+        for errand in errands:
+            mine = {url: known[url] for _, url in errand.candidates if url in known}
+            self._open_phrases[errand.hit] = errand.phrase
+            self._open[errand.hit] = asyncio.create_task(self._fetch(errand, mine))
+        return len(errands) < room
+
+    def _next(self, num: int) -> list[Errand]:
+        """Errands that are not open: further ones, or when those end, any left before them."""
+        look = partial(self._catalogue.errands, self._name, self._started_at)
+        errands = look(num, after=self._last)
+        if len(errands) < num:
+            taken = {errand.hit for errand in errands} | self._open.keys()
+            errands += look(num - len(errands), without=taken)
+        self._last = max([self._last, *(errand.hit for errand in errands)])
+        return errands
+
+    async def _fetch(self, errand: Errand, known: Mapping[str, Attempt]) -> None:
+        try:
+            await self._inbox.put(await self._obtainer.obtain(errand, known))
+        except Exception as error:  # ours: it ends the crawl, in the loop that waits for us
+            await self._inbox.put(error)
+
+    async def _ask(self, search: Search, cursor: Cursor) -> None:
+        await self._inbox.put(_Page(cursor, await asyncio.to_thread(search.ask, cursor)))
+
+    async def _receive(self) -> list[_Page]:
+        """Wait for something to happen, save the downloads among it, return the pages among it."""
+        item = await self._inbox.get()
+        until = time.monotonic() + _BATCH_S
+        pages: list[_Page] = []
+        finished: list[Finished] = []
+        num_bytes = 0
+        while True:
+            if isinstance(item, Exception):
+                raise item
+            if isinstance(item, _Page):
+                pages.append(item)
+            else:
+                finished.append(item)
+                num_bytes += len(item.body or b"")
+            full = len(finished) >= _BATCH or num_bytes >= _BATCH_BYTES
+            if full or pages or time.monotonic() > until:
+                break
+            while self._inbox.empty() and self._open and time.monotonic() < until:
+                if len(finished) == len(self._open):
+                    break
+                await asyncio.sleep(_POLL_S)
+            if self._inbox.empty():
+                break
+            item = self._inbox.get_nowait()
+        if finished:
+            await self._save(finished)
+        return pages
+
+    async def _save(self, finished: Sequence[Finished]) -> None:
+        attempts = [attempt for one in finished for attempt in one.attempts]
+        bodies = {one.outcome.path: one.body for one in finished if one.body is not None}
+        outcomes = [one.outcome for one in finished]
+
+        self._catalogue.save_attempts(attempts)
+        store(self._workspace, bodies)
+        self._found += self._catalogue.save_outcomes(self._name, outcomes)
+        self._obtainer.saved(attempts)
+        for outcome in outcomes:
+            del self._open[outcome.errand.hit], self._open_phrases[outcome.errand.hit]
+        self._num_hits += len(outcomes)
+        self._report()
+        self._refuse_a_dead_network(attempts)
+
+    def _report(self) -> None:
+        done = min(self._found, self._target)
+        message = f"{self._num_hits} hits fetched"
+        self._progress(f"crawl {self._config.domain}", done, self._target, message)
+
+    def _is_stored(self, relative: str) -> bool:
+        return (self._workspace / relative).exists()
+
+    def _refuse_a_dead_network(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            if attempt.status != "failed":
+                self._lost.clear()
+                continue
+            self._lost.append(urlsplit(attempt.url).netloc)
+        sites = set(self._lost)
+        if len(self._lost) >= _LOST and len(sites) >= _LOST_SITES:
+            raise TransientError(
+                f"the last {len(self._lost)} downloads from {len(sites)} hosts all failed: is the "
+                "network down? Everything stored is kept; the same command goes on"
+            )
+
+    def _refuse_silence(self) -> None:
+        cursors = [self._catalogue.cursor(self._name, p) for p in self._config.searches]
+        if all(cursor.stopped_because.startswith("unreachable") for cursor in cursors):
+            raise TransientError(
+                f"{self._config.engine_url} answered none of {len(cursors)} searches "
+                f"({cursors[0].stopped_because}): is the network down, or is the address wrong?"
+            )
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

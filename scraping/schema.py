@@ -1,0 +1,106 @@
+"""Tables of the catalogue. Times are seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+crawls = sa.Table(
+    "crawls",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("domain", sa.String, nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),  # 1 at first, one more at each refresh
+    sa.Column("target", sa.Integer, nullable=False),  # originals wanted at the end of the round
+    sa.Column("started_at", sa.Float, nullable=False),
+    sa.Column("finished_at", sa.Float),  # NULL while the round is under way
+)
+cursors = sa.Table(
+    "cursors",
+    metadata,
+    sa.Column("crawl", sa.String, primary_key=True),
+    sa.Column("phrase", sa.String, primary_key=True),
+    sa.Column("offset", sa.Integer, nullable=False),
+    sa.Column("frontier", sa.Integer, nullable=False),
+    sa.Column("pages", sa.Integer, nullable=False),
+    sa.Column("hits", sa.Integer, nullable=False),
+    sa.Column("new", sa.Integer, nullable=False),
+    sa.Column("stored", sa.Integer, nullable=False),
+    sa.Column("stale_pages", sa.Integer, nullable=False),
+    sa.Column("stopped_because", sa.String, nullable=False),
+)
+# What an engine knows under one key, and what became of it: shared by all crawls of the workspace.
+hits = sa.Table(
+    "hits",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("engine", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False),
+    sa.Column("candidates", sa.JSON, nullable=False),  # [[field, address], …]
+    sa.Column("status", sa.String),  # NULL: not tried; ok, rejected, or failed (for now)
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("served_by", sa.String, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("settled_at", sa.Float),
+    sa.UniqueConstraint("engine", "key"),
+    sa.Index("hits_by_status", "status"),
+    sa.Index("hits_by_sha256", "sha256"),
+)
+# A hit in the results of one phrase of one crawl.
+sightings = sa.Table(
+    "sightings",
+    metadata,
+    sa.Column("crawl", sa.String, primary_key=True),
+    sa.Column("hit", sa.Integer, sa.ForeignKey("hits.id"), primary_key=True),
+    sa.Column("phrase", sa.String, primary_key=True),
+    sa.Column("first", sa.Boolean, nullable=False),  # the crawl saw this hit here first
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("page_url", sa.String, nullable=False),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("first_seen", sa.Float, nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False),
+)
+# Every download that was tried. An "ok" one is noted before its file appears: whoever relies on
+# it looks whether the file is there.
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("host", sa.String, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("status", sa.String, nullable=False),  # ok, rejected, or failed (for now)
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("num_bytes", sa.Integer, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("extension", sa.String, nullable=False),
+    sa.Index("attempts_by_url", "url"),
+    sa.Index("attempts_by_host", "host"),
+)
+originals = sa.Table(
+    "originals",
+    metadata,
+    sa.Column("sha256", sa.String, primary_key=True),
+    sa.Column("path", sa.String, nullable=False),  # relative to the workspace
+    sa.Column("num_bytes", sa.Integer, nullable=False),
+    sa.Column("stored_at", sa.Float, nullable=False),
+)
+# The originals that a crawl found, each once.
+finds = sa.Table(
+    "finds",
+    metadata,
+    sa.Column("crawl", sa.String, primary_key=True),
+    sa.Column("sha256", sa.String, primary_key=True),
+    sa.Column("phrase", sa.String, nullable=False),
+)
+# What must never come back: a url, a sha256, or a host with all its names below.
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("value", sa.String, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+)
