@@ -78,6 +78,7 @@ class Fetcher:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            read_bufsize=_CHUNK,
             headers={
                 "User-Agent": _USER_AGENT,
                 "Accept": "image/*,*/*;q=0.8",

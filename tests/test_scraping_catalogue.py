@@ -1,0 +1,147 @@
+"""The catalogue on SQLite and, where ``SUYAN_TEST_POSTGRES_URL`` says, on PostgreSQL."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from scraping import ledger, schema
+from scraping.baidu import Hit
+from scraping.catalogue import Catalogue
+from scraping.entries import Attempt, Cursor, Errand, Outcome
+
+ENGINE = "https://engine.example"
+POSTGRES = os.environ.get("SUYAN_TEST_POSTGRES_URL", "")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalogue]:
+    if request.param == "postgresql" and not POSTGRES:
+        pytest.skip("SUYAN_TEST_POSTGRES_URL names no PostgreSQL database that may be emptied")
+    url = POSTGRES if request.param == "postgresql" else f"sqlite:///{tmp_path / 'c.sqlite'}"
+    if request.param == "postgresql":
+        engine = sa.create_engine(url)
+        schema.metadata.drop_all(engine)
+        engine.dispose()
+    with Catalogue(url) as made:
+        made.begin_round("bare-1", "bare", 100, time.time())
+        yield made
+
+
+def _hit(number: int, *urls: str) -> Hit:
+    addresses = urls or (f"http://a.example/{number}.jpg",)
+    candidates = tuple(("objURL", url) for url in addresses)
+    return Hit(f"key-{number}", candidates, f"http://page.example/{number}", f"题 {number}", 1, 1)
+
+
+def _page(catalogue: Catalogue, phrase: str, numbers: range, crawl: str = "bare-1") -> None:
+    cursor = catalogue.cursor(crawl, phrase)
+    moved = Cursor(phrase, offset=cursor.offset + 30, pages=cursor.pages + 1, hits=len(numbers))
+    hits = [_hit(number) for number in numbers]
+    catalogue.save_page(crawl, ENGINE, moved, hits, time.time())
+
+
+def _good(errand: Errand, sha256: str = "") -> Outcome:
+    digest = sha256 or f"{errand.hit:064x}"
+    field, url = errand.candidates[0]
+    return Outcome(errand, "ok", "", url, field, time.time(), digest, f"originals/{digest}.jpg", 9)
+
+
+def test_a_hit_is_fetched_once_however_often_it_is_seen(catalogue: Catalogue) -> None:
+    _page(catalogue, "one", range(5))
+    _page(catalogue, "two", range(3, 8))
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    assert [errand.candidates[0][1][-5] for errand in errands] == list("01234567")
+    assert [errand.phrase for errand in errands] == ["one"] * 5 + ["two"] * 3
+    assert catalogue.save_outcomes("bare-1", [_good(errand) for errand in errands]) == 8
+    assert catalogue.errands("bare-1", time.time(), 100) == []
+    assert catalogue.num_found("bare-1") == 8
+    assert [catalogue.cursor("bare-1", p).stored for p in ("one", "two")] == [5, 3]
+
+
+def test_another_crawl_gets_what_is_stored_already(catalogue: Catalogue) -> None:
+    _page(catalogue, "one", range(4))
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    catalogue.save_outcomes("bare-1", [_good(errand) for errand in errands])
+    catalogue.begin_round("makeup-1", "makeup", 100, time.time())
+    _page(catalogue, "one", range(2, 6), "makeup-1")
+    assert catalogue.num_found("makeup-1") == 2
+    assert len(catalogue.errands("makeup-1", time.time(), 100)) == 2
+    assert [row.domain for row in ledger.rows(catalogue, "makeup-1")] == ["makeup"] * 2
+
+
+def test_the_same_bytes_from_two_addresses_are_one_original(catalogue: Catalogue) -> None:
+    _page(catalogue, "one", range(3))
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    assert catalogue.save_outcomes("bare-1", [_good(e, "a" * 64) for e in errands]) == 1
+    assert catalogue.num_found("bare-1") == 1
+    assert len(list(ledger.rows(catalogue, "bare-1"))) == 3
+    assert ledger.phrase_duplicates(catalogue, "bare-1") == {"one": 2}
+
+
+def test_what_failed_for_now_is_due_in_the_next_run(catalogue: Catalogue) -> None:
+    _page(catalogue, "one", range(2))
+    first, second = catalogue.errands("bare-1", time.time(), 100)
+    began = time.time()
+    failed = Outcome(first, "failed", "timeout", "http://a.example/0.jpg", "objURL", time.time())
+    gone = Outcome(second, "rejected", "http-404", "http://a.example/1.jpg", "objURL", time.time())
+    catalogue.save_outcomes("bare-1", [failed, gone])
+    assert catalogue.errands("bare-1", began, 100) == []
+    assert [e.hit for e in catalogue.errands("bare-1", time.time() + 1, 100)] == [first.hit]
+    assert ledger.phrase_reasons(catalogue, "bare-1") == {"one": {"http-404": 1, "timeout": 1}}
+
+
+def test_a_rejected_hit_with_other_addresses_is_tried_again(catalogue: Catalogue) -> None:
+    _page(catalogue, "one", range(2))
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    outcomes = [
+        Outcome(errand, "rejected", reason, "http://a.example/x", "objURL", time.time())
+        for errand, reason in zip(errands, ("http-404", "robots"), strict=True)
+    ]
+    catalogue.save_outcomes("bare-1", outcomes)
+    moved = [_hit(number, f"http://b.example/{number}.jpg") for number in range(2)]
+    catalogue.save_page("bare-1", ENGINE, Cursor("one"), moved, time.time())
+    again = catalogue.errands("bare-1", time.time(), 100)
+    assert [errand.candidates for errand in again] == [(("objURL", "http://b.example/0.jpg"),)]
+
+
+def test_pages_are_told_apart(catalogue: Catalogue) -> None:
+    _page(catalogue, "one", range(5))
+    hits = [_hit(number) for number in range(3, 7)]
+    mine = catalogue.look("bare-1", ENGINE, catalogue.cursor("bare-1", "one"), hits)
+    other = catalogue.look("bare-1", ENGINE, catalogue.cursor("bare-1", "two"), hits)
+    assert (mine.new, mine.repeated) == (2, 2)
+    assert (other.new, other.repeated) == (2, 0)
+
+
+def test_a_new_round_begins_at_the_top_and_remembers_the_depth(catalogue: Catalogue) -> None:
+    _page(catalogue, "one", range(5))
+    catalogue.finish_round("bare-1", time.time())
+    later = time.time() + 60
+    assert catalogue.begin_round("bare-1", "bare", 200, later).number == 2
+    cursor = catalogue.cursor("bare-1", "one")
+    assert (cursor.offset, cursor.frontier, cursor.stopped_because) == (0, 30, "")
+    found = catalogue.look("bare-1", ENGINE, cursor, [_hit(0)])
+    assert (found.new, found.repeated) == (0, 0)  # seen, but not in this round
+
+
+def test_attempts_are_known_by_address(catalogue: Catalogue) -> None:
+    def attempt(status: str, reason: str = "") -> Attempt:
+        return Attempt("http://a.example/x", "a.example", time.time(), 0.1, status, reason)
+
+    catalogue.save_attempts([attempt("failed", "timeout")])
+    assert catalogue.known(["http://a.example/x"]) == {}
+    catalogue.save_attempts([attempt("rejected", "http-404"), attempt("ok")])
+    assert catalogue.known(["http://a.example/x", "other"])["http://a.example/x"].status == "ok"
+
+
+def test_hostile_text_is_stored(catalogue: Catalogue) -> None:
+    nasty = Hit("k'\"; --", (("objURL", "http://a/%00'x"),), "p'; DROP TABLE hits", "题\n😀", 0, 0)
+    catalogue.save_page("bare-1", ENGINE, Cursor("'%_\\"), [nasty], time.time())
+    [errand] = catalogue.errands("bare-1", time.time(), 1)
+    catalogue.save_outcomes("bare-1", [_good(errand)])
+    [row] = ledger.rows(catalogue, "bare-1")
+    assert (row.phrase, row.title, row.page_url) == ("'%_\\", "题\n😀", "p'; DROP TABLE hits")
