@@ -18,6 +18,7 @@ from preprocessing.prepare import PrepareSummary
 from scraping.crawl import CrawlSummary
 from training.train import TrainSummary
 
+_COLUMNS = ("pages", "hits", "new", "stored", "duplicates")
 _MAX_IMAGE_BYTES = 300_000  # artifacts live in the server's database
 
 
@@ -41,9 +42,15 @@ def crawl_yields(summary: CrawlSummary) -> None:
 
 
 def _yield(row: Mapping[str, Any]) -> dict[str, str]:
-    """A phrase's row with its failures as one cell."""
+    """A phrase's row in the order that one reads it, its failures as one cell."""
     failures = ", ".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
-    return {name: str(value) for name, value in row.items()} | {"rejected": failures}
+    shown = {name: str(row[name]) for name in _COLUMNS}
+    return {
+        "phrase": row["phrase"],
+        **shown,
+        "rejected": failures,
+        "stopped": row["stopped_because"],
+    }
 
 
 def dataset_card(summary: PrepareSummary) -> None:
