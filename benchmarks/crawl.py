@@ -43,7 +43,7 @@ def main() -> None:
     if given.child:
         _CHILDREN[given.child](given.urls.read_text().split(), given.out)
         return
-    num = given.num or (1500 if given.quick else 4000)
+    num = given.num or (1500 if given.quick else 8000)
     peers = _peers()
     results: dict[str, list[dict[str, float]]] = {name: [] for name in _CHILDREN}
     with serve_pictures(num, 600, 60) as urls:

@@ -36,10 +36,15 @@ def launch(parameters: PipelineParameters, workspace: Path, console: Console) ->
 
 
 def _run(parameters: PipelineParameters, workspace: Path) -> PipelineResult:
+    from prefect.logging.handlers import APILogHandler
+
     from flows.pipeline import pipeline
 
     logging.getLogger("prefect.task_runs").setLevel(logging.INFO)
-    return pipeline(parameters, workspace=str(workspace))
+    try:
+        return pipeline(parameters, workspace=str(workspace))
+    finally:
+        APILogHandler().flush()  # else the last lines are sent to a server that has stopped by then
 
 
 def print_summary(result: PipelineResult, console: Console, program: str, workspace: Path) -> None:
