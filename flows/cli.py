@@ -31,24 +31,29 @@ Workspace = Annotated[
     Path,
     typer.Option(envvar="SUYAN_HOME", help="Folder that holds originals, datasets, runs, models."),
 ]
+Recipe = Annotated[str, typer.Option(help="makeup or seasons.")]
+Params = Annotated[
+    Path | None,
+    typer.Option(help="JSON file with all parameters (see run --show); replaces --recipe."),
+]
+EngineUrl = Annotated[
+    str | None, typer.Option(help="Address of another search engine, e.g. the offline one.")
+]
+AllowPrivateHosts = Annotated[
+    bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
+]
+Images = Annotated[int | None, typer.Option(help="Originals wanted for each domain.")]
 _WORKSPACE = Path("workspace")
 
 
 @app.command()
 def run(
     workspace: Workspace = _WORKSPACE,
-    recipe: Annotated[str, typer.Option(help="makeup or seasons.")] = "makeup",
-    params: Annotated[
-        Path | None,
-        typer.Option(help="JSON file with all parameters (see --show); replaces --recipe."),
-    ] = None,
-    engine_url: Annotated[
-        str | None, typer.Option(help="Address of another search engine, e.g. the offline one.")
-    ] = None,
-    allow_private_hosts: Annotated[
-        bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
-    ] = False,
-    images: Annotated[int | None, typer.Option(help="Originals wanted for each domain.")] = None,
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    engine_url: EngineUrl = None,
+    allow_private_hosts: AllowPrivateHosts = False,
+    images: Images = None,
     small: Annotated[
         bool, typer.Option("--small", help="A small, short training that a CPU does in minutes.")
     ] = False,
@@ -80,20 +85,14 @@ def demo(workspace: Workspace = _WORKSPACE / "demo") -> None:
 @app.command()
 def crawl(
     workspace: Workspace = _WORKSPACE,
-    recipe: Annotated[str, typer.Option(help="makeup or seasons.")] = "makeup",
-    params: Annotated[
-        Path | None, typer.Option(help="JSON file with all parameters; replaces --recipe.")
-    ] = None,
+    recipe: Recipe = "makeup",
+    params: Params = None,
     domain: Annotated[
         str | None, typer.Option(help="One of the recipe's two domains; both by default.")
     ] = None,
-    engine_url: Annotated[
-        str | None, typer.Option(help="Address of another search engine, e.g. the offline one.")
-    ] = None,
-    allow_private_hosts: Annotated[
-        bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
-    ] = False,
-    images: Annotated[int | None, typer.Option(help="Originals wanted for each domain.")] = None,
+    engine_url: EngineUrl = None,
+    allow_private_hosts: AllowPrivateHosts = False,
+    images: Images = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Search again, and fetch only what is new.")
     ] = False,

@@ -20,7 +20,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from scraping import schema as db
 from scraping.baidu import Hit
 from scraping.entries import Attempt, Cursor, Errand, Outcome, PageYield, Round
+from scraping.records import SuyanError
 
+_MAX_FAILURES = 3  # runs that a hit may fail for now, until the next round
 _MANY = 500  # values in one IN (…)
 
 
@@ -38,6 +40,7 @@ class Catalogue:
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         self._writer = self._engine.execution_options(writes=True)
+        self._refuse_other_versions(url)
         db.metadata.create_all(self._writer)
 
     def __enter__(self) -> Self:
@@ -50,6 +53,20 @@ class Catalogue:
         trace: TracebackType | None,
     ) -> None:
         self._engine.dispose()
+
+    def _refuse_other_versions(self, url: str) -> None:
+        inspector = sa.inspect(self._engine)
+        for table in db.metadata.tables.values():
+            if not inspector.has_table(table.name):
+                continue
+            found = {column["name"] for column in inspector.get_columns(table.name)}
+            missing = sorted({column.name for column in table.columns} - found)
+            if missing:
+                raise SuyanError(
+                    f"the catalogue {sa.make_url(url).render_as_string()} was written by another "
+                    f"version of Suyan: its table {table.name} lacks {', '.join(missing)}. Move it "
+                    "away and crawl again; originals stay where they are"
+                )
 
     def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that reads: it sees one state of everything, and blocks no writer."""
@@ -73,6 +90,7 @@ class Catalogue:
         before = self.round(crawl)
         new = Round(before.number + 1 if before else 1, target, now, None)
         mine = db.cursors.c.crawl == crawl
+        seen = sa.select(db.sightings.c.hit).where(db.sightings.c.crawl == crawl)
         unread = sa.case((db.cursors.c.stopped_because == "", db.cursors.c.offset), else_=0)
         with self.writing() as connection:
             connection.execute(sa.delete(db.crawls).where(db.crawls.c.name == crawl))
@@ -85,6 +103,11 @@ class Catalogue:
                 sa.update(db.cursors)
                 .where(mine)
                 .values(frontier=unread, offset=0, stale_pages=0, stopped_because="")
+            )
+            connection.execute(
+                sa.update(db.hits)
+                .where(db.hits.c.status == "failed", db.hits.c.id.in_(seen))
+                .values(failures=0)
             )
         return new
 
@@ -163,12 +186,11 @@ class Catalogue:
                 db.sightings.c.crawl == crawl, db.sightings.c.hit.in_(ids)
             )
             seen = set(connection.execute(seen_before).scalars())
-            first = cursor.hits - len(page)
             rows = [
                 {"crawl": crawl, "hit": known[hit.key].id, "phrase": cursor.phrase,
-                 "first": known[hit.key].id not in seen, "position": first + index,
+                 "first": known[hit.key].id not in seen,
                  "page_url": hit.page_url, "title": hit.title, "first_seen": now, "last_seen": now}
-                for index, hit in enumerate(page)
+                for hit in page
             ]  # fmt: skip
             if rows:
                 statement = self.insert(db.sightings).on_conflict_do_update(
@@ -189,7 +211,7 @@ class Catalogue:
         if page:
             rows = [
                 {"engine": engine, "key": hit.key, "candidates": [list(c) for c in hit.candidates],
-                 "reason": "", "url": "", "served_by": "", "sha256": ""}
+                 "failures": 0, "reason": "", "url": "", "served_by": "", "sha256": ""}
                 for hit in page
             ]  # fmt: skip
             connection.execute(self.insert(db.hits).on_conflict_do_nothing(), rows)
@@ -212,11 +234,13 @@ class Catalogue:
     ) -> list[Errand]:
         """At most ``num`` hits that the crawl has seen and nobody has settled, in order.
 
-        Those that failed for now count too if that was before ``since``. Hits up to number
+        Those that failed for now before ``since`` count too, three times at most. Hits up to number
         ``after`` are left out, and those ``without``.
         """
         open_ = db.hits.c.status.is_(None) | (
-            (db.hits.c.status == "failed") & (db.hits.c.settled_at < since)
+            (db.hits.c.status == "failed")
+            & (db.hits.c.settled_at < since)
+            & (db.hits.c.failures < _MAX_FAILURES)
         )
         query = (
             sa.select(
@@ -270,13 +294,16 @@ class Catalogue:
             sa.update(db.hits)
             .where(db.hits.c.id == sa.bindparam("hit"))
             .values({
+                "failures": db.hits.c.failures + sa.bindparam("failed_now"),
+            } | {
                 name: sa.bindparam(f"new_{name}")
                 for name in ("status", "reason", "url", "served_by", "sha256", "settled_at")
             })
         )  # fmt: skip
         rows = [
             {"hit": o.errand.hit, "new_status": o.status, "new_reason": o.reason, "new_url": o.url,
-             "new_served_by": o.served_by, "new_sha256": o.sha256, "new_settled_at": o.at}
+             "new_served_by": o.served_by, "new_sha256": o.sha256, "new_settled_at": o.at,
+             "failed_now": int(o.status == "failed")}
             for o in outcomes
         ]  # fmt: skip
         stored = {o.sha256: o for o in outcomes if o.status == "ok"}

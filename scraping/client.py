@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 
@@ -26,18 +25,16 @@ _MAX_PAUSE_S = 600.0
 class SearchClient:
     """One session with the engine; not for use by several threads.
 
-    ``sleep`` and ``rng`` are given so that pauses can be observed.
+    ``sleep`` is given so that pauses can be observed.
     """
 
     def __init__(
         self,
         config: CrawlConfig,
         sleep: Callable[[float], None] = time.sleep,
-        rng: random.Random | None = None,
     ) -> None:
         self._config = config
         self._sleep = sleep
-        self._rng = rng or random.Random()
         self._session = requests.Session()
         self._session.headers.update(
             {
@@ -67,8 +64,7 @@ class SearchClient:
             except BlockedError:
                 if pause == config.max_cool_downs:
                     raise
-                wait = min(_MAX_PAUSE_S, config.cool_down_s * 2**pause)
-                wait *= self._rng.uniform(0.75, 1.25)
+                wait = backoff.pause_s(None, pause + 1, config.cool_down_s, _MAX_PAUSE_S)
                 _logger.warning("the engine refuses %r; cooling down for %.0f s", phrase, wait)
                 self._sleep(wait)
                 self._greeted = False

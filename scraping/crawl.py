@@ -66,8 +66,8 @@ def crawl(config: CrawlConfig, workspace: Path, *, progress: Progress = silent) 
     Run again after any interruption, it goes on at the next page and downloads nothing twice. Run
     again when complete, it returns at once, unless the crawl is older than ``refresh_after_h``:
     then the phrases are read again from the top, and only what is new or failed for now is
-    downloaded. A crawl that the engine cut short is tried further. A second crawl of the same
-    configuration waits for the first.
+    downloaded. A crawl that the engine or the network cut short is tried further. A second crawl
+    of the same configuration waits for the first.
 
     Raises ``TransientError`` when the network is gone, ``SuyanError`` when the disk is full.
     """
@@ -151,6 +151,8 @@ def _must_read(catalogue: Catalogue, name: str, config: CrawlConfig, folder: Pat
     if current.finished_at is None or not summary.exists():
         return True
     if json.loads(summary.read_text(encoding="utf-8"))["partial"]:
+        return True
+    if catalogue.num_found(name) < current.target and catalogue.errands(name, now, 1):
         return True
     if config.refresh_after_h is None or now < current.finished_at + 3600 * config.refresh_after_h:
         return False

@@ -60,8 +60,8 @@ class Gathering:
         self._target = round_.target
         self._found = catalogue.num_found(name)
         self._num_hits = 0
-        self._open: dict[int, asyncio.Task[None]] = {}  # by number of the hit
-        self._open_phrases: dict[int, str] = {}
+        # By number of the hit; a task is named after the phrase that saw the hit first.
+        self._open: dict[int, asyncio.Task[None]] = {}
         self._inbox: asyncio.Queue[Finished | _Page | Exception] = asyncio.Queue(
             2 * config.num_workers
         )
@@ -83,7 +83,9 @@ class Gathering:
                 self._obtainer = Obtainer(fetcher, stones, self._is_stored)
                 while True:
                     if self._top_up() and searching is None:
-                        cursor = search.next_cursor(Counter(self._open_phrases.values()))
+                        cursor = search.next_cursor(
+                            Counter(t.get_name() for t in self._open.values())
+                        )
                         if cursor is not None:
                             searching = asyncio.create_task(self._ask(search, cursor))
                     if searching is None and not self._open:
@@ -106,8 +108,8 @@ class Gathering:
         known = self._catalogue.known(url for e in errands for _, url in e.candidates)
         for errand in errands:
             mine = {url: known[url] for _, url in errand.candidates if url in known}
-            self._open_phrases[errand.hit] = errand.phrase
-            self._open[errand.hit] = asyncio.create_task(self._fetch(errand, mine))
+            fetching = self._fetch(errand, mine)
+            self._open[errand.hit] = asyncio.create_task(fetching, name=errand.phrase)
         return len(errands) < room
 
     def _next(self, num: int) -> list[Errand]:
@@ -127,7 +129,12 @@ class Gathering:
             await self._inbox.put(error)
 
     async def _ask(self, search: Search, cursor: Cursor) -> None:
-        await self._inbox.put(_Page(cursor, await asyncio.to_thread(search.ask, cursor)))
+        try:
+            answer = await asyncio.to_thread(search.ask, cursor)
+        except Exception as error:  # ours, as above: unsaid, the loop would wait for ever
+            await self._inbox.put(error)
+        else:
+            await self._inbox.put(_Page(cursor, answer))
 
     async def _receive(self) -> list[_Page]:
         """Wait for something to happen, save the downloads among it, return the pages among it."""
@@ -168,7 +175,7 @@ class Gathering:
         self._found += self._catalogue.save_outcomes(self._name, outcomes)
         self._obtainer.saved(attempts)
         for outcome in outcomes:
-            del self._open[outcome.errand.hit], self._open_phrases[outcome.errand.hit]
+            del self._open[outcome.errand.hit]
         self._num_hits += len(outcomes)
         self._report()
         self._refuse_a_dead_network(attempts)

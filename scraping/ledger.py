@@ -19,7 +19,8 @@ def rows(catalogue: Catalogue, crawl: str) -> Iterator[Original]:
     query = (
         sa.select(
             db.crawls.c.domain, db.sightings.c.phrase, db.hits.c.url, db.hits.c.served_by,
-            db.sightings.c.page_url, db.sightings.c.title, db.hits.c.sha256,
+            db.sightings.c.page_url, db.sightings.c.title,
+            sa.func.coalesce(db.originals.c.sha256, "").label("sha256"),
             sa.func.coalesce(db.originals.c.path, "").label("path"),
             sa.func.coalesce(db.originals.c.num_bytes, 0).label("num_bytes"),
             db.hits.c.status, db.hits.c.reason, db.hits.c.settled_at,

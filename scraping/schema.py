@@ -39,6 +39,7 @@ hits = sa.Table(
     sa.Column("key", sa.String, nullable=False),
     sa.Column("candidates", sa.JSON, nullable=False),  # [[field, address], …]
     sa.Column("status", sa.String),  # NULL: not tried; ok, rejected, or failed (for now)
+    sa.Column("failures", sa.Integer, nullable=False),  # runs in this round that failed for now
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("url", sa.String, nullable=False),
     sa.Column("served_by", sa.String, nullable=False),
@@ -56,7 +57,6 @@ sightings = sa.Table(
     sa.Column("hit", sa.Integer, sa.ForeignKey("hits.id"), primary_key=True),
     sa.Column("phrase", sa.String, primary_key=True),
     sa.Column("first", sa.Boolean, nullable=False),  # the crawl saw this hit here first
-    sa.Column("position", sa.Integer, nullable=False),
     sa.Column("page_url", sa.String, nullable=False),
     sa.Column("title", sa.String, nullable=False),
     sa.Column("first_seen", sa.Float, nullable=False),

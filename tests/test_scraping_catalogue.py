@@ -12,6 +12,7 @@ from scraping import ledger, schema
 from scraping.baidu import Hit
 from scraping.catalogue import Catalogue
 from scraping.entries import Attempt, Cursor, Errand, Outcome
+from scraping.records import SuyanError
 
 ENGINE = "https://engine.example"
 POSTGRES = os.environ.get("SUYAN_TEST_POSTGRES_URL", "")
@@ -145,3 +146,16 @@ def test_hostile_text_is_stored(catalogue: Catalogue) -> None:
     catalogue.save_outcomes("bare-1", [_good(errand)])
     [row] = ledger.rows(catalogue, "bare-1")
     assert (row.phrase, row.title, row.page_url) == ("'%_\\", "题\n😀", "p'; DROP TABLE hits")
+
+
+def test_a_catalogue_of_another_version_is_refused_and_kept(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'c.sqlite'}"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE hits (crawl TEXT, key TEXT)"))
+        connection.execute(sa.text("INSERT INTO hits VALUES ('a', 'b')"))
+    engine.dispose()
+    before = (tmp_path / "c.sqlite").read_bytes()
+    with pytest.raises(SuyanError, match=r"table hits lacks .*engine.* Move it away"):
+        Catalogue(url)
+    assert (tmp_path / "c.sqlite").read_bytes()[100:] == before[100:]

@@ -138,8 +138,9 @@ class OfflineEngine:
         offset = int(query["pn"]) if query.get("pn", "").isdecimal() else 0
         items = self._corpus.search(phrase)
         shown = list(items[offset : offset + page_size])
-        if offset and items:
-            shown = [*items[offset - 1 : offset], *shown[:-1]]  # deeper pages repeat what was shown
+        if offset and items:  # deeper pages repeat what was shown; the last one leaves nothing out
+            more = offset + page_size < len(items)
+            shown = [*items[offset - 1 : offset], *(shown[:-1] if more else shown)]
         return phrase, shown, offset, len(items)
 
     async def _acjson(self, request: Request) -> Response:
