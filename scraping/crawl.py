@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import filelock
+from sqlalchemy.exc import DBAPIError
 
 from scraping import ledger
 from scraping.catalogue import Catalogue, catalogue_url
@@ -23,6 +25,7 @@ from scraping.preview import contact_sheet
 from scraping.records import (
     Original,
     Progress,
+    SuyanError,
     claim_folder,
     digest,
     silent,
@@ -30,7 +33,7 @@ from scraping.records import (
     write_rows,
 )
 from scraping.search import is_partial
-from scraping.store import disk_full_is_said, sweep
+from scraping.store import sweep
 
 _MANNERS = {
     "search_interval_s", "cool_down_s", "max_cool_downs", "requests_per_s_per_host", "num_workers",
@@ -74,7 +77,7 @@ def crawl(config: CrawlConfig, workspace: Path, *, progress: Progress = silent) 
     identity = _identity(config)
     name = crawl_name(config)
     folder = workspace / "crawls" / name
-    with disk_full_is_said(workspace):
+    with _disk_full_is_said(workspace):
         claim_folder(folder, identity)
         sweep(workspace)
         with (
@@ -179,6 +182,21 @@ def yields(catalogue: Catalogue, name: str) -> list[dict[str, Any]]:
         }
         for cursor in ledger.cursors(catalogue, name)
     ]
+
+
+@contextlib.contextmanager
+def _disk_full_is_said(workspace: Path) -> Iterator[None]:
+    """Turn what files and databases raise on a full disk into one ``SuyanError`` with a way out."""
+    try:
+        yield
+    except (OSError, DBAPIError) as error:
+        full = {errno.ENOSPC, errno.EDQUOT}
+        if getattr(error, "errno", None) not in full and "disk is full" not in str(error):
+            raise
+        raise SuyanError(
+            f"the disk of {workspace} is full. Everything stored so far is kept: free some space "
+            "(or move the workspace) and run the same command again, it goes on where it stopped"
+        ) from error
 
 
 def _alone(

@@ -76,3 +76,12 @@ class Outcome:
     sha256: str = ""
     path: str = ""
     num_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An errand's outcome, the downloads it took, and the draft of its original if it is new."""
+
+    outcome: Outcome
+    attempts: list[Attempt]
+    draft: str = ""

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 from scraping.address import RejectedError, host_of, origin
-from scraping.entries import Attempt, Errand, Outcome
+from scraping.entries import Attempt, Errand, Finished, Outcome
 from scraping.fetch import Fetched, Fetcher
 from scraping.records import TransientError
-from scraping.store import path_of
+from scraping.store import Drafts, path_of
 
 _ENGINES_OWN = {"middleURL", "hoverURL", "thumbURL"}
 _OPTED_OUT = {"opt-out", "robots", "forgotten"}  # a copy elsewhere would only go round it
-
-
-@dataclass(frozen=True)
-class Finished:
-    """An errand's outcome, the downloads it took, and the bytes of its original if it is new."""
-
-    outcome: Outcome
-    attempts: list[Attempt]
-    body: bytes | None = None
 
 
 class Tombstones:
@@ -53,15 +43,16 @@ class Obtainer:
         self,
         fetcher: Fetcher,
         tombstones: Tombstones,
-        is_stored: Callable[[str], bool],
+        drafts: Drafts,
     ) -> None:
         self._fetcher = fetcher
         self._tombstones = tombstones
-        self._is_stored = is_stored
-        self._downloads: dict[str, asyncio.Future[tuple[Attempt, bytes | None]]] = {}
+        self._drafts = drafts
+        self._downloads: dict[str, asyncio.Future[Attempt]] = {}
 
     async def obtain(self, errand: Errand, known: Mapping[str, Attempt]) -> Finished:
-        """Try the errand's addresses in order. Raises nothing that a host could cause.
+        """Try the errand's addresses in order. Raises nothing that a host could cause, ``OSError``
+        when the disk takes no more.
 
         ``known`` are earlier tries by address: a stored picture is not fetched again, a refused one
         not asked for again. The reason of a failure is that of the first address.
@@ -69,52 +60,49 @@ class Obtainer:
         attempts: list[Attempt] = []
         tried: list[tuple[str, Attempt]] = []
         for field, url in errand.candidates:
-            attempt, body, is_new = await self._try(errand, field, url, known.get(url))
+            attempt, draft, is_new = await self._try(errand, field, url, known.get(url))
             tried.append((field, attempt))
             if is_new:
                 attempts.append(attempt)
             if attempt.status == "ok":
-                return Finished(_good(errand, field, attempt), attempts, body)
+                return Finished(_good(errand, field, attempt), attempts, draft)
             if attempt.reason in _OPTED_OUT:
                 tried = [(field, attempt)]
                 break
         return Finished(_bad(errand, tried), attempts)
 
-    def saved(self, attempts: Iterable[Attempt]) -> None:
+    def saved(self, urls: Iterable[str]) -> None:
         """These downloads are in the catalogue now: whoever needs them finds them there."""
-        for attempt in attempts:
-            self._downloads.pop(attempt.url, None)
+        for url in urls:
+            self._downloads.pop(url, None)
 
     async def _try(
         self, errand: Errand, field: str, url: str, before: Attempt | None
-    ) -> tuple[Attempt, bytes | None, bool]:
-        """An attempt at one address, its bytes if they are new, and whether it was made now."""
+    ) -> tuple[Attempt, str, bool]:
+        """An attempt at one address, its draft if that is new, and whether it was made now."""
         forbidden = self._tombstones.forbid_address
         if forbidden(url) or forbidden(origin(url)):
-            return _refused(url, "forgotten"), None, False
+            return _refused(url, "forgotten"), "", False
         if before is not None:
             if before.status != "ok":
-                return before, None, False
+                return before, "", False
             if self._tombstones.forbid_content(before.sha256):
-                return _refused(url, "forgotten"), None, False
-            if self._is_stored(path_of(before.sha256, before.extension)):
-                return before, None, False
+                return _refused(url, "forgotten"), "", False
+            if self._drafts.has(path_of(before.sha256, before.extension)):
+                return before, "", False
         if url in self._downloads:
-            attempt, body = await self._downloads[url]
-            return attempt, body, False
+            return await self._downloads[url], "", False
         self._downloads[url] = asyncio.get_running_loop().create_future()
         robots = field not in _ENGINES_OWN
         try:
-            attempt, body = await self._download(url, errand.page_url, robots=robots)
+            attempt, draft = await self._download(url, errand.page_url, robots=robots)
         except BaseException:
             self._downloads.pop(url).cancel()
             raise
-        self._downloads[url].set_result((attempt, body))
-        return attempt, body, True
+        self._downloads[url].set_result(attempt)
+        return attempt, draft, True
 
-    async def _download(
-        self, url: str, referer: str, *, robots: bool
-    ) -> tuple[Attempt, bytes | None]:
+    async def _download(self, url: str, referer: str, *, robots: bool) -> tuple[Attempt, str]:
         started, at = time.monotonic(), time.time()
         fetched: Fetched | None = None
         status, reason = "ok", ""
@@ -137,7 +125,9 @@ class Obtainer:
             sha256=fetched.sha256 if fetched else "",
             extension=fetched.extension if fetched else "",
         )
-        return attempt, fetched.body if fetched else None
+        if fetched is None:
+            return attempt, ""
+        return attempt, self._drafts.write(path_of(attempt.sha256, attempt.extension), fetched.body)
 
 
 def _good(errand: Errand, field: str, attempt: Attempt) -> Outcome:

@@ -1,11 +1,11 @@
-"""The moving parts of a crawl: one loop that searches, fetches and saves at the same time."""
+"""The moving parts of a crawl: it searches, has pictures downloaded, and saves, all at once."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,18 +14,13 @@ from urllib.parse import urlsplit
 from scraping.baidu import Answer
 from scraping.catalogue import Catalogue
 from scraping.config import CrawlConfig
-from scraping.entries import Attempt, Cursor, Errand
-from scraping.errands import Finished, Obtainer, Tombstones
-from scraping.fetch import Fetcher
+from scraping.downloads import Downloads
+from scraping.entries import Attempt, Cursor, Errand, Finished
 from scraping.records import Progress, SuyanError, TransientError
 from scraping.search import Search
-from scraping.store import store
+from scraping.store import publish
 
-_BATCH = 128  # outcomes saved together …
-_BATCH_BYTES = 32_000_000  # … or so many bytes …
-_BATCH_S = 0.5  # … or after this time
-_OPEN_PER_WORKER = 4  # errands under way or waiting for their host's turn
-_POLL_S = 0.01
+_OPEN_PER_WORKER = 8  # errands under way or waiting for their host's turn
 _LOST = 30  # downloads that fail in a row …
 _LOST_SITES = 3  # … from so many hosts, before the network is taken to be gone
 
@@ -60,11 +55,8 @@ class Gathering:
         self._target = round_.target
         self._found = catalogue.num_found(name)
         self._num_hits = 0
-        # By number of the hit; a task is named after the phrase that saw the hit first.
-        self._open: dict[int, asyncio.Task[None]] = {}
-        self._inbox: asyncio.Queue[Finished | _Page | Exception] = asyncio.Queue(
-            2 * config.num_workers
-        )
+        self._open: dict[int, Errand] = {}  # by number of the hit
+        self._inbox: asyncio.Queue[list[Finished] | _Page | Exception] = asyncio.Queue()
         self._last = 0  # the highest number of an errand so far
         self._lost: list[str] = []  # hosts of the downloads that failed in a row
 
@@ -76,27 +68,30 @@ class Gathering:
         """
         self._report()
         search = Search(self._config, self._name, self._catalogue)
-        searching: asyncio.Task[None] | None = None
+        tasks: list[asyncio.Task[None]] = []
+        stones = self._catalogue.tombstones()
         try:
-            async with Fetcher(self._config) as fetcher:
-                stones = Tombstones(self._catalogue.tombstones())
-                self._obtainer = Obtainer(fetcher, stones, self._is_stored)
-                while True:
-                    if self._top_up() and searching is None:
-                        cursor = search.next_cursor(
-                            Counter(t.get_name() for t in self._open.values())
-                        )
-                        if cursor is not None:
-                            searching = asyncio.create_task(self._ask(search, cursor))
-                    if searching is None and not self._open:
-                        break
-                    for page in await self._receive():
-                        search.take(page.cursor, page.answer)
-                        searching = None
+            async with Downloads(self._config, self._workspace, stones) as self._downloads:
+                tasks.append(asyncio.create_task(self._listen()))
+                await self._work(search, tasks)
         finally:
             search.close()
-            await _cancel([*self._open.values(), *([searching] if searching else [])])
+            await _cancel(tasks)
         self._refuse_silence()
+
+    async def _work(self, search: Search, tasks: list[asyncio.Task[None]]) -> None:
+        searching: asyncio.Task[None] | None = None
+        while True:
+            if self._top_up() and searching is None:
+                cursor = search.next_cursor(Counter(e.phrase for e in self._open.values()))
+                if cursor is not None:
+                    searching = asyncio.create_task(self._ask(search, cursor))
+                    tasks[1:] = [searching]
+            if searching is None and not self._open:
+                return
+            for page in await self._receive():
+                search.take(page.cursor, page.answer)
+                searching = None
 
     def _top_up(self) -> bool:
         """Start errands that the catalogue knows of; whether more are wanted than it knows."""
@@ -106,10 +101,10 @@ class Gathering:
             return False
         errands = self._next(room)
         known = self._catalogue.known(url for e in errands for _, url in e.candidates)
-        for errand in errands:
-            mine = {url: known[url] for _, url in errand.candidates if url in known}
-            fetching = self._fetch(errand, mine)
-            self._open[errand.hit] = asyncio.create_task(fetching, name=errand.phrase)
+        self._open |= {errand.hit: errand for errand in errands}
+        self._downloads.ask(
+            [(e, {url: known[url] for _, url in e.candidates if url in known}) for e in errands]
+        )
         return len(errands) < room
 
     def _next(self, num: int) -> list[Errand]:
@@ -122,10 +117,11 @@ class Gathering:
         self._last = max([self._last, *(errand.hit for errand in errands)])
         return errands
 
-    async def _fetch(self, errand: Errand, known: Mapping[str, Attempt]) -> None:
+    async def _listen(self) -> None:
         try:
-            await self._inbox.put(await self._obtainer.obtain(errand, known))
-        except Exception as error:  # ours: it ends the crawl, in the loop that waits for us
+            while True:
+                await self._inbox.put(await self._downloads.finished())
+        except Exception as error:  # it ends the crawl, in the loop that waits for us
             await self._inbox.put(error)
 
     async def _ask(self, search: Search, cursor: Cursor) -> None:
@@ -138,42 +134,31 @@ class Gathering:
 
     async def _receive(self) -> list[_Page]:
         """Wait for something to happen, save the downloads among it, return the pages among it."""
-        item = await self._inbox.get()
-        until = time.monotonic() + _BATCH_S
         pages: list[_Page] = []
         finished: list[Finished] = []
-        num_bytes = 0
+        item = await self._inbox.get()
         while True:
             if isinstance(item, Exception):
                 raise item
             if isinstance(item, _Page):
                 pages.append(item)
             else:
-                finished.append(item)
-                num_bytes += len(item.body or b"")
-            full = len(finished) >= _BATCH or num_bytes >= _BATCH_BYTES
-            if full or pages or time.monotonic() > until:
-                break
-            while self._inbox.empty() and self._open and time.monotonic() < until:
-                if len(finished) == len(self._open):
-                    break
-                await asyncio.sleep(_POLL_S)
+                finished += item
             if self._inbox.empty():
                 break
             item = self._inbox.get_nowait()
         if finished:
-            await self._save(finished)
+            self._save(finished)
         return pages
 
-    async def _save(self, finished: Sequence[Finished]) -> None:
+    def _save(self, finished: Sequence[Finished]) -> None:
         attempts = [attempt for one in finished for attempt in one.attempts]
-        bodies = {one.outcome.path: one.body for one in finished if one.body is not None}
         outcomes = [one.outcome for one in finished]
 
         self._catalogue.save_attempts(attempts)
-        store(self._workspace, bodies)
+        publish(self._workspace, {one.outcome.path: one.draft for one in finished if one.draft})
         self._found += self._catalogue.save_outcomes(self._name, outcomes)
-        self._obtainer.saved(attempts)
+        self._downloads.saved(finished)
         for outcome in outcomes:
             del self._open[outcome.errand.hit]
         self._num_hits += len(outcomes)
@@ -184,9 +169,6 @@ class Gathering:
         done = min(self._found, self._target)
         message = f"{self._num_hits} hits fetched"
         self._progress(f"crawl {self._config.domain}", done, self._target, message)
-
-    def _is_stored(self, relative: str) -> bool:
-        return (self._workspace / relative).exists()
 
     def _refuse_a_dead_network(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:

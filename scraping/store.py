@@ -1,16 +1,10 @@
-"""Originals on disk, named by their content."""
+"""Originals on disk, named by their content: written by one process, published by another."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from sqlalchemy.exc import DBAPIError
-
-from scraping.records import SuyanError, sync_folder
 
 
 def path_of(sha256: str, extension: str) -> str:
@@ -18,34 +12,65 @@ def path_of(sha256: str, extension: str) -> str:
     return f"originals/{sha256[:2]}/{sha256}.{extension}"
 
 
-def store(workspace: Path, bodies: Mapping[str, bytes]) -> None:
-    """Write files ``{relative path: bytes}`` so that each is there whole or not at all.
+class Drafts:
+    """Originals under temporary names, until ``publish`` gives them their own."""
 
-    All are written, then all synced, then all renamed, then their folders synced: on a disk this
-    costs little more than one file. When one cannot be written, nothing half written stays. Few
-    system calls a file, for each lets another thread take the interpreter.
-    """
-    unfinished: dict[str, int] = {}  # temporary name → descriptor
-    finals: dict[str, str] = {}
-    try:
-        for relative, body in bodies.items():
-            folder, _, name = str(workspace / relative).rpartition("/")
-            temporary = f"{folder}/.{os.getpid()}-{name}.tmp"
-            unfinished[temporary] = _create(folder, temporary)
-            finals[temporary] = f"{folder}/{name}"
-            _write(unfinished[temporary], body)
-        for descriptor in unfinished.values():
-            os.fsync(descriptor)
-        for temporary, descriptor in list(unfinished.items()):
-            os.replace(temporary, finals[temporary])  # noqa: PTH105 - one call a file
+    def __init__(self, workspace: Path) -> None:
+        self._root = str(workspace)
+        self._open: dict[str, str] = {}  # path, relative to the workspace → temporary one
+
+    def has(self, relative: str) -> bool:
+        """Whether the file is there, or will be as soon as its draft is published."""
+        return relative in self._open or os.path.exists(f"{self._root}/{relative}")  # noqa: PTH110
+
+    def write(self, relative: str, body: bytes) -> str:
+        """Write the file under a temporary name, which comes back; "" when ``has`` it already."""
+        if self.has(relative):
+            return ""
+        folder, _, name = f"{self._root}/{relative}".rpartition("/")
+        temporary = f"{folder}/.{os.getpid()}-{name}.tmp"
+        self._open[relative] = temporary
+        descriptor = _create(folder, temporary)
+        try:
+            left = memoryview(body)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
             os.close(descriptor)
-            del unfinished[temporary]
-        for folder in {final.rpartition("/")[0] for final in finals.values()}:
-            sync_folder(Path(folder))
-    finally:
-        for temporary, descriptor in unfinished.items():
-            os.close(descriptor)
+        return temporary
+
+    def published(self, relatives: Iterable[str]) -> None:
+        """Note that these files have their names."""
+        for relative in relatives:
+            self._open.pop(relative, None)
+
+    def discard(self) -> None:
+        """Remove what was never published."""
+        for temporary in self._open.values():
             Path(temporary).unlink(missing_ok=True)
+        self._open.clear()
+
+
+def publish(workspace: Path, drafts: Mapping[str, str]) -> None:
+    """Give drafts ``{relative path: temporary path}`` their names: each is there whole or not.
+
+    All are synced, then all renamed, then their folders synced: on a disk this costs little more
+    than one file.
+    """
+    for temporary in drafts.values():
+        _sync(temporary)
+    for relative, temporary in drafts.items():
+        os.replace(temporary, f"{workspace}/{relative}")  # noqa: PTH105 - thousands of them
+    for folder in {relative.rpartition("/")[0] for relative in drafts}:
+        _sync(f"{workspace}/{folder}")
+
+
+def sweep(workspace: Path) -> None:
+    """Remove what processes that are no more had begun to write."""
+    for leftover in (workspace / "originals").glob("*/.*.tmp"):
+        pid = leftover.name.split("-")[0].removeprefix(".")
+        if not (pid.isdecimal() and _is_alive(int(pid))):
+            leftover.unlink(missing_ok=True)
 
 
 def _create(folder: str, temporary: str) -> int:
@@ -57,33 +82,12 @@ def _create(folder: str, temporary: str) -> int:
         return os.open(temporary, flags, 0o644)
 
 
-def _write(descriptor: int, body: bytes) -> None:
-    left = memoryview(body)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-@contextlib.contextmanager
-def disk_full_is_said(workspace: Path) -> Iterator[None]:
-    """Turn what files and databases raise on a full disk into one ``SuyanError`` with a way out."""
+def _sync(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        yield
-    except (OSError, DBAPIError) as error:
-        full = {errno.ENOSPC, errno.EDQUOT}
-        if getattr(error, "errno", None) not in full and "disk is full" not in str(error):
-            raise
-        raise SuyanError(
-            f"the disk of {workspace} is full. Everything stored so far is kept: free some space "
-            "(or move the workspace) and run the same command again, it goes on where it stopped"
-        ) from error
-
-
-def sweep(workspace: Path) -> None:
-    """Remove what processes that are no more had begun to write."""
-    for leftover in (workspace / "originals").glob("*/.*.tmp"):
-        pid = leftover.name.split("-")[0].removeprefix(".")
-        if not (pid.isdecimal() and _is_alive(int(pid))):
-            leftover.unlink(missing_ok=True)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _is_alive(pid: int) -> bool:
