@@ -21,8 +21,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from picture_server import ram_folder, serve_pictures
-
 if TYPE_CHECKING:
     from scraping.config import CrawlConfig
 
@@ -43,7 +41,9 @@ def main() -> None:
     if given.child:
         _CHILDREN[given.child](given.urls.read_text().split(), given.out)
         return
-    num = given.num or (1500 if given.quick else 8000)
+    from picture_server import serve_pictures  # not in the children, whose start is timed
+
+    num = given.num or (2000 if given.quick else 8000)
     peers = _peers()
     results: dict[str, list[dict[str, float]]] = {name: [] for name in _CHILDREN}
     with serve_pictures(num, 600, 60) as urls:
@@ -59,6 +59,8 @@ def main() -> None:
 
 
 def _measure(name: str, python: str, urls: list[str]) -> dict[str, float]:
+    from picture_server import ram_folder
+
     folder = Path(tempfile.mkdtemp(prefix="suyan-bench-out-", dir=ram_folder()))
     try:
         (folder / "urls.txt").write_text("\n".join(urls))

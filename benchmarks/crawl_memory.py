@@ -6,6 +6,7 @@ nginx serves small JPEGs; each hit has an address of its own, so that nothing is
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import statistics
@@ -72,7 +73,15 @@ def _crawl(urls: list[str], out: Path) -> tuple[list[tuple[int, float]], float]:
 
 
 def _resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    """Of this process and the one that downloads."""
+    children = [
+        child for task in Path("/proc/self/task").glob("*/children")
+        for child in task.read_text().split()
+    ]  # fmt: skip
+    pages = 0
+    for pid in ("self", *children):
+        with contextlib.suppress(OSError):  # it has just ended
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * 4096 / 2**20
 
 

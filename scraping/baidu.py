@@ -79,6 +79,15 @@ def acjson_url(engine: str, phrase: str, offset: int, page_size: int, filters: F
     return f"{engine}/search/acjson?{urlencode(query)}"
 
 
+def tag_url(engine: str, phrase: str, offset: int, page_size: int, filters: Filters) -> str:
+    """Address of the JSON answer that the front end of 2025 asks for; ``parse_acjson`` reads it."""
+    query = {
+        "tn": "resulttagjson", "newReq": "1", "data_type": "json", "word": phrase, "ie": "utf-8",
+        "oe": "utf-8", **filters.query(), "pn": str(offset), "rn": str(page_size),
+    }  # fmt: skip
+    return f"{engine}/search/acjson?{urlencode(query)}"
+
+
 def page_url(engine: str, kind: Literal["flip", "index"], phrase: str, offset: int) -> str:
     """Address of the HTML answer, the way back when the JSON one cannot be read."""
     query = {"tn": "baiduimage", "ie": "utf-8", "word": phrase, "pn": str(offset)}

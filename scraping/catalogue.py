@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from scraping import schema as db
 from scraping.baidu import Hit
@@ -357,8 +357,11 @@ class Catalogue:
 
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ON CONFLICT, which SQLAlchemy has for each dialect apart."""
-        dialect = self._engine.dialect.name
-        return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+        if self._engine.dialect.name == "postgresql":
+            from sqlalchemy.dialects import postgresql  # slow to import
+
+            return postgresql.insert(table)
+        return sqlite.insert(table)
 
 
 _FINAL = {"forgotten", "opt-out", "robots"}  # no other address makes these undone

@@ -1,4 +1,4 @@
-"""The search client: asks politely, cools down when refused, and falls back to the HTML pages."""
+"""The search client: asks politely, cools down when refused, and knows four ways to ask."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class SearchClient:
         self._session.close()
 
     def search(self, phrase: str, offset: int) -> baidu.Answer:
-        """The hits of ``phrase`` from ``offset`` on.
+        """The hits of ``phrase`` from ``offset`` on: as JSON, as the JSON of the front end of 2025,
+        or from the ``flip`` or ``index`` page, the first that can be read.
 
         Raises ``BlockedError`` when the engine still refuses after the last cool-down,
         ``TransientError`` when it does not answer, ``ResponseFormatError`` when neither its JSON
@@ -73,19 +74,22 @@ class SearchClient:
     def _search_once(self, phrase: str, offset: int) -> baidu.Answer:
         config = self._config
         self._greet()
-        url = baidu.acjson_url(config.engine_url, phrase, offset, config.page_size, config.filters)
-        try:
-            return baidu.parse_acjson(self._get(url))
-        except ResponseFormatError as error:
-            _logger.warning("%r at %d: %s; trying the pages", phrase, offset, error)
-            first = error
+        asked = (config.engine_url, phrase, offset, config.page_size, config.filters)
+        ways: list[tuple[str, str, Callable[[bytes], baidu.Answer]]] = [
+            ("acjson", baidu.acjson_url(*asked), baidu.parse_acjson),
+            ("tag", baidu.tag_url(*asked), baidu.parse_acjson),
+        ]
         for kind in ("flip", "index"):
+            url = baidu.page_url(config.engine_url, kind, phrase, offset)
+            ways.append((kind, url, baidu.parse_page))
+        errors = []
+        for name, url, parse in ways:
             try:
-                page = baidu.page_url(config.engine_url, kind, phrase, offset)
-                return baidu.parse_page(self._get(page))
+                return parse(self._get(url))
             except ResponseFormatError as error:
-                _logger.warning("%r at %d, %s page: %s", phrase, offset, kind, error)
-        raise first
+                _logger.warning("%r at %d: %s answer: %s", phrase, offset, name, error)
+                errors.append(error)
+        raise errors[0]
 
     def _greet(self) -> None:
         """Fetch the home page once: it sets the cookie without which searches are refused."""

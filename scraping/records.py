@@ -27,10 +27,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Row = TypeVar("Row")
 _ROW_GROUP = 5000
@@ -134,20 +134,23 @@ class Picture:
     original: str  # file of the original, relative to the workspace
 
 
-_LISTING_TYPES: Mapping[str, pa.DataType] = {
-    "str": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "list[float]": pa.list_(pa.float64()),
-}
-
-
 def _schema(row_type: type[Any]) -> pa.Schema:
-    return pa.schema([(field.name, _LISTING_TYPES[str(field.type)]) for field in fields(row_type)])
+    import pyarrow as pa  # here and below: a tenth of a second that most commands do without
+
+    types: Mapping[str, pa.DataType] = {
+        "str": pa.string(),
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "list[float]": pa.list_(pa.float64()),
+    }
+    return pa.schema([(field.name, types[str(field.type)]) for field in fields(row_type)])
 
 
 def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
     """Write dataclass rows (``Original`` or ``Picture``) as one Parquet file, atomically."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     schema = _schema(row_type)
     with atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for group in _groups(rows, _ROW_GROUP):
@@ -163,6 +166,8 @@ def _groups(rows: Iterable[Any], num: int) -> Iterator[list[Any]]:
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     """Read what ``write_rows`` wrote. Raises ``ValueError`` when columns are missing."""
+    import pyarrow.parquet as pq
+
     table = pq.read_table(path)
     missing = [f.name for f in fields(row_type) if f.name not in table.column_names]  # type: ignore[arg-type]
     if missing:

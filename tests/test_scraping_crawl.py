@@ -1,6 +1,7 @@
 """The crawl against the offline engine: a real server with real junk."""
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -106,6 +107,51 @@ def test_garbled_json_falls_back_to_the_pages(corpus: Corpus, tmp_path: Path) ->
         answer = SearchClient(_config(engine)).search("素颜", 0)
     assert len(answer.hits) > 0
     assert answer.hits[0].candidates[0][1].startswith("http://127.0.0.1")
+
+
+def test_garbled_json_falls_back_to_the_front_end_of_2025(corpus: Corpus, tmp_path: Path) -> None:
+    with OfflineEngine(corpus, garble=True, front_2025=True) as engine:
+        pages: list[str] = []
+        client = SearchClient(_config(engine))
+        get = client._get
+        client._get = lambda url: pages.append(url) or get(url)  # type: ignore[method-assign]
+        answer = client.search("素颜", 0)
+        summary = crawl(_config(engine), tmp_path)
+    assert "tn=resulttagjson" in pages[-1]
+    assert answer.hits[0].candidates[0][0] == "objURL"
+    assert summary.num_ok > 10
+    _is_whole(tmp_path, summary)
+
+
+@pytest.mark.parametrize("whose", ["a stranger's", "ours"])
+def test_a_downloading_process_that_dies_costs_nothing(
+    corpus: Corpus, tmp_path: Path, whose: str
+) -> None:
+    with OfflineEngine(corpus) as engine:
+        config = _config(engine, phrases=ONE_PHRASE, requests_per_s_per_host=15)
+        with _start(config, tmp_path) as process:
+            _wait_for_files(process, tmp_path, 3)
+            (child,) = _children(process.pid)
+            if whose == "ours":
+                process.kill()
+            else:
+                os.kill(child, signal.SIGKILL)
+            process.wait(30)
+            errors = process.stderr.read().decode() if process.stderr else ""
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)  # it ends by itself when nobody asks any more
+        assert not Path(f"/proc/{child}").exists()
+        assert (whose == "ours") != ("SIGKILL: out of memory?" in errors)
+        summary = crawl(_config(engine, phrases=ONE_PHRASE), tmp_path)
+    assert summary.num_hits == len(corpus.items["bare"])
+    _is_whole(tmp_path, summary)
+
+
+def _children(pid: int) -> list[int]:
+    """Processes that ``pid`` started, as Linux lists them."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 ONE_PHRASE = ("素颜 照片",)  # of two, each may stop early for what the other has brought

@@ -39,8 +39,9 @@ class OfflineEngine:
     ``port`` 0 takes a free one; a taken port gives way to a free one. The hosts get the ports after
     it, so that addresses are the same the next time. ``block_after`` searches it
     refuses everything (``captcha``: with a redirect instead of the anti-bot body). ``garble``
-    spoils its JSON, so that clients must read the pages. ``slow_s`` is the pause of slow hosts,
-    ``robots`` the robots.txt of every host.
+    spoils its JSON, so that clients must read the pages, unless ``front_2025`` says that it knows
+    the JSON of that year's front end too. ``slow_s`` is the pause of slow hosts, ``robots`` the
+    robots.txt of every host.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class OfflineEngine:
         block_after: int | None = None,
         captcha: bool = False,
         garble: bool = False,
+        front_2025: bool = False,
         slow_s: float = 0.5,
         robots: str = "",
     ) -> None:
         self._corpus = corpus
         self._by_name = {item.name: item for items in corpus.items.values() for item in items}
         self._block_after, self._captcha, self._garble = block_after, captcha, garble
+        self._front_2025 = front_2025
         self._slow_s = slow_s
         self._robots_txt = robots
         self.num_searches = 0
@@ -149,6 +152,8 @@ class OfflineEngine:
         asked = request.query_params.get("rn", "")
         page_size = min(int(asked), 60) if asked.isdecimal() else 30
         phrase, items, offset, total = self._found(request, page_size)
+        if self._front_2025 and request.query_params.get("tn") == "resulttagjson":
+            return Response(wire.tag(items, self._address), media_type="application/json")
         text = wire.acjson(phrase, items, offset, page_size, total, self._address)
         body = text[: len(text) // 2] if self._garble else text
         gbk = request.query_params.get("ie") != "utf-8"

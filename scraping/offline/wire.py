@@ -44,6 +44,19 @@ def acjson(
     return _with_quirks(json.dumps(answer, ensure_ascii=False))
 
 
+def tag(items: Sequence[Item], address: Callable[[Item, str], str]) -> str:
+    """The JSON answer of the front end of 2025: short items, plain addresses, no totals."""
+    images = [
+        {
+            "thumburl": address(item, "thumbnail"),
+            "objurl": address(item, "original"),
+            "titleShow": item.title,
+        }
+        for item in items
+    ]
+    return json.dumps({"status": {"code": 0}, "data": {"images": images}}, ensure_ascii=False)
+
+
 def page(
     kind: str,
     phrase: str,
