@@ -8,6 +8,21 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class PromoteConfig(BaseModel):
+    """When a measured model becomes its recipe's champion without a person saying so."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    surely: bool = Field(
+        True,
+        description="Better means beyond the 95 % interval; off: the values alone are compared",
+    )
+    beat_untranslated: bool = Field(
+        True, description="Both directions must be better than leaving pictures as they are"
+    )
+    automatic: bool = Field(True, description="Off: only 'suyan promote' makes a champion")
+
+
 class EvaluateConfig(BaseModel):
     """How a checkpoint is measured on the held-out pictures, and how the report is written."""
 
@@ -28,6 +43,14 @@ class EvaluateConfig(BaseModel):
         None,
         description="Folder with truth.parquet (sha256, counterpart) and the true counterparts of "
         "originals, where they are known; only the offline corpus has them",
+    )
+    inception: Literal["auto", "cached", "never"] = Field(
+        "auto",
+        description="Standard Inception features beside the offline ones: auto fetches their "
+        "weights (96 MB) once, cached takes them only if they are there, never leaves them out",
+    )
+    inception_weights: Path | None = Field(
+        None, description="File with those weights; torch's cache is looked into when empty"
     )
     num_gallery: int = Field(
         6, ge=1, le=50, description="Pictures in each gallery: random, best, worst"

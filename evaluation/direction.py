@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation import copying as copies
 from evaluation import metrics
+from evaluation.classifier import LEAST_TO_JUDGE, Classifier
 from evaluation.config import EvaluateConfig
 from evaluation.metrics import Figure, Pictures
 from evaluation.truth import Mask, TruthErrors, counterpart, errors, lip_eye_mask
@@ -27,8 +29,8 @@ class Translations:
     inputs: Pictures
     translated: Pictures
     reconstructed: Pictures
-    input_features: Array
-    translated_features: Array
+    input_features: dict[str, Array]  # by the key of the feature network
+    translated_features: dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,16 @@ def load_truths(
 
 
 def distances(
-    config: EvaluateConfig, done: Translations, target_test: Array, target_train: Array
+    config: EvaluateConfig,
+    translated: Array,
+    inputs: Array,
+    target_test: Array,
+    target_train: Array,
 ) -> dict[str, Any]:
     """FID and KID to the target's test pictures: translated, untranslated, and real (ceiling)."""
     kid = metrics.compare_kid(
-        done.translated_features,
-        done.input_features,
+        translated,
+        inputs,
         target_test,
         config.num_bootstrap,
         config.seed,
@@ -71,8 +77,8 @@ def distances(
         "kid_baseline": asdict(kid.untranslated),
         "kid_ceiling": asdict(ceiling),
         "kid_change": asdict(kid.change),
-        "fid": metrics.fid(done.translated_features, target_test),
-        "fid_baseline": metrics.fid(done.input_features, target_test),
+        "fid": metrics.fid(translated, target_test),
+        "fid_baseline": metrics.fid(inputs, target_test),
         "fid_ceiling": metrics.fid(target_train, target_test),
     }
 
@@ -122,3 +128,48 @@ def against_truth(
             "outside_error_baseline": mean(before.outside[masked]),
         }
     return found, before, after
+
+
+def domain_success(
+    classifier: Classifier | None,
+    target: str,
+    done: Translations,
+    target_test: Array,
+) -> dict[str, Any]:
+    """How often translations, inputs and real pictures pass for ``target`` (``"A"`` or ``"B"``).
+
+    The last is the classifier's own accuracy on held-out pictures. Nothing when a side has less
+    than ten pictures to train or to judge: the share would mean nothing.
+    """
+    least = min(len(done.rows), len(target_test))
+    if classifier is None or least < LEAST_TO_JUDGE:
+        return {}
+    sets = {
+        "domain_success": done.translated_features["offline"],
+        "domain_success_baseline": done.input_features["offline"],
+        "domain_success_ceiling": target_test,
+    }
+    return {
+        name: asdict(metrics.share_figure(classifier.passes(features, target)))
+        for name, features in sets.items()
+    }
+
+
+def copying(done: Translations, target_test: Array, target_train: Array) -> dict[str, Any]:
+    """Share of pictures nearer to a training picture than 95 % of real held-out ones are."""
+    if min(len(target_test), len(done.rows)) < copies.LEAST_REAL:
+        return {}
+    real = copies.nearest(target_test, target_train).distance
+    sets = {
+        "near_training": done.translated_features["offline"],
+        "near_training_baseline": done.input_features["offline"],
+        "near_training_ceiling": target_test,
+    }
+    return {
+        name: asdict(
+            metrics.share_figure(
+                copies.is_near(copies.nearest(features, target_train).distance, real)
+            )
+        )
+        for name, features in sets.items()
+    }

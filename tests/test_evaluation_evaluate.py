@@ -49,7 +49,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path
 
 
 def _config(**changes: object) -> EvaluateConfig:
-    return EvaluateConfig.model_validate({"num_bootstrap": 50, "device": "cpu"} | changes)
+    return EvaluateConfig.model_validate(
+        {"num_bootstrap": 50, "device": "cpu", "inception": "cached"} | changes
+    )
 
 
 def test_every_figure_stands_beside_its_baseline(

@@ -91,8 +91,7 @@ def test_a_reduction_is_a_share_of_the_error() -> None:
 
 def test_features_do_not_depend_on_the_batch() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (5, 40, 40, 3), np.uint8)
-    network = features.load_network()
-    whole = features.features(network, pictures, batch_size=5)
-    assert whole.shape == (5, features.NUM_FEATURES)
-    single = features.features(network, pictures, batch_size=1)
+    whole = features.load_offline(batch_size=5)(pictures)
+    assert whole.shape == (5, 1280)
+    single = features.load_offline(batch_size=1)(pictures)
     np.testing.assert_allclose(whole, single, atol=1e-4)

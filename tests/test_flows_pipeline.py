@@ -60,7 +60,7 @@ def _smallest(parameters: PipelineParameters, url: str) -> PipelineParameters:
         values[side]["requests_per_s_per_host"] = 50
     values["prepare"] |= {"crop_px": 64, "min_images": 8, "test_fraction": 0.3}
     values["train"] |= SMALL_TRAINING
-    values["evaluate"] |= {"num_bootstrap": 50}
+    values["evaluate"] |= {"num_bootstrap": 50, "inception": "cached"}
     return PipelineParameters.model_validate(values)
 
 

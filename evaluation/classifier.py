@@ -1,0 +1,87 @@
+"""A small classifier of the two domains, which says how often a translation passes for its target.
+
+Logistic regression on standardised offline features, trained on real **training** pictures alone;
+its penalty is chosen by cross-validation among them. Test pictures only ever go through ``margin``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+Array = NDArray[np.float64]
+
+LEAST_FOR_TRAINING = 10  # training pictures of each domain
+LEAST_TO_JUDGE = 10  # test pictures: a share of fewer means nothing
+_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+_NUM_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Tells domain B (margin above 0) from domain A."""
+
+    mean: Array
+    scale: Array
+    weights: Array
+    bias: float
+    penalty: float
+    cross_validated_accuracy: float  # among the training pictures, balanced over both domains
+
+    def margin(self, features: Array) -> Array:
+        """``[N, D]`` → ``[N]``: above 0 for B, below 0 for A."""
+        return np.asarray((features - self.mean) / self.scale @ self.weights + self.bias)
+
+    def passes(self, features: Array, domain: str) -> Array:
+        """1 for each picture that passes for ``domain`` (``"A"`` or ``"B"``), else 0: ``[N]``."""
+        margin = self.margin(features)
+        return np.asarray((margin > 0) == (domain == "B"), dtype=np.float64)
+
+
+def fit(train_a: Array, train_b: Array, seed: int) -> Classifier | None:
+    """From features of training pictures ``[N, D]``, ``[M, D]``; ``None`` when they are too few."""
+    if min(len(train_a), len(train_b)) < LEAST_FOR_TRAINING:
+        return None
+    x = np.concatenate([train_a, train_b])
+    is_b = np.repeat([0.0, 1.0], [len(train_a), len(train_b)])
+    folds = np.empty(len(x), dtype=int)
+    rng = np.random.default_rng(seed)
+    for side in (0.0, 1.0):  # each fold gets its share of both domains
+        members = np.flatnonzero(is_b == side)
+        folds[rng.permutation(members)] = np.arange(len(members)) % _NUM_FOLDS
+    accuracies = [_cross_validate(x, is_b, folds, penalty) for penalty in _PENALTIES]
+    best = int(np.argmax(accuracies))
+    mean, scale, weights, bias = _train(x, is_b, _PENALTIES[best])
+    return Classifier(mean, scale, weights, bias, _PENALTIES[best], accuracies[best])
+
+
+def _cross_validate(x: Array, is_b: Array, folds: NDArray[np.int_], penalty: float) -> float:
+    right = np.empty(len(x), dtype=bool)
+    for fold in range(_NUM_FOLDS):
+        held = folds == fold
+        mean, scale, weights, bias = _train(x[~held], is_b[~held], penalty)
+        right[held] = ((x[held] - mean) / scale @ weights + bias > 0) == is_b[held]
+    return float((right[is_b == 0].mean() + right[is_b == 1].mean()) / 2)
+
+
+def _train(x: Array, is_b: Array, penalty: float) -> tuple[Array, Array, Array, float]:
+    """Mean log loss, both domains weighing the same, plus ``penalty / 2 · |w|² / D``."""
+    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
+    z = (x - mean) / scale
+    importance = np.where(is_b == 1, 0.5 / is_b.sum(), 0.5 / (1 - is_b).sum())
+    strength = penalty / x.shape[1]
+    sign = 2 * is_b - 1
+
+    def loss(parameters: Array) -> tuple[float, Array]:
+        weights, bias = parameters[:-1], parameters[-1]
+        margin = sign * (z @ weights + bias)
+        value = importance @ np.logaddexp(0, -margin) + strength / 2 * (weights @ weights)
+        slope = -importance * sign * expit(-margin)
+        return float(value), np.append(slope @ z + strength * weights, slope.sum())
+
+    found = minimize(loss, np.zeros(z.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    return mean, scale, np.asarray(found[:-1]), float(found[-1])
