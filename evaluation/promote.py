@@ -7,17 +7,21 @@ like a checkpoint), ``scores.json``, ``prepare.json`` (how photographs are cropp
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+from evaluation.config import PromoteConfig
 from scraping.records import (
     CheckpointError,
     SuyanError,
@@ -40,36 +44,106 @@ class Promotion:
     model: Path
 
 
-def promote(run: Path, evaluation: Path, workspace: Path, recipe: str) -> Promotion:
+def promote(
+    run: Path,
+    evaluation: Path,
+    workspace: Path,
+    recipe: str,
+    rule: PromoteConfig = PromoteConfig(),  # noqa: B008 - frozen
+) -> Promotion:
     """Store the evaluated checkpoint as a version of ``recipe``; champion if it passes the gate.
 
-    The gate: KID better than untranslated pictures in both directions, and on the champion's own
-    dataset a mean KID that is not above the champion's. A repeated call changes nothing.
+    The gate: KID better than untranslated pictures in both directions, and a better mean KID than
+    the champion's on the same test pictures; both beyond the 95 % interval unless ``rule`` says
+    otherwise. A champion of another dataset stays: a person decides (``crown``). A repeated call
+    changes nothing. One process at a time decides; others wait.
 
     Raises ``ValueError`` for a recipe name that is no plain name, ``SuyanError`` when
     ``evaluation`` holds no scores, ``CheckpointError`` when the evaluated checkpoint is gone.
     """
-    if not _NAME.fullmatch(recipe):
-        raise ValueError(f"recipe: got {recipe!r}, needed letters, digits, '.', '_' and '-'")
+    models = _models(workspace, recipe)
     scores = _scores(evaluation)
-    models = workspace / "models" / recipe
+    with _locked(models):
+        return _decide(run, scores, workspace, models, rule)
+
+
+def _decide(
+    run: Path, scores: Mapping[str, Any], workspace: Path, models: Path, rule: PromoteConfig
+) -> Promotion:
     model = _store(run, scores, workspace, models)
     current = _current(models)
     if current == model:
         return Promotion(
             promoted=True, reason=f"{model.name} is the champion already.", model=model
         )
-    objection = _objection(scores, current)
+    objection = _objection(scores, current, rule)
     if objection:
-        use = f"It is kept as {model.relative_to(workspace)}: give that path to use it."
+        use = (
+            f"It is kept as {model.relative_to(workspace)}: give that path to use it, or "
+            f"'suyan promote {model.name} --recipe {models.name}' to make it champion all the same."
+        )
         return Promotion(promoted=False, reason=f"Not promoted: {objection} {use}", model=model)
-    _crown(models, model, scores)
+    reason = "it passed the gate" + (f" against {current.name}" if current else "")
+    _crown(models, model, by="gate", reason=reason)
     instead = f" in place of {current.name}" if current else ""
-    reason = (
-        f"{model.name} is the champion of {recipe}{instead}: both directions are better than "
-        "untranslated pictures."
-    )
+    better = ": both directions are better than untranslated pictures" * rule.beat_untranslated
+    reason = f"{model.name} is the champion of {models.name}{instead}{better}."
     return Promotion(promoted=True, reason=reason, model=model)
+
+
+def crown(workspace: Path, recipe: str, version: str, reason: str = "") -> Path:
+    """A person makes ``version`` the champion, whatever its figures; its folder.
+
+    Raises ``ValueError`` for a version that the recipe does not have.
+    """
+    models = _models(workspace, recipe)
+    with _locked(models):
+        known = versions(workspace, recipe)
+        if version not in {path.name for path in known}:
+            raise ValueError(
+                f"version: got {version!r}, {models} has "
+                f"{', '.join(path.name for path in known) or 'none'}"
+            )
+        if _current(models) != models / version:
+            _crown(models, models / version, by="person", reason=reason)
+    return models / version
+
+
+def rollback(workspace: Path, recipe: str) -> Path:
+    """Make the champion before the present one champion again; its folder.
+
+    Called again, it goes one further back. Raises ``SuyanError`` when there is none that is whole.
+    """
+    models = _models(workspace, recipe)
+    with _locked(models):
+        pointer = _pointer(models)
+        previous = [name for name in pointer.get("previous", []) if _is_whole(models, name)]
+        if not previous:
+            raise SuyanError(f"{models} has no earlier champion to go back to; nothing was changed")
+        _point(models, previous[-1], previous[:-1], pointer, by="rollback", reason="")
+        return models / str(previous[-1])
+
+
+def versions(workspace: Path, recipe: str) -> list[Path]:
+    """Folders of the recipe's stored models, by name."""
+    models = _models(workspace, recipe)
+    return sorted(
+        path for path in models.glob("*") if path.is_dir() and _is_whole(models, path.name)
+    )
+
+
+def _models(workspace: Path, recipe: str) -> Path:
+    if not _NAME.fullmatch(recipe):
+        raise ValueError(f"recipe: got {recipe!r}, needed letters, digits, '.', '_' and '-'")
+    return workspace / "models" / recipe
+
+
+@contextlib.contextmanager
+def _locked(models: Path) -> Iterator[None]:
+    """Only one process stores, decides and moves the pointer; a dead one's lock is free again."""
+    models.mkdir(parents=True, exist_ok=True)
+    with FileLock(models / ".lock"):
+        yield
 
 
 def champion(workspace: Path, recipe: str) -> Path:
@@ -92,25 +166,46 @@ def _scores(evaluation: Path) -> dict[str, Any]:
     return scores
 
 
-def _objection(scores: Mapping[str, Any], current: Path | None) -> str:
+def _objection(scores: Mapping[str, Any], current: Path | None, rule: PromoteConfig) -> str:
     """Why the model may not be champion; ``""`` when it may."""
+    if not rule.automatic:
+        return "only a person promotes (promote.automatic is off)."
     for direction in scores["directions"].values():
         after, before = direction["kid"]["value"], direction["kid_baseline"]["value"]
-        if not after < before:
+        change = direction["kid_change"]["high"] if rule.surely else after - before
+        if rule.beat_untranslated and not change < 0:
             return (
                 f"{direction['from']} → {direction['to']} has a KID of {after:.4f}, and leaving "
-                f"pictures as they are has {before:.4f}."
+                f"pictures as they are has {before:.4f}"
+                + (": better, but not surely so." if after < before else ".")
             )
     if current is None:
         return ""
     rival = json.loads((current / "scores.json").read_text("utf-8"))
-    same = ("dataset", "features", "px")
-    if any(rival.get(key) != scores.get(key) for key in same):
-        return ""  # figures of different datasets cannot be compared: the newer one wins
+    same = ("dataset", "features", "px", "counts")
+    differing = [key for key in same if rival.get(key) != scores.get(key)]
+    if differing:
+        return (
+            f"the champion {current.name} was measured on other pictures ({', '.join(differing)} "
+            "differ), so that their figures cannot be compared."
+        )
     mine, theirs = _mean_kid(scores), _mean_kid(rival)
-    if mine > theirs:
-        return f"its mean KID is {mine:.4f}, the champion {current.name} has {theirs:.4f}."
+    margin = _half_width(scores) if rule.surely else 0.0
+    if not mine + margin < theirs:
+        return (
+            f"its mean KID is {mine:.4f} (± {margin:.4f}), the champion {current.name} has "
+            f"{theirs:.4f}."
+        )
     return ""
+
+
+def _half_width(scores: Mapping[str, Any]) -> float:
+    """Of the mean KID's 95 % interval, the directions taken as independent."""
+    halves = [
+        float(direction["kid"]["high"]) - float(direction["kid"]["value"])
+        for direction in scores["directions"].values()
+    ]
+    return float(sum(half**2 for half in halves) ** 0.5 / len(halves))
 
 
 def _mean_kid(scores: Mapping[str, Any]) -> float:
@@ -118,16 +213,25 @@ def _mean_kid(scores: Mapping[str, Any]) -> float:
     return sum(values) / len(values)
 
 
+def _pointer(models: Path) -> dict[str, Any]:
+    """Content of champion.json; empty when there is none, or none that can be read."""
+    try:
+        found = json.loads((models / "champion.json").read_text("utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_whole(models: Path, name: Any) -> bool:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return False
+    return all((models / name / file).is_file() for file in (*_WEIGHTS, "scores.json"))
+
+
 def _current(models: Path) -> Path | None:
     """The champion's folder, if the pointer and what it points to are whole."""
-    try:
-        name = json.loads((models / "champion.json").read_text("utf-8"))["model"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
-        return None
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return None
-    folder = models / name
-    return folder if (folder / "scores.json").exists() else None
+    name = _pointer(models).get("model")
+    return models / str(name) if _is_whole(models, name) else None
 
 
 def _store(run: Path, scores: Mapping[str, Any], workspace: Path, models: Path) -> Path:
@@ -186,13 +290,33 @@ def _fill(
     )
 
 
-def _crown(models: Path, model: Path, scores: Mapping[str, Any]) -> None:
+def _crown(models: Path, model: Path, *, by: str, reason: str) -> None:
+    pointer = _pointer(models)
+    previous = [*pointer.get("previous", []), *([pointer["model"]] if "model" in pointer else [])]
+    _point(models, model.name, previous, pointer, by=by, reason=reason)
+
+
+def _point(
+    models: Path,
+    name: str,
+    previous: list[str],
+    pointer: Mapping[str, Any],
+    *,
+    by: str,
+    reason: str,
+) -> None:
+    """Write champion.json: the model, the champions before it, and everything that happened."""
+    scores = json.loads((models / name / "scores.json").read_text("utf-8"))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    event = {"model": name, "at": now, "by": by, "reason": reason}
     write_json(
         models / "champion.json",
         {
-            "model": model.name,
+            "model": name,
             "dataset": scores["dataset"],
             "mean_kid": _mean_kid(scores),
-            "promoted_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "promoted_at": now,
+            "previous": previous,
+            "history": [*pointer.get("history", []), event],
         },
     )

@@ -128,6 +128,30 @@ def forget(
 
 
 @app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Name of a folder in models/RECIPE.")],
+    recipe: Annotated[str, typer.Option(help="Whose champion it is to be.")] = "makeup",
+    reason: Annotated[str, typer.Option(help="Kept in champion.json.")] = "",
+    workspace: Workspace = _WORKSPACE,
+) -> None:
+    """Make a stored model the champion, whatever its figures say."""
+    from evaluation.promote import crown
+
+    typer.echo(f"{crown(workspace, recipe, version, reason).name} is the champion of {recipe}")
+
+
+@app.command()
+def rollback(
+    recipe: Annotated[str, typer.Option(help="Whose champion to take back.")] = "makeup",
+    workspace: Workspace = _WORKSPACE,
+) -> None:
+    """Make the champion before the present one champion again."""
+    from evaluation.promote import rollback as go_back
+
+    typer.echo(f"{go_back(workspace, recipe).name} is the champion of {recipe} again")
+
+
+@app.command()
 def ui(workspace: Workspace = _WORKSPACE) -> None:
     """Serve the Prefect UI over the workspace's runs until Ctrl-C."""
     from flows.server import local_server

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from evaluation.config import EvaluateConfig
+from evaluation.config import EvaluateConfig, PromoteConfig
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 from training.config import TrainConfig
@@ -29,6 +29,9 @@ class PipelineParameters(BaseModel):
     prepare: PrepareConfig = Field(description="How pictures become a dataset")
     train: TrainConfig = Field(description="The CycleGAN and its training")
     evaluate: EvaluateConfig = Field(description="How the result is measured")
+    promote: PromoteConfig = Field(
+        default_factory=PromoteConfig, description="When the result becomes champion"
+    )
 
     @model_validator(mode="after")
     def _domains_agree(self) -> Self:

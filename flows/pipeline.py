@@ -60,7 +60,9 @@ def pipeline(parameters: PipelineParameters, workspace: str = "workspace") -> Pi
     with clock.stage("4/5 evaluate"):
         evaluated = tasks.evaluate_model(parameters.evaluate, prepared.dataset, trained.run, home)
     with clock.stage("5/5 promote"):
-        promotion = tasks.promote_model(trained.run, evaluated, home, parameters.recipe)
+        promotion = tasks.promote_model(
+            trained.run, evaluated, home, parameters.recipe, parameters.promote
+        )
     return PipelineResult(
         dataset=prepared.dataset,
         run=trained.run,

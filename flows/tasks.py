@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from evaluation.config import EvaluateConfig
+from evaluation.config import EvaluateConfig, PromoteConfig
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.promote import Promotion, promote
 from flows import artifacts
@@ -80,8 +80,10 @@ def evaluate_model(config: EvaluateConfig, dataset: Path, run: Path, workspace: 
 
 
 @task(task_run_name="promote {recipe}", cache_policy=NO_CACHE)
-def promote_model(run: Path, evaluation: Evaluation, workspace: Path, recipe: str) -> Promotion:
+def promote_model(
+    run: Path, evaluation: Evaluation, workspace: Path, recipe: str, rule: PromoteConfig
+) -> Promotion:
     """Store the model as a version, and make it the recipe's champion where it deserves it."""
-    promotion = promote(run, evaluation.folder, workspace, recipe)
+    promotion = promote(run, evaluation.folder, workspace, recipe, rule)
     run_logger().info("%s", promotion.reason)
     return promotion

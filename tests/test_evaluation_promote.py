@@ -1,10 +1,12 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evaluation.promote import champion, promote
+from evaluation.config import PromoteConfig
+from evaluation.promote import champion, crown, promote, rollback
 from evaluation.wording import WORDS, gap_closed, verdict
 from scraping.records import CheckpointError, SuyanError, write_json
 
@@ -18,6 +20,7 @@ def _scores(kid: float, *, step: int = 8, dataset: str = "d1") -> dict[str, Any]
         "kid": _figure(kid),
         "kid_baseline": _figure(0.05),
         "kid_ceiling": _figure(0.01),
+        "kid_change": _figure(kid - 0.05),
     }
     return {
         "checkpoint": f"step_{step:08d}",
@@ -114,3 +117,60 @@ def test_the_share_of_the_gap_is_between_nothing_and_all() -> None:
 
 def test_both_languages_have_the_same_words() -> None:
     assert WORDS["en"].keys() == WORDS["zh"].keys()
+
+
+def test_better_but_not_surely_is_not_enough_unless_the_rule_says_so(tmp_path: Path) -> None:
+    scores = _scores(0.04)
+    for direction in scores["directions"].values():
+        direction["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
+    run, evaluation = _run(tmp_path, "one", scores)
+    done = promote(run, evaluation, tmp_path, "makeup")
+    assert not done.promoted
+    assert "not surely" in done.reason
+    assert promote(run, evaluation, tmp_path, "makeup", PromoteConfig(surely=False)).promoted
+
+
+def test_the_champion_stays_within_the_challengers_interval(tmp_path: Path) -> None:
+    first = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, "makeup")
+    scores = _scores(0.029)
+    for direction in scores["directions"].values():
+        direction["kid"] = {"value": 0.029, "low": 0.02, "high": 0.04}
+    assert not promote(*_run(tmp_path, "two", scores), tmp_path, "makeup").promoted
+    other = promote(*_run(tmp_path, "three", _scores(0.01, dataset="d2")), tmp_path, "makeup")
+    assert "other pictures" in other.reason
+    assert champion(tmp_path, "makeup") == first.model
+
+
+def test_a_person_promotes_and_rolls_back(tmp_path: Path) -> None:
+    one = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, "makeup").model
+    bad = promote(*_run(tmp_path, "bad", _scores(0.07)), tmp_path, "makeup").model
+    two = promote(*_run(tmp_path, "two", _scores(0.02)), tmp_path, "makeup").model
+    crown(tmp_path, "makeup", bad.name, "I like it")
+    assert champion(tmp_path, "makeup") == bad
+    assert rollback(tmp_path, "makeup") == two
+    assert rollback(tmp_path, "makeup") == one
+    with pytest.raises(SuyanError, match="no earlier champion"):
+        rollback(tmp_path, "makeup")
+    assert champion(tmp_path, "makeup") == one
+    history = json.loads((one.parent / "champion.json").read_text())["history"]
+    assert [event["by"] for event in history] == [
+        "gate", "gate", "person", "rollback", "rollback",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="step8-"):
+        crown(tmp_path, "makeup", "none")
+
+
+def _promote_one(workspace: Path, name: str, kid: float) -> None:
+    promote(*_run(workspace, name, _scores(kid)), workspace, "makeup")
+
+
+def test_promotions_at_once_leave_one_whole_champion(tmp_path: Path) -> None:
+    kids = [0.04 - 0.005 * index for index in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda kid: _promote_one(tmp_path, f"kid{kid:.3f}", kid), kids))
+    best = champion(tmp_path, "makeup")
+    assert json.loads((best / "scores.json").read_text())["directions"]["A2B"]["kid"][
+        "value"
+    ] == min(kids)
+    pointer = json.loads((best.parent / "champion.json").read_text())
+    assert len(pointer["history"]) == len(pointer["previous"]) + 1
