@@ -69,7 +69,8 @@ def find_weights(
     cache = cache_path()
     if cache.is_file():
         return cache, ""
-    remedy = f"Put {url} at {cache}, or name a copy with evaluate.inception_weights."
+    shown = str(cache).replace(str(Path.home()), "~", 1)  # a report is shown around
+    remedy = f"Put {url} at {shown}, or name a copy with evaluate.inception_weights."
     if policy == "cached":
         return None, f"Their weights are not in the cache, and none were to be fetched. {remedy}"
     try:
