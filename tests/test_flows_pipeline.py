@@ -57,7 +57,7 @@ def _smallest(parameters: PipelineParameters, url: str) -> PipelineParameters:
     small = with_num_images(with_engine(parameters, url, allow_private_hosts=True), 30)
     values = small.model_dump(mode="json")
     for side in ("crawl_a", "crawl_b"):
-        values[side]["requests_per_s_per_host"] = 50
+        values[side] |= {"requests_per_s_per_host": 50, "search_interval_s": 0.05}
     values["prepare"] |= {"crop_px": 64, "min_images": 8, "test_fraction": 0.3}
     values["train"] |= SMALL_TRAINING
     values["evaluate"] |= {"num_bootstrap": 50, "inception": "cached"}
