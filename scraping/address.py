@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qs, quote, urlsplit
 
 from scraping.records import SuyanError
 
+_MANY = 8192  # addresses whose pieces are remembered: each is taken apart several times
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -37,6 +39,7 @@ class Address:
         return f"{self.site}{self.target}"
 
 
+@lru_cache(_MANY)
 def split(url: str) -> Address:
     """The pieces of ``url``. Raises ``RejectedError``: ``bad-address`` or ``not-http``."""
     try:
@@ -48,14 +51,15 @@ def split(url: str) -> Address:
         raise RejectedError("not-http")
     if not parts.hostname:
         raise RejectedError("bad-address")
+    safe = "/%:@!$&'()*+,;=~-._"
     try:
         host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
+        # bytes of a redirect that are not UTF-8 are surrogates here, and go back as they came
+        target = quote(parts.path or "/", safe=safe, errors="surrogateescape")
+        if parts.query:
+            target += "?" + quote(parts.query, safe=safe + "?", errors="surrogateescape")
     except UnicodeError:
         raise RejectedError("bad-address") from None
-    safe = "/%:@!$&'()*+,;=~-._"
-    target = quote(parts.path or "/", safe=safe, errors="replace")
-    if parts.query:
-        target += "?" + quote(parts.query, safe=safe + "?", errors="replace")
     return Address(parts.scheme, host, port or _PORTS[parts.scheme], target)
 
 
@@ -78,14 +82,6 @@ def refuse_private(ip: str) -> None:
             raise RejectedError("private-address")
 
 
-def literal_ip(host: str) -> str | None:
-    """``host`` when it is an IP address already, in its usual form; else ``None``."""
-    try:
-        return str(ipaddress.ip_address(host.split("%", maxsplit=1)[0]))
-    except ValueError:
-        return None
-
-
 def origin(url: str) -> str:
     """The address that the engine's own cache (``gimg2.baidu.com``) wraps, or ``url`` itself."""
     if "/image_search/" not in url:
@@ -105,9 +101,10 @@ def origin(url: str) -> str:
     return url
 
 
+@lru_cache(_MANY)
 def host_of(url: str) -> str:
-    """The host of ``url`` in lower case; "" when it has none."""
+    """The host of ``url``, in lower case and ASCII; "" when it has none."""
     try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
+        return split(url).host
+    except RejectedError:
         return ""

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from bs4 import BeautifulSoup
-
 from scraping.filters import Filters
 from scraping.records import BlockedError, ResponseFormatError
 
@@ -109,6 +107,8 @@ def parse_page(body: bytes) -> Answer:
     """Hits of a ``flip`` or ``index`` page; raises as ``parse_acjson`` does."""
     text = _text(body)
     _refuse_block(text)
+    from bs4 import BeautifulSoup
+
     try:
         scripts = BeautifulSoup(text, "html.parser").find_all("script")
     except (AssertionError, RecursionError, ValueError) as error:
@@ -196,10 +196,18 @@ def _hit(item: Any) -> Hit | None:
         key=(_string(item, "di", "cs") or first)[:500],
         candidates=tuple((field, address) for address, field in candidates.items()),
         page_url=decode_url(_string(item, "fromURL", "fromurl"))[:4000],
-        title=(BeautifulSoup(title, "html.parser").get_text() if "<" in title else title)[:500],
+        title=_plain(title)[:500],
         width=_number(item, "width"),
         height=_number(item, "height"),
     )
+
+
+def _plain(title: str) -> str:
+    if "<" not in title:
+        return title
+    from bs4 import BeautifulSoup
+
+    return BeautifulSoup(title, "html.parser").get_text()
 
 
 def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

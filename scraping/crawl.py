@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import importlib
 import json
 import time
 from collections import Counter
@@ -87,10 +88,13 @@ def crawl(config: CrawlConfig, workspace: Path, *, progress: Progress = silent) 
             before = catalogue.num_found(name)
             if _must_read(catalogue, name, config, folder):
                 gathering = Gathering(config, name, workspace, catalogue, progress)
-                try:
-                    asyncio.run(gathering.run())
-                finally:
-                    publish(catalogue, name, workspace)
+                with ThreadPoolExecutor(1) as aside:
+                    # publish needs it, and while downloads start there is nothing else to do
+                    aside.submit(importlib.import_module, "pyarrow.parquet")
+                    try:
+                        asyncio.run(gathering.run())
+                    finally:
+                        publish(catalogue, name, workspace)
                 catalogue.finish_round(name, time.time())
             added = catalogue.num_found(name) - before
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ from scraping.errands import Obtainer, Tombstones
 from scraping.fetch import Fetcher
 from scraping.store import Drafts
 
-_BATCH = 64  # finished errands told together …
+_BATCH = 256  # finished errands told together …
 _BATCH_S = 0.1  # … or those of this time
 
 
@@ -83,7 +83,7 @@ async def _main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, answers)
     settings = await read(reader)
-    async with Fetcher(settings.config) as fetcher:
+    async with Fetcher(settings.limits) as fetcher:
         await _Downloader(settings, fetcher, writer).serve(reader)
     writer.close()
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from scraping.config import CrawlConfig
 from scraping.entries import Attempt, Errand, Finished
+from scraping.limits import Limits
 from scraping.records import TransientError
 
 _LENGTH_BYTES = 8
@@ -33,7 +33,7 @@ Job = tuple[Errand, Mapping[str, Attempt]]
 class Settings:
     """What the other process is told first."""
 
-    config: CrawlConfig
+    limits: Limits
     workspace: Path
     tombstones: set[tuple[str, str]]
 
@@ -49,14 +49,12 @@ class Saved:
 class Downloads:
     """The other process, as the one that asks sees it; an asynchronous context manager."""
 
-    def __init__(
-        self, config: CrawlConfig, workspace: Path, tombstones: set[tuple[str, str]]
-    ) -> None:
-        self._settings = Settings(config, workspace.absolute(), tombstones)
+    def __init__(self, limits: Limits, workspace: Path, tombstones: set[tuple[str, str]]) -> None:
+        self._settings = Settings(limits, workspace.absolute(), tombstones)
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _PROGRAM),
+            *(sys.executable, "-P", "-c", _PROGRAM),  # no module of the working folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -9,30 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
-from yarl import URL
-
 from scraping import backoff
-from scraping.address import Address, RejectedError, literal_ip, origin, refuse_private, split
-from scraping.config import CrawlConfig
+from scraping.address import Address, RejectedError, origin, refuse_private, split
 from scraping.hosts import Gates, Robots, Sleep
+from scraping.limits import Limits
 from scraping.records import TransientError
+from scraping.transfers import Answer, TransferError, Transfers
 
 _USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 "
     "Safari/537.36 Suyan/0.1"
 )
-_CHUNK = 262_144
+_HEADERS = (f"User-Agent: {_USER_AGENT}", "Accept: image/*,*/*;q=0.8", "Accept-Encoding: identity")
 _MAX_ROBOTS_BYTES = 512_000
+_MAX_REFUSAL_BYTES = 65_536  # of what a host says instead of a picture, to keep its connection
 _NOT_AT_ONCE = {"host-failing", "robots-unreachable"}  # what another try would not change
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAGIC = (
@@ -61,30 +58,20 @@ class Fetcher:
     ``sleep`` is given so that pauses can be observed.
     """
 
-    def __init__(self, config: CrawlConfig, sleep: Sleep = asyncio.sleep) -> None:
-        self._config = config
+    def __init__(self, limits: Limits, sleep: Sleep = asyncio.sleep) -> None:
+        self._limits = limits
         self._sleep = sleep
-        self._gates = Gates(config.requests_per_s_per_host)
+        self._gates = Gates(limits.requests_per_s_per_host)
         self._robots = Robots(self._get_text, self._gates)
-        self._transfers = asyncio.Semaphore(config.num_workers)
+        self._turns = asyncio.Semaphore(limits.num_workers)
+        self._transfers = Transfers(
+            _allow_all if limits.allow_private_hosts else refuse_private,
+            connect_timeout_s=limits.connect_timeout_s,
+            read_timeout_s=limits.read_timeout_s,
+        )
 
     async def __aenter__(self) -> Self:
-        config = self._config
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=_PublicResolver(allow_private=config.allow_private_hosts),
-                limit=config.num_workers,
-                keepalive_timeout=15,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            read_bufsize=_CHUNK,
-            headers={
-                "User-Agent": _USER_AGENT,
-                "Accept": "image/*,*/*;q=0.8",
-                "Accept-Encoding": "identity",
-            },
-        )
+        await self._transfers.__aenter__()
         return self
 
     async def __aexit__(
@@ -93,18 +80,18 @@ class Fetcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._transfers.__aexit__(error_type, error, trace)
 
     async def fetch(self, url: str, referer: str = "", *, robots: bool = True) -> Fetched:
         """The picture at ``url``.
 
-        With ``robots`` the robots.txt of the origin host is obeyed (where the configuration
-        respects opt-outs at all); the engine's own thumbnails are asked for without.
+        With ``robots`` the robots.txt of the origin host is obeyed (where the limits
+        respect opt-outs at all); the engine's own thumbnails are asked for without.
 
         Raises ``RejectedError`` when there is none to be had (its text is the reason, e.g.
         ``http-404``), ``TransientError`` when all tries failed for reasons that may pass.
         """
-        tries = self._config.num_tries
+        tries = self._limits.num_tries
         for num_failed in range(1, tries + 1):
             try:
                 return await self._fetch_once(url, referer, robots)
@@ -115,11 +102,11 @@ class Fetcher:
         raise AssertionError("the loop returns or raises")
 
     async def _fetch_once(self, url: str, referer: str, robots: bool) -> Fetched:
-        respect = robots and self._config.respect_opt_out
+        respect = robots and self._limits.respect_opt_out
         if respect and origin(url) != url:
             await self._robots.check(split(origin(url)))
-        budget = _Budget(self._config.total_timeout_s)
-        for _ in range(self._config.max_redirects + 1):
+        budget = _Budget(self._limits.total_timeout_s)
+        for _ in range(self._limits.max_redirects + 1):
             address = split(url)
             if respect:
                 await self._robots.check(address)
@@ -131,14 +118,18 @@ class Fetcher:
 
     async def _hop(self, address: Address, referer: str, budget: _Budget) -> Fetched | str:
         """The picture, or the address that this one redirects to."""
-        limit = int(self._config.max_megabytes * 1e6)
+        limit = int(self._limits.max_megabytes * 1e6)
         answer = await self._get(address, referer, budget, limit)
         if answer.status in _REDIRECTS:
-            if not answer.location:
+            if "location" not in answer.headers:
                 raise RejectedError("redirect-without-location")
-            return answer.location
+            return answer.headers["location"]
         if answer.status != 200:
             raise RejectedError(f"http-{answer.status}")
+        if self._opts_out(answer.headers):
+            raise RejectedError("opt-out")
+        if not answer.is_whole:
+            raise RejectedError("too-large")
         if not answer.body:
             raise RejectedError("empty")
         extension = sniff(answer.body)
@@ -147,89 +138,58 @@ class Fetcher:
         return Fetched(answer.body, hashlib.sha256(answer.body).hexdigest(), extension)
 
     async def _get_text(self, address: Address) -> tuple[int, bytes]:
-        budget = _Budget(self._config.total_timeout_s)
-        for _ in range(self._config.max_redirects + 1):
+        budget = _Budget(self._limits.total_timeout_s)
+        for _ in range(self._limits.max_redirects + 1):
             answer = await self._get(address, "", budget, _MAX_ROBOTS_BYTES)
-            if answer.status not in _REDIRECTS or not answer.location:
+            if answer.status not in _REDIRECTS or "location" not in answer.headers:
                 return answer.status, answer.body
-            address = split(urljoin(address.url, answer.location))
+            address = split(urljoin(address.url, answer.headers["location"]))
         raise RejectedError("too-many-redirects")
 
-    async def _get(self, address: Address, referer: str, budget: _Budget, limit: int) -> _Answer:
+    async def _get(self, address: Address, referer: str, budget: _Budget, limit: int) -> Answer:
         """One request in its host's turn; how it ends is noted at the host's gate."""
-        ip = literal_ip(address.host)  # aiohttp asks no resolver for these
-        if ip and not self._config.allow_private_hosts:
-            refuse_private(ip)
         gate = self._gates.of(address.site)
         await gate.enter(self._sleep)
         try:
-            async with self._transfers:
+            async with self._turns:
                 answer = await self._request(address, referer, budget, limit)
         except TransientError as error:
             gate.leave(failed=True, pause_s=error.retry_after_s)
             raise
-        except aiohttp.InvalidURL:
-            raise RejectedError("bad-address") from None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            gate.leave(failed=True)
-            raise TransientError(_network_reason(error, budget)) from error
         except RejectedError:
             gate.leave(failed=False)
             raise
         gate.leave(failed=False)
         return answer
 
-    async def _request(
-        self, address: Address, referer: str, budget: _Budget, limit: int
-    ) -> _Answer:
-        config = self._config
-        headers = {}
+    async def _request(self, address: Address, referer: str, budget: _Budget, limit: int) -> Answer:
+        headers = list(_HEADERS)
         if referer.isascii() and referer.isprintable() and referer.startswith("http"):
-            headers["Referer"] = referer
-        timeout = aiohttp.ClientTimeout(
-            total=budget.left_s(),
-            sock_connect=config.connect_timeout_s,
-            sock_read=config.read_timeout_s,
-        )
-        with budget:
-            async with self._session.get(
-                URL(address.url, encoded=True),
-                allow_redirects=False,
-                headers=headers,
-                timeout=timeout,
-            ) as answer:
-                try:
-                    return await self._read(answer, limit)
-                except BaseException:
-                    answer.close()  # the rest of a refused body is not read
-                    raise
+            headers.append(f"Referer: {referer}")
 
-    async def _read(self, answer: aiohttp.ClientResponse, limit: int) -> _Answer:
-        status = answer.status
-        if status == 429 or status >= 500:
-            wish = backoff.retry_after(answer.headers.get("Retry-After"))
-            raise TransientError(f"http-{status}", wish)
-        if status != 200:
-            return _Answer(status, b"", answer.headers.get("Location", ""))
-        tags = ",".join(answer.headers.getall("X-Robots-Tag", [])).lower()
-        if self._config.respect_opt_out and ("noai" in tags or "noimageai" in tags):
-            raise RejectedError("opt-out")
-        if (answer.content_length or 0) > limit:
-            raise RejectedError("too-large")
-        chunks, size = [], 0
-        async for chunk in answer.content.iter_chunked(_CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                raise RejectedError("too-large")
-        return _Answer(status, chunks[0] if len(chunks) == 1 else b"".join(chunks), "")
+        def wanted(status: int, got: Mapping[str, str]) -> int:
+            if status != 200:
+                return _MAX_REFUSAL_BYTES
+            announced = got.get("content-length", "")
+            too_large = announced.isdecimal() and int(announced[:20]) > limit
+            return 0 if too_large or self._opts_out(got) else limit
 
+        try:
+            with budget:
+                answer = await self._transfers.get(
+                    address.url, headers, wanted=wanted, timeout_s=budget.left_s()
+                )
+        except TransferError as error:
+            slow = error.is_timeout and budget.left_s() < 0.01
+            raise TransientError("too-slow" if slow else str(error)) from error
+        if answer.status == 429 or answer.status >= 500:
+            wish = backoff.retry_after(answer.headers.get("retry-after"))
+            raise TransientError(f"http-{answer.status}", wish)
+        return answer
 
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    body: bytes
-    location: str
+    def _opts_out(self, headers: Mapping[str, str]) -> bool:
+        tags = headers.get("x-robots-tag", "").lower()
+        return self._limits.respect_opt_out and ("noai" in tags or "noimageai" in tags)
 
 
 class _Budget:
@@ -248,27 +208,8 @@ class _Budget:
         self._left -= time.monotonic() - self._since
 
 
-class _PublicResolver(AbstractResolver):
-    """Resolves a name once and hands out its addresses if all of them may be connected to."""
-
-    def __init__(self, *, allow_private: bool) -> None:
-        self._allow_private = allow_private
-        self._names = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        try:
-            found = await self._names.resolve(host, port, family)
-        except (OSError, UnicodeError):
-            raise RejectedError("host-unknown") from None
-        if not self._allow_private:
-            for entry in found:
-                refuse_private(entry["host"])
-        return found
-
-    async def close(self) -> None:
-        await self._names.close()
+def _allow_all(_ip: str) -> None:
+    pass
 
 
 def sniff(body: bytes) -> str | None:
@@ -281,13 +222,3 @@ def sniff(body: bytes) -> str | None:
     if body[4:12] in {b"ftypavif", b"ftypavis"}:
         return "avif"
     return None
-
-
-def _network_reason(error: Exception, budget: _Budget) -> str:
-    if isinstance(error, TimeoutError):
-        return "too-slow" if budget.left_s() <= 0.01 else "timeout"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "cut-short"
-    if isinstance(error, aiohttp.ClientSSLError):
-        return "tls-failed"
-    return "connection-failed"

@@ -16,11 +16,12 @@ from scraping.catalogue import Catalogue
 from scraping.config import CrawlConfig
 from scraping.downloads import Downloads
 from scraping.entries import Attempt, Cursor, Errand, Finished
+from scraping.limits import Limits
 from scraping.records import Progress, SuyanError, TransientError
 from scraping.search import Search
 from scraping.store import publish
 
-_OPEN_PER_WORKER = 8  # errands under way or waiting for their host's turn
+_OPEN_PER_WORKER = 32  # errands under way or waiting for their host's turn
 _LOST = 30  # downloads that fail in a row …
 _LOST_SITES = 3  # … from so many hosts, before the network is taken to be gone
 
@@ -70,8 +71,9 @@ class Gathering:
         search = Search(self._config, self._name, self._catalogue)
         tasks: list[asyncio.Task[None]] = []
         stones = self._catalogue.tombstones()
+        limits = Limits.of(self._config)
         try:
-            async with Downloads(self._config, self._workspace, stones) as self._downloads:
+            async with Downloads(limits, self._workspace, stones) as self._downloads:
                 tasks.append(asyncio.create_task(self._listen()))
                 await self._work(search, tasks)
         finally:
@@ -96,8 +98,9 @@ class Gathering:
     def _top_up(self) -> bool:
         """Start errands that the catalogue knows of; whether more are wanted than it knows."""
         wanted = self._target - self._found - len(self._open)
-        room = min(wanted, _OPEN_PER_WORKER * self._config.num_workers - len(self._open))
-        if room <= 0:
+        most = _OPEN_PER_WORKER * self._config.num_workers
+        room = min(wanted, most - len(self._open))
+        if room < min(max(wanted, 1), most // 4):
             return False
         errands = self._next(room)
         known = self._catalogue.known(url for e in errands for _, url in e.candidates)

@@ -75,7 +75,7 @@ class Robots:
     ) -> None:
         self._get = get
         self._gates = gates
-        self._rules: OrderedDict[str, asyncio.Future[Protego]] = OrderedDict()
+        self._rules: OrderedDict[str, asyncio.Future[Protego | None]] = OrderedDict()
 
     async def check(self, address: Address) -> None:
         """Raise ``RejectedError("robots")`` where the host does not want its pictures taken.
@@ -86,20 +86,21 @@ class Robots:
         reading = _remembered(
             self._rules, address.site, lambda: asyncio.ensure_future(self._read(address))
         )
-        rules = await asyncio.shield(reading)
-        if not rules.can_fetch(address.url, ROBOT):
+        rules = reading.result() if reading.done() else await asyncio.shield(reading)
+        if rules is not None and not rules.can_fetch(address.url, ROBOT):
             raise RejectedError("robots")
 
-    async def _read(self, address: Address) -> Protego:
+    async def _read(self, address: Address) -> Protego | None:
+        """The rules of the address's host; ``None`` when it has none."""
         page = Address(address.scheme, address.host, address.port, "/robots.txt")
         try:
             status, body = await self._get(page)
         except RejectedError:  # e.g. it redirects in circles: there is none
-            return Protego.parse("")
+            return None
         except TransientError as error:
             raise TransientError("robots-unreachable") from error
         if status != 200:
-            return Protego.parse("")
+            return None
         rules = Protego.parse(body.decode("utf-8", errors="replace"))
         delay = rules.crawl_delay(ROBOT)
         if delay:

@@ -67,7 +67,7 @@ def _tile(path: Path) -> Image.Image | None:
             with Image.open(path, formats=_FORMATS) as image:
                 if image.width * image.height > _MAX_PIXELS:
                     return None
-                image.draft("RGB", (2 * _TILE_PX, 2 * _TILE_PX))
+                image.draft("RGB", (_TILE_PX, _TILE_PX))
                 upright = ImageOps.exif_transpose(image).convert("RGB")
                 return ImageOps.pad(upright, (_TILE_PX, _TILE_PX), color="white")
     except Exception:  # Pillow raises a dozen types on hostile files

@@ -11,6 +11,7 @@ import pytest
 from scraping.address import RejectedError
 from scraping.config import CrawlConfig
 from scraping.fetch import Fetched, Fetcher, sniff
+from scraping.limits import Limits
 from scraping.records import TransientError
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(500)
@@ -129,7 +130,7 @@ def _fetch(config: CrawlConfig, *urls: str, pauses: list[float] | None = None) -
             pauses.append(seconds)
 
     async def all_of_them() -> list[Fetched]:
-        async with Fetcher(config, sleep=pause) as fetcher:
+        async with Fetcher(Limits.of(config), sleep=pause) as fetcher:
             return [await fetcher.fetch(url) for url in urls]
 
     return asyncio.run(all_of_them())
@@ -233,7 +234,7 @@ def test_a_host_that_keeps_failing_is_left_alone() -> None:
 
 async def _reasons(config: CrawlConfig, url: str, num: int) -> list[str]:
     reasons = []
-    async with Fetcher(config) as fetcher:
+    async with Fetcher(Limits.of(config)) as fetcher:
         for _ in range(num):
             with pytest.raises(TransientError) as caught:
                 await fetcher.fetch(url)
