@@ -55,6 +55,9 @@ class _Host(BaseHTTPRequestHandler):
     def _moved(self) -> None:
         self._answer(302, Location="/good")
 
+    def _gbk(self) -> None:
+        self._answer(302, Location="/good?\xc4\xe3")  # as bytes: 你 in GBK
+
     def _loop(self) -> None:
         self._answer(302, Location="/loop")
 
@@ -145,6 +148,19 @@ def test_a_picture_is_known_by_its_content(host: str) -> None:
 
 def test_redirects_are_followed(host: str) -> None:
     assert _fetch(_config(), f"{host}/moved")[0].body == JPEG
+
+
+def test_a_redirect_may_name_its_target_in_any_encoding(host: str) -> None:
+    assert _fetch(_config(), f"{host}/gbk")[0].body == JPEG
+    assert _Host.seen[-1] == "/good?%C4%E3"
+
+
+def test_no_proxy_stands_between_us_and_what_was_checked(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert _fetch(_config(), f"{host}/good")[0].body == JPEG
 
 
 @pytest.mark.parametrize(
