@@ -1,17 +1,15 @@
 """The pipeline flow at its smallest size, as a deployment on a real Prefect server and worker."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows.parameters import PipelineParameters
 from flows.recipes import makeup, seasons, with_engine, with_num_images
-from flows.server import local_server, settings
+from flows.services import Services, worker_environment
 from scraping.offline.corpus import portraits, scenery
 from scraping.offline.server import OfflineEngine
 
@@ -32,25 +30,9 @@ def _prefect(environment: dict[str, str], *arguments: str) -> subprocess.Complet
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Environment of a server with a work pool, a worker and every deployment of prefect.yaml."""
-    with local_server(tmp_path_factory.mktemp("prefect")) as server:
-        environment = {**os.environ, **settings(server), "PREFECT_WORKER_QUERY_SECONDS": "2"}
-        for command in (["work-pool", "create", "local", "--type", "process"], ["deploy", "--all"]):
-            done = _prefect(environment, *command)
-            assert done.returncode == 0, done.stdout + done.stderr
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield environment
-        finally:
-            worker.terminate()
-            worker.wait(30)
+def deployed(services: Services, services_home: Path) -> dict[str, str]:
+    """Environment of commands that use the server, whose worker runs the deployments."""
+    return worker_environment(services.server, services_home)
 
 
 def _smallest(parameters: PipelineParameters, url: str) -> PipelineParameters:
@@ -98,6 +80,7 @@ def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) ->
         assert done.returncode == 0, done.stdout + done.stderr
         again = _run(deployed, "makeup", parameters, tmp_path)
         assert again.returncode == 0, again.stdout + again.stderr
+        assert "Nothing new" in again.stdout + again.stderr
     (report,) = tmp_path.glob("runs/*/evaluation/*/report.html")
     assert "http://" not in report.read_text().replace("http://www.w3.org/", "").split("<body")[0]
     (manifest,) = tmp_path.glob("datasets/makeup-bare-*/manifest.parquet")
