@@ -22,17 +22,18 @@ from flows.presets import Preset, train_with_preset
     persist_result=False,
 )
 def train(
-    parameters: TrainParameters,
+    *,
     dataset: str = newest.NEWEST,
     preset: Preset = "as given",
+    parameters: TrainParameters,
     workspace: str = "",
 ) -> str:
     """Train, and return the name of the run. At its end the deployment evaluate starts.
 
     Args:
-        parameters: The network, and how it is trained.
         dataset: Name of a dataset version, or newest.
         preset: as given takes the parameters; small and trial are sizes that a CPU does in minutes.
+        parameters: The network, and how it is trained.
         workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
             worker, else ./workspace.
 
@@ -57,12 +58,14 @@ def train(
     version=VERSION,
     persist_result=False,
 )
-def evaluate(parameters: EvaluateParameters, run: str = newest.NEWEST, workspace: str = "") -> str:
+def evaluate(
+    *, run: str = newest.NEWEST, parameters: EvaluateParameters, workspace: str = ""
+) -> str:
     """Evaluate, promote where the rule or a person says so, and return the verdict.
 
     Args:
-        parameters: How the run is measured, and when it becomes champion.
         run: Name of a training run, or newest.
+        parameters: How the run is measured, and when it becomes champion.
         workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
             worker, else ./workspace.
 

@@ -52,7 +52,7 @@ class PipelineResult:
     persist_result=False,
 )
 def pipeline(
-    parameters: PipelineParameters, preset: Preset = "as given", workspace: str = ""
+    *, preset: Preset = "as given", parameters: PipelineParameters, workspace: str = ""
 ) -> PipelineResult:
     """Run every stage in order and return where its products lie.
 
@@ -60,9 +60,9 @@ def pipeline(
     kept, and running the flow again with more phrases continues from it.
 
     Args:
-        parameters: What to search for, and how each stage works.
         preset: as given takes the parameters below; small trains a small network that a CPU does in
             minutes; trial does everything at the least size, to see whether it works here.
+        parameters: What to search for, and how each stage works.
         workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
             worker, else ./workspace.
 

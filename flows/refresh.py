@@ -23,12 +23,14 @@ Side = Literal["both", "A", "B"]
     version=VERSION,
     persist_result=False,
 )
-def crawl(parameters: CrawlParameters, side: Side = "both", workspace: str = "") -> dict[str, int]:
+def crawl(
+    *, side: Side = "both", parameters: CrawlParameters, workspace: str = ""
+) -> dict[str, int]:
     """Crawl, and return how many originals each crawled domain has.
 
     Args:
-        parameters: What to search for, and how.
         side: Which domain to crawl.
+        parameters: What to search for, and how.
         workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
             worker, else ./workspace.
 
@@ -52,7 +54,7 @@ def crawl(parameters: CrawlParameters, side: Side = "both", workspace: str = "")
     version=VERSION,
     persist_result=False,
 )
-def refresh_dataset(parameters: RefreshParameters, workspace: str = "") -> str:
+def refresh_dataset(*, parameters: RefreshParameters, workspace: str = "") -> str:
     """Refresh, and return the name of the dataset version.
 
     A version that changed by more than ``retrain_above`` since the last training is said to have

@@ -80,7 +80,7 @@ def down(workspace: Path, console: Console) -> None:
     home = prefect_home(workspace)
     pid = worker_pid(home)
     if pid is not None:
-        runs = _children(pid)
+        runs = children(pid)
         for run in runs:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(run, signal.SIGTERM)
@@ -182,7 +182,7 @@ def _command(environment: dict[str, str], *command: str) -> str:
     return output
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     """Processes that ``pid`` started, as far as /proc tells."""
     found: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):

@@ -44,7 +44,7 @@ def client(services: Services) -> Iterator[SyncPrefectClient]:
         yield connected
 
 
-def _until(what: Callable[[], Any], timeout_s: float = 240) -> Any:
+def _until(what: Callable[[], Any], timeout_s: float = 600) -> Any:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         found = what()
@@ -69,6 +69,16 @@ def test_up_twice_changes_nothing(
     assert len(names) == len(set(names)) == 5
 
 
+def test_the_weekly_refresh_is_on_the_calendar(client: SyncPrefectClient) -> None:
+    """The server's scheduler fails silently when a library does not fit it."""
+    scheduled = _until(lambda: _runs(client, "refresh-dataset/makeup"), 120)
+    for run in scheduled:
+        due = run.expected_start_time
+        assert due is not None
+        assert (due.weekday(), due.hour) == (6, 19)  # Monday, 3 o'clock in Shanghai
+    assert not _runs(client, "refresh-dataset/seasons")
+
+
 def test_strangers_and_other_pages_are_refused(services: Services) -> None:
     url = f"{services.server.api_url}/flows/filter"
     with pytest.raises(urllib.error.HTTPError, match="401"):  # without the password
@@ -82,6 +92,7 @@ def test_strangers_and_other_pages_are_refused(services: Services) -> None:
     assert services.server.api_url.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.timeout(1200)  # three runs in processes of their own, on a machine that may be busy
 def test_a_refresh_leads_to_a_training_and_that_to_an_evaluation(
     services: Services, client: SyncPrefectClient, tmp_path: Path
 ) -> None:
@@ -135,17 +146,19 @@ def _approvals(client: SyncPrefectClient, workspace: Path, received: list[dict[s
 
     champion = workspace / "models" / "makeup" / "champion.json"
     champion.unlink(missing_ok=True)
-    late = evaluate(asked(0.0005, 1), workspace=str(workspace), return_state=True)
+    late = evaluate(parameters=asked(0.0005, 1), workspace=str(workspace), return_state=True)
     assert late.is_completed()
     assert "nobody decided" in str(late.message)
     assert not champion.exists()
     for seed, decision in ((1, "reject"), (2, "approve")):
         with _answering(client, {"decision": decision, "reason": "looked at it"}):
-            state = evaluate(asked(1, seed), workspace=str(workspace), return_state=True)
+            state = evaluate(parameters=asked(1, seed), workspace=str(workspace), return_state=True)
         assert state.is_completed()
         assert "looked at it" in str(state.message)
         assert champion.exists() == (decision == "approve")
-    again = evaluate(asked(1, 2), workspace=str(workspace), return_state=True)  # not asked twice
+    again = evaluate(
+        parameters=asked(1, 2), workspace=str(workspace), return_state=True
+    )  # not asked twice
     assert again.is_completed()
     _until(lambda: [told for told in received if "champion" in told["subject"]], 60)
 
