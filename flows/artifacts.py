@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from PIL import Image
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from evaluation.evaluate import Evaluation
-from flows.progress import run_logger
+from evaluation.promote import Promotion
+from flows.progress import run_logger, shown
 from preprocessing.prepare import PrepareSummary
 from scraping.crawl import CrawlSummary
+from training.log import read_log
 from training.train import TrainSummary
 
 _COLUMNS = ("pages", "hits", "new", "stored", "duplicates")
@@ -25,15 +27,16 @@ _MAX_IMAGE_BYTES = 300_000  # artifacts live in the server's database
 def crawl_yields(summary: CrawlSummary) -> None:
     """A table of phrases with their yields and failures, and a contact sheet of what came in."""
     reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(summary.reasons.items())) or "none"
-    create_table_artifact(
-        key=_key(f"crawl-{summary.domain}"),
-        table=[_yield(row) for row in summary.phrases],
-        description=(
-            f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became originals"
-            f"{' (partial: the engine asked us to stop)' if summary.partial else ''}. "
-            f"Rejected: {reasons}."
-        ),
-    )
+    with shown():
+        create_table_artifact(
+            key=_key(f"crawl-{summary.domain}"),
+            table=[_yield(row) for row in summary.phrases],
+            description=(
+                f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became "
+                f"originals{' (partial: the engine asked us to stop)' if summary.partial else ''}. "
+                f"Rejected: {reasons}."
+            ),
+        )
     if summary.preview.exists():
         _image(f"crawl-{summary.domain}-preview", summary.preview, f"{summary.domain}: the newest")
     log = run_logger().warning if summary.partial else run_logger().info
@@ -56,7 +59,8 @@ def _yield(row: Mapping[str, Any]) -> dict[str, str]:
 def dataset_card(summary: PrepareSummary) -> None:
     """The dataset's card as markdown, and its contact sheets as pictures."""
     card = summary.dataset / "card.md"
-    create_markdown_artifact(key=_key(f"dataset-{summary.version}"), markdown=card.read_text())
+    with shown():
+        create_markdown_artifact(key=_key(f"dataset-{summary.version}"), markdown=card.read_text())
     for sheet in sorted(summary.dataset.glob("*.jpg")):
         _image(f"dataset-{summary.version}-{sheet.stem}", sheet, f"{summary.version}: {sheet.stem}")
     counts = ", ".join(f"{split}: {n}" for split, n in summary.counts.items())
@@ -67,30 +71,134 @@ def dataset_card(summary: PrepareSummary) -> None:
         run_logger().info("rejected on side %s: %s", side, listed)
 
 
-def training_samples(summary: TrainSummary) -> None:
-    """The last sample grid: input, translated, reconstructed."""
-    grids = sorted((summary.run / "samples").glob("*.jpg"))
-    if grids:
-        text = f"{summary.run.name}: input, translated, reconstructed at {grids[-1].stem}"
-        _image(f"samples-{summary.run.name}", grids[-1], text)
+def samples(run: Path, grid: Path) -> None:
+    """A sample grid of a training: each one is a new version of the same artifact."""
+    text = f"{run.name}: input, translated, reconstructed at {grid.stem}"
+    _image(f"samples-{run.name}", grid, text)
+
+
+def training_summary(summary: TrainSummary) -> None:
+    """The first pictures of up to eight sample grids over time, and the losses beside them."""
+    with shown():
+        grids = sorted((summary.run / "samples").glob("*.jpg"))
+        if grids:
+            chosen = [grids[i * (len(grids) - 1) // 7] for i in range(8)] if grids[8:] else grids
+            steps = ", ".join(str(int(grid.stem.rpartition("_")[2])) for grid in chosen)
+            text = f"{summary.run.name}: the same picture of each side at steps {steps} (downwards)"
+            create_image_artifact(
+                key=_key(f"training-{summary.run.name}-over-time"),
+                image_url=_data_url(_first_rows(chosen)),
+                description=text,
+            )
+        create_table_artifact(
+            key=_key(f"training-{summary.run.name}-losses"),
+            table=losses(summary.run),
+            description=f"**{summary.run.name}**: losses, means of a tenth of the training each",
+        )
+
+
+def losses(run: Path) -> list[dict[str, str]]:
+    """The training log in at most ten rows, each the mean of a stretch of steps."""
+    rows = read_log(run / "log.jsonl")
+    size = max(1, -(-len(rows) // 10))
+    shown_rows = []
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        names = [key for key in part[0] if key not in {"step", "epoch", "seconds"}]
+        means = {
+            name: f"{sum(row[name] for row in part) / len(part):.4g}"
+            for name in names
+            if all(isinstance(row.get(name), int | float) for row in part)
+        }
+        shown_rows.append({"up to step": str(part[-1]["step"]), **means})
+    return shown_rows
 
 
 def verdict(evaluation: Evaluation) -> None:
-    """The evaluation's verdict with the way to its report."""
-    create_markdown_artifact(
-        key=_key(f"evaluation-{evaluation.folder.parent.parent.name}"),
-        markdown=f"**{evaluation.verdict}**\n\nReport: `{evaluation.report}`\n",
-    )
-    run_logger().info("%s", evaluation.verdict)
+    """The evaluation's verdict and figures, with the way to its report."""
+    rows = [
+        f"| {direction['from']} → {direction['to']} | {direction['kid']['value']:.4f} "
+        f"| {direction['kid_baseline']['value']:.4f} |"
+        for direction in evaluation.scores["directions"].values()
+    ]
+    table = "\n".join(["| direction | KID | left as it is |", "|---|---|---|", *rows])
+    with shown():
+        create_markdown_artifact(
+            key=_key(f"evaluation-{evaluation.folder.parent.parent.name}"),
+            markdown=f"**{evaluation.verdict}**\n\n{table}\n\nReport: `{evaluation.report}`\n",
+        )
+    run_logger().info("report: %s", evaluation.report)
+
+
+def approval_pictures(evaluation: Evaluation) -> None:
+    """The last sample grid, for who decides on the model."""
+    grids = sorted((evaluation.folder.parent.parent / "samples").glob("*.jpg"))
+    if grids:
+        samples(evaluation.folder.parent.parent, grids[-1])
+
+
+def lineage(
+    recipe: str,
+    crawled: Sequence[CrawlSummary],
+    prepared: PrepareSummary,
+    trained: TrainSummary,
+    evaluated: Evaluation,
+    promotion: Promotion,
+) -> None:
+    """Where a model comes from, step by step, each with its folder."""
+    rows = [
+        _origin(f"crawl {summary.domain}", f"{summary.num_ok} originals", summary.listing.parent)
+        for summary in crawled
+    ]
+    pictures = ", ".join(f"{split} {num}" for split, num in prepared.counts.items())
+    rows += [
+        _origin("dataset", pictures, prepared.dataset),
+        _origin("run", f"{trained.steps} steps, {trained.epochs} epochs", trained.run),
+        _origin("evaluation", evaluated.verdict, evaluated.report),
+        _origin("model", promotion.reason, promotion.model),
+    ]
+    with shown():
+        create_table_artifact(
+            key=_key(f"lineage-{recipe}"), table=rows, description=f"Lineage of **{recipe}**"
+        )
+
+
+def stages(name: str, seconds: Mapping[str, float], outcomes: Mapping[str, str]) -> None:
+    """What each stage of a run did, why, and for how long."""
+    table = [
+        {"stage": stage, "what and why": outcomes.get(stage, ""), "seconds": f"{took:.1f}"}
+        for stage, took in seconds.items()
+    ]
+    with shown():
+        create_table_artifact(key=_key(f"stages-{name}"), table=table, description="Stages")
+
+
+def _origin(step: str, what: str, where: Path) -> dict[str, str]:
+    return {"step": step, "what": what, "where": str(where)}
+
+
+def _first_rows(grids: Sequence[Path]) -> Image.Image:
+    """The first row of pictures of each grid, one under the other."""
+    opened = [Image.open(path).convert("RGB") for path in grids]
+    side = max(1, (opened[0].width + 4) // 6)  # six columns of square pictures
+    rows = [image.crop((0, 0, image.width, min(side, image.height))) for image in opened]
+    sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height
+    return sheet
 
 
 def _image(key: str, path: Path, description: str) -> None:
-    create_image_artifact(key=_key(key), image_url=_data_url(path), description=description)
+    with shown(), Image.open(path) as image:
+        create_image_artifact(
+            key=_key(key), image_url=_data_url(image.convert("RGB")), description=description
+        )
 
 
-def _data_url(path: Path) -> str:
+def _data_url(image: Image.Image) -> str:
     """The picture as a JPEG ``data:`` address of at most ``_MAX_IMAGE_BYTES`` of JPEG."""
-    image = Image.open(path).convert("RGB")
     while True:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=85)

@@ -164,6 +164,58 @@ def ui(workspace: Workspace = _WORKSPACE) -> None:
 
 
 @app.command()
+def up(
+    workspace: Workspace = _WORKSPACE,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of the server; else the first free one.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address the server binds to; others than loopback need a password.")
+    ] = "127.0.0.1",
+    redeploy: Annotated[
+        bool, typer.Option("--redeploy", help="Make the deployments anew, even if up to date.")
+    ] = False,
+) -> None:
+    """Bring up server, work pool, deployments, automations and worker; say where the UI is."""
+    from flows.services import up as bring_up
+
+    bring_up(workspace, _console, host=host, port=port, redeploy=redeploy)
+
+
+@app.command()
+def down(workspace: Workspace = _WORKSPACE) -> None:
+    """Stop what 'up' started: runs save first, and everything is kept."""
+    from flows.services import down as take_down
+
+    take_down(workspace, _console)
+
+
+@app.command()
+def doctor(workspace: Workspace = _WORKSPACE, recipe: Recipe = "makeup") -> None:
+    """Check versions, ports, disk, models, databases, services and the search; say what to do."""
+    from flows.doctor import examine, print_findings
+
+    if not print_findings(examine(workspace, recipe), _console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def notify(
+    workspace: Workspace = _WORKSPACE,
+    kind: Annotated[
+        Literal["webhook", "dingtalk", "feishu", "wecom", "slack"],
+        typer.Option(help="Who reads it; webhook posts JSON {subject, body}."),
+    ] = "webhook",
+    test: Annotated[bool, typer.Option("--test", help="Send a test message too.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="Send no notifications any more.")] = False,
+) -> None:
+    """Send failed runs, partial crawls and new champions to a webhook ($SUYAN_NOTIFY_URL)."""
+    from flows.notify import set_up
+
+    set_up(workspace, _console, kind=kind, test=test, off=off)
+
+
+@app.command()
 def offline_engine(
     domain: Annotated[
         list[str] | None,

@@ -42,7 +42,7 @@ def _run(parameters: PipelineParameters, workspace: Path) -> PipelineResult:
 
     logging.getLogger("prefect.task_runs").setLevel(logging.INFO)
     try:
-        return pipeline(parameters, workspace=str(workspace))
+        return pipeline(parameters=parameters, workspace=str(workspace))
     finally:
         APILogHandler().flush()  # else the last lines are sent to a server that has stopped by then
 

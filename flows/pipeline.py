@@ -7,16 +7,26 @@ the same parameters goes on where the last run ended, and a run with nothing new
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar, cast
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
-from flows import tasks
-from flows.parameters import PipelineParameters
+from evaluation.evaluate import Evaluation
+from evaluation.promote import Promotion
+from flows import artifacts, newest, tasks
+from flows.approval import Approval, ask
+from flows.home import VERSION, workspace_folder
+from flows.parameters import EvaluateParameters, PipelineParameters
+from flows.presets import Preset, with_preset
 from flows.progress import duration, run_logger
 from scraping.records import digest
+from training.config import TrainConfig
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -31,39 +41,63 @@ class PipelineResult:
     promotion: str
     scores: dict[str, Any]
     seconds: dict[str, float]
+    outcomes: dict[str, str] = field(default_factory=dict)  # stage → what it did and why
 
 
 @flow(
     name="pipeline",
     description="From two sets of search phrases to a measured, promoted CycleGAN translator.",
     flow_run_name="{parameters.recipe}",
+    version=VERSION,
     persist_result=False,
 )
-def pipeline(parameters: PipelineParameters, workspace: str = "workspace") -> PipelineResult:
+def pipeline(
+    *, preset: Preset = "as given", parameters: PipelineParameters, workspace: str = ""
+) -> PipelineResult:
     """Run every stage in order and return where its products lie.
 
     Raises ``TooFewImagesError`` when a domain yields too few usable images; everything crawled is
     kept, and running the flow again with more phrases continues from it.
+
+    Args:
+        preset: as given takes the parameters below; small trains a small network that a CPU does in
+            minutes; trial does everything at the least size, to see whether it works here.
+        parameters: What to search for, and how each stage works.
+        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+            worker, else ./workspace.
+
     """
-    home = Path(workspace).resolve()
-    clock = _StageClock()
-    with clock.stage("1/5 crawl"):
-        crawled_a = tasks.crawl_domain(parameters.crawl_a, home)
-        crawled_b = tasks.crawl_domain(parameters.crawl_b, home)
-    with clock.stage("2/5 prepare"):
-        prepared = tasks.prepare_dataset(
-            parameters.prepare, crawled_a.listing, crawled_b.listing, home
+    parameters = with_preset(parameters, preset)
+    home = workspace_folder(workspace)
+    clock = StageClock()
+    with clock.stage("1/5 crawl") as stage:
+        crawled = [
+            stage.result(tasks.crawl_domain(config, home))
+            for config in (parameters.crawl_a, parameters.crawl_b)
+        ]
+    with clock.stage("2/5 prepare") as stage:
+        listing_a, listing_b = (summary.listing for summary in crawled)
+        prepared = stage.result(
+            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home)
         )
-    run = home / "runs" / _run_name(parameters, prepared.version)
-    with clock.stage("3/5 train"):
-        trained = tasks.train_model(parameters.train, prepared.dataset, run)
-    with clock.stage("4/5 evaluate"):
-        evaluated = tasks.evaluate_model(parameters.evaluate, prepared.dataset, trained.run, home)
-    with clock.stage("5/5 promote"):
-        promotion = tasks.promote_model(
-            trained.run, evaluated, home, parameters.recipe, parameters.promote
+        newest.remember_dataset(home, parameters.recipe, prepared.version)
+    run = home / "runs" / run_name(parameters.train, prepared.version)
+    with clock.stage("3/5 train") as stage:
+        newest.remember_trained_for(home, parameters.recipe, prepared.version)
+        trained = stage.result(tasks.train_model(parameters.train, prepared.dataset, run))
+        newest.remember_run(home, parameters.recipe, trained.run.name)
+    with clock.stage("4/5 evaluate") as stage:
+        evaluated = stage.result(
+            tasks.evaluate_model(parameters.evaluate, prepared.dataset, trained.run, home)
         )
-    return PipelineResult(
+    with clock.stage("5/5 promote") as stage:
+        rules = EvaluateParameters.model_validate(
+            parameters.model_dump(include=set(EvaluateParameters.model_fields))
+        )
+        promotion = stage.result(decide(rules, trained.run, evaluated, home))
+    artifacts.lineage(parameters.recipe, crawled, prepared, trained, evaluated, promotion)
+    artifacts.stages(parameters.recipe, clock.seconds, clock.outcomes)
+    done = PipelineResult(
         dataset=prepared.dataset,
         run=trained.run,
         report=evaluated.report,
@@ -72,31 +106,68 @@ def pipeline(parameters: PipelineParameters, workspace: str = "workspace") -> Pi
         promotion=promotion.reason,
         scores=evaluated.scores,
         seconds=clock.seconds,
+        outcomes=clock.outcomes,
     )
+    return clock.told(done, promotion.reason)
 
 
-def _run_name(parameters: PipelineParameters, version: str) -> str:
+def decide(
+    rules: EvaluateParameters, run: Path, evaluation: Evaluation, home: Path
+) -> State[Promotion]:
+    """Promote, after a person's approval where ``rules`` ask for it. Call it in a flow."""
+    approval: Approval | None = None
+    if rules.approval == "required":
+        artifacts.approval_pictures(evaluation)
+        approval = ask(evaluation, rules.recipe, rules.approval_timeout_h)
+    return tasks.promote_model(run, evaluation, home, rules.recipe, rules.promote, approval)
+
+
+def run_name(config: TrainConfig, version: str) -> str:
     """A name for what the training depends on: the same work has the same folder, and resumes."""
-    return f"{version}-{digest(parameters.train.model_dump(mode='json'), 8)}"
+    return f"{version}-{digest(config.model_dump(mode='json'), 8)}"
 
 
-class _StageClock:
-    """Logs the begin and end of each stage and keeps its seconds."""
+class StageClock:
+    """Logs the begin and end of each stage; keeps its seconds, what it did, and why."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.outcomes: dict[str, str] = {}
+        self._anything_new = False
 
     def stage(self, name: str) -> _Stage:
         return _Stage(self, name)
 
+    def note(self, stage: str, state: State[Any]) -> None:
+        """Keep what a task's state says of ``stage``."""
+        self._anything_new |= state.name != "Nothing new"
+        before = self.outcomes.get(stage)
+        told = f"{state.name}: {state.message}"
+        self.outcomes[stage] = f"{before}; {told}" if before else told
+
+    def told(self, value: Value, text: str) -> Value:
+        """What a flow returns: ``value`` in a state that says what is new; Prefect unwraps it."""
+        if self._anything_new:
+            return cast("Value", Completed(message=text, data=value))
+        seconds = duration(sum(self.seconds.values()))
+        run_logger().info("nothing was new: every stage found its work done, in %s", seconds)
+        text = "every stage found its work done"
+        return cast("Value", Completed(name="Nothing new", message=text, data=value))
+
 
 class _Stage:
-    def __init__(self, clock: _StageClock, name: str) -> None:
+    def __init__(self, clock: StageClock, name: str) -> None:
         self._clock, self._name = clock, name
 
-    def __enter__(self) -> None:
+    def result(self, state: State[tasks.Summary]) -> tasks.Summary:
+        """The summary inside a task's state, whose name and message are kept."""
+        self._clock.note(self._name.split()[-1], state)
+        return tasks.result(state)
+
+    def __enter__(self) -> Self:
         self._started = time.monotonic()
         run_logger().info("▶ %s", self._name)
+        return self
 
     def __exit__(self, error: object, *_: object) -> None:
         seconds = time.monotonic() - self._started

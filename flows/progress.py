@@ -1,16 +1,24 @@
-"""Progress of a stage as log lines with the time still needed: the same in terminal and UI."""
+"""Progress of a stage: log lines with the time still needed, bars and pictures in the Prefect UI.
+
+What is shown is throttled by time, and in long stages by their length, so that a training of weeks
+leaves hundreds of lines and not millions. A Prefect server that is away for a while stops nothing.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import cast
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+
+_NUM_SHOWN = 24  # each is up to 300 KB of the server's database
 
 
 def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
@@ -21,8 +29,18 @@ def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
         return logging.getLogger("flows")
 
 
+@contextlib.contextmanager
+def shown() -> Iterator[None]:
+    """What cannot be shown (the server is away, say) is a warning, no failure."""
+    try:
+        yield
+    except Exception as error:
+        run_logger().warning("cannot be shown in the Prefect UI now: %s", error)
+
+
 class LogProgress:
-    """A ``scraping.records.Progress`` that logs at most one line in ``every_s`` seconds.
+    """A ``scraping.records.Progress`` that logs at most one line in ``every_s`` seconds, and in a
+    hundredth of the stage's time so far.
 
     A line names the stage, how far it is, and (once two calls told a rate) how long it still takes.
     The last step of a stage is always logged.
@@ -47,7 +65,8 @@ class LogProgress:
         if stage != self._stage:
             self._stage, self._started, self._logged_at = stage, (now, done), float("-inf")
         finished = total is not None and done >= total
-        if now - self._logged_at < self._every_s and not finished:
+        pause = max(self._every_s, (now - self._started[0]) / 100)
+        if now - self._logged_at < pause and not finished:
             return
         line = " · ".join(filter(None, [f"{stage} {self._measure(done, total, now)}", message]))
         if line != self._last_line:
@@ -88,11 +107,40 @@ class ArtifactProgress:
         self._updated_at = now
         share = 100 * min(done / total, 1) if total else 0.0
         text = f"{stage}: {done} of {total or '?'} · {message}"
+        with shown():
+            self._show(share, text)
+
+    def _show(self, share: float, text: str) -> None:
         if self._artifact is None:
             made = create_progress_artifact(share, key=self._key, description=text)
             self._artifact = cast("UUID", made)  # a coroutine only where one is running
         else:
             update_progress_artifact(self._artifact, share, description=text)
+
+
+class TrainingProgress:
+    """The same for a training, and its sample grids: about ``_NUM_SHOWN`` of them as it goes on.
+
+    ``show(run, grid)`` puts a grid where a person sees it.
+    """
+
+    def __init__(self, run: Path, show: Callable[[Path, Path], None]) -> None:
+        self._run, self._show = run, show
+        self._bar = ArtifactProgress(f"progress-{run.name}", every_s=10.0)
+        self._next = 0.0  # share of the training from which on the next grid is shown
+        self._last: Path | None = None
+
+    def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
+        self._bar(stage, done, total, message)
+        share = done / total if total else 0.0
+        if share < self._next:
+            return
+        grid = max((self._run / "samples").glob("*.jpg"), default=None)
+        self._next = share + 1 / (5 * _NUM_SHOWN)  # looks again soon: the grid may be late
+        if grid is not None and grid != self._last:
+            self._last, self._next = grid, share + 1 / _NUM_SHOWN
+            with shown():
+                self._show(self._run, grid)
 
 
 def duration(seconds: float) -> str:

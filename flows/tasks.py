@@ -1,89 +1,191 @@
 """One thin task a stage: call the stage's verb, log its progress, publish what a person looks at.
 
 Tasks run in the flow's own process and are called directly, so that a cancelled flow reaches the
-training loop, which then saves before it leaves.
+training loop, which then saves before it leaves. A task returns a state whose name says whether
+there was anything to do, and whose message says why; ``result`` takes the stage's summary out.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from filelock import FileLock, Timeout
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Completed
 from prefect.tasks import Task
 
 from evaluation.config import EvaluateConfig, PromoteConfig
 from evaluation.evaluate import Evaluation, evaluate
-from evaluation.promote import Promotion, promote
-from flows import artifacts
-from flows.progress import ArtifactProgress, LogProgress, run_logger
+from evaluation.promote import Promotion, champion, crown, promote, versions
+from flows import artifacts, events, outcome
+from flows.approval import Approval
+from flows.limits import device_limit, engine_limit, one_at_a_time
+from flows.progress import ArtifactProgress, LogProgress, TrainingProgress, run_logger
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
-from scraping.records import TransientError
+from scraping.records import SuyanError, TransientError
 from training.config import TrainConfig
 from training.train import TrainSummary, train
+
+Summary = TypeVar("Summary")
+_HOUR_S = 3600
 
 
 def _is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), TransientError)
 
 
+def result(state: State[Summary]) -> Summary:
+    """The summary inside the state that a task of this module returned."""
+    return state.result()
+
+
+def _told(summary: Summary, told: outcome.Outcome) -> State[Summary]:
+    name = None if told.work == "Done" else told.work
+    return Completed(name=name, message=told.why, data=summary)
+
+
 @task(
     task_run_name="crawl {config.domain}",
+    description="Search one domain's phrases and fetch what they find.",
+    tags=["suyan"],
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[10, 60, 300],
     retry_jitter_factor=0.5,
     retry_condition_fn=_is_transient,
+    timeout_seconds=24 * _HOUR_S,
 )
-def crawl_domain(config: CrawlConfig, workspace: Path) -> CrawlSummary:
+def crawl_domain(config: CrawlConfig, workspace: Path) -> State[CrawlSummary]:
     """Crawl one domain; publishes a progress bar, its yields and a contact sheet."""
     key = config.domain.replace("_", "-")
-    summary = crawl(config, workspace, progress=ArtifactProgress(f"progress-{key}"))
+    before = outcome.crawl_stamp(config, workspace)
+    with one_at_a_time(engine_limit(config.engine_url)):
+        summary = crawl(config, workspace, progress=ArtifactProgress(f"progress-{key}"))
+    told = outcome.of_crawl(config, summary, before, outcome.crawl_stamp(config, workspace))
     artifacts.crawl_yields(summary)
-    return summary
+    if summary.partial:
+        events.partial_crawl(config.domain, told.why, workspace)
+    return _told(summary, told)
 
 
 @task(
     task_run_name="prepare {config.domain_a} and {config.domain_b}",
+    description="Decode, crop, drop duplicates, split: a dataset version.",
+    tags=["suyan"],
     cache_policy=NO_CACHE,
+    timeout_seconds=24 * _HOUR_S,
 )
 def prepare_dataset(
     config: PrepareConfig, listing_a: Path, listing_b: Path, workspace: Path
-) -> PrepareSummary:
+) -> State[PrepareSummary]:
     """Turn two listings into a dataset version; publishes its card and contact sheets."""
     progress = LogProgress(run_logger().info)
     summary = prepare(config, listing_a, listing_b, workspace, progress=progress)
     artifacts.dataset_card(summary)
-    return summary
+    return _told(summary, outcome.of_prepare(summary))
 
 
-@task(task_run_name="train {run.name}", cache_policy=NO_CACHE)
-def train_model(config: TrainConfig, dataset: Path, run: Path) -> TrainSummary:
-    """Train, or go on training; publishes the last sample grid."""
-    summary = train(config, dataset, run, progress=LogProgress(run_logger().info))
-    artifacts.training_samples(summary)
-    return summary
+@task(
+    task_run_name="train {run.name}",
+    description="Train a CycleGAN, or go on where its last run stopped.",
+    tags=["suyan"],
+    cache_policy=NO_CACHE,
+    timeout_seconds=30 * 24 * _HOUR_S,
+)
+def train_model(config: TrainConfig, dataset: Path, run: Path) -> State[TrainSummary]:
+    """Train, or go on training; publishes progress, and sample grids as training goes on."""
+    with one_at_a_time(device_limit(config.device)), _alone(run):
+        summary = train(config, dataset, run, progress=TrainingProgress(run, artifacts.samples))
+    artifacts.training_summary(summary)
+    return _told(summary, outcome.of_train(summary))
 
 
-@task(task_run_name="evaluate {run.name}", cache_policy=NO_CACHE)
-def evaluate_model(config: EvaluateConfig, dataset: Path, run: Path, workspace: Path) -> Evaluation:
+@task(
+    task_run_name="evaluate {run.name}",
+    description="Measure the newest checkpoint on held-out pictures, and write the report.",
+    tags=["suyan"],
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=[30, 300],
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_is_transient,
+    timeout_seconds=24 * _HOUR_S,
+)
+def evaluate_model(
+    config: EvaluateConfig, dataset: Path, run: Path, workspace: Path
+) -> State[Evaluation]:
     """Measure the last checkpoint on held-out pictures; publishes verdict and figures."""
     progress = LogProgress(run_logger().info)
     evaluation = evaluate(config, dataset, run, workspace, progress=progress)
     artifacts.verdict(evaluation)
-    return evaluation
+    return _told(evaluation, outcome.of_evaluate(evaluation))
 
 
-@task(task_run_name="promote {recipe}", cache_policy=NO_CACHE)
+@task(
+    task_run_name="promote {recipe}",
+    description="Keep the model as a version; make it champion where it deserves it.",
+    tags=["suyan"],
+    cache_policy=NO_CACHE,
+    timeout_seconds=_HOUR_S,
+)
 def promote_model(
-    run: Path, evaluation: Evaluation, workspace: Path, recipe: str, rule: PromoteConfig
-) -> Promotion:
-    """Store the model as a version, and make it the recipe's champion where it deserves it."""
+    run: Path,
+    evaluation: Evaluation,
+    workspace: Path,
+    recipe: str,
+    rule: PromoteConfig,
+    approval: Approval | None = None,
+) -> State[Promotion]:
+    """Store the model as a version, and make it the recipe's champion where it deserves it.
+
+    With an ``approval`` the person's word counts, not the rule.
+    """
+    before = _champion_name(workspace, recipe)
+    known = {path.name for path in versions(workspace, recipe)}
+    if approval is not None:
+        rule = rule.model_copy(update={"automatic": False})
     promotion = promote(run, evaluation.folder, workspace, recipe, rule)
-    run_logger().info("%s", promotion.reason)
-    return promotion
+    if approval is not None and not promotion.promoted:
+        promotion = _decided(promotion, approval, workspace, recipe)
+    if promotion.promoted and promotion.model.name != before:
+        events.champion(recipe, promotion.model.name, promotion.reason, workspace)
+    changed = promotion.model.name not in known or _champion_name(workspace, recipe) != before
+    return _told(promotion, outcome.of_promote(promotion, changed=changed))
+
+
+def _champion_name(workspace: Path, recipe: str) -> str:
+    try:
+        return champion(workspace, recipe).name
+    except SuyanError:
+        return ""
+
+
+def _decided(promotion: Promotion, approval: Approval, workspace: Path, recipe: str) -> Promotion:
+    name = promotion.model.name
+    if approval.approved:
+        crown(workspace, recipe, name, approval.reason)
+        reason = f"{name} is the champion of {recipe}: a person approved ({approval.reason})."
+        return Promotion(promoted=True, reason=reason, model=promotion.model)
+    what = "a person rejected it" if approval.approved is False else "no approval"
+    reason = f"Not promoted: {what} ({approval.reason}). It is kept as {promotion.model}."
+    return Promotion(promoted=False, reason=reason, model=promotion.model)
+
+
+def _alone(run: Path) -> Any:
+    """The run's lock, held: two trainings of one run would write into each other's checkpoints.
+
+    The system gives it back when its holder dies.
+    """
+    run.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run.parent / f".{run.name}.lock")
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        run_logger().info("another process trains %s; waiting for it", run.name)
+        return lock.acquire(poll_interval=0.5)

@@ -1,8 +1,43 @@
-"""Settings of every test: property tests may be slow, for these machines are."""
+"""Settings of every test (property tests may be slow, for these machines are); one server."""
 
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from flows.services import Services
 
 settings.register_profile(
     "suyan", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suyan")
+
+
+@pytest.fixture(scope="session")
+def services_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("services")
+
+
+@pytest.fixture(scope="session")
+def services_log() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture(scope="session")
+def services(services_home: Path, services_log: io.StringIO) -> Iterator["Services"]:
+    """What ``suyan up`` brings up: server, work pool, deployments, automations and a worker."""
+    from rich.console import Console
+
+    from flows.services import services as running
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_WORKER_QUERY_SECONDS", "2")
+        patch.setenv("PREFECT_SERVER_API_AUTH_STRING", "tester:a-secret-of-the-test")
+        patch.setenv("PREFECT_API_AUTH_STRING", "tester:a-secret-of-the-test")
+        patch.delenv("PREFECT_API_URL", raising=False)
+        with running(services_home, Console(file=services_log)) as up:
+            yield up

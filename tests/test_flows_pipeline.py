@@ -1,17 +1,24 @@
 """The pipeline flow at its smallest size, as a deployment on a real Prefect server and worker."""
 
+import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
 
 from flows.parameters import PipelineParameters
+from flows.pipeline import pipeline
 from flows.recipes import makeup, seasons, with_engine, with_num_images
-from flows.server import local_server, settings
+from flows.services import Services, worker_environment
 from scraping.offline.corpus import portraits, scenery
 from scraping.offline.server import OfflineEngine
 
@@ -32,25 +39,9 @@ def _prefect(environment: dict[str, str], *arguments: str) -> subprocess.Complet
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Environment of a server with a work pool, a worker and every deployment of prefect.yaml."""
-    with local_server(tmp_path_factory.mktemp("prefect")) as server:
-        environment = {**os.environ, **settings(server), "PREFECT_WORKER_QUERY_SECONDS": "2"}
-        for command in (["work-pool", "create", "local", "--type", "process"], ["deploy", "--all"]):
-            done = _prefect(environment, *command)
-            assert done.returncode == 0, done.stdout + done.stderr
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            yield environment
-        finally:
-            worker.terminate()
-            worker.wait(30)
+def deployed(services: Services, services_home: Path) -> dict[str, str]:
+    """Environment of commands that use the server, whose worker runs the deployments."""
+    return worker_environment(services.server, services_home)
 
 
 def _smallest(parameters: PipelineParameters, url: str) -> PipelineParameters:
@@ -64,6 +55,7 @@ def _smallest(parameters: PipelineParameters, url: str) -> PipelineParameters:
     return PipelineParameters.model_validate(values)
 
 
+STAGES = ("crawl", "prepare", "train", "evaluate", "promote")
 SMALL_TRAINING = {
     "load_px": 64,
     "crop_px": 64,
@@ -98,6 +90,7 @@ def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) ->
         assert done.returncode == 0, done.stdout + done.stderr
         again = _run(deployed, "makeup", parameters, tmp_path)
         assert again.returncode == 0, again.stdout + again.stderr
+        assert "Nothing new" in again.stdout + again.stderr
     (report,) = tmp_path.glob("runs/*/evaluation/*/report.html")
     assert "http://" not in report.read_text().replace("http://www.w3.org/", "").split("<body")[0]
     (manifest,) = tmp_path.glob("datasets/makeup-bare-*/manifest.parquet")
@@ -105,11 +98,44 @@ def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) ->
     assert list((tmp_path / "models" / "makeup").rglob("G_A.safetensors"))
 
 
-def test_landscapes_need_no_faces(deployed: dict[str, str], tmp_path: Path) -> None:
-    with OfflineEngine(scenery(num_good=40)) as engine:
-        done = _run(deployed, "seasons", _smallest(seasons(), engine.url), tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
+    services: Services, tmp_path: Path
+) -> None:
+    """The flow in this process, on the same server; what each stage says of itself is compared."""
+    with OfflineEngine(scenery(num_good=40)) as engine, _connected(services):
+        values = _smallest(seasons(), engine.url).model_dump(mode="json")
+
+        def run() -> dict[str, str]:
+            parameters = PipelineParameters.model_validate(values)
+            outcomes = pipeline(parameters=parameters, workspace=str(tmp_path)).outcomes
+            return {stage: told.partition(":")[0] for stage, told in outcomes.items()}
+
+        assert run() == dict.fromkeys(STAGES, "Done")
+        assert run() == dict.fromkeys(STAGES, "Nothing new")
+        values["evaluate"]["num_bootstrap"] = 60
+        assert _new(run()) == {"evaluate"}  # the same model, whose place does not change
+        values["train"]["seed"] = 1
+        assert _new(run()) == {"train", "evaluate", "promote"}
+        values["prepare"]["test_fraction"] = 0.4
+        assert _new(run()) == {"prepare", "train", "evaluate", "promote"}
+        values["crawl_a"]["num_images"] = 31
+        assert _new(run()) == set(STAGES)
     assert list((tmp_path / "models" / "seasons").rglob("G_A.safetensors"))
+
+
+def _new(outcomes: dict[str, str]) -> set[str]:
+    return {stage for stage, told in outcomes.items() if told != "Nothing new"}
+
+
+@contextlib.contextmanager
+def _connected(services: Services) -> Iterator[None]:
+    told = {
+        PREFECT_API_URL: services.server.api_url,
+        PREFECT_HOME: services.server.home,
+        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
+    }
+    with temporary_settings(updates=told):
+        yield
 
 
 def test_a_wrong_parameter_is_refused_before_anything_starts(

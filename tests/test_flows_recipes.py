@@ -1,14 +1,10 @@
 import json
-from pathlib import Path
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from flows import recipes
 from flows.parameters import PipelineParameters
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
@@ -16,14 +12,6 @@ def test_a_recipe_survives_json(name: str) -> None:
     parameters = recipes.RECIPES[name]()
     assert parameters.recipe == name
     assert PipelineParameters.model_validate_json(parameters.model_dump_json()) == parameters
-
-
-@pytest.mark.parametrize("name", recipes.RECIPES)
-def test_the_deployment_has_the_recipes_parameters(name: str) -> None:
-    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    (deployment,) = [entry for entry in deployments if entry["name"] == name]
-    given = PipelineParameters.model_validate(deployment["parameters"]["parameters"])
-    assert given == recipes.RECIPES[name]()
 
 
 def test_the_default_recipe_searches_in_chinese() -> None:
@@ -55,15 +43,3 @@ def test_an_unknown_field_is_refused() -> None:
     values = recipes.makeup().model_dump() | {"colour": "red"}
     with pytest.raises(ValidationError, match="colour"):
         PipelineParameters.model_validate(values)
-
-
-def test_every_field_of_the_form_is_explained() -> None:
-    schema = PipelineParameters.model_json_schema()
-    forms = {"PipelineParameters": schema, **schema["$defs"]}
-    unexplained = [
-        f"{name}.{field}"
-        for name, form in forms.items()
-        for field, description in form.get("properties", {}).items()
-        if not description.get("description")
-    ]
-    assert not unexplained

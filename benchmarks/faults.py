@@ -1,0 +1,426 @@
+"""Faults, each really inflicted on runs of the deployments, and what they cost.
+
+Server, worker and runs are real, the search engine is the offline one. A run is hurt at a known
+moment; then it is looked at what Prefect calls it, and it is run again. Lost counts originals that
+are gone or fetched anew, checkpoints that were not gone on from, and results that differ from those
+of a run that nobody hurt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import fault_stand
+
+_ENGINE_PORT = 8790
+_TRAINING = {
+    "load_px": 64,
+    "crop_px": 64,
+    "num_blocks": 1,
+    "ngf": 8,
+    "ndf": 8,
+    "d_layers": 2,
+    "batch_size": 4,
+    "num_epochs": 20,
+    "num_epochs_decay": 20,
+    "checkpoint_every": 10,
+    "sample_every": 50,
+    "num_threads": 1,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row of the table."""
+
+    fault: str
+    state: str  # what Prefect called the run that was hurt
+    wanted: str
+    seconds: float  # from the fault to that state
+    again: str  # what the next run said
+    lost: int
+
+
+class Matrix:
+    """All faults, on one stand, against the results of an undisturbed run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stand = fault_stand.Stand(folder / "stand")
+        self.outcomes: list[Outcome] = []
+
+    def run(self, *, quick: bool) -> None:
+        """Inflict one after another; a table row is printed as each ends."""
+        self._stand.up()
+        try:
+            with _engine():
+                self._reference()
+            print(
+                f"\n{'fault':<46}{'state':<11}{'after':>7}  {'lost':>4}  the next run", flush=True
+            )
+            self._kill_run()
+            if not quick:
+                self._stop_training()
+                self._hurt_services()
+                self._hurt_crawl()
+                self._hurt_stages()
+                self._zombies()
+        finally:
+            self._stand.down()
+
+    # ── training ──────────────────────────────────────────────────────────────────────────────
+
+    def _kill_run(self) -> None:
+        stand = self._stand
+        self._train("kill -9 of the run, training", "Crashed", lambda _: stand.kill(*stand.runs()))
+
+    def _stop_training(self) -> None:
+        stand = self._stand
+        self._train("cancelled in the UI, training", "Cancelled", stand.cancel, saves=True)
+        self._train(
+            "SIGTERM to the run, training",
+            "Crashed",
+            lambda _: stand.kill(*stand.runs(), number=signal.SIGTERM),
+            saves=True,
+        )
+
+        def down_and_up(_: UUID) -> None:
+            stand.down()
+            stand.up()
+
+        self._train("suyan down, training", "Crashed", down_and_up, saves=True)
+
+    def _hurt_services(self) -> None:
+        stand = self._stand
+
+        def kill_worker(_: UUID) -> None:
+            stand.kill(stand.worker)
+            stand.up()
+
+        def restart(number: int) -> Callable[[UUID], None]:
+            def inflict(_: UUID) -> None:
+                stand.kill_server(number)
+                time.sleep(3)
+                stand.up()
+
+            return inflict
+
+        self._train("kill -9 of the worker, training", "Crashed", kill_worker)
+        self._train("server restarted, training", "Completed", restart(signal.SIGTERM))
+        self._train("kill -9 of the server, training", "Completed", restart(signal.SIGKILL))
+
+    def _zombies(self) -> None:
+        """Faults that only missing heartbeats tell of; each takes two minutes to be known."""
+        stand = self._stand
+
+        def worker_stopped(_: UUID) -> None:
+            stand.kill(stand.worker, number=signal.SIGTERM)
+            stand.up()
+
+        def both_killed(_: UUID) -> None:
+            worker, runs = stand.worker, stand.runs()
+            stand.kill(worker, *runs)
+            stand.up()
+
+        def machine(_: UUID) -> None:
+            worker, runs = stand.worker, stand.runs()
+            stand.kill(worker, *runs)
+            stand.kill_server()
+            time.sleep(3)
+            stand.up()
+
+        first = self._train("SIGTERM to the worker alone", "Crashed", worker_stopped, later=True)
+        with _engine(), contextlib.ExitStack() as ends:
+            ends.callback(self._crawl("kill -9 of run and worker", "Crashed", both_killed,
+                                      later=True))  # fmt: skip
+            ends.callback(first)
+        self._train("kill -9 of run, worker and server", "Crashed", machine)
+
+    def _train(
+        self, fault: str, wanted: str, inflict: Callable[[UUID], None], *, saves: bool = False,
+        later: bool = False,
+    ) -> Callable[[], None]:  # fmt: skip
+        """Hurt a training after its first checkpoints. ``saves``: it must save before it leaves."""
+        home = self._workspace(fault)
+        shutil.copytree(self._dataset, home / "datasets" / self._dataset.name)
+        parameters = {
+            "parameters": {"recipe": "seasons", "train": _TRAINING},
+            "dataset": self._dataset.name,
+            "workspace": str(home),
+        }
+
+        def ready(_: UUID) -> bool:
+            return _newest_step(home) >= 20
+
+        def lost(before: int, message: str) -> int:
+            went_on = re.search(r"went on from step (\d+)", message)
+            start = int(went_on[1]) if went_on else 0
+            num = int(went_on is not None and start < before)
+            num += int(went_on is None and "steps" not in message)
+            return num + int(_weights(home) != self._weights)
+
+        def before() -> int:
+            return _last_logged(home) if saves else _newest_step(home)
+
+        return self._hurt(
+            fault, "train/seasons", parameters, ready, inflict, wanted, before, lost, later=later
+        )
+
+    # ── crawl ─────────────────────────────────────────────────────────────────────────────────
+
+    def _hurt_crawl(self) -> None:
+        stand = self._stand
+        with _engine():
+            self._crawl("kill -9 of the run, crawling", "Crashed",
+                        lambda _: stand.kill(*stand.runs()))  # fmt: skip
+            self._crawl("cancelled in the UI, crawling", "Cancelled", stand.cancel)
+        engine = contextlib.ExitStack()
+        engine.enter_context(_engine())
+
+        def cut(_: UUID) -> None:
+            engine.close()
+            time.sleep(5)
+            engine.enter_context(_engine())
+
+        self._crawl("the network was away for 5 s, crawling", "Completed", cut)
+        engine.close()
+
+    def _crawl(
+        self, fault: str, wanted: str, inflict: Callable[[UUID], None], *, later: bool = False
+    ) -> Callable[[], None]:
+        """Hurt a crawl after its first originals."""
+        home = self._workspace(fault)
+        values = _recipe()
+        pick = {name: values[name] for name in ("recipe", "crawl_a", "crawl_b")}
+        for side in ("crawl_a", "crawl_b"):
+            pick[side] = {**pick[side], "requests_per_s_per_host": 2.0}
+        parameters = {"parameters": pick, "side": "A", "workspace": str(home)}
+
+        def ready(_: UUID) -> bool:
+            return len(_originals(home)) >= 8
+
+        def lost(before: dict[str, int], _message: str) -> int:
+            after = _originals(home)
+            gone = sum(after.get(name) != inode for name, inode in before.items())
+            return gone + len(self._found["summer"] ^ {Path(name).name for name in after})
+
+        return self._hurt(
+            fault, "crawl/seasons", parameters, ready, inflict, wanted,
+            lambda: _originals(home), lost, later=later,
+        )  # fmt: skip
+
+    # ── preparation, evaluation ───────────────────────────────────────────────────────────────
+
+    def _hurt_stages(self) -> None:
+        """Kill a pipeline in its preparation, and again in its evaluation."""
+        stand = self._stand
+        home = self._workspace("stages")
+        parameters = {"parameters": _recipe(), "workspace": str(home)}
+        with _engine():
+            for task, ready in (
+                ("prepare", lambda _: any(home.glob("datasets/.*.partial/crops/*"))),
+                ("evaluate", lambda run: stand.is_in_task(run, "evaluate")),
+            ):
+                self._hurt(
+                    f"kill -9 of the run, in {task}", "pipeline/seasons", parameters, ready,
+                    lambda _: stand.kill(*stand.runs()), "Crashed",
+                    lambda: _originals(home),
+                    lambda before, _: self._lost_of_pipeline(home, before),
+                    again=task == "evaluate",
+                )  # fmt: skip
+
+    def _lost_of_pipeline(self, home: Path, before: dict[str, int]) -> int:
+        after = _originals(home)
+        gone = sum(after.get(name) != inode for name, inode in before.items())
+        if not any(home.glob("runs/*/evaluation/*/scores.json")):
+            return gone  # it was killed once more
+        dataset = not (home / "datasets" / self._dataset.name).is_dir()
+        return gone + int(dataset) + int(_weights(home) != self._weights)
+
+    # ── all of them ───────────────────────────────────────────────────────────────────────────
+
+    def _hurt(
+        self, fault: str, deployment: str, parameters: dict[str, Any],
+        ready: Callable[[UUID], bool], inflict: Callable[[UUID], None], wanted: str,
+        before: Callable[[], Any], lost: Callable[[Any, str], int], *, later: bool = False,
+        again: bool = True,
+    ) -> Callable[[], None]:  # fmt: skip
+        """Start, wait until ``ready``, inflict; then (or ``later``) look, run again, compare."""
+        stand = self._stand
+        run = stand.start(deployment, parameters)
+        stand.wait(lambda: ready(run) or stand.state(run).is_final(), f"{fault}: to be ready", 180)
+        if stand.state(run).is_final():
+            raise RuntimeError(f"{fault}: the run ended too early: {stand.state(run)}")
+        snapshot = before()
+        started = time.monotonic()
+        inflict(run)
+
+        def look() -> None:
+            state = stand.wait_for(run)
+            seconds = time.monotonic() - started
+            message = ""
+            if not again:
+                message = "(see below)"
+            elif state.is_completed():
+                message = str(state.message)
+            else:
+                rerun = stand.wait_for(stand.start(deployment, parameters))
+                assert rerun.is_completed(), rerun
+                message = self._message(rerun, deployment)
+            detail = self._detail(message)
+            row = Outcome(fault, str(state.name), wanted, seconds, detail, lost(snapshot, message))
+            self.outcomes.append(row)
+            mark = "" if row.state == wanted else f"  (expected {wanted})"
+            print(f"{fault:<46}{row.state:<11}{seconds:6.1f}s  {row.lost:>4}  {detail}{mark}",
+                  flush=True)  # fmt: skip
+
+        if later:
+            return look
+        look()
+        return lambda: None
+
+    def _message(self, state: Any, deployment: str) -> str:
+        """The flow's message, and those of its tasks, which say what was gone on with."""
+        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        with self._stand.client() as client:
+            tasks = client.read_task_runs(flow_run_filter=wanted)
+        told = [str(task.state.message) for task in tasks if task.state is not None]
+        return "; ".join([str(state.message), *told]) if deployment else ""
+
+    @staticmethod
+    def _detail(message: str) -> str:
+        went_on = re.search(r"went on from step \d+ to \d+", message)
+        new = re.search(r"\d+ new originals", message)
+        found = went_on or new
+        return found[0] if found else message[:60]
+
+    def _workspace(self, fault: str) -> Path:
+        home = self._folder / re.sub(r"[^a-z0-9]+", "-", fault.lower())
+        home.mkdir()
+        return home
+
+    def _reference(self) -> None:
+        """The same stages called directly, by nobody hurt."""
+        from flows.parameters import PipelineParameters
+        from preprocessing.prepare import prepare
+        from scraping.crawl import crawl
+        from training.train import train
+
+        parameters = PipelineParameters.model_validate(_recipe())
+        home = self._folder / "reference"
+        crawled = [crawl(config, home) for config in (parameters.crawl_a, parameters.crawl_b)]
+        self._found = {
+            summary.domain: {path.name for path in _of(summary.listing, home)}
+            for summary in crawled
+        }
+        prepared = prepare(parameters.prepare, crawled[0].listing, crawled[1].listing, home)
+        self._dataset = prepared.dataset
+        train(parameters.train, prepared.dataset, home / "runs" / "reference")
+        self._weights = _weights(home)
+
+
+def _of(listing: Path, home: Path) -> list[Path]:
+    from scraping.records import Original, read_rows
+
+    return [home / row.path for row in read_rows(listing, Original) if row.status == "ok"]
+
+
+def _recipe() -> dict[str, Any]:
+    """Summer and winter, every picture the engine has, at the least size."""
+    from flows.recipes import seasons, with_engine
+
+    url = f"http://127.0.0.1:{_ENGINE_PORT}"
+    values = with_engine(seasons(), url, allow_private_hosts=True).model_dump(mode="json")
+    for side in ("crawl_a", "crawl_b"):
+        values[side] |= {
+            "phrases": values[side]["phrases"][:2],
+            "suffixes": [],
+            "num_images": 500,  # more than there are: the end is the same however it is reached
+            "requests_per_s_per_host": 100.0,
+            "search_interval_s": 0.05,
+        }
+    values["prepare"] |= {"crop_px": 64, "min_images": 8, "test_fraction": 0.3}
+    values["evaluate"] |= {"num_bootstrap": 200, "inception": "never"}
+    values["train"] = _TRAINING
+    return values
+
+
+def _engine() -> Any:
+    from scraping.offline.corpus import scenery
+    from scraping.offline.server import OfflineEngine
+
+    return OfflineEngine(scenery(num_good=40), port=_ENGINE_PORT)
+
+
+def _originals(home: Path) -> dict[str, int]:
+    """Stored originals, and the inode of each: a file that was fetched anew has another."""
+    return {str(path.relative_to(home)): path.stat().st_ino
+            for path in home.glob("originals/*/*") if not path.name.startswith(".")}  # fmt: skip
+
+
+def _newest_step(home: Path) -> int:
+    steps = [int(path.name[5:]) for path in home.glob("runs/*/checkpoints/step_*")]
+    return max(steps, default=0)
+
+
+def _last_logged(home: Path) -> int:
+    from training.log import read_log
+
+    rows = [row for path in home.glob("runs/*/log.jsonl") for row in read_log(path)]
+    return max((int(row["step"]) for row in rows), default=0)
+
+
+def _weights(home: Path) -> str:
+    """Digest of the newest checkpoint's generators."""
+    from scraping.records import digest, file_sha256
+
+    newest = max(home.glob("runs/*/checkpoints/step_*"), key=lambda path: path.name, default=None)
+    if newest is None:
+        return ""
+    return digest([file_sha256(newest / f"{name}.safetensors") for name in ("G_A", "G_B")])
+
+
+def main() -> None:
+    """Inflict, print the table, and end with one line of JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="one fault instead of all")
+    quick = arguments.parse_args().quick
+    os.environ |= {
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_LOGGING_LEVEL": "ERROR",
+        "DO_NOT_TRACK": "1",
+    }
+    os.environ.pop("PREFECT_API_URL", None)
+    folder = Path(tempfile.mkdtemp(prefix="suyan-faults-"))
+    matrix = Matrix(folder)
+    try:
+        matrix.run(quick=quick)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    rows = matrix.outcomes
+    figures = {
+        "faults": len(rows),
+        "lost": sum(row.lost for row in rows),
+        "unexpected_states": sum(row.state != row.wanted for row in rows),
+        "longest_until_known_s": round(max(row.seconds for row in rows), 1),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

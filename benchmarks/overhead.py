@@ -1,0 +1,176 @@
+"""What orchestration costs: the pipeline as a deployment run, and the same stages called directly.
+
+Both begin with an empty workspace and nothing imported; they take turns. The deployment run is
+timed from the moment it is asked for to its final state, so that the worker's polling, the start of
+its process and every call of the server count. The server is up before, as every week.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from fault_stand import Stand
+
+_ENGINE_PORT = 8780
+_IDLE_S, _QUICK_IDLE_S = 30.0, 5.0
+_ALLOWED_SHARE = 0.03
+_DIRECT = """
+import json, sys
+from pathlib import Path
+from flows.parameters import PipelineParameters
+from evaluation.evaluate import evaluate
+from evaluation.promote import promote
+from preprocessing.prepare import prepare
+from scraping.crawl import crawl
+from training.train import train
+given = PipelineParameters.model_validate(json.loads(sys.argv[1]))
+home = Path(sys.argv[2])
+listings = [crawl(config, home).listing for config in (given.crawl_a, given.crawl_b)]
+prepared = prepare(given.prepare, *listings, home)
+run = home / "runs" / "direct"
+train(given.train, prepared.dataset, run)
+evaluation = evaluate(given.evaluate, prepared.dataset, run, home)
+promote(run, evaluation.folder, home, given.recipe, given.promote)
+"""
+
+
+def main() -> None:
+    """Time both, print a table, and end with one line of JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="one short round")
+    quick = arguments.parse_args().quick
+    os.environ |= {"PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
+    os.environ.pop("PREFECT_API_URL", None)
+    folder = Path(tempfile.mkdtemp(prefix="suyan-overhead-"))
+    stand = Stand(folder / "stand")
+    try:
+        stand.up()
+        figures = _measure(stand, folder, quick=quick)
+    finally:
+        stand.down()
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+def _measure(stand: Stand, folder: Path, *, quick: bool) -> dict[str, float]:
+    from scraping.offline.corpus import scenery
+    from scraping.offline.server import OfflineEngine
+
+    parameters = _parameters(num_epochs=2 if quick else 75)
+    direct, managed = [], []
+    before = _database_bytes(stand)
+    print(f"{'round':>5} {'direct':>9} {'Prefect':>9}", flush=True)
+    with OfflineEngine(scenery(num_good=30 if quick else 80), port=_ENGINE_PORT):
+        for number in range(1 if quick else 3):
+            direct.append(_direct(parameters, folder / f"direct{number}"))
+            managed.append(_managed(stand, parameters, folder / f"managed{number}"))
+            print(f"{number + 1:5} {direct[-1]:8.1f}s {managed[-1]:8.1f}s", flush=True)
+    grown = (_database_bytes(stand) - before) / len(managed)
+    cpu, mib = _idle(stand, _QUICK_IDLE_S if quick else _IDLE_S)
+    base = statistics.median(direct)
+    overhead = statistics.median([b - a for a, b in zip(direct, managed, strict=True)])
+    print(
+        f"\nOrchestration adds {overhead:.1f} s to {base:.1f} s ({overhead / base:.1%}).\n"
+        f"Idle, server and worker take {cpu:.1%} of a core and {mib:.0f} MiB; "
+        f"a pipeline leaves {grown / 1e6:.1f} MB in the server's database."
+    )
+    return {
+        "overhead_s": overhead,
+        "overhead_share": overhead / base,
+        "overhead_excess_s": max(0.0, overhead - _ALLOWED_SHARE * base),
+        "direct_s": base,
+        "idle_cpu_share": cpu,
+        "idle_mib": mib,
+        "database_mb_per_run": grown / 1e6,
+    }
+
+
+def _parameters(num_epochs: int) -> dict[str, Any]:
+    from flows.recipes import seasons, with_engine
+
+    url = f"http://127.0.0.1:{_ENGINE_PORT}"
+    values = with_engine(seasons(), url, allow_private_hosts=True).model_dump(mode="json")
+    for side in ("crawl_a", "crawl_b"):
+        values[side] |= {
+            "phrases": values[side]["phrases"][:2],
+            "suffixes": [],
+            "num_images": 500,
+            "requests_per_s_per_host": 100.0,
+            "search_interval_s": 0.05,
+        }
+    values["prepare"] |= {"crop_px": 64, "min_images": 8, "test_fraction": 0.3}
+    values["evaluate"] |= {"num_bootstrap": 200, "inception": "never"}
+    values["train"] |= {
+        "load_px": 64,
+        "crop_px": 64,
+        "num_blocks": 2,
+        "ngf": 16,
+        "ndf": 16,
+        "d_layers": 2,
+        "batch_size": 4,
+        "num_epochs": num_epochs,
+        "num_epochs_decay": 0,
+        "sample_every": 100,
+        "checkpoint_every": 100,
+    }
+    return values
+
+
+def _direct(parameters: dict[str, Any], home: Path) -> float:
+    home.mkdir()
+    started = time.monotonic()
+    command = [sys.executable, "-c", _DIRECT, json.dumps(parameters), str(home)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
+    return time.monotonic() - started
+
+
+def _managed(stand: Stand, parameters: dict[str, Any], home: Path) -> float:
+    started = time.monotonic()
+    run = stand.start("pipeline/seasons", {"parameters": parameters, "workspace": str(home)})
+    state = stand.wait_for(run, timeout_s=600)
+    assert state.is_completed(), state
+    return time.monotonic() - started
+
+
+def _database_bytes(stand: Stand) -> int:
+    return sum(path.stat().st_size for path in (stand.home / "prefect").glob("prefect.db*"))
+
+
+def _idle(stand: Stand, seconds: float) -> tuple[float, float]:
+    """CPU (share of one core) and resident MiB of server and worker with nothing to do."""
+    time.sleep(5)
+    pids = [process for pid in (stand.server, stand.worker) for process in _family(pid)]
+    before = sum(_cpu_s(pid) for pid in pids)
+    time.sleep(seconds)
+    used = sum(_cpu_s(pid) for pid in pids) - before
+    return used / seconds, sum(_resident_mib(pid) for pid in pids)
+
+
+def _family(pid: int) -> list[int]:
+    from flows.services import children
+
+    return [pid, *(kin for child in children(pid) for kin in _family(child))]
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_mib(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    main()

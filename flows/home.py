@@ -1,0 +1,24 @@
+"""Where things lie: the workspace of a flow run, the repository with prefect.yaml, its version."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _version() -> str:
+    try:
+        return version("suyan")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+VERSION = _version()
+
+
+def workspace_folder(given: str) -> Path:
+    """The workspace as an absolute path: as given, or the worker's SUYAN_HOME, or ./workspace."""
+    return Path(given or os.environ.get("SUYAN_HOME") or "workspace").expanduser().resolve()

@@ -1,0 +1,86 @@
+"""The flows that make a model: train on a dataset version, and evaluate a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from prefect import flow
+
+from flows import artifacts, events, newest, tasks
+from flows.home import VERSION, workspace_folder
+from flows.parameters import EvaluateParameters, TrainParameters
+from flows.pipeline import StageClock, decide, run_name
+from flows.presets import Preset, train_with_preset
+
+
+@flow(
+    name="train",
+    description="Train a CycleGAN on a dataset version, or go on where its last run stopped.",
+    flow_run_name="{parameters.recipe}",
+    version=VERSION,
+    persist_result=False,
+)
+def train(
+    *,
+    dataset: str = newest.NEWEST,
+    preset: Preset = "as given",
+    parameters: TrainParameters,
+    workspace: str = "",
+) -> str:
+    """Train, and return the name of the run. At its end the deployment evaluate starts.
+
+    Args:
+        dataset: Name of a dataset version, or newest.
+        preset: as given takes the parameters; small and trial are sizes that a CPU does in minutes.
+        parameters: The network, and how it is trained.
+        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+            worker, else ./workspace.
+
+    """
+    parameters = train_with_preset(parameters, preset)
+    home, recipe = workspace_folder(workspace), parameters.recipe
+    folder = newest.dataset_folder(home, recipe, dataset)
+    run = home / "runs" / run_name(parameters.train, folder.name)
+    clock = StageClock()
+    with clock.stage("1/1 train") as stage:
+        newest.remember_trained_for(home, recipe, folder.name)
+        trained = stage.result(tasks.train_model(parameters.train, folder, run))
+        newest.remember_run(home, recipe, run.name)
+    events.trained(recipe, run.name, home)
+    return clock.told(run.name, f"{run.name}: {trained.steps} steps")
+
+
+@flow(
+    name="evaluate",
+    description="Measure a run on held-out pictures, write the report, and decide on promotion.",
+    flow_run_name="{parameters.recipe}",
+    version=VERSION,
+    persist_result=False,
+)
+def evaluate(
+    *, run: str = newest.NEWEST, parameters: EvaluateParameters, workspace: str = ""
+) -> str:
+    """Evaluate, promote where the rule or a person says so, and return the verdict.
+
+    Args:
+        run: Name of a training run, or newest.
+        parameters: How the run is measured, and when it becomes champion.
+        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+            worker, else ./workspace.
+
+    """
+    home, recipe = workspace_folder(workspace), parameters.recipe
+    folder = newest.run_folder(home, recipe, run)
+    dataset = newest.dataset_folder(home, recipe, _trained_on(folder))
+    clock = StageClock()
+    with clock.stage("1/2 evaluate") as stage:
+        evaluated = stage.result(tasks.evaluate_model(parameters.evaluate, dataset, folder, home))
+    with clock.stage("2/2 promote") as stage:
+        promotion = stage.result(decide(parameters, folder, evaluated, home))
+    artifacts.stages(f"evaluate-{recipe}", clock.seconds, clock.outcomes)
+    return clock.told(evaluated.verdict, promotion.reason)
+
+
+def _trained_on(run: Path) -> str:
+    return str(json.loads((run / "config.json").read_text(encoding="utf-8"))["dataset"])

@@ -1,0 +1,53 @@
+"""Ready-made sizes that one picks in the form of a run, instead of filling in thirty fields."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flows.parameters import PipelineParameters, TrainParameters
+from training.config import TrainConfig
+from training.config import demo as small_training
+
+Preset = Literal["as given", "small", "trial"]
+_TRIAL_TRAINING = {
+    "load_px": 64,
+    "crop_px": 64,
+    "num_blocks": 1,
+    "ngf": 8,
+    "ndf": 8,
+    "d_layers": 2,
+    "norm": "batch",
+    "batch_size": 4,
+    "num_epochs": 1,
+    "num_epochs_decay": 1,
+    "checkpoint_every": 50,
+    "sample_every": 50,
+}
+_TRIAL_IMAGES = 60
+
+
+def with_preset(parameters: PipelineParameters, preset: Preset) -> PipelineParameters:
+    """``parameters`` at the size of ``preset``; ``"as given"`` changes nothing."""
+    if preset == "as given":
+        return parameters
+    training = _training(preset)
+    values: dict[str, Any] = parameters.model_dump()
+    values["train"] = training
+    values["prepare"] |= {"crop_px": training.load_px}
+    if preset == "trial":
+        for side in ("crawl_a", "crawl_b"):
+            values[side] |= {"num_images": min(values[side]["num_images"], _TRIAL_IMAGES)}
+        values["prepare"] |= {"min_images": 8, "test_fraction": 0.3}
+        values["evaluate"] |= {"num_bootstrap": 100, "inception": "cached"}
+    return PipelineParameters.model_validate(values)
+
+
+def train_with_preset(parameters: TrainParameters, preset: Preset) -> TrainParameters:
+    """The same for a training alone."""
+    if preset == "as given":
+        return parameters
+    return TrainParameters(recipe=parameters.recipe, train=_training(preset))
+
+
+def _training(preset: Preset) -> TrainConfig:
+    return small_training() if preset == "small" else TrainConfig.model_validate(_TRIAL_TRAINING)

@@ -1,0 +1,105 @@
+"""The flows that collect: crawl both domains, or refresh the dataset, as every week."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow
+
+from flows import artifacts, events, newest, tasks
+from flows.home import VERSION, workspace_folder
+from flows.parameters import CrawlParameters, RefreshParameters
+from flows.pipeline import StageClock
+from scraping.crawl import CrawlSummary
+
+Side = Literal["both", "A", "B"]
+
+
+@flow(
+    name="crawl",
+    description="Search both domains' phrases and fetch what they find.",
+    flow_run_name="{parameters.recipe}",
+    version=VERSION,
+    persist_result=False,
+)
+def crawl(
+    *, side: Side = "both", parameters: CrawlParameters, workspace: str = ""
+) -> dict[str, int]:
+    """Crawl, and return how many originals each crawled domain has.
+
+    Args:
+        side: Which domain to crawl.
+        parameters: What to search for, and how.
+        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+            worker, else ./workspace.
+
+    """
+    clock = StageClock()
+    with clock.stage("1/1 crawl") as stage:
+        crawled = [
+            stage.result(tasks.crawl_domain(config, workspace_folder(workspace)))
+            for letter, config in (("A", parameters.crawl_a), ("B", parameters.crawl_b))
+            if side in {"both", letter}
+        ]
+    found = {summary.domain: summary.num_ok for summary in crawled}
+    text = ", ".join(f"{domain}: {num} originals" for domain, num in found.items())
+    return clock.told(found, text)
+
+
+@flow(
+    name="refresh-dataset",
+    description="Search again, fetch what is new, and publish a new dataset version.",
+    flow_run_name="{parameters.recipe}",
+    version=VERSION,
+    persist_result=False,
+)
+def refresh_dataset(*, parameters: RefreshParameters, workspace: str = "") -> str:
+    """Refresh, and return the name of the dataset version.
+
+    A version that changed by more than ``retrain_above`` since the last training is said to have
+    changed: the deployment train waits for that.
+
+    Args:
+        parameters: What to search for, how pictures become a dataset, and how much has to change.
+        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+            worker, else ./workspace.
+
+    """
+    home = workspace_folder(workspace)
+    clock = StageClock()
+    with clock.stage("1/3 crawl") as stage:
+        crawled: list[CrawlSummary] = [
+            stage.result(tasks.crawl_domain(config, home))
+            for config in (parameters.crawl_a, parameters.crawl_b)
+        ]
+    with clock.stage("2/3 prepare") as stage:
+        listing_a, listing_b = (summary.listing for summary in crawled)
+        prepared = stage.result(
+            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home)
+        )
+    with clock.stage("3/3 publish"):
+        text = _publish(parameters, prepared.dataset, home)
+    artifacts.stages(f"refresh-{parameters.recipe}", clock.seconds, clock.outcomes)
+    return clock.told(prepared.version, text)
+
+
+def _publish(parameters: RefreshParameters, dataset: Path, home: Path) -> str:
+    """Make it the recipe's newest, and say so, in an event and in words.
+
+    The event comes before the note that a training was asked for: killed between them, the next
+    run asks again, and a training that is done already has nothing to do.
+    """
+    recipe, version = parameters.recipe, dataset.name
+    reference = newest.trained_for(home, recipe)
+    share = newest.changed_share(dataset, reference)
+    newest.remember_dataset(home, recipe, version)
+    since = f"since {reference.name}" if reference else "there was none before"
+    text = f"{version}: {share:.0%} changed {since}"
+    if share > parameters.retrain_above:
+        events.dataset(events.DATASET_CHANGED, recipe, version, share, home)
+        newest.remember_trained_for(home, recipe, version)
+        return f"{text}, more than {parameters.retrain_above:.0%}: a training is asked for"
+    if reference is None or reference.name != version:
+        events.dataset(events.DATASET_PUBLISHED, recipe, version, share, home)
+    return f"{text}, not more than {parameters.retrain_above:.0%}: no training is asked for"

@@ -1,0 +1,86 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows import doctor, server
+from flows.limits import device_limit, engine_limit
+from scraping.records import write_json
+
+
+def _state(workspace: Path, **values: object) -> None:
+    write_json(server.prefect_home(workspace) / "server.json", values)
+
+
+def test_no_server_is_none(tmp_path: Path) -> None:
+    assert server.running_server(tmp_path) is None
+    assert server.stop_server(tmp_path) is False
+
+
+def test_a_number_that_is_another_program_now_is_no_server(tmp_path: Path) -> None:
+    _state(tmp_path, pid=1, port=4200)
+    assert server.running_server(tmp_path) is None
+    assert server.stop_server(tmp_path) is False  # it did not kill process 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x", "port": 1}'])
+def test_a_torn_state_file_is_no_server(tmp_path: Path, content: str) -> None:
+    _state(tmp_path)
+    (server.prefect_home(tmp_path) / "server.json").write_text(content)
+    assert server.running_server(tmp_path) is None
+
+
+def test_another_host_needs_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    with pytest.raises(ValueError, match="PREFECT_SERVER_API_AUTH_STRING"):
+        server.start_server(tmp_path, owner="up", host="0.0.0.0")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_ignores_sigterm_is_stopped_all_the_same(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)\n"
+    command = [sys.executable, "-c", code + "time.sleep(60)"]
+    pid = server.detached(command, dict(os.environ), tmp_path / "log", tmp_path)
+    while not (tmp_path / "log").read_bytes():
+        time.sleep(0.02)
+    assert server.is_alive(pid, "python")
+    assert server.stop_process(pid, patience_s=0.3)
+    assert not server.is_alive(pid, "")
+
+
+def test_a_dead_child_that_nobody_waited_for_is_not_alive() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while server.is_alive(process.pid, ""):
+        time.sleep(0.02)
+    process.wait()
+
+
+def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = server.Server("http://h", "http://h/api", Path("/x"), started_here=False)
+    assert server.settings(there)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+    monkeypatch.setenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")
+    assert server.settings(there)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "60"
+
+
+def test_limits_are_named_after_engine_and_device() -> None:
+    assert engine_limit("https://image.baidu.com") == "crawl image.baidu.com"
+    assert engine_limit("http://127.0.0.1:8099") == "crawl 127.0.0.1 8099"
+    assert device_limit("cuda:0") == device_limit("cuda")
+    assert device_limit("cuda:1") != device_limit("cuda:0")
+
+
+def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "catalogue.sqlite").write_bytes(b"not a database" * 100)
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "worker.json").write_text('{"pid": 1}')
+    monkeypatch.setattr(doctor, "_NO_DISK_GB", 1e9)
+    monkeypatch.setattr(doctor, "_TIMEOUT_S", 0.5)
+    findings = {finding.what: finding for finding in doctor.examine(tmp_path, "makeup")}
+    problems = {what for what, finding in findings.items() if finding.level == "problem"}
+    assert problems == {"disk", "catalogue", "worker"}
+    assert findings["worker"].remedy == "suyan up"
+    assert findings["server"].level == "note"
+    assert findings["Python"].level == "ok"
