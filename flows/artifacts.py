@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
+from evaluation.core import figures, route, sheets, summary
 from evaluation.evaluate import Evaluation
 from flows.progress import run_logger
 from preprocessing.prepare import PrepareSummary
@@ -75,13 +76,18 @@ def training_samples(summary: TrainSummary) -> None:
         _image(f"samples-{summary.run.name}", grids[-1], text)
 
 
-def verdict(evaluation: Evaluation) -> None:
-    """The evaluation's verdict with the way to its report."""
-    create_markdown_artifact(
-        key=_key(f"evaluation-{evaluation.folder.parent.parent.name}"),
-        markdown=f"**{evaluation.verdict}**\n\nReport: `{evaluation.report}`\n",
-    )
-    run_logger().info("%s", evaluation.verdict)
+def evaluation(done: Evaluation) -> None:
+    """The report's core: verdict, and a table and a sheet of pictures for each direction."""
+    key = f"evaluation-{done.folder.parent.parent.name}"
+    create_markdown_artifact(key=_key(key), markdown=summary(done))
+    for name in done.scores["directions"]:
+        table = figures(done, name)
+        create_table_artifact(
+            key=_key(f"{key}-{name}"), table=table, description=route(done.scores, name)
+        )
+    for name, sheet in sheets(done).items():
+        _image(f"{key}-{name}-pictures", sheet, route(done.scores, name))
+    run_logger().info("%s", done.verdict)
 
 
 def _image(key: str, path: Path, description: str) -> None:

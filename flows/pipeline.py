@@ -58,7 +58,9 @@ def pipeline(parameters: PipelineParameters, workspace: str = "workspace") -> Pi
     with clock.stage("3/5 train"):
         trained = tasks.train_model(parameters.train, prepared.dataset, run)
     with clock.stage("4/5 evaluate"):
-        evaluated = tasks.evaluate_model(parameters.evaluate, prepared.dataset, trained.run, home)
+        evaluated = tasks.evaluate_model(
+            parameters.evaluate, prepared.dataset, trained.run, home, parameters.recipe
+        )
     with clock.stage("5/5 promote"):
         promotion = tasks.promote_model(
             trained.run, evaluated, home, parameters.recipe, parameters.promote

@@ -17,6 +17,7 @@ from prefect.tasks import Task
 from evaluation.config import EvaluateConfig, PromoteConfig
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.promote import Promotion, promote
+from evaluation.registry import find_champion
 from flows import artifacts
 from flows.progress import ArtifactProgress, LogProgress, run_logger
 from preprocessing.config import PrepareConfig
@@ -71,11 +72,21 @@ def train_model(config: TrainConfig, dataset: Path, run: Path) -> TrainSummary:
 
 
 @task(task_run_name="evaluate {run.name}", cache_policy=NO_CACHE)
-def evaluate_model(config: EvaluateConfig, dataset: Path, run: Path, workspace: Path) -> Evaluation:
-    """Measure the last checkpoint on held-out pictures; publishes verdict and figures."""
-    progress = LogProgress(run_logger().info)
-    evaluation = evaluate(config, dataset, run, workspace, progress=progress)
-    artifacts.verdict(evaluation)
+def evaluate_model(
+    config: EvaluateConfig, dataset: Path, run: Path, workspace: Path, recipe: str
+) -> Evaluation:
+    """Measure the last checkpoint, and the recipe's champion, on the same held-out pictures;
+    publishes the core of the report.
+    """
+    evaluation = evaluate(
+        config,
+        dataset,
+        run,
+        workspace,
+        champion=find_champion(workspace, recipe),
+        progress=LogProgress(run_logger().info),
+    )
+    artifacts.evaluation(evaluation)
     return evaluation
 
 

@@ -4,7 +4,7 @@ import torch
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import mmd2
 
-from evaluation import features, metrics
+from evaluation import features, metrics, pixels
 
 
 @pytest.fixture
@@ -75,12 +75,12 @@ def test_too_few_pictures_are_named(count: int) -> None:
 def test_picture_distances_in_closed_form() -> None:
     x = np.full((2, 16, 16, 3), 100, np.uint8)
     y = x + np.uint8(10)
-    assert metrics.l1(x, y).tolist() == [10, 10]
-    assert metrics.psnr(x, y)[0] == pytest.approx(10 * np.log10(255**2 / 100))
-    assert metrics.psnr(x, x)[0] == pytest.approx(99)
-    assert metrics.ssim(x, x)[0] == pytest.approx(1)
+    assert pixels.l1(x, y).tolist() == [10, 10]
+    assert pixels.psnr(x, y)[0] == pytest.approx(10 * np.log10(255**2 / 100))
+    assert pixels.psnr(x, x)[0] == pytest.approx(99)
+    assert pixels.ssim(x, x)[0] == pytest.approx(1)
     noise = np.random.default_rng(0).integers(0, 256, x.shape, np.uint8)
-    assert metrics.ssim(x, noise)[0] < 0.1
+    assert pixels.ssim(x, noise)[0] < 0.1
 
 
 def test_a_reduction_is_a_share_of_the_error() -> None:
