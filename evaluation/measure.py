@@ -235,18 +235,24 @@ def _pairs(
     at = found.inputs
     scores = pairs.pair_scores(
         config,
-        (
-            done.features["offline"][at],
-            side.features["offline"][at],
+        _sight(done, at),
+        _sight(side, at),
+        pairs.Sight(
             observer.features(true)["offline"],
-        ),
-        (
-            {name: points[at] for name, points in done.contrasts.items()},
-            {name: points[at] for name, points in side.contrasts.items()},
             contrasts(true, meshes),
+            observer.embeddings(true, meshes),
         ),
     )
     return scores, dict(zip(at, true, strict=True))
+
+
+def _sight(seen: Side | Outputs, at: list[int]) -> pairs.Sight:
+    """The pictures ``at``."""
+    return pairs.Sight(
+        seen.features["offline"][at],
+        {name: points[at] for name, points in seen.contrasts.items()},
+        None if seen.embeddings is None else seen.embeddings[at],
+    )
 
 
 def _nearest(

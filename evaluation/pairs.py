@@ -37,8 +37,8 @@ class Pairs:
 def load_pairs(path: Path) -> dict[str, list[str]]:
     """sha256 of a file → those of its counterparts, from a CSV file with the columns ``a``, ``b``.
 
-    Paths in it are relative to its folder. Raises ``ValueError`` for another format, and for a
-    file that is missing or outside that folder.
+    Paths in it are relative to its folder; the files are read for their digests alone. Raises
+    ``ValueError`` for another format, and for a file that is missing.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -52,13 +52,12 @@ def load_pairs(path: Path) -> dict[str, list[str]]:
             rows = [(row["a"], row["b"]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"evaluate.pairs: cannot read {path} as CSV: {error}") from error
-    root = path.parent.resolve()
     digests: dict[str, str] = {}
     for name in {name for row in rows for name in row}:
-        file_ = (root / (name or "")).resolve()
-        if not file_.is_relative_to(root) or not file_.is_file():
-            raise ValueError(f"evaluate.pairs: {path} names {name!r}, no file inside {root}")
-        digests[name] = file_sha256(file_)
+        try:
+            digests[name] = file_sha256(path.parent / (name or ""))
+        except OSError as error:
+            raise ValueError(f"evaluate.pairs: {path} names {name!r}: {error}") from error
     found: dict[str, list[str]] = {}
     for a, b in rows:
         found.setdefault(digests[a], []).append(digests[b])
@@ -80,45 +79,63 @@ def match(
     return Pairs(inputs, found)
 
 
-def pair_scores(
-    config: EvaluateConfig,
-    features: tuple[Array, Array, Array],
-    contrasts: tuple[Mapping[str, Array], Mapping[str, Array], Mapping[str, Array]] | None,
-) -> dict[str, Any]:
-    """Figures of paired pictures; each tuple is (translated, untranslated, true counterparts).
+@dataclass(frozen=True)
+class Sight:
+    """What is compared of paired pictures, row by row."""
 
-    ``pair_content`` is the similarity of content to the true counterpart, beside that of the input
-    and that of another counterpart. ``pair_<region>_colour`` is the difference ΔE between contrasts
+    features: Array  # [N, D]
+    contrasts: Mapping[str, Array]  # of each region, [N, 3], NaN without a face
+    embeddings: Array | None  # [N, 128], NaN without a face
+
+
+def pair_scores(
+    config: EvaluateConfig, translated: Sight, untranslated: Sight, true: Sight
+) -> dict[str, Any]:
+    """Figures of paired pictures; the ceiling compares another picture's counterpart.
+
+    ``pair_content`` is the similarity of content to the true counterpart, ``pair_identity`` the
+    distance of face embeddings. ``pair_<region>_colour`` is the difference ΔE between contrasts
     (``regions.contrasts``) and those of the counterpart; ``…_reduction`` how much of it went away.
     """
     num, seed = config.num_bootstrap, config.seed
-    translated, untranslated, true = features
-    if len(true) < LEAST_PAIRS:
+    if len(true.features) < LEAST_PAIRS:
         return {}
-    alike = similarity(untranslated, true)
+    alike = similarity(untranslated.features, true.features)
     others = (alike.sum(axis=1) - np.diagonal(alike)) / (len(alike) - 1)
+    content = np.diagonal(similarity(translated.features, true.features)).copy()
     found: dict[str, Any] = {
-        "num_pairs": len(true),
-        "pair_content": asdict(
-            mean_figure(np.diagonal(similarity(translated, true)).copy(), num, seed)
-        ),
+        "num_pairs": len(alike),
+        "pair_content": asdict(mean_figure(content, num, seed)),
         "pair_content_baseline": asdict(mean_figure(np.diagonal(alike).copy(), num, seed)),
         "pair_content_ceiling": asdict(mean_figure(others, num, seed)),
     }
-    for name in REGIONS if contrasts else ():
-        assert contrasts is not None
-        after, before, real = (points[name] for points in contrasts)
-        late, early = np.linalg.norm(after - real, axis=1), np.linalg.norm(before - real, axis=1)
-        seen = np.isfinite(late) & np.isfinite(early)
-        if seen.sum() < LEAST_PAIRS:
-            continue
-        other = np.linalg.norm(np.roll(real, 1, axis=0) - real, axis=1)
-        found |= {
-            f"pair_{name}_colour": asdict(mean_figure(late[seen], num, seed)),
-            f"pair_{name}_colour_baseline": asdict(mean_figure(early[seen], num, seed)),
-            f"pair_{name}_colour_ceiling": asdict(
-                mean_figure(other[np.isfinite(other)], num, seed)
-            ),
-            f"pair_{name}_reduction": asdict(reduction_figure(late[seen], early[seen], num, seed)),
-        }
+    for name in REGIONS:
+        points = (sight.contrasts[name] for sight in (translated, untranslated, true))
+        figures, late, early = _distances(config, f"pair_{name}_colour", *points)
+        if figures:
+            reduction = reduction_figure(late, early, num, seed)
+            found |= figures | {f"pair_{name}_reduction": asdict(reduction)}
+    embedded = (translated.embeddings, untranslated.embeddings, true.embeddings)
+    if all(points is not None for points in embedded):
+        found |= _distances(config, "pair_identity", *embedded)[0]
     return found
+
+
+def _distances(
+    config: EvaluateConfig, name: str, after: Any, before: Any, real: Any
+) -> tuple[dict[str, Any], Array, Array]:
+    """Mean distance of points ``[N, D]`` to the real ones, with floor and ceiling, and each one's
+    distance after and before; nothing for too few.
+    """
+    seen = np.isfinite(np.hstack([after, before, real])).all(axis=1)
+    after, before, real = after[seen], before[seen], real[seen]
+    late, early = np.linalg.norm(after - real, axis=1), np.linalg.norm(before - real, axis=1)
+    if len(real) < LEAST_PAIRS:
+        return {}, late, early
+    other = np.linalg.norm(np.roll(real, 1, axis=0) - before, axis=1)
+    distances = {name: late, f"{name}_baseline": early, f"{name}_ceiling": other}
+    figures = {
+        key: asdict(mean_figure(values, config.num_bootstrap, config.seed))
+        for key, values in distances.items()
+    }
+    return figures, late, early

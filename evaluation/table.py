@@ -62,6 +62,7 @@ TRUTH = (
 )
 PAIRS = (
     ("pair_content", "higher"),
+    ("pair_identity", "lower"),
     ("pair_lips_colour", "lower"),
     ("pair_lips_reduction", "higher"),
     ("pair_eyes_colour", "lower"),
