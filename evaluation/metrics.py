@@ -171,7 +171,8 @@ def share_figure(values: Array) -> Figure:
     num, share = len(values), float(values.mean())
     centre = (share + _Z**2 / (2 * num)) / (1 + _Z**2 / num)
     half = _Z / (1 + _Z**2 / num) * np.sqrt(share * (1 - share) / num + _Z**2 / (4 * num**2))
-    return Figure(share, min(share, float(centre - half)), max(share, float(centre + half)))
+    low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return Figure(share, min(share, low), max(share, high))
 
 
 def reduction_figure(after: Array, before: Array, num_bootstrap: int, seed: int) -> Figure:

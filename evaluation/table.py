@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evaluation.wording import number, percent
+from evaluation.wording import figure_parts
 
 _Row = tuple[str, str]  # key in the scores; which way is better: "lower", "higher" or ""
 
@@ -107,18 +107,8 @@ def rows(
 
 
 def _cell(figure: Any, name: str, *, as_share: bool) -> dict[str, str]:
-    show = percent if as_share else number
-    if figure is None:
-        return {"name": name, "text": "", "range": ""}
-    if not isinstance(figure, Mapping):
-        return {"name": name, "text": show(figure), "range": ""}
-    if figure["low"] == figure["high"]:
-        return {"name": name, "text": show(figure["value"]), "range": ""}
-    return {
-        "name": name,
-        "text": show(figure["value"]),
-        "range": f"{show(figure['low'])} … {show(figure['high'])}",
-    }
+    text, interval = figure_parts(figure, as_share=as_share)
+    return {"name": name, "text": text, "range": interval}
 
 
 def plot(figures: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def words(language: Language) -> Mapping[str, str]:
 
 def number(value: float) -> str:
     """Three significant digits, never in exponent notation where 4 decimals will do."""
-    magnitude = abs(value)
+    magnitude = abs(float(f"{value:.3g}"))
     if magnitude == 0:
         return "0"
     if magnitude >= 100:
@@ -44,12 +44,19 @@ def percent(value: float) -> str:
 
 def figure_text(figure: Any, *, as_share: bool) -> str:
     """``value (low … high)``; the value alone where it has no interval; ``""`` without one."""
+    text, interval = figure_parts(figure, as_share=as_share)
+    return f"{text} ({interval})" if interval else text
+
+
+def figure_parts(figure: Any, *, as_share: bool) -> tuple[str, str]:
+    """A figure's value and ``low … high``, ``""`` where it has none, or none that can be seen."""
     show = percent if as_share else number
     if figure is None:
-        return ""
+        return "", ""
     if not isinstance(figure, Mapping):
-        return show(figure)
-    return f"{show(figure['value'])} ({show(figure['low'])} … {show(figure['high'])})"
+        return show(figure), ""
+    value, low, high = (show(figure[name]) for name in ("value", "low", "high"))
+    return value, "" if low == high else f"{low} … {high}"
 
 
 def gap_closed(direction: Mapping[str, Any]) -> float | None:
