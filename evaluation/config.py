@@ -44,6 +44,11 @@ class EvaluateConfig(BaseModel):
         description="Folder with truth.parquet (sha256, counterpart) and the true counterparts of "
         "originals, where they are known; only the offline corpus has them",
     )
+    pairs: Path | None = Field(
+        None,
+        description="CSV file with the columns a and b: original files that show the same person "
+        "or thing in both domains, not aligned; for evaluation alone",
+    )
     inception: Literal["auto", "cached", "never"] = Field(
         "auto",
         description="Standard Inception features beside the offline ones: auto fetches their "

@@ -1,59 +1,113 @@
-"""Everything measured about one direction of translation: pure but for the networks' work."""
+"""Everything measured about one direction of translation: pure, from pictures and features.
+
+Each function returns keys for the scores of that direction. ``…_baseline`` is the same figure for
+the untranslated input, ``…_ceiling`` for real pictures of the target. A figure that too few
+pictures would make meaningless is left out, and ``meaningless`` says so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation import copying as copies
-from evaluation import metrics
+from evaluation import metrics, pixels
 from evaluation.classifier import LEAST_TO_JUDGE, Classifier
 from evaluation.config import EvaluateConfig
-from evaluation.metrics import Figure, Pictures
-from evaluation.truth import Mask, TruthErrors, counterpart, errors, lip_eye_mask
+from evaluation.heldout import LEAST_FOR_DISTANCES
+from evaluation.pixels import Pictures
+from evaluation.preservation import content_scores, identity_scores
+from evaluation.regions import LEAST_FACES, change_scores, contrast_scores
+from preprocessing.mesh import Points
 from scraping.records import Picture
 
 Array = NDArray[np.float64]
+Contrasts = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
-class Translations:
-    """Test pictures of one side, translated, reconstructed, and their features."""
+class Side:
+    """The real pictures of one domain: held-out ones, and features of training ones."""
 
     rows: Sequence[Picture]
-    inputs: Pictures
-    translated: Pictures
-    reconstructed: Pictures
-    input_features: dict[str, Array]  # by the key of the feature network
-    translated_features: dict[str, Array]
+    pictures: Pictures
+    features: dict[str, Array]  # by the key of the feature network
+    train_features: dict[str, Array]
+    meshes: Sequence[Points | None]
+    contrasts: Contrasts
+    train_contrasts: Contrasts
+    embeddings: Array | None  # [N, 128], where the extra is installed
 
 
 @dataclass(frozen=True)
-class Truths:
-    """True counterparts of the inputs ``indices``, and the regions of eyes and lips."""
+class Outputs:
+    """What became of a side's held-out pictures."""
 
-    indices: list[int]
-    pictures: Pictures
-    masks: list[Mask | None]
+    translated: Pictures
+    reconstructed: Pictures
+    features: dict[str, Array]
+    contrasts: Contrasts
+    embeddings: Array | None
 
 
-def load_truths(
-    rows: Sequence[Picture], files: Mapping[str, Path], crop_px: int, px: int
-) -> Truths | None:
-    """The counterparts that are known of ``rows``; ``None`` when none is."""
-    indices = [
-        index for index, row in enumerate(rows) if row.sha256 in files and len(row.transform) == 6
-    ]
-    if not indices:
-        return None
-    known = [rows[index] for index in indices]
-    pictures = [counterpart(files[row.sha256], row.transform, crop_px, px) for row in known]
-    return Truths(indices, np.stack(pictures), [lip_eye_mask(row, crop_px, px) for row in known])
+def direction_scores(
+    config: EvaluateConfig,
+    source: Side,
+    done: Outputs,
+    target: Side,
+    classifier: Classifier | None,
+    target_name: str,
+) -> dict[str, Any]:
+    """All figures that need neither truth nor champion; ``target_name`` is ``"A"`` or ``"B"``."""
+    scores: dict[str, Any] = {"from": source.rows[0].domain, "to": target.rows[0].domain}
+    scores |= {"num_pictures": len(source.rows), "num_target": len(target.rows)}
+    for key, features in done.features.items():
+        prefix = "" if key == "offline" else f"{key}_"
+        found = distances(
+            config, features, source.features[key], target.features[key], target.train_features[key]
+        )
+        scores |= {f"{prefix}{name}": value for name, value in found.items()}
+    scores |= cycle(config, source.pictures, done, target.pictures)
+    scores |= domain_success(classifier, target_name, source, done, target)
+    scores |= copying(source, done, target)
+    if len(source.rows) >= 2:
+        scores |= content_scores(
+            config,
+            source.features["offline"],
+            done.features["offline"],
+            target.features["offline"],
+        )
+    if source.embeddings is not None and done.embeddings is not None:
+        assert target.embeddings is not None
+        scores |= identity_scores(config, source.embeddings, done.embeddings, target.embeddings)
+    scores |= change_scores(config, source.pictures, done.translated, source.meshes)
+    scores |= contrast_scores(
+        config, done.contrasts, source.contrasts, target.contrasts, target.train_contrasts
+    )
+    return scores | {"meaningless": meaningless(source, target)}
+
+
+def meaningless(source: Side, target: Side) -> dict[str, dict[str, int]]:
+    """Which figures too few held-out pictures leave out: how many there are, how many it takes."""
+    found = min(len(source.rows), len(target.rows))
+    needed = {
+        "distances": LEAST_FOR_DISTANCES,
+        "domain_success": LEAST_TO_JUDGE,
+        "near_training": copies.LEAST_REAL,
+    }
+    counts = dict.fromkeys(needed, found)
+    faces = sum(mesh is not None for mesh in source.meshes)
+    if faces:
+        needed["regions"], counts["regions"] = LEAST_FACES, faces
+    return {
+        name: {"found": counts[name], "needed": least}
+        for name, least in needed.items()
+        if counts[name] < least
+    }
 
 
 def distances(
@@ -64,112 +118,102 @@ def distances(
     target_train: Array,
 ) -> dict[str, Any]:
     """FID and KID to the target's test pictures: translated, untranslated, and real (ceiling)."""
-    kid = metrics.compare_kid(
-        translated,
-        inputs,
-        target_test,
-        config.num_bootstrap,
-        config.seed,
-    )
-    ceiling = metrics.kid_figure(target_train, target_test, config.num_bootstrap, config.seed)
-    return {
+    if min(len(translated), len(target_test)) < LEAST_FOR_DISTANCES:
+        return {}
+    num, seed = config.num_bootstrap, config.seed
+    kid = metrics.compare_kid(translated, inputs, target_test, num, seed)
+    found = {
         "kid": asdict(kid.translated),
         "kid_baseline": asdict(kid.untranslated),
-        "kid_ceiling": asdict(ceiling),
         "kid_change": asdict(kid.change),
-        "fid": metrics.fid(translated, target_test),
-        "fid_baseline": metrics.fid(inputs, target_test),
-        "fid_ceiling": metrics.fid(target_train, target_test),
+        "fid": asdict(metrics.fid_figure(translated, target_test, num, seed)),
+        "fid_baseline": asdict(metrics.fid_figure(inputs, target_test, num, seed)),
     }
+    if len(target_train) >= LEAST_FOR_DISTANCES:
+        ceiling = metrics.kid_figure(target_train, target_test, num, seed)
+        found["kid_ceiling"] = asdict(ceiling)
+        found["fid_ceiling"] = asdict(metrics.fid_figure(target_train, target_test, num, seed))
+    return found
 
 
-def cycle(config: EvaluateConfig, done: Translations) -> dict[str, Any]:
-    """How well the way there and back gives the input again, and how much the way there changes."""
+def cycle(
+    config: EvaluateConfig, inputs: Pictures, done: Outputs, target: Pictures
+) -> dict[str, Any]:
+    """How well the way there and back gives the input again, and how much the way there changes.
+
+    The ceiling compares the input with another real picture: of its own domain for the cycle, of
+    the target for the change.
+    """
+    measures = {"cycle_l1": pixels.l1, "cycle_psnr": pixels.psnr, "cycle_ssim": pixels.ssim}
+    sets = {"": done.reconstructed, "_baseline": inputs}
+    if len(inputs) > 1:
+        sets["_ceiling"] = np.roll(inputs, 1, axis=0)
 
     def mean(values: Array) -> dict[str, float]:
         return asdict(metrics.mean_figure(values, config.num_bootstrap, config.seed))
 
-    return {
-        "cycle_l1": mean(metrics.l1(done.inputs, done.reconstructed)),
-        "cycle_psnr": mean(metrics.psnr(done.inputs, done.reconstructed)),
-        "cycle_ssim": mean(metrics.ssim(done.inputs, done.reconstructed)),
-        "change_l1": mean(metrics.l1(done.inputs, done.translated)),
+    found = {
+        f"{name}{suffix}": mean(measure(inputs, pictures))
+        for name, measure in measures.items()
+        for suffix, pictures in sets.items()
+        if (name, suffix) != ("cycle_psnr", "_baseline")  # infinite
     }
-
-
-def against_truth(
-    config: EvaluateConfig, done: Translations, truths: Truths
-) -> tuple[dict[str, Any], TruthErrors, TruthErrors]:
-    """Figures, and the errors of each picture before and after translation."""
-    before = errors(done.inputs[truths.indices], truths.pictures, truths.masks)
-    after = errors(done.translated[truths.indices], truths.pictures, truths.masks)
-    masked = np.isfinite(before.inside)
-
-    def mean(values: Array) -> dict[str, float]:
-        return asdict(metrics.mean_figure(values, config.num_bootstrap, config.seed))
-
-    def reduction(late: Array, early: Array) -> dict[str, float]:
-        figure: Figure = metrics.reduction_figure(late, early, config.num_bootstrap, config.seed)
-        return asdict(figure)
-
-    found: dict[str, Any] = {
-        "num_pictures": len(truths.indices),
-        "num_with_regions": int(masked.sum()),
-        "error": mean(after.whole),
-        "error_baseline": mean(before.whole),
-        "error_reduction": reduction(after.whole, before.whole),
+    other = target[np.arange(len(inputs)) % len(target)]
+    return found | {
+        "change_l1": mean(pixels.l1(inputs, done.translated)),
+        "change_l1_baseline": 0.0,
+        "change_l1_ceiling": mean(pixels.l1(inputs, other)),
     }
-    if masked.any():
-        found |= {
-            "lip_eye_error": mean(after.inside[masked]),
-            "lip_eye_error_baseline": mean(before.inside[masked]),
-            "lip_eye_error_reduction": reduction(after.inside[masked], before.inside[masked]),
-            "outside_error": mean(after.outside[masked]),
-            "outside_error_baseline": mean(before.outside[masked]),
-        }
-    return found, before, after
 
 
 def domain_success(
-    classifier: Classifier | None,
-    target: str,
-    done: Translations,
-    target_test: Array,
+    classifier: Classifier | None, target_name: str, source: Side, done: Outputs, target: Side
 ) -> dict[str, Any]:
-    """How often translations, inputs and real pictures pass for ``target`` (``"A"`` or ``"B"``).
+    """How often translations, inputs and real pictures pass for ``target_name``.
 
-    The last is the classifier's own accuracy on held-out pictures. Nothing when a side has less
-    than ten pictures to train or to judge: the share would mean nothing.
+    The last is the classifier's own accuracy on held-out pictures of the target.
     """
-    least = min(len(done.rows), len(target_test))
-    if classifier is None or least < LEAST_TO_JUDGE:
+    if classifier is None or min(len(source.rows), len(target.rows)) < LEAST_TO_JUDGE:
         return {}
     sets = {
-        "domain_success": done.translated_features["offline"],
-        "domain_success_baseline": done.input_features["offline"],
-        "domain_success_ceiling": target_test,
+        "domain_success": done.features["offline"],
+        "domain_success_baseline": source.features["offline"],
+        "domain_success_ceiling": target.features["offline"],
     }
     return {
-        name: asdict(metrics.share_figure(classifier.passes(features, target)))
+        name: asdict(metrics.share_figure(classifier.passes(features, target_name)))
         for name, features in sets.items()
     }
 
 
-def copying(done: Translations, target_test: Array, target_train: Array) -> dict[str, Any]:
-    """Share of pictures nearer to a training picture than 95 % of real held-out ones are."""
-    if min(len(target_test), len(done.rows)) < copies.LEAST_REAL:
+def classifier_scores(classifier: Classifier | None, a: Side, b: Side) -> dict[str, Any]:
+    """The classifier's accuracy on real held-out pictures of both sides; nothing for too few."""
+    if classifier is None or min(len(a.rows), len(b.rows)) < LEAST_TO_JUDGE:
         return {}
-    real = copies.nearest(target_test, target_train).distance
+    right = [
+        classifier.passes(side.features["offline"], name) for name, side in (("A", a), ("B", b))
+    ]
+    return {
+        "accuracy": asdict(metrics.share_figure(np.concatenate(right))),
+        "cross_validated_accuracy": classifier.cross_validated_accuracy,
+        "num_pictures": len(a.rows) + len(b.rows),
+    }
+
+
+def copying(source: Side, done: Outputs, target: Side) -> dict[str, Any]:
+    """Share of pictures nearer to a training picture than 95 % of real held-out ones are."""
+    train = target.train_features["offline"]
+    if min(len(target.rows), len(source.rows)) < copies.LEAST_REAL or not len(train):
+        return {}
+    real = copies.nearest(target.features["offline"], train).distance
     sets = {
-        "near_training": done.translated_features["offline"],
-        "near_training_baseline": done.input_features["offline"],
-        "near_training_ceiling": target_test,
+        "near_training": done.features["offline"],
+        "near_training_baseline": source.features["offline"],
+        "near_training_ceiling": target.features["offline"],
     }
     return {
         name: asdict(
-            metrics.share_figure(
-                copies.is_near(copies.nearest(features, target_train).distance, real)
-            )
+            metrics.share_figure(copies.is_near(copies.nearest(features, train).distance, real))
         )
         for name, features in sets.items()
     }

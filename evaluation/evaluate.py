@@ -13,13 +13,14 @@ from typing import Any
 
 from evaluation.config import EvaluateConfig
 from evaluation.inception import find_weights
-from evaluation.measure import measure
+from evaluation.measure import Subject, measure
+from evaluation.registry import weights_of
 from evaluation.report import write_report
-from evaluation.wording import verdict
+from evaluation.wording import Language, verdict
 from scraping.records import CheckpointError, Progress, digest, file_sha256, silent, write_json
 from training.checkpoint import latest_checkpoint
 
-STAGE_VERSION = 2  # raise it when the same inputs give other figures
+STAGE_VERSION = 3  # raise it when the same inputs give other figures
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Evaluation:
     report: Path
     scores: dict[str, Any]  # content of scores.json; measure() describes its keys
     verdict: str  # one sentence
+    language: Language  # of the report and the verdict
     reused: bool  # the figures were measured by an earlier call
 
 
@@ -39,12 +41,17 @@ def evaluate(
     run: Path,
     workspace: Path,
     *,
+    champion: Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measure both directions of ``run``'s newest checkpoint on the test pictures of ``dataset``.
 
-    Raises ``CheckpointError`` when the run has no checkpoint, ``ValueError`` when the run was
-    trained on another dataset, when a side has less than two test pictures, or for a bad truth.
+    ``champion`` is a model folder that is measured on the same pictures, for the report and the
+    gate; a damaged one is said and left out.
+
+    Raises ``CheckpointError`` when the run has no checkpoint, or one that does not fit its
+    configuration; ``ValueError`` when the run was trained on another dataset, when a side has no
+    test pictures, or for a bad truth. Nothing is written then.
     """
     checkpoint = latest_checkpoint(run)
     if checkpoint is None:
@@ -53,12 +60,13 @@ def evaluate(
     folder = run / "evaluation" / checkpoint.name
     inception = find_weights(config.inception, config.inception_weights, progress=progress)
     key = _key(config, dataset, checkpoint, inception[0])
-    stored = _stored(folder, key)
+    rival = _rival_key(champion, checkpoint)
+    stored = _stored(folder, key, rival)
     if stored is None:
         (folder / "scores.json").unlink(missing_ok=True)  # the gallery is about to change
-        cache = workspace / "cache" / "features"
-        scores = measure(config, dataset, run, checkpoint, folder, cache, inception, progress)
-        scores |= {"key": key}
+        subject = Subject(dataset, run, checkpoint, champion, workspace, folder)
+        scores = measure(config, subject, inception, progress)
+        scores |= {"key": key, "champion_key": rival}
         write_json(folder / "scores.json", scores)
     else:
         scores = stored
@@ -66,7 +74,7 @@ def evaluate(
     report = write_report(config.language, scores, dataset, run, workspace, folder)
     progress("evaluate: report", 1, 1, "")
     sentence = verdict(scores, config.language)
-    return Evaluation(folder, report, scores, sentence, reused=stored is not None)
+    return Evaluation(folder, report, scores, sentence, config.language, reused=stored is not None)
 
 
 def _check_dataset(dataset: Path, run: Path) -> None:
@@ -80,9 +88,21 @@ def _check_dataset(dataset: Path, run: Path) -> None:
         )
 
 
+def _rival_key(champion: Path | None, checkpoint: Path) -> str:
+    """Names the champion to compare with; ``""`` for none, and for the checkpoint itself."""
+    try:
+        weights = weights_of(champion) if champion else []
+        return digest(weights) if weights and weights != weights_of(checkpoint) else ""
+    except OSError:
+        return "damaged"
+
+
 def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Path | None) -> str:
     """Names everything that the figures depend on."""
-    weights = [file_sha256(checkpoint / f"{name}.safetensors") for name in ("G_A", "G_B")]
+    try:
+        weights = weights_of(checkpoint)
+    except OSError as error:
+        raise CheckpointError(f"{checkpoint}: cannot read its weights: {error}") from error
     return digest(
         {
             "config": config.model_dump(
@@ -92,12 +112,14 @@ def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Pat
                     "batch_size",
                     "device",
                     "truth",
+                    "pairs",
                     "inception",
                     "inception_weights",
                 },
             ),
             "inception": inception and file_sha256(inception),
-            "truth": config.truth and file_sha256(config.truth / "truth.parquet"),
+            "truth": config.truth and _sha256_or_none(config.truth / "truth.parquet"),
+            "pairs": config.pairs and _sha256_or_none(config.pairs),
             "dataset": dataset.name,
             "weights": weights,
             "stage": STAGE_VERSION,
@@ -105,9 +127,20 @@ def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Pat
     )
 
 
-def _stored(folder: Path, key: str) -> dict[str, Any] | None:
+def _sha256_or_none(path: Path) -> str | None:
+    """For a file that is read, and complained of, later."""
+    return file_sha256(path) if path.is_file() else None
+
+
+def _stored(folder: Path, key: str, rival: str) -> dict[str, Any] | None:
+    """The figures of an earlier call, if they answer this one.
+
+    A comparison with an earlier champion stays when there is none to compare with now: the
+    checkpoint became champion itself.
+    """
     try:
         scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return scores if scores.get("key") == key else None
+    fits = scores.get("key") == key and rival in ("", scores.get("champion_key"))
+    return scores if fits else None

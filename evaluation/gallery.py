@@ -1,20 +1,32 @@
-"""The pictures that the report shows: drawn at random, and the best and worst of all."""
+"""The pictures that the report shows: drawn at random, best, worst, and against the champion."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.config import EvaluateConfig
-from evaluation.direction import Translations, Truths
 from evaluation.pictures import write_jpeg
 from evaluation.truth import TruthErrors
+from scraping.records import Picture
 
 Array = NDArray[np.float64]
+Columns = Mapping[str, Mapping[int, NDArray[np.uint8]]]  # name → index of the input → picture
+
+# The columns of each kind of gallery; those that a picture lacks are left out.
+_COLUMNS = {
+    "random": ("input", "translated", "reconstructed", "truth", "pair"),
+    "best": ("input", "translated", "reconstructed", "truth", "pair"),
+    "worst": ("input", "translated", "reconstructed", "truth", "pair"),
+    "against_random": ("input", "champion", "translated", "truth", "pair"),
+    "against_best": ("input", "champion", "translated", "truth", "pair"),
+    "against_worst": ("input", "champion", "translated", "truth", "pair"),
+    "nearest": ("input", "translated", "training"),
+}
 
 
 def gain(before: TruthErrors, after: TruthErrors) -> Array:
@@ -28,7 +40,7 @@ def gain(before: TruthErrors, after: TruthErrors) -> Array:
 
 
 def choose(rank: Array, num: int, seed: int) -> dict[str, list[int]]:
-    """Indices for ``random``, ``best`` and ``worst``; those without a rank (NaN) come last."""
+    """Indices for ``random``, ``best`` and ``worst``; those without a rank (NaN) are in neither."""
     order = [int(index) for index in np.argsort(-rank, kind="stable") if np.isfinite(rank[index])]
     drawn = np.random.default_rng(seed).permutation(len(rank))[:num]
     return {
@@ -39,40 +51,31 @@ def choose(rank: Array, num: int, seed: int) -> dict[str, list[int]]:
 
 
 def write_gallery(
-    config: EvaluateConfig,
     folder: Path,
     direction: str,
-    done: Translations,
-    truths: Truths | None,
+    rows: Sequence[Picture],
+    columns: Columns,
+    chosen: Mapping[str, Sequence[int]],
     rank: Array,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Write ``folder/gallery/<direction>/*.jpg``; entries by kind, with paths in ``folder``.
+    """Write ``folder/gallery/<direction>/*.jpg`` anew; the entries of each kind in ``chosen``.
 
-    An entry has ``rank`` (or ``None``) and the files ``input``, ``translated``, ``reconstructed``
-    and, where known, ``truth``.
+    An entry has ``rank`` (or ``None``) and, by the name of the column, files relative to
+    ``folder``.
     """
     target = folder / "gallery" / direction
     shutil.rmtree(target, ignore_errors=True)
-    truth_of = dict(zip(truths.indices, truths.pictures, strict=True)) if truths else {}
-    entries: dict[int, dict[str, Any]] = {}
 
-    def entry(index: int) -> dict[str, Any]:
-        if index not in entries:
-            shown = {
-                "input": done.inputs[index],
-                "translated": done.translated[index],
-                "reconstructed": done.reconstructed[index],
-            }
-            if index in truth_of:
-                shown["truth"] = truth_of[index]
-            files = {}
-            for name, picture in shown.items():
-                path = target / f"{done.rows[index].sha256[:16]}-{name}.jpg"
-                write_jpeg(path, picture)
-                files[name] = path.relative_to(folder).as_posix()
-            value = float(rank[index])
-            entries[index] = {"rank": value if np.isfinite(value) else None} | files
-        return entries[index]
+    def file(index: int, column: str) -> str:
+        path = target / f"{rows[index].sha256[:16]}-{column}.jpg"
+        if not path.exists():
+            write_jpeg(path, columns[column][index])
+        return path.relative_to(folder).as_posix()
 
-    chosen = choose(rank, config.num_gallery, config.seed)
-    return {kind: [entry(index) for index in indices] for kind, indices in chosen.items()}
+    def entry(kind: str, index: int) -> dict[str, Any]:
+        present = [name for name in _COLUMNS[kind] if name in columns and index in columns[name]]
+        value = float(rank[index])
+        shown = {name: file(index, name) for name in present}
+        return {"rank": value if np.isfinite(value) else None} | shown
+
+    return {kind: [entry(kind, index) for index in indices] for kind, indices in chosen.items()}

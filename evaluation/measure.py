@@ -2,113 +2,140 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from evaluation.classifier import fit
+from evaluation import copying, pairs
+from evaluation.classifier import Classifier, fit
 from evaluation.config import EvaluateConfig
 from evaluation.direction import (
-    Translations,
-    against_truth,
-    copying,
-    cycle,
-    distances,
-    domain_success,
-    load_truths,
+    Outputs,
+    Side,
+    classifier_scores,
+    direction_scores,
 )
-from evaluation.features import load_offline
-from evaluation.gallery import gain, write_gallery
-from evaluation.inception import load_inception
-from evaluation.metrics import witness
-from evaluation.pictures import Pictures, load_pictures, translate
-from evaluation.truth import load_truth
-from scraping.records import Picture, Progress, read_rows
+from evaluation.gallery import choose, gain, write_gallery
+from evaluation.heldout import Heldout, load_heldout
+from evaluation.metrics import mean_figure, witness
+from evaluation.observer import Observer
+from evaluation.pictures import load_pictures
+from evaluation.regions import REGIONS, colour_change, contrasts
+from evaluation.rival import against_rival, load_rival, num_trained_on
+from evaluation.truth import Truths, against_truth, errors, load_truth, load_truths
+from scraping.records import Progress
 from training.checkpoint import load_generators
 
 Array = NDArray[np.float64]
 _DIRECTIONS = (("A2B", "A", "B"), ("B2A", "B", "A"))
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, and where things are."""
+
+    dataset: Path
+    run: Path
+    checkpoint: Path
+    champion: Path | None  # model folder to compare with
+    workspace: Path
+    folder: Path  # of this evaluation: gets gallery/
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Everything that one direction's figures come from."""
+
+    heldout: Heldout
+    crop_px: int
+    classifier: Classifier | None
+    sides: dict[str, Side]
+    outputs: dict[str, Outputs]
+    rivals: dict[str, Outputs]  # the champion's; empty without one
+    truth_files: dict[str, Path]
+    counterparts: dict[str, list[str]]
+
+
 def measure(
     config: EvaluateConfig,
-    dataset: Path,
-    run: Path,
-    checkpoint: Path,
-    folder: Path,
-    cache: Path,
+    subject: Subject,
     inception: tuple[Path | None, str],
     progress: Progress,
 ) -> dict[str, Any]:
     """Measure both directions, write ``folder/gallery/`` and return what scores.json holds.
 
-    ``directions.A2B`` and ``directions.B2A`` hold ``from``, ``to``; ``kid``, ``kid_baseline``
-    (untranslated), ``kid_ceiling`` (real training pictures), ``kid_change`` (paired, below 0 is
-    better); ``fid``, ``fid_baseline``, ``fid_ceiling``; ``cycle_l1``, ``cycle_psnr``,
-    ``cycle_ssim``, ``change_l1``; ``domain_success``, ``near_training``; with the standard network
-    the distances again as ``inception_kid`` and so on; ``truth`` where one is known; ``gallery``.
-    A figure with an interval is ``{value, low, high}``. ``lip_eye_error_reduction`` repeats the
-    headline of both truths.
+    ``directions.A2B`` and ``directions.B2A`` hold the keys of ``direction_scores`` (``kid``,
+    ``kid_baseline``, ``kid_ceiling``, ``kid_change``, ``fid``, …; with the standard network the
+    distances again as ``inception_kid`` and so on), ``truth`` and ``pairs`` where they are known,
+    ``champion`` where there is one, ``gallery``, and ``meaningless``: what too few pictures left
+    out. A figure with an interval is ``{value, low, high}``. ``lip_eye_error_reduction`` repeats
+    the headline of both truths.
+
+    Raises ``ValueError`` for a dataset, truth or pairs that cannot be used, ``CheckpointError`` for
+    a checkpoint that cannot be read or is of another architecture than its configuration says.
     """
-    manifest = read_rows(dataset / "manifest.parquet", Picture)
-    rng = np.random.default_rng(config.seed)
-    test, train = (
-        {side: _pick(manifest, split, side, config.num_pictures, rng) for side in "AB"}
-        for split in ("test", "train")
-    )
-    _require_test_pictures(dataset, test)
-    device = _device(config.device)
-    G_A, G_B, train_config = load_generators(checkpoint, device)
+    heldout = load_heldout(config, subject.dataset)
+    truth_files = load_truth(config.truth) if config.truth is not None else {}
+    counterparts = pairs.load_pairs(config.pairs) if config.pairs is not None else {}
+    observer = Observer(config, subject.workspace / "cache" / "features", inception, progress)
+    G_A, G_B, train_config = load_generators(subject.checkpoint, observer.device)
+    domains = {side: rows[0].domain for side, rows in heldout.test.items()}
+    rival, no_rival = load_rival(subject.champion, subject.checkpoint, domains, observer.device)
     px = train_config.crop_px
-    weights, no_inception = inception
-    extractors = [load_offline(device, config.batch_size).cached_in(cache)]
-    if weights is not None:
-        standard = load_inception(weights, device, config.batch_size)
-        extractors.append(standard.cached_in(cache))
-
-    def extract(pictures: Pictures) -> dict[str, Array]:
-        return {extractor.key: extractor(pictures, progress) for extractor in extractors}
-
-    real_train = {
-        side: extract(load_pictures(dataset, [row.file for row in train[side]], px))
+    crop_px = heldout.crop_px or px
+    sides = {
+        side: observer.side(subject.dataset, heldout.test[side], heldout.train[side], px, crop_px)
         for side in "AB"
     }
-    sides = {}
-    for side, there, back in (("A", G_A, G_B), ("B", G_B, G_A)):
-        inputs = load_pictures(dataset, [row.file for row in test[side]], px)
-        translated, reconstructed = translate(
-            there, back, inputs, batch_size=config.batch_size, device=device, progress=progress
-        )
-        sides[side] = Translations(
-            test[side], inputs, translated, reconstructed, extract(inputs), extract(translated)
-        )
-    directions = _directions(config, dataset, folder, px, sides, real_train)
-    return {
-        "run": run.name,
-        "checkpoint": checkpoint.name,
-        "step": int(checkpoint.name.removeprefix("step_")),
-        "dataset": dataset.name,
-        "domains": {side: test[side][0].domain for side in "AB"},
-        "px": px,
-        "counts": {f"test{side}": len(test[side]) for side in "AB"}
-        | {f"train{side}": len(train[side]) for side in "AB"},
-        "features": {
-            "name": extractors[0].name,
-            "comparable_with_published": extractors[0].comparable_with_published,
+    seen = _Seen(
+        heldout,
+        crop_px,
+        fit(
+            sides["A"].train_features["offline"], sides["B"].train_features["offline"], config.seed
+        ),
+        sides,
+        {
+            "A": observer.outputs(sides["A"], G_A, G_B, "translate"),
+            "B": observer.outputs(sides["B"], G_B, G_A, "translate"),
         },
-        "inception": {
-            "name": extractors[-1].name,
-            "comparable_with_published": extractors[-1].comparable_with_published,
+        {
+            "A": observer.outputs(sides["A"], rival.G_A, rival.G_B, "translate with the champion"),
+            "B": observer.outputs(sides["B"], rival.G_B, rival.G_A, "translate with the champion"),
         }
-        if len(extractors) > 1
-        else {"missing": no_inception},
-        "config": config.model_dump(mode="json", exclude={"truth", "inception_weights"}),
+        if rival
+        else {},
+        truth_files,
+        counterparts,
+    )
+    directions = {
+        name: _direction(config, subject, observer, seen, name, source, target)
+        for name, source, target in _DIRECTIONS
+    }
+    champion: dict[str, Any] = {"missing": no_rival}
+    if rival:
+        test = [row for rows in heldout.test.values() for row in rows]
+        champion = {
+            "model": rival.name,
+            "dataset": rival.dataset,
+            "step": rival.step,
+            "num_trained_on": num_trained_on(rival, subject.workspace, test),
+        }
+    return {
+        "run": subject.run.name,
+        "checkpoint": subject.checkpoint.name,
+        "step": int(subject.checkpoint.name.removeprefix("step_")),
+        "dataset": subject.dataset.name,
+        "domains": domains,
+        "px": px,
+        "counts": {f"test{side}": len(rows) for side, rows in heldout.test.items()}
+        | {f"train{side}": len(rows) for side, rows in heldout.train.items()},
+        "config": config.model_dump(mode="json", exclude={"truth", "pairs", "inception_weights"}),
         "train_config": train_config.model_dump(mode="json"),
+        "classifier": classifier_scores(seen.classifier, sides["A"], sides["B"]),
+        "champion": champion,
         "directions": directions,
         "lip_eye_error_reduction": {
             name: scores["truth"]["lip_eye_error_reduction"]["value"]
@@ -118,78 +145,127 @@ def measure(
         "better_than_baseline": {
             name: scores["kid"]["value"] < scores["kid_baseline"]["value"]
             for name, scores in directions.items()
+            if "kid" in scores
         },
+    } | observer.description()
+
+
+def _direction(
+    config: EvaluateConfig,
+    subject: Subject,
+    observer: Observer,
+    seen: _Seen,
+    name: str,
+    source: str,
+    target: str,
+) -> dict[str, Any]:
+    """All figures of one direction, and its gallery."""
+    side, done, real = seen.sides[source], seen.outputs[source], seen.sides[target]
+    rival = seen.rivals.get(source)
+    scores = direction_scores(config, side, done, real, seen.classifier, target)
+    px = side.pictures.shape[1]
+    columns: dict[str, dict[int, NDArray[np.uint8]]] = {
+        "input": dict(enumerate(side.pictures)),
+        "translated": dict(enumerate(done.translated)),
+        "reconstructed": dict(enumerate(done.reconstructed)),
+    }
+    truths = load_truths(side.rows, seen.truth_files, seen.crop_px, px)
+    if truths is not None:
+        scores["truth"], _, _ = against_truth(config, side.pictures, done.translated, truths)
+        scores |= _true_change(config, side, truths)
+        columns["truth"] = dict(zip(truths.indices, truths.pictures, strict=True))
+    scores["pairs"], columns["pair"] = _pairs(config, subject, observer, seen, source, target)
+    rank = _rank(side, real, done, truths)
+    chosen = choose(rank, config.num_gallery, config.seed)
+    if rival is not None:
+        scores["champion"] = against_rival(
+            config, done.features["offline"], rival.features["offline"], real.features["offline"]
+        )
+        lead = rank - _rank(side, real, rival, truths)
+        against = choose(lead, config.num_gallery, config.seed)
+        chosen |= {f"against_{kind}": indices for kind, indices in against.items()}
+        columns["champion"] = dict(enumerate(rival.translated))
+    chosen["nearest"], columns["training"] = _nearest(config, subject, seen, source, target)
+    scores["gallery_ranked_by"] = "witness" if truths is None else "truth"
+    scores["gallery"] = write_gallery(subject.folder, name, side.rows, columns, chosen, rank)
+    return scores
+
+
+def _rank(side: Side, real: Side, done: Outputs, truths: Truths | None) -> Array:
+    """How good each translation is, ``[N]``: by its truth, else by its features; NaN unknown."""
+    if truths is None:
+        offline = (done.features, real.features, side.features)
+        return witness(*(features["offline"] for features in offline))
+    before = errors(side.pictures[truths.indices], truths.pictures, truths.masks)
+    after = errors(done.translated[truths.indices], truths.pictures, truths.masks)
+    rank = np.full(len(side.rows), np.nan)
+    rank[truths.indices] = gain(before, after)
+    return rank
+
+
+def _true_change(config: EvaluateConfig, side: Side, truths: Truths) -> dict[str, Any]:
+    """How much the truth differs from the input, by region: the ceiling of the change."""
+    meshes = [side.meshes[index] for index in truths.indices]
+    change = colour_change(side.pictures[truths.indices], truths.pictures, meshes)
+    return {
+        f"change_{name}_ceiling": asdict(
+            mean_figure(change[name][np.isfinite(change[name])], config.num_bootstrap, config.seed)
+        )
+        for name in (*REGIONS, "outside")
+        if np.isfinite(change[name]).any()
     }
 
 
-def _directions(
+def _pairs(
     config: EvaluateConfig,
-    dataset: Path,
-    folder: Path,
-    px: int,
-    sides: dict[str, Translations],
-    real_train: dict[str, dict[str, Array]],
-) -> dict[str, Any]:
-    truth_files = load_truth(config.truth) if config.truth is not None else {}
-    crop_px = _crop_px(dataset, px)
-    classifier = fit(real_train["A"]["offline"], real_train["B"]["offline"], config.seed)
-    directions: dict[str, Any] = {}
-    for name, source, target in _DIRECTIONS:
-        done, real = sides[source], sides[target].input_features
-        scores: dict[str, Any] = {}
-        for key, features in done.translated_features.items():
-            prefix = "" if key == "offline" else f"{key}_"
-            found = distances(
-                config, features, done.input_features[key], real[key], real_train[target][key]
-            )
-            scores |= {f"{prefix}{name}": value for name, value in found.items()}
-        scores |= cycle(config, done)
-        scores |= domain_success(classifier, target, done, real["offline"])
-        scores |= copying(done, real["offline"], real_train[target]["offline"])
-        scores |= {"from": done.rows[0].domain, "to": sides[target].rows[0].domain}
-        truths = load_truths(done.rows, truth_files, crop_px, px)
-        if truths is None:
-            rank = witness(
-                done.translated_features["offline"], real["offline"], done.input_features["offline"]
-            )
-            scores["gallery_ranked_by"] = "witness"
-        else:
-            scores["truth"], before, after = against_truth(config, done, truths)
-            rank = np.full(len(done.rows), np.nan)
-            rank[truths.indices] = gain(before, after)
-            scores["gallery_ranked_by"] = "truth"
-        scores["gallery"] = write_gallery(config, folder, name, done, truths, rank)
-        directions[name] = scores
-    return directions
+    subject: Subject,
+    observer: Observer,
+    seen: _Seen,
+    source: str,
+    target: str,
+) -> tuple[dict[str, Any], dict[int, NDArray[np.uint8]]]:
+    """Figures of pictures with a known counterpart, and the counterparts themselves."""
+    side, done = seen.sides[source], seen.outputs[source]
+    found = pairs.match(side.rows, seen.heldout.usable[target], seen.counterparts)
+    if not found.inputs:
+        return {}, {}
+    px = side.pictures.shape[1]
+    true = load_pictures(subject.dataset, [row.file for row in found.rows], px)
+    meshes = observer.meshes(found.rows, true, seen.crop_px)
+    at = found.inputs
+    scores = pairs.pair_scores(
+        config,
+        _sight(done, at),
+        _sight(side, at),
+        pairs.Sight(
+            observer.features(true)["offline"],
+            contrasts(true, meshes),
+            observer.embeddings(true, meshes),
+        ),
+    )
+    return scores, dict(zip(at, true, strict=True))
 
 
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted
+def _sight(seen: Side | Outputs, at: list[int]) -> pairs.Sight:
+    """The pictures ``at``."""
+    return pairs.Sight(
+        seen.features["offline"][at],
+        {name: points[at] for name, points in seen.contrasts.items()},
+        None if seen.embeddings is None else seen.embeddings[at],
+    )
 
 
-def _pick(
-    manifest: Sequence[Picture], split: str, side: str, num: int, rng: np.random.Generator
-) -> list[Picture]:
-    """At most ``num`` pictures of one split and side, drawn at random, in the manifest's order."""
-    rows = [row for row in manifest if (row.status, row.split, row.side) == ("ok", split, side)]
-    if len(rows) <= num:
-        return rows
-    return [rows[index] for index in sorted(rng.choice(len(rows), num, replace=False))]
-
-
-def _require_test_pictures(dataset: Path, test: dict[str, list[Picture]]) -> None:
-    for side, rows in test.items():
-        if len(rows) < 2:
-            raise ValueError(
-                f"{dataset}: side {side} has {len(rows)} test pictures, needed at least 2; "
-                "prepare with a larger test_fraction or more pictures"
-            )
-
-
-def _crop_px(dataset: Path, default: int) -> int:
-    """Side of the dataset's pictures, which the manifest's transforms lead to."""
-    path = dataset / "config.json"
-    value = json.loads(path.read_text()).get("crop_px") if path.exists() else None
-    return int(value) if value else default
+def _nearest(
+    config: EvaluateConfig, subject: Subject, seen: _Seen, source: str, target: str
+) -> tuple[list[int], dict[int, NDArray[np.uint8]]]:
+    """The translations nearest to a training picture, and those training pictures."""
+    done, real = seen.outputs[source], seen.sides[target]
+    if not len(real.train_features["offline"]):
+        return [], {}
+    found = copying.nearest(done.features["offline"], real.train_features["offline"])
+    closest = [int(index) for index in np.argsort(found.distance, kind="stable")]
+    chosen = closest[: config.num_gallery]
+    rows = seen.heldout.train[target]
+    files = [rows[int(found.index[index])].file for index in chosen]
+    px = real.pictures.shape[1]
+    return chosen, dict(zip(chosen, load_pictures(subject.dataset, files, px), strict=True))

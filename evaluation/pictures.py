@@ -17,11 +17,20 @@ Pictures = NDArray[np.uint8]  # [N, px, px, 3], RGB
 
 
 def load_pictures(dataset: Path, files: Sequence[str], px: int) -> Pictures:
-    """The dataset's pictures ``files``, resized to ``px`` as the training's samples are."""
+    """The dataset's pictures ``files``, resized to ``px`` as the training's samples are.
+
+    Raises ``ValueError`` for one that cannot be read.
+    """
     found = np.empty((len(files), px, px, 3), np.uint8)
     for index, file in enumerate(files):
-        with Image.open(dataset / file) as image:
-            found[index] = resize(image.convert("RGB"), px)
+        try:
+            with Image.open(dataset / file) as image:
+                found[index] = resize(image.convert("RGB"), px)
+        except Exception as error:  # Pillow raises half a dozen types on torn files
+            raise ValueError(
+                f"{dataset / file}: not a readable picture ({type(error).__name__}: {error}); "
+                f"remove {dataset} and prepare again"
+            ) from error
     return found
 
 

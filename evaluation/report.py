@@ -16,34 +16,24 @@ from markupsafe import Markup
 from PIL import Image
 
 from evaluation.plots import loss_curves
-from evaluation.wording import WORDS, Language, gap_closed, number, percent, verdict
+from evaluation.table import groups, plot
+from evaluation.wording import Language, change_state, gap_closed, number, percent, verdict, words
 from scraping.records import Picture, atomic_file, read_rows
 
 _NUM_SAMPLES = 6
 _SAMPLE_PX = 900
 
-# Key in the scores of a direction, whether it has a baseline and a ceiling, which way is better.
-_ROWS = (
-    ("kid", True, "lower"),
-    ("kid_change", False, "lower"),
-    ("fid", True, "lower"),
-    ("inception_kid", True, "lower"),
-    ("inception_fid", True, "lower"),
-    ("domain_success", True, "higher"),
-    ("near_training", True, "lower"),
-    ("cycle_l1", False, "lower"),
-    ("cycle_psnr", False, "higher"),
-    ("cycle_ssim", False, "higher"),
-    ("change_l1", False, ""),
-)
-_SHARES = ("reduction", "domain_success", "near_training")
-_TRUTH_ROWS = (
-    ("lip_eye_error", True, "lower"),
-    ("lip_eye_error_reduction", False, "higher"),
-    ("outside_error", True, "lower"),
-    ("error", True, "lower"),
-    ("error_reduction", False, "higher"),
-)
+_GALLERIES = ("random", "best", "worst")
+_AGAINST = ("against_random", "against_best", "against_worst")
+_NAMES = {  # a gallery's columns in their order → the word for each
+    "input": "input",
+    "champion": "champion_column",
+    "translated": "output",
+    "reconstructed": "reconstructed",
+    "training": "training_picture",
+    "truth": "truth",
+    "pair": "pair",
+}
 
 
 def write_report(
@@ -59,17 +49,22 @@ def write_report(
     Reads ``gallery/`` in ``folder``, ``log.jsonl`` and ``samples/`` in ``run``, ``card.json`` and
     ``manifest.parquet`` in ``dataset``; what is missing is left out.
     """
-    words = WORDS[language]
+    text = words(language)
     context = {
         "language": {"en": "en", "zh": "zh-Hans"}[language],
-        "words": words,
+        "words": text,
         "scores": scores,
         "verdict": verdict(scores, language),
         "directions": [
-            _direction(direction, words, scores, folder)
-            for direction in scores["directions"].values()
+            _direction(direction, text, folder) for direction in scores["directions"].values()
         ],
-        "inception": _inception(scores["inception"], words),
+        "inception": _inception(scores["inception"], text),
+        "champion": champion_sentence(scores["champion"], text),
+        "classifier": _classifier(scores["classifier"], text),
+        "missing": [
+            text[f"missing_{what}"].format(reason=reason)
+            for what, reason in scores["missing"].items()
+        ],
         "curves": Markup(loss_curves(_log(run / "log.jsonl"))),  # noqa: S704 - drawn by us
         "samples": _samples(run / "samples"),
         "card": _card(dataset / "card.json"),
@@ -99,28 +94,86 @@ def _resource(name: str) -> str:
 
 
 def _direction(
-    direction: Mapping[str, Any], words: Mapping[str, str], scores: Mapping[str, Any], folder: Path
+    direction: Mapping[str, Any], words: Mapping[str, str], folder: Path
 ) -> dict[str, Any]:
-    truth = direction.get("truth", {})
-    lip_eye = truth.get("lip_eye_error_reduction")
+    lip_eye = direction.get("truth", {}).get("lip_eye_error_reduction")
     lip_eye = lip_eye if lip_eye and lip_eye["value"] >= 0 else None  # the table says it anyway
-    target = "B" if direction["to"] == scores["domains"]["B"] else "A"
     closed = gap_closed(direction)
+    galleries = {
+        kind: [_entry(entry, folder, words) for entry in entries]
+        for kind, entries in direction["gallery"].items()
+    }
     return {
         "source": direction["from"],
         "target": direction["to"],
         "gap": None if closed is None else percent(closed),
+        "no_gap": words["gap_none" if "kid" in direction else "gap_unknown"],
         "lip_eye": lip_eye and percent(lip_eye["value"]),
-        "rows": [*_table(direction, _ROWS, words), *_table(truth, _TRUTH_ROWS, words)],
-        "chart": _chart(direction, words),
-        "num_target": scores["counts"][f"test{target}"],
-        "ranked": words[f"ranked_{direction['gallery_ranked_by']}"],
-        "galleries": [
-            {"title": words[kind], "entries": [_entry(entry, folder, words) for entry in entries]}
-            for kind in ("random", "best", "worst")
-            if (entries := direction["gallery"].get(kind))
+        "groups": groups(direction, words),
+        "chart": _chart(direction, words) if "kid_ceiling" in direction else [],
+        "intervals": words["intervals"].format(
+            num=direction["num_pictures"], num_target=direction["num_target"]
+        ),
+        "meaningless": [
+            words[f"meaningless_{what}"].format(**counts)
+            for what, counts in direction["meaningless"].items()
         ],
+        "ranked": words[f"ranked_{direction['gallery_ranked_by']}"],
+        "galleries": _titled(galleries, _GALLERIES, words),
+        "against": _titled(galleries, _AGAINST, words),
+        "nearest": galleries.get("nearest", []),
+        "champion": _against(direction.get("champion", {}), direction, words),
     }
+
+
+def _titled(
+    galleries: Mapping[str, Any], kinds: Sequence[str], words: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    return [
+        {"title": words[kind], "entries": galleries[kind]} for kind in kinds if galleries.get(kind)
+    ]
+
+
+def _against(
+    champion: Mapping[str, Any], direction: Mapping[str, Any], words: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Both KIDs on one axis, and what their paired difference says."""
+    if "kid_change" not in champion:
+        return None
+    change = champion["kid_change"]
+    return {
+        "bars": [
+            bar | {"name": name, "text": number(figure["value"])}
+            for bar, name, figure in zip(
+                plot([("untranslated", champion["kid"]), ("translated", direction["kid"])]),
+                (words["champion_column"], words["translated"]),
+                (champion["kid"], direction["kid"]),
+                strict=True,
+            )
+        ],
+        "text": f"{words['champion_kid_change']}: {number(change['value'])} "
+        f"({number(change['low'])} … {number(change['high'])})",
+        "verdict": words[f"champion_verdict_{change_state(change)}"],
+    }
+
+
+def champion_sentence(champion: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """Which champion was compared with, or why none was."""
+    if "missing" in champion:
+        key = f"champion_{champion['missing']}"
+        return words.get(key) or words["champion_error"].format(reason=champion["missing"])
+    trained_on = champion["num_trained_on"]
+    favoured = words["champion_trained_on"].format(num=trained_on) if trained_on else ""
+    return f"{words['champion_line'].format(**champion)} {favoured}".strip()
+
+
+def _classifier(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    if not found:
+        return ""
+    shares = {name: percent(found["accuracy"][name]) for name in ("value", "low", "high")}
+    return words["classifier"].format(
+        accuracy=shares["value"], num=found["num_pictures"], low=shares["low"], high=shares["high"]
+    )
 
 
 def _inception(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
@@ -130,72 +183,25 @@ def _inception(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
     return words[key].format(features=found["name"])
 
 
-def _table(
-    values: Mapping[str, Any], rows: Sequence[tuple[str, bool, str]], words: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """The rows of the table of figures that ``values`` has; each cell ``{text, range}``."""
-    return [
-        {
-            "name": words[key],
-            "better": words[better] if better else "",
-            "cells": [
-                _cell(values.get(name), as_share=key.endswith(_SHARES))
-                for name in ((key, f"{key}_baseline", f"{key}_ceiling") if compared else (key,))
-            ],
-        }
-        for key, compared, better in rows
-        if key in values
-    ]
-
-
-def _cell(figure: Any, *, as_share: bool) -> dict[str, str]:
-    show = percent if as_share else number
-    if figure is None:
-        return {"text": "", "range": ""}
-    if not isinstance(figure, Mapping):
-        return {"text": show(figure), "range": ""}
-    return {
-        "text": show(figure["value"]),
-        "range": f"{show(figure['low'])} … {show(figure['high'])}",
-    }
-
-
 def _chart(direction: Mapping[str, Any], words: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The three KID figures as positions on one axis from 0, per cent of its width."""
+    """The three KID figures as bars of one axis."""
     figures = [
         ("untranslated", direction["kid_baseline"]),
         ("translated", direction["kid"]),
         ("real", direction["kid_ceiling"]),
     ]
-    least: float = min(0.0, *(float(figure["low"]) for _, figure in figures))
-    most = max(float(figure["high"]) for _, figure in figures)
-    span = most - least or 1.0
-
-    def place(value: float) -> float:
-        return float(round(100 * min(1.0, max(0.0, (value - least) / span)), 2))
-
     return [
-        {
-            "kind": kind,
-            "name": words[kind],
-            "text": number(figure["value"]),
-            "at": place(figure["value"]),
-            "low": place(figure["low"]),
-            "width": round(place(figure["high"]) - place(figure["low"]), 2),
-            "zero": place(0.0),
-        }
-        for kind, figure in figures
+        bar | {"name": words[kind], "text": number(figure["value"])}
+        for bar, (kind, figure) in zip(plot(figures), figures, strict=True)
     ]
 
 
 def _entry(
     entry: Mapping[str, Any], folder: Path, words: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    names = (("input", "input"), ("translated", "output"), ("reconstructed", "reconstructed"),
-             ("truth", "truth"))  # fmt: skip
     return [
         {"name": words[word], "src": _data_url((folder / entry[name]).read_bytes())}
-        for name, word in names
+        for name, word in _NAMES.items()
         if name in entry and (folder / entry[name]).exists()
     ]
 

@@ -7,17 +7,21 @@ is cropped with the very transform that cropped the original, so that pixels cor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from evaluation.config import EvaluateConfig
+from evaluation.metrics import mean_figure, reduction_figure
 from evaluation.pictures import resize
+from preprocessing.align import crop
 from scraping.records import Picture
 
 Array = NDArray[np.float64]
@@ -41,7 +45,13 @@ def load_truth(folder: Path) -> dict[str, Path]:
     path = folder / "truth.parquet"
     if not path.exists():
         raise ValueError(f"truth: {folder} has no truth.parquet; give the folder that holds it")
-    rows = pq.read_table(path, columns=["sha256", "counterpart"]).to_pylist()
+    try:
+        rows = pq.read_table(path, columns=["sha256", "counterpart"]).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(
+            f"truth: cannot read {path} ({error}); needed Parquet with the columns sha256 and "
+            "counterpart"
+        ) from error
     found = {row["sha256"]: folder / row["counterpart"] for row in rows}
     root = folder.resolve()
     for file in found.values():
@@ -50,30 +60,43 @@ def load_truth(folder: Path) -> dict[str, Path]:
     return found
 
 
+@dataclass(frozen=True)
+class Truths:
+    """True counterparts of the inputs ``indices``, and the regions of eyes and lips."""
+
+    indices: list[int]
+    pictures: NDArray[np.uint8]  # [N, px, px, 3]
+    masks: list[Mask | None]
+
+
+def load_truths(
+    rows: Sequence[Picture], files: Mapping[str, Path], crop_px: int, px: int
+) -> Truths | None:
+    """The counterparts that are known of ``rows``; ``None`` when none is.
+
+    Raises ``ValueError`` for a counterpart that cannot be read.
+    """
+    indices = [
+        index for index, row in enumerate(rows) if row.sha256 in files and len(row.transform) == 6
+    ]
+    if not indices:
+        return None
+    known = [rows[index] for index in indices]
+    pictures = [counterpart(files[row.sha256], row.transform, crop_px, px) for row in known]
+    return Truths(indices, np.stack(pictures), [lip_eye_mask(row, crop_px, px) for row in known])
+
+
 def counterpart(file: Path, transform: Sequence[float], crop_px: int, px: int) -> NDArray[np.uint8]:
     """The counterpart, cropped as its original was and resized: ``[px, px, 3]`` uint8."""
-    with Image.open(file) as image:
-        picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    crop = _crop(picture, np.reshape(transform, (2, 3)), crop_px)
-    return resize(Image.fromarray(crop), px)
-
-
-def _crop(picture: NDArray[np.uint8], transform: Array, crop_px: int) -> NDArray[np.uint8]:
-    """As ``preprocessing.align.crop`` does; a test holds the two together."""
-    scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
-    factor = max(1, int(1 / scale)) if scale > 0 else 1
-    matrix = transform.astype(np.float64)
-    if factor > 1:
-        height, width = picture.shape[:2]
-        size = (max(1, round(width / factor)), max(1, round(height / factor)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        matrix[:, :2] = matrix[:, :2] @ np.diag([width / size[0], height / size[1]])
-    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centres at integers
-    flags = cv2.INTER_CUBIC if scale * factor > 1 else cv2.INTER_LINEAR
-    cropped = cv2.warpAffine(
-        picture, matrix, (crop_px, crop_px), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(cropped, dtype=np.uint8)
+    try:
+        with Image.open(file) as image:
+            picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except Exception as error:  # Pillow raises half a dozen types on hostile files
+        raise ValueError(
+            f"truth: cannot read {file} ({type(error).__name__}: {error}); write the truth again"
+        ) from error
+    cut = crop(picture, np.reshape(transform, (2, 3)).astype(np.float64), crop_px)
+    return resize(Image.fromarray(cut), px)
 
 
 def lip_eye_mask(row: Picture, crop_px: int, px: int) -> Mask | None:
@@ -127,3 +150,38 @@ def errors(
             inside[index] = np.average(absolute[index], weights=mask)
             outside[index] = np.average(absolute[index], weights=1 - mask)
     return TruthErrors(absolute.mean(axis=(1, 2)), inside, outside)
+
+
+def against_truth(
+    config: EvaluateConfig,
+    inputs: NDArray[np.uint8],
+    translated: NDArray[np.uint8],
+    truths: Truths,
+) -> tuple[dict[str, Any], TruthErrors, TruthErrors]:
+    """Figures, and the errors of each picture before and after translation."""
+    before = errors(inputs[truths.indices], truths.pictures, truths.masks)
+    after = errors(translated[truths.indices], truths.pictures, truths.masks)
+    masked = np.isfinite(before.inside)
+
+    def mean(values: Array) -> dict[str, float]:
+        return asdict(mean_figure(values, config.num_bootstrap, config.seed))
+
+    def reduction(late: Array, early: Array) -> dict[str, float]:
+        return asdict(reduction_figure(late, early, config.num_bootstrap, config.seed))
+
+    found: dict[str, Any] = {
+        "num_pictures": len(truths.indices),
+        "num_with_regions": int(masked.sum()),
+        "error": mean(after.whole),
+        "error_baseline": mean(before.whole),
+        "error_reduction": reduction(after.whole, before.whole),
+    }
+    if masked.any():
+        found |= {
+            "lip_eye_error": mean(after.inside[masked]),
+            "lip_eye_error_baseline": mean(before.inside[masked]),
+            "lip_eye_error_reduction": reduction(after.inside[masked], before.inside[masked]),
+            "outside_error": mean(after.outside[masked]),
+            "outside_error_baseline": mean(before.outside[masked]),
+        }
+    return found, before, after

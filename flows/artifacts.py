@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
+from evaluation.core import figures, route, sheets, summary
 from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
 from flows.progress import run_logger, shown
@@ -114,20 +115,19 @@ def losses(run: Path) -> list[dict[str, str]]:
     return shown_rows
 
 
-def verdict(evaluation: Evaluation) -> None:
-    """The evaluation's verdict and figures, with the way to its report."""
-    rows = [
-        f"| {direction['from']} → {direction['to']} | {direction['kid']['value']:.4f} "
-        f"| {direction['kid_baseline']['value']:.4f} |"
-        for direction in evaluation.scores["directions"].values()
-    ]
-    table = "\n".join(["| direction | KID | left as it is |", "|---|---|---|", *rows])
+def evaluation(done: Evaluation) -> None:
+    """The report's core: verdict, and a table and a sheet of pictures for each direction."""
+    key = f"evaluation-{done.folder.parent.parent.name}"
     with shown():
-        create_markdown_artifact(
-            key=_key(f"evaluation-{evaluation.folder.parent.parent.name}"),
-            markdown=f"**{evaluation.verdict}**\n\n{table}\n\nReport: `{evaluation.report}`\n",
-        )
-    run_logger().info("report: %s", evaluation.report)
+        create_markdown_artifact(key=_key(key), markdown=summary(done))
+        for name in done.scores["directions"]:
+            table = figures(done, name)
+            create_table_artifact(
+                key=_key(f"{key}-{name}"), table=table, description=route(done.scores, name)
+            )
+    for name, sheet in sheets(done).items():
+        _image(f"{key}-{name}-pictures", sheet, route(done.scores, name))
+    run_logger().info("%s; report: %s", done.verdict, done.report)
 
 
 def approval_pictures(evaluation: Evaluation) -> None:

@@ -135,7 +135,7 @@ def promote(
     workspace: Workspace = _WORKSPACE,
 ) -> None:
     """Make a stored model the champion, whatever its figures say."""
-    from evaluation.promote import crown
+    from evaluation.registry import crown
 
     typer.echo(f"{crown(workspace, recipe, version, reason).name} is the champion of {recipe}")
 
@@ -146,7 +146,7 @@ def rollback(
     workspace: Workspace = _WORKSPACE,
 ) -> None:
     """Make the champion before the present one champion again."""
-    from evaluation.promote import rollback as go_back
+    from evaluation.registry import rollback as go_back
 
     typer.echo(f"{go_back(workspace, recipe).name} is the champion of {recipe} again")
 

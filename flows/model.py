@@ -75,7 +75,9 @@ def evaluate(
     dataset = newest.dataset_folder(home, recipe, _trained_on(folder))
     clock = StageClock()
     with clock.stage("1/2 evaluate") as stage:
-        evaluated = stage.result(tasks.evaluate_model(parameters.evaluate, dataset, folder, home))
+        evaluated = stage.result(
+            tasks.evaluate_model(parameters.evaluate, dataset, folder, home, parameters.recipe)
+        )
     with clock.stage("2/2 promote") as stage:
         promotion = stage.result(decide(parameters, folder, evaluated, home))
     artifacts.stages(f"evaluate-{recipe}", clock.seconds, clock.outcomes)

@@ -88,7 +88,9 @@ def pipeline(
         newest.remember_run(home, parameters.recipe, trained.run.name)
     with clock.stage("4/5 evaluate") as stage:
         evaluated = stage.result(
-            tasks.evaluate_model(parameters.evaluate, prepared.dataset, trained.run, home)
+            tasks.evaluate_model(
+                parameters.evaluate, prepared.dataset, trained.run, home, parameters.recipe
+            )
         )
     with clock.stage("5/5 promote") as stage:
         rules = EvaluateParameters.model_validate(

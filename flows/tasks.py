@@ -19,7 +19,8 @@ from prefect.tasks import Task
 
 from evaluation.config import EvaluateConfig, PromoteConfig
 from evaluation.evaluate import Evaluation, evaluate
-from evaluation.promote import Promotion, champion, crown, promote, versions
+from evaluation.promote import Promotion, promote
+from evaluation.registry import champion, crown, find_champion, versions
 from flows import artifacts, events, outcome
 from flows.approval import Approval
 from flows.limits import device_limit, engine_limit, one_at_a_time
@@ -118,12 +119,20 @@ def train_model(config: TrainConfig, dataset: Path, run: Path) -> State[TrainSum
     timeout_seconds=24 * _HOUR_S,
 )
 def evaluate_model(
-    config: EvaluateConfig, dataset: Path, run: Path, workspace: Path
+    config: EvaluateConfig, dataset: Path, run: Path, workspace: Path, recipe: str
 ) -> State[Evaluation]:
-    """Measure the last checkpoint on held-out pictures; publishes verdict and figures."""
-    progress = LogProgress(run_logger().info)
-    evaluation = evaluate(config, dataset, run, workspace, progress=progress)
-    artifacts.verdict(evaluation)
+    """Measure the last checkpoint, and the recipe's champion, on the same held-out pictures;
+    publishes the core of the report.
+    """
+    evaluation = evaluate(
+        config,
+        dataset,
+        run,
+        workspace,
+        champion=find_champion(workspace, recipe),
+        progress=LogProgress(run_logger().info),
+    )
+    artifacts.evaluation(evaluation)
     return _told(evaluation, outcome.of_evaluate(evaluation))
 
 

@@ -1,5 +1,7 @@
 """Settings of every test (property tests may be slow, for these machines are); one server."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from tiny_evaluation import Measured
+
     from flows.services import Services
 
 settings.register_profile(
@@ -28,7 +32,7 @@ def services_log() -> io.StringIO:
 
 
 @pytest.fixture(scope="session")
-def services(services_home: Path, services_log: io.StringIO) -> Iterator["Services"]:
+def services(services_home: Path, services_log: io.StringIO) -> Iterator[Services]:
     """What ``suyan up`` brings up: server, work pool, deployments, automations and a worker."""
     from rich.console import Console
 
@@ -41,3 +45,11 @@ def services(services_home: Path, services_log: io.StringIO) -> Iterator["Servic
         patch.delenv("PREFECT_API_URL", raising=False)
         with running(services_home, Console(file=services_log)) as up:
             yield up
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """A tiny run that was trained and evaluated once for all tests that look at it."""
+    from tiny_evaluation import measure_tiny  # torch is slow to import
+
+    return measure_tiny(tmp_path_factory.mktemp("workspace"))

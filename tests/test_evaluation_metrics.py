@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import mmd2
 
-from evaluation import features, metrics
+from evaluation import features, metrics, pixels
 
 
 @pytest.fixture
@@ -75,12 +76,12 @@ def test_too_few_pictures_are_named(count: int) -> None:
 def test_picture_distances_in_closed_form() -> None:
     x = np.full((2, 16, 16, 3), 100, np.uint8)
     y = x + np.uint8(10)
-    assert metrics.l1(x, y).tolist() == [10, 10]
-    assert metrics.psnr(x, y)[0] == pytest.approx(10 * np.log10(255**2 / 100))
-    assert metrics.psnr(x, x)[0] == pytest.approx(99)
-    assert metrics.ssim(x, x)[0] == pytest.approx(1)
+    assert pixels.l1(x, y).tolist() == [10, 10]
+    assert pixels.psnr(x, y)[0] == pytest.approx(10 * np.log10(255**2 / 100))
+    assert pixels.psnr(x, x)[0] == pytest.approx(99)
+    assert pixels.ssim(x, x)[0] == pytest.approx(1)
     noise = np.random.default_rng(0).integers(0, 256, x.shape, np.uint8)
-    assert metrics.ssim(x, noise)[0] < 0.1
+    assert pixels.ssim(x, noise)[0] < 0.1
 
 
 def test_a_reduction_is_a_share_of_the_error() -> None:
@@ -95,3 +96,62 @@ def test_features_do_not_depend_on_the_batch() -> None:
     assert whole.shape == (5, 1280)
     single = features.load_offline(batch_size=1)(pictures)
     np.testing.assert_allclose(whole, single, atol=1e-4)
+
+
+def test_fid_has_an_interval_that_holds_it_and_shrinks(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = sets
+    found = metrics.fid_figure(x, y, 1000, 0)
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx(metrics.fid(x, y))
+    assert metrics.fid_figure(x, y, 1000, 0) == found
+    few = metrics.fid_figure(x[:30], y[:30], 1000, 0)
+    assert few.high - few.low > 2 * (found.high - found.low)
+
+
+def test_the_fid_interval_holds_the_truth_as_often_as_it_says() -> None:
+    # Sets of one size and law differ by the same bias: the interval is for their expected FID.
+    rng = np.random.default_rng(0)
+    draws = [(rng.normal(size=(60, 3)), rng.normal(0.5, 1, size=(60, 3))) for _ in range(60)]
+    expected = np.mean([metrics.fid(x, y) for x, y in draws])
+    figures = [metrics.fid_figure(x, y, 100, seed) for seed, (x, y) in enumerate(draws)]
+    held = np.mean([figure.low <= expected <= figure.high for figure in figures])
+    assert held > 0.8
+
+
+def test_the_kid_interval_holds_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    draws = [(rng.normal(size=(60, 3)), rng.normal(0.5, 1, size=(60, 3))) for _ in range(60)]
+    expected = np.mean([metrics.kid(x, y) for x, y in draws])
+    figures = [metrics.kid_figure(x, y, 200, seed) for seed, (x, y) in enumerate(draws)]
+    held = np.mean([figure.low <= expected <= figure.high for figure in figures])
+    assert held > 0.85
+
+
+def test_fid_does_not_depend_on_order(sets: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = sets
+    shuffled = np.random.default_rng(2).permutation(len(x))
+    assert metrics.fid(x[shuffled], y) == pytest.approx(metrics.fid(x, y), rel=1e-9)
+
+
+def test_fid_of_more_features_than_pictures_agrees_with_the_matrix_root() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(20, 40)), rng.normal(0.2, 1.2, size=(30, 40))
+    root = scipy.linalg.sqrtm(np.cov(x.T) @ np.cov(y.T)).real
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    expected = shift @ shift + np.trace(np.cov(x.T) + np.cov(y.T) - 2 * root)
+    assert metrics.fid(x, y) == pytest.approx(expected, rel=1e-3)
+
+
+def test_shares_keep_an_interval_at_their_ends() -> None:
+    none, every = metrics.share_figure(np.zeros(20)), metrics.share_figure(np.ones(20))
+    assert none.value == none.low == 0
+    assert 0.1 < none.high < 0.2
+    assert every.value == every.high == 1
+    assert every.low == pytest.approx(1 - none.high)
+
+
+def test_the_distance_of_means_in_closed_form() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    found = metrics.mean_distance_figure(x, x + np.array([3, 0, 4]), 200, 0)
+    assert found.value == pytest.approx(5)
+    assert found.low < 5 < found.high

@@ -1,14 +1,19 @@
 import json
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+import re
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evaluation.config import PromoteConfig
-from evaluation.promote import champion, crown, promote, rollback
-from evaluation.wording import WORDS, gap_closed, verdict
+from evaluation.promote import promote
+from evaluation.registry import champion, crown, rollback
+from evaluation.wording import gap_closed, verdict, words
 from scraping.records import CheckpointError, SuyanError, write_json
+
+_FIELD = re.compile(r"{(\w+)}")
 
 
 def _figure(value: float) -> dict[str, float]:
@@ -21,6 +26,8 @@ def _scores(kid: float, *, step: int = 8, dataset: str = "d1") -> dict[str, Any]
         "kid_baseline": _figure(0.05),
         "kid_ceiling": _figure(0.01),
         "kid_change": _figure(kid - 0.05),
+        "num_pictures": 30,
+        "num_target": 30,
     }
     return {
         "checkpoint": f"step_{step:08d}",
@@ -108,6 +115,12 @@ def test_verdicts_say_what_happened() -> None:
         direction["truth"] = {"lip_eye_error_reduction": _figure(share)}
     assert "is down by 59 % and up by 32 %" in verdict(scores)
     assert "降低 59 %、升高 32 %" in verdict(scores, "zh")
+    unsure = _scores(0.04)
+    unsure["directions"]["A2B"]["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
+    assert verdict(unsure).startswith("Only one direction is better")
+    assert "(within its interval)" in verdict(unsure)
+    unsure["directions"]["B2A"]["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
+    assert verdict(unsure).startswith("Neither direction is surely better")
 
 
 def test_the_share_of_the_gap_is_between_nothing_and_all() -> None:
@@ -116,7 +129,9 @@ def test_the_share_of_the_gap_is_between_nothing_and_all() -> None:
 
 
 def test_both_languages_have_the_same_words() -> None:
-    assert WORDS["en"].keys() == WORDS["zh"].keys()
+    assert words("en").keys() == words("zh").keys()
+    for key, text in words("en").items():
+        assert set(_FIELD.findall(text)) == set(_FIELD.findall(words("zh")[key])), key
 
 
 def test_better_but_not_surely_is_not_enough_unless_the_rule_says_so(tmp_path: Path) -> None:
@@ -160,17 +175,75 @@ def test_a_person_promotes_and_rolls_back(tmp_path: Path) -> None:
         crown(tmp_path, "makeup", "none")
 
 
+def _against(scores: dict[str, Any], champion: str, change: float, half: float) -> dict[str, Any]:
+    for direction in scores["directions"].values():
+        interval = {"value": change, "low": change - half, "high": change + half}
+        direction["champion"] = {"kid": _figure(0.03), "kid_change": interval}
+    return scores | {"champion": {"model": champion}}
+
+
+def test_the_paired_comparison_decides_whatever_the_champion_was_trained_on(tmp_path: Path) -> None:
+    first = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, "makeup").model
+    unsure = _against(_scores(0.02, dataset="d2"), first.name, -0.01, 0.02)
+    done = promote(*_run(tmp_path, "two", unsure), tmp_path, "makeup")
+    assert not done.promoted
+    assert "on the same pictures" in done.reason
+    sure = _against(_scores(0.021, dataset="d3"), first.name, -0.009, 0.003)
+    done = promote(*_run(tmp_path, "three", sure), tmp_path, "makeup")
+    assert done.promoted
+    assert champion(tmp_path, "makeup") == done.model
+    # A comparison with a champion of the past says nothing of the present one.
+    stale = _against(_scores(0.01, dataset="d4"), first.name, -0.02, 0.001)
+    assert "evaluate again" in promote(*_run(tmp_path, "four", stale), tmp_path, "makeup").reason
+
+
+def test_a_failed_evaluation_moves_nothing(tmp_path: Path) -> None:
+    first = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, "makeup").model
+    before = (first.parent / "champion.json").read_bytes()
+    run, evaluation = _run(tmp_path, "two", _scores(0.01))
+    for torn in ("", "{", '{"directions": {'):
+        (evaluation / "scores.json").write_text(torn)
+        with pytest.raises(SuyanError, match="evaluate first"):
+            promote(run, evaluation, tmp_path, "makeup")
+    few = _scores(0.01)
+    for direction in few["directions"].values():
+        del direction["kid"]
+    assert not promote(*_run(tmp_path, "few", few), tmp_path, "makeup").promoted
+    nan = _scores(0.01)
+    nan["directions"]["A2B"]["kid_change"] = dict.fromkeys(("value", "low", "high"), float("nan"))
+    run, evaluation = _run(tmp_path, "nan", _scores(0.01))
+    (evaluation / "scores.json").write_text(json.dumps(nan))
+    with pytest.raises(ValueError, match="JSON"):
+        promote(run, evaluation, tmp_path, "makeup")
+    assert (first.parent / "champion.json").read_bytes() == before
+    assert champion(tmp_path, "makeup") == first
+
+
+def test_a_version_says_what_it_is(tmp_path: Path) -> None:
+    scores = _scores(0.03) | {"config": {"language": "zh"}}
+    card = promote(*_run(tmp_path, "one", scores), tmp_path, "makeup").model / "card.md"
+    text = card.read_text()
+    assert text.startswith("# makeup ⇄ bare")
+    assert "| 与真实图片的 KID | 0.0300 |" in text
+    assert "`d1`" in text
+
+
 def _promote_one(workspace: Path, name: str, kid: float) -> None:
     promote(*_run(workspace, name, _scores(kid)), workspace, "makeup")
 
 
-def test_promotions_at_once_leave_one_whole_champion(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_processes", [False, True])
+def test_promotions_at_once_leave_one_whole_champion(tmp_path: Path, in_processes: bool) -> None:
     kids = [0.04 - 0.005 * index for index in range(6)]
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda kid: _promote_one(tmp_path, f"kid{kid:.3f}", kid), kids))
+    spawning = multiprocessing.get_context("spawn")
+    pools = {False: lambda: ThreadPoolExecutor(6), True: lambda: ProcessPoolExecutor(3, spawning)}
+    with pools[in_processes]() as pool:
+        done = [pool.submit(_promote_one, tmp_path, f"kid{kid:.3f}", kid) for kid in kids]
+        for future in done:
+            future.result()
     best = champion(tmp_path, "makeup")
-    assert json.loads((best / "scores.json").read_text())["directions"]["A2B"]["kid"][
-        "value"
-    ] == min(kids)
+    figures = json.loads((best / "scores.json").read_text())["directions"]["A2B"]["kid"]
+    assert figures["value"] == min(kids)
     pointer = json.loads((best.parent / "champion.json").read_text())
     assert len(pointer["history"]) == len(pointer["previous"]) + 1
+    assert not list(best.parent.glob(".step*"))

@@ -6,18 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evaluation import truth
-from preprocessing import align
 from scraping.records import Picture
-
-
-@pytest.mark.parametrize("scale", [0.2, 0.7, 1.0, 2.3])
-def test_a_counterpart_is_cropped_as_its_original_was(scale: float) -> None:
-    rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (200, 160, 3), np.uint8)
-    turn = scale * np.array([[0.98, 0.2], [-0.2, 0.98]])
-    transform = np.column_stack([turn, [3.5, -7.25]])
-    ours = truth._crop(picture, transform, 64)
-    assert np.array_equal(ours, align.crop(picture, transform, 64))
 
 
 def _row(**changes: object) -> Picture:

@@ -14,7 +14,14 @@ SIDEWAYS = {
     "scraping": set(),
     "preprocessing": {"scraping.records"},
     "training": {"scraping.records"},
-    "evaluation": {"scraping.records", "training.networks", "training.checkpoint"},
+    "evaluation": {
+        "scraping.records",
+        "training.networks",
+        "training.checkpoint",
+        "preprocessing.align",
+        "preprocessing.faces",
+        "preprocessing.mesh",
+    },
     "serving": {
         "scraping.records",
         "training.networks",
