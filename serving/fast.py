@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from serving.winograd import WinogradConv
+from serving.winograd import Scratch, WinogradConv
 from training.networks import ResnetBlock, ResnetGenerator
 
 _AT_ONCE = 4  # the last convolution makes squares of this many pixels
@@ -81,13 +81,17 @@ def shared_statistics(network: nn.Module, pieces: Tensor) -> Iterator[None]:
 
 
 class FastResnet(nn.Module):
-    """``ResnetGenerator`` rearranged; ``[N, 3, H, W]`` in [-1, 1], 4 divides H and W."""
+    """``ResnetGenerator`` rearranged; ``[N, 3, H, W]`` in [-1, 1], 4 divides H and W.
+
+    One call at a time: its convolutions share their scratch memory.
+    """
 
     def __init__(self, network: ResnetGenerator) -> None:
         super().__init__()
         *layers, last, squash = network.model
         assert isinstance(last, nn.Conv2d)
         stages: list[nn.Module] = []
+        scratch = Scratch()
         following = [*layers[1:], None]
         folded = False  # the norm that comes now is part of the convolution before it
         for layer, norm in zip(layers, following, strict=True):
@@ -100,8 +104,10 @@ class FastResnet(nn.Module):
                 else:
                     stages += [_Up(weight, bias), left]
                 folded = True
+            elif isinstance(layer, ResnetBlock):
+                stages.append(_Block(layer, scratch))
             else:
-                stages.append(_Block(layer) if isinstance(layer, ResnetBlock) else _kept(layer))
+                stages.append(_kept(layer))
         stages += [_Last(last), squash]
         self.stages = nn.Sequential(*stages)
         self.eval()
@@ -113,16 +119,16 @@ class FastResnet(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, block: ResnetBlock) -> None:
+    def __init__(self, block: ResnetBlock, scratch: Scratch) -> None:
         super().__init__()
         layers = [layer for layer in block.conv_block if not isinstance(layer, nn.Dropout)]
         _, first, norm_1, _, _, second, norm_2 = layers
         assert isinstance(first, nn.Conv2d)
         assert isinstance(second, nn.Conv2d)
         weight, bias, self.norm_1 = _folded(first, norm_1)
-        self.first = WinogradConv(weight, bias)
+        self.first = WinogradConv(weight, bias, scratch)
         weight, bias, self.norm_2 = _folded(second, norm_2)
-        self.second = WinogradConv(weight, bias)
+        self.second = WinogradConv(weight, bias, scratch)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm_1(self.first(_reflect(x))).relu_()

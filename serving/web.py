@@ -98,11 +98,17 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 }
 
 
-def serve(model: Model, host: str, port: int, examples: Sequence[NDArray[np.uint8]] = ()) -> None:
+def serve(
+    model: Model,
+    host: str,
+    port: int,
+    examples: Sequence[NDArray[np.uint8]] = (),
+    limits: Limits = LIMITS,
+) -> None:
     """Serve pages and endpoint until Ctrl-C. Raises ``MissingModelError`` without Gradio."""
     import uvicorn
 
-    with application(model, host=host, examples=examples) as app:
+    with application(model, limits=limits, host=host, examples=examples) as app:
         uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
 
 
@@ -141,6 +147,7 @@ def _build(studio: Studio, visitors: Path, examples: Sequence[Path], host: str) 
         ) from error
     from serving.page import CSS, build_page
 
+    gr.set_static_paths(examples)  # else they were copied to the visitors' files, and swept away
     app = FastAPI(
         title="Suyan", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None
     )

@@ -20,6 +20,22 @@ _TAPS = 3
 _TILE = _OUT + _TAPS - 1
 
 
+class Scratch:
+    """Two buffers that the convolutions of a network take turns in: fresh memory costs time.
+
+    So a network with one translates one batch at a time.
+    """
+
+    def __init__(self) -> None:
+        self._buffers = (torch.empty(0), torch.empty(0))
+
+    def take(self, num: int) -> tuple[Tensor, Tensor]:
+        """Both buffers, of ``num`` float32 each; what they held is lost."""
+        if self._buffers[0].numel() != num:
+            self._buffers = (torch.empty(num), torch.empty(num))
+        return self._buffers
+
+
 class WinogradConv(nn.Module):
     """A convolution with ``weight`` ``[K, C, 3, 3]``, stride 1, no padding, channels-last.
 
@@ -32,8 +48,11 @@ class WinogradConv(nn.Module):
     forth: Tensor  # [36, 36]: a tile's pixels to the points
     back: Tensor  # [16, 36]: the points to a tile's outputs
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, scratch: Scratch | None = None
+    ) -> None:
         super().__init__()
+        self._scratch = scratch or Scratch()
         outputs, taps, inputs = transforms()
         g = torch.from_numpy(taps)
         k, c = weight.shape[:2]
@@ -52,17 +71,27 @@ class WinogradConv(nn.Module):
             x = F.pad(x, missing)
         x = x.permute(0, 2, 3, 1).contiguous()
         by_n, by_row, by_column, _ = x.stride()
-        tiles = x.as_strided(
-            (_TILE, _TILE, n, down, across, c),
-            (by_row, by_column, by_n, _OUT * by_row, _OUT * by_column, 1),
-        ).reshape(_TILE**2, -1)
-        points = (self.forth @ tiles).view(_TILE**2, n * down * across, c)
-        found = self.back @ torch.bmm(points, self.products).view(_TILE**2, -1)
-        y = found.view(_OUT, _OUT, n, down, across, -1).permute(2, 3, 0, 4, 1, 5)
+        shape = (_TILE, _TILE, n, down, across, c)
+        windows = x.as_strided(shape, (by_row, by_column, by_n, _OUT * by_row, _OUT * by_column, 1))
+        y = self._transformed(windows, n * down * across)
+        y = y.view(_OUT, _OUT, n, down, across, -1).permute(2, 3, 0, 4, 1, 5)
         y = y.reshape(n, down * _OUT, across * _OUT, -1)[:, : height - 2, : width - 2]
         if self.bias is not None:
             y = y + self.bias
         return y.permute(0, 3, 1, 2)
+
+    def _transformed(self, windows: Tensor, num_tiles: int) -> Tensor:
+        """The tiles' outputs, ``[16, num_tiles * K]``, in memory that the next call overwrites."""
+        c, k = self.products.shape[1:]
+        one, two = self._scratch.take(num_tiles * max(c, k) * _TILE**2)
+        tiles = one[: num_tiles * c * _TILE**2]
+        tiles.view(windows.shape).copy_(windows)
+        points = two[: num_tiles * c * _TILE**2]
+        torch.mm(self.forth, tiles.view(_TILE**2, -1), out=points.view(_TILE**2, -1))
+        products = one[: num_tiles * k * _TILE**2].view(_TILE**2, num_tiles, k)
+        torch.bmm(points.view(_TILE**2, num_tiles, c), self.products, out=products)
+        found = two[: num_tiles * k * _OUT**2].view(_OUT**2, -1)
+        return torch.mm(self.back, products.view(_TILE**2, -1), out=found)
 
 
 def transforms() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
