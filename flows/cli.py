@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from flows import cli_use
+from flows.options import WORKSPACE, Workspace
 from scraping.records import SuyanError
 
 if TYPE_CHECKING:
@@ -23,14 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From two sets of search phrases to a working, measured CycleGAN translator.",
 )
+app.add_typer(cli_use.app)
 _console = Console()
 _errors = Console(stderr=True)
 
-Direction = Literal["A2B", "B2A"]
-Workspace = Annotated[
-    Path,
-    typer.Option(envvar="SUYAN_HOME", help="Folder that holds originals, datasets, runs, models."),
-]
 Recipe = Annotated[str, typer.Option(help="makeup or seasons.")]
 Params = Annotated[
     Path | None,
@@ -43,12 +40,11 @@ AllowPrivateHosts = Annotated[
     bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
 ]
 Images = Annotated[int | None, typer.Option(help="Originals wanted for each domain.")]
-_WORKSPACE = Path("workspace")
 
 
 @app.command()
 def run(
-    workspace: Workspace = _WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     engine_url: EngineUrl = None,
@@ -75,7 +71,7 @@ def run(
 
 
 @app.command()
-def demo(workspace: Workspace = _WORKSPACE / "demo") -> None:
+def demo(workspace: Workspace = WORKSPACE / "demo") -> None:
     """Run the whole pipeline offline on drawn people, in about ten minutes."""
     from flows.demo import demo as run_demo
 
@@ -84,7 +80,7 @@ def demo(workspace: Workspace = _WORKSPACE / "demo") -> None:
 
 @app.command()
 def crawl(
-    workspace: Workspace = _WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     domain: Annotated[
@@ -105,7 +101,7 @@ def crawl(
 
 
 @app.command()
-def status(workspace: Workspace = _WORKSPACE) -> None:
+def status(workspace: Workspace = WORKSPACE) -> None:
     """Say what is held: originals, hits and failures of each domain and phrase."""
     from flows.gathering import print_status
 
@@ -115,7 +111,7 @@ def status(workspace: Workspace = _WORKSPACE) -> None:
 @app.command()
 def forget(
     what: Annotated[str, typer.Argument(help="Address, sha256 or host of the picture(s).")],
-    workspace: Workspace = _WORKSPACE,
+    workspace: Workspace = WORKSPACE,
 ) -> None:
     """Remove pictures for good: files, listings, previews; they never come back."""
     from scraping.forget import forget as run_forget
@@ -132,7 +128,7 @@ def promote(
     version: Annotated[str, typer.Argument(help="Name of a folder in models/RECIPE.")],
     recipe: Annotated[str, typer.Option(help="Whose champion it is to be.")] = "makeup",
     reason: Annotated[str, typer.Option(help="Kept in champion.json.")] = "",
-    workspace: Workspace = _WORKSPACE,
+    workspace: Workspace = WORKSPACE,
 ) -> None:
     """Make a stored model the champion, whatever its figures say."""
     from evaluation.registry import crown
@@ -143,7 +139,7 @@ def promote(
 @app.command()
 def rollback(
     recipe: Annotated[str, typer.Option(help="Whose champion to take back.")] = "makeup",
-    workspace: Workspace = _WORKSPACE,
+    workspace: Workspace = WORKSPACE,
 ) -> None:
     """Make the champion before the present one champion again."""
     from evaluation.registry import rollback as go_back
@@ -152,7 +148,7 @@ def rollback(
 
 
 @app.command()
-def ui(workspace: Workspace = _WORKSPACE) -> None:
+def ui(workspace: Workspace = WORKSPACE) -> None:
     """Serve the Prefect UI over the workspace's runs until Ctrl-C."""
     from flows.server import local_server
 
@@ -165,7 +161,7 @@ def ui(workspace: Workspace = _WORKSPACE) -> None:
 
 @app.command()
 def up(
-    workspace: Workspace = _WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Of the server; else the first free one.")
     ] = None,
@@ -183,7 +179,7 @@ def up(
 
 
 @app.command()
-def down(workspace: Workspace = _WORKSPACE) -> None:
+def down(workspace: Workspace = WORKSPACE) -> None:
     """Stop what 'up' started: runs save first, and everything is kept."""
     from flows.services import down as take_down
 
@@ -191,7 +187,7 @@ def down(workspace: Workspace = _WORKSPACE) -> None:
 
 
 @app.command()
-def doctor(workspace: Workspace = _WORKSPACE, recipe: Recipe = "makeup") -> None:
+def doctor(workspace: Workspace = WORKSPACE, recipe: Recipe = "makeup") -> None:
     """Check versions, ports, disk, models, databases, services and the search; say what to do."""
     from flows.doctor import examine, print_findings
 
@@ -201,7 +197,7 @@ def doctor(workspace: Workspace = _WORKSPACE, recipe: Recipe = "makeup") -> None
 
 @app.command()
 def notify(
-    workspace: Workspace = _WORKSPACE,
+    workspace: Workspace = WORKSPACE,
     kind: Annotated[
         Literal["webhook", "dingtalk", "feishu", "wecom", "slack"],
         typer.Option(help="Who reads it; webhook posts JSON {subject, body}."),
@@ -238,52 +234,6 @@ def offline_engine(
         soft_wrap=True,
     )
     serve(corpus, port)
-
-
-@app.command()
-def translate(
-    photos: Annotated[list[Path], typer.Argument(help="Photos to translate.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("translated"),
-    model: Annotated[
-        Path | None, typer.Option(help="Model folder; by default the recipe's champion.")
-    ] = None,
-    recipe: Annotated[str, typer.Option(help="Whose champion to use.")] = "makeup",
-    direction: Annotated[Direction, typer.Option(help="From which side to which.")] = "A2B",
-    to: Annotated[
-        str | None, typer.Option(help="Name of the wanted domain, e.g. bare; beats --direction.")
-    ] = None,
-    whole: Annotated[bool, typer.Option("--whole", help="The whole picture, not faces.")] = False,
-    strength: Annotated[float, typer.Option(min=0, max=1, help="0 keeps the photo.")] = 1.0,
-    compare: Annotated[bool, typer.Option("--compare", help="Write before/after too.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old results.")] = False,
-    workspace: Workspace = _WORKSPACE,
-) -> None:
-    """Translate photos with a promoted model, at their full resolution."""
-    from serving.models import direction_to, find_model
-    from serving.translate import translate as run_translate
-
-    folder = find_model(workspace, recipe, model)
-    chosen = direction_to(folder, to) if to else direction
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=_errors, transient=True) as bar:
-        task = bar.add_task("translate", total=len(photos))
-        outcomes = run_translate(
-            photos,
-            out,
-            folder,
-            direction=chosen,
-            whole=whole,
-            strength=strength,
-            compare=compare,
-            overwrite=overwrite,
-            progress=lambda _stage, done, total, _message: bar.update(
-                task, completed=done, total=total
-            ),
-        )
-    for outcome in outcomes:
-        typer.echo(f"{outcome.photo} → {outcome.output or outcome.reason}")
-    if any(outcome.output is None for outcome in outcomes):
-        raise typer.Exit(1)
 
 
 def _parameters(

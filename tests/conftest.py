@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,3 +53,35 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     from tiny_evaluation import measure_tiny  # torch is slow to import
 
     return measure_tiny(tmp_path_factory.mktemp("workspace"))
+
+
+ModelMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_model(tmp_path: Path) -> ModelMaker:
+    """Writes an untrained model as the champion of a recipe; its folder."""
+
+    def make(*, faces: bool = True, norm: str = "instance", recipe: str = "makeup") -> Path:
+        import torch
+
+        from preprocessing.config import PrepareConfig
+        from scraping.records import write_json
+        from training.checkpoint import save_weights
+        from training.config import TrainConfig
+        from training.networks import ResnetGenerator
+
+        folder = tmp_path / "workspace" / "models" / recipe / "step1-abc"
+        folder.mkdir(parents=True)
+        config = TrainConfig(num_blocks=1, ngf=4, ndf=4, load_px=64, crop_px=64, norm=norm)
+        torch.manual_seed(0)
+        for name in ("G_A", "G_B"):
+            save_weights(folder / f"{name}.safetensors", ResnetGenerator(1, 4, norm))
+        write_json(folder / "config.json", config.model_dump(mode="json"))
+        names = ("makeup", "bare") if faces else ("summer", "winter")
+        prepare = PrepareConfig(domain_a=names[0], domain_b=names[1], crop_px=62, faces=faces)
+        write_json(folder / "prepare.json", prepare.model_dump(mode="json"))
+        write_json(folder.parent / "champion.json", {"model": folder.name})
+        return folder
+
+    return make

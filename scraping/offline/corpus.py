@@ -180,7 +180,7 @@ def _junk(domain: str, first: int, num_good: int) -> Iterable[Item]:
     """Groups, things without a face, tiny and huge pictures, and broken files."""
     for index in range(max(2, num_good // 26)):
         seed = first + 500_000 + index
-        yield Item(f"{domain}-group-{seed}", "合影", lambda s=seed: jpeg(_group(domain, s)))  # type: ignore[misc]
+        yield Item(f"{domain}-group-{seed}", "合影", lambda s=seed: jpeg(group(domain, s)))  # type: ignore[misc]
         yield Item(f"{domain}-object-{seed}", "化妆品", lambda s=seed: jpeg(_thing(s)))  # type: ignore[misc]
     tiny, huge = first + 600_000, first + 600_001
     yield Item(f"{domain}-tiny", "头像", lambda: jpeg(_resized(portrait(domain, tiny), 0.08)))
@@ -212,7 +212,8 @@ def _resized(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method), np.uint8)
 
 
-def _group(domain: str, seed: int) -> NDArray[np.uint8]:
+def group(domain: str, seed: int) -> NDArray[np.uint8]:
+    """Three drawn people side by side: ``[320, 780, 3]`` uint8 RGB."""
     makeup = faces.Makeup.seeded(seed) if domain == "makeup" else None
     people = [
         faces.draw(faces.Person.seeded(seed + i), faces.Shot.seeded(seed + i), makeup, 320, 260)

@@ -1,0 +1,150 @@
+"""Milliseconds for a 256 px face on the CPU: Suyan's arrangement, PyTorch eager, onnxruntime.
+
+The network is the paper's (9 blocks, 64 channels) with random weights. All take turns in one
+process with the same number of threads; the least time of each counts, for what else runs on the
+machine only adds to it. Also: how far each is from eager, in outputs that lie in [-1, 1], and how
+long ``suyan translate`` takes for a tiny picture beyond importing torch.
+
+onnxruntime comes with ``pip install -e '.[export]'``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from scraping.records import write_json
+from serving.export import export
+from serving.fast import arrange
+from serving.models import open_model
+from training.checkpoint import save_weights
+from training.config import TrainConfig
+from training.networks import ResnetGenerator, init_weights
+
+_PX = 256
+_BATCH = 4
+
+
+def main() -> None:
+    """Measure, print a table, and end with one line of JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="fewer rounds")
+    quick = arguments.parse_args().quick
+    threads = len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
+        folder = _model(Path(name))
+        model = open_model(Path(name), "makeup", str(folder))
+        (exported, *_) = export(model, Path(name) / "onnx", "onnx")
+        network = model.network("A2B")
+        runners = {
+            "eager": network,
+            "suyan": arrange(model.network("A2B")),
+            "onnxruntime": _onnx(exported.file, threads),
+        }
+        batches = (1, 2 if quick else _BATCH)
+        times, apart = _race(runners, batches, rounds=2 if quick else 12)
+        start_s = _start(Path(name), folder, rounds=1 if quick else 5)
+    _tell(times, apart, batches, threads, start_s, exported.max_abs_diff)
+
+
+def _model(workspace: Path) -> Path:
+    folder = workspace / "models" / "makeup" / "bench"
+    folder.mkdir(parents=True)
+    network = ResnetGenerator(9, 64)
+    init_weights(network, torch.Generator().manual_seed(0))
+    save_weights(folder / "G_A.safetensors", network)
+    write_json(folder / "config.json", TrainConfig().model_dump(mode="json"))
+    return folder
+
+
+def _onnx(file: Path, threads: int) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda x: torch.from_numpy(session.run(None, {"image": x.numpy()})[0])
+
+
+@torch.inference_mode()
+def _race(
+    runners: dict[str, Callable[[Tensor], Tensor]], batches: tuple[int, ...], rounds: int
+) -> tuple[dict[tuple[str, int], float], dict[str, float]]:
+    """Least seconds a picture by runner and batch, and the distance from eager by runner."""
+    best: dict[tuple[str, int], float] = {}
+    apart = dict.fromkeys(runners, 0.0)
+    rng = torch.Generator().manual_seed(1)
+    for batch in batches:
+        pictures = torch.rand(batch, 3, _PX, _PX, generator=rng) * 2 - 1
+        for turn in range(rounds + 1):
+            outputs = {}
+            for name, run in runners.items():
+                started = time.perf_counter()
+                outputs[name] = run(pictures)
+                took = (time.perf_counter() - started) / batch
+                if turn:  # the first warms up
+                    best[name, batch] = min(took, best.get((name, batch), np.inf))
+        for name, output in outputs.items():
+            distance = float((output - outputs["eager"]).abs().max())
+            apart[name] = max(apart[name], distance)
+    return best, apart
+
+
+def _start(workspace: Path, model: Path, rounds: int) -> float:
+    """Least seconds that the command takes for a tiny picture beyond ``import torch``."""
+    photo = workspace / "photo.png"
+    Image.new("RGB", (8, 8), "teal").save(photo)
+    command = ["-m", "flows.cli", "translate", str(photo), "--whole", "--overwrite"]
+    command += ["--model", str(model), "--out", str(workspace / "out")]
+    code = f"import sys; sys.argv = {command[1:]!r}; from flows.cli import main; main()"
+    whole = min(_seconds(code) for _ in range(rounds))
+    return whole - min(_seconds("import torch") for _ in range(rounds))
+
+
+def _seconds(code: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def _tell(
+    times: dict[tuple[str, int], float],
+    apart: dict[str, float],
+    batches: tuple[int, ...],
+    threads: int,
+    start_s: float,
+    onnx_max_abs_diff: float,
+) -> None:
+    print(f"\nA {_PX} px face, resnet_9blocks, {threads} CPU threads, milliseconds a face")
+    print(f"{'':14}" + "".join(f"{f'batch {batch}':>10}" for batch in batches) + "   from eager")
+    for name, distance in apart.items():
+        cells = "".join(f"{1e3 * times[name, batch]:10.0f}" for batch in batches)
+        print(f"{name:14}{cells}   {distance:10.1e}")
+    print(f"suyan translate starts in {start_s:.2f} s beyond importing torch")
+    figures = {
+        "ratio_eager": times["eager", 1] / times["suyan", 1],
+        "ratio_eager_batch": times["eager", batches[-1]] / times["suyan", batches[-1]],
+        "ratio_onnxruntime": times["onnxruntime", 1] / times["suyan", 1],
+        "ms_face": 1e3 * times["suyan", 1],
+        "start_s": start_s,
+        "fast_max_abs_diff": apart["suyan"],
+        "onnx_max_abs_diff": max(onnx_max_abs_diff, apart["onnxruntime"]),
+    }
+    print(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

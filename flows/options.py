@@ -1,0 +1,19 @@
+"""Options that several commands of ``suyan`` have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Workspace = Annotated[
+    Path,
+    typer.Option(envvar="SUYAN_HOME", help="Folder that holds originals, datasets, runs, models."),
+]
+WORKSPACE = Path("workspace")
+ModelRecipe = Annotated[str, typer.Option(help="Whose champion (or version) to use.")]
+WantedModel = Annotated[
+    str | None,
+    typer.Option(help="A version of the recipe by name, or a model's folder; else the champion."),
+]
