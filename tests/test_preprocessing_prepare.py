@@ -3,8 +3,6 @@
 import hashlib
 import io
 import json
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preprocessing import examine
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.offline.faces import Makeup, Person, Shot, draw
@@ -175,30 +172,3 @@ def test_pictures_without_faces_are_cropped_in_the_middle(tmp_path: Path) -> Non
     summary = prepare(config, *listings, tmp_path)
     assert sum(summary.counts.values()) == 18
     assert min(summary.counts["testA"], summary.counts["testB"]) >= 2
-
-
-def die_on_poison(originals: examine.Named, config: PrepareConfig, crops: Path) -> list[object]:
-    """Stands in for a worker: a crash or a hang in C for two of the names."""
-    outcomes = []
-    for sha256, _ in originals:
-        if sha256.startswith("crash"):
-            os._exit(11)
-        if sha256.startswith("hang"):
-            examine.faulthandler.dump_traceback_later(0.2, exit=True, file=2)
-            time.sleep(60)
-        outcomes.append(examine.Examined(sha256, ""))
-    return outcomes
-
-
-def test_a_file_that_kills_its_worker_costs_itself_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(examine, "_BATCH", 4)
-    monkeypatch.setattr(examine, "_examine_batch", die_on_poison)
-    names = [f"{kind}{number}" for number in range(12) for kind in ("fine", "good")]
-    names[5], names[17] = "crash", "hang"
-    started = time.monotonic()
-    found = list(examine.examine_all([(name, tmp_path) for name in names], CONFIG, tmp_path))
-    assert sorted(outcome.sha256 for outcome in found) == sorted(names)
-    assert {o.sha256 for o in found if o.reason == "decoder-died"} == {"crash", "hang"}
-    assert time.monotonic() - started < 50
