@@ -42,11 +42,7 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
         if not any(cells) or cells[0].startswith("#") or cells[0].lower() == "sha256":
             continue
         prefix, action = cells[0].lower(), cells[1].lower() if len(cells) > 1 else ""
-        if not re.fullmatch(f"[0-9a-f]{{{_LEAST_DIGITS},64}}", prefix):
-            raise ValueError(
-                f"{path}, line {number}: got {cells[0]!r}, needed at least {_LEAST_DIGITS} "
-                "hex digits of a picture's sha256"
-            )
+        _require_digits(prefix, f"{path}, line {number}")
         if action not in get_args(Action):
             raise ValueError(
                 f"{path}, line {number}: got action {action!r}, needed keep, drop or move"
@@ -62,7 +58,13 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
 
 
 def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -> None:
-    """Append decisions to the file (made where it is missing), atomically."""
+    """Append decisions to the file (made where it is missing), atomically.
+
+    Raises ``ValueError`` for what is no sha256 or begin of one; the file is left as it was.
+    """
+    names = [name.strip().lower() for name in names]
+    for name in names:
+        _require_digits(name, "pictures")
     text = path.read_text(encoding="utf-8-sig") if path.exists() else _HEADER
     if not text.endswith("\n"):
         text += "\n"
@@ -70,3 +72,11 @@ def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -
     csv.writer(rows, lineterminator="\n").writerows((name, action, note) for name in names)
     with atomic_file(path) as file:
         file.write((text + rows.getvalue()).encode())
+
+
+def _require_digits(prefix: str, where: str) -> None:
+    if not re.fullmatch(f"[0-9a-f]{{{_LEAST_DIGITS},64}}", prefix):
+        raise ValueError(
+            f"{where}: got {prefix!r}, needed at least {_LEAST_DIGITS} hex digits of a picture's "
+            "sha256 (they stand below each picture of card.html)"
+        )

@@ -7,7 +7,6 @@ import faulthandler
 import os
 import resource
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -103,6 +102,7 @@ def _pool(num_workers: int) -> ProcessPoolExecutor:
 def _confine() -> None:
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C chat about every bad file
     with contextlib.suppress(OSError, ValueError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_DATA, (_MAX_BYTES, _MAX_BYTES))
     signal.signal(signal.SIGPROF, _interrupt)
@@ -120,7 +120,7 @@ def _run_batch(
 
 
 def _run(function: Callable[[Item], Result], item: Item, timeout_s: float) -> Result | Lost:
-    faulthandler.dump_traceback_later(timeout_s * _WALL, exit=True, file=sys.__stderr__ or 2)
+    faulthandler.dump_traceback_later(timeout_s * _WALL, exit=True, file=2)
     try:
         signal.setitimer(signal.ITIMER_VIRTUAL, timeout_s * _GRACE)
         signal.setitimer(signal.ITIMER_PROF, timeout_s)
