@@ -45,7 +45,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = Path(name)
-        num = _collect(given.photos, 60 if given.quick else 700, folder)
+        num = _collect(given.photos, 40 if given.quick else 400, folder)
         figures = _whole(folder, num, rounds=1 if given.quick else 2)
         figures |= _join(folder, quick=given.quick)
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))

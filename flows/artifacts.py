@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
@@ -16,6 +17,10 @@ from evaluation.evaluate import Evaluation
 from flows.progress import run_logger
 from preprocessing.prepare import PrepareSummary
 from scraping.crawl import CrawlSummary
+from scraping.records import atomic_file
+from training.augment import preview
+from training.config import TrainConfig
+from training.data import load_pictures
 from training.train import TrainSummary
 
 _COLUMNS = ("pages", "hits", "new", "stored", "duplicates")
@@ -65,6 +70,15 @@ def dataset_card(summary: PrepareSummary) -> None:
     for side, reasons in summary.rejected.items():
         listed = ", ".join(f"{reason}: {n}" for reason, n in sorted(reasons.items())) or "none"
         run_logger().info("rejected on side %s: %s", side, listed)
+
+
+def augmentations(config: TrainConfig, dataset: Path, run: Path) -> None:
+    """What training will see of a few pictures, as ``augmentation.jpg`` in the run's folder."""
+    pictures = [load_pictures(dataset / f"train{side}", config.load_px, limit=2) for side in "AB"]
+    with atomic_file(run / "augmentation.jpg") as file:
+        preview(np.concatenate(pictures), config).save(file, "JPEG", quality=88)
+    text = f"{run.name}: two pictures of each domain, and as training may see them"
+    _image(f"augmentation-{run.name}", run / "augmentation.jpg", text)
 
 
 def training_samples(summary: TrainSummary) -> None:

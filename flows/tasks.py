@@ -64,7 +64,8 @@ def prepare_dataset(
 
 @task(task_run_name="train {run.name}", cache_policy=NO_CACHE)
 def train_model(config: TrainConfig, dataset: Path, run: Path) -> TrainSummary:
-    """Train, or go on training; publishes the last sample grid."""
+    """Train, or go on training; publishes a preview of augmentation and the last sample grid."""
+    artifacts.augmentations(config, dataset, run)
     summary = train(config, dataset, run, progress=LogProgress(run_logger().info))
     artifacts.training_samples(summary)
     return summary

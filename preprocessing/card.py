@@ -20,13 +20,13 @@ from preprocessing.config import PrepareConfig
 from preprocessing.decide import Decided
 from preprocessing.duplicates import Match
 from preprocessing.overrides import overrides_file
-from preprocessing.sheets import Tile, in_rows, sheet
+from preprocessing.sheets import Tile, in_rows, sheet, side_by_side
 from scraping.records import Picture, atomic_file, read_rows, write_json
 
 _GREEN, _BLUE, _ORANGE = (40, 150, 70), (60, 110, 200), (220, 130, 30)
 _ON_A_SHEET = 60  # tiles
-_CLUSTERS_ON_A_SHEET = 14
-_MEMBERS_ON_A_SHEET = 9
+_CLUSTERS_ON_A_SHEET = 30
+_MEMBERS_ON_A_SHEET = 10
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,12 @@ def _write_sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> No
         for cluster in contents.clusters[:_CLUSTERS_ON_A_SHEET]
     ]
     if groups:
-        title = f"{len(contents.clusters)} clusters of near duplicates; green: the one kept"
-        sheet(folder / "duplicates.jpg", title, groups)
+        told = min(len(groups), _CLUSTERS_ON_A_SHEET)
+        title = (
+            f"{len(contents.clusters)} clusters of near duplicates, {told} of them; "
+            "green: the one that is kept"
+        )
+        sheet(folder / "duplicates.jpg", title, side_by_side(groups))
     doubts = [
         [_tile(one, previews), _tile(two, previews, f"alike {alike}")]
         for one, two, alike in contents.doubtful

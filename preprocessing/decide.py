@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from preprocessing.split import held_out, is_held_out
 from scraping.records import Original, Picture
 
 LEAST_TEST = 2  # pictures of a side: distances between sets need more than one
+_SHARPENED = 1.5  # times its cluster's median sharpness
 _OTHER = {"A": "B", "B": "A"}
 
 
@@ -120,6 +122,9 @@ class _State:
             if overrides.get(original.sha256) != "drop":
                 side = self._target(original)
                 self._shares[founders[original.sha256]][side] += len(original.rows)
+        self._sharpness = defaultdict[str, list[float]](list)
+        for name, founder in founders.items():
+            self._sharpness[founder].append(self._sharp(name))
         self._best: dict[tuple[str, str], str] = {}
         for original in sorted(originals, key=self._quality, reverse=True):
             if self._eligible(original):
@@ -154,11 +159,19 @@ class _State:
         )
 
     def _quality(self, original: Found) -> tuple[bool, float, str]:
-        """A person's choice first, then pixels weighed by sharpness; the name breaks ties."""
-        seen = self._analyses[original.sha256]
-        sharp = max((view.sharpness for view in self._views[original.sha256]), default=0.0)
-        pixels = seen.width * seen.height
-        return self._forced(original), pixels * sharp**0.5, original.sha256
+        """A person's choice first, then pixels weighed by sharpness; the name breaks ties.
+
+        A copy that is much sharper than most of its cluster was sharpened, or is noisy.
+        """
+        name = original.sha256
+        seen = self._analyses[name]
+        usual = _SHARPENED * statistics.median(self._sharpness[self._founders[name]])
+        sharp = self._sharp(name)
+        weight = min(sharp, usual**2 / max(sharp, usual, 1e-9))
+        return self._forced(original), seen.width * seen.height * weight**0.5, name
+
+    def _sharp(self, name: str) -> float:
+        return max((view.sharpness for view in self._views[name]), default=0.0)
 
     def _reason(self, original: Found, view: View) -> str:
         name, founder = original.sha256, self._founders[original.sha256]

@@ -28,8 +28,8 @@ class Tile:
     frame: tuple[int, int, int] | None = None  # colour of its frame
 
 
-def sheet(path: Path, title: str, rows: Sequence[Sequence[Tile]]) -> None:
-    """Write rows of tiles as one JPEG; ``title`` stands above them."""
+def sheet(path: Path, title: str, rows: Sequence[Sequence[Tile | None]]) -> None:
+    """Write rows of tiles (``None``: a gap) as one JPEG; ``title`` stands above them."""
     columns = max(_COLUMNS, *(len(row) for row in rows))
     height = TILE_PX + _LABEL_PX + _GAP_PX
     page = Image.new(
@@ -42,6 +42,8 @@ def sheet(path: Path, title: str, rows: Sequence[Sequence[Tile]]) -> None:
     small = ImageFont.load_default(10)
     for y, row in enumerate(rows):
         for x, tile in enumerate(row):
+            if tile is None:
+                continue
             left, top = _GAP_PX + x * (TILE_PX + _GAP_PX), _TITLE_PX + y * height
             picture = _fitted(tile.picture)
             inset = ((TILE_PX - picture.width) // 2, (TILE_PX - picture.height) // 2)
@@ -54,7 +56,18 @@ def sheet(path: Path, title: str, rows: Sequence[Sequence[Tile]]) -> None:
         page.save(file, "JPEG", quality=85)
 
 
-def in_rows(tiles: Sequence[Tile], most: int) -> list[list[Tile]]:
+def side_by_side(groups: Sequence[Sequence[Tile]]) -> list[list[Tile | None]]:
+    """Groups of at most a row's length, as many in each row as fit with a gap between them."""
+    rows: list[list[Tile | None]] = []
+    for group in groups:
+        if rows and len(rows[-1]) + 1 + len(group) <= _COLUMNS:
+            rows[-1] += [None, *group]
+        else:
+            rows.append([*group])
+    return rows
+
+
+def in_rows(tiles: Sequence[Tile], most: int) -> list[list[Tile | None]]:
     """At most ``most`` of the tiles, evenly chosen, in rows."""
     step = max(1, len(tiles) / most)
     chosen = [tiles[int(k * step)] for k in range(min(most, len(tiles)))]
