@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
@@ -18,6 +19,10 @@ from evaluation.promote import Promotion
 from flows.progress import run_logger, shown
 from preprocessing.prepare import PrepareSummary
 from scraping.crawl import CrawlSummary
+from scraping.records import atomic_file
+from training.augment import preview
+from training.config import TrainConfig
+from training.data import load_pictures
 from training.log import read_log
 from training.train import TrainSummary
 
@@ -70,6 +75,15 @@ def dataset_card(summary: PrepareSummary) -> None:
     for side, reasons in summary.rejected.items():
         listed = ", ".join(f"{reason}: {n}" for reason, n in sorted(reasons.items())) or "none"
         run_logger().info("rejected on side %s: %s", side, listed)
+
+
+def augmentations(config: TrainConfig, dataset: Path, run: Path) -> None:
+    """What training will see of a few pictures, as ``augmentation.jpg`` in the run's folder."""
+    pictures = [load_pictures(dataset / f"train{side}", config.load_px, limit=2) for side in "AB"]
+    with atomic_file(run / "augmentation.jpg") as file:
+        preview(np.concatenate(pictures), config).save(file, "JPEG", quality=88)
+    text = f"{run.name}: two pictures of each domain, and as training may see them"
+    _image(f"augmentation-{run.name}", run / "augmentation.jpg", text)
 
 
 def samples(run: Path, grid: Path) -> None:

@@ -124,6 +124,43 @@ def forget(
 
 
 @app.command()
+def curate(
+    action: Annotated[
+        Literal["keep", "drop", "move"], typer.Argument(help="move: to the other domain.")
+    ],
+    pictures: Annotated[list[str], typer.Argument(help="sha256, or its first 8 digits and more.")],
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    note: Annotated[str, typer.Option(help="Why, for yourself.")] = "",
+    workspace: Workspace = WORKSPACE,
+) -> None:
+    """Overrule what preparation decided about pictures; the next version honours it."""
+    from preprocessing.overrides import add_overrides, overrides_file
+
+    config = _parameters(recipe, params, None, None, allow_private=False).prepare
+    path = overrides_file(workspace, config.domain_a, config.domain_b)
+    add_overrides(path, pictures, action, note)
+    typer.echo(f"{path}: {action} {len(pictures)} pictures from the next run on")
+
+
+@app.command()
+def export_dataset(
+    dataset: Annotated[str, typer.Argument(help="Name of a version in datasets/, or its folder.")],
+    kind: Annotated[
+        Literal["zip", "webdataset"], typer.Option("--as", help="zip: folders of images.")
+    ] = "zip",
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported"),
+    workspace: Workspace = WORKSPACE,
+) -> None:
+    """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
+    from preprocessing.export import export as run_export
+
+    folder = Path(dataset) if Path(dataset).is_dir() else workspace / "datasets" / dataset
+    for path in run_export(folder, out, kind):
+        typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="Name of a folder in models/RECIPE.")],
     recipe: Annotated[str, typer.Option(help="Whose champion it is to be.")] = "makeup",

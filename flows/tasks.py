@@ -100,7 +100,10 @@ def prepare_dataset(
     timeout_seconds=30 * 24 * _HOUR_S,
 )
 def train_model(config: TrainConfig, dataset: Path, run: Path) -> State[TrainSummary]:
-    """Train, or go on training; publishes progress, and sample grids as training goes on."""
+    """Train, or go on training; publishes a preview of augmentation, progress, and sample grids as
+    training goes on.
+    """
+    artifacts.augmentations(config, dataset, run)
     with one_at_a_time(device_limit(config.device)), _alone(run):
         summary = train(config, dataset, run, progress=TrainingProgress(run, artifacts.samples))
     artifacts.training_summary(summary)

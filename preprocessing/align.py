@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Transform = NDArray[np.float64]  # [2, 3]
 
+_ZOOM_STEPS = 9
+
 
 def eye_transform(
     keypoints: NDArray[np.float64], crop_px: int, eye_distance: float, eye_height: float
@@ -37,6 +39,32 @@ def centre_transform(height: int, width: int, crop_px: int) -> Transform:
     scale = crop_px / min(height, width)
     offset = (crop_px - scale * np.array([width, height])) / 2
     return np.column_stack([scale * np.eye(2), offset])
+
+
+def fitted(
+    transform: Transform,
+    height: int,
+    width: int,
+    crop_px: int,
+    *,
+    fixed: tuple[float, float],
+    max_zoom: float,
+    spare: float,
+) -> Transform:
+    """The same crop, closer by as little as it takes to keep it in a picture of this size.
+
+    Where the photograph ends near the face, the crop shows it up to ``max_zoom`` times larger,
+    until at most the share ``spare`` of the crop lies outside. The crop's point ``fixed`` (x, y in
+    shares of its side, e.g. between the eyes) stays where it is.
+    """
+    anchor = np.array(fixed) * crop_px
+    closer = transform
+    for zoom in np.linspace(1, max_zoom, _ZOOM_STEPS):
+        closer = transform * zoom
+        closer[:, 2] += (1 - zoom) * anchor
+        if outside_share(closer, height, width, crop_px) <= spare:
+            break
+    return np.asarray(closer, np.float64)
 
 
 def apply(transform: Transform, points: NDArray[np.float64]) -> NDArray[np.float64]:

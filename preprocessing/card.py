@@ -2,81 +2,210 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from preprocessing.cache import AnalysisCache, libraries
+from preprocessing.changes import Change, changes
 from preprocessing.config import PrepareConfig
-from scraping.records import atomic_file, write_json
+from preprocessing.decide import Decided
+from preprocessing.duplicates import Match
+from preprocessing.overrides import overrides_file
+from preprocessing.sheets import Tile, in_rows, sheet, side_by_side
+from scraping.records import Picture, atomic_file, read_rows, write_json
 
-_TILE_PX = 96
-_COLUMNS, _ROWS = 10, 4
+_GREEN, _BLUE, _ORANGE = (40, 150, 70), (60, 110, 200), (220, 130, 30)
+_ON_A_SHEET = 60  # tiles
+_CLUSTERS_ON_A_SHEET = 30
+_MEMBERS_ON_A_SHEET = 10
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """Everything a card tells, in the order of telling."""
+
+    version: str
+    config: PrepareConfig
+    rows: list[Picture]
+    counts: Mapping[str, int]
+    rejected: Mapping[str, Mapping[str, int]]
+    before: str  # name of the version before, or ""
+    changed: list[Change]
+    clusters: list[list[Picture]]  # of two members and more, the kept one first
+    doubtful: list[tuple[Picture, Picture, float]]
+    overrides: Path
 
 
 def write_card(
-    dataset: Path,
-    version: str,
+    folder: Path,
+    final: Path,
     config: PrepareConfig,
+    decided: Decided,
     counts: Mapping[str, int],
     rejected: Mapping[str, Mapping[str, int]],
+    cache: AnalysisCache,
 ) -> None:
-    """Write ``card.json``, ``card.md`` and a contact sheet (JPEG) of each folder."""
-    card = {
-        "version": version,
+    """Write the card of the version that will be ``final`` into ``folder``.
+
+    That is ``card.json``, ``card.md``, ``card.html`` (every rejected picture, duplicate cluster and
+    doubtful pair, with the lines that overrule a decision), ``changes.csv`` and contact sheets.
+    """
+    before, rows_before = _version_before(final, config)
+    contents = _Contents(
+        final.name, config, decided.rows, counts, rejected, before,
+        changes(rows_before, decided.rows) if before else [],
+        _clusters(decided.rows), _doubtful(decided),
+        overrides_file(final.parents[1], config.domain_a, config.domain_b),
+    )  # fmt: skip
+    write_json(folder / "card.json", _json(contents))
+    with atomic_file(folder / "changes.csv") as file:
+        file.write(_csv(contents.changed).encode())
+    _write_sheets(folder, contents, cache)
+    pages = Environment(
+        loader=PackageLoader("preprocessing", "."), autoescape=True, undefined=StrictUndefined
+    )
+    for name in ("card.md", "card.html"):
+        text = pages.get_template(f"{name}.jinja").render(
+            card=contents, by_reason=_by_reason(decided.rows), kinds=_kinds(contents.changed)
+        )
+        with atomic_file(folder / name) as file:
+            file.write(text.encode())
+
+
+def _json(contents: _Contents) -> dict[str, Any]:
+    config = contents.config
+    return {
+        "version": contents.version,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "domains": {"A": config.domain_a, "B": config.domain_b},
-        "counts": dict(counts),
-        "rejected": {side: dict(reasons) for side, reasons in rejected.items()},
+        "counts": dict(contents.counts),
+        "rejected": {side: dict(reasons) for side, reasons in contents.rejected.items()},
         "crop_px": config.crop_px,
         "faces": config.faces,
+        "duplicate_clusters": len(contents.clusters),
+        "doubtful_pairs": len(contents.doubtful),
+        "before": contents.before,
+        "changes": _kinds(contents.changed),
+        "libraries": libraries(),
     }
-    write_json(dataset / "card.json", card)
-    with atomic_file(dataset / "card.md") as file:
-        file.write(_markdown(version, config, counts, rejected).encode())
-    for folder in counts:
-        _contact_sheet(dataset / folder, dataset / f"contact-{folder}.jpg")
 
 
-def _markdown(
-    version: str,
-    config: PrepareConfig,
-    counts: Mapping[str, int],
-    rejected: Mapping[str, Mapping[str, int]],
-) -> str:
-    lines = [
-        f"# Dataset {version}",
-        "",
-        f"{'Aligned faces' if config.faces else 'Whole pictures'}, {config.crop_px} px.",
-        "",
-        "| side | domain | train | test | rejected |",
-        "|---|---|---:|---:|---:|",
+def _version_before(final: Path, config: PrepareConfig) -> tuple[str, list[Picture]]:
+    """Name and rows of the newest other version of these domains; none when it cannot be read."""
+    versions = []
+    for path in final.parent.glob("*/card.json"):
+        try:
+            card = json.loads(path.read_text())
+            if card["domains"] == {"A": config.domain_a, "B": config.domain_b}:
+                versions.append((card["made_at"], path.parent))
+        except (ValueError, KeyError):  # of an older release
+            continue
+    for _, folder in sorted(versions, reverse=True):
+        if folder != final:
+            try:
+                return folder.name, read_rows(folder / "manifest.parquet", Picture)
+            except (ValueError, OSError):
+                continue
+    return "", []
+
+
+def _csv(changed: Sequence[Change]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(Change))
+    writer.writerows(astuple(change) for change in changed)
+    return text.getvalue()
+
+
+def _kinds(changed: Sequence[Change]) -> dict[str, int]:
+    kinds = ("added", "removed", "moved", "recut")
+    return {kind: sum(change.kind == kind for change in changed) for kind in kinds}
+
+
+def _by_reason(rows: Sequence[Picture]) -> dict[str, list[Picture]]:
+    """Rejected rows by the reason's kind, the most frequent first; duplicates have clusters."""
+    found = defaultdict[str, list[Picture]](list)
+    for row in rows:
+        if row.status != "ok" and not row.reason.startswith("duplicate-of:"):
+            found[row.reason].append(row)
+    return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0])))
+
+
+def _clusters(rows: Sequence[Picture]) -> list[list[Picture]]:
+    """Clusters of more than one picture, the largest first."""
+    found = defaultdict[str, dict[str, Picture]](dict)
+    for row in sorted(rows, key=lambda row: (row.status != "ok", row.sha256)):
+        if row.cluster:
+            found[row.cluster].setdefault(row.sha256, row)
+    several = [list(members.values()) for members in found.values() if len(members) > 1]
+    return sorted(several, key=lambda members: (-len(members), members[0].sha256))
+
+
+def _doubtful(decided: Decided) -> list[tuple[Picture, Picture, float]]:
+    by_name = {row.sha256: row for row in decided.rows}
+    matches: list[Match] = sorted(decided.clusters.doubtful, key=lambda match: -match.alike)
+    return [
+        (by_name[decided.names[m.older]], by_name[decided.names[m.newer]], round(m.alike, 3))
+        for m in matches
     ]
-    for side, domain in (("A", config.domain_a), ("B", config.domain_b)):
-        lines.append(
-            f"| {side} | {domain} | {counts[f'train{side}']} | {counts[f'test{side}']} "
-            f"| {sum(rejected[side].values())} |"
-        )
-    lines += ["", "| rejected because | A | B |", "|---|---:|---:|"]
-    for reason in sorted({*rejected["A"], *rejected["B"]}):
-        lines.append(
-            f"| {reason} | {rejected['A'].get(reason, 0)} | {rejected['B'].get(reason, 0)} |"
-        )
-    return "\n".join([*lines, ""])
 
 
-def _contact_sheet(folder: Path, sheet: Path) -> None:
-    """The first pictures of ``folder`` in one JPEG; none when it is empty."""
-    tiles = []
-    for path in sorted(folder.glob("*.png"))[: _COLUMNS * _ROWS]:
-        with Image.open(path) as image:
-            tiles.append(np.asarray(image.convert("RGB").resize((_TILE_PX, _TILE_PX))))
-    if not tiles:
-        return
-    rows = -(-len(tiles) // _COLUMNS)
-    grid = np.full((rows * _TILE_PX, _COLUMNS * _TILE_PX, 3), 255, np.uint8)
-    for index, tile in enumerate(tiles):
-        top, left = index // _COLUMNS * _TILE_PX, index % _COLUMNS * _TILE_PX
-        grid[top : top + _TILE_PX, left : left + _TILE_PX] = tile
-    with atomic_file(sheet) as file:
-        Image.fromarray(grid).save(file, "JPEG", quality=88)
+def _write_sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> None:
+    for name, num in contents.counts.items():
+        paths = sorted((folder / name).glob("*.png"))
+        tiles = [Tile(path.read_bytes(), path.stem[:12]) for path in _some(paths)]
+        if tiles:
+            shown = f", {len(tiles)} of them" if len(tiles) < num else ""
+            sheet(folder / f"contact-{name}.jpg", f"{name}: {num} pictures{shown}",
+                  in_rows(tiles, _ON_A_SHEET))  # fmt: skip
+    left_out = [row for row in contents.rows if row.status != "ok"]
+    members = [row for cluster in contents.clusters for row in cluster]
+    pairs = [row for one, two, _ in contents.doubtful for row in (one, two)]
+    previews = cache.previews({row.sha256 for row in (*left_out, *members, *pairs)})
+    (folder / "previews").mkdir()
+    for sha256, preview in previews.items():
+        (folder / "previews" / f"{sha256[:16]}.jpg").write_bytes(preview)
+    for reason, rows in _by_reason(contents.rows).items():
+        tiles = [_tile(row, previews) for row in rows if row.sha256 in previews]
+        if tiles:
+            sheet(folder / f"rejected-{reason}.jpg", f"rejected, {reason}: {len(rows)} pictures",
+                  in_rows(tiles, _ON_A_SHEET))  # fmt: skip
+    groups = [
+        [_tile(row, previews) for row in cluster[:_MEMBERS_ON_A_SHEET] if row.sha256 in previews]
+        for cluster in contents.clusters[:_CLUSTERS_ON_A_SHEET]
+    ]
+    if groups:
+        told = min(len(groups), _CLUSTERS_ON_A_SHEET)
+        title = (
+            f"{len(contents.clusters)} clusters of near duplicates, {told} of them; "
+            "green: the one that is kept"
+        )
+        sheet(folder / "duplicates.jpg", title, side_by_side(groups))
+    doubts = [
+        [_tile(one, previews), _tile(two, previews, f"alike {alike}")]
+        for one, two, alike in contents.doubtful
+        if {one.sha256, two.sha256} <= previews.keys()
+    ]
+    if doubts:
+        title = f"{len(contents.doubtful)} doubtful pairs, taken for different pictures"
+        flat = [tile for pair in doubts[: _ON_A_SHEET // 2] for tile in pair]
+        sheet(folder / "doubtful.jpg", title, in_rows(flat, _ON_A_SHEET))
+
+
+def _some(paths: Sequence[Path]) -> list[Path]:
+    step = max(1.0, len(paths) / _ON_A_SHEET)
+    return [paths[int(k * step)] for k in range(min(_ON_A_SHEET, len(paths)))]
+
+
+def _tile(row: Picture, previews: Mapping[str, bytes], label: str = "") -> Tile:
+    frame = _GREEN if row.status == "ok" else _ORANGE if row.side == "A" else _BLUE
+    return Tile(previews[row.sha256], label or f"{row.side} {row.sha256[:10]}", frame)

@@ -19,8 +19,10 @@ class PrepareConfig(BaseModel):
     faces: bool = Field(
         True, description="Find, align and crop faces; off: the middle of the whole picture"
     )
-    faces_policy: Literal["single", "largest"] = Field(
-        "single", description="Pictures with several faces: single rejects them, largest crops one"
+    faces_policy: Literal["single", "largest", "all"] = Field(
+        "single",
+        description="Pictures with several faces: single rejects them, largest crops one, "
+        "all crops each",
     )
     crop_px: int = Field(286, ge=32, le=2048, description="Side of a prepared picture, px")
     eye_distance: float = Field(
@@ -44,11 +46,27 @@ class PrepareConfig(BaseModel):
         le=2,
         description="Nose's offset from the eyes' middle, in eye distances: more is a profile",
     )
+    max_zoom: float = Field(
+        1.25,
+        ge=1,
+        le=2,
+        description="How much larger a face may be shown where its photograph ends too near to it",
+    )
     max_outside: float = Field(
         0.12, ge=0, le=1, description="Share of the crop that may lie outside the photograph"
     )
+    max_covered: float = Field(
+        1.4,
+        gt=0,
+        le=100,
+        description="How far mouth and jaw may be from the colour of the skin above: more is a "
+        "mask or a hand; 1.4 finds six masks in ten and costs 2 % of bare faces; 100: never",
+    )
     min_sharpness: float = Field(
-        5.0, ge=0, description="Least variance of the crop's Laplacian, grey levels squared"
+        20.0,
+        ge=0,
+        description="Least variance of the Laplacian of the face (or of the picture) at 128 px, "
+        "grey levels squared",
     )
     min_side_px: int = Field(64, ge=1, le=4096, description="Least shorter side of an original, px")
     max_megapixels: float = Field(
@@ -58,25 +76,36 @@ class PrepareConfig(BaseModel):
         2.6, ge=1, le=100, description="Greatest ratio of an original's sides"
     )
     duplicate_bits: int = Field(
-        8,
+        10,
         ge=0,
         le=16,
         description="Perceptual hashes that differ in at most this many of 64 bits "
         "make a pair worth comparing",
     )
-    duplicate_difference: float = Field(
-        9.0,
-        ge=0,
-        le=64,
-        description="Such a pair is one picture when its thumbnails differ by at "
-        "most this on average, grey levels, after their brightness and contrast are made equal",
+    duplicate_alike: float = Field(
+        0.972,
+        gt=0,
+        le=1,
+        description="Such a pair is one picture when the details of its aligned thumbnails "
+        "correlate at least this much",
     )
-    face_duplicate_difference: float = Field(
-        4.5,
+    doubtful_alike: float = Field(
+        0.94,
+        gt=0,
+        le=1,
+        description="Pairs at least this alike, but not enough, are shown to a person",
+    )
+    both_domains: Literal["drop", "majority"] = Field(
+        "drop",
+        description="A picture found in both domains: drop it, or give it to the domain that "
+        "found more of its copies (dropped in a tie)",
+    )
+    max_unsafe: float | None = Field(
+        None,
         ge=0,
-        le=64,
-        description="The same for two aligned faces, which are alike to begin with: "
-        "above 5, different people begin to count as one picture",
+        le=1,
+        description="Highest score of the optional safety filter (pip install 'suyan[safety]'), "
+        "0 harmless to 1 explicit; empty: no filter",
     )
     test_fraction: float = Field(
         0.15, gt=0, lt=0.9, description="Share of each side that is held out for evaluation"
@@ -85,7 +114,10 @@ class PrepareConfig(BaseModel):
         50, ge=2, description="Usable pictures that each domain must yield, else the run ends"
     )
     timeout_s: float = Field(
-        60.0, gt=0, le=3600, description="An original that takes longer is given up, seconds"
+        4.0,
+        gt=0,
+        le=3600,
+        description="An original that needs more processor time is given up, seconds",
     )
     num_workers: int = Field(2, ge=1, le=64, description="Processes that decode and crop")
 
@@ -93,4 +125,9 @@ class PrepareConfig(BaseModel):
     def _distinct(self) -> Self:
         if self.domain_a == self.domain_b:
             raise ValueError(f"domain_b: got {self.domain_b!r}, which is domain_a's name too")
+        if self.doubtful_alike > self.duplicate_alike:
+            raise ValueError(
+                f"doubtful_alike: got {self.doubtful_alike}, needed at most duplicate_alike "
+                f"({self.duplicate_alike})"
+            )
         return self

@@ -1,97 +1,278 @@
-"""Near duplicates: perceptual hashes propose pairs, thumbnails confirm them, pairs make clusters.
+"""Near duplicates: perceptual hashes propose pairs, aligned thumbnails confirm them.
 
-A hash alone is a poor judge of aligned faces, which all look alike to it; a thumbnail alone would
-have to be compared with every other one.
+A hash alone is a poor judge of faces, which all look alike to it; comparing every thumbnail with
+every other one would take too long. Tiers: the whole picture and its windows (copies with their
+edges cut off), then its aligned faces (copies cut to another shape), each mirrored too. Equal files
+need no tier: they have one sha256.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-_THUMBNAIL_PX = 16
-_BLOCK = 256  # hashes compared with all others at a time
+from preprocessing.fingerprint import COARSE_PX, THUMB_PX, WINDOWS, Fingerprint
+from preprocessing.hamming import Hashes, cross_pairs
+
+_STEPS = 20  # of the alignment
+_DETAIL_PX = 2.5  # standard deviation of the blur whose residue is compared: shape, not shading
+_COVERED = 0.15  # share of the pixels that a watermark may cover
+_LEAST_OVERLAP = 1 / 3
+_LEAST_DETAIL = 0.9  # below this colours are not asked
+_FACE_DOUBT, _EDITED_DOUBT = 0.013, 0.008  # of a correlation of details
+_GREY = 1.5  # standard deviation of a* and b* below which a picture has no colours
+_NOISE = 1.0  # grey levels: weaker detail than this says nothing
+_FLAT = 2.5  # standard deviation below which a picture is plain, grey levels
+_SAME_GREY = 4.0  # two plain pictures this near are one
+
+Transform = NDArray[np.float32]  # [2, 3]
 
 
 @dataclass(frozen=True)
-class Fingerprint:
-    """What near duplicates are recognised by."""
+class Prints:
+    """A picture's fingerprints: of the whole (if it was decoded) and of its aligned faces."""
 
-    phash: int  # 64 bits
-    mirrored: int  # 64 bits, of the mirrored picture
-    thumbnail: NDArray[np.uint8]  # [16, 16, 3] RGB
-
-
-def fingerprint(picture: NDArray[np.uint8]) -> Fingerprint:
-    """The fingerprint of ``[H, W, 3]`` uint8 RGB."""
-    small = cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA)
-    thumbnail = cv2.resize(small, (_THUMBNAIL_PX, _THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
-    return Fingerprint(_phash(small), _phash(small[:, ::-1]), np.asarray(thumbnail, np.uint8))
+    whole: Fingerprint | None
+    faces: tuple[Fingerprint, ...] = ()
 
 
-def _phash(picture: NDArray[np.uint8]) -> int:
-    return int(str(imagehash.phash(Image.fromarray(np.ascontiguousarray(picture)))), 16)
+@dataclass(frozen=True)
+class Match:
+    """Two pictures by their numbers, and how alike they are: 1 is the same picture."""
+
+    older: int
+    newer: int
+    alike: float
+    tier: str  # "whole" or "face"
 
 
-def clusters(
-    tiers: list[list[Fingerprint | None]], max_bits: int, max_differences: list[float]
-) -> NDArray[np.int64]:
-    """Cluster number of each picture ``[N]``: equal numbers are one picture.
+@dataclass(frozen=True)
+class Candidate:
+    """A pair worth a look: one's thumbnail resembles a window of the other's."""
 
-    Each tier has a fingerprint (or ``None``) for every picture and its own greatest difference of
-    thumbnails; a pair found by any tier counts.
+    older: int
+    newer: int
+    tier: str
+    view: Fingerprint  # resembles …
+    frame: Fingerprint  # … this window of this one
+    window: int
+    mirrored: bool
+
+
+def candidates(pictures: Sequence[Prints], bits: int) -> list[list[Candidate]]:
+    """For each picture, the older ones (of smaller number) whose hashes are within ``bits`` bits.
+
+    Each pair comes once for a tier, a direction and an orientation, by its nearest window.
     """
-    num = len(tiers[0])
-    if num == 0:
-        return np.zeros(0, np.int64)
-    pairs = [
-        pair
-        for tier, most in zip(tiers, max_differences, strict=True)
-        for pair in _pairs(tier, max_bits, most)
+    found: list[dict[tuple[object, ...], tuple[int, Candidate]]] = [{} for _ in pictures]
+    for tier, owners, prints in _tiers(pictures):
+        for flipped in (False, True):
+            views = _array(p.mirrored if flipped else p.phash for p in prints)
+            for window in range(len(WINDOWS) if tier == "whole" else 1):
+                frames = _array(p.hashes[window] for p in prints)
+                for i, j in cross_pairs(views, frames, bits):
+                    apart = np.bitwise_count(views[i] ^ frames[j])
+                    for view, frame, distance in zip(
+                        i.tolist(), j.tolist(), apart.tolist(), strict=True
+                    ):
+                        one, two = owners[view], owners[frame]
+                        if one == two:
+                            continue
+                        key = (tier, view, frame, flipped)
+                        best = found[max(one, two)].get(key)
+                        if best is None or distance < best[0]:
+                            found[max(one, two)][key] = distance, Candidate(
+                                min(one, two), max(one, two), tier,
+                                prints[view], prints[frame], window, flipped,
+                            )  # fmt: skip
+    return [
+        [candidate for _, candidate in sorted(mine.values(), key=lambda pair: pair[0])]
+        for mine in found
     ]
-    rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(num, num))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _pairs(
-    tier: list[Fingerprint | None], max_bits: int, max_difference: float
-) -> Iterator[tuple[int, int]]:
-    present = [(index, print_) for index, print_ in enumerate(tier) if print_ is not None]
-    if not present:
-        return
-    indices = np.array([index for index, _ in present])
-    prints = [print_ for _, print_ in present]
-    hashes = np.array([print_.phash for print_ in prints], np.uint64)
-    for others, flip in (
-        (hashes, False),
-        (np.array([print_.mirrored for print_ in prints], np.uint64), True),
-    ):
-        for start in range(0, len(hashes), _BLOCK):
-            distances = np.bitwise_count(hashes[start : start + _BLOCK, None] ^ others[None])
-            for i, j in zip(*np.nonzero(distances <= max_bits), strict=True):
-                one, two = start + int(i), int(j)
-                if one < two and _difference(prints[one], prints[two], flip=flip) <= max_difference:
-                    yield int(indices[one]), int(indices[two])
+def _tiers(pictures: Sequence[Prints]) -> Iterator[tuple[str, list[int], list[Fingerprint]]]:
+    whole = [(k, p.whole) for k, p in enumerate(pictures) if p.whole is not None]
+    faces = [(k, face) for k, p in enumerate(pictures) for face in p.faces]
+    for tier, pairs in (("whole", whole), ("face", faces)):
+        yield tier, [k for k, _ in pairs], [print_ for _, print_ in pairs]
 
 
-def _difference(one: Fingerprint, two: Fingerprint, *, flip: bool) -> float:
-    """Mean absolute difference of two thumbnails, whatever their brightness and contrast.
+def _array(values: Iterator[int]) -> Hashes:
+    return np.fromiter(values, np.uint64)
 
-    Both are first brought to a mean of 0 and a standard deviation of 50 grey levels.
+
+def alikeness(candidate: Candidate) -> float:
+    """How alike the two thumbnails are once one is laid over the other, -1 to 1.
+
+    The overlay is found by maximising the enhanced correlation coefficient (Evangelidis and
+    Psarakis 2008) over affine maps. Then the fine detail of both is correlated, without the share
+    of pixels that differ most: a watermark hides some of a copy, whereas another photograph of the
+    same scene differs everywhere. Light and colours must be laid out alike too; a copy whose
+    colours were edited, and aligned faces, which are alike to begin with, must be surer.
     """
-    return float(np.abs(_levelled(one.thumbnail) - _levelled(two.thumbnail, flip=flip)).mean())
+    view = candidate.view.pixels()
+    if candidate.mirrored:
+        view = np.ascontiguousarray(view[:, ::-1])
+    frame = candidate.frame.pixels()
+    if min(view.std(), frame.std()) < _FLAT:
+        both = max(view.std(), frame.std()) < _FLAT
+        return float(both and abs(view.mean() - frame.mean()) < _SAME_GREY)
+    start = _to_window(*WINDOWS[candidate.window])
+    overlays = [start]
+    with contextlib.suppress(cv2.error):  # it does not converge: they lie well already, or never
+        _, found = cv2.findTransformECC(
+            view, frame, start.copy(), cv2.MOTION_AFFINE,
+            (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _STEPS, 1e-3), None, 3,
+        )  # fmt: skip
+        overlays.append(found)
+    detail, overlay = max(
+        ((_detail_correlation(view, frame, overlay), overlay) for overlay in overlays),
+        key=lambda pair: pair[0],
+    )
+    if detail < _LEAST_DETAIL:
+        return detail
+    return detail - _doubt_by_colour(candidate, overlay)
 
 
-def _levelled(thumbnail: NDArray[np.uint8], *, flip: bool = False) -> NDArray[np.float64]:
-    values = (thumbnail[:, ::-1] if flip else thumbnail).astype(np.float64)
-    # a nearly plain picture keeps its smallness: its noise says nothing
-    return np.asarray((values - values.mean()) * (50 / max(float(values.std()), 8.0)))
+def _doubt_by_colour(candidate: Candidate, overlay: Transform) -> float:
+    """What is taken off the detail's correlation; 1 where light or colours contradict it."""
+    view, frame = candidate.view.lab(), candidate.frame.lab()
+    if candidate.mirrored:
+        view = np.ascontiguousarray(view[:, ::-1])
+    scale = COARSE_PX / THUMB_PX
+    coarse = overlay.copy()
+    coarse[:, 2] += 0.5 - coarse[:, :2] @ np.full(2, 0.5, np.float32)  # centres at half-integers
+    coarse[:, 2] = scale * coarse[:, 2] + coarse[:, :2] @ np.full(2, 0.5, np.float32) - 0.5
+    size, flags = (COARSE_PX, COARSE_PX), cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(frame, coarse, size, flags=flags | cv2.INTER_LINEAR)
+    ones = np.ones(size, np.uint8)
+    inside = cv2.warpAffine(ones, coarse, size, flags=flags | cv2.INTER_NEAREST) > 0
+    one, two = view[inside], laid[inside]
+    shift = float(np.abs(one.mean(axis=0) - two.mean(axis=0))[1:].max())
+    light, colour = _correlation(one[:, :1], two[:, :1]), _correlation(one[:, 1:], two[:, 1:])
+    if min(one[:, 1:].std(), two[:, 1:].std()) < _GREY:
+        colour = 1.0  # a grey picture has no colours that could contradict
+    if candidate.tier == "face":
+        sure = shift <= 1.0 and light >= 0.97 and colour >= 0.95
+        return _FACE_DOUBT if sure else 1.0
+    if shift <= 2.0:
+        return 0.0 if light >= 0.9 and colour >= 0.85 else 1.0
+    return _EDITED_DOUBT if light >= 0.96 and colour >= 0.5 else 1.0
+
+
+def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
+    one, two = one - one.mean(axis=0), two - two.mean(axis=0)
+    scale = np.sqrt(((one**2).sum() + _NOISE) * ((two**2).sum() + _NOISE))
+    return float((one * two).sum() / scale)
+
+
+def _to_window(left: float, top: float, right: float, bottom: float) -> Transform:
+    """Thumbnail pixels → pixels of the thumbnail that has the first as this window."""
+    matrix = np.array(
+        [[1 - left - right, 0, left * THUMB_PX], [0, 1 - top - bottom, top * THUMB_PX]], np.float32
+    )
+    matrix[:, 2] += matrix[:, :2] @ np.full(2, 0.5, np.float32) - 0.5  # centres at integers
+    return matrix
+
+
+def _detail_correlation(
+    view: NDArray[np.uint8], frame: NDArray[np.uint8], transform: Transform
+) -> float:
+    size, flags = (THUMB_PX, THUMB_PX), cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(frame, transform, size, flags=flags | cv2.INTER_LINEAR)
+    inside = cv2.warpAffine(np.ones_like(frame), transform, size, flags=flags | cv2.INTER_NEAREST)
+    inside = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
+    if inside.mean() < _LEAST_OVERLAP:
+        return -1.0
+    one, two = _detail(view)[inside], _detail(laid)[inside]
+    gap = np.abs(one / max(one.std(), _NOISE) - two / max(two.std(), _NOISE))
+    kept = gap <= np.quantile(gap, 1 - _COVERED)
+    one, two = one[kept] - one[kept].mean(), two[kept] - two[kept].mean()
+    scale = np.sqrt((one @ one + _NOISE) * (two @ two + _NOISE))
+    return float(one @ two / scale)
+
+
+def _detail(thumb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    values = thumb.astype(np.float32)
+    return np.asarray(values - cv2.GaussianBlur(values, (0, 0), _DETAIL_PX), np.float32)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """``founder[k]`` is the oldest member of picture k's cluster.
+
+    ``displaced`` were on the other side of the split before a newer picture joined their cluster to
+    an older one: they may not be used, for they would change sides.
+    """
+
+    founder: list[int]
+    displaced: set[int]
+    matches: list[Match]
+    doubtful: list[Match]  # nearly alike enough, and in two clusters
+
+
+def clustered(
+    pictures: Sequence[Prints],
+    held_out: Callable[[int], bool],
+    *,
+    bits: int,
+    alike: float,
+    doubtful: float,
+    judge: Callable[[Candidate], float] = alikeness,
+) -> Clusters:
+    """Cluster pictures given in order of age, the oldest first.
+
+    A cluster is on the side of its founder, so newer pictures change nothing about older ones: the
+    clusters of the first n pictures, and their sides, are what they were when there were only n.
+    ``held_out(k)`` says on which side of the split picture k is as a founder.
+    """
+    growth = _Growth(len(pictures), held_out)
+    matches, near = list[Match](), list[Match]()
+    for newer, pairs in enumerate(candidates(pictures, bits)):
+        touched: dict[int, Match] = {}
+        for pair in pairs:
+            root = growth.founder[pair.older]
+            if root in touched:
+                continue
+            match = Match(pair.older, newer, judge(pair), pair.tier)
+            if match.alike >= alike:
+                touched[root] = match
+            elif match.alike >= doubtful:
+                near.append(match)
+        matches += touched.values()
+        growth.join(newer, sorted(touched))
+    founder = growth.founder
+    best: dict[tuple[int, int], Match] = {}
+    for match in sorted(near, key=lambda match: match.alike):
+        if founder[match.older] != founder[match.newer]:
+            best[founder[match.older], founder[match.newer]] = match
+    return Clusters(founder, growth.displaced, matches, list(best.values()))
+
+
+class _Growth:
+    """Clusters as they grow, picture by picture in order of age."""
+
+    def __init__(self, num: int, held_out: Callable[[int], bool]) -> None:
+        self.founder = list(range(num))
+        self.displaced = set[int]()
+        self._members = {k: [k] for k in range(num)}
+        self._held_out = held_out
+
+    def join(self, newer: int, roots: list[int]) -> None:
+        """``newer`` resembles members of the clusters ``roots`` (oldest first): all become one."""
+        if not roots:
+            return
+        oldest, *others = roots
+        for root in others:
+            if self._held_out(root) != self._held_out(oldest):
+                self.displaced.update(self._members[root])
+        for root in (*others, newer):
+            self._members[oldest] += self._members.pop(root)
+        for member in self._members[oldest]:
+            self.founder[member] = oldest

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from preprocessing.analyse import Analysis, AnalysisConfig, analyse
+from preprocessing.cache import AnalysisCache, crop_file, is_whole, libraries
 from preprocessing.card import write_card
 from preprocessing.config import PrepareConfig
-from preprocessing.duplicates import clusters
-from preprocessing.examine import Examined, examine_all
+from preprocessing.cut import Cut, cut, enough_px
+from preprocessing.decide import LEAST_TEST, Decided, Found, decide, found
 from preprocessing.faces import model_file
-from preprocessing.split import held_out
+from preprocessing.overrides import overrides_file, read_overrides
+from preprocessing.safety import require_safety_filter
+from preprocessing.workers import Lost, guarded
 from scraping.records import (
     Original,
     Picture,
@@ -27,8 +35,11 @@ from scraping.records import (
     write_rows,
 )
 
-STAGE_VERSION = 1  # raise it when the same originals and configuration give another dataset
-_LEAST_TEST = 2  # pictures of a side: distances between sets need more than one
+STAGE_VERSION = 2  # raise it when the same originals and configuration give another dataset
+_FOLDERS = ("trainA", "trainB", "testA", "testB")
+_BATCH = 100  # analyses that are kept at a time, and lost at most when the process is killed
+_MISSING = "file-missing"
+_NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
 
 @dataclass(frozen=True)
@@ -52,153 +63,124 @@ def prepare(
 ) -> PrepareSummary:
     """Decode, find faces, crop, drop duplicates and split; the new (or the same old) version.
 
-    The version is named after the configuration and the originals: equal ones are made once.
+    The version is named after the configuration, the libraries' versions, and every decision about
+    every original: equal ones are made once. What is known of an original, and its crops, are kept
+    in ``cache/`` by content, so that new pictures alone cost time. A person's decisions are read
+    from ``datasets/overrides-<a>-<b>.csv``.
 
     Raises ``TooFewImagesError`` when a domain yields less than ``min_images``, saying what became
     of the others; their rows are kept under ``datasets/rejected-…/``. Raises
-    ``MissingModelError`` when faces are wanted and the detector is not installed.
+    ``MissingModelError`` when a wanted model is not installed, ``ValueError`` for an override that
+    cannot be understood.
     """
-    originals = {"A": _usable(listing_a), "B": _usable(listing_b)}
-    version = _version(config, originals)
-    final = workspace / "datasets" / version
-    if (final / "manifest.parquet").exists():
-        return _summary(final, version, read_rows(final / "manifest.parquet", Picture), reused=True)
     if config.faces:
         model_file()  # missing: said before any work
-    partial = final.with_name(f".{version}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / "crops").mkdir(parents=True)
-    try:
-        examined = _examine(config, originals, workspace, partial / "crops", progress)
+    if config.max_unsafe is not None:
+        require_safety_filter()
+    originals = [*found("A", _rows(listing_a)), *found("B", _rows(listing_b))]
+    names = {original.sha256 for original in originals}
+    overrides = read_overrides(overrides_file(workspace, config.domain_a, config.domain_b), names)
+    cache = AnalysisCache(workspace, AnalysisConfig.of(config))
+    analyses = _analyses(config, originals, workspace, cache, progress)
+    while True:
         progress("prepare: duplicates", 0, 1, "")
-        rows = _split(config, _decide(config, originals, examined))
+        decided = decide(config, originals, analyses, overrides)
+        version = _version(config, decided.rows)
+        final = workspace / "datasets" / version
         progress("prepare: duplicates", 1, 1, "")
-        _require_enough(config, rows, workspace, version)
-        _publish(config, rows, partial, final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return _summary(final, version, rows, reused=False)
+        if (final / "manifest.parquet").exists():
+            return _summary(final, decided.rows, reused=True)
+        _require_enough(config, decided.rows, workspace, version)
+        failed = _cut(config, decided.rows, workspace, progress)
+        if not failed:
+            break
+        analyses |= {name: Analysis(reason) for name, reason in failed.items()}
+    reused = not _publish(config, decided, workspace, final, cache)
+    return _summary(final, decided.rows, reused=reused)
 
 
-def _usable(listing: Path) -> list[Original]:
-    """The rows with a picture, the first one of each file."""
-    rows = [row for row in read_rows(listing, Original) if row.status == "ok"]
-    return list({row.sha256: row for row in reversed(rows)}.values())[::-1]
+def _rows(listing: Path) -> list[Original]:
+    return read_rows(listing, Original)
 
 
-def _version(config: PrepareConfig, originals: Mapping[str, Sequence[Original]]) -> str:
-    settings = config.model_dump(mode="json", exclude={"num_workers", "timeout_s"})
-    files = {side: sorted(row.sha256 for row in rows) for side, rows in originals.items()}
-    name = digest({"config": settings, "files": files, "stage": STAGE_VERSION})
+def _analyses(
+    config: PrepareConfig,
+    originals: Sequence[Found],
+    workspace: Path,
+    cache: AnalysisCache,
+    progress: Progress,
+) -> dict[str, Analysis]:
+    """What every original shows: from the cache, or found out now and kept there."""
+    files = {original.sha256: workspace / original.rows[0].path for original in originals}
+    known = cache.find(files)
+    waiting = [(name, file) for name, file in sorted(files.items()) if name not in known]
+    total, num_known = len(files), len(known)
+    progress("prepare", num_known, total, f"{num_known} known already" if num_known else "")
+    fresh: list[tuple[str, Analysis]] = []
+    job = _Analyse(AnalysisConfig.of(config))
+    outcomes = guarded(job, waiting, num_workers=config.num_workers, timeout_s=config.timeout_s)
+    for done, ((name, _), outcome) in enumerate(outcomes, num_known + 1):
+        seen = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
+        known[name] = seen
+        if seen.reason != _MISSING and not (isinstance(outcome, Lost) and outcome.may_pass):
+            fresh.append((name, seen))
+        if len(fresh) >= _BATCH:
+            cache.add(fresh)
+            fresh.clear()
+        progress("prepare", done, total, f"{done - num_known} looked at")
+    cache.add(fresh)
+    return known
+
+
+@dataclass(frozen=True)
+class _Analyse:
+    config: AnalysisConfig
+
+    def __call__(self, named: tuple[str, Path]) -> Analysis:
+        _, path = named
+        return analyse(path, self.config) if path.exists() else Analysis(_MISSING)
+
+
+def _version(config: PrepareConfig, rows: Sequence[Picture]) -> str:
+    """Named by decisions, not pixels: another processor's last digits change neither."""
+    settings = config.model_dump(mode="json", exclude=_NOT_IN_NAME)
+    decisions = sorted(
+        (r.sha256, r.side, r.face, r.file, r.reason, r.cluster, r.override) for r in rows
+    )
+    name = digest([settings, decisions, libraries(), STAGE_VERSION])
     return f"{config.domain_a}-{config.domain_b}-{name}".replace("_", "-")
 
 
-def _examine(
-    config: PrepareConfig,
-    originals: Mapping[str, Sequence[Original]],
-    workspace: Path,
-    crops: Path,
-    progress: Progress,
-) -> dict[str, Examined]:
-    files = {row.sha256: workspace / row.path for rows in originals.values() for row in rows}
-    examined: dict[str, Examined] = {}
-    good = 0
-    progress("prepare", 0, len(files), "")
-    for outcome in examine_all(sorted(files.items()), config, crops):
-        examined[outcome.sha256] = outcome
-        good += not outcome.reason
-        progress("prepare", len(examined), len(files), f"{good} usable")
-    return examined
+def _crop_of(row: Picture, config: PrepareConfig, workspace: Path) -> Path:
+    return crop_file(workspace, row.sha256, tuple(row.transform), config.crop_px)
 
 
-def _decide(
-    config: PrepareConfig,
-    originals: Mapping[str, Sequence[Original]],
-    examined: Mapping[str, Examined],
-) -> list[Picture]:
-    """One row for each original of each side, in the order of the listings."""
-    names = sorted(examined)
-    numbers = clusters(
-        [[examined[name].whole for name in names], [examined[name].aligned for name in names]],
-        config.duplicate_bits,
-        [config.duplicate_difference, config.face_duplicate_difference],
-    )
-    cluster_of = dict(zip(names, (int(number) for number in numbers), strict=True))
-    sides: dict[int, set[str]] = {}
-    for side, rows in originals.items():
-        for row in rows:
-            sides.setdefault(cluster_of[row.sha256], set()).add(side)
-    best: dict[int, str] = {}
-    for name in sorted(names, key=lambda name: _quality(examined[name]), reverse=True):
-        best.setdefault(cluster_of[name], name)
-    return [
-        _row(
-            config, row, side, examined[row.sha256], best[number], spans_both=len(sides[number]) > 1
-        )
-        for side, rows in originals.items()
-        for row in rows
-        for number in [cluster_of[row.sha256]]
-    ]
-
-
-def _quality(picture: Examined) -> tuple[bool, float, str]:
-    """Usable before unusable, then pixels weighed by sharpness; the name breaks ties."""
-    pixels = picture.width * picture.height
-    return (not picture.reason, pixels * picture.sharpness**0.5, picture.sha256)
-
-
-def _row(
-    config: PrepareConfig,
-    original: Original,
-    side: str,
-    seen: Examined,
-    best: str,
-    *,
-    spans_both: bool,
-) -> Picture:
-    domain = config.domain_a if side == "A" else config.domain_b
-    row = Picture(
-        sha256=original.sha256,
-        domain=domain,
-        side=side,
-        split="",
-        file="",
-        status="rejected",
-        reason=seen.reason,
-        cluster=best if seen.whole else "",
-        phash=f"{seen.whole.phash:016x}" if seen.whole else "",
-        face_phash=f"{seen.aligned.phash:016x}" if seen.aligned else "",
-        width=seen.width,
-        height=seen.height,
-        keypoints=seen.keypoints,
-        transform=seen.transform,
-        sharpness=round(seen.sharpness, 3),
-        phrase=original.phrase,
-        url=original.url,
-        original=original.path,
-    )
-    if seen.reason:
-        return row
-    if spans_both:
-        return replace(row, reason="in-both-domains")
-    if best != seen.sha256:
-        return replace(row, reason=f"duplicate-of:{best}")
-    return replace(row, status="ok", reason="")
-
-
-def _split(config: PrepareConfig, rows: Sequence[Picture]) -> list[Picture]:
-    """The rows with a split and a file for those that are used."""
-    test = set[str]()
-    for side in ("A", "B"):
-        names = {row.cluster for row in rows if row.side == side and row.status == "ok"}
-        test |= held_out(names, config.test_fraction, _LEAST_TEST)
-    return [
-        replace(row, split=split, file=f"{split}{row.side}/{row.sha256[:16]}.png")
-        if row.status == "ok"
-        else row
-        for row in rows
-        for split in ["test" if row.cluster in test else "train"]
-    ]
+def _cut(
+    config: PrepareConfig, rows: Sequence[Picture], workspace: Path, progress: Progress
+) -> dict[str, str]:
+    """Make the crops that are not there yet; the originals that failed, with reasons."""
+    jobs: dict[Cut, str] = {}
+    for row in rows:
+        target = _crop_of(row, config, workspace)
+        if row.status == "ok" and not is_whole(target):
+            transform = np.array(row.transform).reshape(2, 3)
+            job = Cut(
+                original=workspace / row.original,
+                transform=tuple(row.transform),
+                crop_px=config.crop_px,
+                enough_px=enough_px(transform, row.height, row.width),
+                max_pixels=config.max_megapixels * 1e6,
+                target=target,
+            )
+            jobs[job] = row.sha256
+    failed = {}
+    outcomes = guarded(cut, list(jobs), num_workers=config.num_workers, timeout_s=config.timeout_s)
+    for done, (job, outcome) in enumerate(outcomes, 1):
+        reason = outcome.reason if isinstance(outcome, Lost) else outcome
+        if reason:
+            failed[jobs[job]] = reason
+        progress("prepare: crops", done, len(jobs), "")
+    return failed
 
 
 def _require_enough(
@@ -209,7 +191,7 @@ def _require_enough(
         mine = [row for row in rows if row.side == side]
         usable = [row for row in mine if row.status == "ok"]
         splits = Counter(row.split for row in usable)
-        if len(usable) < config.min_images or splits["train"] < 2 or splits["test"] < _LEAST_TEST:
+        if len(usable) < config.min_images or splits["train"] < 2 or splits["test"] < LEAST_TEST:
             reasons = Counter(reason_kind(row.reason) for row in mine if row.status != "ok")
             listed = ", ".join(f"{reason}: {num}" for reason, num in reasons.most_common())
             problems.append(
@@ -234,24 +216,43 @@ def reason_kind(reason: str) -> str:
     return reason.split(":", maxsplit=1)[0]
 
 
-def _publish(config: PrepareConfig, rows: Sequence[Picture], partial: Path, final: Path) -> None:
-    for folder in ("trainA", "trainB", "testA", "testB"):
-        (partial / folder).mkdir()
-    for row in rows:
-        if row.status == "ok":
-            (partial / "crops" / f"{row.sha256}.png").rename(partial / row.file)
-    shutil.rmtree(partial / "crops")
-    write_json(partial / "config.json", config.model_dump(mode="json"))
-    write_rows(partial / "manifest.parquet", Picture, rows)
-    summary = _summary(final, final.name, rows, reused=False)
-    write_card(partial, final.name, config, summary.counts, summary.rejected)
-    partial.rename(final)
-    sync_folder(final.parent)
+def _publish(
+    config: PrepareConfig, decided: Decided, workspace: Path, final: Path, cache: AnalysisCache
+) -> bool:
+    """Make the version's folder appear, whole; ``False`` if another process was faster."""
+    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for folder in _FOLDERS:
+            (partial / folder).mkdir(parents=True)
+        for row in decided.rows:
+            if row.status == "ok":
+                shutil.copyfile(_crop_of(row, config, workspace), partial / row.file)
+        write_json(partial / "config.json", config.model_dump(mode="json"))
+        write_rows(partial / "manifest.parquet", Picture, decided.rows)
+        summary = _summary(final, decided.rows, reused=False)
+        write_card(partial, final, config, decided, summary.counts, summary.rejected, cache)
+        for path in _files(partial):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        for folder in _FOLDERS:
+            sync_folder(partial / folder)
+        with suppress(OSError):
+            partial.rename(final)
+            sync_folder(final.parent)
+            return True
+        if not (final / "manifest.parquet").exists():
+            raise OSError(f"{final}: cannot be made; is something else in its place?")
+        return False
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _summary(
-    dataset: Path, version: str, rows: Sequence[Picture], *, reused: bool
-) -> PrepareSummary:
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _summary(dataset: Path, rows: Sequence[Picture], *, reused: bool) -> PrepareSummary:
     counts = Counter(f"{row.split}{row.side}" for row in rows if row.status == "ok")
     rejected: dict[str, Counter[str]] = {"A": Counter(), "B": Counter()}
     for row in rows:
@@ -259,8 +260,8 @@ def _summary(
             rejected[row.side][reason_kind(row.reason)] += 1
     return PrepareSummary(
         dataset=dataset,
-        version=version,
-        counts={name: counts[name] for name in ("trainA", "trainB", "testA", "testB")},
+        version=dataset.name,
+        counts={name: counts[name] for name in _FOLDERS},
         rejected={side: dict(reasons) for side, reasons in rejected.items()},
         reused=reused,
     )

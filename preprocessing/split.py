@@ -6,6 +6,11 @@ import hashlib
 from collections.abc import Collection
 
 
+def is_held_out(name: str, test_fraction: float) -> bool:
+    """Whether a cluster of this name is held out for evaluation, whatever else there is."""
+    return _place(name) < test_fraction
+
+
 def held_out(names: Collection[str], test_fraction: float, at_least: int) -> set[str]:
     """The names (of near-duplicate clusters) that are held out for evaluation.
 
@@ -14,7 +19,7 @@ def held_out(names: Collection[str], test_fraction: float, at_least: int) -> set
     the next ones in that order are added, though never the last one left to train on.
     """
     ordered = sorted(names, key=_place)
-    num = sum(_place(name) < test_fraction for name in ordered)
+    num = sum(is_held_out(name, test_fraction) for name in ordered)
     return set(ordered[: min(max(num, at_least), max(0, len(ordered) - 1))])
 
 

@@ -25,7 +25,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -106,7 +106,8 @@ class Original:
 
 @dataclass(frozen=True)
 class Picture:
-    """One row of a dataset's ``manifest.parquet``: what became of one original.
+    """One row of a dataset's ``manifest.parquet``: what became of one original (or of one of its
+    faces, where each is cropped).
 
     Coordinates are pixels of the original after its EXIF orientation is applied, x to the right,
     y downwards, pixel centres at half-integers.
@@ -119,8 +120,8 @@ class Picture:
     file: str  # e.g. "trainA/0123456789abcdef.png", relative to the dataset; "" when rejected
     status: str  # "ok" or "rejected"
     reason: str  # "" or e.g. "no-face", "several-faces", "duplicate-of:<sha256>", "in-both-domains"
-    cluster: str  # near-duplicate cluster, named by its kept member's sha256; "" when undecoded
-    phash: str  # 16 hex digits, whole picture; "" when undecoded
+    cluster: str  # near-duplicate cluster, named by its oldest member's sha256; "" when undecoded
+    phash: str  # 16 hex digits, whole picture without plain borders; "" when undecoded
     face_phash: str  # 16 hex digits, aligned crop; "" without a face
     width: int  # pixels; 0 when undecoded
     height: int  # pixels; 0 when undecoded
@@ -128,10 +129,23 @@ class Picture:
         float
     ]  # x0 y0 … of right eye, left eye, nose tip, mouth, right ear, left ear; []
     transform: list[float]  # 2×3 row-major affine, original pixels → crop pixels; [] when rejected
-    sharpness: float  # variance of the Laplacian of the crop in grey levels²; 0 when rejected
-    phrase: str
-    url: str
+    sharpness: float  # variance of the Laplacian at 128 px, grey levels²; 0 without a crop
+    phrase: str  # the first one that found it
+    url: str  # the first address that gave it
     original: str  # file of the original, relative to the workspace
+    page_url: str = ""  # the first page that shows it
+    phrases: list[str] = field(default_factory=list)  # all that found it
+    sources: list[str] = field(default_factory=list)  # all addresses that gave these bytes
+    face: int = -1  # number of the face in the original, the largest is 0; -1: the whole picture
+    box: list[float] = field(default_factory=list)  # of the face: left, top, right, bottom; or []
+    crop_box: list[float] = field(default_factory=list)  # the crop's corners, x0 y0 …
+    mirrored_phash: str = ""  # 16 hex digits, of the mirrored whole picture
+    face_score: float = 0.0  # the detector's, 0 to 1
+    profile: float = 0.0  # nose off the eyes' middle, in eye distances
+    outside: float = 0.0  # share of the crop beyond the photograph
+    covered: float = 0.0  # above about 1.4: mouth or jaw are not skin-coloured
+    unsafe: float = -1.0  # safety filter's score, 0 to 1; -1: it was off
+    override: str = ""  # a person's decision: "keep", "drop", "move" or ""
 
 
 def _schema(row_type: type[Any]) -> pa.Schema:
@@ -142,8 +156,9 @@ def _schema(row_type: type[Any]) -> pa.Schema:
         "int": pa.int64(),
         "float": pa.float64(),
         "list[float]": pa.list_(pa.float64()),
+        "list[str]": pa.list_(pa.string()),
     }
-    return pa.schema([(field.name, types[str(field.type)]) for field in fields(row_type)])
+    return pa.schema([(column.name, types[str(column.type)]) for column in fields(row_type)])
 
 
 def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:

@@ -1,28 +1,35 @@
-"""Near duplicates are found, and different pictures are left apart."""
+"""Near duplicates are found, different pictures are left apart, and growth moves nothing."""
 
 import io
 
 import cv2
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from preprocessing import align
 from preprocessing.config import PrepareConfig
-from preprocessing.duplicates import Fingerprint, clusters, fingerprint
+from preprocessing.duplicates import Candidate, Clusters, Prints, alikeness, candidates, clustered
 from preprocessing.faces import FaceDetector
+from preprocessing.fingerprint import Fingerprint, content_box, fingerprint
 from scraping.offline.faces import Makeup, Person, Shot, draw
 
 CONFIG = PrepareConfig(domain_a="a", domain_b="b")
-PLAIN = np.zeros((16, 16, 3), np.uint8)
 
 
 def picture(seed: int) -> NDArray[np.uint8]:
-    coarse = np.random.default_rng(seed).integers(0, 255, (9, 9, 3), np.uint8)
-    return np.asarray(cv2.resize(coarse, (240, 200), interpolation=cv2.INTER_CUBIC))
+    """Something with large and small shapes, as photographs have."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (9, 9, 3), np.uint8)
+    pixels = cv2.resize(coarse, (240, 200), interpolation=cv2.INTER_CUBIC)
+    for _ in range(40):
+        x, y, r = (int(v) for v in rng.integers(0, [240, 200, 12]))
+        cv2.circle(pixels, (x, y), 3 + r, rng.integers(0, 255, 3).tolist(), -1)
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1.2), np.uint8)
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
@@ -31,10 +38,8 @@ def jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.asarray(Image.open(file).convert("RGB"))
 
 
-def changed(pixels: NDArray[np.uint8], how: str) -> NDArray[np.uint8]:
+def changed(pixels: NDArray[np.uint8], how: str) -> NDArray[np.uint8]:  # noqa: PLR0911
     match how:
-        case "same":
-            return pixels
         case "compressed":
             return jpeg(pixels, 30)
         case "smaller":
@@ -43,80 +48,166 @@ def changed(pixels: NDArray[np.uint8], how: str) -> NDArray[np.uint8]:
             return np.clip(pixels * 0.8 + 45, 0, 255).astype(np.uint8)
         case "flatter":
             return (pixels * 0.6 + 50).astype(np.uint8)
-        case _:
+        case "mirrored":
             return np.ascontiguousarray(pixels[:, ::-1])
+        case "cropped":
+            return pixels[10:-10, 12:-12]
+        case "cropped at a corner":
+            return pixels[10:, 12:]
+        case "framed":
+            return np.asarray(cv2.copyMakeBorder(pixels, 9, 30, 12, 12, cv2.BORDER_CONSTANT))
+        case "watermarked":
+            image = Image.fromarray(pixels)
+            ImageDraw.Draw(image).text((20, 150), "example.com", "white", font_size=26)
+            return np.asarray(image)
+        case _:
+            return pixels
 
 
-def cluster(tier: list[Fingerprint | None]) -> list[int]:
-    return clusters([tier], CONFIG.duplicate_bits, [CONFIG.duplicate_difference]).tolist()
+def cluster(prints: list[Prints]) -> list[int]:
+    return result(prints).founder
+
+
+def result(prints: list[Prints], test: tuple[int, ...] = ()) -> Clusters:
+    return clustered(
+        prints,
+        lambda k: k in test,
+        bits=CONFIG.duplicate_bits,
+        alike=CONFIG.duplicate_alike,
+        doubtful=CONFIG.doubtful_alike,
+    )
 
 
 @pytest.mark.parametrize(
-    "how", ["same", "compressed", "smaller", "brighter", "flatter", "mirrored"]
-)
+    "how",
+    ["same", "compressed", "smaller", "brighter", "flatter", "mirrored", "cropped",
+     "cropped at a corner", "framed", "watermarked"],
+)  # fmt: skip
 def test_a_changed_copy_is_the_same_picture(how: str) -> None:
     originals = [picture(seed) for seed in range(6)]
     copies = [changed(pixels, how) for pixels in originals]
-    found = cluster([fingerprint(pixels) for pixels in originals + copies])
-    assert found[:6] == found[6:]
-    assert len(set(found)) == 6
+    found = cluster([Prints(fingerprint(pixels)) for pixels in originals + copies])
+    assert found == [*range(6), *range(6)]
 
 
 def test_different_pictures_stay_apart() -> None:
-    assert len(set(cluster([fingerprint(picture(seed)) for seed in range(100)]))) == 100
+    prints = [Prints(fingerprint(picture(seed))) for seed in range(100)]
+    assert cluster(prints) == list(range(100))
+
+
+def test_plain_pictures_are_one_only_when_they_are_equally_grey() -> None:
+    greys = [np.full((80, 90, 3), value, np.uint8) for value in (30, 31, 200)]
+    assert cluster([Prints(fingerprint(grey)) for grey in greys]) == [0, 0, 2]
 
 
 def test_any_tier_may_join_and_pictures_without_fingerprint_stay_alone() -> None:
     one, two, three = (fingerprint(picture(seed)) for seed in range(3))
-    found = clusters([[one, one, two, None], [None, three, three, None]], 8, [9, 9]).tolist()
-    assert found[0] == found[1] == found[2] != found[3]
+    prints = [Prints(one), Prints(one, (three,)), Prints(two, (three,)), Prints(None)]
+    assert cluster(prints) == [0, 0, 0, 3]
+
+
+def test_two_faces_of_one_picture_are_no_pair() -> None:
+    one = fingerprint(picture(0))
+    assert candidates([Prints(None, (one, one))], 10) == [[]]
 
 
 def test_nothing_has_no_clusters() -> None:
-    assert clusters([[], []], 8, [9, 4]).tolist() == []
+    assert cluster([]) == []
 
 
-@given(
-    st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=12),
-    st.lists(st.lists(st.integers(0, 63), max_size=12), max_size=12),
-    st.integers(0, 16),
+def test_the_hashes_are_those_of_imagehash() -> None:
+    for seed in range(5):
+        found = fingerprint(picture(seed), trim=False)
+        small = cv2.resize(found.pixels(), (32, 32), interpolation=cv2.INTER_AREA)
+        assert found.phash == int(str(imagehash.phash(Image.fromarray(small))), 16)
+        turned = np.ascontiguousarray(small[:, ::-1])
+        assert found.mirrored == int(str(imagehash.phash(Image.fromarray(turned))), 16)
+
+
+def test_plain_borders_are_found_and_pictures_are_left_whole() -> None:
+    inner = picture(3)
+    framed = cv2.copyMakeBorder(inner, 5, 40, 0, 22, cv2.BORDER_CONSTANT, value=(250, 250, 250))
+    left, top, right, bottom = content_box(framed)
+    assert (left, top, right, bottom) == pytest.approx((0, 5, 240, 205), abs=1)
+    assert content_box(inner) == (0, 0, 240, 200)
+    assert content_box(np.zeros((1, 1, 3), np.uint8)) == (0, 0, 1, 1)
+
+
+def numbered(hashes: list[int]) -> list[Prints]:
+    """Fingerprints that say nothing but their hash."""
+    return [
+        Prints(Fingerprint(bytes(48 * 48), bytes(768), (h,) * 7, h ^ (2**64 - 1))) for h in hashes
+    ]
+
+
+def by_bits(candidate: Candidate) -> float:
+    return 1.0 - (candidate.view.phash ^ candidate.frame.phash).bit_count() / 64
+
+
+groups = st.lists(
+    st.tuples(st.integers(0, 3), st.sets(st.integers(0, 63), max_size=6)), max_size=14
 )
-def test_clusters_are_those_of_brute_force(
-    hashes: list[int], flips: list[list[int]], bits: int
+
+
+@given(groups, st.integers(0, 16), st.integers(0, 14))
+def test_clusters_and_sides_of_older_pictures_do_not_depend_on_newer_ones(
+    members: list[tuple[int, set[int]]], bits: int, num_old: int
 ) -> None:
-    for places in flips:  # plant some near ones
-        hashes.append(hashes[0] ^ sum(1 << place for place in set(places)))
-    far = [value ^ (2**64 - 1) for value in hashes]  # mirrored hashes that match rarely
-    prints = [Fingerprint(*pair, PLAIN) for pair in zip(hashes, far, strict=True)]
-    parent = list(range(len(hashes)))
+    centres = [0x0123456789ABCDEF, 0xFEDCBA9876543210, 0x00FF00FF00FF00FF, 0xF0F0F0F0F0F0F0F0]
+    hashes = [centres[group] ^ sum(1 << bit for bit in flips) for group, flips in members]
 
-    def root(index: int) -> int:
-        while parent[index] != index:
-            index = parent[index]
-        return index
+    def grow(num: int) -> Clusters:
+        return clustered(
+            numbered(hashes[:num]),
+            lambda k: hashes[k] % 3 == 0,
+            bits=bits,
+            alike=1 - bits / 64,
+            doubtful=0,
+            judge=by_bits,
+        )
 
-    for i, one in enumerate(prints):
-        for j, two in enumerate(prints[:i]):
-            near = (one.phash ^ two.phash).bit_count() <= bits
-            if near or (one.phash ^ two.mirrored).bit_count() <= bits:
-                parent[root(i)] = root(j)
-    found = clusters([list(prints)], bits, [9]).tolist()
-    for i in range(len(hashes)):
-        for j in range(i):
-            assert (found[i] == found[j]) == (root(i) == root(j))
+    before, after = grow(num_old), grow(len(hashes))
+    for i, one in enumerate(before.founder):
+        for j, two in enumerate(before.founder[:i]):
+            if one == two:
+                assert after.founder[i] == after.founder[j]
+        if i not in after.displaced:  # a usable picture stays where it was
+            side_before = hashes[one] % 3 == 0
+            assert (hashes[after.founder[i]] % 3 == 0) == side_before
+    for k, founder in enumerate(after.founder):
+        near = [j for j in range(len(hashes)) if (hashes[k] ^ hashes[j]).bit_count() <= bits]
+        assert all(after.founder[j] == founder for j in near)
+
+
+def test_a_bridge_between_the_two_sides_takes_the_younger_one_out() -> None:
+    ends = [0b0, 0b111111, 0b111]
+    found = clustered(
+        numbered(ends), lambda k: k == 1, bits=3, alike=1 - 3 / 64, doubtful=0, judge=by_bits
+    )
+    assert found.founder == [0, 0, 0]
+    assert found.displaced == {1}
+
+
+def test_doubtful_pairs_are_told_and_not_joined() -> None:
+    one, other = picture(1), picture(2)
+    mixed = (0.78 * one + 0.22 * other).astype(np.uint8)
+    prints = [Prints(fingerprint(one)), Prints(fingerprint(mixed))]
+    (pair,) = candidates(prints, 16)[1][:1]
+    alike = alikeness(pair)
+    found = clustered(prints, lambda _: False, bits=16, alike=alike + 0.005, doubtful=alike - 0.005)
+    assert found.founder == [0, 1]
+    assert [(m.older, m.newer) for m in found.doubtful] == [(0, 1)]
 
 
 def test_drawn_people_are_not_taken_for_one_another() -> None:
     """Drawn faces are far more alike than photographs: the hardest case for the face tier."""
     detector = FaceDetector()
-    aligned: list[Fingerprint | None] = []
+    prints = []
     for seed in range(50):
         makeup = Makeup.seeded(seed) if seed % 2 else None
         photo = draw(Person.seeded(seed), Shot.seeded(seed), makeup)
         face = detector.detect(photo)[0]
-        transform = align.eye_transform(
-            face.keypoints, CONFIG.crop_px, CONFIG.eye_distance, CONFIG.eye_height
-        )
-        aligned.append(fingerprint(align.crop(photo, transform, CONFIG.crop_px)))
-    found = clusters([aligned], CONFIG.duplicate_bits, [CONFIG.face_duplicate_difference])
-    assert len(set(found.tolist())) == 50
+        transform = align.eye_transform(face.keypoints, 128, 0.36, 0.40)
+        aligned = fingerprint(align.crop(photo, transform, 128), trim=False)
+        prints.append(Prints(fingerprint(photo), (aligned,)))
+    assert cluster(prints) == list(range(50))

@@ -1,10 +1,15 @@
 """Two listings become an immutable dataset version, whatever the originals are."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
-import time
+import re
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +17,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preprocessing import examine
+from preprocessing import prepare as module
 from preprocessing.config import PrepareConfig
+from preprocessing.overrides import add_overrides, overrides_file
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.offline.faces import Makeup, Person, Shot, draw
 from scraping.records import Original, Picture, TooFewImagesError, read_rows, write_rows
 
 CONFIG = PrepareConfig(domain_a="makeup", domain_b="bare", crop_px=96, min_images=6, num_workers=2)
+
+BAD = Path(__file__).parents[2] / "shared" / "data" / "bad"
 
 Calls = list[tuple[str, int, int | None]]
 Prepared = tuple[Path, PrepareSummary, Calls]
@@ -177,28 +185,129 @@ def test_pictures_without_faces_are_cropped_in_the_middle(tmp_path: Path) -> Non
     assert min(summary.counts["testA"], summary.counts["testB"]) >= 2
 
 
-def die_on_poison(originals: examine.Named, config: PrepareConfig, crops: Path) -> list[object]:
-    """Stands in for a worker: a crash or a hang in C for two of the names."""
-    outcomes = []
-    for sha256, _ in originals:
-        if sha256.startswith("crash"):
-            os._exit(11)
-        if sha256.startswith("hang"):
-            examine.faulthandler.dump_traceback_later(0.2, exit=True, file=2)
-            time.sleep(60)
-        outcomes.append(examine.Examined(sha256, ""))
-    return outcomes
+def again(prepared: Prepared, **changes: object) -> PrepareSummary:
+    workspace = prepared[0]
+    paths = [workspace / "crawls" / name / "listing.parquet" for name in ("makeup", "bare")]
+    return prepare(CONFIG.model_copy(update=changes), *paths, workspace)
 
 
-def test_a_file_that_kills_its_worker_costs_itself_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_manifest_knows_where_everything_comes_from(prepared: Prepared) -> None:
+    _, summary, _ = prepared
+    rows = read_rows(summary.dataset / "manifest.parquet", Picture)
+    twice = [row for row in rows if len(row.sources) == 2]
+    assert [row.status for row in twice] == ["ok"]  # listed twice: one row, both addresses
+    assert twice[0].phrases == ["phrase"]
+    for row in rows:
+        if row.status == "ok":
+            assert len(row.keypoints) == 12
+            assert len(row.crop_box) == 8
+            assert len(row.box) == 4
+            assert row.mirrored_phash != row.phash
+            left, top, right, bottom = row.box
+            assert 0.2 < row.face_score <= 1
+            assert row.crop_box[0] < (left + right) / 2 < row.crop_box[2]
+            assert row.crop_box[1] < (top + bottom) / 2 < row.crop_box[5]
+
+
+def test_other_crops_need_no_new_analysis(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examine, "_BATCH", 4)
-    monkeypatch.setattr(examine, "_examine_batch", die_on_poison)
-    names = [f"{kind}{number}" for number in range(12) for kind in ("fine", "good")]
-    names[5], names[17] = "crash", "hang"
-    started = time.monotonic()
-    found = list(examine.examine_all([(name, tmp_path) for name in names], CONFIG, tmp_path))
-    assert sorted(outcome.sha256 for outcome in found) == sorted(names)
-    assert {o.sha256 for o in found if o.reason == "decoder-died"} == {"crash", "hang"}
-    assert time.monotonic() - started < 50
+    monkeypatch.setattr(module, "analyse", None)  # nobody may look at an original again
+    smaller = again(prepared, crop_px=64)
+    assert not smaller.reused
+    assert sum(smaller.counts.values()) == sum(prepared[1].counts.values())
+    card = json.loads((smaller.dataset / "card.json").read_text())
+    assert card["before"] == prepared[1].version
+    assert card["changes"] == {"added": 0, "removed": 0, "moved": 0, "recut": 20}
+
+
+def test_the_same_originals_give_the_same_version_in_another_workspace(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    workspace, summary, _ = prepared
+    shutil.copytree(workspace / "originals", tmp_path / "originals")
+    shutil.copytree(workspace / "crawls", tmp_path / "crawls")
+    paths = [tmp_path / "crawls" / name / "listing.parquet" for name in ("makeup", "bare")]
+    other = prepare(CONFIG.model_copy(update={"num_workers": 1}), *paths, tmp_path)
+    assert (other.version, other.reused) == (summary.version, False)
+    for path in summary.dataset.glob("*/*.png"):
+        assert (other.dataset / path.relative_to(summary.dataset)).read_bytes() == path.read_bytes()
+
+
+def test_a_persons_decisions_are_honoured_by_the_next_version(
+    prepared: Prepared, corpus: tuple[list[bytes], list[bytes]]
+) -> None:
+    workspace, before, _ = prepared
+    names = [[hashlib.sha256(content).hexdigest() for content in side] for side in corpus]
+    good, mirrored, both, several = names[0][4], names[0][11], names[0][16], names[1][10]
+    path = overrides_file(workspace, "makeup", "bare")
+    add_overrides(path, [good], "drop", "")
+    add_overrides(path, [mirrored, several], "keep", "")
+    add_overrides(path, [both], "move", "")
+    try:
+        after = again(prepared)
+    finally:
+        path.unlink()
+    assert after.version != before.version
+    rows = read_rows(after.dataset / "manifest.parquet", Picture)
+    found = {(row.sha256, row.side): row for row in rows}
+    assert found[good, "A"].reason == "dropped-by-hand"
+    assert found[mirrored, "A"].status == "ok"
+    assert found[names[0][1], "A"].reason == f"duplicate-of:{mirrored}"
+    assert found[several, "B"].status == "ok"
+    assert (found[both, "B"].status, found[both, "B"].domain) == ("ok", "bare")
+    assert sum(after.counts.values()) == 20 - 1 + 2
+
+
+def test_the_card_links_what_was_left_out(prepared: Prepared) -> None:
+    _, summary, _ = prepared
+    rows = read_rows(summary.dataset / "manifest.parquet", Picture)
+    page = (summary.dataset / "card.html").read_text()
+    for row in rows:
+        if row.status != "ok":
+            assert f'href="../../{row.original}"' in page
+            assert row.sha256[:16] in page
+    for name in ("duplicates", "rejected-no-face"):
+        with Image.open(summary.dataset / f"{name}.jpg") as sheet:
+            sheet.load()
+    for link in re.findall(r'src="([^"]+)"', page):
+        if not link.startswith("previews/"):
+            assert (summary.dataset / link).exists(), link
+
+
+def test_a_killed_preparation_leaves_no_half_version(
+    corpus: tuple[list[bytes], list[bytes]], tmp_path: Path
+) -> None:
+    listings = [listing(tmp_path, d, f) for d, f in zip(("makeup", "bare"), corpus, strict=True)]
+    code = (
+        "import sys; from pathlib import Path; from preprocessing.prepare import prepare\n"
+        "from preprocessing.config import PrepareConfig\n"
+        "prepare(PrepareConfig.model_validate_json(sys.argv[1]), *map(Path, sys.argv[2:]))\n"
+    )
+    command = [sys.executable, "-c", code, CONFIG.model_dump_json(), *listings, tmp_path]
+    for seconds in (1.5, 2.5, 3.5):
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for folder in tmp_path.glob("datasets/[!.]*"):
+            assert (folder / "card.json").exists()
+    summary = prepare(CONFIG, *listings, tmp_path)
+    assert sum(summary.counts.values()) == 20
+
+
+@pytest.mark.skipif(not BAD.is_dir(), reason="the collection of bad files (shared/data) is absent")
+def test_bad_files_cost_themselves_alone(
+    corpus: tuple[list[bytes], list[bytes]], tmp_path: Path
+) -> None:
+    bad = [path.read_bytes() for path in sorted(BAD.rglob("*")) if path.is_file()]
+    listings = [
+        listing(tmp_path, "makeup", [*corpus[0][:9], *bad]), listing(tmp_path, "bare", corpus[1]),
+    ]  # fmt: skip
+    summary = prepare(CONFIG, *listings, tmp_path)
+    rows = read_rows(summary.dataset / "manifest.parquet", Picture)
+    assert {hashlib.sha256(content).hexdigest() for content in bad} <= {row.sha256 for row in rows}
+    assert summary.rejected["A"]["undecodable"] > 100
+    assert sum(summary.counts[f"{split}A"] for split in ("train", "test")) >= 9

@@ -33,6 +33,11 @@ class TrainConfig(BaseModel):
         description="Side of the random crop that is trained on, px; 4 divides it",
     )
     flip: bool = Field(True, description="Mirror every other picture, at random")
+    augmentation: Literal["reference", "mild"] = Field(
+        "reference",
+        description="reference crops and mirrors; mild also turns and scales a little, which helps "
+        "with few pictures and is safe for make-up",
+    )
     colour_jitter: float = Field(
         0.0,
         ge=0,

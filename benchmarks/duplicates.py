@@ -1,0 +1,217 @@
+"""Recall and precision of near-duplicate detection, with planted copies of photographs.
+
+Each original gets a copy of each kind, and each kind is clustered together with all originals, as
+a preparation does: analysis with faces, tiers, confirmation. A copy counts as found when it is in
+its original's cluster. Precision is over all pairs that share a cluster: a pair is right when both
+come from one original. Originals that are themselves copies of one another (equal thumbnails, by a
+comparison of all with all that shares nothing with what is measured) are left out first. Beside it,
+what the usual tools do: pHash within 8 bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import io
+import json
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from photographs import photographs
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
+
+from preprocessing.analyse import Analysis, AnalysisConfig, analyse
+from preprocessing.config import PrepareConfig
+from preprocessing.decide import cluster
+from preprocessing.decode import Rejected, decode
+from preprocessing.workers import Lost, guarded
+
+_CONFIG = PrepareConfig(domain_a="a", domain_b="b")
+_USUAL_BITS = 8
+_OTHER_PICTURES = 9.0  # least difference of thumbnails of originals, grey levels
+_LEAST_PX = 64
+
+Image_ = Image.Image
+
+
+def _crop(image: Image_, rng: random.Random) -> Image_:
+    """5 % of each side away, half of it here, half there or all of it on one end."""
+    width, height = image.size
+    left, top = rng.uniform(0, 0.05) * width, rng.uniform(0, 0.05) * height
+    return image.crop((round(left), round(top), round(left + 0.95 * width),
+                       round(top + 0.95 * height)))  # fmt: skip
+
+
+def _crop_all_round(image: Image_, _rng: random.Random) -> Image_:
+    width, height = image.size
+    x, y = round(0.05 * width), round(0.05 * height)
+    return image.crop((x, y, width - x, height - y))
+
+
+def _border(image: Image_, rng: random.Random) -> Image_:
+    width = round(rng.uniform(0.03, 0.08) * max(image.size))
+    colour = rng.choice(["white", "black", (200, 30, 60), (128, 128, 128)])
+    framed = Image.new("RGB", (image.width + 2 * width, image.height + 2 * width), colour)
+    framed.paste(image, (width, width))
+    return framed
+
+
+def _watermark(image: Image_, rng: random.Random) -> Image_:
+    layer = Image.new("RGBA", image.size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(layer)
+    size = max(9, image.width // 9)
+    draw.text((0.06 * image.width, 0.84 * image.height), "© example.com", (255, 255, 255, 200),
+              ImageFont.load_default(size))  # fmt: skip
+    draw.text((rng.uniform(0.1, 0.3) * image.width, rng.uniform(0.2, 0.6) * image.height), "SAMPLE",
+              (255, 255, 255, 110), ImageFont.load_default(int(1.6 * size)))  # fmt: skip
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+
+def _colour(image: Image_, rng: random.Random) -> Image_:
+    for enhance in (ImageEnhance.Color, ImageEnhance.Brightness, ImageEnhance.Contrast):
+        image = enhance(image).enhance(rng.uniform(0.75, 1.3))
+    return image
+
+
+def _resize(image: Image_, rng: random.Random) -> Image_:
+    scale = rng.choice([0.5, 0.7, 1.6])
+    size = (max(40, round(image.width * scale)), max(40, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+_KINDS: dict[str, tuple[Callable[[Image_, random.Random], Image_], int]] = {
+    "jpeg q30": (lambda image, _: image, 30),
+    "resize": (_resize, 90),
+    "mirror": (lambda image, _: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 90),
+    "watermark": (_watermark, 90),
+    "colour": (_colour, 90),
+    "crop 5 %": (_crop, 90),
+    "crop 5 % all round": (_crop_all_round, 90),
+    "border": (_border, 90),
+}
+_HARD = {"crop 5 %", "crop 5 % all round", "border"}
+
+
+def main() -> None:
+    """Measure, print a table, and end with one line of JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="fewer photographs")
+    arguments.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of your own")
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
+        scratch = Path(name)
+        paths = photographs(given.photos, 50 if given.quick else 600, scratch / "drawn")
+        kept = _different(paths)
+        print(f"{len(kept)} originals ({len(paths) - len(kept)} of {len(paths)} left out)")
+        files = _plant(kept, scratch)
+        _measure(files, len(kept))
+
+
+def _different(paths: Iterable[Path]) -> list[Image_]:
+    """Decodable photographs of which no two are one, by their thumbnails' difference."""
+    kept: list[Image_] = []
+    thumbs = np.zeros((0, 768), np.float32)
+    for path in paths:
+        pixels = decode(path, max_pixels=6e7)
+        if isinstance(pixels, Rejected) or min(pixels.shape[:2]) < _LEAST_PX:
+            continue
+        own, mirrored = _thumb(pixels), _thumb(pixels[:, ::-1])
+        if any((np.abs(thumbs - t).mean(axis=1) <= _OTHER_PICTURES).any() for t in (own, mirrored)):
+            continue
+        thumbs = np.vstack([thumbs, own])
+        kept.append(Image.fromarray(pixels))
+    return kept
+
+
+def _thumb(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    small = cv2.resize(pixels, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    return (small - small.mean()) * (50 / max(float(small.std()), 8.0))
+
+
+def _plant(originals: Sequence[Image_], folder: Path) -> dict[str, list[Path]]:
+    """Files of the originals ("") and of each kind of copy, in the same order."""
+    files: dict[str, list[Path]] = {}
+    for kind, (change, quality) in {"": (lambda image, _: image, 95), **_KINDS}.items():
+        rng = random.Random(kind)
+        place = folder / (kind.replace(" ", "-") or "original")
+        place.mkdir()
+        files[kind] = []
+        for number, image in enumerate(originals):
+            buffer = io.BytesIO()
+            change(image, rng).save(buffer, "JPEG", quality=quality)
+            files[kind].append(place / f"{number:05}.jpg")
+            files[kind][-1].write_bytes(buffer.getvalue())
+    return files
+
+
+def _measure(files: dict[str, list[Path]], num: int) -> None:
+    job = functools.partial(analyse, config=AnalysisConfig.of(_CONFIG))
+    seen = _analyses([path for paths in files.values() for path in paths], job)
+    recalls: dict[str, float] = {}
+    usual: dict[str, float] = {}
+    right = wrong = usual_right = usual_wrong = 0
+    hashes = {kind: _hashes(paths) for kind, paths in files.items()}
+    print(f"\n{'kind':20} {'recall':>8} {'wrong pairs':>12} {'pHash <= 8':>12} {'wrong pairs':>12}")
+    for kind in _KINDS:
+        names = [str(path) for path in (*files[""], *files[kind])]
+        founder = cluster(_CONFIG, names, seen).founder
+        recalls[kind] = sum(founder[k] == founder[num + k] for k in range(num)) / num
+        good, bad = _pairs(founder, num)
+        near = np.bitwise_count(hashes[""][:, None] ^ hashes[kind][None]) <= _USUAL_BITS
+        usual[kind] = float(np.diag(near).mean())
+        miss = int(near.sum() - np.diag(near).sum())
+        print(f"{kind:20} {recalls[kind]:8.3f} {bad:12} {usual[kind]:12.3f} {miss:12}")
+        right, wrong = right + good, wrong + bad
+        usual_right, usual_wrong = usual_right + int(np.diag(near).sum()), usual_wrong + miss
+    figures = {
+        "originals": num,
+        "recall_plain": min(recalls[kind] for kind in _KINDS if kind not in _HARD),
+        "recall_crop_border": min(recalls[kind] for kind in _HARD),
+        "precision": right / (right + wrong),
+        "usual_recall_plain": min(usual[kind] for kind in _KINDS if kind not in _HARD),
+        "usual_recall_crop_border": min(usual[kind] for kind in _HARD),
+        "usual_precision": usual_right / (usual_right + usual_wrong),
+    }
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+def _analyses(paths: list[Path], job: Callable[[Path], Analysis]) -> dict[str, Analysis]:
+    seen = {}
+    for path, outcome in guarded(job, paths, num_workers=2, timeout_s=30):
+        assert not isinstance(outcome, Lost), (path, outcome)
+        seen[str(path)] = outcome
+        if len(seen) % 200 == 0:
+            print(f"\ranalysed {len(seen)} of {len(paths)}", end="", flush=True)
+    return seen
+
+
+def _hashes(paths: Iterable[Path]) -> NDArray[np.uint64]:
+    values = []
+    for path in paths:
+        with Image.open(path) as image:
+            values.append(int(str(imagehash.phash(image)), 16))
+    return np.array(values, np.uint64)
+
+
+def _pairs(founder: Sequence[int], num: int) -> tuple[int, int]:
+    """Pairs that share a cluster: of one original, and of two."""
+    clusters: dict[int, Counter[int]] = {}
+    for place, root in enumerate(founder):
+        clusters.setdefault(root, Counter())[place % num] += 1
+    good = bad = 0
+    for members in clusters.values():
+        total = members.total()
+        same = sum(n * (n - 1) // 2 for n in members.values())
+        good, bad = good + same, bad + total * (total - 1) // 2 - same
+    return good, bad
+
+
+if __name__ == "__main__":
+    main()

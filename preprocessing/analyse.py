@@ -1,0 +1,146 @@
+"""What one original shows, whatever will be cropped from it: size, faces, fingerprints, sharpness.
+
+Runs in worker processes: hostile files are opened here and in ``cut``, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from preprocessing import align, occlusion
+from preprocessing.config import PrepareConfig
+from preprocessing.decode import Decoded, Rejected, decode_small
+from preprocessing.faces import Face, FaceDetector
+from preprocessing.fingerprint import Fingerprint, fingerprint
+from preprocessing.safety import unsafe_score
+
+ANALYSIS_VERSION = 2  # raise it when the same file gives another analysis
+CANONICAL_PX = 128  # of the aligned face that is judged, whatever the dataset's crops are
+_EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # of the canonical face, shares of its side
+_ENOUGH_PX = 800  # longer side that analysis needs
+_SMALL_PX = 512  # longer side of what is hashed and judged as a whole
+_MAX_FACES = 12
+_PREVIEW_PX = 112
+
+
+@dataclass(frozen=True)
+class FaceSeen:
+    """A face in pixels of the original. ``box`` is left, top, right, bottom; ``keypoints`` x0 y0 …
+    as in ``faces.Face``.
+    """
+
+    box: list[float]
+    keypoints: list[float]
+    score: float  # 0 to 1
+    sharpness: float  # variance of the Laplacian at 128 px, grey levels²
+    covered: float  # see ``occlusion.covered``
+    aligned: Fingerprint
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """The keypoints, ``[6, 2]``."""
+        return np.array(self.keypoints).reshape(-1, 2)
+
+    @property
+    def side(self) -> float:
+        """The longer side of the box, px."""
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The outcome for one original; ``reason`` is "" for one that could be decoded."""
+
+    reason: str
+    height: int = 0  # px, upright; 0 when it could not be decoded
+    width: int = 0
+    sharpness: float = 0.0  # of the whole picture at 128 px, grey levels²
+    unsafe: float | None = None  # 0 to 1, where the safety filter is on
+    whole: Fingerprint | None = None
+    faces: tuple[FaceSeen, ...] = ()  # the largest first
+    preview: bytes = b""  # a small JPEG, ours and therefore harmless
+
+
+@dataclass(frozen=True)
+class AnalysisConfig:
+    """The part of a configuration that an analysis depends on."""
+
+    faces: bool
+    safety: bool
+    max_pixels: float
+
+    @classmethod
+    def of(cls, config: PrepareConfig) -> AnalysisConfig:
+        """The part of ``config`` that matters here."""
+        return cls(config.faces, config.max_unsafe is not None, config.max_megapixels * 1e6)
+
+
+def analyse(path: Path, config: AnalysisConfig) -> Analysis:
+    """Analyse one file. Raises nothing for bad files, ``MissingModelError`` for a missing model."""
+    decoded = decode_small(path, max_pixels=config.max_pixels, enough_px=_ENOUGH_PX)
+    if isinstance(decoded, Rejected):
+        return Analysis(decoded.reason)
+    picture = decoded.pixels
+    found = _faces(picture) if config.faces else []
+    small = _shrunk(picture, _SMALL_PX)
+    return Analysis(
+        "",
+        decoded.height,
+        decoded.width,
+        _sharpness(small),
+        unsafe_score(picture) if config.safety else None,
+        fingerprint(small),
+        tuple(_seen(decoded, face) for face in found),
+        _preview(small),
+    )
+
+
+@functools.cache
+def _detector() -> FaceDetector:
+    return FaceDetector()
+
+
+def _faces(picture: NDArray[np.uint8]) -> list[Face]:
+    found = _detector().detect(picture)
+    return [f for f in found if np.hypot(*(f.keypoints[1] - f.keypoints[0])) >= 2][:_MAX_FACES]
+
+
+def _seen(decoded: Decoded, face: Face) -> FaceSeen:
+    transform = align.eye_transform(face.keypoints, CANONICAL_PX, _EYE_DISTANCE, _EYE_HEIGHT)
+    aligned = align.crop(decoded.pixels, transform, CANONICAL_PX)
+    return FaceSeen(
+        box=[round(value * decoded.factor, 2) for value in face.box],
+        keypoints=[round(float(v) * decoded.factor, 2) for v in face.keypoints.ravel()],
+        score=round(face.score, 4),
+        sharpness=round(align.sharpness(aligned), 2),
+        covered=round(occlusion.covered(aligned), 3),
+        aligned=fingerprint(aligned, trim=False),
+    )
+
+
+def _sharpness(picture: NDArray[np.uint8]) -> float:
+    height, width = picture.shape[:2]
+    small = align.crop(picture, align.centre_transform(height, width, CANONICAL_PX), CANONICAL_PX)
+    return round(align.sharpness(small), 2)
+
+
+def _preview(picture: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(_shrunk(picture, _PREVIEW_PX)).save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def _shrunk(picture: NDArray[np.uint8], longer_px: int) -> NDArray[np.uint8]:
+    scale = longer_px / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

