@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def main() -> None:
     quick = arguments.parse_args().quick
     os.environ |= {"PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
     os.environ.pop("PREFECT_API_URL", None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves nothing running
     folder = Path(tempfile.mkdtemp(prefix="suyan-overhead-"))
     stand = Stand(folder / "stand")
     try:

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
+from prefect.client.orchestration import get_client
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
+from prefect.runtime import flow_run
+from prefect.states import Running
 from pydantic import Field
 
 from evaluation.evaluate import Evaluation
@@ -59,11 +63,18 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
             wait_for_input=form, timeout=max(1, round(3600 * timeout_h)), poll_interval=_POLL_S
         )
     except FlowPauseTimeout:
+        _go_on()
         return Approval(None, f"nobody decided within {timeout_h:g} hours; run again to be asked")
     _remember(evaluation, answer)
     return Approval(
         answer.decision == "approve", answer.reason or f"a person said {answer.decision}"
     )
+
+
+def _go_on() -> None:
+    """Set the run, which Prefect still calls paused, to running: its tasks would not start."""
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(str(flow_run.id)), Running(), force=True)
 
 
 def _question(evaluation: Evaluation, recipe: str) -> str:

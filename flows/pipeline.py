@@ -153,7 +153,7 @@ class StageClock:
             return cast("Value", Completed(message=text, data=value))
         seconds = duration(sum(self.seconds.values()))
         run_logger().info("nothing was new: every stage found its work done, in %s", seconds)
-        text = "every stage found its work done"
+        text = f"every stage found its work done. {text}"
         return cast("Value", Completed(name="Nothing new", message=text, data=value))
 
 
