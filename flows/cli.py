@@ -114,9 +114,11 @@ def forget(
     workspace: Workspace = WORKSPACE,
 ) -> None:
     """Remove pictures for good: files, listings, previews; they never come back."""
+    from preprocessing.cache import forget_analyses
     from scraping.forget import forget as run_forget
 
     gone = run_forget(what, workspace)
+    forget_analyses(workspace, gone.digests)
     crawls = ", ".join(gone.crawls) or "no crawl"
     typer.echo(f"{gone.kind} {gone.value}: {gone.num_originals} originals forgotten ({crawls})")
     for dataset in gone.datasets:
