@@ -19,7 +19,7 @@ from preprocessing.faces import FaceDetector
 from scraping.records import Progress, atomic_file, silent
 from serving.models import Direction, preparation
 from serving.paste import paste
-from training.checkpoint import load_generators
+from training.checkpoint import load_generator
 
 _MAX_PIXELS = 120e6
 _MULTIPLE = 4  # the generator halves a picture twice
@@ -75,8 +75,7 @@ def translate(
 
 
 def _generator(model: Path, direction: Direction) -> nn.Module:
-    g_a, g_b, _ = load_generators(model)
-    return g_a if direction == "A2B" else g_b
+    return load_generator(model, "G_A" if direction == "A2B" else "G_B")[0]
 
 
 def _translate_one(
