@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from evaluation.evaluate import Evaluation
-from flows.progress import run_logger
+from flows.progress import ArtifactProgress, run_logger
 from preprocessing.prepare import PrepareSummary
 from scraping.crawl import CrawlSummary
 from training.train import TrainSummary
@@ -67,12 +68,50 @@ def dataset_card(summary: PrepareSummary) -> None:
         run_logger().info("rejected on side %s: %s", side, listed)
 
 
+class TrainingProgress:
+    """A ``scraping.records.Progress`` of a training run: bar, log lines, and new sample grids.
+
+    A new grid is published at most once in ``every_s`` seconds, under one key, so that the UI shows
+    the latest one and the way there.
+    """
+
+    def __init__(
+        self, run: Path, every_s: float = 120.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._run, self._every_s, self._clock = run, every_s, clock
+        self._bar = ArtifactProgress(_key(f"progress-{run.name}"))
+        self._shown: Path | None = None
+        self._shown_at = clock()
+
+    def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
+        self._bar(stage, done, total, message)
+        if self._clock() - self._shown_at < self._every_s:
+            return
+        self._shown_at = self._clock()
+        newest = _newest_grid(self._run)
+        if newest is not None and newest != self._shown:
+            self._shown = newest
+            _show_grid(self._run, newest)
+
+
 def training_samples(summary: TrainSummary) -> None:
-    """The last sample grid: input, translated, reconstructed."""
-    grids = sorted((summary.run / "samples").glob("*.jpg"))
-    if grids:
-        text = f"{summary.run.name}: input, translated, reconstructed at {grids[-1].stem}"
-        _image(f"samples-{summary.run.name}", grids[-1], text)
+    """The last sample grid, and what the run noticed about itself."""
+    newest = _newest_grid(summary.run)
+    if newest is not None:
+        _show_grid(summary.run, newest)
+    for event in summary.events:
+        run_logger().warning("%s", event)
+    if summary.best is not None:
+        run_logger().info("best by validation: %s", summary.best.name)
+
+
+def _newest_grid(run: Path) -> Path | None:
+    return max((run / "samples").glob("*.jpg"), default=None)
+
+
+def _show_grid(run: Path, grid: Path) -> None:
+    text = f"{run.name}: input, translated, reconstructed at {grid.stem}"
+    _image(f"samples-{run.name}", grid, text)
 
 
 def verdict(evaluation: Evaluation) -> None:

@@ -19,6 +19,7 @@ from evaluation.evaluate import Evaluation, evaluate
 from evaluation.promote import Promotion, promote
 from flows import artifacts
 from flows.progress import ArtifactProgress, LogProgress, run_logger
+from flows.validation import kid_distance
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.config import CrawlConfig
@@ -64,8 +65,10 @@ def prepare_dataset(
 
 @task(task_run_name="train {run.name}", cache_policy=NO_CACHE)
 def train_model(config: TrainConfig, dataset: Path, run: Path) -> TrainSummary:
-    """Train, or go on training; publishes the last sample grid."""
-    summary = train(config, dataset, run, progress=LogProgress(run_logger().info))
+    """Train, or go on training; publishes a progress bar, sample grids as they come, and events."""
+    progress = artifacts.TrainingProgress(run)
+    distance = kid_distance() if config.validate_every else None
+    summary = train(config, dataset, run, progress=progress, distance=distance)
     artifacts.training_samples(summary)
     return summary
 

@@ -105,7 +105,10 @@ class Loop:
             losses = gan.step(*batch.on(gan.device))
             standing.position = Position(standing.position.step + 1, epoch, index + 1)
             self._after_step(losses, rate)
+            if index + 1 < self._pictures.num_batches:
+                self._save_if_due()
         self._end_epoch(epoch)
+        self._save_if_due()  # after the epoch's validation, whose outcome is part of the standing
 
     def _after_step(self, losses: dict[str, torch.Tensor], rate: float) -> None:
         step, config = self._standing.position.step, self._config
@@ -120,10 +123,12 @@ class Loop:
             self._progress("train", step, self._num_steps, f"{message}, {self._pace}")
         if step % config.sample_every == 0 or is_last:
             self._sample()
-        if step % config.checkpoint_every == 0:
+
+    def _save_if_due(self) -> None:
+        is_signalled = self._gan.world.any(self._signals.pending is not None)
+        if is_signalled or self._standing.position.step % self._config.checkpoint_every == 0:
             self._save()
-        if self._gan.world.any(self._signals.pending is not None):
-            self._save()
+        if is_signalled:
             self._signals.deliver()
 
     def _read(self, losses: dict[str, torch.Tensor]) -> dict[str, float]:
