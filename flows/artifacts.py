@@ -110,6 +110,10 @@ def training_summary(summary: TrainSummary) -> None:
             table=losses(summary.run),
             description=f"**{summary.run.name}**: losses, means of a tenth of the training each",
         )
+    for event in summary.events:
+        run_logger().warning("%s", event)
+    if summary.best is not None:
+        run_logger().info("best by validation: %s", summary.best.name)
 
 
 def losses(run: Path) -> list[dict[str, str]]:
