@@ -155,3 +155,27 @@ def test_layers_that_the_reference_lacks_are_not_exported(tmp_path: Path) -> Non
     write_json(save_weights_folder / "config.json", config.model_dump(mode="json"))
     with pytest.raises(CheckpointError, match="upsampling is resize"):
         export_reference(save_weights_folder, tmp_path / "back")
+
+
+def test_an_imported_model_translates_a_photo(tmp_path: Path) -> None:
+    from PIL import Image
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+
+    source = _reference_folder(tmp_path / "theirs", CONFIGS[0])
+    Image.new("RGB", (90, 70), "orange").save(tmp_path / "horse.jpg")
+    model = str(tmp_path / "model")
+    names = ["--domain-a", "horse", "--domain-b", "zebra"]
+    done = CliRunner().invoke(app, ["import", str(source), "--out", model, *names])
+    assert done.exit_code == 0, done.output
+    out = ["--out", str(tmp_path / "out"), "--to", "zebra"]
+    done = CliRunner().invoke(
+        app, ["translate", str(tmp_path / "horse.jpg"), "--model", model, *out]
+    )
+    assert done.exit_code == 0, done.output
+    with Image.open(tmp_path / "out" / "horse.jpg") as image:
+        assert image.size == (90, 70)
+    done = CliRunner().invoke(app, ["export", model, "--out", str(tmp_path / "back")])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "back" / "latest_net_D_B.pth").is_file()
