@@ -120,7 +120,7 @@ class Matrix:
 
             return inflict
 
-        self._train("kill -9 of the worker, training", "Crashed", kill_worker)
+        self._train("kill -9 of the worker, training", "Completed", kill_worker)
         self._train("server restarted, training", "Completed", restart(signal.SIGTERM))
         self._train("kill -9 of the server, training", "Completed", restart(signal.SIGKILL))
 
