@@ -55,7 +55,7 @@ def main() -> None:
             "onnxruntime": _onnx(exported.file, threads),
         }
         batches = (1, 2 if quick else _BATCH)
-        times, apart = _race(runners, batches, rounds=2 if quick else 12)
+        times, apart = _race(runners, batches, rounds=4 if quick else 16)
         start_s = _start(Path(name), folder, rounds=1 if quick else 5)
     _tell(times, apart, batches, threads, start_s, exported.max_abs_diff)
 
@@ -83,13 +83,16 @@ def _onnx(file: Path, threads: int) -> Callable[[Tensor], Tensor]:
 def _race(
     runners: dict[str, Callable[[Tensor], Tensor]], batches: tuple[int, ...], rounds: int
 ) -> tuple[dict[tuple[str, int], float], dict[str, float]]:
-    """Least seconds a picture by runner and batch, and the distance from eager by runner."""
+    """Least seconds a picture by runner and batch, and the distance from eager by runner.
+
+    Each sees about ``rounds`` pictures of a batch size, the first batch not counted.
+    """
     best: dict[tuple[str, int], float] = {}
     apart = dict.fromkeys(runners, 0.0)
     rng = torch.Generator().manual_seed(1)
     for batch in batches:
         pictures = torch.rand(batch, 3, _PX, _PX, generator=rng) * 2 - 1
-        for turn in range(rounds + 1):
+        for turn in range(max(2, rounds // batch) + 1):
             outputs = {}
             for name, run in runners.items():
                 started = time.perf_counter()

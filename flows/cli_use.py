@@ -140,7 +140,10 @@ def web(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
     host: Annotated[
         str,
-        typer.Option(help="Address to listen on; 0.0.0.0 lets your phone in, and everybody else."),
+        typer.Option(
+            help="Address to listen on; 0.0.0.0 lets your phone in, and everybody else in the "
+            "network. (Its camera is in the file dialog: browsers keep the live one for https.)"
+        ),
     ] = "127.0.0.1",
     model: WantedModel = None,
     recipe: ModelRecipe = "makeup",

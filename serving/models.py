@@ -149,13 +149,15 @@ def preparation(folder: Path) -> PrepareConfig:
     """How pictures were prepared for this model.
 
     Found in its ``prepare.json``, or for a checkpoint of a run in the dataset that it was trained
-    on. A model without either (a stranger's) counts as one for whole pictures. Raises
-    ``ValueError`` for a file that is no such configuration.
+    on. Fields that other versions of Suyan had are passed over. A model without either file (a
+    stranger's) counts as one for whole pictures. Raises ``ValueError`` for a file that is no such
+    configuration.
     """
     for path in (folder / "prepare.json", *_of_dataset(folder)):
         if path.is_file():
+            fields = {k: v for k, v in read_json(path).items() if k in PrepareConfig.model_fields}
             try:
-                return PrepareConfig.model_validate_json(path.read_bytes())
+                return PrepareConfig.model_validate(fields)
             except ValidationError as error:
                 raise ValueError(f"{path}: not a configuration of preparation: {error}") from error
     return PrepareConfig(domain_a="a", domain_b="b", faces=False)

@@ -7,6 +7,7 @@ nothing is reported to anybody, and no uploaded photograph outlives ``Limits.kee
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ _POLICY = (
     "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
     "form-action 'self'; base-uri 'self'"
 )
+_PREFIX = "suyan-web-"
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
 
@@ -121,7 +123,8 @@ def application(
     examples: Sequence[NDArray[np.uint8]] = (),
 ) -> Iterator[FastAPI]:
     """The application; its files live in a temporary folder, and are gone when the block ends."""
-    with tempfile.TemporaryDirectory(prefix="suyan-web-") as name:
+    _remove_leftovers()
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:
         visitors, drawn = Path(name) / "visitors", Path(name) / "examples"
         visitors.mkdir()
         drawn.mkdir()
@@ -133,6 +136,24 @@ def application(
         studio.warm_up()
         with swept(visitors, limits.keep_s):
             yield _build(studio, visitors, files, host)
+
+
+def _remove_leftovers() -> None:
+    """Remove the folders of servers that were killed before they could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        number = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if number.isdecimal() and not _runs(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
 
 
 def _build(studio: Studio, visitors: Path, examples: Sequence[Path], host: str) -> FastAPI:

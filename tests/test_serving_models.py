@@ -1,5 +1,6 @@
 """Models: found by champion, version and path; the reference's weights work too."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,16 @@ def test_a_runs_checkpoint_knows_how_its_pictures_were_prepared(
     (tmp_path / "datasets" / "d").mkdir(parents=True)
     (checkpoint / "prepare.json").rename(tmp_path / "datasets" / "d" / "config.json")
     assert open_model(tmp_path, "makeup", str(checkpoint)).prepare.domain_a == "makeup"
+
+
+def test_a_model_of_another_version_of_suyan_still_works(make_model: ModelMaker) -> None:
+    folder = make_model()
+    before = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
+    write_json(folder / "prepare.json", before | {"a_field_of_old": 9.0})
+    assert open_model(folder.parents[2], "makeup").prepare.domain_b == "bare"
+    write_json(folder / "prepare.json", {"domain_a": "makeup"})
+    with pytest.raises(ValueError, match="domain_b"):
+        open_model(folder.parents[2], "makeup")
 
 
 def test_one_generator_of_the_reference_translates_whole_photographs(tmp_path: Path) -> None:

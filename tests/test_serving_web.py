@@ -58,6 +58,7 @@ def _served(model: Model, files: Path, **limits: float) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     files.mkdir()
+    (files / "suyan-web-999999999-killed").mkdir()  # by a server that was killed
     command = [sys.executable, "-c", _SERVE, str(model.folder), str(port), json.dumps(limits)]
     process = subprocess.Popen(
         command, env=os.environ | {"TMPDIR": str(files)}, stderr=subprocess.PIPE, text=True
