@@ -29,13 +29,13 @@ PORT = 4790
 class Stand:
     """Services that can be hurt, and a client of their server."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, port: int = PORT) -> None:
+        self.home, self._port = home, port
         self._log = Console(file=io.StringIO())
 
     def up(self) -> None:
         """Bring up whatever does not run."""
-        up(self.home, self._log, port=PORT)
+        up(self.home, self._log, port=self._port)
 
     def down(self) -> None:
         """As a person would: suyan down."""

@@ -278,7 +278,9 @@ class Matrix:
             message = ""
             if not again:
                 message = "(see below)"
-            elif state.is_completed():
+            elif state.is_completed() and not deployment.startswith(
+                "crawl"
+            ):  # it tries failures again
                 message = str(state.message)
             else:
                 rerun = stand.wait_for(stand.start(deployment, parameters))

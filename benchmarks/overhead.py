@@ -54,7 +54,7 @@ def main() -> None:
     os.environ.pop("PREFECT_API_URL", None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves nothing running
     folder = Path(tempfile.mkdtemp(prefix="suyan-overhead-"))
-    stand = Stand(folder / "stand")
+    stand = Stand(folder / "stand", port=4791)
     try:
         stand.up()
         figures = _measure(stand, folder, quick=quick)
@@ -152,9 +152,10 @@ def _idle(stand: Stand, seconds: float) -> tuple[float, float]:
     """CPU (share of one core) and resident MiB of server and worker with nothing to do."""
     time.sleep(5)
     pids = [process for pid in (stand.server, stand.worker) for process in _family(pid)]
-    before = sum(_cpu_s(pid) for pid in pids)
+    before = {pid: _cpu_s(pid) for pid in pids}
     time.sleep(seconds)
-    used = sum(_cpu_s(pid) for pid in pids) - before
+    pids = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    used = sum(_cpu_s(pid) - before[pid] for pid in pids)
     return used / seconds, sum(_resident_mib(pid) for pid in pids)
 
 

@@ -104,13 +104,14 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
     """The flow in this process, on the same server; what each stage says of itself is compared."""
     with OfflineEngine(scenery(num_good=40)) as engine, _connected(services):
         values = _smallest(seasons(), engine.url).model_dump(mode="json")
+        values["train"]["batch_size"] = 8
 
         def run() -> dict[str, str]:
             parameters = PipelineParameters.model_validate(values)
             outcomes = pipeline(parameters=parameters, workspace=str(tmp_path)).outcomes
             return {stage: told.partition(":")[0] for stage, told in outcomes.items()}
 
-        assert run() == dict.fromkeys(STAGES, "Done")
+        assert run() == dict.fromkeys(STAGES, "Completed")
         assert run() == dict.fromkeys(STAGES, "Nothing new")
         values["evaluate"]["num_bootstrap"] = 60
         assert _new(run()) == {"evaluate"}  # the same model, whose place does not change
