@@ -107,7 +107,7 @@ def main() -> None:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         scratch = Path(name)
-        paths = photographs(given.photos, 50 if given.quick else 600, scratch / "drawn")
+        paths = photographs(given.photos, 50 if given.quick else 330, scratch / "drawn")
         kept = _different(paths)
         print(f"{len(kept)} originals ({len(paths) - len(kept)} of {len(paths)} left out)")
         files = _plant(kept, scratch)

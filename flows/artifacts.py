@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from evaluation.core import figures, route, sheets, summary
 from evaluation.evaluate import Evaluation
@@ -100,16 +100,16 @@ def training_summary(summary: TrainSummary) -> None:
             chosen = [grids[i * (len(grids) - 1) // 7] for i in range(8)] if grids[8:] else grids
             steps = ", ".join(str(int(grid.stem.rpartition("_")[2])) for grid in chosen)
             text = f"{summary.run.name}: the same picture of each side at steps {steps} (downwards)"
-            create_image_artifact(
-                key=_key(f"training-{summary.run.name}-over-time"),
-                image_url=_data_url(_first_rows(chosen)),
-                description=text,
-            )
+            _picture(f"training-{summary.run.name}-over-time", _first_rows(chosen), text)
         create_table_artifact(
             key=_key(f"training-{summary.run.name}-losses"),
             table=losses(summary.run),
             description=f"**{summary.run.name}**: losses, means of a tenth of the training each",
         )
+    for event in summary.events:
+        run_logger().warning("%s", event)
+    if summary.best is not None:
+        run_logger().info("best by validation: %s", summary.best.name)
 
 
 def losses(run: Path) -> list[dict[str, str]]:
@@ -206,9 +206,14 @@ def _first_rows(grids: Sequence[Path]) -> Image.Image:
 
 def _image(key: str, path: Path, description: str) -> None:
     with shown(), Image.open(path) as image:
-        create_image_artifact(
-            key=_key(key), image_url=_data_url(image.convert("RGB")), description=description
-        )
+        _picture(key, image.convert("RGB"), description)
+
+
+def _picture(key: str, image: Image.Image, description: str) -> None:
+    """As markdown: the page of an image artifact also spells out the whole ``data:`` address."""
+    create_markdown_artifact(
+        key=_key(key), markdown=f"{description}\n\n![{description}]({_data_url(image)})\n"
+    )
 
 
 def _data_url(image: Image.Image) -> str:

@@ -114,9 +114,11 @@ def forget(
     workspace: Workspace = WORKSPACE,
 ) -> None:
     """Remove pictures for good: files, listings, previews; they never come back."""
+    from preprocessing.cache import forget_analyses
     from scraping.forget import forget as run_forget
 
     gone = run_forget(what, workspace)
+    forget_analyses(workspace, gone.digests)
     crawls = ", ".join(gone.crawls) or "no crawl"
     typer.echo(f"{gone.kind} {gone.value}: {gone.num_originals} originals forgotten ({crawls})")
     for dataset in gone.datasets:
@@ -182,6 +184,31 @@ def rollback(
     from evaluation.registry import rollback as go_back
 
     typer.echo(f"{go_back(workspace, recipe).name} is the champion of {recipe} again")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of EPOCH_net_G_A.pth and its kin, or of EPOCH_net_G.pth."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    epoch: Annotated[str, typer.Option(help="Which of the files, e.g. latest or 200.")] = "latest",
+    crop_px: Annotated[int, typer.Option(help="Side that it was trained at, px.")] = 256,
+    domain_a: Annotated[str, typer.Option(help="Name of domain A, e.g. horse.")] = "a",
+    domain_b: Annotated[str, typer.Option(help="Name of domain B, e.g. zebra.")] = "b",
+    faces: Annotated[bool, typer.Option("--faces", help="It translates aligned faces.")] = False,
+) -> None:
+    """Read a checkpoint of pytorch-CycleGAN-and-pix2pix; `translate --model` then uses it."""
+    from preprocessing.config import PrepareConfig
+    from scraping.records import write_json
+    from training.exchange import import_reference
+
+    prepare = PrepareConfig(domain_a=domain_a, domain_b=domain_b, faces=faces, crop_px=crop_px)
+    config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
+    write_json(out / "prepare.json", prepare.model_dump(mode="json"))
+    kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
+    typer.echo(f"{out}: {kind}\nUse it: {_program()} translate PHOTO --model {out}")
 
 
 @app.command()

@@ -174,10 +174,10 @@ def export(
         "exported"
     ),
     kind: Annotated[
-        Literal["onnx", "torch-export"],
+        Literal["onnx", "torch-export", "reference"],
         typer.Option(
             "--format",
-            help="onnx, or torch-export (a .pt2 program).",
+            help="onnx; torch-export (a .pt2 program); or reference (latest_net_G_A.pth …).",
         ),
     ] = "onnx",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old files.")] = False,
@@ -190,6 +190,12 @@ def export(
     from serving.models import open_model
 
     opened = open_model(workspace, recipe, model)
+    if kind == "reference":
+        from training.exchange import export_reference
+
+        for path in export_reference(opened.folder, out):
+            typer.echo(path)
+        return
     for one in run_export(opened, out, kind, overwrite=overwrite):
         typer.echo(f"{one.file}: differs from PyTorch by {one.max_abs_diff:.1e} at most")
     typer.echo(f"{out / 'README.md'}: the model card")

@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows import artifacts, events, newest, tasks
+from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
 from flows.parameters import EvaluateParameters, TrainParameters
 from flows.pipeline import StageClock, decide, run_name
@@ -20,6 +21,7 @@ from flows.presets import Preset, train_with_preset
     flow_run_name="{parameters.recipe}",
     version=VERSION,
     persist_result=False,
+    on_crashed=[cancelled_not_crashed],
 )
 def train(
     *,
@@ -57,6 +59,7 @@ def train(
     flow_run_name="{parameters.recipe}",
     version=VERSION,
     persist_result=False,
+    on_crashed=[cancelled_not_crashed],
 )
 def evaluate(
     *, run: str = newest.NEWEST, parameters: EvaluateParameters, workspace: str = ""

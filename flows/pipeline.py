@@ -19,6 +19,7 @@ from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
 from flows import artifacts, newest, tasks
 from flows.approval import Approval, ask
+from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
 from flows.parameters import EvaluateParameters, PipelineParameters
 from flows.presets import Preset, with_preset
@@ -50,6 +51,7 @@ class PipelineResult:
     flow_run_name="{parameters.recipe}",
     version=VERSION,
     persist_result=False,
+    on_crashed=[cancelled_not_crashed],
 )
 def pipeline(
     *, preset: Preset = "as given", parameters: PipelineParameters, workspace: str = ""

@@ -8,6 +8,7 @@ from typing import Literal
 from prefect import flow
 
 from flows import artifacts, events, newest, tasks
+from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
 from flows.parameters import CrawlParameters, RefreshParameters
 from flows.pipeline import StageClock
@@ -22,6 +23,7 @@ Side = Literal["both", "A", "B"]
     flow_run_name="{parameters.recipe}",
     version=VERSION,
     persist_result=False,
+    on_crashed=[cancelled_not_crashed],
 )
 def crawl(
     *, side: Side = "both", parameters: CrawlParameters, workspace: str = ""
@@ -53,6 +55,7 @@ def crawl(
     flow_run_name="{parameters.recipe}",
     version=VERSION,
     persist_result=False,
+    on_crashed=[cancelled_not_crashed],
 )
 def refresh_dataset(*, parameters: RefreshParameters, workspace: str = "") -> str:
     """Refresh, and return the name of the dataset version.

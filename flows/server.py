@@ -30,7 +30,7 @@ _LOCAL = (_LOOPBACK, "localhost", "::1")
 _ANYWHERE = ("0.0.0.0", "::")  # reached by way of loopback from here
 _FIRST_PORT = 4200
 _NUM_PORTS = 100
-_START_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 300.0  # a busy machine imports slowly
 
 
 @dataclass(frozen=True)

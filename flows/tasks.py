@@ -25,6 +25,7 @@ from flows import artifacts, events, outcome
 from flows.approval import Approval
 from flows.limits import device_limit, engine_limit, one_at_a_time
 from flows.progress import ArtifactProgress, LogProgress, TrainingProgress, run_logger
+from flows.validation import kid_distance
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.config import CrawlConfig
@@ -104,8 +105,10 @@ def train_model(config: TrainConfig, dataset: Path, run: Path) -> State[TrainSum
     training goes on.
     """
     artifacts.augmentations(config, dataset, run)
+    progress = TrainingProgress(run, artifacts.samples)
+    distance = kid_distance() if config.validate_every else None
     with one_at_a_time(device_limit(config.device)), _alone(run):
-        summary = train(config, dataset, run, progress=TrainingProgress(run, artifacts.samples))
+        summary = train(config, dataset, run, progress=progress, distance=distance)
     artifacts.training_summary(summary)
     return _told(summary, outcome.of_train(summary))
 

@@ -55,7 +55,7 @@ def fitted(
 
     Where the photograph ends near the face, the crop shows it up to ``max_zoom`` times larger,
     until at most the share ``spare`` of the crop lies outside. The crop's point ``fixed`` (x, y in
-    shares of its side, e.g. between the eyes) stays where it is.
+    shares of its side, e.g. the tip of the nose) stays where it is.
     """
     anchor = np.array(fixed) * crop_px
     closer = transform

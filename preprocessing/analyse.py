@@ -28,6 +28,7 @@ _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # of the canonical face, shares of its 
 _ENOUGH_PX = 800  # longer side that analysis needs
 _SMALL_PX = 512  # longer side of what is hashed and judged as a whole
 _MAX_FACES = 12
+_STRIP = 10  # ratio of its sides above which a picture is not looked at for faces
 _PREVIEW_PX = 112
 
 
@@ -109,6 +110,8 @@ def _detector() -> FaceDetector:
 
 
 def _faces(picture: NDArray[np.uint8]) -> list[Face]:
+    if max(picture.shape[:2]) > _STRIP * min(picture.shape[:2]):
+        return []  # the detector would make it square
     found = _detector().detect(picture)
     return [f for f in found if np.hypot(*(f.keypoints[1] - f.keypoints[0])) >= 2][:_MAX_FACES]
 

@@ -5,12 +5,14 @@ All of it may be removed at any time: it is made again from the originals.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
@@ -24,15 +26,16 @@ _AT_ONCE = 500
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-def libraries() -> dict[str, str]:
+@functools.cache
+def libraries() -> Mapping[str, str]:
     """Versions of the libraries that decide about pixels and figures; "" for one that is absent."""
-    found = {}
+    found: dict[str, str] = {}
     for name in _LIBRARIES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = ""
-    return found
+    return MappingProxyType(found)
 
 
 class AnalysisCache:
@@ -42,7 +45,7 @@ class AnalysisCache:
         folder = workspace / "cache"
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "analysis.sqlite"
-        self._kind = digest([ANALYSIS_VERSION, asdict(config), libraries()])
+        self._kind = digest([ANALYSIS_VERSION, asdict(config), dict(libraries())])
         self._rows = TypeAdapter(Analysis)
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -87,8 +90,21 @@ class AnalysisCache:
 
 def crop_file(workspace: Path, sha256: str, transform: tuple[float, ...], crop_px: int) -> Path:
     """Where the crop of an original by this transform is kept."""
-    name = digest([CUT_VERSION, list(transform), crop_px, libraries()])
+    name = digest([CUT_VERSION, list(transform), crop_px, dict(libraries())])
     return workspace / "cache" / "crops" / sha256[:2] / f"{sha256}-{name}.png"
+
+
+def forget_analyses(workspace: Path, names: Collection[str]) -> None:
+    """Take what is known of these originals, their previews and crops, out of the cache."""
+    path = workspace / "cache" / "analysis.sqlite"
+    if path.exists():
+        with closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            rows = [(name,) for name in names]
+            connection.executemany("DELETE FROM analysis WHERE sha256 = ?", rows)
+    for name in names:
+        for crop in (workspace / "cache" / "crops" / name[:2]).glob(f"{name}-*.png"):
+            crop.unlink(missing_ok=True)
 
 
 def is_whole(path: Path) -> bool:

@@ -95,7 +95,7 @@ def _json(contents: _Contents) -> dict[str, Any]:
         "doubtful_pairs": len(contents.doubtful),
         "before": contents.before,
         "changes": _kinds(contents.changed),
-        "libraries": libraries(),
+        "libraries": dict(libraries()),
     }
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from preprocessing.fingerprint import COARSE_PX, THUMB_PX, WINDOWS, Fingerprint
 from preprocessing.hamming import Hashes, cross_pairs
 
+_MOST = 30  # older pictures that a picture is compared with, for a window and orientation
+_AT_ONCE = 1 << 20  # pairs held in memory before all but the nearest are dropped
 _STEPS = 20  # of the alignment
 _DETAIL_PX = 2.5  # standard deviation of the blur whose residue is compared: shape, not shading
 _COVERED = 0.15  # share of the pixels that a watermark may cover
@@ -67,7 +69,8 @@ class Candidate:
 def candidates(pictures: Sequence[Prints], bits: int) -> list[list[Candidate]]:
     """For each picture, the older ones (of smaller number) whose hashes are within ``bits`` bits.
 
-    Each pair comes once for a tier, a direction and an orientation, by its nearest window.
+    Each pair comes once for a tier, a direction and an orientation, by its nearest window; of very
+    many like pictures the nearest alone, which is enough to belong to their cluster.
     """
     found: list[dict[tuple[object, ...], tuple[int, Candidate]]] = [{} for _ in pictures]
     for tier, owners, prints in _tiers(pictures):
@@ -75,32 +78,50 @@ def candidates(pictures: Sequence[Prints], bits: int) -> list[list[Candidate]]:
             views = _array(p.mirrored if flipped else p.phash for p in prints)
             for window in range(len(WINDOWS) if tier == "whole" else 1):
                 frames = _array(p.hashes[window] for p in prints)
-                for i, j in cross_pairs(views, frames, bits):
-                    apart = np.bitwise_count(views[i] ^ frames[j])
-                    for view, frame, distance in zip(
-                        i.tolist(), j.tolist(), apart.tolist(), strict=True
-                    ):
-                        one, two = owners[view], owners[frame]
-                        if one == two:
-                            continue
-                        key = (tier, view, frame, flipped)
-                        best = found[max(one, two)].get(key)
-                        if best is None or distance < best[0]:
-                            found[max(one, two)][key] = distance, Candidate(
-                                min(one, two), max(one, two), tier,
-                                prints[view], prints[frame], window, flipped,
-                            )  # fmt: skip
+                for newer, distance, view, frame in _near(views, frames, owners, bits).tolist():
+                    key = (tier, view, frame, flipped)
+                    best = found[newer].get(key)
+                    if best is None or distance < best[0]:
+                        older = int(min(owners[view], owners[frame]))
+                        pair = prints[view], prints[frame]
+                        candidate = Candidate(older, newer, tier, *pair, window, flipped)
+                        found[newer][key] = distance, candidate
     return [
         [candidate for _, candidate in sorted(mine.values(), key=lambda pair: pair[0])]
         for mine in found
     ]
 
 
-def _tiers(pictures: Sequence[Prints]) -> Iterator[tuple[str, list[int], list[Fingerprint]]]:
+def _near(views: Hashes, frames: Hashes, owners: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Rows of newer picture, bits apart, place of the view, place of the frame."""
+    rows, waiting = np.zeros((0, 4), np.int64), 0
+    blocks = [rows]
+    for i, j in cross_pairs(views, frames, bits):
+        other = owners[i] != owners[j]
+        i, j = i[other], j[other]  # noqa: PLW2901
+        apart = np.bitwise_count(views[i] ^ frames[j]).astype(np.int64)
+        blocks.append(np.stack([np.maximum(owners[i], owners[j]), apart, i, j], axis=1))
+        waiting += len(i)
+        if waiting > _AT_ONCE:
+            blocks, waiting = [_nearest(np.concatenate(blocks))], 0
+    return _nearest(np.concatenate(blocks))
+
+
+def _nearest(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first ``_MOST`` rows of each newer picture, by distance and age."""
+    rows = rows[np.lexsort((rows[:, 3], rows[:, 2], rows[:, 1], rows[:, 0]))]
+    first = np.searchsorted(rows[:, 0], rows[:, 0])
+    return rows[np.arange(len(rows)) - first < _MOST]
+
+
+def _tiers(
+    pictures: Sequence[Prints],
+) -> Iterator[tuple[str, NDArray[np.int64], list[Fingerprint]]]:
+    """Each tier's fingerprints and whose they are."""
     whole = [(k, p.whole) for k, p in enumerate(pictures) if p.whole is not None]
     faces = [(k, face) for k, p in enumerate(pictures) for face in p.faces]
     for tier, pairs in (("whole", whole), ("face", faces)):
-        yield tier, [k for k, _ in pairs], [print_ for _, print_ in pairs]
+        yield tier, np.array([k for k, _ in pairs], np.int64), [print_ for _, print_ in pairs]
 
 
 def _array(values: Iterator[int]) -> Hashes:

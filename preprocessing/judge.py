@@ -11,7 +11,6 @@ from preprocessing.analyse import Analysis, FaceSeen
 from preprocessing.config import PrepareConfig
 
 _SPARE = 0.01  # share outside the photograph for which no crop is brought closer
-_BETWEEN_THE_EYES_X = 0.5
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,11 @@ def _face_view(
 ) -> View:
     size = config.crop_px
     upright = align.eye_transform(face.points, size, config.eye_distance, config.eye_height)
+    # about the tip of the nose, so that neither forehead nor mouth is lost alone
     transform = align.fitted(
         upright, seen.height, seen.width, size,
-        fixed=(_BETWEEN_THE_EYES_X, config.eye_height), max_zoom=config.max_zoom, spare=_SPARE,
+        fixed=(0.5, config.eye_height + config.eye_distance / 2),
+        max_zoom=config.max_zoom, spare=_SPARE,
     )  # fmt: skip
     outside = align.outside_share(transform, seen.height, seen.width, size)
     reason = ""

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ from scraping.records import (
 STAGE_VERSION = 2  # raise it when the same originals and configuration give another dataset
 _FOLDERS = ("trainA", "trainB", "testA", "testB")
 _BATCH = 100  # analyses that are kept at a time, and lost at most when the process is killed
+_SYNCS_AT_ONCE = 16
 _MISSING = "file-missing"
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
@@ -147,7 +149,7 @@ def _version(config: PrepareConfig, rows: Sequence[Picture]) -> str:
     decisions = sorted(
         (r.sha256, r.side, r.face, r.file, r.reason, r.cluster, r.override) for r in rows
     )
-    name = digest([settings, decisions, libraries(), STAGE_VERSION])
+    name = digest([settings, decisions, dict(libraries()), STAGE_VERSION])
     return f"{config.domain_a}-{config.domain_b}-{name}".replace("_", "-")
 
 
@@ -232,9 +234,8 @@ def _publish(
         write_rows(partial / "manifest.parquet", Picture, decided.rows)
         summary = _summary(final, decided.rows, reused=False)
         write_card(partial, final, config, decided, summary.counts, summary.rejected, cache)
-        for path in _files(partial):
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:  # a file system commits them together
+            list(pool.map(_sync, _files(partial)))
         for folder in _FOLDERS:
             sync_folder(partial / folder)
         with suppress(OSError):
@@ -246,6 +247,11 @@ def _publish(
         return False
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _files(folder: Path) -> Iterator[Path]:

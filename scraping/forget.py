@@ -31,6 +31,7 @@ class Forgotten:
     num_originals: int
     crawls: list[str]
     datasets: list[Path]
+    digests: list[str]  # of the originals
 
 
 def forget(what: str, workspace: Path, *, progress: Progress = silent) -> Forgotten:
@@ -51,7 +52,8 @@ def forget(what: str, workspace: Path, *, progress: Progress = silent) -> Forgot
             progress("forget", number, len(buried), "")
         for name in sorted(crawls):
             publish(catalogue, name, workspace)
-    return Forgotten(kind, value, len(buried), sorted(crawls), _datasets_with(workspace, buried))
+    datasets = _datasets_with(workspace, buried)
+    return Forgotten(kind, value, len(buried), sorted(crawls), datasets, sorted(buried))
 
 
 def _kind(what: str) -> tuple[Kind, str]:
@@ -112,10 +114,15 @@ def _concerned(connection: sa.Connection, kind: Kind, value: str) -> set[str]:
 
 
 def _datasets_with(workspace: Path, digests: set[str]) -> list[Path]:
-    """Dataset versions whose manifests name one of these originals as used."""
+    """Dataset versions that show one of these originals, used or rejected."""
     found = []
     for manifest in sorted(workspace.glob("datasets/*/manifest.parquet")):
         table = pq.read_table(manifest, columns=["sha256", "status"]).to_pylist()
-        if any(row["status"] == "ok" and row["sha256"] in digests for row in table):
+        mine = [row for row in table if row["sha256"] in digests]
+        previews = manifest.parent / "previews"
+        if any(
+            row["status"] == "ok" or (previews / f"{row['sha256'][:16]}.jpg").exists()
+            for row in mine
+        ):
             found.append(manifest.parent)
     return found

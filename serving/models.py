@@ -14,9 +14,8 @@ from preprocessing.config import PrepareConfig
 from scraping.records import CheckpointError, MissingModelError
 from serving.fast import arrange
 from serving.tiles import Tiling
-from training.checkpoint import load_config, load_weights
+from training.checkpoint import load_config, load_generator
 from training.config import TrainConfig
-from training.networks import ResnetGenerator
 
 Direction = Literal["A2B", "B2A"]
 DIRECTIONS: tuple[Direction, ...] = ("A2B", "B2A")
@@ -45,7 +44,9 @@ class Model:
     @property
     def tiling(self) -> Tiling:
         """How a large picture is cut for it."""
-        return Tiling.of_resnet(self.config.num_blocks)
+        if self.config.generator == "resnet":
+            return Tiling.of_resnet(self.config.num_blocks)
+        return Tiling.of_unet(7 if self.config.generator == "unet_128" else 8)
 
     def direction(self, wanted: str | None) -> Direction:
         """The direction of this name, or that leads to the domain of this name; A2B for ``None``.
@@ -63,9 +64,7 @@ class Model:
 
     def network(self, direction: Direction) -> nn.Module:
         """The generator as it was trained, in evaluation mode. Raises ``CheckpointError``."""
-        network = ResnetGenerator(self.config.num_blocks, self.config.ngf, self.config.norm)
-        load_weights(weights_file(self.folder, direction), network)
-        return network.eval()
+        return load_generator(self.folder, weights_file(self.folder, direction).stem)[0]
 
     def generator(self, direction: Direction) -> nn.Module:
         """The same, arranged for inference on a CPU (``serving/fast.py``)."""

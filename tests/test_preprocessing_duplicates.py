@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from preprocessing import align
+from preprocessing import align, duplicates
 from preprocessing.config import PrepareConfig
 from preprocessing.duplicates import Candidate, Clusters, Prints, alikeness, candidates, clustered
 from preprocessing.faces import FaceDetector
@@ -177,6 +177,18 @@ def test_clusters_and_sides_of_older_pictures_do_not_depend_on_newer_ones(
     for k, founder in enumerate(after.founder):
         near = [j for j in range(len(hashes)) if (hashes[k] ^ hashes[j]).bit_count() <= bits]
         assert all(after.founder[j] == founder for j in near)
+
+
+def test_very_many_like_pictures_are_one_cluster_without_comparing_all() -> None:
+    rng = np.random.default_rng(0)
+    base = picture(0).astype(int)
+    many = [
+        Prints(fingerprint((base + rng.integers(-9, 9, base.shape)).clip(0, 255).astype(np.uint8)))
+        for _ in range(150)
+    ]
+    pairs = candidates(many, 10)
+    assert max(map(len, pairs)) < 14 * duplicates._MOST
+    assert cluster(many) == [0] * 150
 
 
 def test_a_bridge_between_the_two_sides_takes_the_younger_one_out() -> None:

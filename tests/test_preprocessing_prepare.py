@@ -18,6 +18,8 @@ import pytest
 from PIL import Image
 
 from preprocessing import prepare as module
+from preprocessing.analyse import AnalysisConfig
+from preprocessing.cache import AnalysisCache, forget_analyses
 from preprocessing.config import PrepareConfig
 from preprocessing.overrides import add_overrides, overrides_file
 from preprocessing.prepare import PrepareSummary, prepare
@@ -311,3 +313,17 @@ def test_bad_files_cost_themselves_alone(
     assert {hashlib.sha256(content).hexdigest() for content in bad} <= {row.sha256 for row in rows}
     assert summary.rejected["A"]["undecodable"] > 100
     assert sum(summary.counts[f"{split}A"] for split in ("train", "test")) >= 9
+
+
+def test_what_is_forgotten_leaves_the_cache(prepared: Prepared, tmp_path: Path) -> None:
+    workspace, summary, _ = prepared
+    shutil.copytree(workspace / "cache", tmp_path / "cache")
+    rows = read_rows(summary.dataset / "manifest.parquet", Picture)
+    gone, other = [row.sha256 for row in rows if row.status == "ok"][:2]
+    forget_analyses(tmp_path, [gone])
+    forget_analyses(tmp_path / "elsewhere", [gone])
+    cache = AnalysisCache(tmp_path, AnalysisConfig.of(CONFIG))
+    assert set(cache.find([gone, other])) == {other}
+    left = {path.name[:64] for path in tmp_path.glob("cache/crops/*/*.png")}
+    assert other in left
+    assert gone not in left

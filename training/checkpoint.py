@@ -1,7 +1,8 @@
 """Checkpoints: one folder each, written whole or not at all, read without unpickling code.
 
-``checkpoints/step_00001200/`` holds ``G_A``, ``G_B``, ``D_A``, ``D_B`` as safetensors, the
-configuration as ``config.json``, and ``state.pt`` (optimisers, pools, position) for resuming.
+``checkpoints/step_00001200/`` holds ``G_A``, ``G_B``, ``D_A``, ``D_B`` as safetensors (and
+``G_A_ema``, ``G_B_ema`` where averages are kept), the configuration as ``config.json``, and
+``state.pt`` (optimisers, pools, standing) for resuming. ``best.json`` beside them names the best.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from scraping.records import CheckpointError, atomic_file, sync_folder, write_json
 from training.config import TrainConfig
-from training.networks import ResnetGenerator
+from training.networks import build_generator
 
 _NAME = re.compile(r"step_(\d{8})")
 
@@ -44,24 +45,48 @@ def save_checkpoint(
     networks: Mapping[str, nn.Module],
     state: Mapping[str, Any],
 ) -> Path:
-    """Write ``run/checkpoints/step_<step>`` atomically, drop the oldest ones; the new folder."""
+    """Write ``run/checkpoints/step_<step>`` atomically, drop the oldest ones; the new folder.
+
+    The best one stays. Raises ``OSError`` (a full disk), and then leaves what was there as it was.
+    """
     parent = run / "checkpoints"
     final = parent / f"step_{position.step:08d}"
     if final.exists():
         return final
     partial = parent / f".{final.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, network in networks.items():
-        save_weights(partial / f"{name}.safetensors", network)
-    with atomic_file(partial / "state.pt") as file:
-        torch.save({**state, "position": [position.step, position.epoch, position.batch]}, file)
-    write_json(partial / "config.json", config.model_dump(mode="json"))
-    partial.rename(final)
+    try:
+        partial.mkdir(parents=True)
+        for name, network in networks.items():
+            save_weights(partial / f"{name}.safetensors", network)
+        with atomic_file(partial / "state.pt") as file:
+            torch.save({**state, "position": [position.step, position.epoch, position.batch]}, file)
+        write_json(partial / "config.json", config.model_dump(mode="json"))
+        partial.rename(final)
+    except (OSError, RuntimeError, SafetensorError) as error:  # what torch and safetensors raise
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OSError(f"{final} cannot be written: {error}") from error
     sync_folder(parent)
+    best = best_checkpoint(run)
     for old in checkpoints(run)[config.keep_checkpoints :]:
-        shutil.rmtree(old, ignore_errors=True)
+        if old != best:
+            shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def mark_best(run: Path, checkpoint: Path, score: float) -> None:
+    """Name ``checkpoint`` the run's best, by its validation ``score`` (lower is better)."""
+    write_json(run / "checkpoints" / "best.json", {"checkpoint": checkpoint.name, "score": score})
+
+
+def best_checkpoint(run: Path) -> Path | None:
+    """The run's best checkpoint folder, or ``None`` where nothing was validated."""
+    try:
+        name = json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    folder = run / "checkpoints" / str(name)
+    return folder if _NAME.fullmatch(str(name)) and folder.is_dir() else None
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -77,19 +102,45 @@ def latest_checkpoint(run: Path) -> Path | None:
 
 
 def load_generators(
-    checkpoint: Path, device: str = "cpu"
+    checkpoint: Path, device: str = "cpu", *, averaged: bool = False
 ) -> tuple[nn.Module, nn.Module, TrainConfig]:
     """G_A (A → B), G_B (B → A) in evaluation mode on ``device``, and their configuration.
 
+    ``averaged`` takes the moving averages of the weights (see ``has_averages``).
     Raises ``CheckpointError`` that says which file, tensor or option is wrong.
     """
+    G_A, config = load_generator(checkpoint, "G_A", device, averaged=averaged)
+    G_B, _ = load_generator(checkpoint, "G_B", device, averaged=averaged)
+    return G_A, G_B, config
+
+
+def load_generator(
+    checkpoint: Path, name: str, device: str = "cpu", *, averaged: bool = False
+) -> tuple[nn.Module, TrainConfig]:
+    """One generator, ``"G_A"`` or ``"G_B"``, as ``load_generators`` gives both.
+
+    Published models of the reference have but one direction.
+    """
     config = load_config(checkpoint)
-    generators = []
-    for name in ("G_A", "G_B"):
-        network = ResnetGenerator(config.num_blocks, config.ngf, config.norm)
-        load_weights(checkpoint / f"{name}.safetensors", network)
-        generators.append(network.to(device).eval())
-    return generators[0], generators[1], config
+    path = checkpoint / f"{name}{'_ema' if averaged else ''}.safetensors"
+    if not path.is_file():
+        held = ", ".join(sorted(file.stem for file in checkpoint.glob("*.safetensors"))) or "none"
+        raise CheckpointError(
+            f"{checkpoint}: found no {path.name} (networks there: {held}); "
+            + (
+                "it was trained with ema_decay 0"
+                if averaged
+                else "it has the other direction alone"
+            )
+        )
+    network = build_generator(config)
+    load_weights(path, network)
+    return network.to(device).eval(), config
+
+
+def has_averages(checkpoint: Path) -> bool:
+    """Whether moving averages of both generators lie beside the raw weights."""
+    return all((checkpoint / f"{name}_ema.safetensors").is_file() for name in ("G_A", "G_B"))
 
 
 def load_config(checkpoint: Path) -> TrainConfig:
@@ -127,17 +178,19 @@ def load_weights(path: Path, network: nn.Module) -> None:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
-    _check(path, network.state_dict(), tensors)
+    check_tensors(path, network.state_dict(), tensors)
     network.load_state_dict(tensors)
 
 
-def _check(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def check_tensors(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Raise ``CheckpointError``, saying what to change, unless both have the same tensors."""
     missing = sorted(wanted.keys() - found.keys())
     surplus = sorted(found.keys() - wanted.keys())
     if missing or surplus:
         raise CheckpointError(
-            f"{path}: tensors do not fit: missing {missing[:3]}, surplus {surplus[:3]}; "
-            "num_blocks or d_layers in config.json is another one than at training"
+            f"{path}: tensors do not fit: missing {missing[:3]}, surplus {surplus[:3]}; generator, "
+            "num_blocks, norm, dropout, upsampling, discriminator or d_layers in config.json is "
+            "another one than at training"
         )
     for key, tensor in wanted.items():
         if tensor.shape != found[key].shape:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,76 +15,174 @@ from torch import Tensor
 
 from training.augment import Augmentation
 from training.config import TrainConfig
+from training.parallel import World
+
+_Picture = NDArray[np.uint8]  # [H, W, 3]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's pictures of each side, ``[N, 3, crop, crop]`` float32 in [-1, 1]."""
+    """One step's pictures of each side, ``[N, H, W, 3]`` uint8."""
 
     a: Tensor
     b: Tensor
 
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Both sides as ``[N, 3, H, W]`` float32 in [-1, 1] on ``device``, channels-last."""
+        return _floats(self.a, device), _floats(self.b, device)
+
 
 class UnalignedPictures:
-    """The training pictures of both sides, resized to ``load_px`` and held as uint8.
+    """The training pictures of both sides, resized as ``preprocess`` says and held as uint8.
 
     An epoch has as many pictures as the larger side: A shuffled, B drawn at random (reference:
-    ``data/unaligned_dataset.py``). Nothing is remembered between batches, so a run can be resumed
-    at any of them. Raises ``ValueError`` when a folder has no picture.
+    ``data/unaligned_dataset.py``); its last batch is filled up with the epoch's first pictures.
+    Nothing is remembered between batches, so a run can be resumed at any of them. With several
+    processes, each gets its share of every batch. ``held_back`` holds the validation pictures of
+    both sides, ``[num_validation, crop, crop, 3]``, when the configuration validates.
+    Raises ``ValueError`` when a folder has no picture, or too few for that.
     """
 
-    def __init__(self, dataset: Path, config: TrainConfig) -> None:
+    def __init__(self, dataset: Path, config: TrainConfig, world: World | None = None) -> None:
         self._config = config
-        self._a = load_pictures(dataset / "trainA", config.load_px)
-        self._b = load_pictures(dataset / "trainB", config.load_px)
-        self._augment = Augmentation(config)
+        self._world = world or World()
+        if config.batch_size % self._world.size:
+            raise ValueError(
+                f"batch_size: got {config.batch_size}, needed a multiple of the "
+                f"{self._world.size} processes"
+            )
+        num_back = config.num_validation if config.validate_every else 0
+        sides, back = [], []
+        for name in ("trainA", "trainB"):
+            paths = _paths(dataset / name)
+            if len(paths) <= num_back:
+                raise ValueError(
+                    f"{dataset / name}: found {len(paths)} pictures, needed more than the "
+                    f"num_validation = {num_back} that are held back; lower it"
+                )
+            sides.append(_load(paths[: len(paths) - num_back], config))
+            if num_back:
+                back.append(_squares(paths[-num_back:], config.crop_px))
+        self._a, self._b = sides
+        self.held_back = (back[0], back[1]) if back else None
+        self._augment = Augmentation(config) if "crop" in config.preprocess else None
         self.epoch_length = max(len(self._a), len(self._b))  # pictures
         self.num_batches = -(-self.epoch_length // config.batch_size)
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of ``epoch`` from number ``first`` (from 0) on; the last may be smaller."""
-        size = self._config.batch_size
+        """The batches of ``epoch`` from number ``first`` (from 0) on."""
+        size, length = self._config.batch_size, self.epoch_length
         rng = np.random.default_rng([self._config.seed, epoch])
-        order = rng.permutation(self.epoch_length)
-        partners = rng.integers(len(self._b), size=self.epoch_length)
-        seeds = rng.integers(2**31, size=(self.epoch_length, 2))
-        for start in range(first * size, self.epoch_length, size):
-            places = range(start, min(start + size, self.epoch_length))
+        order = rng.permutation(length)
+        partners = rng.integers(len(self._b), size=length)
+        seeds = rng.integers(2**31, size=(length, 2))
+        if self._config.serial_batches:
+            order = partners = np.arange(length)
+        per_process = size // self._world.size
+        for number in range(first, self.num_batches):
+            start = number * size + self._world.rank * per_process
+            places = [place % length for place in range(start, start + per_process)]
             yield Batch(
-                a=self._stack(self._a, [order[i] % len(self._a) for i in places], seeds[places, 0]),
-                b=self._stack(self._b, [partners[i] for i in places], seeds[places, 1]),
+                a=self._stack(self._a, order[places], seeds[places, 0]),
+                b=self._stack(self._b, partners[places], seeds[places, 1]),
             )
 
     def _stack(
-        self, pictures: NDArray[np.uint8], indices: list[int], seeds: NDArray[np.int64]
+        self, pictures: Sequence[_Picture], indices: NDArray[np.int64], seeds: NDArray[np.int64]
     ) -> Tensor:
-        return to_tensor(
+        return torch.from_numpy(
             np.stack(
-                [self._augment(pictures[i], int(s)) for i, s in zip(indices, seeds, strict=True)]
+                [
+                    self._changed(pictures[index % len(pictures)], int(seed))
+                    for index, seed in zip(indices, seeds, strict=True)
+                ]
             )
         )
+
+    def _changed(self, picture: _Picture, seed: int) -> _Picture:
+        if self._augment is not None:
+            return self._augment(picture, seed)
+        mirrored = self._config.flip and np.random.default_rng(seed).random() > 0.5
+        return np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
+
+
+def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, each made in a thread while the one before it is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="loader") as executor:
+        coming = executor.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = executor.submit(next, batches, None)
+            yield batch
+
+
+def resized(image: Image.Image, config: TrainConfig) -> Image.Image:
+    """``image`` as the reference's ``preprocess`` of that name resizes it (bicubic).
+
+    Raises ``ValueError`` when the random crop would not fit.
+    Source: ``get_transform`` in ``data/base_dataset.py``.
+    """
+    width, height = image.size
+    if config.preprocess == "resize_and_crop":
+        size = (config.load_px, config.load_px)
+    elif config.preprocess.startswith("scale_width"):
+        size = (config.load_px, int(max(config.load_px * height / width, config.crop_px)))
+    else:
+        size = (width, height)
+    if "crop" not in config.preprocess:
+        size = (max(4, round(size[0] / 4) * 4), max(4, round(size[1] / 4) * 4))
+    elif min(size) < config.crop_px:
+        raise ValueError(
+            f"a picture of {width}x{height} px leaves {size[0]}x{size[1]} px with preprocess="
+            f"{config.preprocess}, needed {config.crop_px} px (crop_px) each way"
+        )
+    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
 
 
 def load_pictures(folder: Path, px: int, limit: int | None = None) -> NDArray[np.uint8]:
     """Pictures of a folder in name order, resized (bicubic) to ``[N, px, px, 3]`` uint8 RGB."""
-    paths = sorted(path for path in folder.glob("*") if path.suffix in {".png", ".jpg", ".jpeg"})
-    if not paths:
-        raise ValueError(f"{folder}: found no picture, needed at least one .png or .jpg")
-    pictures = []
-    for path in paths[:limit]:
-        with Image.open(path) as image:
-            resized = image.convert("RGB").resize((px, px), Image.Resampling.BICUBIC)
-            pictures.append(np.asarray(resized))
-    return np.stack(pictures)
+    return _squares(_paths(folder)[:limit], px)
 
 
 def to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
-    """``[N, H, W, 3]`` uint8 → ``[N, 3, H, W]`` float32 in [-1, 1]."""
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
-    return tensor.float().div_(127.5).sub_(1)
+    """``[N, H, W, 3]`` uint8 → ``[N, 3, H, W]`` float32 in [-1, 1], channels-last."""
+    return _floats(torch.from_numpy(np.ascontiguousarray(pictures)), torch.device("cpu"))
 
 
 def to_pictures(tensor: Tensor) -> NDArray[np.uint8]:
     """``[N, 3, H, W]`` in [-1, 1] → ``[N, H, W, 3]`` uint8; values outside are clipped."""
     scaled = tensor.detach().float().add(1).mul(127.5).round().clamp(0, 255)
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _floats(pictures: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda":  # bytes travel, in the background
+        pictures = pictures.pin_memory().to(device, non_blocking=True)
+    return pictures.to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def _paths(folder: Path) -> list[Path]:
+    paths = sorted(path for path in folder.glob("*") if path.suffix in {".png", ".jpg", ".jpeg"})
+    if not paths:
+        raise ValueError(f"{folder}: found no picture, needed at least one .png or .jpg")
+    return paths
+
+
+def _load(paths: Sequence[Path], config: TrainConfig) -> list[_Picture]:
+    def load(path: Path) -> _Picture:
+        with Image.open(path) as image:
+            try:
+                return np.asarray(resized(image.convert("RGB"), config))
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
+
+    with ThreadPoolExecutor() as executor:
+        return list(executor.map(load, paths))
+
+
+def _squares(paths: Sequence[Path], px: int) -> NDArray[np.uint8]:
+    def load(path: Path) -> _Picture:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB").resize((px, px), Image.Resampling.BICUBIC))
+
+    with ThreadPoolExecutor() as executor:
+        return np.stack(list(executor.map(load, paths)))

@@ -1,17 +1,33 @@
-"""Losses of CycleGAN (Zhu et al. 2017): least-squares adversarial, cycle, identity.
+"""Losses of CycleGAN (Zhu et al. 2017): adversarial in three kinds, cycle, identity.
 
-Source of the weights: ``models/cycle_gan_model.py`` of the reference.
+Source of the weights: ``models/cycle_gan_model.py`` of the reference; of the adversarial kinds:
+``GANLoss`` and ``cal_gradient_penalty`` in its ``models/networks.py``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+GanLoss = Literal["lsgan", "vanilla", "wgangp"]
 
-def adversarial(scores: Tensor, *, real: bool) -> Tensor:
-    """Mean squared distance of D's scores from 1 (``real``) or 0, a scalar (LSGAN; §4)."""
-    return (scores - 1).square().mean() if real else scores.square().mean()
+
+def adversarial(scores: Tensor, *, real: bool, kind: GanLoss = "lsgan") -> Tensor:
+    """How far D's scores are from calling pictures ``real`` (or fake), a scalar.
+
+    ``lsgan``: mean squared distance from 1 (or 0) (Mao et al. 2017; §4). ``vanilla``: binary cross
+    entropy of the scores as logits (Goodfellow et al. 2014). ``wgangp``: minus (or plus) their mean
+    (Arjovsky et al. 2017).
+    """
+    if kind == "lsgan":
+        return (scores - 1).square().mean() if real else scores.square().mean()
+    if kind == "vanilla":
+        return F.softplus(-scores if real else scores).mean()
+    return -scores.mean() if real else scores.mean()
 
 
 def cycle(reconstructed: Tensor, original: Tensor) -> Tensor:
@@ -24,6 +40,23 @@ def identity(mapped: Tensor, original: Tensor) -> Tensor:
     return F.l1_loss(mapped, original)
 
 
-def discriminator(scores_real: Tensor, scores_fake: Tensor) -> Tensor:
+def discriminator(scores_real: Tensor, scores_fake: Tensor, kind: GanLoss = "lsgan") -> Tensor:
     """Half the sum over real and fake pictures, a scalar: halving slows D down (§7.1)."""
-    return 0.5 * (adversarial(scores_real, real=True) + adversarial(scores_fake, real=False))
+    real = adversarial(scores_real, real=True, kind=kind)
+    return 0.5 * (real + adversarial(scores_fake, real=False, kind=kind))
+
+
+def gradient_penalty(
+    network: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, shares: Tensor
+) -> Tensor:
+    """Mean squared distance of D's gradient norm from 1, a scalar (Gulrajani et al. 2017, eq. 3).
+
+    Taken at ``share · real + (1 - share) · fake`` for each picture; ``shares``: ``[N]`` in [0, 1].
+    """
+    share = shares.view(-1, 1, 1, 1)
+    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    scores = network(between)
+    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+    norms = torch.linalg.vector_norm(gradient.flatten(1) + 1e-16, dim=1)
+    distance: Tensor = (norms - 1).square().mean()
+    return distance

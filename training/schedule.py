@@ -1,17 +1,74 @@
-"""The linear decay of the learning rate, in both conventions of the reference."""
+"""Learning-rate policies of the reference, and the weights of better cycles."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 from training.config import TrainConfig
 
 
-def learning_rate(config: TrainConfig, epoch: int) -> float:
+def learning_rate(config: TrainConfig, epoch: int, plateau: Plateau | None = None) -> float:
     """The rate during ``epoch`` (from 1).
 
-    ``after-epoch``: constant through ``num_epochs``, then falling, above zero in the last epoch.
-    ``before-epoch``: one epoch ahead of that, zero in the last one.
-    Source: ``lambda_rule`` in ``models/networks.py``.
+    ``linear``, ``after-epoch``: constant through ``num_epochs``, then falling, above zero in the
+    last epoch; ``before-epoch``: one epoch ahead of that, zero in the last one. ``step``: a tenth
+    after every ``decay_step`` epochs. ``cosine``: half a wave over ``num_epochs``; it rises again
+    in the epochs of ``num_epochs_decay``. ``plateau``: as ``plateau`` found.
+    Source: ``get_scheduler`` in ``models/networks.py``.
     """
+    full = config.learning_rate
+    if config.lr_policy == "step":
+        return full * 0.1 ** ((epoch - 1) // config.decay_step)
+    if config.lr_policy == "cosine":
+        return full * (1 + math.cos(math.pi * (epoch - 1) / max(config.num_epochs, 1))) / 2
+    if config.lr_policy == "plateau":
+        return full * (plateau.factor if plateau else 1.0)
     ahead = 1 if config.decay == "before-epoch" else 0
     over = max(0, epoch + ahead - config.num_epochs)
-    return config.learning_rate * max(0.0, 1 - over / (config.num_epochs_decay + 1))
+    return full * max(0.0, 1 - over / (config.num_epochs_decay + 1))
+
+
+@dataclass
+class Plateau:
+    """A fifth of the rate after more than five epochs that are not better by one per cent.
+
+    torch's ``ReduceLROnPlateau(factor=0.2, threshold=0.01, patience=5)``, as the reference has it.
+    The reference hands it a constant 0; here it sees the validation distance where there is one,
+    and else the epoch's mean cycle loss.
+    """
+
+    factor: float = 1.0
+    best: float = math.inf
+    bad_epochs: int = 0
+
+    def after_epoch(self, value: float) -> None:
+        """Note an epoch's ``value``; lower is better."""
+        if value < self.best * 0.99:
+            self.best, self.bad_epochs = value, 0
+        else:
+            self.bad_epochs += 1
+        if self.bad_epochs > 5:
+            self.factor, self.bad_epochs = self.factor * 0.2, 0
+
+
+def cycle_share(config: TrainConfig, epoch: int) -> float:
+    """The share of λ that the cycle loss weighs in ``epoch``: from 1 linearly to ``cycle_end``.
+
+    Source: Wang & Lin 2018, "CycleGAN with Better Cycles", §4.2.
+    """
+    return 1 + (config.cycle_end - 1) * _done(config, epoch)
+
+
+def feature_share(config: TrainConfig, epoch: int) -> float:
+    """The share of the cycle loss taken on D's features: from 0 linearly to ``cycle_features``.
+
+    Source: Wang & Lin 2018, §4.1.
+    """
+    return config.cycle_features * _done(config, epoch)
+
+
+def _done(config: TrainConfig, epoch: int) -> float:
+    """0 in the first epoch, 1 in the last one."""
+    total = config.num_epochs + config.num_epochs_decay
+    return (epoch - 1) / (total - 1) if total > 1 else 0.0

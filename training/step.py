@@ -3,27 +3,28 @@
 With instance norm, both passes of a generator over real pictures (translation and identity) go
 through it as one batch, and so do the real and pooled pictures of a discriminator: the same
 mathematics in fewer, larger convolutions. With batch norm they would see each other's statistics.
-
-Batch-norm networks run channels-last, which convolutions like better (on two CPU cores: 13 % less
-time a step). Instance-norm ones must not: on a CPU its gradients are wrong in that layout.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import random
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Parameter
 
 from training import losses
 from training.config import TrainConfig
-from training.networks import PatchDiscriminator, ResnetGenerator, init_weights
+from training.diffaugment import augment
+from training.ema import MovingAverage
+from training.parallel import World
 from training.pool import ImagePool
 
 NETWORKS = ("G_A", "G_B", "D_A", "D_B")
-
 
 # fake_B, rec_A, fake_A, rec_B, same_B, same_A
 _Passes = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
@@ -31,7 +32,10 @@ _Passes = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
 
 @dataclass
 class CycleGan:
-    """Networks, optimisers and pools. G_A: A → B, judged by D_A; G_B: B → A, judged by D_B."""
+    """Networks, optimisers and pools. G_A: A → B, judged by D_A; G_B: B → A, judged by D_B.
+
+    Random numbers of a step are a function of seed and step alone: a run resumes without a state.
+    """
 
     config: TrainConfig
     device: torch.device
@@ -43,50 +47,87 @@ class CycleGan:
     optimizer_D: torch.optim.Optimizer
     pool_A: ImagePool  # holds translations into A
     pool_B: ImagePool  # holds translations into B
+    averages: dict[str, MovingAverage] = field(default_factory=dict)  # of G_A and G_B, if wanted
+    world: World = field(default_factory=World)
+    num_steps: int = 0  # that are done
+    cycle_share: float = 1.0  # of λ, in this epoch
+    feature_share: float = 0.0  # of the cycle loss, in this epoch
 
     def networks(self) -> dict[str, nn.Module]:
-        """The four networks by the names of their files."""
-        return {name: getattr(self, name) for name in NETWORKS}
+        """The networks by the names of their files, averages as ``G_A_ema`` and ``G_B_ema``."""
+        averages = {f"{name}_ema": average.network for name, average in self.averages.items()}
+        return {name: getattr(self, name) for name in NETWORKS} | averages
 
     def set_learning_rate(self, rate: float) -> None:
         """Give both optimisers this rate."""
         for optimizer in (self.optimizer_G, self.optimizer_D):
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
 
-    def step(self, real_A: Tensor, real_B: Tensor) -> dict[str, float]:
-        """Train on one batch of each side, ``[N, 3, H, W]`` in [-1, 1]; the losses by name."""
-        layout = _memory_format(self.config)
-        real_A = real_A.contiguous(memory_format=layout)
-        real_B = real_B.contiguous(memory_format=layout)
-        self._require_discriminator_grad(required=False)
-        parts, fake_A, fake_B = self._generator_losses(real_A, real_B)
+    def step(self, real_A: Tensor, real_B: Tensor) -> dict[str, Tensor]:
+        """Train on one batch of each side, ``[N, 3, H, W]`` in [-1, 1]; the losses by name.
+
+        With several processes, N is this one's share, and so are the losses.
+        """
+        rng = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.num_steps)
+        real_A, real_B = self._laid_out(real_A), self._laid_out(real_B)
+        with self._dropout_numbers(), self._autocast():
+            parts, fake_A, fake_B = self._update_generators(real_A, real_B, rng)
+            loss_D_A, loss_D_B = self._update_discriminators(real_A, real_B, fake_A, fake_B, rng)
+        self.num_steps += 1
+        for average in self.averages.values():
+            average.update(self.num_steps)
+        found = {name: loss.detach() for name, loss in parts.items()}
+        return found | {"D_A": loss_D_A.detach(), "D_B": loss_D_B.detach()}
+
+    def _update_generators(
+        self, real_A: Tensor, real_B: Tensor, rng: torch.Generator
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        _require_grad(self._parameters(self.D_A, self.D_B), required=False)
+        parts, fake_A, fake_B = self._generator_losses(real_A, real_B, rng)
         self.optimizer_G.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+        self.world.average_gradients(self._parameters(self.G_A, self.G_B))
         self.optimizer_G.step()
+        return parts, fake_A.detach(), fake_B.detach()
 
-        self._require_discriminator_grad(required=True)
+    def _update_discriminators(
+        self, real_A: Tensor, real_B: Tensor, fake_A: Tensor, fake_B: Tensor, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        _require_grad(self._parameters(self.D_A, self.D_B), required=True)
         self.optimizer_D.zero_grad(set_to_none=True)
-        loss_D_A = self._discriminator_loss(self.D_A, real_B, self.pool_B.exchange(fake_B))
-        loss_D_A.backward()  # type: ignore[no-untyped-call]
-        loss_D_B = self._discriminator_loss(self.D_B, real_A, self.pool_A.exchange(fake_A))
-        loss_D_B.backward()  # type: ignore[no-untyped-call]
+        found = []
+        for network, pool, real, fake in (
+            (self.D_A, self.pool_B, real_B, fake_B),
+            (self.D_B, self.pool_A, real_A, fake_A),
+        ):
+            judged = self.world.share(pool.exchange(self.world.gather(fake)))
+            loss = self._discriminator_loss(network, real, self._laid_out(judged), rng)
+            loss.backward()  # type: ignore[no-untyped-call]
+            found.append(loss)
+        self.world.average_gradients(self._parameters(self.D_A, self.D_B))
         self.optimizer_D.step()
-        return {name: float(loss.detach()) for name, loss in parts.items()} | {
-            "D_A": float(loss_D_A.detach()),
-            "D_B": float(loss_D_B.detach()),
-        }
+        return found[0], found[1]
 
     def _generator_losses(
-        self, real_A: Tensor, real_B: Tensor
+        self, real_A: Tensor, real_B: Tensor, rng: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         config = self.config
         fake_B, rec_A, fake_A, rec_B, same_B, same_A = self._forward(real_A, real_B)
+
+        def fools(network: nn.Module, fake: Tensor) -> Tensor:
+            return losses.adversarial(
+                network(self._augmented(fake, rng)), real=True, kind=config.gan_loss
+            )
+
         parts = {
-            "G_A": losses.adversarial(self.D_A(fake_B), real=True),
-            "G_B": losses.adversarial(self.D_B(fake_A), real=True),
-            "cycle_A": config.lambda_a * losses.cycle(rec_A, real_A),
-            "cycle_B": config.lambda_b * losses.cycle(rec_B, real_B),
+            "G_A": fools(self.D_A, fake_B),
+            "G_B": fools(self.D_B, fake_A),
+            "cycle_A": config.lambda_a * self._cycle(self.D_B, rec_A, real_A),
+            "cycle_B": config.lambda_b * self._cycle(self.D_A, rec_B, real_B),
         }
         if same_A is not None and same_B is not None:
             weight = config.lambda_identity
@@ -94,14 +135,25 @@ class CycleGan:
             parts["identity_B"] = config.lambda_a * weight * losses.identity(same_A, real_A)
         return parts, fake_A, fake_B
 
+    def _cycle(self, network: nn.Module, reconstructed: Tensor, original: Tensor) -> Tensor:
+        """The cycle loss; with better cycles it weighs less, and in part D's features."""
+        pixels = losses.cycle(reconstructed, original)
+        if self.feature_share > 0:
+            features = cast("Callable[[Tensor], Tensor]", network.features)
+            with torch.no_grad():
+                wanted = features(original)
+            apart = losses.cycle(features(reconstructed), wanted)
+            pixels = (1 - self.feature_share) * pixels + self.feature_share * apart
+        return self.cycle_share * pixels
+
     def _forward(self, real_A: Tensor, real_B: Tensor) -> _Passes:
         """Translations, reconstructions and, where the identity loss wants them, identities.
 
-        Batch norm keeps the reference's order of passes, on which its running statistics depend.
+        Unmerged passes keep the reference's order, on which batch norm's running statistics depend.
         """
         wants_identity = self.config.lambda_identity > 0
         same_A = same_B = None
-        if wants_identity and self.config.norm == "instance":
+        if wants_identity and self._merges:
             fake_B, same_B = self._pass(self.G_A, real_A, real_B)
             fake_A, same_A = self._pass(self.G_B, real_B, real_A)
             return fake_B, self.G_B(fake_B), fake_A, self.G_A(fake_A), same_B, same_A
@@ -113,59 +165,63 @@ class CycleGan:
             same_B, same_A = self.G_A(real_B), self.G_B(real_A)
         return fake_B, rec_A, fake_A, rec_B, same_B, same_A
 
-    def _discriminator_loss(self, network: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        fake = fake.contiguous(memory_format=_memory_format(self.config))  # the pool gives any
-        return losses.discriminator(*self._pass(network, real, fake))
+    def _discriminator_loss(
+        self, network: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        config = self.config
+        scores = self._pass(network, self._augmented(real, rng), self._augmented(fake, rng))
+        loss = losses.discriminator(*scores, config.gan_loss)
+        if config.gan_loss == "wgangp" and config.gradient_penalty > 0:
+            shares = self.world.share(torch.rand(len(real) * self.world.size, generator=rng))
+            penalty = losses.gradient_penalty(network, real, fake, shares.to(real))
+            loss = loss + config.gradient_penalty * penalty
+        return loss
+
+    @property
+    def _merges(self) -> bool:
+        return self.config.merge_passes and self.config.norm == "instance"
 
     def _pass(self, network: nn.Module, one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
         """Both batches through a network: as one where that is the same."""
-        if self.config.norm == "batch":
+        if not self._merges:
             return network(one), network(two)
-        both = network(torch.cat([one, two]))
+        both = network(self._laid_out(torch.cat([one, two])))
         return both[: len(one)], both[len(one) :]
 
-    def _require_discriminator_grad(self, *, required: bool) -> None:
-        for parameter in itertools.chain(self.D_A.parameters(), self.D_B.parameters()):
-            parameter.requires_grad_(required)
+    def _augmented(self, pictures: Tensor, rng: torch.Generator) -> Tensor:
+        policy = self.config.diff_augment
+        return self._laid_out(augment(pictures, policy, rng, self.world)) if policy else pictures
+
+    def _laid_out(self, pictures: Tensor) -> Tensor:
+        return pictures.contiguous(memory_format=memory_format(self.config))
+
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
+        )
+
+    @contextlib.contextmanager
+    def _dropout_numbers(self) -> Iterator[None]:
+        """Dropout draws from torch's global generator: lent to it, seeded by the step."""
+        if not self.config.dropout:
+            yield
+            return
+        with torch.random.fork_rng():
+            torch.manual_seed(
+                (self.config.seed * 1_000_003 + self.num_steps) * 64 + self.world.rank
+            )
+            yield
+
+    @staticmethod
+    def _parameters(*networks: nn.Module) -> Iterable[Parameter]:
+        return itertools.chain(*(network.parameters() for network in networks))
 
 
-def build(config: TrainConfig) -> CycleGan:
-    """A freshly initialised CycleGAN of this configuration, on its device."""
-    device = choose_device(config.device)
-    generator = torch.Generator().manual_seed(config.seed)
-    G_A, G_B = (ResnetGenerator(config.num_blocks, config.ngf, config.norm) for _ in range(2))
-    D_A, D_B = (PatchDiscriminator(config.d_layers, config.ndf, config.norm) for _ in range(2))
-    for network in (G_A, G_B, D_A, D_B):
-        init_weights(network, generator)
-        network.to(device).to(memory_format=_memory_format(config))
-    return CycleGan(
-        config=config,
-        device=device,
-        G_A=G_A,
-        G_B=G_B,
-        D_A=D_A,
-        D_B=D_B,
-        optimizer_G=_adam(config, G_A, G_B),
-        optimizer_D=_adam(config, D_A, D_B),
-        pool_A=ImagePool(config.pool_size, random.Random(f"{config.seed} A")),
-        pool_B=ImagePool(config.pool_size, random.Random(f"{config.seed} B")),
-    )
+def memory_format(config: TrainConfig) -> torch.memory_format:
+    """How pictures and weights of this configuration lie in memory."""
+    return torch.channels_last if config.channels_last else torch.contiguous_format
 
 
-def _memory_format(config: TrainConfig) -> torch.memory_format:
-    return torch.channels_last if config.norm == "batch" else torch.contiguous_format
-
-
-def _adam(config: TrainConfig, *networks: nn.Module) -> torch.optim.Adam:
-    parameters = itertools.chain(*(network.parameters() for network in networks))
-    betas = (config.beta1, 0.999)
-    return torch.optim.Adam(parameters, lr=config.learning_rate, betas=betas, fused=True)
-
-
-def choose_device(name: str) -> torch.device:
-    """The named device; ``auto`` takes CUDA, then Apple's MPS, then the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+def _require_grad(parameters: Iterable[Parameter], *, required: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(required)

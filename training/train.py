@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from scraping.records import CheckpointError, Progress, SuyanError, claim_folder, silent
-from training.checkpoint import Position, checkpoints, load_state, load_weights, save_checkpoint
+from scraping.records import Progress, claim_folder, silent
+from training.build import build, compile_networks, prepare_torch, should_compile
+from training.checkpoint import best_checkpoint, latest_checkpoint
 from training.config import TrainConfig
 from training.data import UnalignedPictures
 from training.interrupt import DeferredSignals
 from training.log import TrainingLog
+from training.loop import Loop
+from training.parallel import World, joined_world
 from training.samples import Samples
-from training.schedule import learning_rate
-from training.step import CycleGan, build
+from training.standing import restore
 
-_logger = logging.getLogger(__name__)
-_LOG_EVERY = 10  # steps
+Distance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
+"""How far two sets of pictures, ``[N, H, W, 3]`` uint8, are apart, e.g. their KID."""
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a call of ``train`` did; ``seconds`` and ``resumed_from_step`` are this call's own."""
+    """What a call of ``train`` did; ``seconds`` and ``resumed_from_step`` are this call's own.
+
+    ``best`` is the checkpoint of the best validation, ``None`` without any; ``events`` are what a
+    person should know (rollbacks, saturation, collapse, early stop), this call's own.
+    """
 
     run: Path
     checkpoint: Path
@@ -34,135 +40,71 @@ class TrainSummary:
     epochs: int
     seconds: float
     resumed_from_step: int
+    best: Path | None = None
+    events: tuple[str, ...] = ()
 
 
 def train(
-    config: TrainConfig, dataset: Path, run: Path, *, progress: Progress = silent
+    config: TrainConfig,
+    dataset: Path,
+    run: Path,
+    *,
+    progress: Progress = silent,
+    distance: Distance | None = None,
 ) -> TrainSummary:
     """Train to the end of the last epoch and return the last checkpoint.
 
     Run again after any interruption: it goes on from the last whole checkpoint and, on a CPU with
-    the same number of threads, ends with bitwise the weights of an uninterrupted run.
+    the same number of threads, ends with bitwise the weights of an uninterrupted run. Started by
+    ``torchrun``, all processes train together, each on its share of every batch. ``distance``
+    judges translations of the pictures held back, where the configuration validates.
 
-    Raises ``ValueError`` for a dataset without pictures, ``FolderMismatchError`` when ``run`` holds
-    another configuration's work, ``SuyanError`` when a loss is no longer finite.
+    Raises ``ValueError`` for a dataset without pictures or a configuration that cannot be met,
+    ``FolderMismatchError`` when ``run`` holds another configuration's work, ``SuyanError`` when
+    losses are not finite again and again, ``OSError`` when the last checkpoint cannot be written.
     """
+    if config.validate_every and distance is None:
+        raise ValueError("validate_every: needs a distance to validate by; 0 trains without")
     started = time.monotonic()
-    claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
-    if config.num_threads:
-        torch.set_num_threads(config.num_threads)
-    pictures = UnalignedPictures(dataset, config)
-    samples = Samples(dataset, config.crop_px)
-    gan = build(config)
-    resumed = _resume(gan, run)
-    num_epochs = config.num_epochs + config.num_epochs_decay
-    position = resumed
-    with DeferredSignals() as signals, TrainingLog(run / "log.jsonl", resumed.step) as log:
-        loop = _Loop(gan, run, samples, log, num_epochs * pictures.num_batches, progress)
-        loop.begin(position)
-        for epoch in range(resumed.epoch, num_epochs + 1):
-            gan.set_learning_rate(learning_rate(config, epoch))
-            first = position.batch if epoch == position.epoch else 0
-            for index, batch in enumerate(pictures.batches(epoch, first), start=first):
-                losses = gan.step(batch.a.to(gan.device), batch.b.to(gan.device))
-                position = Position(position.step + 1, epoch, index + 1)
-                loop.after_step(position, losses)
-                if signals.pending is not None:
-                    loop.save(position)
-                    signals.deliver()
-        checkpoint = loop.save(position)
+    with joined_world() as world:
+        _check(config, world)
+        if world.is_first:
+            claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
+        prepare_torch(config)
+        pictures = UnalignedPictures(dataset, config, world)
+        samples = Samples(dataset, config.crop_px)
+        gan = build(config, world)
+        standing = restore(gan, run)
+        resumed = standing.position.step
+        num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
+        if should_compile(gan, num_steps - resumed):
+            compile_networks(gan)
+        with DeferredSignals() as signals:
+            log = TrainingLog(run, resumed) if world.is_first else None
+            try:
+                loop = Loop(gan, run, pictures, samples, log, signals, progress, distance)
+                standing = loop.run(standing)
+            finally:
+                if log is not None:
+                    log.close()
+        world.wait()
+        checkpoint = latest_checkpoint(run)
+        assert checkpoint is not None
     return TrainSummary(
         run=run,
         checkpoint=checkpoint,
-        steps=position.step,
-        epochs=position.epoch,
+        steps=standing.position.step,
+        epochs=standing.position.epoch - 1,
         seconds=time.monotonic() - started,
-        resumed_from_step=resumed.step,
+        resumed_from_step=resumed,
+        best=best_checkpoint(run),
+        events=tuple(loop.events),
     )
 
 
-class _Loop:
-    """What happens between steps: log, samples, checkpoints, progress."""
-
-    def __init__(
-        self,
-        gan: CycleGan,
-        run: Path,
-        samples: Samples,
-        log: TrainingLog,
-        num_steps: int,
-        progress: Progress,
-    ) -> None:
-        self._gan, self._run, self._samples, self._log = gan, run, samples, log
-        self._num_steps, self._progress = num_steps, progress
-        self._started = time.monotonic()
-
-    def begin(self, position: Position) -> None:
-        message = f"goes on from step {position.step}" if position.step else ""
-        self._progress("train", position.step, self._num_steps, message)
-        if position.step == 0:
-            self._sample(0)
-
-    def after_step(self, position: Position, losses: dict[str, float]) -> None:
-        step, config = position.step, self._gan.config
-        if not all(math.isfinite(loss) for loss in losses.values()):
-            raise SuyanError(
-                f"the losses are no longer finite at step {step}: {losses}. The last checkpoint is "
-                "kept; try a lower learning_rate"
-            )
-        if step % _LOG_EVERY == 0 or step == self._num_steps:
-            self._log.write(
-                {
-                    "step": step,
-                    "epoch": position.epoch,
-                    "learning_rate": learning_rate(config, position.epoch),
-                    "seconds": round(time.monotonic() - self._started, 3),
-                    **losses,
-                }
-            )
-        if step % config.sample_every == 0 or step == self._num_steps:
-            self._sample(step)
-        if step % config.checkpoint_every == 0:
-            self.save(position)
-        cycle = losses["cycle_A"] + losses["cycle_B"]
-        message = f"epoch {position.epoch}, cycle loss {cycle:.2f}"
-        self._progress("train", step, self._num_steps, message)
-
-    def save(self, position: Position) -> Path:
-        gan = self._gan
-        state = {
-            "optimizer_G": gan.optimizer_G.state_dict(),
-            "optimizer_D": gan.optimizer_D.state_dict(),
-            "pool_A": gan.pool_A.state_dict(),
-            "pool_B": gan.pool_B.state_dict(),
-        }
-        return save_checkpoint(self._run, position, gan.config, gan.networks(), state)
-
-    def _sample(self, step: int) -> None:
-        path = self._run / "samples" / f"step_{step:08d}.jpg"
-        self._samples.write(path, self._gan.G_A, self._gan.G_B, self._gan.device)
-
-
-def _resume(gan: CycleGan, run: Path) -> Position:
-    """Fill ``gan`` from the newest checkpoint that can be read; where training stands."""
-    for checkpoint in checkpoints(run):
-        try:
-            state, position = load_state(checkpoint)
-            for name, network in gan.networks().items():
-                load_weights(checkpoint / f"{name}.safetensors", network)
-            gan.optimizer_G.load_state_dict(state["optimizer_G"])
-            gan.optimizer_D.load_state_dict(state["optimizer_D"])
-            gan.pool_A.load_state_dict(state["pool_A"], gan.device)
-            gan.pool_B.load_state_dict(state["pool_B"], gan.device)
-        except (CheckpointError, KeyError, ValueError) as error:
-            torn = checkpoint.with_name(f"torn-{checkpoint.name}")
-            checkpoint.rename(torn)
-            _logger.warning("%s cannot be used, trying the one before it: %s", torn, error)
-            continue
-        return position
-    if (run / "checkpoints").is_dir() and any((run / "checkpoints").glob("torn-*")):
-        _logger.warning("%s: no checkpoint can be used; training starts again", run)
-        fresh = build(gan.config)
-        for name, network in gan.networks().items():
-            network.load_state_dict(fresh.networks()[name].state_dict())
-    return Position(step=0, epoch=1, batch=0)
+def _check(config: TrainConfig, world: World) -> None:
+    if world.size > 1 and config.norm == "batch":
+        raise ValueError(
+            f"norm: got batch with {world.size} processes, whose statistics would differ from "
+            "those of one process; needed instance"
+        )
