@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -190,7 +190,19 @@ def build_page(
                     page.words("download"), visible=False, elem_id="download"
                 )
         if examples:
-            gr.Examples([[str(path)] for path in examples], [photo], label=page.words("examples"))
+            # gr.Examples hands the browser an address that does not exist below a mounted page
+            gallery = gr.Gallery(
+                [str(path) for path in examples],
+                label=page.words("examples"),
+                columns=len(examples),
+                height=150,
+                object_fit="contain",
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+                elem_id="examples",
+            )
+            gallery.select(_picked(examples), None, [photo], api_visibility="private")
         gr.Markdown(
             f"{page.privacy(host)} [{page.words('api')}](../api/openapi.json)", elem_id="privacy"
         )
@@ -205,6 +217,15 @@ def build_page(
         )
     page_blocks: gr.Blocks = blocks.queue(max_size=16)
     return page_blocks
+
+
+def _picked(examples: Sequence[Path]) -> Callable[[gr.SelectData], str]:
+    def picked(event: gr.SelectData) -> str:
+        return str(examples[event.index])
+
+    # of strings, gradio could not tell that it is to pass the event
+    picked.__annotations__ = {"event": gr.SelectData}
+    return picked
 
 
 def _path_of(payload: Any) -> str | None:

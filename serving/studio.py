@@ -37,6 +37,7 @@ class Limits:
 
 
 LIMITS = Limits()
+_SWEEP_S = 30.0
 
 
 class RefusedError(Exception):
@@ -133,13 +134,16 @@ class Studio:
 
 
 @contextmanager
-def swept(folder: Path, keep_s: float, every_s: float = 30.0) -> Iterator[None]:
-    """Within, files in ``folder`` and below are removed once they are ``keep_s`` old."""
+def swept(folder: Path, keep_s: float, spared: frozenset[tuple[str, int]]) -> Iterator[None]:
+    """Within, files in ``folder`` and below are removed once they are ``keep_s`` old.
+
+    But not copies of ``spared`` ones, known by their names and lengths.
+    """
     ended = threading.Event()
 
     def sweep() -> None:
-        while not ended.wait(min(every_s, keep_s)):
-            remove_older(folder, keep_s)
+        while not ended.wait(min(_SWEEP_S, keep_s)):
+            remove_older(folder, keep_s, spared)
 
     thread = threading.Thread(target=sweep, name="suyan-sweep", daemon=True)
     thread.start()
@@ -150,14 +154,17 @@ def swept(folder: Path, keep_s: float, every_s: float = 30.0) -> Iterator[None]:
         thread.join()
 
 
-def remove_older(folder: Path, keep_s: float) -> int:
+def remove_older(
+    folder: Path, keep_s: float, spared: frozenset[tuple[str, int]] = frozenset()
+) -> int:
     """Remove the files in ``folder`` that were last written more than ``keep_s`` ago; how many."""
     num = 0
     for base, _, names in os.walk(folder):
         for name in names:
             path = Path(base) / name
             try:
-                if time.time() - path.stat().st_mtime > keep_s:
+                about = path.stat()
+                if time.time() - about.st_mtime > keep_s and (name, about.st_size) not in spared:
                     path.unlink()
                     num += 1
             except OSError:

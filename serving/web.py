@@ -134,7 +134,9 @@ def application(
             Image.fromarray(picture).save(files[-1], quality=92)
         studio = Studio(model, limits)
         studio.warm_up()
-        with swept(visitors, limits.keep_s):
+        # Gradio copies them to the visitors' files
+        spared = frozenset((file.name, file.stat().st_size) for file in files)
+        with swept(visitors, limits.keep_s, spared):
             yield _build(studio, visitors, files, host)
 
 
@@ -168,7 +170,6 @@ def _build(studio: Studio, visitors: Path, examples: Sequence[Path], host: str) 
         ) from error
     from serving.page import CSS, build_page
 
-    gr.set_static_paths(examples)  # else they were copied to the visitors' files, and swept away
     app = FastAPI(
         title="Suyan", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None
     )

@@ -150,7 +150,8 @@ def test_old_files_are_removed(tmp_path: Path) -> None:
     for path in (old, new):
         path.write_bytes(b"x")
     os.utime(old, (time.time() - 100, time.time() - 100))
-    assert remove_older(tmp_path, keep_s=50) == 1
+    assert remove_older(tmp_path, 50, spared=frozenset({("old.jpg", 1)})) == 0
+    assert remove_older(tmp_path, 50, spared=frozenset({("old.jpg", 2)})) == 1
     assert not old.exists()
     assert new.exists()
 
@@ -209,6 +210,10 @@ def test_a_browser_translates_a_photo(
         page.locator("#faces input[type=checkbox]").nth(1).check()
         page.click("#go")
         page.get_by_text(words["done_faces"].split("{num}")[0] + "1").wait_for()
+
+        page.click("#photo button[aria-label]")
+        page.locator("#examples button:has(img)").first.click()
+        page.wait_for_function("document.querySelector('#photo img')?.naturalWidth > 0")
 
         page.click("#photo button[aria-label]")
         page.set_input_files("#photo input[type=file]", broken)
