@@ -24,6 +24,7 @@ SIDEWAYS = {
     },
     "serving": {
         "scraping.records",
+        "training.config",
         "training.networks",
         "training.checkpoint",
         "preprocessing.config",
