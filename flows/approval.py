@@ -100,6 +100,8 @@ def _question(evaluation: Evaluation, recipe: str) -> str:
 
 
 def _figure(direction: dict[str, Any], name: str) -> str:
+    if name not in direction:
+        return "too few pictures to tell"
     figure = direction[name]
     if "low" not in figure:
         return f"{figure['value']:.4f}"

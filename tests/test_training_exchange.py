@@ -176,6 +176,8 @@ def test_an_imported_model_translates_a_photo(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     with Image.open(tmp_path / "out" / "horse.jpg") as image:
         assert image.size == (90, 70)
-    done = CliRunner().invoke(app, ["export", model, "--out", str(tmp_path / "back")])
+    done = CliRunner().invoke(
+        app, ["export", "--format", "reference", "--model", model, "--out", str(tmp_path / "back")]
+    )
     assert done.exit_code == 0, done.output
     assert (tmp_path / "back" / "latest_net_D_B.pth").is_file()
