@@ -233,8 +233,8 @@ class Catalogue:
             )
             .join(db.sightings, db.sightings.c.hit == db.hits.c.id)
             .where(db.sightings.c.crawl == crawl, db.sightings.c.first, unsettled(since))
-            .where(db.hits.c.id > after)
-            .order_by(db.hits.c.id)
+            .where(db.sightings.c.hit > after)
+            .order_by(db.sightings.c.hit)  # an index of sightings has this order: nothing is sorted
             .limit(num + len(without))
         )
         with self.reading() as connection:
