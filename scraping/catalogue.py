@@ -1,7 +1,8 @@
 """The catalogue: what was searched, seen, tried and stored, so that nothing is asked for twice.
 
 SQLite in the workspace by default; ``SUYAN_CATALOGUE_URL`` names another database for SQLAlchemy,
-e.g. PostgreSQL. Every method is one transaction.
+e.g. PostgreSQL. Every method is one transaction. The tables of an earlier version are brought up to
+date when they are opened.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sqlalchemy.dialects import sqlite
 from scraping import schema as db
 from scraping.baidu import Hit
 from scraping.entries import Attempt, Cursor, Errand, Outcome, PageYield, Round
-from scraping.records import SuyanError
+from scraping.migrate import migrate, up_to_date
 
 _MAX_FAILURES = 3  # runs that a hit may fail for now, until the next round
 _MANY = 500  # values in one IN (…)
@@ -40,8 +41,11 @@ class Catalogue:
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         self._writer = self._engine.execution_options(writes=True)
-        self._refuse_other_versions(url)
-        db.metadata.create_all(self._writer)
+        with self.reading() as connection:
+            ready = up_to_date(connection)
+        if not ready:
+            with self.writing() as connection:
+                migrate(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -53,20 +57,6 @@ class Catalogue:
         trace: TracebackType | None,
     ) -> None:
         self._engine.dispose()
-
-    def _refuse_other_versions(self, url: str) -> None:
-        inspector = sa.inspect(self._engine)
-        for table in db.metadata.tables.values():
-            if not inspector.has_table(table.name):
-                continue
-            found = {column["name"] for column in inspector.get_columns(table.name)}
-            missing = sorted({column.name for column in table.columns} - found)
-            if missing:
-                raise SuyanError(
-                    f"the catalogue {sa.make_url(url).render_as_string()} was written by another "
-                    f"version of Suyan: its table {table.name} lacks {', '.join(missing)}. Move it "
-                    "away and crawl again; originals stay where they are"
-                )
 
     def reading(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """A transaction that reads: it sees one state of everything, and blocks no writer."""
@@ -237,19 +227,14 @@ class Catalogue:
         Those that failed for now before ``since`` count too, three times at most. Hits up to number
         ``after`` are left out, and those ``without``.
         """
-        open_ = db.hits.c.status.is_(None) | (
-            (db.hits.c.status == "failed")
-            & (db.hits.c.settled_at < since)
-            & (db.hits.c.failures < _MAX_FAILURES)
-        )
         query = (
             sa.select(
                 db.hits.c.id, db.sightings.c.phrase, db.sightings.c.page_url, db.hits.c.candidates
             )
             .join(db.sightings, db.sightings.c.hit == db.hits.c.id)
-            .where(db.sightings.c.crawl == crawl, db.sightings.c.first, open_)
-            .where(db.hits.c.id > after)
-            .order_by(db.hits.c.id)
+            .where(db.sightings.c.crawl == crawl, db.sightings.c.first, unsettled(since))
+            .where(db.sightings.c.hit > after)
+            .order_by(db.sightings.c.hit)  # an index of sightings has this order: nothing is sorted
             .limit(num + len(without))
         )
         with self.reading() as connection:
@@ -318,9 +303,26 @@ class Catalogue:
                     for sha256, o in stored.items()
                 ],
             )
+            self._add_finds_of_others(connection, crawl, stored.values())
             return self._add_finds(
                 connection, crawl, [(sha256, o.errand.phrase) for sha256, o in stored.items()]
             )
+
+    def _add_finds_of_others(
+        self, connection: sa.Connection, crawl: str, outcomes: Iterable[Outcome]
+    ) -> None:
+        """Other crawls that saw these hits have found them too."""
+        digests = {o.errand.hit: o.sha256 for o in outcomes}
+        query = sa.select(db.sightings.c.crawl, db.sightings.c.hit, db.sightings.c.phrase).where(
+            db.sightings.c.hit.in_(list(digests)),
+            db.sightings.c.crawl != crawl,
+            db.sightings.c.first,
+        )
+        theirs: dict[str, list[tuple[str, str]]] = {}
+        for row in connection.execute(query.order_by(db.sightings.c.crawl)):
+            theirs.setdefault(row.crawl, []).append((digests[row.hit], row.phrase))
+        for other, found in theirs.items():
+            self._add_finds(connection, other, found)
 
     def _add_finds(
         self, connection: sa.Connection, crawl: str, found: Sequence[tuple[str, str]]
@@ -362,6 +364,15 @@ class Catalogue:
 
             return postgresql.insert(table)
         return sqlite.insert(table)
+
+
+def unsettled(since: float) -> sa.ColumnElement[bool]:
+    """The condition that a hit is to be fetched, by a run that began at ``since``."""
+    return db.hits.c.status.is_(None) | (
+        (db.hits.c.status == "failed")
+        & (db.hits.c.settled_at < since)
+        & (db.hits.c.failures < _MAX_FAILURES)
+    )
 
 
 _FINAL = {"forgotten", "opt-out", "robots"}  # no other address makes these undone

@@ -71,6 +71,13 @@ class CrawlConfig(BaseModel):
     max_megabytes: float = Field(30.0, gt=0, le=1000, description="Largest file, megabytes")
     max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed for one file")
     num_tries: int = Field(2, ge=1, le=10, description="Tries for an address that fails for now")
+    lease_s: float = Field(
+        60.0,
+        ge=1,
+        le=86400,
+        description="Time after which other crawls take over what one that died was fetching, "
+        "seconds",
+    )
     respect_opt_out: bool = Field(
         True,
         description="Leave out pictures that a host's robots.txt or an X-Robots-Tag of noai or "

@@ -39,7 +39,7 @@ from scraping.store import sweep
 _MANNERS = {
     "search_interval_s", "cool_down_s", "max_cool_downs", "requests_per_s_per_host", "num_workers",
     "connect_timeout_s", "read_timeout_s", "total_timeout_s", "num_tries", "refresh_after_h",
-    "num_new_images",
+    "num_new_images", "lease_s",
 }  # fmt: skip
 _NUM_PREVIEWED = 60
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from scraping.baidu import Answer
 from scraping.catalogue import Catalogue
+from scraping.claims import Claims
 from scraping.config import CrawlConfig
 from scraping.downloads import Downloads
 from scraping.entries import Attempt, Cursor, Errand, Finished
@@ -22,6 +23,7 @@ from scraping.search import Search
 from scraping.store import publish
 
 _OPEN_PER_WORKER = 32  # errands under way or waiting for their host's turn
+_POLL_S = 0.5  # between two looks at what other crawls are fetching
 _LOST = 30  # downloads that fail in a row …
 _LOST_SITES = 3  # … from so many hosts, before the network is taken to be gone
 
@@ -59,6 +61,7 @@ class Gathering:
         self._open: dict[int, Errand] = {}  # by number of the hit
         self._inbox: asyncio.Queue[list[Finished] | _Page | Exception] = asyncio.Queue()
         self._last = 0  # the highest number of an errand so far
+        self._contested = False  # whether others were fetching what this crawl wants
         self._lost: list[str] = []  # hosts of the downloads that failed in a row
 
     async def run(self) -> None:
@@ -72,13 +75,16 @@ class Gathering:
         tasks: list[asyncio.Task[None]] = []
         stones = self._catalogue.tombstones()
         limits = Limits.of(self._config)
+        self._claims = Claims(self._catalogue, self._name, self._config.lease_s)
         try:
+            tasks.append(asyncio.create_task(self._renew()))
             async with Downloads(limits, self._workspace, stones) as self._downloads:
                 tasks.append(asyncio.create_task(self._listen()))
                 await self._work(search, tasks)
         finally:
             search.close()
             await _cancel(tasks)
+            self._claims.close()
         self._refuse_silence()
 
     async def _work(self, search: Search, tasks: list[asyncio.Task[None]]) -> None:
@@ -88,27 +94,34 @@ class Gathering:
                 cursor = search.next_cursor(Counter(e.phrase for e in self._open.values()))
                 if cursor is not None:
                     searching = asyncio.create_task(self._ask(search, cursor))
-                    tasks[1:] = [searching]
+                    tasks[2:] = [searching]
             if searching is None and not self._open:
-                return
+                if not self._contested:
+                    return
+                await asyncio.sleep(_POLL_S)
+                self._found = self._catalogue.num_found(self._name)
+                continue
             for page in await self._receive():
                 search.take(page.cursor, page.answer)
                 searching = None
 
     def _top_up(self) -> bool:
         """Start errands that the catalogue knows of; whether more are wanted than it knows."""
+        self._contested = False
         wanted = self._target - self._found - len(self._open)
         most = _OPEN_PER_WORKER * self._config.num_workers
         room = min(wanted, most - len(self._open))
         if room < min(max(wanted, 1), most // 4):
             return False
-        errands = self._next(room)
+        wished = self._next(room)
+        errands = self._claims.take(wished, self._started_at)
+        self._contested = len(errands) < len(wished)
         known = self._catalogue.known(url for e in errands for _, url in e.candidates)
         self._open |= {errand.hit: errand for errand in errands}
         self._downloads.ask(
             [(e, {url: known[url] for _, url in e.candidates if url in known}) for e in errands]
         )
-        return len(errands) < room
+        return len(wished) < room
 
     def _next(self, num: int) -> list[Errand]:
         """Errands that are not open: further ones, or when those end, any left before them."""
@@ -119,6 +132,14 @@ class Gathering:
             errands += look(num - len(errands), without=taken)
         self._last = max([self._last, *(errand.hit for errand in errands)])
         return errands
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.lease_s / 4)
+            try:
+                self._claims.renew()
+            except Exception as error:  # as below
+                await self._inbox.put(error)
 
     async def _listen(self) -> None:
         try:
@@ -164,6 +185,7 @@ class Gathering:
         self._downloads.saved(finished)
         for outcome in outcomes:
             del self._open[outcome.errand.hit]
+        self._claims.release((outcome.errand for outcome in outcomes), self._open.values())
         self._num_hits += len(outcomes)
         self._report()
         self._refuse_a_dead_network(attempts)

@@ -1,8 +1,14 @@
-"""Tables of the catalogue. Times are seconds since 1970, UTC."""
+"""Tables of the catalogue. Times are seconds since 1970, UTC.
+
+A change here needs a new ``VERSION`` and a module in ``migrations/versions`` that makes it.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
+
+VERSION = "0002"
+ADDED_LATER = {"holders", "claims"}  # tables that catalogues without a version do not have
 
 metadata = sa.MetaData()
 
@@ -61,6 +67,7 @@ sightings = sa.Table(
     sa.Column("title", sa.String, nullable=False),
     sa.Column("first_seen", sa.Float, nullable=False),
     sa.Column("last_seen", sa.Float, nullable=False),
+    sa.Index("sightings_by_hit", "hit"),
 )
 # Every download that was tried. An "ok" one is noted before its file appears: whoever relies on
 # it looks whether the file is there.
@@ -77,7 +84,7 @@ attempts = sa.Table(
     sa.Column("num_bytes", sa.Integer, nullable=False),
     sa.Column("sha256", sa.String, nullable=False),
     sa.Column("extension", sa.String, nullable=False),
-    sa.Index("attempts_by_url", "url"),
+    sa.Index("attempts_by_url", "url", postgresql_using="hash"),  # a B-tree takes no long ones
     sa.Index("attempts_by_host", "host"),
 )
 originals = sa.Table(
@@ -103,4 +110,19 @@ tombstones = sa.Table(
     sa.Column("kind", sa.String, primary_key=True),
     sa.Column("value", sa.String, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
+)
+# Crawls that are under way, each until its lease ends, and the addresses that they are fetching.
+holders = sa.Table(
+    "holders",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("crawl", sa.String, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+)
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("address", sa.String, primary_key=True),  # its sha256, as it may be long
+    sa.Column("holder", sa.String, nullable=False),
+    sa.Index("claims_by_holder", "holder"),
 )

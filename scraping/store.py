@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_DAY_S = 86400
 
 
 def path_of(sha256: str, extension: str) -> str:
@@ -28,7 +34,7 @@ class Drafts:
         if self.has(relative):
             return ""
         folder, _, name = f"{self._root}/{relative}".rpartition("/")
-        temporary = f"{folder}/.{os.getpid()}-{name}.tmp"
+        temporary = f"{folder}/.{os.getpid()}-{_HOST}-{name}.tmp"
         self._open[relative] = temporary
         descriptor = _create(folder, temporary)
         try:
@@ -66,11 +72,25 @@ def publish(workspace: Path, drafts: Mapping[str, str]) -> None:
 
 
 def sweep(workspace: Path) -> None:
-    """Remove what processes that are no more had begun to write."""
+    """Remove what processes that are no more had begun to write.
+
+    Of other machines that share the workspace we know nothing: what is theirs stays for a day.
+    """
     for leftover in (workspace / "originals").glob("*/.*.tmp"):
-        pid = leftover.name.split("-")[0].removeprefix(".")
-        if not (pid.isdecimal() and _is_alive(int(pid))):
+        pid, _, rest = leftover.name.removeprefix(".").partition("-")
+        if rest.startswith(f"{_HOST}-"):
+            in_use = pid.isdecimal() and _is_alive(int(pid))
+        else:
+            in_use = _is_newer_than(leftover, time.time() - _DAY_S)
+        if not in_use:
             leftover.unlink(missing_ok=True)
+
+
+def _is_newer_than(path: Path, time_s: float) -> bool:
+    try:
+        return path.stat().st_mtime > time_s
+    except FileNotFoundError:
+        return False
 
 
 def _create(folder: str, temporary: str) -> int:

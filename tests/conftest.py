@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +16,53 @@ if TYPE_CHECKING:
     from tiny_evaluation import Measured
 
     from flows.services import Services
+    from scraping.catalogue import Catalogue
 
 settings.register_profile(
     "suyan", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suyan")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL that may be emptied: ``SUYAN_TEST_POSTGRES_URL``, or one of our own."""
+    if url := os.environ.get("SUYAN_TEST_POSTGRES_URL"):
+        yield url
+        return
+    from postgres import MissingError, postgres
+
+    try:
+        with postgres() as url:
+            yield url
+    except MissingError as error:
+        pytest.skip(f"no PostgreSQL: {error}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    import sqlalchemy as sa
+
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'c.sqlite'}"
+    postgres_url: str = request.getfixturevalue("postgres_url")
+    engine = sa.create_engine(postgres_url)
+    found = sa.MetaData()
+    with engine.begin() as connection:
+        found.reflect(connection)
+        found.drop_all(connection)
+    engine.dispose()
+    return postgres_url
+
+
+@pytest.fixture
+def catalogue(database: str) -> Iterator[Catalogue]:
+    from scraping.catalogue import Catalogue
+
+    with Catalogue(database) as made:
+        made.begin_round("bare-1", "bare", 100, time.time())
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,35 +1,13 @@
-"""The catalogue on SQLite and, where ``SUYAN_TEST_POSTGRES_URL`` says, on PostgreSQL."""
+"""The catalogue on SQLite and on PostgreSQL."""
 
-import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-import sqlalchemy as sa
-
-from scraping import ledger, schema
+from scraping import ledger
 from scraping.baidu import Hit
 from scraping.catalogue import Catalogue
 from scraping.entries import Attempt, Cursor, Errand, Outcome
-from scraping.records import SuyanError
 
 ENGINE = "https://engine.example"
-POSTGRES = os.environ.get("SUYAN_TEST_POSTGRES_URL", "")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def catalogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalogue]:
-    if request.param == "postgresql" and not POSTGRES:
-        pytest.skip("SUYAN_TEST_POSTGRES_URL names no PostgreSQL database that may be emptied")
-    url = POSTGRES if request.param == "postgresql" else f"sqlite:///{tmp_path / 'c.sqlite'}"
-    if request.param == "postgresql":
-        engine = sa.create_engine(url)
-        schema.metadata.drop_all(engine)
-        engine.dispose()
-    with Catalogue(url) as made:
-        made.begin_round("bare-1", "bare", 100, time.time())
-        yield made
 
 
 def _hit(number: int, *urls: str) -> Hit:
@@ -148,14 +126,18 @@ def test_hostile_text_is_stored(catalogue: Catalogue) -> None:
     assert (row.phrase, row.title, row.page_url) == ("'%_\\", "题\n😀", "p'; DROP TABLE hits")
 
 
-def test_a_catalogue_of_another_version_is_refused_and_kept(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'c.sqlite'}"
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(sa.text("CREATE TABLE hits (crawl TEXT, key TEXT)"))
-        connection.execute(sa.text("INSERT INTO hits VALUES ('a', 'b')"))
-    engine.dispose()
-    before = (tmp_path / "c.sqlite").read_bytes()
-    with pytest.raises(SuyanError, match=r"table hits lacks .*engine.* Move it away"):
-        Catalogue(url)
-    assert (tmp_path / "c.sqlite").read_bytes()[100:] == before[100:]
+def test_what_one_crawl_fetches_another_that_saw_it_has_found(catalogue: Catalogue) -> None:
+    catalogue.begin_round("makeup-1", "makeup", 100, time.time())
+    _page(catalogue, "one", range(4))
+    _page(catalogue, "zwei", range(2, 6), "makeup-1")
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    catalogue.save_outcomes("bare-1", [_good(errand) for errand in errands])
+    assert catalogue.num_found("makeup-1") == 2
+    assert catalogue.cursor("makeup-1", "zwei").stored == 2
+
+
+def test_an_address_of_any_length_is_noted(catalogue: Catalogue) -> None:
+    url = "http://a.example/" + "".join(f"{i * 7919 % 1000003:x}" for i in range(790))
+    assert 3000 < len(url) < 4000
+    catalogue.save_attempts([Attempt(url, "a.example", time.time(), 0.1, "ok", "")])
+    assert catalogue.known([url])[url].status == "ok"

@@ -1,0 +1,62 @@
+"""What can be known of the cluster's files without a cluster."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+DEPLOY = ROOT / "deploy"
+POOLS = ("docker-pool.json", "kubernetes-pool.json")
+
+
+def _template(name: str) -> Any:
+    return json.loads((DEPLOY / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_every_placeholder_of_a_pool_is_a_variable(name: str) -> None:
+    template = _template(name)
+    used = set(re.findall(r"{{ (\w+) }}", json.dumps(template["job_configuration"])))
+    assert used == set(template["variables"]["properties"])
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_a_server_takes_the_pool(name: str) -> None:
+    from prefect.server.schemas.actions import WorkPoolCreate
+
+    pool = WorkPoolCreate(name="cluster", type="kubernetes", base_job_template=_template(name))
+    assert pool.base_job_template == _template(name)
+
+
+def test_manifests_refer_to_what_is_there() -> None:
+    text = (DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")
+    found = {(m["kind"], m["metadata"]["name"]): m for m in yaml.safe_load_all(text)}
+    job = _template("kubernetes-pool.json")["job_configuration"]["job_manifest"]["spec"]["template"]
+    for name in ("prefect-server", "prefect-worker"):
+        spec = found["Deployment", name]["spec"]
+        assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    assert found["Service", "prefect-server"]["spec"]["selector"] == {"app": "prefect-server"}
+    binding = found["RoleBinding", "prefect-worker"]
+    assert ("Role", binding["roleRef"]["name"]) in found
+    mounts = {mount["name"] for mount in job["spec"]["containers"][0]["volumeMounts"]}
+    assert mounts == {volume["name"] for volume in job["spec"]["volumes"]}
+    [claim] = [
+        v["persistentVolumeClaim"] for v in job["spec"]["volumes"] if "persistentVolumeClaim" in v
+    ]
+    assert ("PersistentVolumeClaim", claim["claimName"]) in found
+
+
+def test_the_image_has_what_the_code_needs() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {name.split(".")[0] for name in project["tool"]["setuptools"]["packages"]}
+    kept = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert packages <= kept
+    assert {project["project"]["readme"], *project["project"]["license-files"]} <= kept
+    for name in kept:
+        assert (ROOT / name).exists()
