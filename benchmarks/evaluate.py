@@ -38,7 +38,7 @@ def main() -> None:
         values = _CHILDREN[given.child](given.folder)
         print(json.dumps([time.perf_counter() - started, *values]))
         return
-    num, rounds = (8, 1) if given.quick else (150, 2)
+    num, rounds = (4, 1) if given.quick else (150, 2)
     seconds: dict[str, list[float]] = {name: [] for name in _CHILDREN}
     values: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
