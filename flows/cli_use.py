@@ -190,12 +190,6 @@ def export(
     from serving.models import open_model
 
     opened = open_model(workspace, recipe, model)
-    if kind == "reference":
-        from training.exchange import export_reference
-
-        for path in export_reference(opened.folder, out):
-            typer.echo(path)
-        return
     for one in run_export(opened, out, kind, overwrite=overwrite):
         typer.echo(f"{one.file}: differs from PyTorch by {one.max_abs_diff:.1e} at most")
     typer.echo(f"{out / 'README.md'}: the model card")

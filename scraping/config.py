@@ -20,8 +20,9 @@ class CrawlConfig(BaseModel):
 
     engine_url: str = Field(
         "https://image.baidu.com",
-        pattern=r"^https?://[^\s/]+$",
-        description="Address of the search engine, without a path; the offline engine has its own",
+        pattern=r"^https?://[^\s/@]+$",
+        description="Address of the search engine, without a path or password; the offline engine "
+        "has its own",
     )
     domain: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_]{0,39}$", description="Short name of the domain, e.g. makeup"

@@ -1,4 +1,4 @@
-"""A model for other programs: ONNX or ``torch.export``, checked before it is handed over."""
+"""A model for other programs: ONNX, ``torch.export`` or the reference's files, checked."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,13 +21,15 @@ from torch import Tensor, nn
 from scraping.records import MissingModelError, SuyanError, atomic_file, canonical_json
 from serving.card import model_card
 from serving.models import Direction, Model
+from training.exchange import export_reference, read_pth
 
-Format = Literal["onnx", "torch-export"]
+Format = Literal["onnx", "torch-export", "reference"]
 TOLERANCE = 1e-4
 _SUFFIX = {"onnx": ".onnx", "torch-export": ".pt2"}
-_NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch-export": ()}
+_NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
 _OPSET = 20
-_CHECKED = ((1, 64, 64), (2, 72, 104), (1, 256, 256))  # N, H, W
+_CHECKED = ((1, 64, 64), (2, 72, 104), (1, 256, 256))  # N, H, W; at least
+_CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -40,56 +42,77 @@ class Exported:
 
 
 def export(model: Model, out: Path, kind: Format, *, overwrite: bool = False) -> list[Exported]:
-    """Write each generator of ``model`` and a model card into ``out``.
+    """Write each generator of ``model`` and a model card into ``out``; the generators.
 
-    N, H and W stay free (4 divides H and W). Every file is run beside the PyTorch network on random
-    pictures of several sizes before it gets its name. Raises ``MissingModelError`` that names a
-    missing package, ``ValueError`` for files that exist, ``SuyanError`` for one that differs by
-    more than 1e-4.
+    In ``onnx`` and ``torch-export`` N, H and W stay free (H and W are multiples of 4, for a U-Net
+    of 128 or 256). ``reference`` writes discriminators too, where there are any. Every generator
+    is run beside the PyTorch network on random pictures of several sizes before it gets its name.
+    Raises ``MissingModelError`` that names a missing package, ``ValueError`` for files that exist,
+    ``CheckpointError`` for layers that the reference lacks, ``SuyanError`` for an output that
+    differs by more than 1e-4.
     """
-    missing = [name for name in _NEEDED[kind] if importlib.util.find_spec(name) is None]
+    missing = [name for name in _NEEDED.get(kind, ()) if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingModelError(
             f"{', '.join(missing)} is not installed; install it with: pip install 'suyan[export]'"
         )
-    files = {way: out / f"{_slug(model, way)}{_SUFFIX[kind]}" for way in model.directions}
-    card = out / "README.md"
-    there = [str(path) for path in (*files.values(), card) if path.exists()]
-    if there and not overwrite:
-        raise ValueError(f"{', '.join(there)} exists; --overwrite replaces it")
-    done = [_export_one(model, way, file, kind) for way, file in files.items()]
-    with atomic_file(card) as file:
-        names = {one.direction: one.file.name for one in done}
-        file.write(model_card(model, names, kind).encode())
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".suyan-") as name:
+        drafts = _reference(model, Path(name)) if kind == "reference" else {}
+        names = {way: file.name for way, file in drafts.items()} or {
+            way: f"{source}2{to}{_SUFFIX[kind]}" for way, (source, to) in model.directions.items()
+        }
+        _refuse_to_replace(
+            out, {*names.values(), _CARD, *(path.name for path in Path(name).iterdir())}, overwrite
+        )
+        done = []
+        for way, file_name in names.items():
+            difference = _made(model, way, Path(name) / file_name, kind)
+            done.append(Exported(out / file_name, way, difference))
+        (Path(name) / _CARD).write_text(model_card(model, names, kind), encoding="utf-8")
+        for draft in sorted(Path(name).iterdir()):
+            with atomic_file(out / draft.name) as file:
+                file.write(draft.read_bytes())
     return done
 
 
-def _slug(model: Model, way: Direction) -> str:
-    source, to = model.directions[way]
-    return f"{source}2{to}"
+def _refuse_to_replace(out: Path, names: set[str], overwrite: bool) -> None:
+    there = sorted(str(out / name) for name in names if (out / name).exists())
+    if there and not overwrite:
+        raise ValueError(f"{', '.join(there)} exists; --overwrite replaces it")
 
 
-def _export_one(model: Model, way: Direction, file: Path, kind: Format) -> Exported:
-    network = model.network(way)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".suyan-") as folder:
-        draft = Path(folder) / file.name
-        with _quiet():
-            program = _traced(network, model.tiling.multiple)
-            if kind == "onnx":
-                _write_onnx(program, draft, _described(model, way))
-            else:
-                torch.export.save(program, draft)
-            difference = _difference(network, draft, kind)
-        if not difference <= TOLERANCE:
-            raise SuyanError(
-                f"{file}: not written: its output differs from PyTorch's by {difference:.2e}, "
-                f"more than {TOLERANCE:g}. Are there extreme weights, or versions of torch "
-                "and onnxruntime that do not go together?"
-            )
-        with atomic_file(file) as final:
-            final.write(draft.read_bytes())
-    return Exported(file, way, difference)
+def _reference(model: Model, folder: Path) -> dict[Direction, Path]:
+    """The files of every network in ``folder``; of each direction, the generator's."""
+    files = {
+        path.stem.partition("_net_")[2]: path for path in export_reference(model.folder, folder)
+    }
+    ways: dict[str, Direction] = {"G": "A2B", "G_A": "A2B", "G_B": "B2A"}
+    return {way: files[name] for name, way in ways.items() if name in files}
+
+
+def _made(model: Model, way: Direction, draft: Path, kind: Format) -> float:
+    """Write ``draft``, if it is not there; how far its output is from PyTorch's."""
+    network, multiple = model.network(way), model.tiling.multiple
+    with _quiet():
+        if kind == "onnx":
+            _write_onnx(_traced(network, multiple), draft, _described(model, way))
+            run = _onnx_runner(draft)
+        elif kind == "torch-export":
+            torch.export.save(_traced(network, multiple), draft)
+            run = torch.export.load(draft).module()
+        else:
+            again = model.network(way)
+            again.load_state_dict(read_pth(draft))
+            run = again
+        difference = _difference(network, run, multiple)
+    if not difference <= TOLERANCE:
+        raise SuyanError(
+            f"{draft.name}: not written: its output differs from PyTorch's by {difference:.2e}, "
+            f"more than {TOLERANCE:g}. Are there extreme weights, or versions of torch and "
+            "onnxruntime that do not go together?"
+        )
+    return difference
 
 
 def _traced(network: nn.Module, multiple: int) -> torch.export.ExportedProgram:
@@ -134,17 +157,17 @@ def _described(model: Model, way: Direction) -> dict[str, str]:
 
 
 @torch.inference_mode()
-def _difference(network: nn.Module, file: Path, kind: Format) -> float:
-    run = _onnx_runner(file) if kind == "onnx" else _pt2_runner(file)
+def _difference(network: nn.Module, run: Callable[[Tensor], Tensor], multiple: int) -> float:
     rng = torch.Generator().manual_seed(0)
     worst = 0.0
-    for n, height, width in _CHECKED:
+    for n, *sides in _CHECKED:
+        height, width = (-(-side // multiple) * multiple for side in sides)
         picture = torch.rand(n, 3, height, width, generator=rng) * 2 - 1
         worst = max(worst, float((network(picture) - run(picture)).abs().max()))
     return worst
 
 
-def _onnx_runner(file: Path) -> Any:
+def _onnx_runner(file: Path) -> Callable[[Tensor], Tensor]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
@@ -154,10 +177,6 @@ def _onnx_runner(file: Path) -> Any:
         return torch.from_numpy(found[0])
 
     return run
-
-
-def _pt2_runner(file: Path) -> Any:
-    return torch.export.load(file).module()
 
 
 @contextlib.contextmanager

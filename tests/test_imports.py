@@ -25,6 +25,7 @@ SIDEWAYS = {
     "serving": {
         "scraping.records",
         "training.config",
+        "training.exchange",
         "training.networks",
         "training.checkpoint",
         "preprocessing.config",

@@ -13,6 +13,7 @@ from scraping.records import MissingModelError, SuyanError, write_json
 from serving import export as exporting
 from serving.export import export
 from serving.models import open_model
+from serving.translate import Translation, Translator, Wish
 
 
 def test_onnx_is_the_same_function_at_any_size(make_model: ModelMaker, tmp_path: Path) -> None:
@@ -59,10 +60,30 @@ def test_a_file_that_computes_something_else_is_not_written(
     make_model: ModelMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = open_model(make_model().parents[2], "makeup")
-    monkeypatch.setattr(exporting, "_pt2_runner", lambda _file: lambda picture: picture)
-    with pytest.raises(SuyanError, match="differs from PyTorch"):
+    monkeypatch.setattr(exporting, "_difference", lambda *_: 2e-4)
+    with pytest.raises(SuyanError, match=r"differs from PyTorch's by 2\.00e-04"):
         export(model, tmp_path / "out", "torch-export")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_references_files_come_back_as_they_were(
+    make_model: ModelMaker, tmp_path: Path
+) -> None:
+    folder, out = make_model(), tmp_path / "out"
+    done = export(open_model(folder.parents[2], "makeup"), out, "reference")
+    assert [one.file.name for one in done] == ["latest_net_G_A.pth", "latest_net_G_B.pth"]
+    assert [one.max_abs_diff for one in done] == [0, 0]
+    assert "`latest_net_G_B.pth` | bare → makeup" in (out / "README.md").read_text("utf-8")
+    back = tmp_path / "back"
+    command = ["import", str(out), "--out", str(back), "--domain-a", "horse", "--domain-b", "zebra"]
+    imported = CliRunner().invoke(app, command)
+    assert imported.exit_code == 0, imported.output
+    model = open_model(tmp_path, "makeup", str(back))
+    assert model.direction("zebra") == "A2B"
+    picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    made = Translator(model, "A2B").translate(picture, Wish())
+    assert isinstance(made, Translation)
+    assert made.pixels.shape == picture.shape
 
 
 def test_a_missing_package_is_named(
