@@ -238,10 +238,10 @@ class Catalogue:
             .limit(num + len(without))
         )
         with self.reading() as connection:
-            rows = [row for row in connection.execute(query) if row.id not in without][:num]
+            rows = [row for row in connection.execute(query) if row[0] not in without][:num]
         return [
-            Errand(row.id, row.phrase, row.page_url, tuple((f, u) for f, u in row.candidates))
-            for row in rows
+            Errand(hit, phrase, page_url, tuple((field, url) for field, url in candidates))
+            for hit, phrase, page_url, candidates in rows
         ]
 
     # Downloads

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 import sqlalchemy as sa
@@ -28,6 +29,8 @@ class Claims:
     def __init__(self, catalogue: Catalogue, crawl: str, lease_s: float) -> None:
         self._catalogue, self._crawl, self._lease_s = catalogue, crawl, lease_s
         self._name = uuid.uuid4().hex
+        self._mine: dict[int, set[str]] = {}  # number of a hit → its addresses
+        self._uses: Counter[str] = Counter()  # in how many of them an address is
         with catalogue.writing() as connection:
             before = sa.select(db.holders.c.name).where(db.holders.c.crawl == crawl)
             _bury(connection, connection.execute(before).scalars().all())
@@ -57,28 +60,38 @@ class Claims:
 
     def _take(self, errands: Sequence[Errand], since: float) -> list[Errand]:
         addresses = {errand.hit: _addresses(errand) for errand in errands}
-        wanted = sorted(set().union(*addresses.values()))  # in one order, lest two block each other
+        wanted = set().union(*addresses.values()) - self._uses.keys()
+        hits = sa.select(db.hits.c.id).where(db.hits.c.id.in_(list(addresses)))
         with self._catalogue.writing() as connection:
             ended = sa.select(db.holders.c.name).where(db.holders.c.expires_at < _now(connection))
             _bury(connection, connection.execute(ended).scalars().all())
-            held_before = self._held(connection, wanted)
-            if wanted:
-                connection.execute(
-                    self._catalogue.insert(db.claims).on_conflict_do_nothing(),
-                    [{"address": address, "holder": self._name} for address in wanted],
-                )
-            held = self._held(connection, wanted)
-            query = sa.select(db.hits.c.id).where(db.hits.c.id.in_(list(addresses)))
-            still = set(connection.execute(query.where(unsettled(since))).scalars())
+            claimed = self._claim(connection, sorted(wanted))  # lest two crawls block each other
+            still = set(connection.execute(hits.where(unsettled(since))).scalars())
+            held = claimed | self._uses.keys()
             taken = [e for e in errands if e.hit in still and addresses[e.hit] <= held]
-            needed = set().union(held_before, *(addresses[errand.hit] for errand in taken))
-            self._drop(connection, held - needed)
+            mine = {e.hit: addresses[e.hit] for e in taken if e.hit not in self._mine}
+            self._drop(connection, claimed.difference(*mine.values()))
+        self._mine |= mine
+        self._uses.update(address for some in mine.values() for address in some)
         return taken
 
-    def release(self, errands: Iterable[Errand], still: Iterable[Errand] = ()) -> None:
-        """Let go of what is settled, apart from what the errands ``still`` under way need."""
-        settled: set[str] = set().union(*map(_addresses, errands))
-        settled -= set().union(*map(_addresses, still))
+    def _claim(self, connection: sa.Connection, addresses: Sequence[str]) -> set[str]:
+        """Those of the addresses that nobody had claimed."""
+        if not addresses:
+            return set()
+        rows = [{"address": address, "holder": self._name} for address in addresses]
+        insert = self._catalogue.insert(db.claims).on_conflict_do_nothing()
+        return set(connection.execute(insert.returning(db.claims.c.address), rows).scalars())
+
+    def release(self, errands: Iterable[Errand]) -> None:
+        """Let go of what is settled, apart from what other errands under way need."""
+        settled = set[str]()
+        for errand in errands:
+            for address in self._mine.pop(errand.hit, ()):
+                self._uses[address] -= 1
+                if not self._uses[address]:
+                    del self._uses[address]
+                    settled.add(address)
         if settled:
             with self._catalogue.writing() as connection:
                 self._drop(connection, settled)
@@ -87,14 +100,6 @@ class Claims:
         """Let go of everything."""
         with self._catalogue.writing() as connection:
             _bury(connection, [self._name])
-
-    def _held(self, connection: sa.Connection, addresses: Sequence[str]) -> set[str]:
-        held: set[str] = set()
-        for first in range(0, len(addresses), _MANY):
-            some = db.claims.c.address.in_(addresses[first : first + _MANY])
-            query = sa.select(db.claims.c.address).where(db.claims.c.holder == self._name, some)
-            held |= set(connection.execute(query).scalars())
-        return held
 
     def _drop(self, connection: sa.Connection, addresses: Collection[str]) -> None:
         ordered = sorted(addresses)

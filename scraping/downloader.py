@@ -7,6 +7,7 @@ database.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -91,4 +92,5 @@ async def _main() -> None:
 def main() -> None:
     """Serve whoever holds the other ends of stdin and stdout, until they are closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    gc.freeze()  # what was imported stays, and need not be looked through again and again
     asyncio.run(_main())

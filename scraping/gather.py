@@ -185,7 +185,7 @@ class Gathering:
         self._downloads.saved(finished)
         for outcome in outcomes:
             del self._open[outcome.errand.hit]
-        self._claims.release((outcome.errand for outcome in outcomes), self._open.values())
+        self._claims.release(outcome.errand for outcome in outcomes)
         self._num_hits += len(outcomes)
         self._report()
         self._refuse_a_dead_network(attempts)

@@ -24,7 +24,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -169,7 +169,28 @@ def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
     schema = _schema(row_type)
     with atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for group in _groups(rows, _ROW_GROUP):
-            writer.write_table(pa.Table.from_pylist([vars(row) for row in group], schema=schema))
+            columns = [
+                _column([getattr(row, field.name) for row in group], field.type) for field in schema
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values as Arrow has them, made of buffers: ``pa.array`` would import pandas for a look."""
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        numbers = np.asarray(values, kind.to_pandas_dtype())
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
+    if pa.types.is_string(kind):
+        values = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends)]
+    if pa.types.is_string(kind):
+        return pa.Array.from_buffers(kind, len(values), [*buffers, pa.py_buffer(b"".join(values))])
+    inner = _column([item for value in values for item in value], kind.value_type)
+    return pa.Array.from_buffers(kind, len(values), buffers, children=[inner])
 
 
 def _groups(rows: Iterable[Any], num: int) -> Iterator[list[Any]]:

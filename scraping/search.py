@@ -7,13 +7,16 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from scraping.baidu import Answer
 from scraping.catalogue import Catalogue
-from scraping.client import SearchClient
 from scraping.config import CrawlConfig
 from scraping.entries import Cursor
 from scraping.records import BlockedError, ResponseFormatError, SuyanError, TransientError
+
+if TYPE_CHECKING:
+    from scraping.client import SearchClient
 
 _logger = logging.getLogger(__name__)
 _STALE_PAGES = 2  # pages in a row without a new hit that end a phrase
@@ -43,7 +46,7 @@ class Search:
     def __init__(self, config: CrawlConfig, name: str, catalogue: Catalogue) -> None:
         self._config, self._name, self._catalogue = config, name, catalogue
         self._closing = threading.Event()
-        self._client = SearchClient(config, sleep=self._sleep)
+        self._client: SearchClient | None = None
         self._active = list(config.searches)
         self._refused = 0
         for phrase in self._active:
@@ -54,7 +57,8 @@ class Search:
     def close(self) -> None:
         """End a search that waits, and give the connections back."""
         self._closing.set()
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def next_cursor(self, num_open: Mapping[str, int]) -> Cursor | None:
         """The cursor of the phrase whose turn it is; ``None`` when no phrase has more for now.
@@ -83,6 +87,10 @@ class Search:
 
     def ask(self, cursor: Cursor) -> Answer | SuyanError:
         """The cursor's next page, or why there is none (runs in a thread, may take minutes)."""
+        from scraping.client import SearchClient  # a crawl with only downloads left needs none
+
+        if self._client is None:
+            self._client = SearchClient(self._config, sleep=self._sleep)
         try:
             return self._client.search(cursor.phrase, cursor.offset)
         except (BlockedError, TransientError, ResponseFormatError) as error:

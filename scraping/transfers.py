@@ -73,7 +73,8 @@ class Transfers:
         self._running: dict[pycurl.Curl, asyncio.Future[None]] = {}
         self._idle: list[_Handle] = []
         self._watched: dict[int, int] = {}
-        self._timer: asyncio.Handle | None = None
+        self._due: float | None = None  # when libcurl wants to be called, by the loop's clock
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -144,15 +145,21 @@ class Transfers:
 
     def _wait(self, milliseconds: int) -> None:
         """Libcurl wants to be called after this time, or not for time's sake (negative)."""
+        self._due = None if milliseconds < 0 else self._loop.time() + milliseconds / 1000
+        if self._due is None or (self._timer is not None and self._timer.when() <= self._due):
+            return  # libcurl changes its mind with every transfer: a timer that comes early asks
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if milliseconds == 0:
-            self._timer = self._loop.call_soon(self._act, pycurl.SOCKET_TIMEOUT, 0)
-        elif milliseconds > 0:
-            self._timer = self._loop.call_later(
-                milliseconds / 1000, self._act, pycurl.SOCKET_TIMEOUT, 0
-            )
+        self._timer = self._loop.call_at(self._due, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._due > self._loop.time():
+            self._timer = self._loop.call_at(self._due, self._ring)
+        else:
+            self._act(pycurl.SOCKET_TIMEOUT, 0)
 
     def _act(self, descriptor: int, event: int) -> None:
         self._multi.socket_action(descriptor, event)
@@ -210,6 +217,8 @@ class _Handle:
         self.curl.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * timeout_s)))
         self._wanted = wanted
         self._chunks: list[bytes] = []
+        self._lines.clear()
+        self._known = 0, dict[str, str]()
         self._room = 0
         self.is_whole = True
         self.refusal: RejectedError | None = None
@@ -220,9 +229,7 @@ class _Handle:
         self._chunks = []
         while self._sockets:  # pycurl has duplicates of its own
             self._sockets.pop().close()
-        answer = Answer(*self._head(), body, self.is_whole)
-        self._lines.clear()
-        return answer
+        return Answer(*self._head(), body, self.is_whole)
 
     def _open(self, _purpose: int, address: Any) -> socket.socket | int:
         try:
@@ -246,7 +253,9 @@ class _Handle:
 
     def _head(self) -> tuple[int, dict[str, str]]:
         """Status and headers, of the last answer where interim ones came before it."""
-        status, headers = 0, dict[str, str]()
+        if not self._lines:
+            return self._known
+        status, headers = self._known
         for line in self._lines:
             if line.startswith(b"HTTP/"):
                 status, headers = int(line.split(None, 2)[1]), {}
@@ -254,7 +263,9 @@ class _Handle:
             name, _, value = line.decode("utf-8", "surrogateescape").partition(":")
             name, value = name.strip().lower(), value.strip()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return status, headers
+        self._known = status, headers
+        self._lines.clear()
+        return self._known
 
 
 def _error(code: int) -> TransferError | RejectedError:

@@ -4,12 +4,14 @@ import hashlib
 import subprocess
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from test_scraping_catalogue import _good, _page
 from test_scraping_crawl import _config, _is_whole, _start
 
+from scraping import schema as db
 from scraping.catalogue import Catalogue
 from scraping.claims import Claims
 from scraping.crawl import crawl
@@ -26,11 +28,28 @@ def test_an_address_has_one_holder_until_it_is_released(
     mine, theirs = Claims(catalogue, "bare-1", 60), Claims(catalogue, "makeup-1", 60)
     assert mine.take(errands[:4], began) == errands[:4]
     assert theirs.take(errands, began) == errands[4:]
-    mine.release(errands[:2], still=errands[1:2])
+    mine.release(errands[:1])
     assert theirs.take(errands[:4], began) == errands[:1]
     theirs.close()
     catalogue.save_outcomes("bare-1", [_good(errands[4])])
     assert mine.take(errands[4:], began) == errands[5:]  # what is settled needs no fetching
+
+
+def test_an_address_of_two_errands_is_held_until_both_are_settled(catalogue: Catalogue) -> None:
+    _page(catalogue, "one", range(1))
+    errand = catalogue.errands("bare-1", time.time(), 1)[0]
+    mine, theirs = Claims(catalogue, "bare-1", 60), Claims(catalogue, "makeup-1", 60)
+    twin = replace(errand, hit=errand.hit + 1)
+    with catalogue.writing() as connection:
+        row = {"id": twin.hit, "engine": "e", "key": "twin", "candidates": [], "failures": 0}
+        texts = dict.fromkeys(("reason", "url", "served_by", "sha256"), "")
+        connection.execute(db.hits.insert(), row | texts)
+    assert mine.take([errand], time.time()) == [errand]
+    assert mine.take([twin, errand], time.time()) == [twin, errand]
+    mine.release([errand])
+    assert theirs.take([errand], time.time()) == []
+    mine.release([twin])
+    assert theirs.take([errand], time.time()) == [errand]
 
 
 def test_claims_end_with_their_lease_and_not_before(catalogue: Catalogue) -> None:
