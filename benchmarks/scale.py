@@ -82,7 +82,8 @@ def _fetched(catalogue, num: int) -> Iterator[int]:  # noqa: ANN001
         )  # fmt: skip
         catalogue.save_outcomes(
             "bare-1",
-            [Outcome(errand, "ok", "", url, "objURL", began, sha, f"originals/{sha}.jpg", 90_000)
+            [Outcome(errand.hit, errand.phrase, "ok", "", url, "objURL", began, sha,
+                     f"originals/{sha}.jpg", 90_000)
              for errand, url, sha in zip(taken, urls, digests, strict=True)],
         )  # fmt: skip
         claims.release(taken)

@@ -286,7 +286,7 @@ class Catalogue:
             })
         )  # fmt: skip
         rows = [
-            {"hit": o.errand.hit, "new_status": o.status, "new_reason": o.reason, "new_url": o.url,
+            {"hit": o.hit, "new_status": o.status, "new_reason": o.reason, "new_url": o.url,
              "new_served_by": o.served_by, "new_sha256": o.sha256, "new_settled_at": o.at,
              "failed_now": int(o.status == "failed")}
             for o in outcomes
@@ -305,14 +305,14 @@ class Catalogue:
             )
             self._add_finds_of_others(connection, crawl, stored.values())
             return self._add_finds(
-                connection, crawl, [(sha256, o.errand.phrase) for sha256, o in stored.items()]
+                connection, crawl, [(sha256, o.phrase) for sha256, o in stored.items()]
             )
 
     def _add_finds_of_others(
         self, connection: sa.Connection, crawl: str, outcomes: Iterable[Outcome]
     ) -> None:
         """Other crawls that saw these hits have found them too."""
-        digests = {o.errand.hit: o.sha256 for o in outcomes}
+        digests = {o.hit: o.sha256 for o in outcomes}
         query = sa.select(db.sightings.c.crawl, db.sightings.c.hit, db.sightings.c.phrase).where(
             db.sightings.c.hit.in_(list(digests)),
             db.sightings.c.crawl != crawl,

@@ -67,7 +67,8 @@ class Attempt:
 class Outcome:
     """What became of an errand; an original that was found lies at ``path`` already."""
 
-    errand: Errand
+    hit: int
+    phrase: str
     status: str
     reason: str
     url: str

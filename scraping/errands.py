@@ -132,7 +132,8 @@ class Obtainer:
 
 def _good(errand: Errand, field: str, attempt: Attempt) -> Outcome:
     return Outcome(
-        errand=errand,
+        hit=errand.hit,
+        phrase=errand.phrase,
         status="ok",
         reason="",
         url=attempt.url,
@@ -147,10 +148,10 @@ def _good(errand: Errand, field: str, attempt: Attempt) -> Outcome:
 def _bad(errand: Errand, tried: Sequence[tuple[str, Attempt]]) -> Outcome:
     """The reason is that of the best address; a failure for now anywhere may pass."""
     if not tried:
-        return Outcome(errand, "rejected", "no-address", "", "", time.time())
+        return Outcome(errand.hit, errand.phrase, "rejected", "no-address", "", "", time.time())
     field, first = tried[0]
     status = "failed" if any(a.status == "failed" for _, a in tried) else "rejected"
-    return Outcome(errand, status, first.reason, first.url, field, time.time())
+    return Outcome(errand.hit, errand.phrase, status, first.reason, first.url, field, time.time())
 
 
 def _refused(url: str, reason: str) -> Attempt:

@@ -183,9 +183,7 @@ class Gathering:
         publish(self._workspace, {one.outcome.path: one.draft for one in finished if one.draft})
         self._found += self._catalogue.save_outcomes(self._name, outcomes)
         self._downloads.saved(finished)
-        for outcome in outcomes:
-            del self._open[outcome.errand.hit]
-        self._claims.release(outcome.errand for outcome in outcomes)
+        self._claims.release([self._open.pop(outcome.hit) for outcome in outcomes])
         self._num_hits += len(outcomes)
         self._report()
         self._refuse_a_dead_network(attempts)

@@ -26,7 +26,15 @@ def _page(catalogue: Catalogue, phrase: str, numbers: range, crawl: str = "bare-
 def _good(errand: Errand, sha256: str = "") -> Outcome:
     digest = sha256 or f"{errand.hit:064x}"
     field, url = errand.candidates[0]
-    return Outcome(errand, "ok", "", url, field, time.time(), digest, f"originals/{digest}.jpg", 9)
+    return Outcome(
+        errand.hit, errand.phrase, "ok", "", url, field, time.time(), digest,
+        f"originals/{digest}.jpg", 9,
+    )  # fmt: skip
+
+
+def _bad(errand: Errand, status: str, reason: str) -> Outcome:
+    field, url = errand.candidates[0]
+    return Outcome(errand.hit, errand.phrase, status, reason, url, field, time.time())
 
 
 def test_a_hit_is_fetched_once_however_often_it_is_seen(catalogue: Catalogue) -> None:
@@ -65,8 +73,8 @@ def test_what_failed_for_now_is_due_in_the_next_run(catalogue: Catalogue) -> Non
     _page(catalogue, "one", range(2))
     first, second = catalogue.errands("bare-1", time.time(), 100)
     began = time.time()
-    failed = Outcome(first, "failed", "timeout", "http://a.example/0.jpg", "objURL", time.time())
-    gone = Outcome(second, "rejected", "http-404", "http://a.example/1.jpg", "objURL", time.time())
+    failed = _bad(first, "failed", "timeout")
+    gone = _bad(second, "rejected", "http-404")
     catalogue.save_outcomes("bare-1", [failed, gone])
     assert catalogue.errands("bare-1", began, 100) == []
     assert [e.hit for e in catalogue.errands("bare-1", time.time() + 1, 100)] == [first.hit]
@@ -77,7 +85,7 @@ def test_a_rejected_hit_with_other_addresses_is_tried_again(catalogue: Catalogue
     _page(catalogue, "one", range(2))
     errands = catalogue.errands("bare-1", time.time(), 100)
     outcomes = [
-        Outcome(errand, "rejected", reason, "http://a.example/x", "objURL", time.time())
+        _bad(errand, "rejected", reason)
         for errand, reason in zip(errands, ("http-404", "robots"), strict=True)
     ]
     catalogue.save_outcomes("bare-1", outcomes)
