@@ -43,7 +43,7 @@ _MANNERS = {
     "num_new_images", "lease_s",
 }  # fmt: skip
 _NUM_PREVIEWED = 60
-_FEW_COLLECTIONS = 100_000  # objects made before the garbage collector looks for cycles
+_FEW_COLLECTIONS = 20_000  # objects made before the garbage collector looks for cycles
 
 
 @dataclass(frozen=True)
@@ -209,10 +209,12 @@ def _disk_full_is_said(workspace: Path) -> Iterator[None]:
 def _few_collections() -> Iterator[None]:
     """Rows come by the thousand and hold no cycles: to look for some takes a tenth of a crawl."""
     before = gc.get_threshold()
-    gc.set_threshold(_FEW_COLLECTIONS, *before[1:])
+    gc.set_threshold(_FEW_COLLECTIONS, 5, 5)
+    gc.freeze()  # what is there already stays, and need not be looked through again and again
     try:
         yield
     finally:
+        gc.unfreeze()
         gc.set_threshold(*before)
 
 
