@@ -47,7 +47,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = Path(name)
-        num = _collect(given.photos, 30 if given.quick else 240, folder)
+        num = _collect(given.photos, 30 if given.quick else 480, folder)
         figures = _whole(folder, num, rounds=1)
         figures |= _join(folder, quick=given.quick)
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
