@@ -7,6 +7,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,15 +72,22 @@ def write_card(
     write_json(folder / "card.json", _json(contents))
     with atomic_file(folder / "changes.csv") as file:
         file.write(_csv(contents.changed).encode())
-    for drawn, outcome in workers.each(draw_sheet, _sheets(folder, contents, cache)):
-        if isinstance(outcome, Lost):
-            draw_sheet(drawn)
+    with ThreadPoolExecutor(1) as pool:  # the pages, while the workers draw
+        pages = pool.submit(_write_pages, folder, contents)
+        for drawn, outcome in workers.each(draw_sheet, _sheets(folder, contents, cache)):
+            if isinstance(outcome, Lost):
+                draw_sheet(drawn)
+        pages.result()
+
+
+def _write_pages(folder: Path, contents: _Contents) -> None:
     pages = Environment(
         loader=PackageLoader("preprocessing", "."), autoescape=True, undefined=StrictUndefined
     )
+    by_reason, kinds = _by_reason(contents.rows), _kinds(contents.changed)
     for name in ("card.md", "card.html"):
         text = pages.get_template(f"{name}.jinja").render(
-            card=contents, by_reason=_by_reason(decided.rows), kinds=_kinds(contents.changed)
+            card=contents, by_reason=by_reason, kinds=kinds
         )
         with atomic_file(folder / name) as file:
             file.write(text.encode())

@@ -92,6 +92,11 @@ class Workers:
                 suspects += (item for batch in running.values() for item in batch)
         yield from _one_by_one(function, suspects, self._timeout_s)
 
+    def dismiss(self) -> None:
+        """Let the processes end while the caller goes on: there are no more jobs."""
+        if self._pool:
+            self._pool.shutdown(wait=False)
+
     def _submit(
         self, function: Callable[[Item], Result], items: Sequence[Item]
     ) -> Future[Outcomes[Result]]:
