@@ -111,6 +111,7 @@ class AnalysisCache:
             connection.executemany("INSERT OR REPLACE INTO analysis VALUES (?, ?, ?, ?)", rows)
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def crop_file(workspace: Path, sha256: str, transform: tuple[float, ...], crop_px: int) -> Path:
     """Where the crop of an original by this transform is kept."""
     name = digest([CUT_VERSION, list(transform), crop_px, dict(libraries())])

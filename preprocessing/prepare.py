@@ -241,17 +241,21 @@ def _publish(
     try:
         for folder in _FOLDERS:
             (partial / folder).mkdir(parents=True)
-        for row in decided.rows:
-            if row.status == "ok":
-                shutil.copyfile(_crop_of(row, config, workspace), partial / row.file)
+        crops = {
+            partial / row.file: _crop_of(row, config, workspace)
+            for row in decided.rows
+            if row.status == "ok"
+        }
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:  # a file system commits them together
+            list(pool.map(_copy, crops.values(), crops))
         write_json(partial / "config.json", config.model_dump(mode="json"))
         write_rows(partial / "manifest.parquet", Picture, decided.rows)
         summary = _summary(final, decided.rows, reused=False)
         write_card(
             partial, final, config, decided, summary.counts, summary.rejected, cache, workers
         )
-        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:  # a file system commits them together
-            list(pool.map(_sync, _files(partial)))
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
+            list(pool.map(_sync, (path for path in _files(partial) if path not in crops)))
         for folder in _FOLDERS:
             sync_folder(partial / folder)
         with suppress(OSError):
@@ -263,6 +267,11 @@ def _publish(
         return False
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    _sync(target)
 
 
 def _sync(path: Path) -> None:
