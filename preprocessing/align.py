@@ -113,6 +113,20 @@ def crop(picture: NDArray[np.uint8], transform: Transform, crop_px: int) -> NDAr
     )
 
 
+def shrunk(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """``[height, width, 3]``, by area. Halved first while that is enough: many times as fast."""
+    half = halved(picture, width, height)
+    return np.asarray(cv2.resize(half, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def halved(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """The picture at 1, ½, ¼ … of its size, the least that has this width and height."""
+    while picture.shape[1] >= 2 * width and picture.shape[0] >= 2 * height:
+        half = ((picture.shape[1] + 1) // 2, (picture.shape[0] + 1) // 2)
+        picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
+    return picture
+
+
 def sharpness(picture: NDArray[np.uint8]) -> float:
     """Variance of the Laplacian in grey levels squared: small is blurred."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)

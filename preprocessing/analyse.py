@@ -9,24 +9,28 @@ import functools
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from preprocessing import align, occlusion
-from preprocessing.config import PrepareConfig
 from preprocessing.decode import Decoded, Rejected, decode_small
 from preprocessing.faces import Face, FaceDetector
 from preprocessing.fingerprint import Fingerprint, fingerprint
 from preprocessing.safety import unsafe_score
 
-ANALYSIS_VERSION = 2  # raise it when the same file gives another analysis
+if TYPE_CHECKING:  # a worker has no use for it, and would be slower to start
+    from preprocessing.config import PrepareConfig
+
+ANALYSIS_VERSION = 3  # raise it when the same file gives another analysis
 CANONICAL_PX = 128  # of the aligned face that is judged, whatever the dataset's crops are
 _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # of the canonical face, shares of its side
+FILE_MISSING = "file-missing"
 _ENOUGH_PX = 800  # longer side that analysis needs
-_SMALL_PX = 512  # longer side of what is hashed and judged as a whole
+_JUDGED_PX = 400  # least longer side at which sharpness is judged
+_SMALL_PX = 256  # longer side of what is hashed
 _MAX_FACES = 12
 _STRIP = 10  # ratio of its sides above which a picture is not looked at for faces
 _PREVIEW_PX = 112
@@ -84,6 +88,18 @@ class AnalysisConfig:
         return cls(config.faces, config.max_unsafe is not None, config.max_megapixels * 1e6)
 
 
+@dataclass(frozen=True)
+class Analyse:
+    """The job of a worker: the analysis of a named file."""
+
+    config: AnalysisConfig
+
+    def __call__(self, named: tuple[str, Path]) -> Analysis:
+        """The analysis; ``FILE_MISSING`` is its reason where there is no file."""
+        _, path = named
+        return analyse(path, self.config) if path.exists() else Analysis(FILE_MISSING)
+
+
 def analyse(path: Path, config: AnalysisConfig) -> Analysis:
     """Analyse one file. Raises nothing for bad files, ``MissingModelError`` for a missing model."""
     decoded = decode_small(path, max_pixels=config.max_pixels, enough_px=_ENOUGH_PX)
@@ -91,12 +107,13 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
         return Analysis(decoded.reason)
     picture = decoded.pixels
     found = _faces(picture) if config.faces else []
-    small = _shrunk(picture, _SMALL_PX)
+    half = align.halved(picture, *_fitting(picture, _JUDGED_PX))
+    small = _within(half, _SMALL_PX)
     return Analysis(
         "",
         decoded.height,
         decoded.width,
-        _sharpness(small),
+        _sharpness(half),
         unsafe_score(picture) if config.safety else None,
         fingerprint(small),
         tuple(_seen(decoded, face) for face in found),
@@ -137,13 +154,18 @@ def _sharpness(picture: NDArray[np.uint8]) -> float:
 
 def _preview(picture: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(_shrunk(picture, _PREVIEW_PX)).save(file, "JPEG", quality=80)
+    Image.fromarray(_within(picture, _PREVIEW_PX)).save(file, "JPEG", quality=80)
     return file.getvalue()
 
 
-def _shrunk(picture: NDArray[np.uint8], longer_px: int) -> NDArray[np.uint8]:
-    scale = longer_px / max(picture.shape[:2])
-    if scale >= 1:
+def _within(picture: NDArray[np.uint8], longer_px: int) -> NDArray[np.uint8]:
+    if longer_px >= max(picture.shape[:2]):
         return picture
-    size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return align.shrunk(picture, *_fitting(picture, longer_px))
+
+
+def _fitting(picture: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
+    """Width and height of the picture when its longer side has so many pixels."""
+    scale = longer_px / max(picture.shape[:2])
+    height, width = picture.shape[:2]
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from preprocessing.analyse import ANALYSIS_VERSION, Analysis, AnalysisConfig
 from preprocessing.cut import CUT_VERSION
+from preprocessing.duplicates import JUDGE_VERSION
 from scraping.records import digest
 
 _LIBRARIES = ("pillow", "opencv-python-headless", "numpy", "scipy", "imagehash",
@@ -46,12 +47,17 @@ class AnalysisCache:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "analysis.sqlite"
         self._kind = digest([ANALYSIS_VERSION, asdict(config), dict(libraries())])
+        self._judged = digest([JUDGE_VERSION, dict(libraries())])
         self._rows = TypeAdapter(Analysis)
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS analysis (sha256 TEXT, kind TEXT, found TEXT NOT NULL, "
                 "preview BLOB NOT NULL, PRIMARY KEY (sha256, kind)) WITHOUT ROWID"
+            )
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS pair (name BLOB, kind TEXT, alike REAL NOT NULL, "
+                "PRIMARY KEY (name, kind)) WITHOUT ROWID"
             )
 
     @contextmanager
@@ -66,6 +72,23 @@ class AnalysisCache:
     def previews(self, names: Collection[str]) -> dict[str, bytes]:
         """Small JPEGs of these originals, of those that could be decoded."""
         return {name: preview for name, preview in self._select("preview", names) if preview}
+
+    def judged(self, names: Collection[bytes]) -> dict[bytes, float]:
+        """How alike pairs of fingerprints are, of those pairs that were compared before."""
+        ordered, known = sorted(names), dict[bytes, float]()
+        with self._connection() as connection:
+            for start in range(0, len(ordered), _AT_ONCE):
+                part = ordered[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(part))
+                query = f"SELECT name, alike FROM pair WHERE kind = ? AND name IN ({marks})"  # noqa: S608
+                known |= dict(connection.execute(query, (self._judged, *part)))
+        return known
+
+    def add_judged(self, alike: Mapping[bytes, float]) -> None:
+        """Keep how alike pairs are, all of them or none."""
+        rows = [(name, self._judged, value) for name, value in alike.items()]
+        with self._connection() as connection:
+            connection.executemany("INSERT OR REPLACE INTO pair VALUES (?, ?, ?)", rows)
 
     def _select(self, column: str, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         ordered = sorted(names)
@@ -88,6 +111,7 @@ class AnalysisCache:
             connection.executemany("INSERT OR REPLACE INTO analysis VALUES (?, ?, ?, ?)", rows)
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def crop_file(workspace: Path, sha256: str, transform: tuple[float, ...], crop_px: int) -> Path:
     """Where the crop of an original by this transform is kept."""
     name = digest([CUT_VERSION, list(transform), crop_px, dict(libraries())])

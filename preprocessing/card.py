@@ -7,6 +7,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from preprocessing.config import PrepareConfig
 from preprocessing.decide import Decided
 from preprocessing.duplicates import Match
 from preprocessing.overrides import overrides_file
-from preprocessing.sheets import Tile, in_rows, sheet, side_by_side
+from preprocessing.sheets import Sheet, Tile, draw_sheet, in_rows, side_by_side
+from preprocessing.workers import Lost, Workers
 from scraping.records import Picture, atomic_file, read_rows, write_json
 
 _GREEN, _BLUE, _ORANGE = (40, 150, 70), (60, 110, 200), (220, 130, 30)
@@ -53,6 +55,7 @@ def write_card(
     counts: Mapping[str, int],
     rejected: Mapping[str, Mapping[str, int]],
     cache: AnalysisCache,
+    workers: Workers,
 ) -> None:
     """Write the card of the version that will be ``final`` into ``folder``.
 
@@ -69,13 +72,22 @@ def write_card(
     write_json(folder / "card.json", _json(contents))
     with atomic_file(folder / "changes.csv") as file:
         file.write(_csv(contents.changed).encode())
-    _write_sheets(folder, contents, cache)
+    with ThreadPoolExecutor(1) as pool:  # the pages, while the workers draw
+        pages = pool.submit(_write_pages, folder, contents)
+        for drawn, outcome in workers.each(draw_sheet, _sheets(folder, contents, cache)):
+            if isinstance(outcome, Lost):
+                draw_sheet(drawn)
+        pages.result()
+
+
+def _write_pages(folder: Path, contents: _Contents) -> None:
     pages = Environment(
         loader=PackageLoader("preprocessing", "."), autoescape=True, undefined=StrictUndefined
     )
+    by_reason, kinds = _by_reason(contents.rows), _kinds(contents.changed)
     for name in ("card.md", "card.html"):
         text = pages.get_template(f"{name}.jinja").render(
-            card=contents, by_reason=_by_reason(decided.rows), kinds=_kinds(contents.changed)
+            card=contents, by_reason=by_reason, kinds=kinds
         )
         with atomic_file(folder / name) as file:
             file.write(text.encode())
@@ -159,14 +171,17 @@ def _doubtful(decided: Decided) -> list[tuple[Picture, Picture, float]]:
     ]
 
 
-def _write_sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> None:
+def _sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> list[Sheet]:
+    """The contact sheets; writes the previews that the page shows beside them."""
+    sheets = list[Sheet]()
     for name, num in contents.counts.items():
         paths = sorted((folder / name).glob("*.png"))
         tiles = [Tile(path.read_bytes(), path.stem[:12]) for path in _some(paths)]
         if tiles:
             shown = f", {len(tiles)} of them" if len(tiles) < num else ""
-            sheet(folder / f"contact-{name}.jpg", f"{name}: {num} pictures{shown}",
-                  in_rows(tiles, _ON_A_SHEET))  # fmt: skip
+            title = f"{name}: {num} pictures{shown}"
+            path = folder / f"contact-{name}.jpg"
+            sheets.append(Sheet(path, title, in_rows(tiles, _ON_A_SHEET)))
     left_out = [row for row in contents.rows if row.status != "ok"]
     members = [row for cluster in contents.clusters for row in cluster]
     pairs = [row for one, two, _ in contents.doubtful for row in (one, two)]
@@ -177,8 +192,9 @@ def _write_sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> No
     for reason, rows in _by_reason(contents.rows).items():
         tiles = [_tile(row, previews) for row in rows if row.sha256 in previews]
         if tiles:
-            sheet(folder / f"rejected-{reason}.jpg", f"rejected, {reason}: {len(rows)} pictures",
-                  in_rows(tiles, _ON_A_SHEET))  # fmt: skip
+            title = f"rejected, {reason}: {len(rows)} pictures"
+            path = folder / f"rejected-{reason}.jpg"
+            sheets.append(Sheet(path, title, in_rows(tiles, _ON_A_SHEET)))
     groups = [
         [_tile(row, previews) for row in cluster[:_MEMBERS_ON_A_SHEET] if row.sha256 in previews]
         for cluster in contents.clusters[:_CLUSTERS_ON_A_SHEET]
@@ -189,7 +205,7 @@ def _write_sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> No
             f"{len(contents.clusters)} clusters of near duplicates, {told} of them; "
             "green: the one that is kept"
         )
-        sheet(folder / "duplicates.jpg", title, side_by_side(groups))
+        sheets.append(Sheet(folder / "duplicates.jpg", title, side_by_side(groups)))
     doubts = [
         [_tile(one, previews), _tile(two, previews, f"alike {alike}")]
         for one, two, alike in contents.doubtful
@@ -198,7 +214,8 @@ def _write_sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> No
     if doubts:
         title = f"{len(contents.doubtful)} doubtful pairs, taken for different pictures"
         flat = [tile for pair in doubts[: _ON_A_SHEET // 2] for tile in pair]
-        sheet(folder / "doubtful.jpg", title, in_rows(flat, _ON_A_SHEET))
+        sheets.append(Sheet(folder / "doubtful.jpg", title, in_rows(flat, _ON_A_SHEET)))
+    return sheets
 
 
 def _some(paths: Sequence[Path]) -> list[Path]:

@@ -12,7 +12,7 @@ import numpy as np
 from preprocessing import align
 from preprocessing.analyse import Analysis, FaceSeen
 from preprocessing.config import PrepareConfig
-from preprocessing.duplicates import Clusters, Prints, clustered
+from preprocessing.duplicates import Clusters, Judge, Prints, alikenesses, clustered
 from preprocessing.judge import View, views
 from preprocessing.overrides import Action
 from preprocessing.split import held_out, is_held_out
@@ -57,10 +57,11 @@ def decide(
     originals: Sequence[Found],
     analyses: Mapping[str, Analysis],
     overrides: Mapping[str, Action],
+    judge: Judge = alikenesses,
 ) -> Decided:
     """One row for each original of each side, or for each of its faces where all are cropped."""
     names = _by_age(originals)
-    clusters = cluster(config, names, analyses)
+    clusters = cluster(config, names, analyses, judge)
     founders = {name: names[root] for name, root in zip(names, clusters.founder, strict=True)}
     displaced = {names[k] for k in clusters.displaced}
     state = _State(config, originals, analyses, overrides, founders, displaced)
@@ -69,7 +70,10 @@ def decide(
 
 
 def cluster(
-    config: PrepareConfig, names: Sequence[str], analyses: Mapping[str, Analysis]
+    config: PrepareConfig,
+    names: Sequence[str],
+    analyses: Mapping[str, Analysis],
+    judge: Judge = alikenesses,
 ) -> Clusters:
     """Near-duplicate clusters of originals in order of age."""
     return clustered(
@@ -78,6 +82,7 @@ def cluster(
         bits=config.duplicate_bits,
         alike=config.duplicate_alike,
         doubtful=config.doubtful_alike,
+        judge=judge,
     )
 
 

@@ -9,6 +9,7 @@ need no tier: they have one sha256.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from preprocessing.fingerprint import COARSE_PX, THUMB_PX, WINDOWS, Fingerprint
 from preprocessing.hamming import Hashes, cross_pairs
 
+JUDGE_VERSION = 1  # raise it when two fingerprints are alike to another degree
 _MOST = 30  # older pictures that a picture is compared with, for a window and orientation
 _AT_ONCE = 1 << 20  # pairs held in memory before all but the nearest are dropped
 _STEPS = 20  # of the alignment
@@ -64,6 +66,14 @@ class Candidate:
     frame: Fingerprint  # … this window of this one
     window: int
     mirrored: bool
+
+    @property
+    def name(self) -> bytes:
+        """16 bytes that stand for all that ``alikeness`` looks at."""
+        looks = f"{self.tier} {self.window} {self.mirrored}".encode()
+        for print_ in (self.view, self.frame):
+            looks += print_.thumb + print_.colours
+        return hashlib.blake2b(looks, digest_size=16).digest()
 
 
 def candidates(pictures: Sequence[Prints], bits: int) -> list[list[Candidate]]:
@@ -161,6 +171,14 @@ def alikeness(candidate: Candidate) -> float:
     return detail - _doubt_by_colour(candidate, overlay)
 
 
+Judge = Callable[[Sequence[Candidate]], Sequence[float]]
+
+
+def alikenesses(pairs: Sequence[Candidate]) -> list[float]:
+    """How alike each pair is."""
+    return [alikeness(pair) for pair in pairs]
+
+
 def _doubt_by_colour(candidate: Candidate, overlay: Transform) -> float:
     """What is taken off the detail's correlation; 1 where light or colours contradict it."""
     view, frame = candidate.view.lab(), candidate.frame.lab()
@@ -245,23 +263,27 @@ def clustered(
     bits: int,
     alike: float,
     doubtful: float,
-    judge: Callable[[Candidate], float] = alikeness,
+    judge: Judge = alikenesses,
 ) -> Clusters:
     """Cluster pictures given in order of age, the oldest first.
 
     A cluster is on the side of its founder, so newer pictures change nothing about older ones: the
     clusters of the first n pictures, and their sides, are what they were when there were only n.
-    ``held_out(k)`` says on which side of the split picture k is as a founder.
+    ``held_out(k)`` says on which side of the split picture k is as a founder; ``judge`` says of all
+    pairs how alike they are.
     """
+    proposed = candidates(pictures, bits)
+    told = iter(judge([pair for pairs in proposed for pair in pairs]))
     growth = _Growth(len(pictures), held_out)
     matches, near = list[Match](), list[Match]()
-    for newer, pairs in enumerate(candidates(pictures, bits)):
+    for newer, pairs in enumerate(proposed):
         touched: dict[int, Match] = {}
         for pair in pairs:
+            found = next(told)
             root = growth.founder[pair.older]
             if root in touched:
                 continue
-            match = Match(pair.older, newer, judge(pair), pair.tier)
+            match = Match(pair.older, newer, found, pair.tier)
             if match.alike >= alike:
                 touched[root] = match
             elif match.alike >= doubtful:

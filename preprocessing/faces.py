@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.align import shrunk
 from scraping.records import MissingModelError
 
 _INPUT_PX = 192
@@ -53,38 +54,39 @@ class FaceDetector:
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
         """Faces of ``[H, W, 3]`` uint8 RGB, the largest first."""
-        faces = self._detect_once(picture)
-        if not faces:
-            pad = round(_PAD * max(picture.shape[:2]))
-            padded = cv2.copyMakeBorder(picture, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-            faces = [_shifted(face, -pad, -pad) for face in self._detect_once(padded)]
+        faces = self._look(picture) or self._look(picture, pad=_PAD)
         faces = [self._refined(picture, face) for face in faces]
         return sorted(faces, key=lambda face: face.side, reverse=True)
 
     def _refined(self, picture: NDArray[np.uint8], face: Face) -> Face:
-        """The same face, measured again at the detector's full resolution."""
+        """The same face, measured again at the size that the model knows best."""
         middle = face.keypoints.mean(axis=0)
         half = max(8, round(_CLOSE_UP * face.side / 2))
         left, top = (round(float(value)) - half for value in middle)
         around = _window(picture, left, top, 2 * half)
         if around is None:
             return face
-        found = [_shifted(again, left, top) for again in self._detect_once(around)]
+        found = [_shifted(again, left, top) for again in self._look(around)]
         near = [again for again in found if _distance(again, middle) < face.side / 4]
         return min(near, key=lambda again: _distance(again, middle), default=face)
 
-    def _detect_once(self, picture: NDArray[np.uint8]) -> list[Face]:
+    def _look(self, picture: NDArray[np.uint8], pad: float = 0.0) -> list[Face]:
+        """What the model sees; ``pad`` (of the longer side) is a border that repeats the edge."""
         height, width = picture.shape[:2]
-        scale = _INPUT_PX / max(height, width)
+        scale = _INPUT_PX / max(height, width) / (1 + 2 * pad)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = shrunk(picture, *size) if scale < 1 else cv2.resize(picture, size)
         left, top = (_INPUT_PX - size[0]) // 2, (_INPUT_PX - size[1]) // 2
+        border = round(pad * max(size))
+        if border:
+            small = cv2.copyMakeBorder(
+                small, *(min(border, top),) * 2, *(min(border, left),) * 2, cv2.BORDER_REPLICATE
+            )
+        at = (_INPUT_PX - small.shape[0]) // 2, (_INPUT_PX - small.shape[1]) // 2
         square = np.zeros((_INPUT_PX, _INPUT_PX, 3), np.float32)
-        square[top : top + size[1], left : left + size[0]] = cv2.resize(
-            picture, size, interpolation=method
+        square[at[0] : at[0] + small.shape[0], at[1] : at[1] + small.shape[1]] = (
+            small.astype(np.float32) / 127.5 - 1
         )
-        square[top : top + size[1], left : left + size[0]] /= 127.5
-        square[top : top + size[1], left : left + size[0]] -= 1
         self._net.setInput(square.transpose(2, 0, 1)[None])
         logits, values = self._net.forward(self._outputs)
         scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -80, 80)))

@@ -106,9 +106,16 @@ def _plain_lines(picture: NDArray[np.uint8]) -> int:
     lines = picture[: int(len(picture) * _MOST_BORDER)].astype(np.int16)
     if len(lines) == 0:
         return 0
-    near = np.abs(lines - np.median(lines[0], axis=0)).max(axis=2) <= _PLAIN
-    plain = near.mean(axis=1) >= _PLAIN_SHARE
+    colour = np.median(lines[0], axis=0)
+    if _plain_share(lines[:1], colour)[0] < _PLAIN_SHARE:
+        return 0  # most photographs
+    plain = _plain_share(lines, colour) >= _PLAIN_SHARE
     return int(np.argmin(plain)) if not plain.all() else len(lines)
+
+
+def _plain_share(lines: NDArray[np.int16], colour: NDArray[np.float64]) -> NDArray[np.float64]:
+    near = np.abs(lines - colour).max(axis=2) <= _PLAIN
+    return np.asarray(near.mean(axis=1), np.float64)
 
 
 def _window(

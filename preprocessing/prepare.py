@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,16 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocessing.analyse import Analysis, AnalysisConfig, analyse
+from preprocessing.analyse import FILE_MISSING, Analyse, Analysis, AnalysisConfig
 from preprocessing.cache import AnalysisCache, crop_file, is_whole, libraries
 from preprocessing.card import write_card
+from preprocessing.compare import compare
 from preprocessing.config import PrepareConfig
 from preprocessing.cut import Cut, cut, enough_px
 from preprocessing.decide import LEAST_TEST, Decided, Found, decide, found
 from preprocessing.faces import model_file
-from preprocessing.overrides import overrides_file, read_overrides
+from preprocessing.overrides import Action, overrides_file, read_overrides
 from preprocessing.safety import require_safety_filter
-from preprocessing.workers import Lost, guarded
+from preprocessing.workers import Lost, Workers
 from scraping.records import (
     Original,
     Picture,
@@ -36,11 +38,10 @@ from scraping.records import (
     write_rows,
 )
 
-STAGE_VERSION = 2  # raise it when the same originals and configuration give another dataset
+STAGE_VERSION = 3  # raise it when the same originals and configuration give another dataset
 _FOLDERS = ("trainA", "trainB", "testA", "testB")
 _BATCH = 100  # analyses that are kept at a time, and lost at most when the process is killed
 _SYNCS_AT_ONCE = 16
-_MISSING = "file-missing"
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
 
@@ -83,21 +84,35 @@ def prepare(
     names = {original.sha256 for original in originals}
     overrides = read_overrides(overrides_file(workspace, config.domain_a, config.domain_b), names)
     cache = AnalysisCache(workspace, AnalysisConfig.of(config))
-    analyses = _analyses(config, originals, workspace, cache, progress)
+    with Workers(config.num_workers, config.timeout_s) as workers:
+        return _prepared(config, originals, overrides, workspace, cache, workers, progress)
+
+
+def _prepared(
+    config: PrepareConfig,
+    originals: Sequence[Found],
+    overrides: Mapping[str, Action],
+    workspace: Path,
+    cache: AnalysisCache,
+    workers: Workers,
+    progress: Progress,
+) -> PrepareSummary:
+    analyses = _analyses(config, originals, workspace, cache, workers, progress)
     while True:
         progress("prepare: duplicates", 0, 1, "")
-        decided = decide(config, originals, analyses, overrides)
+        judge = functools.partial(compare, cache=cache, workers=workers, progress=progress)
+        decided = decide(config, originals, analyses, overrides, judge)
         version = _version(config, decided.rows)
         final = workspace / "datasets" / version
         progress("prepare: duplicates", 1, 1, "")
         if (final / "manifest.parquet").exists():
             return _summary(final, decided.rows, reused=True)
         _require_enough(config, decided.rows, workspace, version)
-        failed = _cut(config, decided.rows, workspace, progress)
+        failed = _cut(config, decided.rows, workspace, workers, progress)
         if not failed:
             break
         analyses |= {name: Analysis(reason) for name, reason in failed.items()}
-    reused = not _publish(config, decided, workspace, final, cache)
+    reused = not _publish(config, decided, workspace, final, cache, workers)
     return _summary(final, decided.rows, reused=reused)
 
 
@@ -110,6 +125,7 @@ def _analyses(
     originals: Sequence[Found],
     workspace: Path,
     cache: AnalysisCache,
+    workers: Workers,
     progress: Progress,
 ) -> dict[str, Analysis]:
     """What every original shows: from the cache, or found out now and kept there."""
@@ -119,12 +135,11 @@ def _analyses(
     total, num_known = len(files), len(known)
     progress("prepare", num_known, total, f"{num_known} known already" if num_known else "")
     fresh: list[tuple[str, Analysis]] = []
-    job = _Analyse(AnalysisConfig.of(config))
-    outcomes = guarded(job, waiting, num_workers=config.num_workers, timeout_s=config.timeout_s)
+    outcomes = workers.each(Analyse(AnalysisConfig.of(config)), waiting)
     for done, ((name, _), outcome) in enumerate(outcomes, num_known + 1):
         seen = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
         known[name] = seen
-        if seen.reason != _MISSING and not (isinstance(outcome, Lost) and outcome.may_pass):
+        if seen.reason != FILE_MISSING and not (isinstance(outcome, Lost) and outcome.may_pass):
             fresh.append((name, seen))
         if len(fresh) >= _BATCH:
             cache.add(fresh)
@@ -132,15 +147,6 @@ def _analyses(
         progress("prepare", done, total, f"{done - num_known} looked at")
     cache.add(fresh)
     return known
-
-
-@dataclass(frozen=True)
-class _Analyse:
-    config: AnalysisConfig
-
-    def __call__(self, named: tuple[str, Path]) -> Analysis:
-        _, path = named
-        return analyse(path, self.config) if path.exists() else Analysis(_MISSING)
 
 
 def _version(config: PrepareConfig, rows: Sequence[Picture]) -> str:
@@ -158,7 +164,11 @@ def _crop_of(row: Picture, config: PrepareConfig, workspace: Path) -> Path:
 
 
 def _cut(
-    config: PrepareConfig, rows: Sequence[Picture], workspace: Path, progress: Progress
+    config: PrepareConfig,
+    rows: Sequence[Picture],
+    workspace: Path,
+    workers: Workers,
+    progress: Progress,
 ) -> dict[str, str]:
     """Make the crops that are not there yet; the originals that failed, with reasons."""
     jobs: dict[Cut, str] = {}
@@ -176,8 +186,7 @@ def _cut(
             )
             jobs[job] = row.sha256
     failed = {}
-    outcomes = guarded(cut, list(jobs), num_workers=config.num_workers, timeout_s=config.timeout_s)
-    for done, (job, outcome) in enumerate(outcomes, 1):
+    for done, (job, outcome) in enumerate(workers.each(cut, list(jobs)), 1):
         reason = outcome.reason if isinstance(outcome, Lost) else outcome
         if reason:
             failed[jobs[job]] = reason
@@ -219,7 +228,12 @@ def reason_kind(reason: str) -> str:
 
 
 def _publish(
-    config: PrepareConfig, decided: Decided, workspace: Path, final: Path, cache: AnalysisCache
+    config: PrepareConfig,
+    decided: Decided,
+    workspace: Path,
+    final: Path,
+    cache: AnalysisCache,
+    workers: Workers,
 ) -> bool:
     """Make the version's folder appear, whole; ``False`` if another process was faster."""
     partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
@@ -227,15 +241,21 @@ def _publish(
     try:
         for folder in _FOLDERS:
             (partial / folder).mkdir(parents=True)
-        for row in decided.rows:
-            if row.status == "ok":
-                shutil.copyfile(_crop_of(row, config, workspace), partial / row.file)
+        crops = {
+            partial / row.file: _crop_of(row, config, workspace)
+            for row in decided.rows
+            if row.status == "ok"
+        }
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:  # a file system commits them together
+            list(pool.map(_copy, crops.values(), crops))
         write_json(partial / "config.json", config.model_dump(mode="json"))
         write_rows(partial / "manifest.parquet", Picture, decided.rows)
         summary = _summary(final, decided.rows, reused=False)
-        write_card(partial, final, config, decided, summary.counts, summary.rejected, cache)
-        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:  # a file system commits them together
-            list(pool.map(_sync, _files(partial)))
+        write_card(
+            partial, final, config, decided, summary.counts, summary.rejected, cache, workers
+        )
+        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
+            list(pool.map(_sync, (path for path in _files(partial) if path not in crops)))
         for folder in _FOLDERS:
             sync_folder(partial / folder)
         with suppress(OSError):
@@ -247,6 +267,11 @@ def _publish(
         return False
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    _sync(target)
 
 
 def _sync(path: Path) -> None:

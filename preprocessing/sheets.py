@@ -28,8 +28,18 @@ class Tile:
     frame: tuple[int, int, int] | None = None  # colour of its frame
 
 
-def sheet(path: Path, title: str, rows: Sequence[Sequence[Tile | None]]) -> None:
-    """Write rows of tiles (``None``: a gap) as one JPEG; ``title`` stands above them."""
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet to draw into ``path``: rows of tiles (``None``: a gap) below a title."""
+
+    path: Path
+    title: str
+    rows: Sequence[Sequence[Tile | None]]
+
+
+def draw_sheet(sheet: Sheet) -> None:
+    """Write the sheet as one JPEG."""
+    rows = sheet.rows
     columns = max(_COLUMNS, *(len(row) for row in rows))
     height = TILE_PX + _LABEL_PX + _GAP_PX
     page = Image.new(
@@ -38,7 +48,7 @@ def sheet(path: Path, title: str, rows: Sequence[Sequence[Tile | None]]) -> None
         _PAPER,
     )
     draw = ImageDraw.Draw(page)
-    draw.text((2 * _GAP_PX, 6), title, _INK, ImageFont.load_default(14))
+    draw.text((2 * _GAP_PX, 6), sheet.title, _INK, ImageFont.load_default(14))
     small = ImageFont.load_default(10)
     for y, row in enumerate(rows):
         for x, tile in enumerate(row):
@@ -52,7 +62,7 @@ def sheet(path: Path, title: str, rows: Sequence[Sequence[Tile | None]]) -> None
                 corner = (left + TILE_PX - 1, top + TILE_PX - 1)
                 draw.rectangle((left, top, *corner), outline=tile.frame, width=3)
             draw.text((left + 1, top + TILE_PX), tile.label[:20], _FAINT, small)
-    with atomic_file(path) as file:
+    with atomic_file(sheet.path) as file:
         page.save(file, "JPEG", quality=85)
 
 
@@ -78,4 +88,4 @@ def _fitted(picture: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     scale = TILE_PX / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.LANCZOS)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)

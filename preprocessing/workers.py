@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import cv2
 
@@ -49,6 +49,66 @@ class _TooSlow(BaseException):  # no decoder's `except Exception` may swallow it
 Outcomes = list[Result | Lost]
 
 
+class Workers:
+    """Worker processes that last from one job to the next; a context manager that ends them.
+
+    ``timeout_s`` is processor time for an item, so that a busy machine gives the same outcomes.
+    """
+
+    def __init__(self, num_workers: int, timeout_s: float) -> None:
+        self._num, self._timeout_s = num_workers, timeout_s
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._end()
+
+    def each(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Result | Lost]]:
+        """``function`` of each item, in worker processes; pairs come as they are ready.
+
+        What ran when a worker died is tried again one by one, so that only the culprit is lost.
+        ``SuyanError`` and ``OSError`` (a missing model, a full disk) are raised: they are not the
+        item's fault.
+        """
+        size = max(1, min(_BATCH, len(items) // (4 * self._num)))
+        waiting = deque(items[at : at + size] for at in range(0, len(items), size))
+        suspects: list[Item] = []
+        while waiting:
+            running: dict[Future[Outcomes[Result]], Sequence[Item]] = {}
+            try:
+                while waiting or running:
+                    while waiting and len(running) < 2 * self._num:
+                        running[self._submit(function, waiting[0])] = waiting[0]
+                        waiting.popleft()
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        outcomes = future.result()
+                        yield from zip(running.pop(future), outcomes, strict=True)
+            except BrokenProcessPool:
+                self._end()
+                suspects += (item for batch in running.values() for item in batch)
+        yield from _one_by_one(function, suspects, self._timeout_s)
+
+    def dismiss(self) -> None:
+        """Let the processes end while the caller goes on: there are no more jobs."""
+        if self._pool:
+            self._pool.shutdown(wait=False)
+
+    def _submit(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Future[Outcomes[Result]]:
+        self._pool = self._pool or _pool(self._num)
+        return self._pool.submit(_run_batch, function, items, self._timeout_s)
+
+    def _end(self) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool = None
+
+
 def guarded(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -56,28 +116,9 @@ def guarded(
     num_workers: int,
     timeout_s: float,
 ) -> Iterator[tuple[Item, Result | Lost]]:
-    """``function`` of each item, in worker processes; pairs come as they are ready.
-
-    ``timeout_s`` is processor time, so that a busy machine gives the same outcomes. What ran when a
-    worker died is tried again one by one, so that only the culprit is lost. ``SuyanError`` and
-    ``OSError`` (a missing model, a full disk) are raised: they are not the item's fault.
-    """
-    waiting = deque(items[at : at + _BATCH] for at in range(0, len(items), _BATCH))
-    suspects: list[Item] = []
-    while waiting:
-        running: dict[Future[Outcomes[Result]], Sequence[Item]] = {}
-        with _pool(num_workers) as pool:
-            try:
-                while waiting or running:
-                    while waiting and len(running) < 2 * num_workers:
-                        job = pool.submit(_run_batch, function, waiting[0], timeout_s)
-                        running[job] = waiting.popleft()
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        outcomes = future.result()
-                        yield from zip(running.pop(future), outcomes, strict=True)
-            except BrokenProcessPool:
-                suspects += (item for batch in running.values() for item in batch)
-    yield from _one_by_one(function, suspects, timeout_s)
+    """``Workers.each`` for one job alone."""
+    with Workers(num_workers, timeout_s) as workers:
+        yield from workers.each(function, items)
 
 
 def _one_by_one(
@@ -86,12 +127,26 @@ def _one_by_one(
     waiting = deque(items)
     while waiting:
         with _pool(1) as pool:
+            _require_start(pool)
             try:
                 while waiting:
                     outcomes = pool.submit(_run_batch, function, [waiting[0]], timeout_s).result()
                     yield waiting.popleft(), outcomes[0]
             except BrokenProcessPool:
                 yield waiting.popleft(), Lost("decoder-died")
+
+
+def _require_start(pool: ProcessPoolExecutor) -> None:
+    """Raise ``SuyanError`` where no process can start: then no item is to blame."""
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise SuyanError(
+            "worker processes end as soon as they start, so no picture can be opened; needed: a "
+            "main programme that can be imported (a file that calls prepare() only below "
+            "`if __name__ == '__main__':`, not a script read from standard input), and enough "
+            "memory. What the process wrote is above"
+        ) from error
 
 
 def _pool(num_workers: int) -> ProcessPoolExecutor:

@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -79,3 +80,14 @@ def test_blur_lowers_sharpness() -> None:
     flat = np.full((64, 64, 3), 90, np.uint8)
     assert align.sharpness(flat) == 0
     assert align.sharpness(noise) > 1000
+
+
+@pytest.mark.parametrize("size", [(800, 600), (801, 599), (130, 1000), (192, 100)])
+def test_shrinking_by_halves_is_shrinking_by_area(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (12, 12, 3), np.uint8)
+    picture = np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    small = align.shrunk(picture, 96, 72)
+    direct = cv2.resize(picture, (96, 72), interpolation=cv2.INTER_AREA)
+    assert small.shape == (72, 96, 3)
+    assert np.abs(small.astype(int) - direct).mean() < 1.0

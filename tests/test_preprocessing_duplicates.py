@@ -1,6 +1,7 @@
 """Near duplicates are found, different pictures are left apart, and growth moves nothing."""
 
 import io
+from collections.abc import Sequence
 
 import cv2
 import imagehash
@@ -140,8 +141,8 @@ def numbered(hashes: list[int]) -> list[Prints]:
     ]
 
 
-def by_bits(candidate: Candidate) -> float:
-    return 1.0 - (candidate.view.phash ^ candidate.frame.phash).bit_count() / 64
+def by_bits(pairs: Sequence[Candidate]) -> list[float]:
+    return [1.0 - (pair.view.phash ^ pair.frame.phash).bit_count() / 64 for pair in pairs]
 
 
 groups = st.lists(

@@ -12,17 +12,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from preprocessing import prepare as module
 from preprocessing.analyse import AnalysisConfig
 from preprocessing.cache import AnalysisCache, forget_analyses
 from preprocessing.config import PrepareConfig
 from preprocessing.overrides import add_overrides, overrides_file
 from preprocessing.prepare import PrepareSummary, prepare
+from preprocessing.workers import Workers
 from scraping.offline.faces import Makeup, Person, Shot, draw
 from scraping.records import Original, Picture, TooFewImagesError, read_rows, write_rows
 
@@ -214,13 +215,21 @@ def test_the_manifest_knows_where_everything_comes_from(prepared: Prepared) -> N
 def test_other_crops_need_no_new_analysis(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "analyse", None)  # nobody may look at an original again
+    jobs, each = list[str](), Workers.each
+
+    def watched(self: Workers, function: Any, items: Any) -> Any:
+        if items:
+            jobs.append(getattr(function, "__name__", type(function).__name__))
+        return each(self, function, items)
+
+    monkeypatch.setattr(Workers, "each", watched)
     smaller = again(prepared, crop_px=64)
     assert not smaller.reused
     assert sum(smaller.counts.values()) == sum(prepared[1].counts.values())
     card = json.loads((smaller.dataset / "card.json").read_text())
     assert card["before"] == prepared[1].version
     assert card["changes"] == {"added": 0, "removed": 0, "moved": 0, "recut": 20}
+    assert jobs == ["cut", "draw_sheet"]  # nobody looked at an original or compared a pair again
 
 
 def test_the_same_originals_give_the_same_version_in_another_workspace(

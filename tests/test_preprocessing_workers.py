@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from preprocessing import workers
-from preprocessing.workers import Lost, guarded
+from preprocessing.workers import Lost, Workers, guarded
+from scraping.records import SuyanError
 
 
 def work(name: str) -> str:
@@ -61,6 +62,25 @@ def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_is_not_the_items_fault_is_raised() -> None:
     with pytest.raises(OSError, match="no space left"):
         outcomes(["fine", "full"])
+
+
+def whose(_item: int) -> int:
+    return os.getpid()
+
+
+def test_workers_last_from_job_to_job_and_are_replaced_when_they_die() -> None:
+    with Workers(1, timeout_s=5) as crew:
+        (first,) = {pid for _, pid in crew.each(whose, range(3))}
+        (again,) = {pid for _, pid in crew.each(whose, range(3))}
+        assert dict(crew.each(work, ["crash"])) == {"crash": Lost("decoder-died")}
+        (other,) = {pid for _, pid in crew.each(whose, range(3))}
+    assert first == again != other
+
+
+def test_no_item_is_blamed_where_no_process_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_confine", os.abort)
+    with pytest.raises(SuyanError, match="as soon as they start"):
+        outcomes(["fine"])
 
 
 def test_no_items_start_no_process() -> None:
