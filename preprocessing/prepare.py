@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,24 +23,28 @@ from preprocessing.decide import LEAST_TEST, Decided, Found, decide, found
 from preprocessing.faces import model_file
 from preprocessing.overrides import overrides_file, read_overrides
 from preprocessing.safety import require_safety_filter
-from preprocessing.workers import Lost, guarded
+from preprocessing.workers import Lost, Spread, guarded, spread_out
 from scraping.records import (
     Original,
     Picture,
     Progress,
     TooFewImagesError,
     digest,
-    read_rows,
+    groups,
+    iter_rows,
     silent,
     sync_folder,
     write_json,
     write_rows,
 )
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 STAGE_VERSION = 2  # raise it when the same originals and configuration give another dataset
 _FOLDERS = ("trainA", "trainB", "testA", "testB")
 _BATCH = 100  # analyses that are kept at a time, and lost at most when the process is killed
 _SYNCS_AT_ONCE = 16
+_SYNCED_TOGETHER = 4096
 _MISSING = "file-missing"
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
@@ -62,13 +67,16 @@ def prepare(
     workspace: Path,
     *,
     progress: Progress = silent,
+    spread: Spread | None = None,
 ) -> PrepareSummary:
     """Decode, find faces, crop, drop duplicates and split; the new (or the same old) version.
 
     The version is named after the configuration, the libraries' versions, and every decision about
     every original: equal ones are made once. What is known of an original, and its crops, are kept
     in ``cache/`` by content, so that new pictures alone cost time. A person's decisions are read
-    from ``datasets/overrides-<a>-<b>.csv``.
+    from ``datasets/overrides-<a>-<b>.csv``. Decoding and cropping are this machine's worker
+    processes' or, with ``spread``, other machines', which see the same workspace; the version is
+    the same.
 
     Raises ``TooFewImagesError`` when a domain yields less than ``min_images``, saying what became
     of the others; their rows are kept under ``datasets/rejected-…/``. Raises
@@ -79,11 +87,14 @@ def prepare(
         model_file()  # missing: said before any work
     if config.max_unsafe is not None:
         require_safety_filter()
-    originals = [*found("A", _rows(listing_a)), *found("B", _rows(listing_b))]
+    originals = [
+        *found("A", iter_rows(listing_a, Original)),
+        *found("B", iter_rows(listing_b, Original)),
+    ]
     names = {original.sha256 for original in originals}
     overrides = read_overrides(overrides_file(workspace, config.domain_a, config.domain_b), names)
     cache = AnalysisCache(workspace, AnalysisConfig.of(config))
-    analyses = _analyses(config, originals, workspace, cache, progress)
+    analyses = _analyses(config, originals, workspace, cache, progress, spread)
     while True:
         progress("prepare: duplicates", 0, 1, "")
         decided = decide(config, originals, analyses, overrides)
@@ -93,16 +104,12 @@ def prepare(
         if (final / "manifest.parquet").exists():
             return _summary(final, decided.rows, reused=True)
         _require_enough(config, decided.rows, workspace, version)
-        failed = _cut(config, decided.rows, workspace, progress)
+        failed = _cut(config, decided.rows, workspace, progress, spread)
         if not failed:
             break
         analyses |= {name: Analysis(reason) for name, reason in failed.items()}
     reused = not _publish(config, decided, workspace, final, cache)
     return _summary(final, decided.rows, reused=reused)
-
-
-def _rows(listing: Path) -> list[Original]:
-    return read_rows(listing, Original)
 
 
 def _analyses(
@@ -111,6 +118,7 @@ def _analyses(
     workspace: Path,
     cache: AnalysisCache,
     progress: Progress,
+    spread: Spread | None,
 ) -> dict[str, Analysis]:
     """What every original shows: from the cache, or found out now and kept there."""
     files = {original.sha256: workspace / original.rows[0].path for original in originals}
@@ -120,7 +128,7 @@ def _analyses(
     progress("prepare", num_known, total, f"{num_known} known already" if num_known else "")
     fresh: list[tuple[str, Analysis]] = []
     job = _Analyse(AnalysisConfig.of(config))
-    outcomes = guarded(job, waiting, num_workers=config.num_workers, timeout_s=config.timeout_s)
+    outcomes = _outcomes(job, waiting, config, spread)
     for done, ((name, _), outcome) in enumerate(outcomes, num_known + 1):
         seen = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
         known[name] = seen
@@ -132,6 +140,17 @@ def _analyses(
         progress("prepare", done, total, f"{done - num_known} looked at")
     cache.add(fresh)
     return known
+
+
+def _outcomes(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    config: PrepareConfig,
+    spread: Spread | None,
+) -> Iterator[tuple[Item, Result | Lost]]:
+    if spread is None:
+        return guarded(function, items, num_workers=config.num_workers, timeout_s=config.timeout_s)
+    return spread_out(function, items, spread=spread, timeout_s=config.timeout_s)
 
 
 @dataclass(frozen=True)
@@ -158,7 +177,11 @@ def _crop_of(row: Picture, config: PrepareConfig, workspace: Path) -> Path:
 
 
 def _cut(
-    config: PrepareConfig, rows: Sequence[Picture], workspace: Path, progress: Progress
+    config: PrepareConfig,
+    rows: Sequence[Picture],
+    workspace: Path,
+    progress: Progress,
+    spread: Spread | None,
 ) -> dict[str, str]:
     """Make the crops that are not there yet; the originals that failed, with reasons."""
     jobs: dict[Cut, str] = {}
@@ -176,7 +199,7 @@ def _cut(
             )
             jobs[job] = row.sha256
     failed = {}
-    outcomes = guarded(cut, list(jobs), num_workers=config.num_workers, timeout_s=config.timeout_s)
+    outcomes = _outcomes(cut, list(jobs), config, spread)
     for done, (job, outcome) in enumerate(outcomes, 1):
         reason = outcome.reason if isinstance(outcome, Lost) else outcome
         if reason:
@@ -234,8 +257,7 @@ def _publish(
         write_rows(partial / "manifest.parquet", Picture, decided.rows)
         summary = _summary(final, decided.rows, reused=False)
         write_card(partial, final, config, decided, summary.counts, summary.rejected, cache)
-        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:  # a file system commits them together
-            list(pool.map(_sync, _files(partial)))
+        sync_files(partial)
         for folder in _FOLDERS:
             sync_folder(partial / folder)
         with suppress(OSError):
@@ -247,6 +269,13 @@ def _publish(
         return False
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def sync_files(folder: Path) -> None:
+    """Flush every file below ``folder`` to the disk, many at once."""
+    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:  # a file system commits them together
+        for some in groups(_files(folder), _SYNCED_TOGETHER):
+            list(pool.map(_sync, some))
 
 
 def _sync(path: Path) -> None:
