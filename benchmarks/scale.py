@@ -24,20 +24,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-_SIZES = {
-    "catalogue: pages": (1_000, 10_000, 100_000),
-    "catalogue: errands": (1_000, 10_000, 100_000),
-    "catalogue: listing": (1_000, 10_000, 100_000),
-    "hash join": (10_000, 100_000, 1_000_000),
-    "manifest": (10_000, 100_000, 1_000_000),
-    "publication": (1_000, 10_000, 100_000),
-}
-_QUICK = {name: tuple(size // 10 for size in sizes) for name, sizes in _SIZES.items()}
+_SIZES = (10_000, 100_000, 1_000_000)
+_QUICK = (500, 5_000, 50_000)
 _LEAST_MB = 20.0  # what a stage may take however few pictures there are: below, no slope is seen
 _LEAST_S = 0.05
 _ENGINE = "https://engine.example"
 _DUPLICATE_BITS = 10  # the default of a preparation
 _PAGE = 60
+Parts = Iterator[tuple[str, float]]  # what was measured, s
 _BATCH = 256
 
 
@@ -91,43 +85,36 @@ def _fetched(catalogue, num: int) -> Iterator[int]:  # noqa: ANN001
     assert catalogue.num_found("bare-1") == num
 
 
-def _pages(folder: Path, num: int) -> float:
-    started = time.perf_counter()
-    _filled(folder, num)
-    return time.perf_counter() - started
-
-
-def _errands(folder: Path, num: int) -> float:
-    catalogue = _filled(folder, num)
-    started = time.perf_counter()
-    assert sum(_fetched(catalogue, num)) == num
-    return time.perf_counter() - started
-
-
-def _listing(folder: Path, num: int) -> float:
+def _catalogue(folder: Path, num: int) -> Parts:
+    """A whole crawl, but for the network: pages of hits, downloads, the listing."""
     from scraping import ledger
     from scraping.records import Original, write_rows
 
+    clock = _Clock()
     catalogue = _filled(folder, num)
-    sum(_fetched(catalogue, num))
-    started = time.perf_counter()
+    yield "catalogue: pages", clock.lap()
+    assert sum(_fetched(catalogue, num)) == num
+    yield "catalogue: errands", clock.lap()
     write_rows(folder / "listing.parquet", Original, ledger.rows(catalogue, "bare-1"))
-    return time.perf_counter() - started
+    yield "catalogue: listing", clock.lap()
+    size = (folder / "catalogue.sqlite").stat().st_size
+    print(f"  {num:>9,} hits: {size / num:.0f} bytes each in the catalogue", file=sys.stderr)
 
 
-def _hash_join(_folder: Path, num: int) -> float:
+def _hash_join(_folder: Path, num: int) -> Parts:
+    """One of the joins that a preparation makes of pictures against windows of pictures."""
     import numpy as np
 
-    from preprocessing.hamming import self_pairs
+    from preprocessing.hamming import cross_pairs
 
     # phash is balanced but not uniform: the low frequencies of photographs resemble one another
     rng = np.random.default_rng(0)
-    bits = rng.random((num, 64)) < rng.beta(8, 8, 64)[None]
-    hashes = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
-    del bits
-    started = time.perf_counter()
-    sum(len(i) for i, _ in self_pairs(hashes, _DUPLICATE_BITS))
-    return time.perf_counter() - started
+    hashes = np.zeros(num, np.uint64)
+    for bit, share in enumerate(rng.beta(8, 8, 64)):
+        hashes |= (rng.random(num) < share).astype(np.uint64) << np.uint64(bit)
+    clock = _Clock()
+    sum(len(i) for i, _ in cross_pairs(hashes, hashes, _DUPLICATE_BITS))
+    yield "hash join", clock.lap()
 
 
 def _originals(num: int):  # noqa: ANN202
@@ -143,68 +130,77 @@ def _originals(num: int):  # noqa: ANN202
         )  # fmt: skip
 
 
-def _manifest(folder: Path, num: int) -> float:
+def _manifest(folder: Path, num: int) -> Parts:
     """Written by a crawl, read by a preparation: what both sides of a listing cost."""
-    from scraping.records import Original, read_rows, write_rows
+    from preprocessing.decide import found
+    from scraping.records import Original, iter_rows, write_rows
 
     path = folder / "listing.parquet"
-    started = time.perf_counter()
+    clock = _Clock()
     write_rows(path, Original, _originals(num))
-    assert len(read_rows(path, Original)) == num
-    seconds = time.perf_counter() - started
+    yield "listing: write", clock.lap()
+    assert len(found("A", iter_rows(path, Original))) == num
+    yield "listing: read", clock.lap()
     print(f"  {num:>9,} rows: {path.stat().st_size / num:.0f} bytes each", file=sys.stderr)
-    return seconds
 
 
-def _publication(folder: Path, num: int) -> float:
-    """Crops of a dataset version, copied, synced and renamed as a preparation does."""
+def _publication(folder: Path, num: int) -> Parts:
+    """Crops of a dataset version, copied, synced and renamed by what a preparation uses."""
     import shutil
 
+    from preprocessing.prepare import sync_files
     from scraping.records import sync_folder
 
     crop = folder / "crop.png"
     crop.write_bytes(os.urandom(4096))  # the calls are what grows; bytes are bytes
     partial = folder / ".version.partial"
     (partial / "trainA").mkdir(parents=True)
-    started = time.perf_counter()
+    clock = _Clock()
     for k in range(num):
         shutil.copyfile(crop, partial / "trainA" / f"{k:064x}.png")
-    for path in partial.rglob("*.png"):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    sync_files(path for path in partial.rglob("*") if path.is_file())
     sync_folder(partial / "trainA")
     partial.rename(folder / "version")
-    return time.perf_counter() - started
+    yield "publication", clock.lap()
 
 
-_STAGES: dict[str, Callable[[Path, int], float]] = {
-    "catalogue: pages": _pages,
-    "catalogue: errands": _errands,
-    "catalogue: listing": _listing,
+class _Clock:
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last call."""
+        before, self._last = self._last, time.perf_counter()
+        return self._last - before
+
+
+_STAGES: dict[str, Callable[[Path, int], Parts]] = {
+    "catalogue": _catalogue,
     "hash join": _hash_join,
-    "manifest": _manifest,
+    "listing": _manifest,
     "publication": _publication,
 }
 
 
 def _child(stage: str, num: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        _STAGES[stage](Path(folder), 10)  # imports
+        list(_STAGES[stage](Path(folder), 10))  # imports
     before_mb = _peak_mb()
     with tempfile.TemporaryDirectory() as folder:
-        seconds = _STAGES[stage](Path(folder), num)
-    print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb() - before_mb}))
+        for part, seconds in _STAGES[stage](Path(folder), num):
+            print(json.dumps([part, seconds, _peak_mb() - before_mb]), flush=True)
 
 
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _measured(stage: str, num: int) -> tuple[float, float]:
+def _measured(stage: str, num: int) -> dict[str, tuple[float, float]]:
+    """Of each part its seconds, and by how much the process's peak had grown when it ended."""
     command = [sys.executable, __file__, "--child", stage, str(num)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    figures = json.loads(done.stdout.splitlines()[-1])
-    return figures["seconds"], figures["peak_mb"]
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    return {part: (seconds, mb) for part, seconds, mb in rows}
 
 
 def _slope(sizes: tuple[int, ...], costs: list[float], least: float) -> float:
@@ -215,7 +211,7 @@ def _slope(sizes: tuple[int, ...], costs: list[float], least: float) -> float:
 def main() -> None:
     """Measure all stages, print the table, end with the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the sizes")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the sizes")
     parser.add_argument("--stage", choices=_STAGES, help="this one alone")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -223,21 +219,22 @@ def main() -> None:
         _child(options.child[0], int(options.child[1]))
         return
     steepest: dict[str, float] = {}
-    print(f"{'stage':<20}{'pictures':>10}{'seconds':>10}{'µs each':>10}{'MB':>8}  exponents")
-    for stage, sizes in (_QUICK if options.quick else _SIZES).items():
-        if options.stage not in {None, stage}:
-            continue
+    sizes = _QUICK if options.quick else _SIZES
+    print(f"{'part':<20}{'pictures':>10}{'seconds':>10}{'µs each':>10}{'MB':>8}  exponents")
+    for stage in [options.stage] if options.stage else _STAGES:
         measured = [_measured(stage, num) for num in sizes]
-        times = _slope(sizes, [seconds for seconds, _ in measured], _LEAST_S)
-        memory = _slope(sizes, [mb for _, mb in measured], _LEAST_MB)
-        for num, (seconds, mb) in zip(sizes, measured, strict=True):
-            each = f"{1e6 * seconds / num:>10.1f}"
-            print(f"{stage:<20}{num:>10,}{seconds:>10.2f}{each}{mb:>8.0f}", end="")
-            last = num == sizes[-1]
-            print(f"  time {times:.2f}, memory {memory:.2f}" if last else "", flush=True)
-        steepest[stage] = max(times, memory)
-    worst = max(steepest, key=lambda stage: steepest[stage])
-    exponents = {stage: round(value, 3) for stage, value in steepest.items()}
+        for part in measured[0]:
+            costs = [of_size[part] for of_size in measured]
+            times = _slope(sizes, [seconds for seconds, _ in costs], _LEAST_S)
+            memory = _slope(sizes, [mb for _, mb in costs], _LEAST_MB)
+            for num, (seconds, mb) in zip(sizes, costs, strict=True):
+                each = f"{1e6 * seconds / num:>10.1f}"
+                print(f"{part:<20}{num:>10,}{seconds:>10.2f}{each}{mb:>8.0f}", end="")
+                print(f"  time {times:.2f}, memory {memory:.2f}" if num == sizes[-1] else "")
+            steepest[part] = max(times, memory)
+        sys.stdout.flush()
+    worst = max(steepest, key=lambda part: steepest[part])
+    exponents = {part: round(value, 3) for part, value in steepest.items()}
     figures = {"max_exponent": exponents[worst], "steepest": worst, "exponents": exponents}
     print(json.dumps(figures))
 

@@ -47,7 +47,9 @@ def train(
     clock = StageClock()
     with clock.stage("1/1 train") as stage:
         newest.remember_trained_for(home, recipe, folder.name)
-        trained = stage.result(tasks.train_model(parameters.train, folder, run))
+        trained = stage.result(
+            tasks.train_model(parameters.train, folder, run, parameters.torchrun)
+        )
         newest.remember_run(home, recipe, run.name)
     events.trained(recipe, run.name, home)
     return clock.told(run.name, f"{run.name}: {trained.steps} steps")

@@ -10,6 +10,7 @@ from evaluation.config import EvaluateConfig, PromoteConfig
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 from training.config import TrainConfig
+from training.elastic import Torchrun
 
 _RECIPE = Field(
     pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
@@ -21,6 +22,10 @@ _PREPARE = Field(description="How pictures become a dataset")
 _TRAIN = Field(description="The CycleGAN and its training")
 _EVALUATE = Field(description="How the result is measured")
 _PROMOTE = Field(default_factory=PromoteConfig, description="When the result becomes champion")
+_TORCHRUN = Field(
+    default_factory=Torchrun,
+    description="Training by several processes, on one machine or many (docs/scaling.md)",
+)
 Approval = Literal["none", "required"]
 _APPROVAL: Any = Field(
     "none",
@@ -78,6 +83,7 @@ class TrainParameters(BaseModel):
 
     recipe: str = _RECIPE
     train: TrainConfig = _TRAIN
+    torchrun: Torchrun = _TORCHRUN
 
 
 class EvaluateParameters(BaseModel):
@@ -105,6 +111,7 @@ class PipelineParameters(BaseModel):
     crawl_b: CrawlConfig = _CRAWL_B
     prepare: PrepareConfig = _PREPARE
     train: TrainConfig = _TRAIN
+    torchrun: Torchrun = _TORCHRUN
     evaluate: EvaluateConfig = _EVALUATE
     promote: PromoteConfig = _PROMOTE
     approval: Approval = _APPROVAL

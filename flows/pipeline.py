@@ -19,6 +19,7 @@ from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
 from flows import artifacts, newest, tasks
 from flows.approval import Approval, ask
+from flows.cluster import TaskRunnerName
 from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
 from flows.parameters import EvaluateParameters, PipelineParameters
@@ -54,7 +55,11 @@ class PipelineResult:
     on_crashed=[cancelled_not_crashed],
 )
 def pipeline(
-    *, preset: Preset = "as given", parameters: PipelineParameters, workspace: str = ""
+    *,
+    preset: Preset = "as given",
+    parameters: PipelineParameters,
+    workspace: str = "",
+    task_runner: TaskRunnerName = "local",
 ) -> PipelineResult:
     """Run every stage in order and return where its products lie.
 
@@ -67,6 +72,8 @@ def pipeline(
         parameters: What to search for, and how each stage works.
         workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
             worker, else ./workspace.
+        task_runner: Who fetches and prepares. local: this machine's processes; dask: a Dask cluster
+            of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
     parameters = with_preset(parameters, preset)
@@ -74,19 +81,21 @@ def pipeline(
     clock = StageClock()
     with clock.stage("1/5 crawl") as stage:
         crawled = [
-            stage.result(tasks.crawl_domain(config, home))
+            stage.result(tasks.crawl_domain(config, home, task_runner))
             for config in (parameters.crawl_a, parameters.crawl_b)
         ]
     with clock.stage("2/5 prepare") as stage:
         listing_a, listing_b = (summary.listing for summary in crawled)
         prepared = stage.result(
-            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home)
+            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
         )
         newest.remember_dataset(home, parameters.recipe, prepared.version)
     run = home / "runs" / run_name(parameters.train, prepared.version)
     with clock.stage("3/5 train") as stage:
         newest.remember_trained_for(home, parameters.recipe, prepared.version)
-        trained = stage.result(tasks.train_model(parameters.train, prepared.dataset, run))
+        trained = stage.result(
+            tasks.train_model(parameters.train, prepared.dataset, run, parameters.torchrun)
+        )
         newest.remember_run(home, parameters.recipe, trained.run.name)
     with clock.stage("4/5 evaluate") as stage:
         evaluated = stage.result(

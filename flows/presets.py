@@ -46,7 +46,7 @@ def train_with_preset(parameters: TrainParameters, preset: Preset) -> TrainParam
     """The same for a training alone."""
     if preset == "as given":
         return parameters
-    return TrainParameters(recipe=parameters.recipe, train=_training(preset))
+    return parameters.model_copy(update={"train": _training(preset)})
 
 
 def _training(preset: Preset) -> TrainConfig:

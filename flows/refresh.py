@@ -8,6 +8,7 @@ from typing import Literal
 from prefect import flow
 
 from flows import artifacts, events, newest, tasks
+from flows.cluster import TaskRunnerName
 from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
 from flows.parameters import CrawlParameters, RefreshParameters
@@ -26,7 +27,11 @@ Side = Literal["both", "A", "B"]
     on_crashed=[cancelled_not_crashed],
 )
 def crawl(
-    *, side: Side = "both", parameters: CrawlParameters, workspace: str = ""
+    *,
+    side: Side = "both",
+    parameters: CrawlParameters,
+    workspace: str = "",
+    task_runner: TaskRunnerName = "local",
 ) -> dict[str, int]:
     """Crawl, and return how many originals each crawled domain has.
 
@@ -35,12 +40,14 @@ def crawl(
         parameters: What to search for, and how.
         workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
             worker, else ./workspace.
+        task_runner: Who fetches and prepares. local: this machine's processes; dask: a Dask cluster
+            of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
     clock = StageClock()
     with clock.stage("1/1 crawl") as stage:
         crawled = [
-            stage.result(tasks.crawl_domain(config, workspace_folder(workspace)))
+            stage.result(tasks.crawl_domain(config, workspace_folder(workspace), task_runner))
             for letter, config in (("A", parameters.crawl_a), ("B", parameters.crawl_b))
             if side in {"both", letter}
         ]
@@ -57,7 +64,12 @@ def crawl(
     persist_result=False,
     on_crashed=[cancelled_not_crashed],
 )
-def refresh_dataset(*, parameters: RefreshParameters, workspace: str = "") -> str:
+def refresh_dataset(
+    *,
+    parameters: RefreshParameters,
+    workspace: str = "",
+    task_runner: TaskRunnerName = "local",
+) -> str:
     """Refresh, and return the name of the dataset version.
 
     A version that changed by more than ``retrain_above`` since the last training is said to have
@@ -67,19 +79,21 @@ def refresh_dataset(*, parameters: RefreshParameters, workspace: str = "") -> st
         parameters: What to search for, how pictures become a dataset, and how much has to change.
         workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
             worker, else ./workspace.
+        task_runner: Who fetches and prepares. local: this machine's processes; dask: a Dask cluster
+            of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
     home = workspace_folder(workspace)
     clock = StageClock()
     with clock.stage("1/3 crawl") as stage:
         crawled: list[CrawlSummary] = [
-            stage.result(tasks.crawl_domain(config, home))
+            stage.result(tasks.crawl_domain(config, home, task_runner))
             for config in (parameters.crawl_a, parameters.crawl_b)
         ]
     with clock.stage("2/3 prepare") as stage:
         listing_a, listing_b = (summary.listing for summary in crawled)
         prepared = stage.result(
-            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home)
+            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
         )
     with clock.stage("3/3 publish"):
         text = _publish(parameters, prepared.dataset, home)

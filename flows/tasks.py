@@ -23,6 +23,8 @@ from evaluation.promote import Promotion, promote
 from evaluation.registry import champion, crown, find_champion, versions
 from flows import artifacts, events, outcome
 from flows.approval import Approval
+from flows.cluster import dask_runner, spread_over
+from flows.far_downloads import downloader_over
 from flows.limits import device_limit, engine_limit, one_at_a_time
 from flows.progress import ArtifactProgress, LogProgress, TrainingProgress, run_logger
 from flows.validation import kid_distance
@@ -30,8 +32,10 @@ from preprocessing.config import PrepareConfig
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
+from scraping.downloads import Downloads
 from scraping.records import SuyanError, TransientError
 from training.config import TrainConfig
+from training.elastic import Torchrun, train_together
 from training.train import TrainSummary, train
 
 Summary = TypeVar("Summary")
@@ -63,12 +67,16 @@ def _told(summary: Summary, told: outcome.Outcome) -> State[Summary]:
     retry_condition_fn=_is_transient,
     timeout_seconds=24 * _HOUR_S,
 )
-def crawl_domain(config: CrawlConfig, workspace: Path) -> State[CrawlSummary]:
+def crawl_domain(
+    config: CrawlConfig, workspace: Path, task_runner: str = "local"
+) -> State[CrawlSummary]:
     """Crawl one domain; publishes a progress bar, its yields and a contact sheet."""
     key = config.domain.replace("_", "-")
     before = outcome.crawl_stamp(config, workspace)
-    with one_at_a_time(engine_limit(config.engine_url)):
-        summary = crawl(config, workspace, progress=ArtifactProgress(f"progress-{key}"))
+    progress = ArtifactProgress(f"progress-{key}")
+    with one_at_a_time(engine_limit(config.engine_url)), dask_runner(task_runner) as runner:
+        downloader = downloader_over(runner) if runner else Downloads
+        summary = crawl(config, workspace, progress=progress, downloader=downloader)
     told = outcome.of_crawl(config, summary, before, outcome.crawl_stamp(config, workspace))
     artifacts.crawl_yields(summary)
     if summary.partial:
@@ -84,11 +92,17 @@ def crawl_domain(config: CrawlConfig, workspace: Path) -> State[CrawlSummary]:
     timeout_seconds=24 * _HOUR_S,
 )
 def prepare_dataset(
-    config: PrepareConfig, listing_a: Path, listing_b: Path, workspace: Path
+    config: PrepareConfig,
+    listing_a: Path,
+    listing_b: Path,
+    workspace: Path,
+    task_runner: str = "local",
 ) -> State[PrepareSummary]:
     """Turn two listings into a dataset version; publishes its card and contact sheets."""
     progress = LogProgress(run_logger().info)
-    summary = prepare(config, listing_a, listing_b, workspace, progress=progress)
+    with dask_runner(task_runner) as runner:
+        spread = spread_over(runner) if runner else None
+        summary = prepare(config, listing_a, listing_b, workspace, progress=progress, spread=spread)
     artifacts.dataset_card(summary)
     return _told(summary, outcome.of_prepare(summary))
 
@@ -100,15 +114,23 @@ def prepare_dataset(
     cache_policy=NO_CACHE,
     timeout_seconds=30 * 24 * _HOUR_S,
 )
-def train_model(config: TrainConfig, dataset: Path, run: Path) -> State[TrainSummary]:
-    """Train, or go on training; publishes a preview of augmentation, progress, and sample grids as
-    training goes on.
+def train_model(
+    config: TrainConfig, dataset: Path, run: Path, torchrun: Torchrun
+) -> State[TrainSummary]:
+    """Train, or go on training, by as many processes as ``torchrun`` says; publishes a preview of
+    augmentation, progress, and sample grids as training goes on.
     """
     artifacts.augmentations(config, dataset, run)
     progress = TrainingProgress(run, artifacts.samples)
-    distance = kid_distance() if config.validate_every else None
     with one_at_a_time(device_limit(config.device)), _alone(run):
-        summary = train(config, dataset, run, progress=progress, distance=distance)
+        if torchrun.is_needed:
+            distance = "flows.validation:kid_distance" if config.validate_every else ""
+            summary = train_together(
+                config, dataset, run, torchrun, progress=progress, distance=distance
+            )
+        else:
+            judge = kid_distance() if config.validate_every else None
+            summary = train(config, dataset, run, progress=progress, distance=judge)
     artifacts.training_summary(summary)
     return _told(summary, outcome.of_train(summary))
 

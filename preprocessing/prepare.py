@@ -6,7 +6,7 @@ import functools
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,14 +24,15 @@ from preprocessing.decide import LEAST_TEST, Decided, Found, decide, found
 from preprocessing.faces import model_file
 from preprocessing.overrides import Action, overrides_file, read_overrides
 from preprocessing.safety import require_safety_filter
-from preprocessing.workers import Lost, Workers
+from preprocessing.workers import Lost, Spread, Workers
 from scraping.records import (
     Original,
     Picture,
     Progress,
     TooFewImagesError,
     digest,
-    read_rows,
+    groups,
+    iter_rows,
     silent,
     sync_folder,
     write_json,
@@ -42,6 +43,7 @@ STAGE_VERSION = 3  # raise it when the same originals and configuration give ano
 _FOLDERS = ("trainA", "trainB", "testA", "testB")
 _BATCH = 100  # analyses that are kept at a time, and lost at most when the process is killed
 _SYNCS_AT_ONCE = 16
+_SYNCED_TOGETHER = 4096
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
 
@@ -63,13 +65,16 @@ def prepare(
     workspace: Path,
     *,
     progress: Progress = silent,
+    spread: Spread | None = None,
 ) -> PrepareSummary:
     """Decode, find faces, crop, drop duplicates and split; the new (or the same old) version.
 
     The version is named after the configuration, the libraries' versions, and every decision about
     every original: equal ones are made once. What is known of an original, and its crops, are kept
     in ``cache/`` by content, so that new pictures alone cost time. A person's decisions are read
-    from ``datasets/overrides-<a>-<b>.csv``.
+    from ``datasets/overrides-<a>-<b>.csv``. Decoding and cropping are this machine's worker
+    processes' or, with ``spread``, other machines', which see the same workspace; the version is
+    the same.
 
     Raises ``TooFewImagesError`` when a domain yields less than ``min_images``, saying what became
     of the others; their rows are kept under ``datasets/rejected-…/``. Raises
@@ -80,11 +85,14 @@ def prepare(
         model_file()  # missing: said before any work
     if config.max_unsafe is not None:
         require_safety_filter()
-    originals = [*found("A", _rows(listing_a)), *found("B", _rows(listing_b))]
+    originals = [
+        *found("A", iter_rows(listing_a, Original)),
+        *found("B", iter_rows(listing_b, Original)),
+    ]
     names = {original.sha256 for original in originals}
     overrides = read_overrides(overrides_file(workspace, config.domain_a, config.domain_b), names)
     cache = AnalysisCache(workspace, AnalysisConfig.of(config))
-    with Workers(config.num_workers, config.timeout_s) as workers:
+    with Workers(config.num_workers, config.timeout_s, spread) as workers:
         return _prepared(config, originals, overrides, workspace, cache, workers, progress)
 
 
@@ -116,10 +124,6 @@ def _prepared(
     return _summary(final, decided.rows, reused=reused)
 
 
-def _rows(listing: Path) -> list[Original]:
-    return read_rows(listing, Original)
-
-
 def _analyses(
     config: PrepareConfig,
     originals: Sequence[Found],
@@ -135,7 +139,7 @@ def _analyses(
     total, num_known = len(files), len(known)
     progress("prepare", num_known, total, f"{num_known} known already" if num_known else "")
     fresh: list[tuple[str, Analysis]] = []
-    outcomes = workers.each(Analyse(AnalysisConfig.of(config)), waiting)
+    outcomes = workers.each(Analyse(AnalysisConfig.of(config)), waiting, anywhere=True)
     for done, ((name, _), outcome) in enumerate(outcomes, num_known + 1):
         seen = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
         known[name] = seen
@@ -186,7 +190,8 @@ def _cut(
             )
             jobs[job] = row.sha256
     failed = {}
-    for done, (job, outcome) in enumerate(workers.each(cut, list(jobs)), 1):
+    outcomes = workers.each(cut, list(jobs), anywhere=True)
+    for done, (job, outcome) in enumerate(outcomes, 1):
         reason = outcome.reason if isinstance(outcome, Lost) else outcome
         if reason:
             failed[jobs[job]] = reason
@@ -254,8 +259,7 @@ def _publish(
         write_card(
             partial, final, config, decided, summary.counts, summary.rejected, cache, workers
         )
-        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
-            list(pool.map(_sync, (path for path in _files(partial) if path not in crops)))
+        sync_files(path for path in _files(partial) if path not in crops)
         for folder in _FOLDERS:
             sync_folder(partial / folder)
         with suppress(OSError):
@@ -272,6 +276,13 @@ def _publish(
 def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
     _sync(target)
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Flush files to the disk, many at once: a file system commits them together."""
+    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
+        for some in groups(paths, _SYNCED_TOGETHER):
+            list(pool.map(_sync, some))
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,8 @@
-"""Work on untrusted files in worker processes: one that crashes, hangs or swells costs one row."""
+"""Work on untrusted files in worker processes: one that crashes, hangs or swells costs one row.
+
+The worker processes are this machine's; ``Workers`` with a ``spread`` sends batches to other
+machines, where each batch has such a process.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ import faulthandler
 import os
 import resource
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import Self, TypeVar
+from multiprocessing import get_context, parent_process
+from typing import Any, Generic, Self, TypeVar
 
 import cv2
 
@@ -26,6 +31,14 @@ _BATCH = 8  # items a worker gets at a time
 _GRACE = 1.25  # of the time limit: then the process ends, as a loop inside C would never
 _WALL = 10  # times the limit: a processor that is shared slows everybody down, a hang does not end
 _MAX_BYTES = 1 << 30  # of private memory, for a worker
+_MOST_BATCHES = 100  # that are spread out: each costs an orchestrator a row
+_LEAST_IN_BATCH = 16  # items of a batch that is spread out: each starts a process
+
+Spread = Callable[[Callable[[Sequence[Any]], Any], Sequence[Sequence[Any]]], Iterator[Any]]
+"""``spread(function, batches)``: ``function`` of each batch, anywhere; results as they are ready.
+
+A batch whose machine dies is done again by another one.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,10 +66,11 @@ class Workers:
     """Worker processes that last from one job to the next; a context manager that ends them.
 
     ``timeout_s`` is processor time for an item, so that a busy machine gives the same outcomes.
+    With ``spread``, jobs that may run anywhere go to other machines.
     """
 
-    def __init__(self, num_workers: int, timeout_s: float) -> None:
-        self._num, self._timeout_s = num_workers, timeout_s
+    def __init__(self, num_workers: int, timeout_s: float, spread: Spread | None = None) -> None:
+        self._num, self._timeout_s, self._spread = num_workers, timeout_s, spread
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -66,14 +80,23 @@ class Workers:
         self._end()
 
     def each(
-        self, function: Callable[[Item], Result], items: Sequence[Item]
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        *,
+        anywhere: bool = False,
     ) -> Iterator[tuple[Item, Result | Lost]]:
         """``function`` of each item, in worker processes; pairs come as they are ready.
+
+        ``anywhere``: other machines may do it, as the files it reads and writes are theirs too.
 
         What ran when a worker died is tried again one by one, so that only the culprit is lost.
         ``SuyanError`` and ``OSError`` (a missing model, a full disk) are raised: they are not the
         item's fault.
         """
+        if anywhere and self._spread is not None:
+            yield from _spread_out(function, items, spread=self._spread, timeout_s=self._timeout_s)
+            return
         size = max(1, min(_BATCH, len(items) // (4 * self._num)))
         waiting = deque(items[at : at + size] for at in range(0, len(items), size))
         suspects: list[Item] = []
@@ -121,6 +144,29 @@ def guarded(
         yield from workers.each(function, items)
 
 
+def _spread_out(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    spread: Spread,
+    timeout_s: float,
+) -> Iterator[tuple[Item, Result | Lost]]:
+    """``guarded`` over many machines: the same pairs, in another order."""
+    size = max(_LEAST_IN_BATCH, -(-len(items) // _MOST_BATCHES))
+    batches = [items[at : at + size] for at in range(0, len(items), size)]
+    for pairs in spread(_GuardedBatch(function, timeout_s), batches):
+        yield from pairs
+
+
+@dataclass(frozen=True)
+class _GuardedBatch(Generic[Item, Result]):
+    function: Callable[[Item], Result]
+    timeout_s: float
+
+    def __call__(self, items: Sequence[Item]) -> list[tuple[Item, Result | Lost]]:
+        return list(guarded(self.function, items, num_workers=1, timeout_s=self.timeout_s))
+
+
 def _one_by_one(
     function: Callable[[Item], Result], items: Sequence[Item], timeout_s: float
 ) -> Iterator[tuple[Item, Result | Lost]]:
@@ -155,6 +201,7 @@ def _pool(num_workers: int) -> ProcessPoolExecutor:
 
 
 def _confine() -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C chat about every bad file
@@ -162,6 +209,14 @@ def _confine() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (_MAX_BYTES, _MAX_BYTES))
     signal.signal(signal.SIGPROF, _interrupt)
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)  # ends the process, wherever it is
+
+
+def _end_with_parent() -> None:
+    """A worker whose pool was killed would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -162,8 +162,9 @@ class Catalogue:
 
     def save_page(
         self, crawl: str, engine: str, cursor: Cursor, page: Sequence[Hit], now: float
-    ) -> None:
-        """Store a page's hits and sightings together with the cursor that has moved past them.
+    ) -> int | None:
+        """Store a page's hits and sightings together with the cursor that has moved past them; the
+        lowest number among the hits.
 
         A hit that was rejected and now has other addresses may be tried again.
         """
@@ -193,6 +194,7 @@ class Catalogue:
                 if known[hit.key].status == "ok"
             ]
             self._add_finds(connection, crawl, found)
+        return min(ids, default=None)
 
     def _put_hits(
         self, connection: sa.Connection, engine: str, page: Sequence[Hit]

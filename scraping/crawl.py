@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from scraping import ledger
 from scraping.catalogue import Catalogue, catalogue_url
 from scraping.config import CrawlConfig
+from scraping.downloads import Downloader, Downloads
 from scraping.gather import Gathering
 from scraping.preview import contact_sheet
 from scraping.records import (
@@ -66,14 +67,21 @@ class CrawlSummary:
     partial: bool
 
 
-def crawl(config: CrawlConfig, workspace: Path, *, progress: Progress = silent) -> CrawlSummary:
+def crawl(
+    config: CrawlConfig,
+    workspace: Path,
+    *,
+    progress: Progress = silent,
+    downloader: Downloader = Downloads,
+) -> CrawlSummary:
     """Search every phrase in turn, page by page, until ``num_images`` different originals are here.
 
     Run again after any interruption, it goes on at the next page and downloads nothing twice. Run
     again when complete, it returns at once, unless the crawl is older than ``refresh_after_h``:
     then the phrases are read again from the top, and only what is new or failed for now is
     downloaded. A crawl that the engine or the network cut short is tried further. A second crawl
-    of the same configuration waits for the first.
+    of the same configuration waits for the first. ``downloader`` makes whoever downloads: a
+    process here, or several elsewhere that see the same workspace.
 
     Raises ``TransientError`` when the network is gone, ``SuyanError`` when the disk is full.
     """
@@ -89,7 +97,7 @@ def crawl(config: CrawlConfig, workspace: Path, *, progress: Progress = silent) 
         ):
             before = catalogue.num_found(name)
             if _must_read(catalogue, name, config, folder):
-                gathering = Gathering(config, name, workspace, catalogue, progress)
+                gathering = Gathering(config, name, workspace, catalogue, progress, downloader)
                 with ThreadPoolExecutor(1) as aside:
                     # publish needs it, and while downloads start there is nothing else to do
                     aside.submit(importlib.import_module, "pyarrow.parquet")

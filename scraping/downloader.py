@@ -31,7 +31,8 @@ class _Downloader:
     ) -> None:
         self._writer = writer
         self._drafts = Drafts(settings.workspace)
-        self._obtainer = Obtainer(fetcher, Tombstones(settings.tombstones), self._drafts)
+        stones = Tombstones(settings.tombstones)
+        self._obtainer = Obtainer(fetcher, stones, self._drafts, settings.share)
         self._tasks: set[asyncio.Task[None]] = set()
         self._outbox: list[Finished] = []
 
@@ -84,7 +85,7 @@ async def _main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, answers)
     settings = await read(reader)
-    async with Fetcher(settings.limits) as fetcher:
+    async with Fetcher(settings.limits, settings.share) as fetcher:
         await _Downloader(settings, fetcher, writer).serve(reader)
     writer.close()
 

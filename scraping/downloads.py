@@ -11,15 +11,16 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from scraping.entries import Attempt, Errand, Finished
 from scraping.limits import Limits
 from scraping.records import TransientError
+from scraping.shares import ALL, Share
 
 _LENGTH_BYTES = 8
 _PATIENCE_S = 5.0
@@ -36,6 +37,7 @@ class Settings:
     limits: Limits
     workspace: Path
     tombstones: set[tuple[str, str]]
+    share: Share = ALL
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,43 @@ class Saved:
     urls: list[str]
     paths: list[str]
 
+    @classmethod
+    def of(cls, finished: Sequence[Finished]) -> Self:
+        """What is to be said of these."""
+        urls = [attempt.url for one in finished for attempt in one.attempts]
+        return cls(urls, [one.outcome.path for one in finished])
+
+
+class Downloading(Protocol):
+    """Whoever downloads for a crawl; an asynchronous context manager."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None: ...
+
+    def ask(self, jobs: Sequence[Job]) -> None:
+        """Have these errands run."""
+
+    def saved(self, finished: Sequence[Finished]) -> None:
+        """Tell that these are in the catalogue and their originals in place."""
+
+    async def finished(self) -> list[Finished]:
+        """The next errands that came to their end."""
+
+
+Downloader = Callable[[Settings], Downloading]
+
 
 class Downloads:
     """The other process, as the one that asks sees it; an asynchronous context manager."""
 
-    def __init__(self, limits: Limits, workspace: Path, tombstones: set[tuple[str, str]]) -> None:
-        self._settings = Settings(limits, workspace.absolute(), tombstones)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
@@ -84,8 +117,11 @@ class Downloads:
 
     def saved(self, finished: Sequence[Finished]) -> None:
         """Tell that these are in the catalogue and their originals in place."""
-        urls = [attempt.url for one in finished for attempt in one.attempts]
-        self._writer.write(framed(Saved(urls, [one.outcome.path for one in finished])))
+        self.told(Saved.of(finished))
+
+    def told(self, saved: Saved) -> None:
+        """The same, in fewer words."""
+        self._writer.write(framed(saved))
 
     async def finished(self) -> list[Finished]:
         """The next errands that came to their end.

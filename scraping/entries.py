@@ -86,3 +86,4 @@ class Finished:
     outcome: Outcome
     attempts: list[Attempt]
     draft: str = ""
+    next_url: str = ""  # set when it has not come to an end: the address that another process asks

@@ -10,6 +10,7 @@ from scraping.address import RejectedError, host_of, origin
 from scraping.entries import Attempt, Errand, Finished, Outcome
 from scraping.fetch import Fetched, Fetcher
 from scraping.records import TransientError
+from scraping.shares import ALL, Share
 from scraping.store import Drafts, path_of
 
 _ENGINES_OWN = {"middleURL", "hoverURL", "thumbURL"}
@@ -44,7 +45,9 @@ class Obtainer:
         fetcher: Fetcher,
         tombstones: Tombstones,
         drafts: Drafts,
+        share: Share = ALL,
     ) -> None:
+        self._share = share
         self._fetcher = fetcher
         self._tombstones = tombstones
         self._drafts = drafts
@@ -55,11 +58,14 @@ class Obtainer:
         when the disk takes no more.
 
         ``known`` are earlier tries by address: a stored picture is not fetched again, a refused one
-        not asked for again. The reason of a failure is that of the first address.
+        not asked for again. The reason of a failure is that of the first address. Where the next
+        address belongs to another process, the errand comes back with that as ``next_url``.
         """
         attempts: list[Attempt] = []
         tried: list[tuple[str, Attempt]] = []
         for field, url in errand.candidates:
+            if url not in known and not self._share.has(url):
+                return Finished(_bad(errand, tried), attempts, next_url=url)
             attempt, draft, is_new = await self._try(errand, field, url, known.get(url))
             tried.append((field, attempt))
             if is_new:

@@ -21,6 +21,7 @@ from scraping.address import Address, RejectedError, origin, refuse_private, spl
 from scraping.hosts import Gates, Robots, Sleep
 from scraping.limits import Limits
 from scraping.records import TransientError
+from scraping.shares import ALL, Share
 from scraping.transfers import Answer, TransferError, Transfers
 
 _USER_AGENT = (
@@ -58,10 +59,16 @@ class Fetcher:
     ``sleep`` is given so that pauses can be observed.
     """
 
-    def __init__(self, limits: Limits, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        share: Share = ALL,
+        *,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self._limits = limits
         self._sleep = sleep
-        self._gates = Gates(limits.requests_per_s_per_host)
+        self._gates = Gates(limits.requests_per_s_per_host, share)
         self._robots = Robots(self._get_text, self._gates)
         self._turns = asyncio.Semaphore(limits.num_workers)
         self._transfers = Transfers(

@@ -15,7 +15,7 @@ from scraping.baidu import Answer
 from scraping.catalogue import Catalogue
 from scraping.claims import Claims
 from scraping.config import CrawlConfig
-from scraping.downloads import Downloads
+from scraping.downloads import Downloader, Downloads, Settings
 from scraping.entries import Attempt, Cursor, Errand, Finished
 from scraping.limits import Limits
 from scraping.records import Progress, SuyanError, TransientError
@@ -49,7 +49,9 @@ class Gathering:
         workspace: Path,
         catalogue: Catalogue,
         progress: Progress,
+        downloader: Downloader = Downloads,
     ) -> None:
+        self._downloader = downloader
         self._config, self._name, self._workspace = config, name, workspace
         self._catalogue, self._progress = catalogue, progress
         self._started_at = time.time()
@@ -61,6 +63,7 @@ class Gathering:
         self._open: dict[int, Errand] = {}  # by number of the hit
         self._inbox: asyncio.Queue[list[Finished] | _Page | Exception] = asyncio.Queue()
         self._last = 0  # the highest number of an errand so far
+        self._floor = 0  # up to this number nothing is left to do
         self._contested = False  # whether others were fetching what this crawl wants
         self._lost: list[str] = []  # hosts of the downloads that failed in a row
 
@@ -78,7 +81,8 @@ class Gathering:
         self._claims = Claims(self._catalogue, self._name, self._config.lease_s)
         try:
             tasks.append(asyncio.create_task(self._renew()))
-            async with Downloads(limits, self._workspace, stones) as self._downloads:
+            settings = Settings(limits, self._workspace.absolute(), stones)
+            async with self._downloader(settings) as self._downloads:
                 tasks.append(asyncio.create_task(self._listen()))
                 await self._work(search, tasks)
         finally:
@@ -102,7 +106,9 @@ class Gathering:
                 self._found = self._catalogue.num_found(self._name)
                 continue
             for page in await self._receive():
-                search.take(page.cursor, page.answer)
+                lowest = search.take(page.cursor, page.answer)
+                if lowest is not None:
+                    self.look_from(lowest)
                 searching = None
 
     def _top_up(self) -> bool:
@@ -124,14 +130,25 @@ class Gathering:
         return len(wished) < room
 
     def _next(self, num: int) -> list[Errand]:
-        """Errands that are not open: further ones, or when those end, any left before them."""
+        """Errands that are not open: further ones, or when those end, any left before them.
+
+        What is settled is not looked through again: else every page of a long crawl would cost more
+        than the one before it.
+        """
         look = partial(self._catalogue.errands, self._name, self._started_at)
         errands = look(num, after=self._last)
         if len(errands) < num:
             taken = {errand.hit for errand in errands} | self._open.keys()
-            errands += look(num - len(errands), without=taken)
+            errands += look(num - len(errands), after=self._floor, without=taken)
+            if len(errands) < num:
+                left = taken | {errand.hit for errand in errands}
+                self._floor = min(left, default=self._last + 1) - 1
         self._last = max([self._last, *(errand.hit for errand in errands)])
         return errands
+
+    def look_from(self, hit: int) -> None:
+        """Hits from this number on may be left to do: another crawl may have seen them long ago."""
+        self._floor = min(self._floor, hit - 1)
 
     async def _renew(self) -> None:
         while True:
@@ -177,10 +194,15 @@ class Gathering:
 
     def _save(self, finished: Sequence[Finished]) -> None:
         attempts = [attempt for one in finished for attempt in one.attempts]
-        outcomes = [one.outcome for one in finished]
-
         self._catalogue.save_attempts(attempts)
-        publish(self._workspace, {one.outcome.path: one.draft for one in finished if one.draft})
+        drafts = {one.outcome.path: one.draft for one in finished if one.draft}
+        lost = publish(self._workspace, drafts)
+        if lost:  # with the machine that had downloaded them
+            again = [one for one in finished if one.outcome.path in lost]
+            self._downloads.saved(again)  # else they would be remembered as downloaded
+            self._downloads.ask([(self._open[one.outcome.hit], {}) for one in again])
+            finished = [one for one in finished if one.outcome.path not in lost]
+        outcomes = [one.outcome for one in finished]
         self._found += self._catalogue.save_outcomes(self._name, outcomes)
         self._downloads.saved(finished)
         self._claims.release([self._open.pop(outcome.hit) for outcome in outcomes])

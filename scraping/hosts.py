@@ -12,6 +12,7 @@ from protego import Protego
 
 from scraping.address import Address, RejectedError
 from scraping.records import TransientError
+from scraping.shares import ALL, Share
 
 ROBOT = "Suyan"
 _BREAKER_FAILURES = 5  # in a row, before a host is left alone
@@ -55,13 +56,20 @@ class Gate:
 class Gates:
     """The gates of the hosts that were asked last."""
 
-    def __init__(self, requests_per_s: float) -> None:
-        self._interval_s = 1 / requests_per_s
+    def __init__(self, requests_per_s: float, share: Share = ALL) -> None:
+        self._interval_s, self._share = 1 / requests_per_s, share
         self._gates: OrderedDict[str, Gate] = OrderedDict()
 
     def of(self, site: str) -> Gate:
         """The gate of this scheme, host and port."""
-        return _remembered(self._gates, site, lambda: Gate(self._interval_s))
+        return _remembered(
+            self._gates, site, lambda: Gate(self._interval_s / self._share.part(site))
+        )
+
+    def slow_down(self, site: str, interval_s: float) -> None:
+        """Leave at least so much time between two requests to this host, of all processes."""
+        gate = self.of(site)
+        gate.interval_s = max(gate.interval_s, interval_s / self._share.part(site))
 
 
 class Robots:
@@ -104,8 +112,7 @@ class Robots:
         rules = Protego.parse(body.decode("utf-8", errors="replace"))
         delay = rules.crawl_delay(ROBOT)
         if delay:
-            gate = self._gates.of(address.site)
-            gate.interval_s = max(gate.interval_s, min(float(delay), _MAX_CRAWL_DELAY_S))
+            self._gates.slow_down(address.site, min(float(delay), _MAX_CRAWL_DELAY_S))
         return rules
 
 

@@ -168,7 +168,7 @@ def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
 
     schema = _schema(row_type)
     with atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
-        for group in _groups(rows, _ROW_GROUP):
+        for group in groups(rows, _ROW_GROUP):
             columns = [
                 _column([getattr(row, field.name) for row in group], field.type) for field in schema
             ]
@@ -193,7 +193,7 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), buffers, children=[inner])
 
 
-def _groups(rows: Iterable[Any], num: int) -> Iterator[list[Any]]:
+def groups(rows: Iterable[Row], num: int) -> Iterator[list[Row]]:
     """Lists of at most ``num`` rows, so that a long listing is never whole in memory."""
     left = iter(rows)
     while group := list(itertools.islice(left, num)):
@@ -202,16 +202,22 @@ def _groups(rows: Iterable[Any], num: int) -> Iterator[list[Any]]:
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     """Read what ``write_rows`` wrote. Raises ``ValueError`` when columns are missing."""
+    return list(iter_rows(path, row_type))
+
+
+def iter_rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
+    """The same row by row: a long file is never whole in memory."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
-    missing = [f.name for f in fields(row_type) if f.name not in table.column_names]  # type: ignore[arg-type]
-    if missing:
-        raise ValueError(
-            f"{path}: columns {missing} are missing; was it written by another version?"
-        )
     names = [f.name for f in fields(row_type)]  # type: ignore[arg-type]
-    return [row_type(**row) for row in table.select(names).to_pylist()]
+    with pq.ParquetFile(path) as file:
+        missing = [name for name in names if name not in file.schema_arrow.names]
+        if missing:
+            raise ValueError(
+                f"{path}: columns {missing} are missing; was it written by another version?"
+            )
+        for batch in file.iter_batches(_ROW_GROUP, columns=names):
+            yield from (row_type(**row) for row in batch.to_pylist())
 
 
 @contextlib.contextmanager

@@ -96,8 +96,10 @@ class Search:
         except (BlockedError, TransientError, ResponseFormatError) as error:
             return error
 
-    def take(self, cursor: Cursor, answer: Answer | SuyanError) -> None:
-        """Bring what ``ask`` returned for ``cursor`` into the catalogue."""
+    def take(self, cursor: Cursor, answer: Answer | SuyanError) -> int | None:
+        """Bring what ``ask`` returned for ``cursor`` into the catalogue; the lowest number among
+        its hits.
+        """
         cursor = self._catalogue.cursor(self._name, cursor.phrase)
         if isinstance(answer, SuyanError):
             kind = _KINDS[type(answer)]
@@ -105,7 +107,7 @@ class Search:
             _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, answer)
             stopped = replace(cursor, stopped_because=f"{kind}: {str(answer)[:300]}")
             self._catalogue.save_cursor(self._name, stopped)
-            return
+            return None
         self._refused = 0
         engine = self._config.engine_url
         page = list({hit.key: hit for hit in answer.hits}.values())
@@ -120,7 +122,7 @@ class Search:
         )
         repeats = brought.repeated == len(page)
         moved = self._onwards(moved, answer.num_announced, empty=not page, repeats=repeats)
-        self._catalogue.save_page(self._name, engine, moved, page, time.time())
+        return self._catalogue.save_page(self._name, engine, moved, page, time.time())
 
     def _onwards(
         self, cursor: Cursor, announced: int | None, *, empty: bool, repeats: bool

@@ -57,18 +57,22 @@ class Drafts:
         self._open.clear()
 
 
-def publish(workspace: Path, drafts: Mapping[str, str]) -> None:
+def publish(workspace: Path, drafts: Mapping[str, str]) -> set[str]:
     """Give drafts ``{relative path: temporary path}`` their names: each is there whole or not.
 
     All are synced, then all renamed, then their folders synced: on a disk this costs little more
-    than one file.
+    than one file. Those whose draft is gone, and which are not there either, come back.
     """
-    for temporary in drafts.values():
-        _sync(temporary)
-    for relative, temporary in drafts.items():
-        os.replace(temporary, f"{workspace}/{relative}")  # noqa: PTH105 - thousands of them
+    gone = {relative for relative, temporary in drafts.items() if not _synced(temporary)}
+    for relative in drafts.keys() - gone:
+        try:
+            os.replace(drafts[relative], f"{workspace}/{relative}")  # noqa: PTH105 - thousands
+        except FileNotFoundError:
+            gone.add(relative)
     for folder in {relative.rpartition("/")[0] for relative in drafts}:
-        _sync(f"{workspace}/{folder}")
+        if os.path.isdir(f"{workspace}/{folder}"):  # noqa: PTH112 - as above
+            _sync(f"{workspace}/{folder}")
+    return {relative for relative in gone if not (workspace / relative).exists()}
 
 
 def sweep(workspace: Path) -> None:
@@ -100,6 +104,15 @@ def _create(folder: str, temporary: str) -> int:
     except FileNotFoundError:
         Path(folder).mkdir(parents=True, exist_ok=True)
         return os.open(temporary, flags, 0o644)
+
+
+def _synced(path: str) -> bool:
+    """Whether the file is there; it is on the disk then."""
+    try:
+        _sync(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _sync(path: str) -> None:

@@ -50,6 +50,28 @@ def test_manifests_refer_to_what_is_there() -> None:
     assert ("PersistentVolumeClaim", claim["claimName"]) in found
 
 
+def test_the_dask_cluster_fits_the_rest() -> None:
+    def read(name: str) -> dict[tuple[str, str], Any]:
+        text = (DEPLOY / name).read_text(encoding="utf-8")
+        return {(m["kind"], m["metadata"]["name"]): m for m in yaml.safe_load_all(text)}
+
+    rest, dask = read("kubernetes.yaml"), read("dask.yaml")
+    server = rest["Deployment", "prefect-server"]["spec"]["template"]["spec"]["containers"][0]
+    for name in ("dask-scheduler", "dask-worker"):
+        spec = dask["Deployment", name]["spec"]
+        assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+        assert spec["template"]["spec"]["containers"][0]["image"] == server["image"]
+    assert dask["Service", "dask-scheduler"]["spec"]["selector"] == {"app": "dask-scheduler"}
+    worker = dask["Deployment", "dask-worker"]["spec"]["template"]["spec"]
+    (claim,) = [volume["persistentVolumeClaim"]["claimName"] for volume in worker["volumes"]]
+    assert ("PersistentVolumeClaim", claim) in rest
+    told = {each["name"]: each["value"] for each in worker["containers"][0]["env"]}
+    assert told["DASK_DISTRIBUTED__WORKER__DAEMON"] == "False"  # pictures need processes there
+    job = json.dumps(_template("kubernetes-pool.json"))
+    assert told["PREFECT_API_URL"] in job
+    assert worker["containers"][0]["volumeMounts"][0]["mountPath"] == "/workspace"
+
+
 def test_the_image_has_what_the_code_needs() -> None:
     import tomllib
 

@@ -48,6 +48,30 @@ def test_every_pair_is_found_once(monkeypatch: pytest.MonkeyPatch, radius: int) 
     assert set(crossed) == brute(left, right, radius)
 
 
+def test_later_hashes_find_their_near_ones_and_change_nothing_before_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hamming, "_FEW", 1)
+    monkeypatch.setattr(hamming, "_BLOCK", 64)
+    monkeypatch.setattr(hamming, "EXACT", 100)  # tables for 400, and for 1,600
+    hashes = np.random.default_rng(5).permutation(planted(5, 700, 10))
+    expected = {(i, j) for i, j in brute(hashes, hashes, 10) if i < j}
+    found = listed(list(self_pairs(hashes, 10)))
+    assert len(found) == len(set(found))
+    assert set(found) <= expected
+    near = {(i, j) for i, j in expected if int(hashes[i] ^ hashes[j]).bit_count() <= 4}
+    assert len(near) > 20
+    assert near <= set(found)
+    assert len(found) > 0.8 * len(expected)
+    assert {pair for pair in found if max(pair) < 100} == {p for p in expected if max(p) < 100}
+    for first in (100, 250, 400):
+        before = listed(list(self_pairs(hashes[:first], 10)))
+        assert set(before) == {pair for pair in found if max(pair) < first}
+    crossed = listed(list(cross_pairs(hashes, hashes, 10)))
+    assert len(crossed) == len(set(crossed))
+    assert set(crossed) == {(i, i) for i in range(700)} | set(found) | {(j, i) for i, j in found}
+
+
 def test_small_sets_are_compared_pair_by_pair() -> None:
     hashes = planted(1, 300, 6)
     expected = {(i, j) for i, j in brute(hashes, hashes, 6) if i < j}
