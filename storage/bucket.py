@@ -1,0 +1,269 @@
+"""One prefix of a bucket on object storage that speaks S3: objects appear whole or not at all.
+
+Credentials are found as Amazon's own tools find them (environment, profile, role of the machine),
+the endpoint in ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``. They stand in no parameter and no
+file of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scraping.records import BucketError, TransientError
+
+_ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9!_.*'()-]+)*)/?")
+_AT_ONCE = 16
+_CHUNK_BYTES = 8 * 2**20
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_REFUSED = {"401", "403"}
+_INSTALL = "pip install -e '.[s3]'"
+_RIGHTS = "s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def parsed(address: str) -> tuple[str, str]:
+    """Bucket and prefix of ``s3://bucket/prefix``. Raises ``ValueError`` for any other text."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None or ".." in address:
+        raise ValueError(
+            f"workspace: got {address!r}, needed s3://BUCKET or s3://BUCKET/PREFIX, without "
+            "credentials or spaces in it"
+        )
+    return match[1], match[2].strip("/")
+
+
+class Bucket:
+    """The objects below ``address`` by key, a path without a leading slash. For many threads.
+
+    Every method raises ``BucketError`` when storage refuses, ``TransientError`` when it cannot be
+    reached; both say what to do.
+    """
+
+    def __init__(self, address: str) -> None:
+        name, prefix = parsed(address)
+        self.address = f"s3://{name}/{prefix}".rstrip("/")
+        self._store = _store(name, prefix)
+
+    def __str__(self) -> str:
+        return self.address
+
+    def put(self, key: str, content: bytes | Path) -> None:
+        """Store the object, in place of an old one. A file is read as it is sent."""
+        import obstore
+
+        with self._explained():
+            obstore.put(self._store, key, content)
+
+    def swap(self, key: str, content: bytes, tag: str | None) -> bool:
+        """Store the object if it is still the one with this tag (``None``: if there is none).
+
+        False when somebody else was faster.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        mode: Any = "create" if tag is None else {"e_tag": tag}
+        with self._explained():
+            try:
+                obstore.put(self._store, key, content, mode=mode, use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+        return True
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """The object's content and its tag, which changes with it; ``None`` where there is none."""
+        import obstore
+
+        with self._explained():
+            try:
+                found = obstore.get(self._store, key)
+                return bytes(found.bytes()), found.meta["e_tag"] or ""
+            except FileNotFoundError as error:
+                _refuse_missing_bucket(error, self.address)
+                return None
+
+    def has(self, key: str) -> bool:
+        """Whether there is such an object."""
+        import obstore
+
+        with self._explained():
+            try:
+                obstore.head(self._store, key)
+            except FileNotFoundError as error:
+                _refuse_missing_bucket(error, self.address)
+                return False
+        return True
+
+    def download(self, key: str, path: Path, sha256: str) -> bool:
+        """Write the object to ``path``, bit by bit; False where there is none.
+
+        Raises ``BucketError`` when its content is not what ``sha256`` names; no file stays then.
+        """
+        import obstore
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        seen = hashlib.sha256()
+        with self._explained():
+            try:
+                found = obstore.get(self._store, key)
+                with path.open("wb") as file:
+                    for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+                        seen.update(chunk)
+                        file.write(chunk)
+            except FileNotFoundError as error:
+                _refuse_missing_bucket(error, self.address)
+                return False
+        if seen.hexdigest() != sha256:
+            path.unlink()
+            raise BucketError(
+                f"{self}/{key}: its content has sha256 {seen.hexdigest()}, needed {sha256}: it was "
+                "changed or damaged. Remove this object, and let the machine that has the original "
+                "publish it again"
+            )
+        return True
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Every key below a folder, with its length in bytes."""
+        import obstore
+
+        with self._explained():
+            pages = obstore.list(self._store, f"{folder}/", chunk_size=1000)
+            return {str(item["path"]): int(item["size"]) for page in pages for item in page}
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of what lies directly below a folder and has something below itself."""
+        import obstore
+
+        with self._explained():
+            found = obstore.list_with_delimiter(self._store, f"{folder}/")
+        return sorted(prefix.rpartition("/")[2] for prefix in found["common_prefixes"])
+
+    def remove(self, keys: Collection[str]) -> None:
+        """Remove objects; those that are not there do not matter."""
+        import obstore
+
+        if keys:
+            with self._explained(), contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, list(keys))
+
+    def each(self, act: Callable[[Item], Result], items: Collection[Item]) -> list[Result]:
+        """``act`` on each, many at a time; the first error ends it."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            try:
+                return list(pool.map(act, items))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what the library raises into our errors, without what a server may have quoted."""
+        from obstore import exceptions
+
+        try:
+            yield
+        except FileNotFoundError as error:
+            if error.filename is not None:  # a file of this machine
+                raise
+            _refuse_missing_bucket(error, self.address)
+            raise BucketError(f"{self}: an object that was there is gone; run it again") from None
+        except exceptions.BaseError as error:
+            raise self._error(str(error)) from None
+
+    def _error(self, text: str) -> Exception:
+        code, status = _first(_CODE, text), _first(_STATUS, text)
+        said = " ".join(filter(None, (status, code))) or text.split("\n", 1)[0][:200]
+        if code == "NoSuchBucket":
+            return _no_bucket(self.address)
+        if status in _REFUSED:
+            return BucketError(
+                f"{self}: {endpoint()} refuses ({said}); needed the rights {_RIGHTS}. Check "
+                "AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy"
+            )
+        if (status.startswith("5") and status != "501") or not status or status == "429":
+            return TransientError(
+                f"{self}: {endpoint()} cannot be reached, or fails ({said}). Check the network and "
+                "AWS_ENDPOINT_URL; everything is kept here, and the same command goes on"
+            )
+        return BucketError(
+            f"{self}: {endpoint()} does not do what is needed ({said}); needed S3 with conditional "
+            "writes (If-None-Match, If-Match), as Amazon, MinIO, Ceph and R2 have them"
+        )
+
+
+def endpoint() -> str:
+    """Where objects are kept, for messages."""
+    return _endpoint() or "Amazon S3"
+
+
+def _endpoint() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
+def _store(name: str, prefix: str) -> Any:
+    try:
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+        from obstore.store import S3Store
+    except ImportError as error:
+        raise BucketError(
+            f"s3://{name}: the package {error.name} is not installed; needed for a workspace on "
+            f"object storage: {_INSTALL}"
+        ) from error
+    try:
+        provider = Boto3CredentialProvider()
+    except (ValueError, BotoCoreError) as error:  # none found; no such profile
+        why = "" if isinstance(error, ValueError) else f" ({error})"
+        raise BucketError(
+            f"s3://{name}: found no credentials{why}, needed those of an account with the rights "
+            f"{_RIGHTS}. Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, in the environment"
+        ) from None
+    where: Mapping[str, Any] = {"endpoint": _endpoint()} if _endpoint() else {}
+    return S3Store(
+        name,
+        prefix=prefix or None,
+        credential_provider=provider,
+        client_options={
+            "allow_http": _endpoint().startswith("http://"),
+            "connect_timeout": "5s",
+            "read_timeout": "60s",
+            "timeout": "6h",  # of a whole object
+        },
+        retry_config={"max_retries": 6},
+        **where,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def opened(address: str, _endpoint_url: str = "") -> Bucket:
+    """The bucket of this address, made once in a process."""
+    return Bucket(address)
+
+
+def _refuse_missing_bucket(error: FileNotFoundError, address: str) -> None:
+    if "NoSuchBucket" in str(error):
+        raise _no_bucket(address) from None
+
+
+def _no_bucket(address: str) -> BucketError:
+    return BucketError(
+        f"{address}: there is no such bucket at {endpoint()}. Correct SUYAN_HOME or "
+        "AWS_ENDPOINT_URL, or make it (aws s3 mb s3://BUCKET)"
+    )
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match[1] if match else ""
