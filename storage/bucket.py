@@ -12,6 +12,8 @@ import functools
 import hashlib
 import os
 import re
+import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,6 +158,26 @@ class Bucket:
         if keys:
             with self._explained(), contextlib.suppress(FileNotFoundError):
                 obstore.delete(self._store, list(keys))
+
+    def try_out(self) -> float:
+        """Do each thing that is needed, on an object that is gone afterwards; seconds a request.
+
+        Raises ``BucketError`` or ``TransientError`` that say what does not work.
+        """
+        key, began = f"tried/{uuid.uuid4().hex}", time.monotonic()
+        try:
+            written = self.swap(key, b"suyan", None)
+            again = self.swap(key, b"suyan", None)
+            found = self.read(key)
+            listed = key in self.sizes("tried")
+        finally:
+            self.remove([key])
+        if not written or again or found is None or not listed:
+            raise BucketError(
+                f"{self}: {endpoint()} does not keep to conditional writes (If-None-Match), or "
+                "does not list what was written. Needed: S3 as Amazon, MinIO, Ceph and R2 have it"
+            )
+        return (time.monotonic() - began) / 5
 
     def each(self, act: Callable[[Item], Result], items: Collection[Item]) -> list[Result]:
         """``act`` on each, many at a time; the first error ends it."""
