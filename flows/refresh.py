@@ -33,7 +33,7 @@ def crawl(
     Args:
         side: Which domain to crawl.
         parameters: What to search for, and how.
-        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
             worker, else ./workspace.
 
     """
@@ -65,7 +65,7 @@ def refresh_dataset(*, parameters: RefreshParameters, workspace: str = "") -> st
 
     Args:
         parameters: What to search for, how pictures become a dataset, and how much has to change.
-        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
             worker, else ./workspace.
 
     """

@@ -1,34 +1,24 @@
-"""One prefix of a bucket on object storage that speaks S3: objects appear whole or not at all.
-
-Credentials are found as Amazon's own tools find them (environment, profile, role of the machine),
-the endpoint in ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``. They stand in no parameter and no
-file of ours.
-"""
+"""One prefix of a bucket on object storage that speaks S3: objects appear whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import hashlib
-import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scraping.records import BucketError, TransientError
+from scraping.records import BucketError
+from storage.connection import connect, endpoint, explained, no_bucket
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9!_.*'()-]+)*)/?")
 _AT_ONCE = 16
 _CHUNK_BYTES = 8 * 2**20
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_STATUS = re.compile(r"status code: (\d{3})")
-_REFUSED = {"401", "403"}
-_INSTALL = "pip install -e '.[s3]'"
-_RIGHTS = "s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,7 +45,7 @@ class Bucket:
     def __init__(self, address: str) -> None:
         name, prefix = parsed(address)
         self.address = f"s3://{name}/{prefix}".rstrip("/")
-        self._store = _store(name, prefix)
+        self._store = connect(name, prefix)
 
     def __str__(self) -> str:
         return self.address
@@ -201,71 +191,7 @@ class Bucket:
             _refuse_missing_bucket(error, self.address)
             raise BucketError(f"{self}: an object that was there is gone; run it again") from None
         except exceptions.BaseError as error:
-            raise self._error(str(error)) from None
-
-    def _error(self, text: str) -> Exception:
-        code, status = _first(_CODE, text), _first(_STATUS, text)
-        said = " ".join(filter(None, (status, code))) or text.split("\n", 1)[0][:200]
-        if code == "NoSuchBucket":
-            return _no_bucket(self.address)
-        if status in _REFUSED:
-            return BucketError(
-                f"{self}: {endpoint()} refuses ({said}); needed the rights {_RIGHTS}. Check "
-                "AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy"
-            )
-        if (status.startswith("5") and status != "501") or not status or status == "429":
-            return TransientError(
-                f"{self}: {endpoint()} cannot be reached, or fails ({said}). Check the network and "
-                "AWS_ENDPOINT_URL; everything is kept here, and the same command goes on"
-            )
-        return BucketError(
-            f"{self}: {endpoint()} does not do what is needed ({said}); needed S3 with conditional "
-            "writes (If-None-Match, If-Match), as Amazon, MinIO, Ceph and R2 have them"
-        )
-
-
-def endpoint() -> str:
-    """Where objects are kept, for messages."""
-    return _endpoint() or "Amazon S3"
-
-
-def _endpoint() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-
-
-def _store(name: str, prefix: str) -> Any:
-    try:
-        from botocore.exceptions import BotoCoreError
-        from obstore.auth.boto3 import Boto3CredentialProvider
-        from obstore.store import S3Store
-    except ImportError as error:
-        raise BucketError(
-            f"s3://{name}: the package {error.name} is not installed; needed for a workspace on "
-            f"object storage: {_INSTALL}"
-        ) from error
-    try:
-        provider = Boto3CredentialProvider()
-    except (ValueError, BotoCoreError) as error:  # none found; no such profile
-        why = "" if isinstance(error, ValueError) else f" ({error})"
-        raise BucketError(
-            f"s3://{name}: found no credentials{why}, needed those of an account with the rights "
-            f"{_RIGHTS}. Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, in the environment"
-        ) from None
-    where: Mapping[str, Any] = {"endpoint": _endpoint()} if _endpoint() else {}
-    return S3Store(
-        name,
-        prefix=prefix or None,
-        credential_provider=provider,
-        client_options={
-            "allow_http": _endpoint().startswith("http://"),
-            "connect_timeout": "5s",
-            "read_timeout": "60s",
-            "timeout": "6h",  # of a whole object
-        },
-        retry_config={"max_retries": 6},
-        **where,
-    )
+            raise explained(self.address, str(error)) from None
 
 
 @functools.lru_cache(maxsize=8)
@@ -276,16 +202,4 @@ def opened(address: str, _endpoint_url: str = "") -> Bucket:
 
 def _refuse_missing_bucket(error: FileNotFoundError, address: str) -> None:
     if "NoSuchBucket" in str(error):
-        raise _no_bucket(address) from None
-
-
-def _no_bucket(address: str) -> BucketError:
-    return BucketError(
-        f"{address}: there is no such bucket at {endpoint()}. Correct SUYAN_HOME or "
-        "AWS_ENDPOINT_URL, or make it (aws s3 mb s3://BUCKET)"
-    )
-
-
-def _first(pattern: re.Pattern[str], text: str) -> str:
-    match = pattern.search(text)
-    return match[1] if match else ""
+        raise no_bucket(address) from None

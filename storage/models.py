@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scraping.records import TransientError
@@ -55,19 +55,26 @@ def changing(workspace: Path, recipe: str, wanted: str | None = None) -> Iterato
         yield
         return
     models = workspace / "models" / recipe
-    _publish(bucket, models)  # what a killed process left behind
+    known = folders.names(bucket, _key(recipe))
+    _publish(bucket, [one for one in _stored(models) if one.name not in known])  # by a killed call
     with files.changing(workspace, models / "champion.json"):
         for name in dict.fromkeys([*_pointed(models), *([wanted] if wanted else [])]):
-            folders.fetch(bucket, models / name, f"{_key(recipe)}/{name}")
+            folders.fetch(bucket, models / name, f"{_key(recipe)}/{name}", replace=True)
+        before = _stored(models)
         yield
-        _publish(bucket, models)
+        _publish(bucket, [one for one, at in _stored(models).items() if before.get(one) != at])
 
 
-def _publish(bucket: Bucket, models: Path) -> None:
-    """Publish the versions that are here, newly described ones again."""
-    for folder in sorted(path.parent for path in models.glob("*/model.json")):
-        if not folder.name.startswith("."):
-            folders.publish(bucket, folder, f"{_key(models.name)}/{folder.name}", again=True)
+def _publish(bucket: Bucket, versions: Iterable[Path]) -> None:
+    for folder in versions:
+        name = f"{_key(folder.parent.name)}/{folder.name}"
+        folders.publish(bucket, folder, name, again=True)
+
+
+def _stored(models: Path) -> dict[Path, int]:
+    """The versions that are here, and when they were last described."""
+    found = models.glob("[!.]*/model.json")
+    return {path.parent: path.stat().st_mtime_ns for path in sorted(found)}
 
 
 def _pointed(models: Path) -> list[str]:

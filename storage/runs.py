@@ -67,7 +67,7 @@ def sharing(run: Path) -> Iterator[None]:
     except BaseException:
         ended.set()
         sender.join()
-        with contextlib.suppress(SuyanError):  # of two errors the training's own matters
+        with contextlib.suppress(SuyanError, OSError):  # of two errors the training's own matters
             send(run)
         raise
     ended.set()

@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 
 from scraping.records import digest, write_json
-from storage.bucket import Bucket, endpoint, opened, parsed
+from storage.bucket import Bucket, opened, parsed
+from storage.connection import endpoint
 
 _BOUND = "bucket.json"
 _SCHEME = "s3:"
