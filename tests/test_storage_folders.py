@@ -200,3 +200,21 @@ def test_errors_say_what_to_do_and_no_secret(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     with pytest.raises(BucketError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
         Bucket(shared_home)
+
+
+def test_the_doctor_tries_the_bucket_and_leaves_nothing_there(
+    shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import doctor
+
+    monkeypatch.delenv("SUYAN_CATALOGUE_URL", raising=False)
+    home = local_folder(shared_home)
+    found = {one.what: one for one in doctor.examine(home, "no such recipe")}
+    assert found["object storage"].level == "ok", found["object storage"]
+    assert shared_home in found["object storage"].found
+    assert found["catalogue"].level == "problem"
+    assert not Bucket(shared_home).sizes("tried")
+    missing = doctor._bucket(local_folder("s3://suyan-nowhere"))
+    assert missing.level == "problem"
+    assert "aws s3 mb" in missing.remedy
+    assert doctor._bucket(tmp_path).level == "ok"

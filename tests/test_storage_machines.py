@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -27,7 +28,15 @@ from scraping.crawl import crawl
 from scraping.forget import forget, remove_buried
 from scraping.offline.corpus import portraits
 from scraping.offline.server import OfflineEngine
-from scraping.records import BucketError, Original, TransientError, read_rows, write_json
+from scraping.records import (
+    BucketError,
+    Original,
+    Picture,
+    TransientError,
+    read_rows,
+    write_json,
+    write_rows,
+)
 from serving.models import find_model
 from storage import files, folders, models, originals, runs
 from storage.workspace import bucket_of, local_folder
@@ -119,8 +128,15 @@ def test_originals_are_in_the_bucket_before_their_rows_whoever_is_killed(
 def _forgets(here: Path, there: Path, row: Original) -> None:
     bucket = bucket_of(here)
     assert bucket is not None
-    write_json(here / "datasets" / "old" / "x.json", {})
-    forget(row.sha256, there)
+    shown = Picture(
+        sha256=row.sha256, domain="bare", side="A", split="train", file="", status="ok", reason="",
+        cluster="", phash="", face_phash="", width=1, height=1, keypoints=[], transform=[],
+        sharpness=0.0, phrase="", url="", original=row.path,
+    )  # fmt: skip
+    for name, pictures in (("with", [shown]), ("without", [replace(shown, sha256="0" * 64)])):
+        write_rows(here / "datasets" / name / "manifest.parquet", Picture, pictures)
+        folders.publish(bucket, here / "datasets" / name, f"datasets/{name}")
+    assert forget(row.sha256, there).published == [f"{bucket}/datasets/with"]
     assert row.path not in bucket.sizes("originals")
     assert not (there / row.path).exists()
     assert (here / row.path).exists()
