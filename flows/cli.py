@@ -123,6 +123,11 @@ def forget(
     typer.echo(f"{gone.kind} {gone.value}: {gone.num_originals} originals forgotten ({crawls})")
     for dataset in gone.datasets:
         typer.echo(f"still in {dataset}, which is immutable: remove that folder and its runs")
+    for address in gone.published:
+        typer.echo(
+            f"still in {address}, and in its runs: aws s3 rm --recursive {address}; other machines "
+            "may have copies"
+        )
 
 
 @app.command()
@@ -138,10 +143,12 @@ def curate(
 ) -> None:
     """Overrule what preparation decided about pictures; the next version honours it."""
     from preprocessing.overrides import add_overrides, overrides_file
+    from storage import files
 
     config = _parameters(recipe, params, None, None, allow_private=False).prepare
     path = overrides_file(workspace, config.domain_a, config.domain_b)
-    add_overrides(path, pictures, action, note)
+    with files.changing(workspace, path, by_hand=True):
+        add_overrides(path, pictures, action, note)
     typer.echo(f"{path}: {action} {len(pictures)} pictures from the next run on")
 
 
@@ -155,9 +162,14 @@ def export_dataset(
     workspace: Workspace = WORKSPACE,
 ) -> None:
     """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
+    from flows.stored import fetch_dataset
     from preprocessing.export import export as run_export
 
-    folder = Path(dataset) if Path(dataset).is_dir() else workspace / "datasets" / dataset
+    if Path(dataset).is_dir():
+        folder = Path(dataset)
+    else:
+        folder = workspace / "datasets" / dataset
+        fetch_dataset(workspace, dataset)
     for path in run_export(folder, out, kind):
         typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
@@ -171,8 +183,11 @@ def promote(
 ) -> None:
     """Make a stored model the champion, whatever its figures say."""
     from evaluation.registry import crown
+    from storage import models
 
-    typer.echo(f"{crown(workspace, recipe, version, reason).name} is the champion of {recipe}")
+    with models.changing(workspace, recipe, version):
+        crowned = crown(workspace, recipe, version, reason)
+    typer.echo(f"{crowned.name} is the champion of {recipe}")
 
 
 @app.command()
@@ -182,8 +197,11 @@ def rollback(
 ) -> None:
     """Make the champion before the present one champion again."""
     from evaluation.registry import rollback as go_back
+    from storage import models
 
-    typer.echo(f"{go_back(workspace, recipe).name} is the champion of {recipe} again")
+    with models.changing(workspace, recipe):
+        crowned = go_back(workspace, recipe)
+    typer.echo(f"{crowned.name} is the champion of {recipe} again")
 
 
 @app.command("import")

@@ -74,6 +74,7 @@ def translate(
     from serving.inputs import find_photos
     from serving.models import open_model
     from serving.translate import Options, Translator, Wish
+    from storage import models
 
     if whole and (faces or show_faces):
         raise ValueError("--whole and --faces exclude each other")
@@ -84,6 +85,7 @@ def translate(
         work_px=work_px,
     )
     inputs = find_photos(photos, out)
+    models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
     translator = Translator(opened, opened.direction(to))
     source, target = opened.directions[translator.direction]
@@ -152,7 +154,9 @@ def web(
     """Serve a page (and an HTTP endpoint) that translates photos, on this machine, until Ctrl-C."""
     from serving.models import open_model
     from serving.web import serve
+    from storage import models
 
+    models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
     _errors.print(f"{opened.name} at [bold]http://{host}:{port}[/bold]   (Ctrl-C ends it)")
     serve(opened, host, port, _examples(faces=opened.prepare.faces))
@@ -188,7 +192,9 @@ def export(
     """Write a model for other programs, checked against PyTorch, with a model card."""
     from serving.export import export as run_export
     from serving.models import open_model
+    from storage import models
 
+    models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
     for one in run_export(opened, out, kind, overwrite=overwrite):
         typer.echo(f"{one.file}: differs from PyTorch by {one.max_abs_diff:.1e} at most")

@@ -20,6 +20,8 @@ from rich.console import Console
 
 from flows.home import ROOT
 from flows.server import Server, prefect_home, running_server
+from scraping.records import SuyanError
+from storage.workspace import is_shared
 
 Level = Literal["ok", "note", "problem"]
 _MIN_PYTHON = (3, 11)
@@ -40,7 +42,9 @@ class Finding:
 
 
 def examine(workspace: Path, recipe: str) -> Iterator[Finding]:
-    """Findings, one check after another; a check that breaks is a finding too. Changes nothing."""
+    """Findings, one check after another; a check that breaks is a finding too. Leaves all as
+    it was.
+    """
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("Python", _python),
         ("packages", _packages),
@@ -49,6 +53,7 @@ def examine(workspace: Path, recipe: str) -> Iterator[Finding]:
         ("face model", _face_model),
         ("Inception weights", _inception),
         ("device", _device),
+        ("object storage", lambda: _bucket(workspace)),
         ("catalogue", lambda: _database(workspace / "catalogue.sqlite", "catalogue")),
         ("Prefect database", lambda: _database(prefect_home(workspace) / "prefect.db",
                                                "Prefect database")),
@@ -131,6 +136,23 @@ def _disk(workspace: Path) -> Finding:
     )  # fmt: skip
 
 
+def _bucket(workspace: Path) -> Finding:
+    """Writes, reads and removes an object of its own."""
+    from storage.workspace import address_of, bucket_of
+
+    if not is_shared(workspace):
+        return Finding("object storage", "ok", "not used: the workspace is a folder")
+    try:
+        bucket = bucket_of(workspace)
+        assert bucket is not None
+        took_s = bucket.try_out()
+    except SuyanError as error:
+        what, _, remedy = str(error).partition(". ")
+        return Finding("object storage", "problem", what, remedy)
+    found = f"{address_of(workspace)} can be written to ({1000 * took_s:.0f} ms a request)"
+    return Finding("object storage", "ok", found)
+
+
 def _face_model() -> Finding:
     from preprocessing.faces import model_file
     from scraping.records import MissingModelError
@@ -163,6 +185,9 @@ def _database(path: Path, what: str) -> Finding:
     """Opens it for reading alone, and looks at every page."""
     if what == "catalogue" and os.environ.get("SUYAN_CATALOGUE_URL"):
         return Finding(what, "ok", "SUYAN_CATALOGUE_URL names another one; not looked into")
+    if what == "catalogue" and is_shared(path.parent):
+        remedy = "Set SUYAN_CATALOGUE_URL: docs/scaling.md, 'Object storage'."
+        return Finding(what, "problem", "none: a bucket holds no database", remedy)
     if not path.exists():
         return Finding(what, "ok", f"{path}: not made yet")
     megabytes = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*")) / 1e6

@@ -10,6 +10,8 @@ from typing import Any
 
 from prefect.events import emit_event
 
+from storage.workspace import address_of
+
 DATASET_PUBLISHED = "suyan.dataset.published"  # a refresh made a new version
 DATASET_CHANGED = "suyan.dataset.changed"  # … so different that training is worth it
 MODEL_TRAINED = "suyan.model.trained"  # a training reached its end
@@ -44,5 +46,5 @@ def _emit(event: str, resource: str, text: str, workspace: Path, **payload: Any)
     emit_event(
         event,
         resource={"prefect.resource.id": resource, "prefect.resource.name": resource},
-        payload={"text": text, "workspace": str(workspace), **payload},
+        payload={"text": text, "workspace": address_of(workspace), **payload},
     )

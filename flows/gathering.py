@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from flows.parameters import PipelineParameters
+from flows.stored import drop_forgotten
 from scraping import ledger
 from scraping.catalogue import Catalogue, catalogue_url
 from scraping.crawl import CrawlSummary, crawl, yields
@@ -54,6 +55,7 @@ def crawl_domains(
             def show(_stage: str, done: int, total: int | None, message: str) -> None:
                 bar.update(task, completed=done, total=total, message=message)  # noqa: B023
 
+            drop_forgotten(workspace)
             summary = crawl(due, workspace, progress=show)
         summaries.append(summary)
         title = f"{config.domain}: {summary.num_ok} originals, {summary.num_added} new"
@@ -71,7 +73,8 @@ def print_status(workspace: Path, console: Console) -> None:
     Raises ``ValueError`` for a workspace that has never been crawled into.
     """
     url = catalogue_url(workspace)
-    if url.startswith("sqlite") and not (workspace / "catalogue.sqlite").exists():
+    own = workspace / "catalogue.sqlite"
+    if url == f"sqlite:///{own}" and not own.exists():
         raise ValueError(f"--workspace: found no catalogue in {workspace}; crawl something first")
     with Catalogue(url) as catalogue:
         for crawled in ledger.crawls(catalogue):

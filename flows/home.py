@@ -6,6 +6,8 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from storage.workspace import local_folder
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -20,5 +22,8 @@ VERSION = _version()
 
 
 def workspace_folder(given: str) -> Path:
-    """The workspace as an absolute path: as given, or the worker's SUYAN_HOME, or ./workspace."""
-    return Path(given or os.environ.get("SUYAN_HOME") or "workspace").expanduser().resolve()
+    """The workspace as an absolute path: as given, or the worker's SUYAN_HOME, or ./workspace.
+
+    For ``s3://bucket/prefix`` the folder that stands in for it on this machine.
+    """
+    return local_folder(given or os.environ.get("SUYAN_HOME") or "workspace").resolve()

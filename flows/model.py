@@ -36,7 +36,7 @@ def train(
         dataset: Name of a dataset version, or newest.
         preset: as given takes the parameters; small and trial are sizes that a CPU does in minutes.
         parameters: The network, and how it is trained.
-        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
             worker, else ./workspace.
 
     """
@@ -71,7 +71,7 @@ def evaluate(
     Args:
         run: Name of a training run, or newest.
         parameters: How the run is measured, and when it becomes champion.
-        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
             worker, else ./workspace.
 
     """

@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from flows.stored import fetch_dataset
 from scraping.records import Picture, SuyanError, read_rows, write_json
+from storage import files, runs
 
 NEWEST = "newest"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -29,6 +31,7 @@ def dataset_folder(workspace: Path, recipe: str, version: str = NEWEST) -> Path:
                 f"{recipe} has no dataset in {workspace} yet: run refresh-dataset/{recipe} or "
                 f"pipeline/{recipe} first, or name a version"
             )
+    _fetch_dataset(workspace, version)
     return _existing(workspace / "datasets", version, "manifest.parquet")
 
 
@@ -40,6 +43,8 @@ def run_folder(workspace: Path, recipe: str, name: str = NEWEST) -> Path:
             raise SuyanError(
                 f"{recipe} has no run in {workspace} yet: run train/{recipe} first, or name one"
             )
+    _require_plain(workspace / "runs", name)
+    runs.fetch(workspace / "runs" / name)
     return _existing(workspace / "runs", name, "config.json")
 
 
@@ -59,8 +64,11 @@ def remember_run(workspace: Path, recipe: str, name: str) -> None:
 def trained_for(workspace: Path, recipe: str) -> Path | None:
     """The dataset that the last training was asked for, if it is still there."""
     version = _read(workspace, recipe, "dataset").get("trained_for")
+    if not version:
+        return None
+    _fetch_dataset(workspace, str(version))
     folder = workspace / "datasets" / str(version)
-    return folder if version and (folder / "manifest.parquet").exists() else None
+    return folder if (folder / "manifest.parquet").exists() else None
 
 
 def remember_trained_for(workspace: Path, recipe: str, version: str) -> None:
@@ -89,9 +97,17 @@ def _config(dataset: Path) -> Any:
     return json.loads((dataset / "config.json").read_text(encoding="utf-8"))
 
 
-def _existing(parent: Path, name: str, proof: str) -> Path:
+def _fetch_dataset(workspace: Path, version: str) -> None:
+    _require_plain(workspace / "datasets", version)
+    fetch_dataset(workspace, version)
+
+
+def _require_plain(parent: Path, name: str) -> None:
     if not _PLAIN.fullmatch(name):
         raise ValueError(f"{parent.name}: got {name!r}, needed the name of a folder in {parent}")
+
+
+def _existing(parent: Path, name: str, proof: str) -> Path:
     if not (parent / name / proof).exists():
         known = sorted(path.parent.name for path in parent.glob(f"*/{proof}"))
         raise SuyanError(
@@ -105,12 +121,16 @@ def _pointer(workspace: Path, recipe: str, what: str) -> Path:
 
 
 def _read(workspace: Path, recipe: str, what: str) -> dict[str, Any]:
+    path = _pointer(workspace, recipe, what)
+    files.follow(workspace, path)
     try:
-        value = json.loads(_pointer(workspace, recipe, what).read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def _write(workspace: Path, recipe: str, what: str, value: dict[str, Any]) -> None:
-    write_json(_pointer(workspace, recipe, what), value)
+    path = _pointer(workspace, recipe, what)
+    write_json(path, value)
+    files.send(workspace, path)

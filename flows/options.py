@@ -7,9 +7,16 @@ from typing import Annotated
 
 import typer
 
+from storage.workspace import local_folder
+
 Workspace = Annotated[
     Path,
-    typer.Option(envvar="SUYAN_HOME", help="Folder that holds originals, datasets, runs, models."),
+    typer.Option(
+        envvar="SUYAN_HOME",
+        metavar="FOLDER|s3://…",
+        parser=lambda given: local_folder(str(given)),
+        help="Folder or s3://bucket/prefix that holds originals, datasets, runs, models.",
+    ),
 ]
 WORKSPACE = Path("workspace")
 ModelRecipe = Annotated[str, typer.Option(help="Whose champion (or version) to use.")]

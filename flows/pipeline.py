@@ -70,7 +70,7 @@ def pipeline(
         preset: as given takes the parameters below; small trains a small network that a CPU does in
             minutes; trial does everything at the least size, to see whether it works here.
         parameters: What to search for, and how each stage works.
-        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
             worker, else ./workspace.
         task_runner: Who fetches and prepares. local: this machine's processes; dask: a Dask cluster
             of this machine; tcp://HOST:8786: the cluster of that scheduler.

@@ -38,7 +38,7 @@ def crawl(
     Args:
         side: Which domain to crawl.
         parameters: What to search for, and how.
-        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
             worker, else ./workspace.
         task_runner: Who fetches and prepares. local: this machine's processes; dask: a Dask cluster
             of this machine; tcp://HOST:8786: the cluster of that scheduler.
@@ -77,7 +77,7 @@ def refresh_dataset(
 
     Args:
         parameters: What to search for, how pictures become a dataset, and how much has to change.
-        workspace: Folder for pictures, datasets, runs and models; empty takes SUYAN_HOME of the
+        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
             worker, else ./workspace.
         task_runner: Who fetches and prepares. local: this machine's processes; dask: a Dask cluster
             of this machine; tcp://HOST:8786: the cluster of that scheduler.

@@ -21,7 +21,7 @@ from evaluation.config import EvaluateConfig, PromoteConfig
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.promote import Promotion, promote
 from evaluation.registry import champion, crown, find_champion, versions
-from flows import artifacts, events, outcome
+from flows import artifacts, events, outcome, stored
 from flows.approval import Approval
 from flows.cluster import dask_runner, spread_over
 from flows.far_downloads import downloader_over
@@ -34,6 +34,7 @@ from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
 from scraping.downloads import Downloads
 from scraping.records import SuyanError, TransientError
+from storage import models, runs
 from training.config import TrainConfig
 from training.elastic import Torchrun, train_together
 from training.train import TrainSummary, train
@@ -73,6 +74,7 @@ def crawl_domain(
     """Crawl one domain; publishes a progress bar, its yields and a contact sheet."""
     key = config.domain.replace("_", "-")
     before = outcome.crawl_stamp(config, workspace)
+    stored.drop_forgotten(workspace)
     progress = ArtifactProgress(f"progress-{key}")
     with one_at_a_time(engine_limit(config.engine_url)), dask_runner(task_runner) as runner:
         downloader = downloader_over(runner) if runner else Downloads
@@ -100,9 +102,11 @@ def prepare_dataset(
 ) -> State[PrepareSummary]:
     """Turn two listings into a dataset version; publishes its card and contact sheets."""
     progress = LogProgress(run_logger().info)
+    stored.fetch_originals(config, (listing_a, listing_b), workspace, progress)
     with dask_runner(task_runner) as runner:
         spread = spread_over(runner) if runner else None
         summary = prepare(config, listing_a, listing_b, workspace, progress=progress, spread=spread)
+    stored.publish_dataset(summary, workspace)
     artifacts.dataset_card(summary)
     return _told(summary, outcome.of_prepare(summary))
 
@@ -120,9 +124,10 @@ def train_model(
     """Train, or go on training, by as many processes as ``torchrun`` says; publishes a preview of
     augmentation, progress, and sample grids as training goes on.
     """
+    runs.fetch(run)
     artifacts.augmentations(config, dataset, run)
     progress = TrainingProgress(run, artifacts.samples)
-    with one_at_a_time(device_limit(config.device)), _alone(run):
+    with one_at_a_time(device_limit(config.device)), _alone(run), runs.sharing(run):
         if torchrun.is_needed:
             distance = "flows.validation:kid_distance" if config.validate_every else ""
             summary = train_together(
@@ -152,6 +157,7 @@ def evaluate_model(
     """Measure the last checkpoint, and the recipe's champion, on the same held-out pictures;
     publishes the core of the report.
     """
+    models.fetch(workspace, recipe)
     evaluation = evaluate(
         config,
         dataset,
@@ -160,6 +166,7 @@ def evaluate_model(
         champion=find_champion(workspace, recipe),
         progress=LogProgress(run_logger().info),
     )
+    runs.send_evaluation(evaluation.folder)
     artifacts.evaluation(evaluation)
     return _told(evaluation, outcome.of_evaluate(evaluation))
 
@@ -169,6 +176,10 @@ def evaluate_model(
     description="Keep the model as a version; make it champion where it deserves it.",
     tags=["suyan"],
     cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[5, 30, 300],
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_is_transient,
     timeout_seconds=_HOUR_S,
 )
 def promote_model(
@@ -183,13 +194,15 @@ def promote_model(
 
     With an ``approval`` the person's word counts, not the rule.
     """
-    before = _champion_name(workspace, recipe)
-    known = {path.name for path in versions(workspace, recipe)}
     if approval is not None:
         rule = rule.model_copy(update={"automatic": False})
-    promotion = promote(run, evaluation.folder, workspace, recipe, rule)
-    if approval is not None and not promotion.promoted:
-        promotion = _decided(promotion, approval, workspace, recipe)
+        runs.send_evaluation(evaluation.folder)  # with what the person decided
+    with models.changing(workspace, recipe):
+        before = _champion_name(workspace, recipe)
+        known = {path.name for path in versions(workspace, recipe)}
+        promotion = promote(run, evaluation.folder, workspace, recipe, rule)
+        if approval is not None and not promotion.promoted:
+            promotion = _decided(promotion, approval, workspace, recipe)
     if promotion.promoted and promotion.model.name != before:
         events.champion(recipe, promotion.model.name, promotion.reason, workspace)
     changed = promotion.model.name not in known or _champion_name(workspace, recipe) != before

@@ -22,14 +22,27 @@ from scraping import schema as db
 from scraping.baidu import Hit
 from scraping.entries import Attempt, Cursor, Errand, Outcome, PageYield, Round
 from scraping.migrate import migrate, up_to_date
+from storage.workspace import address_of, is_shared
 
 _MAX_FAILURES = 3  # runs that a hit may fail for now, until the next round
 _MANY = 500  # values in one IN (…)
 
 
 def catalogue_url(workspace: Path) -> str:
-    """``SUYAN_CATALOGUE_URL``, or the SQLite file of the workspace."""
-    return os.environ.get("SUYAN_CATALOGUE_URL") or f"sqlite:///{workspace / 'catalogue.sqlite'}"
+    """``SUYAN_CATALOGUE_URL``, or the SQLite file of the workspace.
+
+    Raises ``ValueError`` where the workspace is on object storage, which holds no database, and no
+    address is given.
+    """
+    url = os.environ.get("SUYAN_CATALOGUE_URL")
+    if not url and is_shared(workspace):
+        raise ValueError(
+            f"SUYAN_CATALOGUE_URL: got none, and the workspace is {address_of(workspace)}; needed "
+            "the address of the database that all its machines use, "
+            "postgresql+psycopg://USER:PASSWORD@HOST/NAME. (For one machine alone a file that you "
+            "keep safe yourself will do: sqlite:////var/lib/suyan/catalogue.sqlite)"
+        )
+    return url or f"sqlite:///{workspace / 'catalogue.sqlite'}"
 
 
 class Catalogue:

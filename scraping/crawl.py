@@ -37,6 +37,7 @@ from scraping.records import (
 )
 from scraping.search import is_partial
 from scraping.store import sweep
+from storage import files
 
 _MANNERS = {
     "search_interval_s", "cool_down_s", "max_cool_downs", "requests_per_s_per_host", "num_workers",
@@ -107,6 +108,7 @@ def crawl(
                         publish(catalogue, name, workspace)
                 catalogue.finish_round(name, time.time())
             added = catalogue.num_found(name) - before
+        send(folder, workspace)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return CrawlSummary(
         **summary,
@@ -139,6 +141,7 @@ def publish(catalogue: Catalogue, name: str, workspace: Path) -> None:
             yield row
 
     newest = [workspace / path for path in ledger.newest(catalogue, name, _NUM_PREVIEWED)]
+    newest = [path for path in newest if path.exists()]  # others may lie on another machine
     with ThreadPoolExecutor(1) as aside:
         sheet = aside.submit(contact_sheet, newest, folder / "preview.jpg")
         write_rows(folder / "listing.parquet", Original, counted())
@@ -155,6 +158,12 @@ def publish(catalogue: Catalogue, name: str, workspace: Path) -> None:
             "partial": any(is_partial(cursor) for cursor in ledger.cursors(catalogue, name)),
         },
     )
+
+
+def send(folder: Path, workspace: Path) -> None:
+    """Store a crawl's files in the workspace's bucket too, if it has one."""
+    for path in sorted(folder.glob("[!.]*")):
+        files.send(workspace, path)
 
 
 def _must_read(catalogue: Catalogue, name: str, config: CrawlConfig, folder: Path) -> bool:

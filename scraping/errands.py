@@ -94,7 +94,7 @@ class Obtainer:
                 return before, "", False
             if self._tombstones.forbid_content(before.sha256):
                 return _refused(url, "forgotten"), "", False
-            if self._drafts.has(path_of(before.sha256, before.extension)):
+            if self._drafts.is_stored(path_of(before.sha256, before.extension)):
                 return before, "", False
         if url in self._downloads:
             return await self._downloads[url], "", False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ import sqlalchemy as sa
 from scraping import schema as db
 from scraping.address import host_of
 from scraping.catalogue import Catalogue, catalogue_url
-from scraping.crawl import publish
+from scraping.crawl import publish, send
 from scraping.records import Progress, silent
+from storage import folders, originals
+from storage.bucket import Bucket
+from storage.workspace import bucket_of
 
 Kind = Literal["url", "sha256", "host"]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -32,14 +36,16 @@ class Forgotten:
     crawls: list[str]
     datasets: list[Path]
     digests: list[str]  # of the originals
+    published: list[str]  # addresses of dataset versions in the bucket that hold some of it
 
 
 def forget(what: str, workspace: Path, *, progress: Progress = silent) -> Forgotten:
     """Forget the picture or pictures that ``what`` names: an address, a sha256, or a host.
 
     Originals, listings and contact sheets lose them, so that no dataset to come has them; a
-    tombstone keeps them from ever coming back, from any address. Dataset versions are immutable:
-    those that hold one are named, to be removed by hand. Safe to be killed and run again.
+    tombstone keeps them from ever coming back, from any address. From the workspace's bucket they
+    go too. Dataset versions are immutable: those that hold one, here or in the bucket, are named,
+    to be removed by hand. Safe to be killed and run again.
 
     Raises ``ValueError`` when ``what`` is none of the three.
     """
@@ -50,10 +56,15 @@ def forget(what: str, workspace: Path, *, progress: Progress = silent) -> Forgot
             for file in (workspace / "originals" / sha256[:2]).glob(f"{sha256}.*"):
                 file.unlink()
             progress("forget", number, len(buried), "")
+        bucket = bucket_of(workspace)
+        if bucket is not None:
+            originals.remove(bucket, buried)
+        published = _published_with(bucket, buried) if bucket is not None else []
         for name in sorted(crawls):
             publish(catalogue, name, workspace)
+            send(workspace / "crawls" / name, workspace)
     datasets = _datasets_with(workspace, buried)
-    return Forgotten(kind, value, len(buried), sorted(crawls), datasets, sorted(buried))
+    return Forgotten(kind, value, len(buried), sorted(crawls), datasets, sorted(buried), published)
 
 
 def _kind(what: str) -> tuple[Kind, str]:
@@ -111,6 +122,33 @@ def _concerned(connection: sa.Connection, kind: Kind, value: str) -> set[str]:
         below = db.attempts.c.host.endswith("." + value, autoescape=True)
         query = query.where((db.attempts.c.host == value) | below)
     return set(connection.execute(query).scalars())
+
+
+def remove_buried(catalogue: Catalogue, workspace: Path) -> set[str]:
+    """Remove the originals here that were forgotten on another machine; all forgotten digests."""
+    buried = {value for kind, value in catalogue.tombstones() if kind == "sha256"}
+    for sha256 in buried:
+        for file in (workspace / "originals" / sha256[:2]).glob(f"{sha256}.*"):
+            file.unlink()
+    return buried
+
+
+def _published_with(bucket: Bucket, digests: set[str]) -> list[str]:
+    """Addresses of the dataset versions in the bucket that show one of these originals."""
+    found = []
+    for name in folders.names(bucket, "datasets"):
+        published = folders.read(bucket, f"datasets/{name}")
+        if published is None or "manifest.parquet" not in published.files:
+            continue
+        content = folders.read_file(bucket, f"datasets/{name}", published, "manifest.parquet")
+        rows = pq.read_table(io.BytesIO(content), columns=["sha256", "status"]).to_pylist()
+        if any(
+            row["status"] == "ok" or f"previews/{row['sha256'][:16]}.jpg" in published.files
+            for row in rows
+            if row["sha256"] in digests
+        ):
+            found.append(f"{bucket}/datasets/{name}")
+    return found
 
 
 def _datasets_with(workspace: Path, digests: set[str]) -> list[Path]:

@@ -21,6 +21,8 @@ from scraping.limits import Limits
 from scraping.records import Progress, SuyanError, TransientError
 from scraping.search import Search
 from scraping.store import publish
+from storage import originals
+from storage.workspace import bucket_of
 
 _OPEN_PER_WORKER = 32  # errands under way or waiting for their host's turn
 _POLL_S = 0.5  # between two looks at what other crawls are fetching
@@ -38,8 +40,8 @@ class Gathering:
     """One call's work on a crawl, in the event loop that ``run`` runs in.
 
     The catalogue is used by this loop alone. An original is noted as downloaded, then its file
-    appears, then the rows that point to it: whenever the process dies, no row lacks its file, and
-    no file is downloaded again.
+    appears (and is in the bucket, if there is one), then the rows that point to it: whenever the
+    process dies, no row lacks its file, and no file is downloaded again.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Gathering:
         self._downloader = downloader
         self._config, self._name, self._workspace = config, name, workspace
         self._catalogue, self._progress = catalogue, progress
+        self._bucket = bucket_of(workspace)
         self._started_at = time.time()
         round_ = catalogue.round(name)
         assert round_ is not None, "a round has begun"
@@ -189,10 +192,10 @@ class Gathering:
                 break
             item = self._inbox.get_nowait()
         if finished:
-            self._save(finished)
+            await self._save(finished)
         return pages
 
-    def _save(self, finished: Sequence[Finished]) -> None:
+    async def _save(self, finished: Sequence[Finished]) -> None:
         attempts = [attempt for one in finished for attempt in one.attempts]
         self._catalogue.save_attempts(attempts)
         drafts = {one.outcome.path: one.draft for one in finished if one.draft}
@@ -203,6 +206,9 @@ class Gathering:
             self._downloads.ask([(self._open[one.outcome.hit], {}) for one in again])
             finished = [one for one in finished if one.outcome.path not in lost]
         outcomes = [one.outcome for one in finished]
+        if self._bucket is not None:
+            found = {outcome.path for outcome in outcomes if outcome.status == "ok"}
+            await asyncio.to_thread(originals.send, self._bucket, self._workspace, found)
         self._found += self._catalogue.save_outcomes(self._name, outcomes)
         self._downloads.saved(finished)
         self._claims.release([self._open.pop(outcome.hit) for outcome in outcomes])

@@ -11,7 +11,8 @@ Errors (one tree; a bad *image* is never an exception but a row with ``status`` 
     ├── TooFewImagesError     a domain yields too few usable images: nothing is lost, the run ends
     ├── FolderMismatchError   a folder holds the work of a different configuration
     ├── CheckpointError       a checkpoint is missing, torn, or of another shape
-    └── MissingModelError     a model file or package that the stage needs is not installed
+    ├── MissingModelError     a model file or package that the stage needs is not installed
+    └── BucketError           object storage refuses, or lacks what is needed
 
 ``ValueError`` stands for what a user gave, ``assert`` for our own invariants.
 """
@@ -70,6 +71,10 @@ class CheckpointError(SuyanError):
 
 class MissingModelError(SuyanError):
     """A model that a stage needs is not there; the message says how to get it."""
+
+
+class BucketError(SuyanError):
+    """Object storage refuses or lacks what is needed; the message says what to do."""
 
 
 Progress = Callable[[str, int, int | None, str], None]

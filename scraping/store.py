@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from storage.workspace import bucket_of
+
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 _DAY_S = 86400
 
@@ -23,11 +25,16 @@ class Drafts:
 
     def __init__(self, workspace: Path) -> None:
         self._root = str(workspace)
+        self._bucket = bucket_of(workspace)
         self._open: dict[str, str] = {}  # path, relative to the workspace → temporary one
 
     def has(self, relative: str) -> bool:
         """Whether the file is there, or will be as soon as its draft is published."""
         return relative in self._open or os.path.exists(f"{self._root}/{relative}")  # noqa: PTH110
+
+    def is_stored(self, relative: str) -> bool:
+        """Whether ``has`` it, or the workspace's bucket: another machine fetched it."""
+        return self.has(relative) or (self._bucket is not None and self._bucket.has(relative))
 
     def write(self, relative: str, body: bytes) -> str:
         """Write the file under a temporary name, which comes back; "" when ``has`` it already."""

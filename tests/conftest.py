@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,40 @@ def catalogue(database: str) -> Iterator[Catalogue]:
     with Catalogue(database) as made:
         made.begin_round("bare-1", "bare", 100, time.time())
         yield made
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A server that speaks S3, one for all tests."""
+    from object_storage import object_storage
+
+    with object_storage() as url:
+        yield url
+
+
+@pytest.fixture
+def shared_home(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty workspace in a bucket of its own, as ``SUYAN_HOME`` takes it."""
+    import boto3
+
+    from storage.bucket import opened
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SUYAN_CACHE": str(tmp_path / "machine-1"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    name = f"suyan-{uuid.uuid4().hex[:12]}"
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=name)
+    client.close()
+    opened.cache_clear()
+    yield f"s3://{name}/of/us"
+    opened.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows.parameters import PipelineParameters
-from flows.pipeline import pipeline
+from flows import model
+from flows.parameters import EvaluateParameters, PipelineParameters
+from flows.pipeline import PipelineResult, pipeline
 from flows.recipes import makeup, seasons, with_engine, with_num_images
 from flows.services import Services, worker_environment
 from scraping.offline.corpus import portraits, scenery
@@ -122,6 +124,48 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
         values["crawl_a"]["num_images"] = 31
         assert _new(run()) == set(STAGES)
     assert list((tmp_path / "models" / "seasons").rglob("G_A.safetensors"))
+
+
+def test_another_machine_goes_on_with_what_is_in_the_bucket(
+    services: Services, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines are two folders for caches; the workspace is an address, nothing else."""
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    with OfflineEngine(scenery(num_good=40)) as engine, _connected(services):
+        parameters = _smallest(seasons(), engine.url)
+
+        def run() -> PipelineResult:
+            return pipeline(parameters=parameters, workspace=shared_home)
+
+        here = run()
+        downloads = engine.downloads.total()
+        monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
+        share = model.evaluate(
+            parameters=EvaluateParameters.model_validate(
+                parameters.model_dump(include=set(EvaluateParameters.model_fields))
+            ),
+            workspace=shared_home,
+        )
+        assert share == here.verdict
+        there = run()
+        assert engine.downloads.total() == downloads
+    assert there.dataset != here.dataset
+    for name in ("manifest.parquet", "card.json"):
+        assert (there.dataset / name).read_bytes() == (here.dataset / name).read_bytes()
+    told = {stage: text.partition(":")[0] for stage, text in there.outcomes.items()}
+    assert told == dict.fromkeys(STAGES, "Nothing new")
+    assert there.scores == here.scores
+    assert there.model.name == here.model.name
+    environment = {"SUYAN_HOME": shared_home, "SUYAN_CACHE": str(tmp_path / "machine-3")}
+    picture = next((here.dataset / "testA").iterdir())
+    command = [sys.executable, "-c", "from flows.cli import main; main()"]
+    done = subprocess.run(
+        [*command, "translate", str(picture), "--recipe", "seasons", "--model", here.model.name,
+         "--out", str(tmp_path / "translated")],
+        env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "translated").iterdir())
 
 
 def _new(outcomes: dict[str, str]) -> set[str]:

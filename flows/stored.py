@@ -1,0 +1,56 @@
+"""What a workspace on object storage fetches before a stage, and publishes after it.
+
+Without a bucket none of this does anything. ``storage/`` is how; the stages work on folders.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from preprocessing.cache import forget_analyses
+from preprocessing.config import PrepareConfig
+from preprocessing.overrides import overrides_file
+from preprocessing.prepare import PrepareSummary
+from scraping.catalogue import Catalogue, catalogue_url
+from scraping.forget import remove_buried
+from scraping.records import Original, Progress, read_rows
+from storage import files, folders, originals
+from storage.workspace import bucket_of, is_shared
+
+
+def drop_forgotten(workspace: Path) -> None:
+    """Remove here what was forgotten on another machine: originals, previews, crops."""
+    if is_shared(workspace):
+        with Catalogue(catalogue_url(workspace)) as catalogue:
+            forget_analyses(workspace, remove_buried(catalogue, workspace))
+
+
+def fetch_originals(
+    config: PrepareConfig, listings: tuple[Path, Path], workspace: Path, progress: Progress
+) -> None:
+    """Bring the originals that a preparation needs and this machine lacks, and what people said."""
+    bucket = bucket_of(workspace)
+    if bucket is None:
+        return
+    drop_forgotten(workspace)
+    rows = [row for listing in listings for row in read_rows(listing, Original)]
+    wanted = {row.path: row.sha256 for row in rows if row.status == "ok"}
+    originals.fetch(bucket, workspace, wanted, progress=progress)
+    files.agree(workspace, overrides_file(workspace, config.domain_a, config.domain_b))
+
+
+def publish_dataset(summary: PrepareSummary, workspace: Path) -> None:
+    """Publish a version; one that another machine published first is taken over, bit by bit."""
+    bucket = bucket_of(workspace)
+    if bucket is not None:
+        name = f"datasets/{summary.version}"
+        folders.publish(bucket, summary.dataset, name)
+        if not summary.reused:
+            folders.fetch(bucket, summary.dataset, name, replace=True)
+
+
+def fetch_dataset(workspace: Path, version: str) -> None:
+    """Bring a version that is not here; what is nowhere is left to who looks for it."""
+    bucket = bucket_of(workspace)
+    if bucket is not None:
+        folders.fetch(bucket, workspace / "datasets" / version, f"datasets/{version}")
