@@ -118,16 +118,13 @@ class CycleGan:
         config = self.config
         fake_B, rec_A, fake_A, rec_B, same_B, same_A = self._forward(real_A, real_B)
 
-        def fools(network: nn.Module, fake: Tensor) -> Tensor:
-            return losses.adversarial(
-                network(self._augmented(fake, rng)), real=True, kind=config.gan_loss
-            )
-
+        scores_B = self.D_A(self._augmented(fake_B, rng))
+        scores_A = self.D_B(self._augmented(fake_A, rng))
         parts = {
-            "G_A": fools(self.D_A, fake_B),
-            "G_B": fools(self.D_B, fake_A),
-            "cycle_A": config.lambda_a * self._cycle(self.D_B, rec_A, real_A),
-            "cycle_B": config.lambda_b * self._cycle(self.D_A, rec_B, real_B),
+            "G_A": losses.adversarial(scores_B, real=True, kind=config.gan_loss),
+            "G_B": losses.adversarial(scores_A, real=True, kind=config.gan_loss),
+            "cycle_A": config.lambda_a * self._cycle(self.D_B, rec_A, real_A, scores_B),
+            "cycle_B": config.lambda_b * self._cycle(self.D_A, rec_B, real_B, scores_A),
         }
         if same_A is not None and same_B is not None:
             weight = config.lambda_identity
@@ -135,16 +132,24 @@ class CycleGan:
             parts["identity_B"] = config.lambda_a * weight * losses.identity(same_A, real_A)
         return parts, fake_A, fake_B
 
-    def _cycle(self, network: nn.Module, reconstructed: Tensor, original: Tensor) -> Tensor:
-        """The cycle loss; with better cycles it weighs less, and in part D's features."""
-        pixels = losses.cycle(reconstructed, original)
+    def _cycle(
+        self, network: nn.Module, reconstructed: Tensor, original: Tensor, scores: Tensor
+    ) -> Tensor:
+        """The cycle loss; with better cycles it weighs less, and in part D's features.
+
+        ``scores``: those of the translations in between, by which it may be weighed.
+        """
+        weights = None
+        if self.config.cycle_quality:
+            weights = losses.quality(scores.detach(), self.config.gan_loss)
+        loss = losses.cycle(reconstructed, original, weights)
         if self.feature_share > 0:
             features = cast("Callable[[Tensor], Tensor]", network.features)
             with torch.no_grad():
                 wanted = features(original)
-            apart = losses.cycle(features(reconstructed), wanted)
-            pixels = (1 - self.feature_share) * pixels + self.feature_share * apart
-        return self.cycle_share * pixels
+            apart = losses.cycle(features(reconstructed), wanted, weights)
+            loss = (1 - self.feature_share) * loss + self.feature_share * apart
+        return self.cycle_share * loss
 
     def _forward(self, real_A: Tensor, real_B: Tensor) -> _Passes:
         """Translations, reconstructions and, where the identity loss wants them, identities.
