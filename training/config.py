@@ -163,7 +163,11 @@ class TrainConfig(BaseModel):
     merge_passes: bool = Field(
         True, description="Run passes through one network as one batch where that is the same"
     )
-    channels_last: bool = Field(True, description="Memory layout that convolutions like better")
+    channels_last: bool = Field(
+        True,
+        description="Memory layout that convolutions like better; not used on a CPU with instance "
+        "norm unless compiled, where it is slower",
+    )
     fused_adam: bool = Field(True, description="One kernel for all weights of an optimiser")
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
         "float32",

@@ -47,6 +47,7 @@ class CycleGan:
     optimizer_D: torch.optim.Optimizer
     pool_A: ImagePool  # holds translations into A
     pool_B: ImagePool  # holds translations into B
+    layout: torch.memory_format = torch.contiguous_format  # of pictures and weights
     averages: dict[str, MovingAverage] = field(default_factory=dict)  # of G_A and G_B, if wanted
     world: World = field(default_factory=World)
     num_steps: int = 0  # that are done
@@ -198,7 +199,7 @@ class CycleGan:
         return self._laid_out(augment(pictures, policy, rng, self.world)) if policy else pictures
 
     def _laid_out(self, pictures: Tensor) -> Tensor:
-        return pictures.contiguous(memory_format=memory_format(self.config))
+        return pictures.contiguous(memory_format=self.layout)
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast(
@@ -220,11 +221,6 @@ class CycleGan:
     @staticmethod
     def _parameters(*networks: nn.Module) -> Iterable[Parameter]:
         return itertools.chain(*(network.parameters() for network in networks))
-
-
-def memory_format(config: TrainConfig) -> torch.memory_format:
-    """How pictures and weights of this configuration lie in memory."""
-    return torch.channels_last if config.channels_last else torch.contiguous_format
 
 
 def _require_grad(parameters: Iterable[Parameter], *, required: bool) -> None:
