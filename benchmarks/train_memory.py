@@ -44,7 +44,7 @@ _FULL: dict[str, Any] = {"num_epochs": 1, "num_epochs_decay": 0, "compile": "off
 def main() -> None:
     """Measure, print both curves, and end with one line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="200 small steps, three full ones")
+    arguments.add_argument("--quick", action="store_true", help="200 small steps, two full ones")
     arguments.add_argument("--child", help="(for its own use) configuration to train")
     arguments.add_argument("--folder", type=Path, help="(for its own use)")
     given = arguments.parse_args()
@@ -55,7 +55,7 @@ def main() -> None:
         return
     num_epochs = 10 if given.quick else 2000 // _PICTURES
     small = _watched("small network", {**_SMALL, "num_epochs": num_epochs}, _PICTURES)
-    full = _watched("full network", _FULL, 3 if given.quick else 10 * _PICTURES // 4)
+    full = _watched("full network", _FULL, 2 if given.quick else _PICTURES)
     rows = small["curve"]
     half = len(rows) // 2
     growth = statistics.median(rows[-half // 2 :]) - statistics.median(rows[half // 2 : half])
