@@ -2,9 +2,12 @@
 
 Same networks, sizes and pictures, in one process, alternating. ``plain``: pass after pass, torch's
 own instance norm, contiguous, Adam tensor by tensor, nothing compiled. Then each switch apart, and
-together. All but the marked ones are exact: the tests compare their gradients. The share of the
-floor is the time that the step's multiplications would take at the speed of a large matrix product
-here. On a GPU the same at batch 1 and 8, with bfloat16, compiled, and CUDA graphs beside.
+together (compiled ones not with ``--quick``: compiling takes a minute). ``gradient`` is how far all
+weights' gradients of the first step lie from those of a step in float64, as a share of their
+length: plain's own is float32's rounding, and what it does where a ReLU's input is near zero. The
+share of the floor is the time that the step's
+multiplications would take at the speed of a large matrix product here. On a GPU the same at batch 1
+and 8, with bfloat16, compiled, and CUDA graphs beside.
 """
 
 from __future__ import annotations
@@ -17,26 +20,31 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.build import build, compile_networks, prepare_torch
 from training.config import TrainConfig, demo
+from training.networks import Conv3x3, InstanceNorm2d, ResnetBlock
+from training.step import CycleGan
 
 _PLAIN = {"merge_passes": False, "channels_last": False, "fused_adam": False, "compile": "off"}
-_EAGER = {"compile": "off"}
+_DEFAULTS = {"compile": "off"}
 _CPU: Mapping[str, Mapping[str, Any]] = {
     "plain": _PLAIN,
     "merged passes": _PLAIN | {"merge_passes": True},
     "channels-last": _PLAIN | {"channels_last": True},
     "fused Adam": _PLAIN | {"fused_adam": True},
-    "all three": _EAGER,
+    "all, not compiled": _DEFAULTS,
     "all, compiled": {"compile": "on", "winograd": False},
     "all, compiled, Winograd": {"compile": "on"},
 }
+_PRESET = ("plain", "channels-last", "fused Adam", "all, not compiled")  # batch norm: no merging
 _GPU: Mapping[str, Mapping[str, Any]] = {
     "plain": _PLAIN,
-    "all three": _EAGER,
+    "all, not compiled": _DEFAULTS,
     "all, compiled": {"compile": "on"},
+    "all, compiled, TF32 (inexact)": {"compile": "on", "precision": "tf32"},
     "all, compiled, bfloat16 (inexact)": {"compile": "on", "precision": "bfloat16"},
     "all, graphs, bfloat16 (inexact)": {
         "compile": "on",
@@ -44,33 +52,34 @@ _GPU: Mapping[str, Mapping[str, Any]] = {
         "cuda_graphs": True,
     },
 }
-_FEW = ("plain", "all three", "all, compiled, Winograd")
 
 
 def main() -> None:
     """Measure, print tables, and end with one line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="small sizes, few steps")
-    arguments.add_argument("--every", action="store_true", help="every switch apart (longer)")
     given = arguments.parse_args()
     figures: dict[str, float] = {}
     if torch.cuda.is_available():
         for batch in (1, 8):
             config = TrainConfig(batch_size=batch)
-            best = _measure(f"GPU, 256², batch {batch}", config, _GPU, 5 if given.quick else 30)
+            best = _measure(f"GPU, 256², batch {batch}", config, _GPU, 3 if given.quick else 30)
             figures[f"ratio_gpu_batch{batch}"] = max(best.values())
-    few = {name: _CPU[name] for name in (_CPU if given.every else _FEW)}
-    eager = {name: few[name] for name in few if "compiled" not in name}
+    preset = {name: _CPU[name] for name in _PRESET}
     small = demo().model_copy(update={"device": "cpu"})
-    found = _measure("CPU preset, 96², batch 4, batch norm", small, eager, 3 if given.quick else 30)
-    figures["ratio_cpu_preset"] = found["all three"]
+    found = _measure(
+        "CPU preset, 96², batch 4, batch norm", small, preset, 6 if given.quick else 60
+    )
+    figures["ratio_cpu_preset"] = found["all, not compiled"]
+    variants = _CPU
+    config = TrainConfig(device="cpu")
     if given.quick:
-        config = TrainConfig(device="cpu", crop_px=64, load_px=64, num_blocks=2, ngf=32, ndf=16)
-        few = eager
-    else:
-        config = TrainConfig(device="cpu")
-    found = _measure(f"CPU, {config.crop_px}², batch 1", config, few, 3)
+        config = TrainConfig(device="cpu", crop_px=64, load_px=64, num_blocks=3, ndf=16)
+        variants = {name: how for name, how in _CPU.items() if how["compile"] == "off"}
+    title = f"CPU, {config.crop_px}², batch 1, instance norm, {config.num_blocks} blocks"
+    found = _measure(title, config, variants, 4)
     figures["ratio_cpu"] = max(found.values())
+    _explain_rounding(px=32)
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
 
 
@@ -79,11 +88,16 @@ def _measure(
 ) -> dict[str, float]:
     """Print a table; how many times as fast as plain each variant is."""
     print(f"\n{title}", flush=True)
+    a, b = _pictures(config)
     steps: dict[str, Callable[[], None]] = {}
+    apart: dict[str, float] = {}
+    exact = _exact_gradients(config, a, b)
     for name, changes in variants.items():
         began = time.perf_counter()
-        steps[name] = _stepper(config.model_copy(update=dict(changes)))
+        gan = _built(config.model_copy(update=dict(changes)), alone=name == "channels-last")
+        steps[name] = _stepper(gan, a, b)
         steps[name]()
+        apart[name] = _distance(_gradients(gan), exact)
         print(f"  {name:36} first step {time.perf_counter() - began:8.2f} s", flush=True)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(num_steps):
@@ -92,26 +106,36 @@ def _measure(
             step()
             seconds[name].append(time.perf_counter() - began)
     with FlopCounterMode(display=False) as counter:
-        _stepper(config.model_copy(update=_PLAIN))()
-    floor = counter.get_total_flops() / _flops_per_s(config)
+        _stepper(_built(config.model_copy(update=_PLAIN)), a, b)()
+    floor = counter.get_total_flops() / _flops_per_s(a.device)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, median in medians.items():
         print(
             f"  {name:36} {median:8.3f} s (fastest {min(seconds[name]):.3f})   "
-            f"{medians['plain'] / median:5.2f} x   {floor / median:4.0%} of the floor's speed"
+            f"{medians['plain'] / median:5.2f} x   {floor / median:4.0%} of the floor's speed   "
+            f"gradient {apart[name]:.1e}"
         )
     return {name: medians["plain"] / median for name, median in medians.items()}
 
 
-def _stepper(config: TrainConfig) -> Callable[[], None]:
-    prepare_torch(config)
-    gan = build(config)
-    if config.compile == "on":
-        compile_networks(gan)
+def _pictures(config: TrainConfig) -> tuple[Tensor, Tensor]:
     rng = torch.Generator().manual_seed(0)
     shape = (config.batch_size, 3, config.crop_px, config.crop_px)
-    a, b = (torch.rand(shape, generator=rng).mul(2).sub(1).to(gan.device) for _ in range(2))
+    device = "cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu"
+    a, b = (torch.rand(shape, generator=rng).mul(2).sub(1).to(device) for _ in range(2))
+    return a, b
 
+
+def _built(config: TrainConfig, *, alone: bool = False) -> CycleGan:
+    """``alone``: channels-last even where the layout is chosen otherwise."""
+    prepare_torch(config)
+    gan = build(config, to_compile=config.compile == "on" or alone)
+    if config.compile == "on":
+        compile_networks(gan)
+    return gan
+
+
+def _stepper(gan: CycleGan, a: Tensor, b: Tensor) -> Callable[[], None]:
     def step() -> None:
         gan.step(a, b)
         if gan.device.type == "cuda":
@@ -120,9 +144,88 @@ def _stepper(config: TrainConfig) -> Callable[[], None]:
     return step
 
 
-def _flops_per_s(config: TrainConfig) -> float:
+def _exact_gradients(config: TrainConfig, a: Tensor, b: Tensor) -> list[Tensor]:
+    gan = _built(config.model_copy(update=_PLAIN))
+    for network in gan.networks().values():
+        network.double()
+    gan.step(a.double(), b.double())
+    return _gradients(gan)
+
+
+def _gradients(gan: CycleGan) -> list[Tensor]:
+    """Of the last step, of all weights; a bias before an instance norm has none but rounding."""
+    return [
+        weight.grad.double()
+        for network in (gan.G_A, gan.G_B, gan.D_A, gan.D_B)
+        for name, weight in network.named_parameters()
+        if weight.grad is not None and name.endswith("weight")
+    ]
+
+
+def _distance(found: list[Tensor], wanted: list[Tensor]) -> float:
+    apart = sum(float((f - w).square().sum()) for f, w in zip(found, wanted, strict=True))
+    return float((apart / sum(float(w.square().sum()) for w in wanted)) ** 0.5)
+
+
+def _explain_rounding(px: int) -> None:
+    """One residual block in float32 against float64: what is rounding, and what a ReLU makes of it.
+
+    A ReLU whose input is zero but for rounding passes its gradient or not: one among N moves the
+    whole gradient by about 1 / √N, with direct convolutions as with Winograd's.
+    """
+    print(f"\nA residual block, 256 channels, {px}², batch 2: input gradient against float64")
+    shape = (2, 256, px, px)
+    for smooth, name, layout, winograd in (
+        (False, "ReLU, contiguous", torch.contiguous_format, False),
+        (False, "ReLU, channels-last", torch.channels_last, False),
+        (False, "ReLU, channels-last, Winograd", torch.channels_last, True),
+        (True, "softplus, channels-last", torch.channels_last, False),
+        (True, "softplus, channels-last, Winograd", torch.channels_last, True),
+    ):
+        told = []
+        for seed in range(4):
+            rng = torch.Generator().manual_seed(seed)
+            x, pull = torch.randn(shape, generator=rng).relu(), torch.randn(shape, generator=rng)
+            exact, signs = _block_gradient(x, pull, smooth=smooth, exact=True)
+            found, theirs = _block_gradient(
+                x, pull, smooth=smooth, layout=layout, winograd=winograd
+            )
+            flipped = int((signs != theirs).sum()) if not smooth else 0
+            told.append(f"{_distance([found], [exact]):.1e} ({flipped})")
+        print(f"  {name:36} {'  '.join(told)}" + "   (ReLUs that differ)" * (not smooth))
+
+
+def _block_gradient(
+    x: Tensor,
+    pull: Tensor,
+    *,
+    smooth: bool,
+    exact: bool = False,
+    layout: torch.memory_format = torch.contiguous_format,
+    winograd: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The input's gradient by way of the convolutions, and the signs of what the ReLU gets."""
+    torch.manual_seed(1)
+    block = ResnetBlock(x.shape[1], "instance")
+    for module in block.modules():
+        if isinstance(module, Conv3x3):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            module.winograd = winograd
+    signs: list[Tensor] = []
+    norm = block.conv_block[2]
+    assert isinstance(norm, InstanceNorm2d)
+    norm.register_forward_hook(lambda _m, _i, output: signs.append(output > 0))
+    if smooth:
+        block.conv_block[3] = nn.Softplus()
+    dtype = torch.float64 if exact else torch.float32
+    block.to(dtype).to(memory_format=layout)
+    x = x.to(dtype).contiguous(memory_format=layout).requires_grad_()
+    (gradient,) = torch.autograd.grad(block(x), x, pull.to(dtype))
+    return (gradient - pull).double(), signs[0]
+
+
+def _flops_per_s(device: torch.device) -> float:
     """Of a large float32 matrix product on the device."""
-    device = "cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu"
     matrix = torch.rand(2048, 2048, device=device)
     best = float("inf")
     for _ in range(5):

@@ -57,6 +57,11 @@ class EvaluateConfig(BaseModel):
     inception_weights: Path | None = Field(
         None, description="File with those weights; torch's cache is looked into when empty"
     )
+    weights: Literal["auto", "raw", "averaged"] = Field(
+        "auto",
+        description="Which weights of a checkpoint are the model: of the last step (raw), their "
+        "moving averages, or auto: where there are averages, both are measured and the better kept",
+    )
     num_gallery: int = Field(
         6, ge=1, le=50, description="Pictures in each gallery: random, best, worst"
     )

@@ -14,13 +14,13 @@ from typing import Any
 from evaluation.config import EvaluateConfig
 from evaluation.inception import find_weights
 from evaluation.measure import Subject, measure
-from evaluation.registry import weights_of
 from evaluation.report import write_report
+from evaluation.weights import all_weights_of, weights_of
 from evaluation.wording import Language, verdict
 from scraping.records import CheckpointError, Progress, digest, file_sha256, silent, write_json
 from training.checkpoint import latest_checkpoint
 
-STAGE_VERSION = 3  # raise it when the same inputs give other figures
+STAGE_VERSION = 4  # raise it when the same inputs give other figures
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def _rival_key(champion: Path | None, checkpoint: Path) -> str:
     """Names the champion to compare with; ``""`` for none, and for the checkpoint itself."""
     try:
         weights = weights_of(champion) if champion else []
-        return digest(weights) if weights and weights != weights_of(checkpoint) else ""
+        is_other = bool(weights) and weights not in all_weights_of(checkpoint)
+        return digest(weights) if is_other else ""
     except OSError:
         return "damaged"
 
@@ -100,7 +101,7 @@ def _rival_key(champion: Path | None, checkpoint: Path) -> str:
 def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Path | None) -> str:
     """Names everything that the figures depend on."""
     try:
-        weights = weights_of(checkpoint)
+        weights = all_weights_of(checkpoint)
     except OSError as error:
         raise CheckpointError(f"{checkpoint}: cannot read its weights: {error}") from error
     return digest(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from evaluation import copying, pairs
 from evaluation.classifier import Classifier, fit
@@ -26,8 +27,10 @@ from evaluation.pictures import load_pictures
 from evaluation.regions import REGIONS, colour_change, contrasts
 from evaluation.rival import against_rival, load_rival, num_trained_on
 from evaluation.truth import Truths, against_truth, errors, load_truth, load_truths
+from evaluation.weights import Kind, candidates
+from evaluation.weights import choose as choose_weights
 from scraping.records import Progress
-from training.checkpoint import load_generators
+from training.checkpoint import load_config, load_generators
 
 Array = NDArray[np.float64]
 _DIRECTIONS = (("A2B", "A", "B"), ("B2A", "B", "A"))
@@ -55,6 +58,7 @@ class _Seen:
     sides: dict[str, Side]
     outputs: dict[str, Outputs]
     rivals: dict[str, Outputs]  # the champion's; empty without one
+    others: dict[str, Outputs]  # of the weights that were not chosen; empty without a choice
     truth_files: dict[str, Path]
     counterparts: dict[str, list[str]]
 
@@ -70,9 +74,10 @@ def measure(
     ``directions.A2B`` and ``directions.B2A`` hold the keys of ``direction_scores`` (``kid``,
     ``kid_baseline``, ``kid_ceiling``, ``kid_change``, ``fid``, …; with the standard network the
     distances again as ``inception_kid`` and so on), ``truth`` and ``pairs`` where they are known,
-    ``champion`` where there is one, ``gallery``, and ``meaningless``: what too few pictures left
-    out. A figure with an interval is ``{value, low, high}``. ``lip_eye_error_reduction`` repeats
-    the headline of both truths.
+    ``champion`` where there is one, ``other_weights`` where the checkpoint has averages
+    (``weights`` says which were chosen; all other figures are theirs), ``gallery``, and
+    ``meaningless``: what too few pictures left out. A figure with an interval is ``{value, low,
+    high}``. ``lip_eye_error_reduction`` repeats the headline of both truths.
 
     Raises ``ValueError`` for a dataset, truth or pairs that cannot be used, ``CheckpointError`` for
     a checkpoint that cannot be read or is of another architecture than its configuration says.
@@ -81,7 +86,8 @@ def measure(
     truth_files = load_truth(config.truth) if config.truth is not None else {}
     counterparts = pairs.load_pairs(config.pairs) if config.pairs is not None else {}
     observer = Observer(config, subject.workspace / "cache" / "features", inception, progress)
-    G_A, G_B, train_config = load_generators(subject.checkpoint, observer.device)
+    kinds = candidates(config.weights, subject.checkpoint)
+    train_config = load_config(subject.checkpoint)
     domains = {side: rows[0].domain for side, rows in heldout.test.items()}
     rival, no_rival = load_rival(subject.champion, subject.checkpoint, domains, observer.device)
     px = train_config.crop_px
@@ -90,6 +96,14 @@ def measure(
         side: observer.side(subject.dataset, heldout.test[side], heldout.train[side], px, crop_px)
         for side in "AB"
     }
+    outputs = {kind: _outputs(observer, sides, subject.checkpoint, kind) for kind in kinds}
+    chosen, weights = choose_weights(
+        {
+            kind: {side: done.features["offline"] for side, done in found.items()}
+            for kind, found in outputs.items()
+        },
+        {"A": sides["B"].train_features["offline"], "B": sides["A"].train_features["offline"]},
+    )
     seen = _Seen(
         heldout,
         crop_px,
@@ -97,16 +111,11 @@ def measure(
             sides["A"].train_features["offline"], sides["B"].train_features["offline"], config.seed
         ),
         sides,
-        {
-            "A": observer.outputs(sides["A"], G_A, G_B, "translate"),
-            "B": observer.outputs(sides["B"], G_B, G_A, "translate"),
-        },
-        {
-            "A": observer.outputs(sides["A"], rival.G_A, rival.G_B, "translate with the champion"),
-            "B": observer.outputs(sides["B"], rival.G_B, rival.G_A, "translate with the champion"),
-        }
+        outputs.pop(chosen),
+        _both_ways(observer, sides, rival.G_A, rival.G_B, "translate with the champion")
         if rival
         else {},
+        next(iter(outputs.values()), {}),
         truth_files,
         counterparts,
     )
@@ -136,6 +145,7 @@ def measure(
         "train_config": train_config.model_dump(mode="json"),
         "classifier": classifier_scores(seen.classifier, sides["A"], sides["B"]),
         "champion": champion,
+        "weights": weights,
         "directions": directions,
         "lip_eye_error_reduction": {
             name: scores["truth"]["lip_eye_error_reduction"]["value"]
@@ -148,6 +158,24 @@ def measure(
             if "kid" in scores
         },
     } | observer.description()
+
+
+def _outputs(
+    observer: Observer, sides: dict[str, Side], checkpoint: Path, kind: Kind
+) -> dict[str, Outputs]:
+    averaged = kind == "averaged"
+    G_A, G_B, _ = load_generators(checkpoint, observer.device, averaged=averaged)
+    what = "translate with averaged weights" if averaged else "translate"
+    return _both_ways(observer, sides, G_A, G_B, what)
+
+
+def _both_ways(
+    observer: Observer, sides: dict[str, Side], G_A: nn.Module, G_B: nn.Module, what: str
+) -> dict[str, Outputs]:
+    return {
+        "A": observer.outputs(sides["A"], G_A, G_B, what),
+        "B": observer.outputs(sides["B"], G_B, G_A, what),
+    }
 
 
 def _direction(
@@ -185,6 +213,13 @@ def _direction(
         against = choose(lead, config.num_gallery, config.seed)
         chosen |= {f"against_{kind}": indices for kind, indices in against.items()}
         columns["champion"] = dict(enumerate(rival.translated))
+    if seen.others:
+        scores["other_weights"] = against_rival(
+            config,
+            done.features["offline"],
+            seen.others[source].features["offline"],
+            real.features["offline"],
+        )
     chosen["nearest"], columns["training"] = _nearest(config, subject, seen, source, target)
     scores["gallery_ranked_by"] = "witness" if truths is None else "truth"
     scores["gallery"] = write_gallery(subject.folder, name, side.rows, columns, chosen, rank)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation import weights
 from evaluation.config import PromoteConfig
 from evaluation.registry import current, locked, mean_kid, models_folder, move_pointer, store
 from scraping.records import SuyanError
@@ -72,12 +73,14 @@ def _decide(
             f"It is kept as {model.relative_to(workspace)}: give that path to use it, or "
             f"'suyan promote {model.name} --recipe {models.name}' to make it champion all the same."
         )
-        return Promotion(promoted=False, reason=f"Not promoted: {objection} {use}", model=model)
+        reason = f"Not promoted: {objection} {use}{weights.told(scores)}"
+        return Promotion(promoted=False, reason=reason, model=model)
     reason = "it passed the gate" + (f" against {rival.name}" if rival else "")
     move_pointer(models, model, by="gate", reason=reason)
     instead = f" in place of {rival.name}" if rival else ""
     better = ": both directions are better than untranslated pictures" * rule.beat_untranslated
     reason = f"{model.name} is the champion of {models.name}{instead}{better}."
+    reason += weights.told(scores)
     return Promotion(promoted=True, reason=reason, model=model)
 
 

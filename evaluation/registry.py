@@ -25,6 +25,7 @@ from typing import Any
 from filelock import FileLock
 
 from evaluation.card import model_card
+from evaluation.weights import GENERATORS, Kind, files_of
 from scraping.records import (
     CheckpointError,
     Picture,
@@ -37,7 +38,6 @@ from scraping.records import (
     write_json,
 )
 
-GENERATORS = ("G_A.safetensors", "G_B.safetensors")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -100,11 +100,6 @@ def rollback(workspace: Path, recipe: str) -> Path:
         return models / str(previous[-1])
 
 
-def weights_of(folder: Path) -> list[str]:
-    """sha256 of both generators of a checkpoint or model folder."""
-    return [file_sha256(folder / name) for name in GENERATORS]
-
-
 def models_folder(workspace: Path, recipe: str) -> Path:
     """``workspace/models/<recipe>``. Raises ``ValueError`` for a name that is no plain name."""
     if not _NAME.fullmatch(recipe):
@@ -138,19 +133,22 @@ def store(
 ) -> Path:
     """Copy the model to a folder of its own, whole or not at all; the (new or old) folder.
 
+    Of the checkpoint's weights, those that the evaluation chose become the model's.
     Raises ``CheckpointError`` when the evaluated checkpoint is gone.
     """
     checkpoint = run / "checkpoints" / str(scores["checkpoint"])
-    missing = [name for name in (*GENERATORS, "config.json") if not (checkpoint / name).exists()]
+    kind: Kind = scores.get("weights", {}).get("chosen", "raw")
+    files = files_of(checkpoint, kind) | {"config.json": checkpoint / "config.json"}
+    missing = [file.name for file in files.values() if not file.exists()]
     if missing:
         raise CheckpointError(f"{checkpoint}: {missing} missing; evaluate a newer checkpoint")
-    weights = {name: file_sha256(checkpoint / name) for name in GENERATORS}
+    weights = {name: file_sha256(files[name]) for name in GENERATORS}
     identity = digest({"weights": weights, "dataset": scores["dataset"]}, length=8)
     model = models / f"step{scores['step']}-{identity}"
     if not model.exists():
         partial = Path(tempfile.mkdtemp(dir=models, prefix=f".{model.name}."))
         try:
-            _copy_weights(partial, checkpoint)
+            _copy(files, partial)
             _describe(partial, evaluation, scores, workspace, run, weights)
             partial.chmod(0o755)
             partial.rename(model)
@@ -162,9 +160,9 @@ def store(
     return model
 
 
-def _copy_weights(folder: Path, checkpoint: Path) -> None:
-    for name in (*GENERATORS, "config.json"):
-        shutil.copyfile(checkpoint / name, folder / name)
+def _copy(files: Mapping[str, Path], folder: Path) -> None:
+    for name, source in files.items():
+        shutil.copyfile(source, folder / name)
         with (folder / name).open("rb") as file:
             os.fsync(file.fileno())
 
@@ -199,6 +197,7 @@ def _describe(
         "dataset": scores["dataset"],
         "run": run.name,
         "checkpoint": scores["checkpoint"],
+        "weights": scores.get("weights", {}).get("chosen", "raw"),
         "weights_sha256": dict(weights),
         "evaluation": scores.get("key", ""),
     }

@@ -60,6 +60,7 @@ def write_report(
         ],
         "inception": _inception(scores["inception"], text),
         "champion": champion_sentence(scores["champion"], text),
+        "weights": _weights(scores["weights"], text),
         "classifier": _classifier(scores["classifier"], text),
         "missing": [
             text[f"missing_{what}"].format(reason=reason)
@@ -122,7 +123,20 @@ def _direction(
         "galleries": _titled(galleries, _GALLERIES, words),
         "against": _titled(galleries, _AGAINST, words),
         "nearest": galleries.get("nearest", []),
-        "champion": _against(direction.get("champion", {}), direction, words),
+        "champion": _against(
+            direction.get("champion", {}),
+            direction,
+            (words["champion_column"], words["translated"]),
+            words["champion_kid_change"],
+            words,
+        ),
+        "other_weights": _against(
+            direction.get("other_weights", {}),
+            direction,
+            (words["weights_other"], words["weights_kept"]),
+            words["weights_kid_change"],
+            words,
+        ),
     }
 
 
@@ -135,23 +149,27 @@ def _titled(
 
 
 def _against(
-    champion: Mapping[str, Any], direction: Mapping[str, Any], words: Mapping[str, str]
+    other: Mapping[str, Any],
+    direction: Mapping[str, Any],
+    names: tuple[str, str],
+    label: str,
+    words: Mapping[str, str],
 ) -> dict[str, Any] | None:
-    """Both KIDs on one axis, and what their paired difference says."""
-    if "kid_change" not in champion:
+    """Both KIDs, the other's and ours, on one axis, and what their paired difference says."""
+    if "kid_change" not in other:
         return None
-    change = champion["kid_change"]
+    change = other["kid_change"]
     return {
         "bars": [
             bar | {"name": name, "text": number(figure["value"])}
             for bar, name, figure in zip(
-                plot([("untranslated", champion["kid"]), ("translated", direction["kid"])]),
-                (words["champion_column"], words["translated"]),
-                (champion["kid"], direction["kid"]),
+                plot([("untranslated", other["kid"]), ("translated", direction["kid"])]),
+                names,
+                (other["kid"], direction["kid"]),
                 strict=True,
             )
         ],
-        "text": f"{words['champion_kid_change']}: {number(change['value'])} "
+        "text": f"{label}: {number(change['value'])} "
         f"({number(change['low'])} … {number(change['high'])})",
         "verdict": words[f"champion_verdict_{change_state(change)}"],
     }
@@ -165,6 +183,18 @@ def champion_sentence(champion: Mapping[str, Any], words: Mapping[str, str]) -> 
     trained_on = champion["num_trained_on"]
     favoured = words["champion_trained_on"].format(num=trained_on) if trained_on else ""
     return f"{words['champion_line'].format(**champion)} {favoured}".strip()
+
+
+def _weights(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    """Which weights this report is about; ``""`` where there was no choice."""
+    figures = found.get("kid_to_training", {})
+    if len(figures) < 2:
+        return ""
+    chosen = found["chosen"]
+    (other,) = (kind for kind in figures if kind != chosen)
+    return words[f"weights_{chosen}"].format(
+        kept=number(figures[chosen]), other=number(figures[other])
+    )
 
 
 def _classifier(found: Mapping[str, Any], words: Mapping[str, str]) -> str:

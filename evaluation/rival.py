@@ -15,7 +15,7 @@ from torch import nn
 from evaluation.config import EvaluateConfig
 from evaluation.heldout import LEAST_FOR_DISTANCES
 from evaluation.metrics import compare_kid
-from evaluation.registry import weights_of
+from evaluation.weights import all_weights_of, weights_of
 from scraping.records import CheckpointError, Picture, read_rows
 from training.checkpoint import load_generators
 
@@ -43,7 +43,7 @@ def load_rival(
     if champion is None:
         return None, "none"
     try:
-        if weights_of(champion) == weights_of(checkpoint):
+        if weights_of(champion) in all_weights_of(checkpoint):
             return None, "itself"
         model = json.loads((champion / "model.json").read_text("utf-8"))
         if model["domains"] != dict(domains):

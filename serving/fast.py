@@ -110,12 +110,14 @@ class FastResnet(nn.Module):
                 stages.append(_kept(layer))
         stages += [_Last(last), squash]
         self.stages = nn.Sequential(*stages)
+        self.residual = network.residual
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` → the same shape and range."""
         x = x.contiguous(memory_format=torch.channels_last)
-        return self.stages(x)  # type: ignore[no-any-return]
+        y = self.stages(x)
+        return y.add_(x).clamp_(-1, 1) if self.residual else y  # type: ignore[no-any-return]
 
 
 class _Block(nn.Module):

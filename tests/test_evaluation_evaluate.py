@@ -152,6 +152,42 @@ def test_a_tiny_test_set_is_said_and_not_printed_as_numbers(tmp_path: Path) -> N
     assert "too few held-out pictures" in promotion.reason
 
 
+def test_averages_are_measured_beside_the_last_step_and_the_better_is_promoted(
+    tmp_path: Path,
+) -> None:
+    dataset = dataset_of(tmp_path / "datasets" / "tiny")
+    run = train_on(dataset, tmp_path / "runs" / "r", ema_decay=0.9)
+    found = {
+        weights: evaluate(config_of(weights=weights), dataset, run, tmp_path)
+        for weights in ("raw", "averaged", "auto")
+    }
+    scores = {weights: done.scores for weights, done in found.items()}
+    chosen = scores["auto"]["weights"]["chosen"]
+    to_training = scores["auto"]["weights"]["kid_to_training"]
+    assert chosen == min(to_training, key=to_training.__getitem__)
+    other = "raw" if chosen == "averaged" else "averaged"
+    for name, direction in scores["auto"]["directions"].items():
+        assert direction["kid"] == scores[chosen]["directions"][name]["kid"]
+        theirs = scores[other]["directions"][name]["kid"]["value"]
+        assert direction["other_weights"]["kid"]["value"] == pytest.approx(theirs)
+        assert "other_weights" not in scores["raw"]["directions"][name]
+    html = found["auto"].report.read_text(encoding="utf-8")
+    assert "Last step and moving average" in html
+    checkpoint = run / "checkpoints" / scores["auto"]["checkpoint"]
+    promotion = promote(run, found["auto"].folder, tmp_path, "pair")
+    suffix = "_ema" if chosen == "averaged" else ""
+    kept = (promotion.model / "G_B.safetensors").read_bytes()
+    assert kept == (checkpoint / f"G_B{suffix}.safetensors").read_bytes()
+    assert "Of its weights" in promotion.reason
+    again = evaluate(config_of(), dataset, run, tmp_path, champion=promotion.model)
+    assert again.reused  # its own model is no champion to compare with
+
+
+def test_averages_that_were_not_kept_are_named(measured: Measured) -> None:
+    with pytest.raises(CheckpointError, match="ema_decay 0"):
+        measured.again(weights="averaged")
+
+
 def _without_tests(dataset: Path, _run: Path) -> None:
     from scraping.records import read_rows
 

@@ -87,7 +87,9 @@ def _run(
 
 def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) -> None:
     with OfflineEngine(portraits(num_good=40)) as engine:
-        parameters = _smallest(makeup(), engine.url)
+        values = _smallest(makeup(), engine.url).model_dump(mode="json")
+        values["train"] |= {"validate_every": 1, "num_validation": 4, "patience": 1}
+        parameters = PipelineParameters.model_validate(values)
         done = _run(deployed, "makeup", parameters, tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         again = _run(deployed, "makeup", parameters, tmp_path)
@@ -98,6 +100,9 @@ def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) ->
     (manifest,) = tmp_path.glob("datasets/makeup-bare-*/manifest.parquet")
     assert manifest.stat().st_size > 0
     assert list((tmp_path / "models" / "makeup").rglob("G_A.safetensors"))
+    (measures,) = tmp_path.glob("runs/*/measures.jsonl")  # by the KID of real features
+    assert "validation_A2B" in measures.read_text()
+    assert list(tmp_path.glob("runs/*/checkpoints/best.json"))
 
 
 def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(

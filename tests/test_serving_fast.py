@@ -11,10 +11,13 @@ from serving.winograd import WinogradConv, transforms
 from training.networks import ResnetGenerator, init_weights
 
 
-def _network(norm: str, ngf: int = 8, blocks: int = 2) -> ResnetGenerator:
+def _network(
+    norm: str, ngf: int = 8, blocks: int = 2, *, residual: bool = False
+) -> ResnetGenerator:
     rng = torch.Generator().manual_seed(1)
     network = ResnetGenerator(blocks, ngf, norm)
     init_weights(network, rng, gain=0.1)
+    network.residual = residual
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
             nn.init.normal_(module.bias, generator=rng)
@@ -42,11 +45,15 @@ def test_winograd_is_a_convolution(size: tuple[int, int]) -> None:
     assert torch.allclose(WinogradConv(weight, bias)(x).double(), direct, atol=5e-5)
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize(
+    ("norm", "residual"), [("instance", False), ("instance", True), ("batch", False)]
+)
 @pytest.mark.parametrize("size", [(32, 32), (20, 44)])
 @torch.inference_mode()
-def test_a_rearranged_generator_is_the_same_function(norm: str, size: tuple[int, int]) -> None:
-    network = _network(norm)
+def test_a_rearranged_generator_is_the_same_function(
+    norm: str, size: tuple[int, int], *, residual: bool
+) -> None:
+    network = _network(norm, residual=residual)
     x = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     wanted = network(x)
     assert wanted.std() > 0.05

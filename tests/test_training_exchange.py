@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -145,15 +146,24 @@ def test_a_folder_without_the_files_says_what_it_holds(tmp_path: Path) -> None:
         import_reference(tmp_path, tmp_path / "ours")
 
 
-def test_layers_that_the_reference_lacks_are_not_exported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"upsampling": "resize"}, "upsampling is resize"),
+        ({"residual": True}, "its generators are residual"),
+    ],
+)
+def test_layers_that_the_reference_lacks_are_not_exported(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
     from scraping.records import write_json
 
-    config = TrainConfig(num_blocks=1, ngf=4, upsampling="resize")
+    config = TrainConfig(num_blocks=1, ngf=4, **changes)
     save_weights_folder = tmp_path / "ours"
     save_weights_folder.mkdir()
     save_weights(save_weights_folder / "G_A.safetensors", build_generator(config))
     write_json(save_weights_folder / "config.json", config.model_dump(mode="json"))
-    with pytest.raises(CheckpointError, match="upsampling is resize"):
+    with pytest.raises(CheckpointError, match=words):
         export_reference(save_weights_folder, tmp_path / "back")
 
 

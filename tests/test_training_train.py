@@ -1,6 +1,5 @@
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -10,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from scraping.records import CheckpointError, FolderMismatchError
+from training.build import build
 from training.checkpoint import checkpoints, latest_checkpoint, load_generators
 from training.config import TrainConfig
 from training.data import UnalignedPictures, load_pictures, to_pictures, to_tensor
 from training.log import read_log
+from training.standing import restore
 from training.train import train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,11 +126,8 @@ train(config, Path(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_process_can_be_run_again(
-    dataset: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    config = SMALL.model_copy(update={"num_epochs": 40, "checkpoint_every": 10})
+def test_a_terminated_process_saves_and_can_be_run_again(dataset: Path, tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"num_epochs": 13, "checkpoint_every": 10})
     (tmp_path / "config.json").write_text(config.model_dump_json())
     run = tmp_path / "killed"
     command = [sys.executable, "-c", _SCRIPT, tmp_path / "config.json", dataset, run]
@@ -136,16 +135,99 @@ def test_a_killed_process_can_be_run_again(
     while latest_checkpoint(run) is None:
         assert process.poll() is None
         time.sleep(0.05)
-    os.kill(process.pid, number)
-    assert process.wait(60) == -number
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == -signal.SIGTERM
     stopped = latest_checkpoint(run)
     assert stopped is not None
-    if number == signal.SIGTERM:  # it saved where it was, not where the last round number was
-        assert (stopped / "state.pt").exists()
+    assert (stopped / "state.pt").exists()
     whole = train(config, dataset, tmp_path / "whole")
     resumed = train(config, dataset, run)
     assert resumed.resumed_from_step > 0
     _assert_same_weights(whole.checkpoint, resumed.checkpoint)
+
+
+_KILLED_AT = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from training import checkpoint, loop
+from training.config import TrainConfig
+from training.train import train
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+def dying(function, *, before=die, at=1):
+    calls = []
+    def wrapped(*args, **more):
+        calls.append(args)
+        return before(*args) if len(calls) == at else function(*args, **more)
+    return wrapped
+def torn(_, file, *__):
+    file.write(b"half")
+    file.flush()
+    die()
+moment = sys.argv[4]
+if moment == "best":
+    checkpoint.Path.rename = dying(Path.rename)
+elif moment == "checkpoint":
+    checkpoint.torch.save = dying(checkpoint.torch.save, before=torn, at=2)
+elif moment == "sample":
+    Image.Image.save = dying(Image.Image.save, before=torn)
+elif moment == "epoch":
+    loop.Loop._end_epoch = dying(loop.Loop._end_epoch, at=2)
+def distance(one, two):
+    return float(np.abs(one.astype(float) - two).mean())
+config = TrainConfig.model_validate_json(Path(sys.argv[1]).read_text())
+train(config, Path(sys.argv[2]), Path(sys.argv[3]), distance=distance)
+"""
+
+
+def test_a_process_killed_at_every_moment_ends_like_an_uninterrupted_one(
+    dataset: Path, tmp_path: Path
+) -> None:
+    """As the best checkpoint gets its name, as another is half written, and so on, in one run."""
+    config = SMALL.model_copy(
+        update={"validate_every": 1, "num_validation": 2, "checkpoint_every": 2, "sample_every": 5}
+    )
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+
+    def distance(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> float:
+        return float(np.abs(one.astype(float) - two).mean())
+
+    command = [sys.executable, "-c", _KILLED_AT, tmp_path / "config.json", dataset]
+    for moment in ("best", "checkpoint", "sample", "epoch"):
+        process = subprocess.run([*command, tmp_path / "killed", moment], cwd=ROOT, check=False)
+        assert process.returncode == -signal.SIGKILL, moment
+    killed, whole = (
+        train(config, dataset, tmp_path / name, distance=distance) for name in ("killed", "whole")
+    )
+    assert killed.resumed_from_step > 3
+    assert killed.steps == whole.steps == 12
+    _assert_same_weights(killed.checkpoint, whole.checkpoint)
+    assert killed.best is not None
+    assert whole.best is not None
+    assert killed.best.name == whole.best.name
+    samples = [{path.name for path in (s.run / "samples").glob("step*")} for s in (killed, whole)]
+    assert samples[0] == samples[1]
+
+
+def test_moments_follow_their_weights_into_another_memory_layout(
+    dataset: Path, tmp_path: Path
+) -> None:
+    """A run that was compiled, say, and is not any more: fused Adam does not look at strides."""
+    config = SMALL.model_copy(update={"num_epochs": 1, "num_epochs_decay": 0})
+    train(config, dataset, tmp_path / "run")
+    same, other = build(config), build(config, to_compile=True)
+    for gan in (same, other):
+        restore(gan, tmp_path / "run")
+    weights = zip(same.G_A.parameters(), other.G_A.parameters(), strict=True)
+    assert same.layout != other.layout
+    for one, two in weights:
+        moments = [
+            gan.optimizer_G.state[weight]["exp_avg"] for gan, weight in ((same, one), (other, two))
+        ]
+        assert torch.equal(*moments)
+        assert moments[1].stride() == two.stride()
 
 
 def test_a_torn_checkpoint_gives_way_to_the_one_before(

@@ -57,10 +57,10 @@ def config_of(**changes: object) -> EvaluateConfig:
     )
 
 
-def train_on(dataset: Path, run: Path, seed: int = 0) -> Path:
+def train_on(dataset: Path, run: Path, seed: int = 0, ema_decay: float = 0.0) -> Path:
     config = TrainConfig(
         num_blocks=1, ngf=4, ndf=4, d_layers=2, load_px=32, crop_px=32, num_epochs=1,
-        num_epochs_decay=1, batch_size=1, device="cpu", seed=seed,
+        num_epochs_decay=1, batch_size=1, device="cpu", seed=seed, ema_decay=ema_decay,
     )  # fmt: skip
     return train(config, dataset, run).run
 

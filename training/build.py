@@ -21,23 +21,27 @@ from training.networks import (
 )
 from training.parallel import World
 from training.pool import ImagePool
-from training.step import CycleGan, memory_format
+from training.step import CycleGan
 
 _LEAST_GPU_STEPS = 2000
 _LEAST_CPU_WORK = 300 * 256**2 * 64**2  # pixels · ngf²: about an hour of full-size steps
 _LEAST_WINOGRAD = 128  # channels, below which the transforms cost more than they save
 
 
-def build(config: TrainConfig, world: World | None = None) -> CycleGan:
-    """A freshly initialised CycleGAN of this configuration, on its device, not compiled."""
+def build(config: TrainConfig, world: World | None = None, *, to_compile: bool = False) -> CycleGan:
+    """A freshly initialised CycleGAN of this configuration, on its device, not compiled yet.
+
+    ``to_compile``: it will be, which decides how it lies in memory.
+    """
     world = world or World()
     device = choose_device(config.device)
+    layout = _layout(config, device, to_compile=to_compile)
     generator = torch.Generator().manual_seed(config.seed)
     G_A, G_B = (build_generator(config) for _ in range(2))
     D_A, D_B = (build_discriminator(config) for _ in range(2))
     for network in (G_A, G_B, D_A, D_B):
         init_weights(network, generator, config.init_gain, config.init)
-        network.to(device).to(memory_format=memory_format(config))
+        network.to(device).to(memory_format=layout)
     averages = {}
     if config.ema_decay > 0:
         averages = {
@@ -55,9 +59,18 @@ def build(config: TrainConfig, world: World | None = None) -> CycleGan:
         optimizer_D=_adam(config, D_A, D_B),
         pool_A=ImagePool(config.pool_size, random.Random(f"{config.seed} A")),
         pool_B=ImagePool(config.pool_size, random.Random(f"{config.seed} B")),
+        layout=layout,
         averages=averages,
         world=world,
     )
+
+
+def _layout(config: TrainConfig, device: torch.device, *, to_compile: bool) -> torch.memory_format:
+    """Channels-last, but for instance norm on a CPU, uncompiled: that is slower so."""
+    slower = device.type == "cpu" and config.norm == "instance" and not to_compile
+    if config.channels_last and not slower:
+        return torch.channels_last
+    return torch.contiguous_format
 
 
 def compile_networks(gan: CycleGan) -> None:
@@ -107,7 +120,7 @@ def plain_generators(gan: CycleGan) -> tuple[nn.Module, nn.Module]:
     for network in (gan.G_A, gan.G_B):
         copy = build_generator(gan.config)
         copy.load_state_dict(network.state_dict())
-        copies.append(copy.to(gan.device).to(memory_format=memory_format(gan.config)).eval())
+        copies.append(copy.to(gan.device).to(memory_format=gan.layout).eval())
     return copies[0], copies[1]
 
 
@@ -121,16 +134,19 @@ def prepare_torch(config: TrainConfig) -> None:
     torch.backends.cudnn.benchmark = True
 
 
-def should_compile(gan: CycleGan, num_steps: int) -> bool:
-    """Whether compiling is wanted, or (``auto``) will save more time than it takes."""
-    config = gan.config
+def should_compile(config: TrainConfig, num_steps: int) -> bool:
+    """Whether compiling is wanted, or (``auto``) will save more time than it takes.
+
+    ``num_steps``: of the whole run, so that a resumed one computes what an uninterrupted one does.
+    """
+    device = choose_device(config.device)
     if config.compile != "auto":
         return config.compile == "on"
     if "crop" not in config.preprocess or sys.platform == "win32":
         return False  # a graph for each size of picture would be compiled
-    if gan.device.type == "cuda":
+    if device.type == "cuda":
         return num_steps >= _LEAST_GPU_STEPS
-    if gan.device.type != "cpu" or shutil.which("c++") is None:
+    if device.type != "cpu" or shutil.which("c++") is None:
         return False
     pixels = num_steps * config.batch_size * config.crop_px**2
     large = config.generator == "resnet" and 4 * config.ngf >= _LEAST_WINOGRAD

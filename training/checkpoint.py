@@ -44,10 +44,14 @@ def save_checkpoint(
     config: TrainConfig,
     networks: Mapping[str, nn.Module],
     state: Mapping[str, Any],
+    *,
+    best_score: float | None = None,
 ) -> Path:
     """Write ``run/checkpoints/step_<step>`` atomically, drop the oldest ones; the new folder.
 
-    The best one stays. Raises ``OSError`` (a full disk), and then leaves what was there as it was.
+    ``best_score``: of the validation that makes it the run's best (lower is better), which stays
+    until there is a better one. Raises ``OSError`` (a full disk), and then leaves what was there as
+    it was.
     """
     parent = run / "checkpoints"
     final = parent / f"step_{position.step:08d}"
@@ -62,6 +66,8 @@ def save_checkpoint(
         with atomic_file(partial / "state.pt") as file:
             torch.save({**state, "position": [position.step, position.epoch, position.batch]}, file)
         write_json(partial / "config.json", config.model_dump(mode="json"))
+        if best_score is not None:  # first: killed in between, the run makes this checkpoint again
+            write_json(parent / "best.json", {"checkpoint": final.name, "score": best_score})
         partial.rename(final)
     except (OSError, RuntimeError, SafetensorError) as error:  # what torch and safetensors raise
         shutil.rmtree(partial, ignore_errors=True)
@@ -72,11 +78,6 @@ def save_checkpoint(
         if old != best:
             shutil.rmtree(old, ignore_errors=True)
     return final
-
-
-def mark_best(run: Path, checkpoint: Path, score: float) -> None:
-    """Name ``checkpoint`` the run's best, by its validation ``score`` (lower is better)."""
-    write_json(run / "checkpoints" / "best.json", {"checkpoint": checkpoint.name, "score": score})
 
 
 def best_checkpoint(run: Path) -> Path | None:

@@ -25,6 +25,12 @@ class TrainConfig(BaseModel):
         description="How a resnet enlarges: transposed convolutions (the paper's), or resize, "
         "which leaves no grid (Odena et al. 2016)",
     )
+    residual: bool = Field(
+        False,
+        description="A resnet adds a correction to its input instead of drawing it anew, and "
+        "starts by changing nothing: for changes that are small, such as make-up, and for short "
+        "trainings (Kupyn et al. 2018)",
+    )
     dropout: bool = Field(False, description="Drop half of a generator's features at random")
     discriminator: Literal["n_layers", "pixel"] = Field(
         "n_layers",
@@ -120,6 +126,11 @@ class TrainConfig(BaseModel):
         description="Share of the cycle loss that compares the discriminator's features instead of "
         "pixels in the last epoch, reached linearly from 0 (Wang & Lin 2018)",
     )
+    cycle_quality: bool = Field(
+        False,
+        description="Weigh each picture's cycle loss by how real the discriminator takes its "
+        "translation for, 0 to 1 (Wang & Lin 2018)",
+    )
     diff_augment: tuple[Literal["color", "translation", "cutout"], ...] = Field(
         (),
         description="Changes made to all that the discriminators see, which helps with few "
@@ -152,7 +163,11 @@ class TrainConfig(BaseModel):
     merge_passes: bool = Field(
         True, description="Run passes through one network as one batch where that is the same"
     )
-    channels_last: bool = Field(True, description="Memory layout that convolutions like better")
+    channels_last: bool = Field(
+        True,
+        description="Memory layout that convolutions like better; not used on a CPU with instance "
+        "norm unless compiled, where it is slower",
+    )
     fused_adam: bool = Field(True, description="One kernel for all weights of an optimiser")
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
         "float32",
@@ -195,6 +210,10 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 f"crop_px: got {self.crop_px}, needed a multiple of {multiple} for {self.generator}"
             )
+        if self.cycle_quality and self.gan_loss == "wgangp":
+            raise ValueError("cycle_quality: needs gan_loss lsgan or vanilla, got wgangp")
+        if self.residual and self.generator != "resnet":
+            raise ValueError(f"residual: needs generator resnet, got {self.generator}")
         if "crop" not in self.preprocess and self.batch_size > 1:
             raise ValueError(
                 f"batch_size: got {self.batch_size}, needed 1 with preprocess={self.preprocess}, "

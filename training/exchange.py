@@ -66,6 +66,11 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
             f"{checkpoint}: upsampling is {config.upsampling}, which the reference does not have; "
             "only models trained with upsampling=transposed run there"
         )
+    if config.residual:
+        raise CheckpointError(
+            f"{checkpoint}: its generators are residual, which the reference does not have; only "
+            "models trained with residual off run there"
+        )
     names = [name for name in _NAMES if (checkpoint / f"{name}.safetensors").is_file()]
     if not any(name.startswith("G") for name in names):
         raise CheckpointError(f"{checkpoint}: found no G_A.safetensors; is it a checkpoint?")

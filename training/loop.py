@@ -19,7 +19,6 @@ from training.build import plain_generators
 from training.checkpoint import (
     Position,
     latest_checkpoint,
-    mark_best,
     save_checkpoint,
 )
 from training.data import UnalignedPictures, ahead, to_pictures, to_tensor
@@ -167,9 +166,7 @@ class Loop:
         standing.cycle_sum = 0.0
         standing.position = Position(standing.position.step, epoch + 1, 0)
         if is_best:
-            checkpoint = self._save()
-            if checkpoint is not None and self._log is not None:
-                mark_best(self._run, checkpoint, value)
+            self._save(best_score=value)
         if standing.is_stopped:
             message = f"no better validation in {config.patience}: stopped after epoch {epoch}"
             self._tell("early-stop", message)
@@ -219,24 +216,28 @@ class Loop:
                 self._log.measure(step, {"variety": variety})
                 self._tell("collapse", self._guards.collapse(variety))
 
-    def _save(self, *, is_last: bool = False) -> Path | None:
-        """The checkpoint of where the run stands; ``None`` where the disk did not take it."""
+    def _save(self, *, is_last: bool = False, best_score: float | None = None) -> None:
+        """Write the checkpoint of where the run stands, or say that the disk did not take it."""
         gan, standing = self._gan, self._standing
         for name, network in gan.networks().items():
             if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
                 raise _NotFiniteError(f"weights of {name}")
         if self._log is None:
-            return None
+            return
         try:
-            return save_checkpoint(
-                self._run, standing.position, gan.config, gan.networks(), state_dict(gan, standing)
+            save_checkpoint(
+                self._run,
+                standing.position,
+                gan.config,
+                gan.networks(),
+                state_dict(gan, standing),
+                best_score=best_score,
             )
         except OSError as error:
             if is_last:
                 raise
             kept = latest_checkpoint(self._run)
             self._tell("not-saved", f"{error}; training goes on, and the last one is {kept}")
-            return None
 
     def _roll_back(self, what: str) -> None:
         num, step = self._standing.num_rollbacks + 1, self._standing.position.step

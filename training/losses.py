@@ -30,9 +30,21 @@ def adversarial(scores: Tensor, *, real: bool, kind: GanLoss = "lsgan") -> Tenso
     return -scores.mean() if real else scores.mean()
 
 
-def cycle(reconstructed: Tensor, original: Tensor) -> Tensor:
-    """Mean absolute difference, a scalar (equation 2)."""
-    return F.l1_loss(reconstructed, original)
+def cycle(reconstructed: Tensor, original: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean absolute difference, a scalar (equation 2); ``weights``, ``[N]``, weigh each picture."""
+    if weights is None:
+        return F.l1_loss(reconstructed, original)
+    return (weights * (reconstructed - original).abs().flatten(1).mean(dim=1)).mean()
+
+
+def quality(scores: Tensor, kind: GanLoss = "lsgan") -> Tensor:
+    """How real D takes each picture for, ``[N]`` in [0, 1], from its scores ``[N, 1, h, w]``.
+
+    Source: Wang & Lin 2018, "CycleGAN with Better Cycles", arXiv 2408.15374: to hold an unreal
+    translation to its way back hinders training. Not for ``wgangp``, whose scores have no scale.
+    """
+    likely = torch.sigmoid(scores) if kind == "vanilla" else scores
+    return likely.flatten(1).mean(dim=1).clamp(0, 1)
 
 
 def identity(mapped: Tensor, original: Tensor) -> Tensor:

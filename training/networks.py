@@ -95,7 +95,8 @@ class ResnetGenerator(nn.Module):
     """``resnet_<num_blocks>blocks`` with instance norm (9, ngf 64: 11,378,179 parameters).
 
     ``upsampling`` ``"resize"`` puts a ``ResizeConv`` where the reference has a transposed
-    convolution (keys ``model.19.conv``, ``model.22.conv``).
+    convolution (keys ``model.19.conv``, ``model.22.conv``). ``residual`` adds the input to what the
+    network draws and clips the sum: DeblurGAN's skip (Kupyn et al. 2018, §3.2).
     """
 
     def __init__(
@@ -106,8 +107,10 @@ class ResnetGenerator(nn.Module):
         *,
         dropout: bool = False,
         upsampling: Literal["transposed", "resize"] = "transposed",
+        residual: bool = False,
     ) -> None:
         super().__init__()
+        self.residual = residual
         bias = norm == "instance"
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
@@ -137,7 +140,8 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` in [-1, 1] → the same shape and range; 4 divides H and W."""
-        return self.model(x)  # type: ignore[no-any-return]
+        drawn = self.model(x)
+        return (x + drawn).clamp(-1, 1) if self.residual else drawn  # type: ignore[no-any-return]
 
 
 class UnetBlock(nn.Module):
@@ -271,6 +275,7 @@ def build_generator(config: TrainConfig) -> nn.Module:
             config.norm,
             dropout=config.dropout,
             upsampling=config.upsampling,
+            residual=config.residual,
         )
     num_downs = 7 if config.generator == "unet_128" else 8
     return UnetGenerator(num_downs, config.ngf, config.norm, dropout=config.dropout)
@@ -290,6 +295,7 @@ def init_weights(
 
     ``normal``: standard deviation ``gain``; ``xavier`` (Glorot & Bengio 2010) and ``orthogonal``
     (Saxe et al. 2014): times ``gain``; ``kaiming`` (He et al. 2015): by inputs, without ``gain``.
+    A residual generator's last convolution starts at 0, so that it changes nothing at first.
     Source: ``init_weights`` of the reference.
     """
     for module in network.modules():
@@ -308,3 +314,5 @@ def init_weights(
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, gain, generator=generator)
             nn.init.zeros_(module.bias)
+    if isinstance(network, ResnetGenerator) and network.residual:
+        nn.init.zeros_(cast("nn.Conv2d", network.model[-2]).weight)

@@ -55,7 +55,7 @@ class Plateau:
 def cycle_share(config: TrainConfig, epoch: int) -> float:
     """The share of λ that the cycle loss weighs in ``epoch``: from 1 linearly to ``cycle_end``.
 
-    Source: Wang & Lin 2018, "CycleGAN with Better Cycles", §4.2.
+    Source: Wang & Lin 2018, "CycleGAN with Better Cycles", arXiv 2408.15374, §4.2.
     """
     return 1 + (config.cycle_end - 1) * _done(config, epoch)
 

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from scraping.records import CheckpointError
 from training.build import build
 from training.checkpoint import Position, checkpoints, load_state, load_weights
@@ -79,8 +82,8 @@ def _read(gan: CycleGan, checkpoint: Path) -> Standing:
     state, position = load_state(checkpoint)
     for name, network in gan.networks().items():
         load_weights(checkpoint / f"{name}.safetensors", network)
-    gan.optimizer_G.load_state_dict(state["optimizer_G"])
-    gan.optimizer_D.load_state_dict(state["optimizer_D"])
+    _load(gan.optimizer_G, state["optimizer_G"])
+    _load(gan.optimizer_D, state["optimizer_D"])
     gan.pool_A.load_state_dict(state["pool_A"], gan.device)
     gan.pool_B.load_state_dict(state["pool_B"], gan.device)
     gan.num_steps = position.step
@@ -92,7 +95,20 @@ def _start_afresh(gan: CycleGan) -> None:
     fresh = build(gan.config, gan.world)
     for name, network in gan.networks().items():
         network.load_state_dict(fresh.networks()[name].state_dict())
-    gan.optimizer_G.load_state_dict(fresh.optimizer_G.state_dict())
-    gan.optimizer_D.load_state_dict(fresh.optimizer_D.state_dict())
+    _load(gan.optimizer_G, fresh.optimizer_G.state_dict())
+    _load(gan.optimizer_D, fresh.optimizer_D.state_dict())
     gan.pool_A, gan.pool_B = fresh.pool_A, fresh.pool_B
     gan.num_steps = 0
+
+
+def _load(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Fill ``optimizer``, its moments in the memory layout of their weights.
+
+    The fused Adam goes over memory, not over indices: moments in another layout than their weights
+    (saved by a run that was compiled, say) would silently be those of other weights.
+    """
+    optimizer.load_state_dict(dict(state))
+    for weight, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == weight.shape and moment.dim():
+                moments[name] = torch.empty_like(weight).copy_(moment)

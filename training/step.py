@@ -47,6 +47,7 @@ class CycleGan:
     optimizer_D: torch.optim.Optimizer
     pool_A: ImagePool  # holds translations into A
     pool_B: ImagePool  # holds translations into B
+    layout: torch.memory_format = torch.contiguous_format  # of pictures and weights
     averages: dict[str, MovingAverage] = field(default_factory=dict)  # of G_A and G_B, if wanted
     world: World = field(default_factory=World)
     num_steps: int = 0  # that are done
@@ -118,16 +119,13 @@ class CycleGan:
         config = self.config
         fake_B, rec_A, fake_A, rec_B, same_B, same_A = self._forward(real_A, real_B)
 
-        def fools(network: nn.Module, fake: Tensor) -> Tensor:
-            return losses.adversarial(
-                network(self._augmented(fake, rng)), real=True, kind=config.gan_loss
-            )
-
+        scores_B = self.D_A(self._augmented(fake_B, rng))
+        scores_A = self.D_B(self._augmented(fake_A, rng))
         parts = {
-            "G_A": fools(self.D_A, fake_B),
-            "G_B": fools(self.D_B, fake_A),
-            "cycle_A": config.lambda_a * self._cycle(self.D_B, rec_A, real_A),
-            "cycle_B": config.lambda_b * self._cycle(self.D_A, rec_B, real_B),
+            "G_A": losses.adversarial(scores_B, real=True, kind=config.gan_loss),
+            "G_B": losses.adversarial(scores_A, real=True, kind=config.gan_loss),
+            "cycle_A": config.lambda_a * self._cycle(self.D_B, rec_A, real_A, scores_B),
+            "cycle_B": config.lambda_b * self._cycle(self.D_A, rec_B, real_B, scores_A),
         }
         if same_A is not None and same_B is not None:
             weight = config.lambda_identity
@@ -135,16 +133,24 @@ class CycleGan:
             parts["identity_B"] = config.lambda_a * weight * losses.identity(same_A, real_A)
         return parts, fake_A, fake_B
 
-    def _cycle(self, network: nn.Module, reconstructed: Tensor, original: Tensor) -> Tensor:
-        """The cycle loss; with better cycles it weighs less, and in part D's features."""
-        pixels = losses.cycle(reconstructed, original)
+    def _cycle(
+        self, network: nn.Module, reconstructed: Tensor, original: Tensor, scores: Tensor
+    ) -> Tensor:
+        """The cycle loss; with better cycles it weighs less, and in part D's features.
+
+        ``scores``: those of the translations in between, by which it may be weighed.
+        """
+        weights = None
+        if self.config.cycle_quality:
+            weights = losses.quality(scores.detach(), self.config.gan_loss)
+        loss = losses.cycle(reconstructed, original, weights)
         if self.feature_share > 0:
             features = cast("Callable[[Tensor], Tensor]", network.features)
             with torch.no_grad():
                 wanted = features(original)
-            apart = losses.cycle(features(reconstructed), wanted)
-            pixels = (1 - self.feature_share) * pixels + self.feature_share * apart
-        return self.cycle_share * pixels
+            apart = losses.cycle(features(reconstructed), wanted, weights)
+            loss = (1 - self.feature_share) * loss + self.feature_share * apart
+        return self.cycle_share * loss
 
     def _forward(self, real_A: Tensor, real_B: Tensor) -> _Passes:
         """Translations, reconstructions and, where the identity loss wants them, identities.
@@ -193,7 +199,7 @@ class CycleGan:
         return self._laid_out(augment(pictures, policy, rng, self.world)) if policy else pictures
 
     def _laid_out(self, pictures: Tensor) -> Tensor:
-        return pictures.contiguous(memory_format=memory_format(self.config))
+        return pictures.contiguous(memory_format=self.layout)
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast(
@@ -215,11 +221,6 @@ class CycleGan:
     @staticmethod
     def _parameters(*networks: nn.Module) -> Iterable[Parameter]:
         return itertools.chain(*(network.parameters() for network in networks))
-
-
-def memory_format(config: TrainConfig) -> torch.memory_format:
-    """How pictures and weights of this configuration lie in memory."""
-    return torch.channels_last if config.channels_last else torch.contiguous_format
 
 
 def _require_grad(parameters: Iterable[Parameter], *, required: bool) -> None:

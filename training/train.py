@@ -73,11 +73,12 @@ def train(
         prepare_torch(config)
         pictures = UnalignedPictures(dataset, config, world)
         samples = Samples(dataset, config.crop_px)
-        gan = build(config, world)
+        num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
+        to_compile = should_compile(config, num_steps)
+        gan = build(config, world, to_compile=to_compile)
         standing = restore(gan, run)
         resumed = standing.position.step
-        num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
-        if should_compile(gan, num_steps - resumed):
+        if to_compile and resumed < num_steps:
             compile_networks(gan)
         with DeferredSignals() as signals:
             log = TrainingLog(run, resumed) if world.is_first else None
