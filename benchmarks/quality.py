@@ -25,12 +25,9 @@ from photographs import DATA
 from PIL import Image
 
 from evaluation.config import EvaluateConfig
-from evaluation.evaluate import evaluate
 from preprocessing.config import PrepareConfig
-from preprocessing.prepare import prepare
 from scraping.records import Original, write_rows
 from training.config import TrainConfig
-from training.train import train
 
 _BASE: Mapping[str, Any] = {
     "device": "cpu",
@@ -84,6 +81,10 @@ def _scores(
     workspace: Path, dataset: Path, name: str, seed: int, steps: int, *, quick: bool
 ) -> dict[str, dict[str, float]]:
     """Train with the option ``name`` and measure: figures by ``""`` and ``", averaged"``."""
+    # Imported here: the workers of preparation, who import this file, have little memory.
+    from evaluation.evaluate import evaluate
+    from training.train import train
+
     num_pictures = max(len(list((dataset / f"train{side}").iterdir())) for side in "AB")
     epochs = max(1, round(steps / 2 / num_pictures))
     changes = {"seed": seed, "num_epochs": epochs, "num_epochs_decay": epochs} | _OPTIONS[name]
@@ -135,6 +136,8 @@ def _cell(values: Sequence[float]) -> str:
 
 def _dataset(workspace: Path, most: int) -> Path:
     """A dataset version of real crops of faces, or of drawn faces where there are none."""
+    from preprocessing.prepare import prepare
+
     listings = []
     for side, domain in _SIDES.items():
         rows = [
