@@ -44,7 +44,7 @@ _FULL: dict[str, Any] = {"num_epochs": 1, "num_epochs_decay": 0, "compile": "off
 def main() -> None:
     """Measure, print both curves, and end with one line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="200 small steps, two full ones")
+    arguments.add_argument("--quick", action="store_true", help="100 small steps, a full one")
     arguments.add_argument("--child", help="(for its own use) configuration to train")
     arguments.add_argument("--folder", type=Path, help="(for its own use)")
     given = arguments.parse_args()
@@ -53,9 +53,9 @@ def main() -> None:
         train(config, given.folder / "data", given.folder / "run")
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
         return
-    num_epochs = 10 if given.quick else 2000 // _PICTURES
+    num_epochs = 5 if given.quick else 2000 // _PICTURES
     small = _watched("small network", {**_SMALL, "num_epochs": num_epochs}, _PICTURES)
-    full = _watched("full network", _FULL, 2 if given.quick else _PICTURES)
+    full = _watched("full network", _FULL, 1 if given.quick else _PICTURES)
     rows = small["curve"]
     half = len(rows) // 2
     growth = statistics.median(rows[-half // 2 :]) - statistics.median(rows[half // 2 : half])
