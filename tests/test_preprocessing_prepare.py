@@ -217,10 +217,10 @@ def test_other_crops_need_no_new_analysis(
 ) -> None:
     jobs, each = list[str](), Workers.each
 
-    def watched(self: Workers, function: Any, items: Any) -> Any:
+    def watched(self: Workers, function: Any, items: Any, **options: Any) -> Any:
         if items:
             jobs.append(getattr(function, "__name__", type(function).__name__))
-        return each(self, function, items)
+        return each(self, function, items, **options)
 
     monkeypatch.setattr(Workers, "each", watched)
     smaller = again(prepared, crop_px=64)
