@@ -16,6 +16,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from evaluation.core import figures, route, sheets, summary
 from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
+from flows.outcome import what_is_left
 from flows.progress import run_logger, shown
 from preprocessing.prepare import PrepareSummary
 from scraping.crawl import CrawlSummary
@@ -33,14 +34,14 @@ _MAX_IMAGE_BYTES = 300_000  # artifacts live in the server's database
 def crawl_yields(summary: CrawlSummary) -> None:
     """A table of phrases with their yields and failures, and a contact sheet of what came in."""
     reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(summary.reasons.items())) or "none"
+    left = f" **Partial**: {what_is_left(summary)}." if summary.partial else ""
     with shown():
         create_table_artifact(
             key=_key(f"crawl-{summary.domain}"),
             table=[_yield(row) for row in summary.phrases],
             description=(
                 f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became "
-                f"originals{' (partial: the engine asked us to stop)' if summary.partial else ''}. "
-                f"Rejected: {reasons}."
+                f"originals.{left} Rejected: {reasons}."
             ),
         )
     if summary.preview.exists():

@@ -105,7 +105,7 @@ def automations(block: UUID) -> list[Any]:
             "suyan: tell of a partial crawl",
             "suyan.crawl.*",
             [events.CRAWL_PARTIAL],
-            "Suyan: a crawl was cut short",
+            "Suyan: a crawl is partial",
             "{{ event.payload.text }}",
         ),
         (

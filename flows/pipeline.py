@@ -138,6 +138,7 @@ class StageClock:
         self.seconds: dict[str, float] = {}
         self.outcomes: dict[str, str] = {}
         self._anything_new = False
+        self._partial: list[str] = []  # why a stage did only part of its work
 
     def stage(self, name: str) -> _Stage:
         return _Stage(self, name)
@@ -145,12 +146,17 @@ class StageClock:
     def note(self, stage: str, state: State[Any]) -> None:
         """Keep what a task's state says of ``stage``."""
         self._anything_new |= state.name != "Nothing new"
+        if state.name == "Partial":
+            self._partial.append(str(state.message))
         before = self.outcomes.get(stage)
         told = f"{state.name}: {state.message}"
         self.outcomes[stage] = f"{before}; {told}" if before else told
 
     def told(self, value: Value, text: str) -> Value:
         """What a flow returns: ``value`` in a state that says what is new; Prefect unwraps it."""
+        if self._partial:
+            text = f"{text} Partial: {'; '.join(self._partial)}."
+            return cast("Value", Completed(name="Partial", message=text, data=value))
         if self._anything_new:
             return cast("Value", Completed(message=text, data=value))
         seconds = duration(sum(self.seconds.values()))

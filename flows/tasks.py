@@ -1,7 +1,8 @@
 """One thin task a stage: call the stage's verb, log its progress, publish what a person looks at.
 
 Tasks run in the flow's own process and are called directly, so that a cancelled flow reaches the
-training loop, which then saves before it leaves. A task returns a state whose name says whether
+training loop, which then saves before it leaves. They have no tags: for each one Prefect would ask
+the server for a slot, which waits for its database. A task returns a state whose name says whether
 there was anything to do, and whose message says why; ``result`` takes the stage's summary out.
 """
 
@@ -55,7 +56,6 @@ def _told(summary: Summary, told: outcome.Outcome) -> State[Summary]:
 @task(
     task_run_name="crawl {config.domain}",
     description="Search one domain's phrases and fetch what they find.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[10, 60, 300],
@@ -72,14 +72,13 @@ def crawl_domain(config: CrawlConfig, workspace: Path) -> State[CrawlSummary]:
     told = outcome.of_crawl(config, summary, before, outcome.crawl_stamp(config, workspace))
     artifacts.crawl_yields(summary)
     if summary.partial:
-        events.partial_crawl(config.domain, told.why, workspace)
+        events.partial_crawl(config.domain, f"{config.domain}: {told.why}", workspace)
     return _told(summary, told)
 
 
 @task(
     task_run_name="prepare {config.domain_a} and {config.domain_b}",
     description="Decode, crop, drop duplicates, split: a dataset version.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     timeout_seconds=24 * _HOUR_S,
 )
@@ -96,7 +95,6 @@ def prepare_dataset(
 @task(
     task_run_name="train {run.name}",
     description="Train a CycleGAN, or go on where its last run stopped.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     timeout_seconds=30 * 24 * _HOUR_S,
 )
@@ -116,7 +114,6 @@ def train_model(config: TrainConfig, dataset: Path, run: Path) -> State[TrainSum
 @task(
     task_run_name="evaluate {run.name}",
     description="Measure the newest checkpoint on held-out pictures, and write the report.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=[30, 300],
@@ -145,7 +142,6 @@ def evaluate_model(
 @task(
     task_run_name="promote {recipe}",
     description="Keep the model as a version; make it champion where it deserves it.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     timeout_seconds=_HOUR_S,
 )

@@ -7,6 +7,7 @@ import faulthandler
 import os
 import resource
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -70,7 +71,8 @@ def guarded(
             try:
                 while waiting or running:
                     while waiting and len(running) < 2 * num_workers:
-                        job = pool.submit(_run_batch, function, waiting[0], timeout_s)
+                        with _no_main():
+                            job = pool.submit(_run_batch, function, waiting[0], timeout_s)
                         running[job] = waiting.popleft()
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         outcomes = future.result()
@@ -88,7 +90,9 @@ def _one_by_one(
         with _pool(1) as pool:
             try:
                 while waiting:
-                    outcomes = pool.submit(_run_batch, function, [waiting[0]], timeout_s).result()
+                    with _no_main():
+                        job = pool.submit(_run_batch, function, [waiting[0]], timeout_s)
+                    outcomes = job.result()
                     yield waiting.popleft(), outcomes[0]
             except BrokenProcessPool:
                 yield waiting.popleft(), Lost("decoder-died")
@@ -97,6 +101,20 @@ def _one_by_one(
 def _pool(num_workers: int) -> ProcessPoolExecutor:
     # spawn: a forked copy of a process with threads (torch, OpenCV, Prefect) can hang
     return ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=_confine)
+
+
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Processes started meanwhile do not import what this one was started with: Prefect, say, which
+    takes seconds. Functions come from modules of our own.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
 
 
 def _confine() -> None:

@@ -1,6 +1,7 @@
 """A file that crashes, hangs or swells costs itself alone."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 
@@ -19,6 +20,8 @@ def work(name: str) -> str:
         return str(np.ones(1 << 31, np.uint8).sum())
     if name == "fail":
         raise RuntimeError(name)
+    if name == "main":
+        return str(hasattr(sys.modules["__main__"], "__file__"))
     if name == "full":
         raise OSError("no space left")
     while name == "hang":  # in Python: can be interrupted
@@ -65,3 +68,9 @@ def test_what_is_not_the_items_fault_is_raised() -> None:
 
 def test_no_items_start_no_process() -> None:
     assert outcomes([]) == {}
+
+
+def test_workers_do_not_import_what_their_parent_was_started_with() -> None:
+    before = sys.modules["__main__"].__spec__
+    assert outcomes(["main"]) == {"main": "False"}
+    assert sys.modules["__main__"].__spec__ is before
