@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
-from preprocessing.prepare import PrepareSummary
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl_name
-from training.train import TrainSummary
+
+if TYPE_CHECKING:
+    from evaluation.evaluate import Evaluation
+    from preprocessing.prepare import PrepareSummary
+    from training.train import TrainSummary
 
 Work = Literal["Done", "Continued", "Partial", "Nothing new"]
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
 from flows import artifacts, newest, tasks
 from flows.approval import Approval, ask
@@ -26,6 +25,9 @@ from flows.presets import Preset, with_preset
 from flows.progress import duration, run_logger
 from scraping.records import digest
 from training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from evaluation.evaluate import Evaluation
 
 Value = TypeVar("Value")
 
@@ -155,7 +157,7 @@ class StageClock:
     def told(self, value: Value, text: str) -> Value:
         """What a flow returns: ``value`` in a state that says what is new; Prefect unwraps it."""
         if self._partial:
-            text = f"{text} Partial: {'; '.join(self._partial)}."
+            text = f"{text.removesuffix('.')}. Partial: {'; '.join(self._partial)}"
             return cast("Value", Completed(name="Partial", message=text, data=value))
         if self._anything_new:
             return cast("Value", Completed(message=text, data=value))

@@ -4,12 +4,14 @@ Tasks run in the flow's own process and are called directly, so that a cancelled
 training loop, which then saves before it leaves. They have no tags: for each one Prefect would ask
 the server for a slot, which waits for its database. A task returns a state whose name says whether
 there was anything to do, and whose message says why; ``result`` takes the stage's summary out.
+
+Stages are imported when they begin: to deploy, or to crawl, nobody waits for torch.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 from prefect import task
@@ -19,21 +21,22 @@ from prefect.states import Completed
 from prefect.tasks import Task
 
 from evaluation.config import EvaluateConfig, PromoteConfig
-from evaluation.evaluate import Evaluation, evaluate
 from evaluation.promote import Promotion, promote
 from evaluation.registry import champion, crown, find_champion, versions
 from flows import artifacts, events, outcome
 from flows.approval import Approval
 from flows.limits import device_limit, engine_limit, one_at_a_time
 from flows.progress import ArtifactProgress, LogProgress, TrainingProgress, run_logger
-from flows.validation import kid_distance
 from preprocessing.config import PrepareConfig
-from preprocessing.prepare import PrepareSummary, prepare
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
 from scraping.records import SuyanError, TransientError
 from training.config import TrainConfig
-from training.train import TrainSummary, train
+
+if TYPE_CHECKING:
+    from evaluation.evaluate import Evaluation
+    from preprocessing.prepare import PrepareSummary
+    from training.train import TrainSummary
 
 Summary = TypeVar("Summary")
 _HOUR_S = 3600
@@ -86,6 +89,8 @@ def prepare_dataset(
     config: PrepareConfig, listing_a: Path, listing_b: Path, workspace: Path
 ) -> State[PrepareSummary]:
     """Turn two listings into a dataset version; publishes its card and contact sheets."""
+    from preprocessing.prepare import prepare
+
     progress = LogProgress(run_logger().info)
     summary = prepare(config, listing_a, listing_b, workspace, progress=progress)
     artifacts.dataset_card(summary)
@@ -102,6 +107,9 @@ def train_model(config: TrainConfig, dataset: Path, run: Path) -> State[TrainSum
     """Train, or go on training; publishes a preview of augmentation, progress, and sample grids as
     training goes on.
     """
+    from flows.validation import kid_distance
+    from training.train import train
+
     artifacts.augmentations(config, dataset, run)
     progress = TrainingProgress(run, artifacts.samples)
     distance = kid_distance() if config.validate_every else None
@@ -127,6 +135,8 @@ def evaluate_model(
     """Measure the last checkpoint, and the recipe's champion, on the same held-out pictures;
     publishes the core of the report.
     """
+    from evaluation.evaluate import evaluate
+
     evaluation = evaluate(
         config,
         dataset,

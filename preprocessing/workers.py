@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 import cv2
@@ -118,6 +119,7 @@ def _no_main() -> Iterator[None]:
 
 
 def _confine() -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C chat about every bad file
@@ -125,6 +127,16 @@ def _confine() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (_MAX_BYTES, _MAX_BYTES))
     signal.signal(signal.SIGPROF, _interrupt)
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)  # ends the process, wherever it is
+
+
+def _end_with_parent() -> None:
+    """Left behind by a parent that was killed, a worker would wait for ever, and hold its output
+    open: whoever reads that (Prefect's worker) would not notice the death.
+    """
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -45,4 +45,4 @@ def test_a_flow_with_a_partial_stage_is_partial() -> None:
         stage.result(cast("State[Any]", Completed(message="fine", data=2)))
     told = cast("State[Any]", clock.told(3, "done."))
     assert (told.type.value, told.name) == ("COMPLETED", "Partial")
-    assert told.message == "done. Partial: cut."
+    assert told.message == "done. Partial: cut"
