@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from evaluation.heldout import LEAST_FOR_DISTANCES
 from evaluation.metrics import kid
 from scraping.records import CheckpointError, file_sha256
-from training.checkpoint import has_averages
 
 Array = NDArray[np.float64]
 Kind = Literal["raw", "averaged"]
@@ -30,6 +29,8 @@ _FILES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
 
 def candidates(wanted: Literal["auto", "raw", "averaged"], checkpoint: Path) -> list[Kind]:
     """The kinds to measure. Raises ``CheckpointError`` for averages that were not kept."""
+    from training.checkpoint import has_averages  # with torch, which promotion does without
+
     if wanted == "averaged" and not has_averages(checkpoint):
         raise CheckpointError(
             f"{checkpoint}: found no averaged weights (it was trained with ema_decay 0); evaluate "

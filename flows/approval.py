@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -20,9 +20,11 @@ from prefect.runtime import flow_run
 from prefect.states import Running
 from pydantic import Field
 
-from evaluation.evaluate import Evaluation
 from flows.progress import run_logger
 from scraping.records import write_json
+
+if TYPE_CHECKING:
+    from evaluation.evaluate import Evaluation
 
 _POLL_S = 5
 
@@ -57,7 +59,7 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
         "waiting for approval in the Prefect UI (Resume, on this run's page), for %g hours",
         timeout_h,
     )
-    form = Decision.with_initial_data(description=_question(evaluation, recipe), decision="approve")
+    form = Decision.with_initial_data(description=_question(evaluation, recipe))
     try:
         answer = pause_flow_run(
             wait_for_input=form, timeout=max(1, round(3600 * timeout_h)), poll_interval=_POLL_S
@@ -80,8 +82,8 @@ def _go_on() -> None:
 def _question(evaluation: Evaluation, recipe: str) -> str:
     """The verdict, the figures and the way to the report, as markdown."""
     rows = [
-        f"| {direction['from']} → {direction['to']} | {_figure(direction, 'kid')} "
-        f"| {_figure(direction, 'kid_baseline')} |"
+        f"- {direction['from']} → {direction['to']}: {_figure(direction, 'kid')}; "
+        f"left as it is: {_figure(direction, 'kid_baseline')}"
         for direction in evaluation.scores["directions"].values()
     ]
     return "\n".join(
@@ -90,11 +92,12 @@ def _question(evaluation: Evaluation, recipe: str) -> str:
             "",
             f"{evaluation.verdict}",
             "",
-            "| direction | KID, lower is better | left as it is |",
-            "|---|---|---|",
+            "Distance to real pictures (KID, lower is better):",
+            "",
             *rows,
             "",
-            f"Report: `{evaluation.report}`. The artifacts of this run show its pictures.",
+            "Pictures and more figures are under *Artifacts* of this run. The whole report:",
+            f"`{evaluation.report}`",
         ]
     )
 

@@ -7,24 +7,22 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from evaluation.core import figures, route, sheets, summary
-from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
+from flows.outcome import what_is_left
 from flows.progress import run_logger, shown
-from preprocessing.prepare import PrepareSummary
 from scraping.crawl import CrawlSummary
 from scraping.records import atomic_file
-from training.augment import preview
 from training.config import TrainConfig
-from training.data import load_pictures
-from training.log import read_log
-from training.train import TrainSummary
+
+if TYPE_CHECKING:
+    from evaluation.evaluate import Evaluation
+    from preprocessing.prepare import PrepareSummary
+    from training.train import TrainSummary
 
 _COLUMNS = ("pages", "hits", "new", "stored", "duplicates")
 _MAX_IMAGE_BYTES = 300_000  # artifacts live in the server's database
@@ -33,14 +31,14 @@ _MAX_IMAGE_BYTES = 300_000  # artifacts live in the server's database
 def crawl_yields(summary: CrawlSummary) -> None:
     """A table of phrases with their yields and failures, and a contact sheet of what came in."""
     reasons = ", ".join(f"{reason}: {n}" for reason, n in sorted(summary.reasons.items())) or "none"
+    left = f" **Partial**: {what_is_left(summary)}." if summary.partial else ""
     with shown():
         create_table_artifact(
             key=_key(f"crawl-{summary.domain}"),
             table=[_yield(row) for row in summary.phrases],
             description=(
                 f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became "
-                f"originals{' (partial: the engine asked us to stop)' if summary.partial else ''}. "
-                f"Rejected: {reasons}."
+                f"originals.{left} Rejected: {reasons}."
             ),
         )
     if summary.preview.exists():
@@ -79,6 +77,11 @@ def dataset_card(summary: PrepareSummary) -> None:
 
 def augmentations(config: TrainConfig, dataset: Path, run: Path) -> None:
     """What training will see of a few pictures, as ``augmentation.jpg`` in the run's folder."""
+    import numpy as np
+
+    from training.augment import preview
+    from training.data import load_pictures
+
     pictures = [load_pictures(dataset / f"train{side}", config.load_px, limit=2) for side in "AB"]
     with atomic_file(run / "augmentation.jpg") as file:
         preview(np.concatenate(pictures), config).save(file, "JPEG", quality=88)
@@ -99,7 +102,10 @@ def training_summary(summary: TrainSummary) -> None:
         if grids:
             chosen = [grids[i * (len(grids) - 1) // 7] for i in range(8)] if grids[8:] else grids
             steps = ", ".join(str(int(grid.stem.rpartition("_")[2])) for grid in chosen)
-            text = f"{summary.run.name}: the same picture of each side at steps {steps} (downwards)"
+            text = (
+                f"{summary.run.name}: the same picture of each side at steps {steps} (downwards); "
+                "each time the input, translated, and translated back"
+            )
             _picture(f"training-{summary.run.name}-over-time", _first_rows(chosen), text)
         create_table_artifact(
             key=_key(f"training-{summary.run.name}-losses"),
@@ -114,6 +120,8 @@ def training_summary(summary: TrainSummary) -> None:
 
 def losses(run: Path) -> list[dict[str, str]]:
     """The training log in at most ten rows, each the mean of a stretch of steps."""
+    from training.log import read_log
+
     rows = read_log(run / "log.jsonl")
     size = max(1, -(-len(rows) // 10))
     shown_rows = []
@@ -131,16 +139,16 @@ def losses(run: Path) -> list[dict[str, str]]:
 
 def evaluation(done: Evaluation) -> None:
     """The report's core: verdict, and a table and a sheet of pictures for each direction."""
+    from evaluation.core import figures, route, sheets, summary
+
     key = f"evaluation-{done.folder.parent.parent.name}"
     with shown():
         create_markdown_artifact(key=_key(key), markdown=summary(done))
         for name in done.scores["directions"]:
-            table = figures(done, name)
-            create_table_artifact(
-                key=_key(f"{key}-{name}"), table=table, description=route(done.scores, name)
-            )
+            _list(f"{key}-{name}", figures(done, name), f"**{route(done.scores, name)}**")
     for name, sheet in sheets(done).items():
-        _image(f"{key}-{name}-pictures", sheet, route(done.scores, name))
+        columns = "held-out pictures: input, (champion,) translated, translated back, (truth)"
+        _image(f"{key}-{name}-pictures", sheet, f"{route(done.scores, name)}, {columns}")
     run_logger().info("%s; report: %s", done.verdict, done.report)
 
 
@@ -172,9 +180,7 @@ def lineage(
         _origin("model", promotion.reason, promotion.model),
     ]
     with shown():
-        create_table_artifact(
-            key=_key(f"lineage-{recipe}"), table=rows, description=f"Lineage of **{recipe}**"
-        )
+        _list(f"lineage-{recipe}", rows, f"Lineage of **{recipe}**")
 
 
 def stages(name: str, seconds: Mapping[str, float], outcomes: Mapping[str, str]) -> None:
@@ -184,7 +190,7 @@ def stages(name: str, seconds: Mapping[str, float], outcomes: Mapping[str, str])
         for stage, took in seconds.items()
     ]
     with shown():
-        create_table_artifact(key=_key(f"stages-{name}"), table=table, description="Stages")
+        _list(f"stages-{name}", table, f"**{name}**: what each stage did, and why")
 
 
 def _origin(step: str, what: str, where: Path) -> dict[str, str]:
@@ -202,6 +208,19 @@ def _first_rows(grids: Sequence[Path]) -> Image.Image:
         sheet.paste(row, (0, top))
         top += row.height
     return sheet
+
+
+def _list(key: str, rows: Sequence[Mapping[str, str]], title: str) -> None:
+    """A point for each row, which wraps: tables are cut off on the right in the Prefect UI."""
+    points = []
+    for row in rows:
+        head, *cells = row.values()
+        names = list(row)[1:]
+        told = " · ".join(
+            f"{name}: {cell}" for name, cell in zip(names, cells, strict=True) if cell
+        )
+        points.append(f"- **{head}** · {told}")
+    create_markdown_artifact(key=_key(key), markdown="\n".join([title, "", *points, ""]))
 
 
 def _image(key: str, path: Path, description: str) -> None:

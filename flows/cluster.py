@@ -11,11 +11,12 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from flows.progress import run_logger
-from preprocessing.workers import Spread
 from scraping.records import SuyanError
 
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
+
+    from preprocessing.workers import Spread
 
 TaskRunnerName = Annotated[
     str,

@@ -16,7 +16,7 @@ DATASET_PUBLISHED = "suyan.dataset.published"  # a refresh made a new version
 DATASET_CHANGED = "suyan.dataset.changed"  # … so different that training is worth it
 MODEL_TRAINED = "suyan.model.trained"  # a training reached its end
 MODEL_CHAMPION = "suyan.model.champion"  # a recipe has a new champion
-CRAWL_PARTIAL = "suyan.crawl.partial"  # the search engine cut a crawl short
+CRAWL_PARTIAL = "suyan.crawl.partial"  # a crawl left something for a reason that may pass
 
 NAMES = (DATASET_PUBLISHED, DATASET_CHANGED, MODEL_TRAINED, MODEL_CHAMPION, CRAWL_PARTIAL)
 
@@ -38,7 +38,7 @@ def champion(recipe: str, model: str, reason: str, workspace: Path) -> None:
 
 
 def partial_crawl(domain: str, text: str, workspace: Path) -> None:
-    """``CRAWL_PARTIAL``: the engine refused, or was out of reach, before ``domain`` was full."""
+    """``CRAWL_PARTIAL``: the engine refused, or downloads failed, before ``domain`` was full."""
     _emit(CRAWL_PARTIAL, f"suyan.crawl.{domain}", text, workspace)
 
 

@@ -55,6 +55,7 @@ def set_up(workspace: Path, console: Console, *, kind: Kind, test: bool, off: bo
 
 
 async def _on(url: str, kind: Kind, *, test: bool) -> str:
+    import httpx
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
     from prefect.client.orchestration import get_client
     from prefect.types import SecretDict
@@ -71,7 +72,13 @@ async def _on(url: str, kind: Kind, *, test: bool) -> str:
     async with get_client() as client:
         await ensure_automations(client, automations(document))
     if test:
-        await block.anotify("This is what a notification of Suyan looks like.", "Suyan: a test")
+        try:
+            await block.anotify("This is what a notification of Suyan looks like.", "Suyan: a test")
+        except httpx.HTTPStatusError as error:  # its own words hold the address
+            code = error.response.status_code
+            raise SuyanError(f"the webhook answered {code}: look at {VARIABLE} again") from None
+        except httpx.HTTPError as error:
+            raise SuyanError(f"the webhook cannot be reached: {type(error).__name__}") from None
     sent = " A test message was sent." if test else ""
     return f"Failed runs, partial crawls and new champions are told to your {kind}.{sent}"
 
@@ -105,7 +112,7 @@ def automations(block: UUID) -> list[Any]:
             "suyan: tell of a partial crawl",
             "suyan.crawl.*",
             [events.CRAWL_PARTIAL],
-            "Suyan: a crawl was cut short",
+            "Suyan: a crawl is partial",
             "{{ event.payload.text }}",
         ),
         (

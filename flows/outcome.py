@@ -1,19 +1,21 @@
-"""What a stage did and why, in words: done, gone on with, or nothing new."""
+"""What a stage did and why, in words: done, gone on with, done in part, or nothing new."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
-from preprocessing.prepare import PrepareSummary
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl_name
-from training.train import TrainSummary
 
-Work = Literal["Done", "Continued", "Nothing new"]
+if TYPE_CHECKING:
+    from evaluation.evaluate import Evaluation
+    from preprocessing.prepare import PrepareSummary
+    from training.train import TrainSummary
+
+Work = Literal["Done", "Continued", "Partial", "Nothing new"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,21 @@ def of_crawl(config: CrawlConfig, summary: CrawlSummary, before: int, after: int
             else f"it is searched again when older than {config.refresh_after_h:g} hours"
         )
         return Outcome("Nothing new", f"this crawl was finished before, and {due}: {held}")
-    cut = ", partial: the engine cut it short" if summary.partial else ""
+    if summary.partial:
+        return Outcome("Partial", f"{what_is_left(summary)}: run it again. {held}")
     if summary.num_added == 0:
-        return Outcome("Nothing new", f"searched, and found nothing new{cut}: {held}")
-    return Outcome("Done", f"{summary.num_added} new originals{cut}: {held}")
+        return Outcome("Nothing new", f"searched, and found nothing new: {held}")
+    return Outcome("Done", f"{summary.num_added} new originals: {held}")
+
+
+def what_is_left(summary: CrawlSummary) -> str:
+    """Why a partial crawl has less than there is."""
+    stopped = [row["stopped_because"] for row in summary.phrases]
+    cut = sum(reason.startswith(("blocked", "unreachable")) for reason in stopped)
+    reasons = [f"the search engine cut {cut} of {len(stopped)} searches short"] if cut else []
+    if summary.num_waiting:
+        reasons.append(f"{summary.num_waiting} downloads failed for reasons that may pass")
+    return " and ".join(reasons)
 
 
 def of_prepare(summary: PrepareSummary) -> Outcome:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from evaluation.evaluate import Evaluation
 from evaluation.promote import Promotion
 from flows import artifacts, newest, tasks
 from flows.approval import Approval, ask
@@ -27,6 +26,9 @@ from flows.presets import Preset, with_preset
 from flows.progress import duration, run_logger
 from scraping.records import digest
 from training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from evaluation.evaluate import Evaluation
 
 Value = TypeVar("Value")
 
@@ -147,6 +149,7 @@ class StageClock:
         self.seconds: dict[str, float] = {}
         self.outcomes: dict[str, str] = {}
         self._anything_new = False
+        self._partial: list[str] = []  # why a stage did only part of its work
 
     def stage(self, name: str) -> _Stage:
         return _Stage(self, name)
@@ -154,12 +157,17 @@ class StageClock:
     def note(self, stage: str, state: State[Any]) -> None:
         """Keep what a task's state says of ``stage``."""
         self._anything_new |= state.name != "Nothing new"
+        if state.name == "Partial":
+            self._partial.append(str(state.message))
         before = self.outcomes.get(stage)
         told = f"{state.name}: {state.message}"
         self.outcomes[stage] = f"{before}; {told}" if before else told
 
     def told(self, value: Value, text: str) -> Value:
         """What a flow returns: ``value`` in a state that says what is new; Prefect unwraps it."""
+        if self._partial:
+            text = f"{text.removesuffix('.')}. Partial: {'; '.join(self._partial)}"
+            return cast("Value", Completed(name="Partial", message=text, data=value))
         if self._anything_new:
             return cast("Value", Completed(message=text, data=value))
         seconds = duration(sum(self.seconds.values()))

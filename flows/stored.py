@@ -6,21 +6,25 @@ Without a bucket none of this does anything. ``storage/`` is how; the stages wor
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from preprocessing.cache import forget_analyses
 from preprocessing.config import PrepareConfig
 from preprocessing.overrides import overrides_file
-from preprocessing.prepare import PrepareSummary
 from scraping.catalogue import Catalogue, catalogue_url
 from scraping.forget import remove_buried
 from scraping.records import Original, Progress, read_rows
 from storage import files, folders, originals
 from storage.workspace import bucket_of, is_shared
 
+if TYPE_CHECKING:
+    from preprocessing.prepare import PrepareSummary
+
 
 def drop_forgotten(workspace: Path) -> None:
     """Remove here what was forgotten on another machine: originals, previews, crops."""
     if is_shared(workspace):
+        from preprocessing.cache import forget_analyses  # with OpenCV, which few flows need
+
         with Catalogue(catalogue_url(workspace)) as catalogue:
             forget_analyses(workspace, remove_buried(catalogue, workspace))
 

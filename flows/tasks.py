@@ -1,14 +1,17 @@
 """One thin task a stage: call the stage's verb, log its progress, publish what a person looks at.
 
 Tasks run in the flow's own process and are called directly, so that a cancelled flow reaches the
-training loop, which then saves before it leaves. A task returns a state whose name says whether
+training loop, which then saves before it leaves. They have no tags: for each one Prefect would ask
+the server for a slot, which waits for its database. A task returns a state whose name says whether
 there was anything to do, and whose message says why; ``result`` takes the stage's summary out.
+
+Stages are imported when they begin: to deploy, or to crawl, nobody waits for torch.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 from prefect import task
@@ -18,7 +21,6 @@ from prefect.states import Completed
 from prefect.tasks import Task
 
 from evaluation.config import EvaluateConfig, PromoteConfig
-from evaluation.evaluate import Evaluation, evaluate
 from evaluation.promote import Promotion, promote
 from evaluation.registry import champion, crown, find_champion, versions
 from flows import artifacts, events, outcome, stored
@@ -27,9 +29,7 @@ from flows.cluster import dask_runner, spread_over
 from flows.far_downloads import downloader_over
 from flows.limits import device_limit, engine_limit, one_at_a_time
 from flows.progress import ArtifactProgress, LogProgress, TrainingProgress, run_logger
-from flows.validation import kid_distance
 from preprocessing.config import PrepareConfig
-from preprocessing.prepare import PrepareSummary, prepare
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
 from scraping.downloads import Downloads
@@ -37,7 +37,11 @@ from scraping.records import SuyanError, TransientError
 from storage import models, runs
 from training.config import TrainConfig
 from training.elastic import Torchrun, train_together
-from training.train import TrainSummary, train
+
+if TYPE_CHECKING:
+    from evaluation.evaluate import Evaluation
+    from preprocessing.prepare import PrepareSummary
+    from training.train import TrainSummary
 
 Summary = TypeVar("Summary")
 _HOUR_S = 3600
@@ -60,7 +64,6 @@ def _told(summary: Summary, told: outcome.Outcome) -> State[Summary]:
 @task(
     task_run_name="crawl {config.domain}",
     description="Search one domain's phrases and fetch what they find.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[10, 60, 300],
@@ -82,14 +85,13 @@ def crawl_domain(
     told = outcome.of_crawl(config, summary, before, outcome.crawl_stamp(config, workspace))
     artifacts.crawl_yields(summary)
     if summary.partial:
-        events.partial_crawl(config.domain, told.why, workspace)
+        events.partial_crawl(config.domain, f"{config.domain}: {told.why}", workspace)
     return _told(summary, told)
 
 
 @task(
     task_run_name="prepare {config.domain_a} and {config.domain_b}",
     description="Decode, crop, drop duplicates, split: a dataset version.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     timeout_seconds=24 * _HOUR_S,
 )
@@ -101,6 +103,8 @@ def prepare_dataset(
     task_runner: str = "local",
 ) -> State[PrepareSummary]:
     """Turn two listings into a dataset version; publishes its card and contact sheets."""
+    from preprocessing.prepare import prepare
+
     progress = LogProgress(run_logger().info)
     stored.fetch_originals(config, (listing_a, listing_b), workspace, progress)
     with dask_runner(task_runner) as runner:
@@ -114,7 +118,6 @@ def prepare_dataset(
 @task(
     task_run_name="train {run.name}",
     description="Train a CycleGAN, or go on where its last run stopped.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     timeout_seconds=30 * 24 * _HOUR_S,
 )
@@ -124,6 +127,9 @@ def train_model(
     """Train, or go on training, by as many processes as ``torchrun`` says; publishes a preview of
     augmentation, progress, and sample grids as training goes on.
     """
+    from flows.validation import kid_distance
+    from training.train import train
+
     runs.fetch(run)
     artifacts.augmentations(config, dataset, run)
     progress = TrainingProgress(run, artifacts.samples)
@@ -143,7 +149,6 @@ def train_model(
 @task(
     task_run_name="evaluate {run.name}",
     description="Measure the newest checkpoint on held-out pictures, and write the report.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=[30, 300],
@@ -157,6 +162,8 @@ def evaluate_model(
     """Measure the last checkpoint, and the recipe's champion, on the same held-out pictures;
     publishes the core of the report.
     """
+    from evaluation.evaluate import evaluate
+
     models.fetch(workspace, recipe)
     evaluation = evaluate(
         config,
@@ -174,7 +181,6 @@ def evaluate_model(
 @task(
     task_run_name="promote {recipe}",
     description="Keep the model as a version; make it champion where it deserves it.",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[5, 30, 300],

@@ -9,7 +9,7 @@ words differ by exactly that mask are compared.
 No exact search grows as slowly as n log n at such a radius: buckets fill up, or masks multiply. So
 hashes after the first million are looked for in ``TABLES`` tables of as many bits as keep buckets
 small, each bit flipped once: locality-sensitive hashing (Indyk, Motwani 1998) with probes (Lv et
-al. 2007). Of sixteen million hashes that finds 95 % of the pairs at 6 bits, 72 % at 8 and 40 % at 10.
+al. 2007). Of sixteen million hashes that finds 95 % of the pairs at 6 bits, 72 % at 8, 40 % at 10.
 Which tables are asked depends on the later hash of a pair alone: what is found among the first n
 hashes is the same however many follow.
 """

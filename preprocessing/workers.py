@@ -11,13 +11,14 @@ import faulthandler
 import os
 import resource
 import signal
-import threading
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, Generic, Self, TypeVar
 
 import cv2
@@ -124,7 +125,8 @@ class Workers:
         self, function: Callable[[Item], Result], items: Sequence[Item]
     ) -> Future[Outcomes[Result]]:
         self._pool = self._pool or _pool(self._num)
-        return self._pool.submit(_run_batch, function, items, self._timeout_s)
+        with _no_main():
+            return self._pool.submit(_run_batch, function, items, self._timeout_s)
 
     def _end(self) -> None:
         if self._pool:
@@ -176,7 +178,9 @@ def _one_by_one(
             _require_start(pool)
             try:
                 while waiting:
-                    outcomes = pool.submit(_run_batch, function, [waiting[0]], timeout_s).result()
+                    with _no_main():
+                        job = pool.submit(_run_batch, function, [waiting[0]], timeout_s)
+                    outcomes = job.result()
                     yield waiting.popleft(), outcomes[0]
             except BrokenProcessPool:
                 yield waiting.popleft(), Lost("decoder-died")
@@ -185,7 +189,9 @@ def _one_by_one(
 def _require_start(pool: ProcessPoolExecutor) -> None:
     """Raise ``SuyanError`` where no process can start: then no item is to blame."""
     try:
-        pool.submit(os.getpid).result()
+        with _no_main():
+            first = pool.submit(os.getpid)
+        first.result()
     except BrokenProcessPool as error:
         raise SuyanError(
             "worker processes end as soon as they start, so no picture can be opened; needed: a "
@@ -200,8 +206,22 @@ def _pool(num_workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=_confine)
 
 
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Processes started meanwhile do not import what this one was started with: Prefect, say, which
+    takes seconds. Functions come from modules of our own.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
+
+
 def _confine() -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C chat about every bad file
@@ -212,11 +232,13 @@ def _confine() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose pool was killed would wait for work for ever."""
+    """Left behind by a parent that was killed, a worker would wait for ever, and hold its output
+    open: whoever reads that (Prefect's worker) would not notice the death.
+    """
     parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -52,8 +52,9 @@ _FEW_COLLECTIONS = 20_000  # objects made before the garbage collector looks for
 class CrawlSummary:
     """What a crawl has brought so far: hits, different originals, reasons, yield of each phrase.
 
-    ``partial`` is true when the engine refused a phrase or could not be reached for it;
-    ``num_added`` is what this call added.
+    ``partial`` is true when something was left for a reason that may pass, so that another call
+    tries it: the engine refused a phrase or could not be reached for it, or ``num_waiting``
+    downloads failed for now and are still wanted. ``num_added`` is what this call added.
     """
 
     domain: str
@@ -66,6 +67,7 @@ class CrawlSummary:
     reasons: dict[str, int]
     phrases: list[dict[str, Any]]
     partial: bool
+    num_waiting: int = 0
 
 
 def crawl(
@@ -142,6 +144,10 @@ def publish(catalogue: Catalogue, name: str, workspace: Path) -> None:
 
     newest = [workspace / path for path in ledger.newest(catalogue, name, _NUM_PREVIEWED)]
     newest = [path for path in newest if path.exists()]  # others may lie on another machine
+    cut_short = any(is_partial(cursor) for cursor in ledger.cursors(catalogue, name))
+    num_ok, round_ = catalogue.num_found(name), catalogue.round(name)
+    is_full = round_ is not None and num_ok >= round_.target
+    num_waiting = 0 if is_full else ledger.num_waiting(catalogue, name)
     with ThreadPoolExecutor(1) as aside:
         sheet = aside.submit(contact_sheet, newest, folder / "preview.jpg")
         write_rows(folder / "listing.parquet", Original, counted())
@@ -151,11 +157,12 @@ def publish(catalogue: Catalogue, name: str, workspace: Path) -> None:
         {
             "domain": name.rpartition("-")[0],
             "num_hits": counts.total(),
-            "num_ok": catalogue.num_found(name),
+            "num_ok": num_ok,
             "num_rejected": reasons.total(),
             "reasons": dict(reasons),
             "phrases": yields(catalogue, name),
-            "partial": any(is_partial(cursor) for cursor in ledger.cursors(catalogue, name)),
+            "partial": cut_short or num_waiting > 0,
+            "num_waiting": num_waiting,
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from scraping import schema as db
-from scraping.catalogue import Catalogue
+from scraping.catalogue import Catalogue, unsettled
 from scraping.entries import Cursor
 from scraping.records import Original
 
@@ -77,6 +78,19 @@ def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
         good = {row.phrase: row.num for row in connection.execute(query)}
         kept = {row.phrase: row.num for row in connection.execute(stored)}
     return {phrase: max(num - kept.get(phrase, 0), 0) for phrase, num in good.items()}
+
+
+def num_waiting(catalogue: Catalogue, crawl: str) -> int:
+    """How many hits of the crawl failed for a reason that may pass, and will be tried again."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(db.sightings)
+        .join(db.hits, db.hits.c.id == db.sightings.c.hit)
+        .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
+        .where(db.hits.c.status == "failed", unsettled(math.inf))
+    )
+    with catalogue.reading() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def newest(catalogue: Catalogue, crawl: str, num: int) -> list[str]:

@@ -101,3 +101,11 @@ def test_every_package_is_listed_for_the_installer() -> None:
         for path in (ROOT / package).rglob("__init__.py")
     }
     assert set(listed) == found
+
+
+def test_to_deploy_or_to_crawl_nobody_waits_for_torch() -> None:
+    import subprocess
+
+    code = "import sys, flows.pipeline, flows.refresh, flows.model; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "albumentations", "cv2", "scipy"} & set(done.stdout.split())

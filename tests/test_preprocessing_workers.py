@@ -1,15 +1,21 @@
 """A file that crashes, hangs or swells costs itself alone."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from preprocessing import workers
 from preprocessing.workers import Lost, Workers, guarded
 from scraping.records import SuyanError
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def work(name: str) -> str:
@@ -20,6 +26,8 @@ def work(name: str) -> str:
         return str(np.ones(1 << 31, np.uint8).sum())
     if name == "fail":
         raise RuntimeError(name)
+    if name == "main":
+        return str(hasattr(sys.modules["__main__"], "__file__"))
     if name == "full":
         raise OSError("no space left")
     while name == "hang":  # in Python: can be interrupted
@@ -85,3 +93,25 @@ def test_no_item_is_blamed_where_no_process_can_start(monkeypatch: pytest.Monkey
 
 def test_no_items_start_no_process() -> None:
     assert outcomes([]) == {}
+
+
+def test_workers_do_not_import_what_their_parent_was_started_with() -> None:
+    before = sys.modules["__main__"].__spec__
+    assert outcomes(["main"]) == {"main": "False"}
+    assert sys.modules["__main__"].__spec__ is before
+
+
+def test_workers_end_with_a_parent_that_was_killed() -> None:
+    code = (
+        "from preprocessing.workers import guarded; import time\n"
+        "if __name__ == '__main__': list(guarded(time.sleep, [60] * 9, num_workers=1, timeout_s=9))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as parent:
+        while len(found := psutil.Process(parent.pid).children()) < 2:  # with a resource tracker
+            time.sleep(0.05)
+        time.sleep(1)  # it has begun to work
+        parent.kill()
+        assert parent.stdout is not None
+        parent.stdout.read()  # its end comes when the last process closes it
+    _, alive = psutil.wait_procs(found, timeout=10)
+    assert not alive

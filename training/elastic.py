@@ -17,13 +17,15 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from scraping.records import Progress, SuyanError, claim_folder, silent
 from training.config import TrainConfig
-from training.train import TrainSummary
+
+if TYPE_CHECKING:
+    from training.train import TrainSummary
 
 _logger = logging.getLogger(__name__)
 _PATIENCE_S = 60.0  # for a step to end and its checkpoint to be written
@@ -126,6 +128,8 @@ def _threads(torchrun: Torchrun) -> str:
 
 def _followed(agent: subprocess.Popen[str], progress: Progress) -> TrainSummary:
     """Pass on what the processes report, until they end."""
+    from training.train import TrainSummary  # with torch, which a flow need not wait for
+
     assert agent.stdout is not None
     summary: TrainSummary | None = None
     last: list[str] = []
@@ -189,8 +193,8 @@ def _end(agent: subprocess.Popen[str]) -> None:
 
 def main() -> None:
     """Be the agent of this machine: torchrun that ends with whoever started it."""
-    from torch.distributed import run  # noqa: PLC0415 - likewise
-    from torch.distributed.elastic.multiprocessing.errors import (  # noqa: PLC0415 - agents alone
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import (
         ChildFailedError,
     )
 

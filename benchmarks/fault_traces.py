@@ -1,0 +1,111 @@
+"""What faults are measured by: a small recipe, an undisturbed run of it, what runs leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_ENGINE_PORT = 8790
+TRAINING = {
+    "load_px": 64,
+    "crop_px": 64,
+    "num_blocks": 1,
+    "ngf": 8,
+    "ndf": 8,
+    "d_layers": 2,
+    "batch_size": 4,
+    "num_epochs": 5,
+    "num_epochs_decay": 5,
+    "checkpoint_every": 6,
+    "sample_every": 500,
+    "num_threads": 1,
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the same stages leave when nobody hurts them."""
+
+    found: dict[str, set[str]]  # names of originals by domain
+    dataset: Path
+    weights: str
+
+
+def reference(home: Path) -> Reference:
+    """The stages called directly, in ``home``."""
+    from flows.parameters import PipelineParameters
+    from preprocessing.prepare import prepare
+    from scraping.crawl import crawl
+    from training.train import train
+
+    parameters = PipelineParameters.model_validate(recipe())
+    with engine():
+        crawled = [crawl(config, home) for config in (parameters.crawl_a, parameters.crawl_b)]
+    found = {
+        summary.domain: {path.name for path in _of(summary.listing, home)} for summary in crawled
+    }
+    prepared = prepare(parameters.prepare, crawled[0].listing, crawled[1].listing, home)
+    train(parameters.train, prepared.dataset, home / "runs" / "reference")
+    return Reference(found, prepared.dataset, weights(home))
+
+
+def _of(listing: Path, home: Path) -> list[Path]:
+    from scraping.records import Original, read_rows
+
+    return [home / row.path for row in read_rows(listing, Original) if row.status == "ok"]
+
+
+def recipe() -> dict[str, Any]:
+    """Summer and winter, every picture the engine has, at the least size."""
+    from flows.recipes import seasons, with_engine
+
+    url = f"http://127.0.0.1:{_ENGINE_PORT}"
+    values = with_engine(seasons(), url, allow_private_hosts=True).model_dump(mode="json")
+    for side in ("crawl_a", "crawl_b"):
+        values[side] |= {
+            "phrases": values[side]["phrases"][:2],
+            "suffixes": [],
+            "num_images": 500,  # more than there are: the end is the same however it is reached
+            "requests_per_s_per_host": 100.0,
+            "search_interval_s": 0.05,
+        }
+    values["prepare"] |= {"crop_px": 64, "min_images": 8, "test_fraction": 0.3}
+    values["evaluate"] |= {"num_bootstrap": 200, "inception": "never"}
+    values["train"] = TRAINING
+    return values
+
+
+def engine() -> Any:
+    from scraping.offline.corpus import scenery
+    from scraping.offline.server import OfflineEngine
+
+    return OfflineEngine(scenery(num_good=16), port=_ENGINE_PORT)
+
+
+def originals(home: Path) -> dict[str, int]:
+    """Stored originals, and the inode of each: a file that was fetched anew has another."""
+    return {str(path.relative_to(home)): path.stat().st_ino
+            for path in home.glob("originals/*/*") if not path.name.startswith(".")}  # fmt: skip
+
+
+def newest_step(home: Path) -> int:
+    steps = [int(path.name[5:]) for path in home.glob("runs/*/checkpoints/step_*")]
+    return max(steps, default=0)
+
+
+def last_logged(home: Path) -> int:
+    from training.log import read_log
+
+    rows = [row for path in home.glob("runs/*/log.jsonl") for row in read_log(path)]
+    return max((int(row["step"]) for row in rows), default=0)
+
+
+def weights(home: Path) -> str:
+    """Digest of the newest checkpoint's generators."""
+    from scraping.records import digest, file_sha256
+
+    newest = max(home.glob("runs/*/checkpoints/step_*"), key=lambda path: path.name, default=None)
+    if newest is None:
+        return ""
+    return digest([file_sha256(newest / f"{name}.safetensors") for name in ("G_A", "G_B")])
