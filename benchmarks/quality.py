@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import statistics
@@ -88,7 +89,7 @@ def _scores(
     from training.train import train
 
     num_pictures = max(len(list((dataset / f"train{side}").iterdir())) for side in "AB")
-    epochs = max(1, round(steps / 2 / num_pictures))
+    epochs = max(1, round((100 if quick else steps) / 2 / num_pictures))
     changes = {"seed": seed, "num_epochs": epochs, "num_epochs_decay": epochs} | _OPTIONS[name]
     if quick:
         changes |= {"crop_px": 32, "load_px": 32, "num_blocks": 1, "num_epochs_decay": 0}
@@ -112,7 +113,8 @@ def _means(directions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _value(figure: Any) -> float:
-    return float(figure["value"] if isinstance(figure, Mapping) else figure or 0.0)
+    value = figure["value"] if isinstance(figure, Mapping) else figure
+    return float("nan") if value is None else float(value)
 
 
 def _table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]:
@@ -123,15 +125,17 @@ def _table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]
     rows: dict[str, Sequence[Mapping[str, Any]]] = {"untranslated": [untranslated], **found}
     for name, seeds in rows.items():
         print(f"{name:28}" + "".join(_cell([float(s[key]) for s in seeds]) for key in _FIGURES))
+    kids = {name: statistics.fmean(float(s["kid"]) for s in seeds) for name, seeds in rows.items()}
     return {
-        f"kid_{name.replace(', ', '_').replace(' ', '_')}": round(
-            statistics.fmean(float(s["kid"]) for s in seeds), 4
-        )
-        for name, seeds in rows.items()
+        f"kid_{name.replace(', ', '_').replace(' ', '_')}": round(kid, 4)
+        for name, kid in kids.items()
+        if not math.isnan(kid)  # a rehearsal measures none
     }
 
 
 def _cell(values: Sequence[float]) -> str:
+    if math.isnan(sum(values)):
+        return "–".rjust(18)
     spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.3f}{spread}".rjust(18)
 
