@@ -67,7 +67,7 @@ def test_what_is_settled_is_not_looked_through_again(
         catalogue.save_page("bare-1", "http://engine", Cursor("素颜"), hits, time.time())
         found = gathering._next(100)
         assert [errand.hit for errand in found] == list(range(first + 1, first + 11))
-        bad = [Outcome(e, "rejected", "http-404", "", "", time.time()) for e in found]
+        bad = [Outcome(e.hit, e.phrase, "rejected", "http-404", "", "", time.time()) for e in found]
         catalogue.save_outcomes("bare-1", bad)
         assert gathering._next(100) == []
         assert looks[-1] == first  # where this page begins, and not at 0
