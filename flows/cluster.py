@@ -113,7 +113,6 @@ class Job:
 @task(
     name="batch",
     task_run_name="batch {job.name}",
-    tags=["suyan"],
     cache_policy=NO_CACHE,
     persist_result=False,
     log_prints=False,

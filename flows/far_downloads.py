@@ -118,6 +118,11 @@ class _Serve:
     settings: Settings
 
     def __call__(self, _batch: Sequence[Any]) -> None:
+        from distributed import secede
+
+        # A share waits more than it works. Two given to one worker, e.g. while another one starts
+        # again, must both begin: errands of either host may be all that is left to do.
+        secede()  # type: ignore[no-untyped-call]
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
