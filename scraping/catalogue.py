@@ -20,6 +20,7 @@ from sqlalchemy.dialects import sqlite
 
 from scraping import schema as db
 from scraping.baidu import Hit
+from scraping.database import open_database
 from scraping.entries import Attempt, Cursor, Errand, Outcome, PageYield, Round
 from scraping.migrate import migrate, up_to_date
 from storage.workspace import address_of, is_shared
@@ -49,10 +50,7 @@ class Catalogue:
     """The tables of one workspace; for use by one thread at a time."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._engine = open_database(url)
         self._writer = self._engine.execution_options(writes=True)
         with self.reading() as connection:
             ready = up_to_date(connection)
@@ -391,17 +389,3 @@ def unsettled(since: float) -> sa.ColumnElement[bool]:
 
 
 _FINAL = {"forgotten", "opt-out", "robots"}  # no other address makes these undone
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Readers do not block the writer; a commit survives a kill; SQLAlchemy says BEGIN itself."""
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA busy_timeout=60000")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """A writer takes the lock at once: one that read before may find itself overtaken, and fail."""
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
