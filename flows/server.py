@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from scraping.records import SuyanError, write_json
 
 _LOOPBACK = "127.0.0.1"
@@ -248,11 +250,26 @@ def _wait_until_healthy(pid: int, port: int, host: str, log: Path) -> None:
     while time.monotonic() < deadline:
         if not is_alive(pid, ""):
             break
-        if _healthy(port, host):
+        if _healthy(port, host) and _listens(pid, port):
             return
         time.sleep(0.3)
     tail = log.read_text(errors="replace")[-2000:]
     raise SuyanError(f"the Prefect server did not come up on port {port}; its log ({log}):\n{tail}")
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether it is process ``pid``, or a child, that answers: of two servers that were started at
+    the same moment on the same port, one is about to end.
+    """
+    try:
+        process = psutil.Process(pid)
+        found = [process, *process.children(recursive=True)]
+        sockets = [one for member in found for one in member.net_connections("tcp")]
+    except psutil.Error:
+        return False
+    return any(
+        one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port for one in sockets
+    )
 
 
 def stop_process(pid: int, patience_s: float = 10.0) -> bool:

@@ -1,6 +1,8 @@
+import http.server
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from flows import doctor, server
 from flows.limits import device_limit, engine_limit
-from scraping.records import write_json
+from scraping.records import SuyanError, write_json
 
 
 def _state(workspace: Path, **values: object) -> None:
@@ -84,3 +86,25 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monk
     assert findings["worker"].remedy == "suyan up"
     assert findings["server"].level == "note"
     assert findings["Python"].level == "ok"
+
+
+def test_the_health_of_another_server_on_the_port_is_not_taken_for_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Healthy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    log = tmp_path / "server.log"
+    log.write_text("address already in use")
+    monkeypatch.setattr(server, "_START_TIMEOUT_S", 1.0)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        server._wait_until_healthy(os.getpid(), other.server_port, "127.0.0.1", log)
+        late = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        with pytest.raises(SuyanError, match="address already in use"):
+            server._wait_until_healthy(late.pid, other.server_port, "127.0.0.1", log)
+        late.kill()
+        late.wait()
+        other.shutdown()
