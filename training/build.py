@@ -91,11 +91,23 @@ def compile_networks(gan: CycleGan) -> None:
                     module.compile(dynamic=False)
         return
     mode = "reduce-overhead" if config.cuda_graphs else "default"
+    if config.cuda_graphs:
+        allocate_gradients(gan)
     networks = [gan.G_A, gan.G_B]
     if config.gan_loss != "wgangp":  # compiled code cannot be differentiated twice
         networks += [gan.D_A, gan.D_B]
     for network in networks:
         network.compile(dynamic=False, mode=mode)
+
+
+def allocate_gradients(gan: CycleGan) -> None:
+    """Zero gradients in memory of their own: a CUDA graph would put them where the next one writes.
+
+    The discriminators' graphs run one after the other, and only then does their optimiser step.
+    """
+    for network in (gan.G_A, gan.G_B, gan.D_A, gan.D_B):
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
 
 
 def choose_device(name: str) -> torch.device:

@@ -21,8 +21,10 @@ def adversarial(scores: Tensor, *, real: bool, kind: GanLoss = "lsgan") -> Tenso
 
     ``lsgan``: mean squared distance from 1 (or 0) (Mao et al. 2017; §4). ``vanilla``: binary cross
     entropy of the scores as logits (Goodfellow et al. 2014). ``wgangp``: minus (or plus) their mean
-    (Arjovsky et al. 2017).
+    (Arjovsky et al. 2017). Of bfloat16 scores it is taken in float32.
     """
+    if scores.dtype == torch.bfloat16:
+        scores = scores.float()
     if kind == "lsgan":
         return (scores - 1).square().mean() if real else scores.square().mean()
     if kind == "vanilla":
