@@ -75,7 +75,7 @@ class CycleGan:
         """
         rng = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.num_steps)
         if self.config.cuda_graphs and self.device.type == "cuda":
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         real_A, real_B = self._laid_out(real_A), self._laid_out(real_B)
         with self._dropout_numbers(), self._autocast():
             parts, fake_A, fake_B = self._update_generators(real_A, real_B, rng)
