@@ -14,6 +14,7 @@ from training.networks import (
     ResizeConv,
     ResnetGenerator,
     UnetGenerator,
+    Upsampling,
     build_generator,
     init_weights,
 )
@@ -193,6 +194,16 @@ def test_resize_convolutions_leave_no_grid_on_a_flat_picture() -> None:
     transposed = nn.ConvTranspose2d(4, 2, 3, stride=2, padding=1, output_padding=1)(flat)
     assert float(resize.detach().std(dim=(2, 3)).max()) < 1e-6
     assert float(transposed.detach()[:, :, 2:-2, 2:-2].std(dim=(2, 3)).max()) > 1e-3
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_a_unet_enlarges_as_it_is_told(upsampling: Upsampling) -> None:
+    network = UnetGenerator(7, 2, upsampling=upsampling)
+    output = network(torch.rand(1, 3, 128, 256))
+    assert output.shape == (1, 3, 128, 256)
+    kinds = {type(module) for module in network.modules()}
+    assert (ResizeConv in kinds) == (upsampling == "resize")
+    assert (nn.ConvTranspose2d in kinds) == (upsampling == "transposed")
 
 
 @pytest.mark.parametrize("how", ["xavier", "kaiming", "orthogonal"])

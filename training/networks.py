@@ -17,6 +17,7 @@ from training.winograd import conv3x3, fits
 
 Norm = Literal["instance", "batch"]
 Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
+Upsampling = Literal["transposed", "resize"]
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
@@ -106,7 +107,7 @@ class ResnetGenerator(nn.Module):
         norm: Norm = "instance",
         *,
         dropout: bool = False,
-        upsampling: Literal["transposed", "resize"] = "transposed",
+        upsampling: Upsampling = "transposed",
         residual: bool = False,
     ) -> None:
         super().__init__()
@@ -151,7 +152,14 @@ class UnetBlock(nn.Module):
     """
 
     def __init__(
-        self, outer: int, inner: int, within: UnetBlock | None, norm: Norm, *, dropout: bool = False
+        self,
+        outer: int,
+        inner: int,
+        within: UnetBlock | None,
+        norm: Norm,
+        *,
+        dropout: bool = False,
+        upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
         bias = norm == "instance"
@@ -164,7 +172,7 @@ class UnetBlock(nn.Module):
             layers += [_norm(norm, inner), within]
         layers += [
             nn.ReLU(),
-            nn.ConvTranspose2d(width, outer, 4, stride=2, padding=1, bias=bias),
+            _doubling(width, outer, upsampling, bias=bias),
             _norm(norm, outer),
         ]
         if dropout:
@@ -179,25 +187,42 @@ class UnetBlock(nn.Module):
         return torch.cat([skip, y], dim=1)
 
 
+def _doubling(num_in: int, num_out: int, upsampling: Upsampling, *, bias: bool) -> nn.Module:
+    """A U-Net's layer that doubles height and width."""
+    if upsampling == "resize":
+        return ResizeConv(num_in, num_out, bias=bias)
+    return nn.ConvTranspose2d(num_in, num_out, 4, stride=2, padding=1, bias=bias)
+
+
 class UnetGenerator(nn.Module):
-    """``unet_128`` (7 halvings) or ``unet_256`` (8: 54,409,603 parameters)."""
+    """``unet_128`` (7 halvings) or ``unet_256`` (8: 54,409,603 parameters).
+
+    ``upsampling`` ``"resize"`` puts a ``ResizeConv`` where the reference has a transposed
+    convolution.
+    """
 
     def __init__(
-        self, num_downs: int, ngf: int, norm: Norm = "instance", *, dropout: bool = False
+        self,
+        num_downs: int,
+        ngf: int,
+        norm: Norm = "instance",
+        *,
+        dropout: bool = False,
+        upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
         bias = norm == "instance"
-        block = UnetBlock(8 * ngf, 8 * ngf, None, norm)
+        block = UnetBlock(8 * ngf, 8 * ngf, None, norm, upsampling=upsampling)
         for _ in range(num_downs - 5):
-            block = UnetBlock(8 * ngf, 8 * ngf, block, norm, dropout=dropout)
+            block = UnetBlock(8 * ngf, 8 * ngf, block, norm, dropout=dropout, upsampling=upsampling)
         for outer in (4 * ngf, 2 * ngf, ngf):
-            block = UnetBlock(outer, 2 * outer, block, norm)
+            block = UnetBlock(outer, 2 * outer, block, norm, upsampling=upsampling)
         self.model = nn.Module()
         self.model.model = nn.Sequential(
             nn.Conv2d(3, ngf, 4, stride=2, padding=1, bias=bias),
             block,
             nn.ReLU(),
-            nn.ConvTranspose2d(2 * ngf, 3, 4, stride=2, padding=1),
+            _doubling(2 * ngf, 3, upsampling, bias=True),
             nn.Tanh(),
         )
 
@@ -278,7 +303,13 @@ def build_generator(config: TrainConfig) -> nn.Module:
             residual=config.residual,
         )
     num_downs = 7 if config.generator == "unet_128" else 8
-    return UnetGenerator(num_downs, config.ngf, config.norm, dropout=config.dropout)
+    return UnetGenerator(
+        num_downs,
+        config.ngf,
+        config.norm,
+        dropout=config.dropout,
+        upsampling=config.upsampling,
+    )
 
 
 def build_discriminator(config: TrainConfig) -> nn.Module:
