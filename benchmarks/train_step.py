@@ -29,7 +29,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from training.build import build, compile_networks, prepare_torch
 from training.config import TrainConfig, demo
-from training.networks import Conv3x3, InstanceNorm2d, ResnetBlock
+from training.layers import Conv3x3, InstanceNorm2d
+from training.networks import ResnetBlock
 from training.step import CycleGan
 
 _PLAIN = {"merge_passes": False, "channels_last": False, "fused_adam": False, "compile": "off"}

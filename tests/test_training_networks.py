@@ -5,19 +5,16 @@ import torch
 from torch import nn
 
 from training.config import TrainConfig
+from training.layers import InstanceNorm2d, Norm, ResizeConv, Upsampling
 from training.networks import (
     Init,
-    InstanceNorm2d,
-    Norm,
     PatchDiscriminator,
     PixelDiscriminator,
-    ResizeConv,
     ResnetGenerator,
-    UnetGenerator,
-    Upsampling,
     build_generator,
     init_weights,
 )
+from training.unet import UnetGenerator
 from training.winograd import conv3x3
 
 # Mean, standard deviation and eighth value of the output, and the norm of the gradient of its sum

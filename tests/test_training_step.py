@@ -15,7 +15,8 @@ from training import losses
 from training.build import build, compile_networks, should_compile
 from training.config import TrainConfig
 from training.diffaugment import augment
-from training.networks import Conv3x3, ResnetBlock
+from training.layers import Conv3x3
+from training.networks import ResnetBlock
 from training.parallel import World
 from training.pool import ImagePool
 from training.schedule import Plateau, cycle_share, feature_share, learning_rate

@@ -12,8 +12,8 @@ from torch import nn
 
 from training.config import TrainConfig
 from training.ema import MovingAverage
+from training.layers import Conv3x3
 from training.networks import (
-    Conv3x3,
     ResnetBlock,
     build_discriminator,
     build_generator,
