@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import random
 import shutil
 import sys
+import sysconfig
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -25,6 +28,7 @@ from training.step import CycleGan
 
 _LEAST_GPU_STEPS = 2000
 _LEAST_CPU_WORK = 300 * 256**2 * 64**2  # pixels · ngf²: about an hour of full-size steps
+_LEAST_CAPABILITY = (7, 0)  # of a GPU for which Triton compiles
 _LEAST_WINOGRAD = 128  # channels, below which the transforms cost more than they save
 
 
@@ -154,12 +158,23 @@ def should_compile(config: TrainConfig, num_steps: int) -> bool:
     device = choose_device(config.device)
     if config.compile != "auto":
         return config.compile == "on"
-    if "crop" not in config.preprocess or sys.platform == "win32":
+    if "crop" not in config.preprocess or not _can_compile(device):
         return False  # a graph for each size of picture would be compiled
     if device.type == "cuda":
         return num_steps >= _LEAST_GPU_STEPS
-    if device.type != "cpu" or shutil.which("c++") is None:
-        return False
     pixels = num_steps * config.batch_size * config.crop_px**2
     large = config.generator == "resnet" and 4 * config.ngf >= _LEAST_WINOGRAD
     return large and pixels * config.ngf**2 >= _LEAST_CPU_WORK
+
+
+def _can_compile(device: torch.device) -> bool:
+    """Whether what torch's compiler needs is here: a compiler, Python's headers, a GPU it knows."""
+    if sys.platform == "win32" or not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return False
+    if device.type == "cuda":
+        return (
+            importlib.util.find_spec("triton") is not None
+            and torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY
+            and any(shutil.which(name) for name in ("gcc", "clang"))
+        )
+    return device.type == "cpu" and shutil.which("c++") is not None
