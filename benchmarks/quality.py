@@ -4,7 +4,7 @@ The same small network, steps, seeds and pictures for every option; the referenc
 baseline. Every training also keeps the moving averages of its generators, so that each option has
 two rows: its weights of the last step, and their averages. Figures are means of both directions of
 Suyan's own evaluation on held-out pictures. ``--out`` keeps the trainings, and goes on with those
-that are there; ``--steps`` and ``--seeds`` make them longer and more.
+that are there; ``--steps`` and ``--seeds`` make them longer and more, ``--options`` fewer.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ def main() -> None:
         "--quick", action="store_true", help="two options, hardly any training: a rehearsal"
     )
     arguments.add_argument("--steps", type=int, default=800, help="of each training, about")
-    arguments.add_argument("--seeds", type=int, default=1, help="trainings of each option")
+    arguments.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="a training of each option for each"
+    )
+    arguments.add_argument("--options", nargs="+", choices=list(_OPTIONS), help="these alone")
     arguments.add_argument("--out", type=Path, help="folder that keeps dataset and trainings")
     given = arguments.parse_args()
     logging.getLogger("training").setLevel(logging.ERROR)
@@ -71,8 +74,8 @@ def main() -> None:
         workspace = (given.out or Path(scratch)).resolve()
         dataset = _dataset(workspace, 40 if given.quick else 10_000)
         found: dict[str, list[Mapping[str, Any]]] = {}
-        for seed in range(given.seeds):
-            for name in list(_OPTIONS)[: 2 if given.quick else None]:
+        for seed in given.seeds:
+            for name in given.options or list(_OPTIONS)[: 2 if given.quick else None]:
                 scores = _scores(workspace, dataset, name, seed, given.steps, quick=given.quick)
                 for weights, figures in scores.items():
                     found.setdefault(f"{name}{weights}", []).append(figures)

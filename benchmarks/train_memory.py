@@ -26,6 +26,7 @@ from training.log import read_log
 from training.train import train
 
 _PICTURES = 20  # of each side
+_FULL_STEPS = 6  # the pool of past pictures apart, all memory is taken in the second
 _COLUMNS = 10  # of the printed curve
 _SMALL: dict[str, Any] = {
     "crop_px": 64,
@@ -55,7 +56,7 @@ def main() -> None:
         return
     num_epochs = 5 if given.quick else 2000 // _PICTURES
     small = _watched("small network", {**_SMALL, "num_epochs": num_epochs}, _PICTURES)
-    full = _watched("full network", _FULL, 1 if given.quick else _PICTURES)
+    full = _watched("full network", _FULL, 1 if given.quick else _FULL_STEPS)
     rows = small["curve"]
     half = len(rows) // 2
     growth = statistics.median(rows[-half // 2 :]) - statistics.median(rows[half // 2 : half])

@@ -6,8 +6,12 @@ together (compiled ones not with ``--quick``: compiling takes a minute). ``gradi
 weights' gradients of the first step lie from those of a step in float64, as a share of their
 length: plain's own is float32's rounding, and what it does where a ReLU's input is near zero. The
 share of the floor is the time that the step's
-multiplications would take at the speed of a large matrix product here. On a GPU the same at batch 1
-and 8, with bfloat16, compiled, and CUDA graphs beside.
+multiplications would take at the speed of a large matrix product here.
+
+On a GPU the same at batch 1 and 8, with TF32, bfloat16, compiled, and CUDA graphs beside. There
+torch itself convolves in TF32, and so does the reference: ratios are against the faster of the
+two plain steps. ``…_exact`` is the best of float32 against plain float32. Gradients are compared at
+batch 1.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from training.build import build, compile_networks, prepare_torch
 from training.config import TrainConfig, demo
-from training.networks import Conv3x3, InstanceNorm2d, ResnetBlock
+from training.layers import Conv3x3, InstanceNorm2d
+from training.networks import ResnetBlock
 from training.step import CycleGan
 
 _PLAIN = {"merge_passes": False, "channels_last": False, "fused_adam": False, "compile": "off"}
@@ -40,17 +45,16 @@ _CPU: Mapping[str, Mapping[str, Any]] = {
     "all, compiled, Winograd": {"compile": "on"},
 }
 _PRESET = ("plain", "channels-last", "fused Adam", "all, not compiled")  # batch norm: no merging
+_GRAPHS = {"compile": "on", "cuda_graphs": True}
 _GPU: Mapping[str, Mapping[str, Any]] = {
     "plain": _PLAIN,
+    "plain, TF32 (torch's default)": _PLAIN | {"precision": "tf32"},
     "all, not compiled": _DEFAULTS,
     "all, compiled": {"compile": "on"},
-    "all, compiled, TF32 (inexact)": {"compile": "on", "precision": "tf32"},
-    "all, compiled, bfloat16 (inexact)": {"compile": "on", "precision": "bfloat16"},
-    "all, graphs, bfloat16 (inexact)": {
-        "compile": "on",
-        "precision": "bfloat16",
-        "cuda_graphs": True,
-    },
+    "all, graphs": _GRAPHS,
+    "all, compiled, TF32": {"compile": "on", "precision": "tf32"},
+    "all, compiled, bfloat16": {"compile": "on", "precision": "bfloat16"},
+    "all, graphs, bfloat16": _GRAPHS | {"precision": "bfloat16"},
 }
 
 
@@ -58,47 +62,70 @@ def main() -> None:
     """Measure, print tables, and end with one line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="small sizes, few steps")
+    arguments.add_argument("--only", choices=("cpu", "gpu"), help="one kind of device")
     given = arguments.parse_args()
     figures: dict[str, float] = {}
-    if torch.cuda.is_available():
-        for batch in (1, 8):
-            config = TrainConfig(batch_size=batch)
-            best = _measure(f"GPU, 256², batch {batch}", config, _GPU, 3 if given.quick else 30)
-            figures[f"ratio_gpu_batch{batch}"] = max(best.values())
+    if given.only != "cpu" and torch.cuda.is_available():
+        figures |= _on_gpu(quick=given.quick)
+    if given.only != "gpu":
+        figures |= _on_cpu(quick=given.quick)
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+
+
+def _on_gpu(*, quick: bool) -> dict[str, float]:
+    figures = {}
+    for batch in (1, 8):
+        config = TrainConfig(device="cuda", batch_size=batch)
+        if quick:
+            config = config.model_copy(update={"crop_px": 64, "num_blocks": 3})
+        title = f"GPU, {config.crop_px}², batch {batch}"
+        seconds = _measure(title, config, _GPU, 3 if quick else 30)
+        plain = min(s for name, s in seconds.items() if name.startswith("plain"))
+        ours = {name: s for name, s in seconds.items() if name.startswith("all")}
+        exact = [s for name, s in ours.items() if _GPU[name].get("precision") is None]
+        figures[f"ratio_gpu_batch{batch}"] = plain / min(ours.values())
+        figures[f"ratio_gpu_batch{batch}_exact"] = seconds["plain"] / min(exact)
+    return figures
+
+
+def _on_cpu(*, quick: bool) -> dict[str, float]:
     preset = {name: _CPU[name] for name in _PRESET}
     small = demo().model_copy(update={"device": "cpu"})
-    found = _measure(
-        "CPU preset, 96², batch 4, batch norm", small, preset, 5 if given.quick else 30
-    )
-    figures["ratio_cpu_preset"] = found["all, not compiled"]
+    small_s = _measure("CPU preset, 96², batch 4, batch norm", small, preset, 5 if quick else 30)
     variants = _CPU
     config = TrainConfig(device="cpu")
-    if given.quick:
+    if quick:
         config = TrainConfig(device="cpu", crop_px=64, load_px=64, num_blocks=3, ndf=16)
         variants = {name: how for name, how in _CPU.items() if how["compile"] == "off"}
     title = f"CPU, {config.crop_px}², batch 1, instance norm, {config.num_blocks} blocks"
-    found = _measure(title, config, variants, 3 if given.quick else 4)
-    figures["ratio_cpu"] = found[list(found)[-1]]  # with every switch that is on by default
+    seconds = _measure(title, config, variants, 3 if quick else 4)
     _explain_rounding(px=32)
-    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    return {
+        "ratio_cpu_preset": small_s["plain"] / small_s["all, not compiled"],
+        "ratio_cpu": seconds["plain"] / list(seconds.values())[-1],  # all that is on by default
+    }
 
 
 def _measure(
     title: str, config: TrainConfig, variants: Mapping[str, Mapping[str, Any]], num_steps: int
 ) -> dict[str, float]:
-    """Print a table; how many times as fast as plain each variant is."""
+    """Print a table; the median seconds of a step of each variant."""
     print(f"\n{title}", flush=True)
     a, b = _pictures(config)
     steps: dict[str, Callable[[], None]] = {}
     apart: dict[str, float] = {}
-    exact = _exact_gradients(config, a, b)
+    exact = None
+    if config.device == "cpu" or config.batch_size == 1:  # a GPU's memory may not hold more
+        exact = _exact_gradients(config, a, b)
     for name, changes in variants.items():
         began = time.perf_counter()
         gan = _built(config.model_copy(update=dict(changes)), alone=name == "channels-last")
         steps[name] = _stepper(gan, a, b)
         steps[name]()
-        apart[name] = _distance(_gradients(gan), exact)
+        apart[name] = _distance(_gradients(gan), exact) if exact else float("nan")
         print(f"  {name:36} first step {time.perf_counter() - began:8.2f} s", flush=True)
+    for step in list(steps.values()) * (2 if config.device == "cuda" else 0):
+        step()  # graphs are recorded, and convolutions chosen, in the first few
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(num_steps):
         for name, step in steps.items():
@@ -107,7 +134,7 @@ def _measure(
             seconds[name].append(time.perf_counter() - began)
     with FlopCounterMode(display=False) as counter:
         _stepper(_built(config.model_copy(update=_PLAIN)), a, b)()
-    floor = counter.get_total_flops() / _flops_per_s(a.device)
+    floor = counter.get_total_flops() / _flops_per_s(config, a.device)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, median in medians.items():
         print(
@@ -115,14 +142,13 @@ def _measure(
             f"{medians['plain'] / median:5.2f} x   {floor / median:4.0%} of the floor's speed   "
             f"gradient {apart[name]:.1e}"
         )
-    return {name: medians["plain"] / median for name, median in medians.items()}
+    return medians
 
 
 def _pictures(config: TrainConfig) -> tuple[Tensor, Tensor]:
     rng = torch.Generator().manual_seed(0)
     shape = (config.batch_size, 3, config.crop_px, config.crop_px)
-    device = "cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu"
-    a, b = (torch.rand(shape, generator=rng).mul(2).sub(1).to(device) for _ in range(2))
+    a, b = (torch.rand(shape, generator=rng).mul(2).sub(1).to(config.device) for _ in range(2))
     return a, b
 
 
@@ -137,6 +163,7 @@ def _built(config: TrainConfig, *, alone: bool = False) -> CycleGan:
 
 def _stepper(gan: CycleGan, a: Tensor, b: Tensor) -> Callable[[], None]:
     def step() -> None:
+        prepare_torch(gan.config)  # its arithmetic is the process's, and others step in between
         gan.step(a, b)
         if gan.device.type == "cuda":
             torch.cuda.synchronize()
@@ -224,8 +251,9 @@ def _block_gradient(
     return (gradient - pull).double(), signs[0]
 
 
-def _flops_per_s(device: torch.device) -> float:
-    """Of a large float32 matrix product on the device."""
+def _flops_per_s(config: TrainConfig, device: torch.device) -> float:
+    """Of a large matrix product on the device, in the arithmetic that ``config`` allows."""
+    prepare_torch(config)
     matrix = torch.rand(2048, 2048, device=device)
     best = float("inf")
     for _ in range(5):

@@ -150,6 +150,7 @@ def test_a_folder_without_the_files_says_what_it_holds(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"upsampling": "resize"}, "upsampling is resize"),
+        ({"upsampling": "resize", "generator": "unet_256"}, "upsampling is resize"),
         ({"residual": True}, "its generators are residual"),
     ],
 )

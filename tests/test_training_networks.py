@@ -5,18 +5,16 @@ import torch
 from torch import nn
 
 from training.config import TrainConfig
+from training.layers import InstanceNorm2d, Norm, ResizeConv, Upsampling
 from training.networks import (
     Init,
-    InstanceNorm2d,
-    Norm,
     PatchDiscriminator,
     PixelDiscriminator,
-    ResizeConv,
     ResnetGenerator,
-    UnetGenerator,
     build_generator,
     init_weights,
 )
+from training.unet import UnetGenerator
 from training.winograd import conv3x3
 
 # Mean, standard deviation and eighth value of the output, and the norm of the gradient of its sum
@@ -193,6 +191,16 @@ def test_resize_convolutions_leave_no_grid_on_a_flat_picture() -> None:
     transposed = nn.ConvTranspose2d(4, 2, 3, stride=2, padding=1, output_padding=1)(flat)
     assert float(resize.detach().std(dim=(2, 3)).max()) < 1e-6
     assert float(transposed.detach()[:, :, 2:-2, 2:-2].std(dim=(2, 3)).max()) > 1e-3
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_a_unet_enlarges_as_it_is_told(upsampling: Upsampling) -> None:
+    network = UnetGenerator(7, 2, upsampling=upsampling)
+    output = network(torch.rand(1, 3, 128, 256))
+    assert output.shape == (1, 3, 128, 256)
+    kinds = {type(module) for module in network.modules()}
+    assert (ResizeConv in kinds) == (upsampling == "resize")
+    assert (nn.ConvTranspose2d in kinds) == (upsampling == "transposed")
 
 
 @pytest.mark.parametrize("how", ["xavier", "kaiming", "orthogonal"])

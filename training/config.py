@@ -22,7 +22,7 @@ class TrainConfig(BaseModel):
     )
     upsampling: Literal["transposed", "resize"] = Field(
         "transposed",
-        description="How a resnet enlarges: transposed convolutions (the paper's), or resize, "
+        description="How a generator enlarges: transposed convolutions (the paper's), or resize, "
         "which leaves no grid (Odena et al. 2016)",
     )
     residual: bool = Field(

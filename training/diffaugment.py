@@ -24,10 +24,10 @@ def augment(pictures: Tensor, policy: Sequence[str], rng: torch.Generator, world
 
     Numbers are drawn for the batches of all processes, so that one process would draw the same.
     """
-    num, device = len(pictures), pictures.device
+    num = len(pictures)
 
-    def draw() -> Tensor:  # [N, 1, 1, 1] in [0, 1)
-        return world.share(torch.rand(num * world.size, 1, 1, 1, generator=rng)).to(device)
+    def draw() -> Tensor:  # [N, 1, 1, 1] in [0, 1), on the CPU: reading them back would wait
+        return world.share(torch.rand(num * world.size, 1, 1, 1, generator=rng))
 
     for name in policy:
         pictures = _POLICIES[name](pictures, draw)
@@ -36,11 +36,11 @@ def augment(pictures: Tensor, policy: Sequence[str], rng: torch.Generator, world
 
 def _color(x: Tensor, draw: Callable[[], Tensor]) -> Tensor:
     """Brightness by up to ±0.5, saturation times 0 to 2, contrast times 0.5 to 1.5."""
-    x = x + (draw() - 0.5)
+    x = x + (draw() - 0.5).to(x.device)
     grey = x.mean(dim=1, keepdim=True)
-    x = (x - grey) * (2 * draw()) + grey
+    x = (x - grey) * (2 * draw()).to(x.device) + grey
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    return (x - mean) * (draw() + 0.5) + mean
+    return (x - mean) * (draw() + 0.5).to(x.device) + mean
 
 
 def _translation(x: Tensor, draw: Callable[[], Tensor]) -> Tensor:
@@ -63,8 +63,8 @@ def _cutout(x: Tensor, draw: Callable[[], Tensor]) -> Tensor:
     height, width = x.shape[2:]
     rows = torch.arange(height, device=x.device).view(1, 1, -1, 1)
     columns = torch.arange(width, device=x.device).view(1, 1, 1, -1)
-    top = (draw() * height).floor() - round(height * _HOLE) // 2
-    left = (draw() * width).floor() - round(width * _HOLE) // 2
+    top = (draw() * height).floor().to(x.device) - round(height * _HOLE) // 2
+    left = (draw() * width).floor().to(x.device) - round(width * _HOLE) // 2
     inside = (rows >= top) & (rows < top + round(height * _HOLE))
     inside = inside & (columns >= left) & (columns < left + round(width * _HOLE))
     return x * (~inside)

@@ -61,7 +61,7 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
     ``CheckpointError`` for a broken checkpoint or one with layers that the reference lacks.
     """
     config = load_config(checkpoint)
-    if config.generator == "resnet" and config.upsampling != "transposed":
+    if config.upsampling != "transposed":
         raise CheckpointError(
             f"{checkpoint}: upsampling is {config.upsampling}, which the reference does not have; "
             "only models trained with upsampling=transposed run there"

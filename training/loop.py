@@ -62,7 +62,7 @@ class Loop:
         # On a GPU, reading a loss waits for it.
         self._read_every = 1 if gan.device.type == "cpu" else _LOG_EVERY
         self._guards = Guards(gan.config.gan_loss)
-        self._pace = _Pace(gan.config.batch_size)
+        self._pace = _Pace(gan.config.batch_size, gan.device)
         self.events: list[str] = []
 
     def run(self, standing: Standing) -> Standing:
@@ -271,8 +271,9 @@ class Loop:
 class _Pace:
     """Images a second since the last note, time still needed, and memory."""
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, device: torch.device) -> None:
         self._batch_size = batch_size
+        self._device = device
         self._process = psutil.Process()
 
     def start(self, step: int) -> None:
@@ -296,8 +297,8 @@ class _Pace:
         }
 
     def memory_gib(self) -> float:
-        if torch.cuda.is_available():
-            return torch.cuda.max_memory_allocated() / 2**30
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 2**30
         return float(self._process.memory_info().rss) / 2**30
 
     def __str__(self) -> str:

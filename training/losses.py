@@ -21,8 +21,10 @@ def adversarial(scores: Tensor, *, real: bool, kind: GanLoss = "lsgan") -> Tenso
 
     ``lsgan``: mean squared distance from 1 (or 0) (Mao et al. 2017; §4). ``vanilla``: binary cross
     entropy of the scores as logits (Goodfellow et al. 2014). ``wgangp``: minus (or plus) their mean
-    (Arjovsky et al. 2017).
+    (Arjovsky et al. 2017). Of bfloat16 scores it is taken in float32.
     """
+    if scores.dtype == torch.bfloat16:
+        scores = scores.float()
     if kind == "lsgan":
         return (scores - 1).square().mean() if real else scores.square().mean()
     if kind == "vanilla":
@@ -40,8 +42,11 @@ def cycle(reconstructed: Tensor, original: Tensor, weights: Tensor | None = None
 def quality(scores: Tensor, kind: GanLoss = "lsgan") -> Tensor:
     """How real D takes each picture for, ``[N]`` in [0, 1], from its scores ``[N, 1, h, w]``.
 
-    Source: Wang & Lin 2018, "CycleGAN with Better Cycles", arXiv 2408.15374: to hold an unreal
-    translation to its way back hinders training. Not for ``wgangp``, whose scores have no scale.
+    Source: Wang & Lin 2018, "CycleGAN with Better Cycles", arXiv 2408.15374, §4.3 (weight cycle
+    consistency by the quality of the generated image): to hold an unreal translation to its way
+    back hinders training. Their formula prints the weight as D_X(x), the score of the original,
+    against what the section says; here it is that of the translation, D_Y(G(x)), without gradient
+    and held within [0, 1]. Not for ``wgangp``, whose scores have no scale.
     """
     likely = torch.sigmoid(scores) if kind == "vanilla" else scores
     return likely.flatten(1).mean(dim=1).clamp(0, 1)

@@ -10,46 +10,12 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from training.config import TrainConfig
-from training.winograd import conv3x3, fits
+from training.layers import Conv3x3, Norm, ResizeConv, Upsampling, norm_layer
+from training.unet import UnetGenerator
 
-Norm = Literal["instance", "batch"]
 Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
-
-
-class InstanceNorm2d(nn.InstanceNorm2d):
-    """Instance norm without parameters or running statistics, right in either memory layout.
-
-    On a CPU, torch's own gives wrong gradients for channels-last input; group norm with a group a
-    channel is the same function, and right in both layouts.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H, W]`` → the same shape: each picture's channels to mean 0 and variance 1."""
-        if x.is_contiguous(memory_format=torch.channels_last):
-            return F.group_norm(x, self.num_features, eps=self.eps)
-        return F.instance_norm(x, eps=self.eps)
-
-
-class Conv3x3(nn.Conv2d):
-    """A 3×3 convolution without padding that may run by Winograd's algorithm (``winograd``)."""
-
-    def __init__(self, channels: int, *, bias: bool) -> None:
-        super().__init__(channels, channels, 3, bias=bias)
-        self.winograd = False
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, C, H + 2, W + 2]`` → ``[N, C, H, W]``."""
-        if self.winograd and fits(x):
-            y = conv3x3(x, self.weight)
-            return y if self.bias is None else y + self.bias[:, None, None]
-        return super().forward(x)
-
-
-def _norm(norm: Norm, channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels) if norm == "batch" else InstanceNorm2d(channels)
 
 
 class ResnetBlock(nn.Module):
@@ -61,34 +27,17 @@ class ResnetBlock(nn.Module):
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
             Conv3x3(channels, bias=bias),
-            _norm(norm, channels),
+            norm_layer(norm, channels),
             nn.ReLU(inplace=True),
             *([nn.Dropout(0.5)] if dropout else []),
             nn.ReflectionPad2d(1),
             Conv3x3(channels, bias=bias),
-            _norm(norm, channels),
+            norm_layer(norm, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` → ``[N, C, H, W]``."""
         return x + self.conv_block(x)  # type: ignore[no-any-return]
-
-
-class ResizeConv(nn.Module):
-    """Nearest-neighbour enlargement, then a 3×3 convolution: every pixel gets the same weights.
-
-    Where a transposed convolution overlaps unevenly and leaves a grid, this does not. Source:
-    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
-    """
-
-    def __init__(self, num_in: int, num_out: int, *, bias: bool) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(num_in, num_out, 3, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, num_in, H, W]`` → ``[N, num_out, 2 H, 2 W]``."""
-        larger = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return cast("Tensor", self.conv(F.pad(larger, (1, 1, 1, 1), mode="reflect")))
 
 
 class ResnetGenerator(nn.Module):
@@ -106,7 +55,7 @@ class ResnetGenerator(nn.Module):
         norm: Norm = "instance",
         *,
         dropout: bool = False,
-        upsampling: Literal["transposed", "resize"] = "transposed",
+        upsampling: Upsampling = "transposed",
         residual: bool = False,
     ) -> None:
         super().__init__()
@@ -115,13 +64,13 @@ class ResnetGenerator(nn.Module):
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
             nn.Conv2d(3, ngf, 7, bias=bias),
-            _norm(norm, ngf),
+            norm_layer(norm, ngf),
             nn.ReLU(inplace=True),
         ]
         for width in (ngf, 2 * ngf):
             layers += [
                 nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=bias),
-                _norm(norm, 2 * width),
+                norm_layer(norm, 2 * width),
                 nn.ReLU(inplace=True),
             ]
         layers += [ResnetBlock(4 * ngf, norm, dropout=dropout) for _ in range(num_blocks)]
@@ -134,7 +83,7 @@ class ResnetGenerator(nn.Module):
                         width, width // 2, 3, stride=2, padding=1, output_padding=1, bias=bias
                     )
                 )
-            layers += [_norm(norm, width // 2), nn.ReLU(inplace=True)]
+            layers += [norm_layer(norm, width // 2), nn.ReLU(inplace=True)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, 3, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
@@ -142,68 +91,6 @@ class ResnetGenerator(nn.Module):
         """``[N, 3, H, W]`` in [-1, 1] → the same shape and range; 4 divides H and W."""
         drawn = self.model(x)
         return (x + drawn).clamp(-1, 1) if self.residual else drawn  # type: ignore[no-any-return]
-
-
-class UnetBlock(nn.Module):
-    """One level of the U-Net: down, the level within (if any), up, beside a skip.
-
-    The reference's LeakyReLU works in place, so that its skip carries ``leaky_relu(x)``, not ``x``.
-    """
-
-    def __init__(
-        self, outer: int, inner: int, within: UnetBlock | None, norm: Norm, *, dropout: bool = False
-    ) -> None:
-        super().__init__()
-        bias = norm == "instance"
-        width = inner if within is None else 2 * inner
-        layers: list[nn.Module] = [
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=bias),
-        ]
-        if within is not None:
-            layers += [_norm(norm, inner), within]
-        layers += [
-            nn.ReLU(),
-            nn.ConvTranspose2d(width, outer, 4, stride=2, padding=1, bias=bias),
-            _norm(norm, outer),
-        ]
-        if dropout:
-            layers.append(nn.Dropout(0.5))
-        self.model = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, outer, H, W]`` → ``[N, 2 · outer, H, W]``."""
-        skip = y = self.model[0](x)
-        for layer in list(self.model)[1:]:
-            y = layer(y)
-        return torch.cat([skip, y], dim=1)
-
-
-class UnetGenerator(nn.Module):
-    """``unet_128`` (7 halvings) or ``unet_256`` (8: 54,409,603 parameters)."""
-
-    def __init__(
-        self, num_downs: int, ngf: int, norm: Norm = "instance", *, dropout: bool = False
-    ) -> None:
-        super().__init__()
-        bias = norm == "instance"
-        block = UnetBlock(8 * ngf, 8 * ngf, None, norm)
-        for _ in range(num_downs - 5):
-            block = UnetBlock(8 * ngf, 8 * ngf, block, norm, dropout=dropout)
-        for outer in (4 * ngf, 2 * ngf, ngf):
-            block = UnetBlock(outer, 2 * outer, block, norm)
-        self.model = nn.Module()
-        self.model.model = nn.Sequential(
-            nn.Conv2d(3, ngf, 4, stride=2, padding=1, bias=bias),
-            block,
-            nn.ReLU(),
-            nn.ConvTranspose2d(2 * ngf, 3, 4, stride=2, padding=1),
-            nn.Tanh(),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` in [-1, 1] → the same; 128 (or 256) divides H and W."""
-        return self.model.model(x)  # type: ignore[no-any-return,operator]
 
 
 class PatchDiscriminator(nn.Module):
@@ -222,7 +109,7 @@ class PatchDiscriminator(nn.Module):
             stride = 2 if index < num_layers else 1
             layers += [
                 nn.Conv2d(width, wider, 4, stride=stride, padding=1, bias=bias),
-                _norm(norm, wider),
+                norm_layer(norm, wider),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
             width = wider
@@ -250,7 +137,7 @@ class PixelDiscriminator(nn.Module):
             nn.Conv2d(3, ndf, 1),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(ndf, 2 * ndf, 1, bias=bias),
-            _norm(norm, 2 * ndf),
+            norm_layer(norm, 2 * ndf),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(2 * ndf, 1, 1, bias=bias),
         )
@@ -278,7 +165,13 @@ def build_generator(config: TrainConfig) -> nn.Module:
             residual=config.residual,
         )
     num_downs = 7 if config.generator == "unet_128" else 8
-    return UnetGenerator(num_downs, config.ngf, config.norm, dropout=config.dropout)
+    return UnetGenerator(
+        num_downs,
+        config.ngf,
+        config.norm,
+        dropout=config.dropout,
+        upsampling=config.upsampling,
+    )
 
 
 def build_discriminator(config: TrainConfig) -> nn.Module:

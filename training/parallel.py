@@ -75,16 +75,21 @@ class World:
 
 
 @contextmanager
-def joined_world() -> Iterator[World]:
-    """The processes that ``torchrun`` started with this one; alone without it."""
+def joined_world(device: str = "auto") -> Iterator[World]:
+    """The processes that ``torchrun`` started with this one; alone without it.
+
+    Each takes the GPU of its place on its machine, where ``device`` is ``"auto"`` or ``"cuda"``.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or distributed.is_initialized():
         yield World()
         return
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    if backend == "nccl":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    distributed.init_process_group(backend)
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(own)
+        distributed.init_process_group("nccl", device_id=own)
+    else:
+        distributed.init_process_group("gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -74,6 +74,8 @@ class CycleGan:
         With several processes, N is this one's share, and so are the losses.
         """
         rng = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.num_steps)
+        if self.config.cuda_graphs and self.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         real_A, real_B = self._laid_out(real_A), self._laid_out(real_B)
         with self._dropout_numbers(), self._autocast():
             parts, fake_A, fake_B = self._update_generators(real_A, real_B, rng)
@@ -89,17 +91,23 @@ class CycleGan:
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         _require_grad(self._parameters(self.D_A, self.D_B), required=False)
         parts, fake_A, fake_B = self._generator_losses(real_A, real_B, rng)
-        self.optimizer_G.zero_grad(set_to_none=True)
+        self._zero_gradients(self.optimizer_G)
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         self.world.average_gradients(self._parameters(self.G_A, self.G_B))
         self.optimizer_G.step()
+        if self.config.cuda_graphs:  # the next replay writes where these lie
+            fake_A, fake_B = fake_A.clone(), fake_B.clone()
         return parts, fake_A.detach(), fake_B.detach()
+
+    def _zero_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        """Forget the last step's; with CUDA graphs they stay where no replay writes."""
+        optimizer.zero_grad(set_to_none=not self.config.cuda_graphs)
 
     def _update_discriminators(
         self, real_A: Tensor, real_B: Tensor, fake_A: Tensor, fake_B: Tensor, rng: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         _require_grad(self._parameters(self.D_A, self.D_B), required=True)
-        self.optimizer_D.zero_grad(set_to_none=True)
+        self._zero_gradients(self.optimizer_D)
         found = []
         for network, pool, real, fake in (
             (self.D_A, self.pool_B, real_B, fake_B),
@@ -212,7 +220,7 @@ class CycleGan:
         if not self.config.dropout:
             yield
             return
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(
                 (self.config.seed * 1_000_003 + self.num_steps) * 64 + self.world.rank
             )

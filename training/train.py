@@ -66,7 +66,7 @@ def train(
     if config.validate_every and distance is None:
         raise ValueError("validate_every: needs a distance to validate by; 0 trains without")
     started = time.monotonic()
-    with joined_world() as world:
+    with joined_world(config.device) as world:
         _check(config, world)
         if world.is_first:
             claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
@@ -108,4 +108,9 @@ def _check(config: TrainConfig, world: World) -> None:
         raise ValueError(
             f"norm: got batch with {world.size} processes, whose statistics would differ from "
             "those of one process; needed instance"
+        )
+    if world.size > 1 and ":" in config.device:
+        raise ValueError(
+            f"device: got {config.device} with {world.size} processes, each of which takes a GPU "
+            "of its own; needed cuda or auto"
         )
