@@ -96,7 +96,7 @@ def _question(evaluation: Evaluation, recipe: str) -> str:
             "",
             *rows,
             "",
-            "Pictures and more figures are under *Artifacts* of this run. The whole report:",
+            "Pictures and more figures: *Artifacts*, on this run's page. The whole report:",
             f"`{evaluation.report}`",
         ]
     )

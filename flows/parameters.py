@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from evaluation.config import EvaluateConfig, PromoteConfig
+from flows.forms import Form
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 from training.config import TrainConfig
@@ -40,10 +41,8 @@ _APPROVAL_TIMEOUT_H: Any = Field(
 )
 
 
-class CrawlParameters(BaseModel):
+class CrawlParameters(Form):
     """What a crawl of both domains depends on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = _RECIPE
     crawl_a: CrawlConfig = _CRAWL_A
@@ -76,20 +75,16 @@ class RefreshParameters(CrawlParameters):
         return self
 
 
-class TrainParameters(BaseModel):
+class TrainParameters(Form):
     """What a training depends on, besides its dataset."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = _RECIPE
     train: TrainConfig = _TRAIN
     torchrun: Torchrun = _TORCHRUN
 
 
-class EvaluateParameters(BaseModel):
+class EvaluateParameters(Form):
     """What an evaluation and the decision after it depend on, besides the run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = _RECIPE
     evaluate: EvaluateConfig = _EVALUATE
@@ -98,13 +93,11 @@ class EvaluateParameters(BaseModel):
     approval_timeout_h: float = _APPROVAL_TIMEOUT_H
 
 
-class PipelineParameters(BaseModel):
+class PipelineParameters(Form):
     """Everything that one run of the pipeline depends on.
 
     ``recipe`` names the pair of domains: models of one recipe compete for its champion.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = _RECIPE
     crawl_a: CrawlConfig = _CRAWL_A

@@ -132,7 +132,6 @@ def decide(
     """Promote, after a person's approval where ``rules`` ask for it. Call it in a flow."""
     approval: Approval | None = None
     if rules.approval == "required":
-        artifacts.approval_pictures(evaluation)
         approval = ask(evaluation, rules.recipe, rules.approval_timeout_h)
     return tasks.promote_model(run, evaluation, home, rules.recipe, rules.promote, approval)
 

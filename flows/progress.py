@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
-_NUM_SHOWN = 24  # each is up to 300 KB of the server's database
+_NUM_SHOWN = 24  # times that a training's page is written
 
 
 def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
@@ -36,6 +37,16 @@ def shown() -> Iterator[None]:
         yield
     except Exception as error:
         run_logger().warning("cannot be shown in the Prefect UI now: %s", error)
+
+
+def artifact_key(text: str) -> str:
+    """``text`` as an artifact's key: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "artifact"
+
+
+def domains(name: str) -> str:
+    """The two domains of the dataset version or run ``name``: ``"makeup-bare"``."""
+    return "-".join(name.split("-")[:2])
 
 
 class LogProgress:
@@ -93,7 +104,7 @@ class ArtifactProgress:
     def __init__(
         self, key: str, every_s: float = 5.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._key, self._every_s, self._clock = key, every_s, clock
+        self._key, self._every_s, self._clock = artifact_key(key), every_s, clock
         self._log = LogProgress(run_logger().info, every_s, clock)
         self._artifact: UUID | None = None
         self._updated_at = float("-inf")
@@ -119,14 +130,15 @@ class ArtifactProgress:
 
 
 class TrainingProgress:
-    """The same for a training, and its sample grids: about ``_NUM_SHOWN`` of them as it goes on.
+    """The same for a training, and its page with sample grids, written about ``_NUM_SHOWN`` times
+    as it goes on.
 
-    ``show(run, grid)`` puts a grid where a person sees it.
+    ``show(state)`` writes the page; ``state`` says how far the training is.
     """
 
-    def __init__(self, run: Path, show: Callable[[Path, Path], None]) -> None:
+    def __init__(self, run: Path, show: Callable[[str], None]) -> None:
         self._run, self._show = run, show
-        self._bar = ArtifactProgress(f"progress-{run.name}", every_s=10.0)
+        self._bar = ArtifactProgress(f"progress-{domains(run.name)}", every_s=10.0)
         self._next = 0.0  # share of the training from which on the next grid is shown
         self._last: Path | None = None
 
@@ -140,7 +152,7 @@ class TrainingProgress:
         if grid is not None and grid != self._last:
             self._last, self._next = grid, share + 1 / _NUM_SHOWN
             with shown():
-                self._show(self._run, grid)
+                self._show(" · ".join(filter(None, [f"step {done} of {total or '?'}", message])))
 
 
 def duration(seconds: float) -> str:

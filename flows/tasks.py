@@ -75,10 +75,9 @@ def crawl_domain(
     config: CrawlConfig, workspace: Path, task_runner: str = "local"
 ) -> State[CrawlSummary]:
     """Crawl one domain; publishes a progress bar, its yields and a contact sheet."""
-    key = config.domain.replace("_", "-")
     before = outcome.crawl_stamp(config, workspace)
     stored.drop_forgotten(workspace)
-    progress = ArtifactProgress(f"progress-{key}")
+    progress = ArtifactProgress(f"progress-{config.domain}")
     with one_at_a_time(engine_limit(config.engine_url)), dask_runner(task_runner) as runner:
         downloader = downloader_over(runner) if runner else Downloads
         summary = crawl(config, workspace, progress=progress, downloader=downloader)
@@ -131,8 +130,8 @@ def train_model(
     from training.train import train
 
     runs.fetch(run)
-    artifacts.augmentations(config, dataset, run)
-    progress = TrainingProgress(run, artifacts.samples)
+    page = artifacts.TrainingPage(config, dataset, run)
+    progress = TrainingProgress(run, page.show)
     with one_at_a_time(device_limit(config.device)), _alone(run), runs.sharing(run):
         if torchrun.is_needed:
             distance = "flows.validation:kid_distance" if config.validate_every else ""
@@ -142,8 +141,10 @@ def train_model(
         else:
             judge = kid_distance() if config.validate_every else None
             summary = train(config, dataset, run, progress=progress, distance=judge)
-    artifacts.training_summary(summary)
-    return _told(summary, outcome.of_train(summary))
+    artifacts.training_events(summary)
+    told = outcome.of_train(summary)
+    page.show(told.why)
+    return _told(summary, told)
 
 
 @task(

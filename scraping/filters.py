@@ -48,14 +48,18 @@ class Filters(BaseModel):
     width: int = Field(0, ge=0, le=20_000, description="Exact width, px; 0 any; needs height too")
     height: int = Field(0, ge=0, le=20_000, description="Exact height, px; 0 any; needs width too")
     colour: Colour = Field(
-        Colour.any, description="Dominant colour, Baidu's number: 0 any, 1 red …"
+        Colour.any,
+        description="Dominant colour by Baidu's number: "
+        + ", ".join(f"{colour.value} {colour.name.replace('_', ' ')}" for colour in Colour),
     )
     face: bool = Field(False, description="Pictures with a face alone")
     portrait: bool = Field(False, description="Portraits alone")
     drawn: Literal["any", "clip-art", "line-drawing"] = Field(
         "any", description="Drawings of one kind alone"
     )
-    animated: bool | None = Field(None, description="True: animated alone; False: still alone")
+    animated: bool | None = Field(
+        None, description="Animated alone (true), still alone (false), or both (None)"
+    )
     high_definition: bool = Field(False, description="High definition alone")
     latest: bool = Field(False, description="Newest first")
     licensed: bool = Field(False, description="Pictures that Baidu marks as licensed alone")

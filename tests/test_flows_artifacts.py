@@ -1,4 +1,14 @@
+import base64
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from flows import pages
 from flows.artifacts import _yield
+from flows.progress import artifact_key, domains
 
 
 def test_a_phrase_is_told_in_reading_order() -> None:
@@ -18,3 +28,25 @@ def test_a_phrase_is_told_in_reading_order() -> None:
     ]  # fmt: skip
     assert told["rejected"] == "http-404: 3, timeout: 1"
     assert all(isinstance(value, str) for value in told.values())
+
+
+def test_a_phrase_cannot_break_its_table() -> None:
+    lines = pages.table([{"phrase": "a | b", "hits": "3"}]).splitlines()
+    assert [line.count("|") for line in lines] == [3, 3, 3]
+
+
+def test_many_large_pictures_make_a_page_that_the_server_can_keep(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    titled: dict[str, Path | Image.Image] = {f"p{i}": Image.fromarray(noise) for i in range(7)}
+    text = pages.pictures({**titled, "torn": tmp_path / "torn.jpg"})
+    assert 500_000 < len(text) < 2_100_000
+    found = re.findall(r"!\[(p\d)\]\(data:image/jpeg;base64,([^)]+)\)", text)
+    assert [title for title, _ in found] == list(titled)  # the torn one costs itself alone
+    for _, data in found:
+        assert Image.open(io.BytesIO(base64.b64decode(data))).size[0] > 100
+
+
+def test_keys_are_what_prefect_takes_and_the_same_for_every_version() -> None:
+    assert domains("day_time-night-0a1b2c3d4e5f-6486eb30") == "day_time-night"
+    assert artifact_key("training-day_time-night") == "training-day-time-night"

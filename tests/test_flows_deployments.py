@@ -72,6 +72,29 @@ def test_every_field_of_the_form_is_explained(entrypoint: str) -> None:
     assert not unexplained
 
 
+def test_ranges_and_defaults_are_told_in_words() -> None:
+    forms = parameter_schema(pipeline.pipeline.fn).model_dump()["definitions"]
+    told = {
+        field: about["description"].rpartition(" [")[2]
+        for form in forms.values()
+        for field, about in form.get("properties", {}).items()
+        if "[" in about["description"]
+    }
+    assert told["num_blocks"] == "1 to 16; default 9]"
+    assert told["learning_rate"] == "more than 0, at most 0.1; default 0.0002]"
+    assert told["beta1"] == "at least 0, less than 1; default 0.5]"
+    assert told["phrases"] == "1 to 1000 entries]"
+    assert told["max_images_per_phrase"] == "at least 1]"  # in spite of None, its default
+    bounded = {
+        field
+        for form in forms.values()
+        for field, about in form.get("properties", {}).items()
+        if any("inimum" in name for kind in (about, *about.get("anyOf", ())) for name in kind)
+    }
+    assert len(bounded) > 50
+    assert bounded <= set(told)
+
+
 def test_refreshes_are_weekly_in_shanghai() -> None:
     for deployment in DEPLOYMENTS:
         scheduled = "refresh_dataset" in deployment["entrypoint"]

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -119,6 +121,7 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
             return {stage: told.partition(":")[0] for stage, told in outcomes.items()}
 
         assert run() == dict.fromkeys(STAGES, "Completed")
+        _a_run_can_be_understood_from_its_pages()
         assert run() == dict.fromkeys(STAGES, "Nothing new")
         values["evaluate"]["num_bootstrap"] = 60
         assert _new(run()) == {"evaluate"}  # the same model, whose place does not change
@@ -171,6 +174,29 @@ def test_another_machine_goes_on_with_what_is_in_the_bucket(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "translated").iterdir())
+
+
+def _a_run_can_be_understood_from_its_pages() -> None:
+    with get_client(sync_client=True) as client:
+        (newest,) = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        wanted = {"flow_runs": {"id": {"any_": [str(newest.id)]}}, "limit": 200}
+        found = client.request("POST", "/artifacts/filter", json=wanted).json()
+        tasks = client.request("POST", "/task_runs/filter", json=wanted).json()
+    assert {task["name"].split()[0] for task in tasks} == set(STAGES)
+    assert len(tasks) == len(STAGES) + 1  # two domains; the number of pictures changes nothing
+    text = {artifact["key"]: artifact for artifact in found}
+    pair = "summer-winter"
+    assert sorted(text) == sorted(
+        [f"{stage}-{pair}" for stage in ("dataset", "training", "evaluation", "progress")]
+        + [f"{what}-{domain}" for what in ("crawl", "progress") for domain in pair.split("-")]
+        + ["lineage-seasons", "stages-seasons"]
+    )
+    assert len(found) == len(text)  # one page each, written again as it went on
+    assert all(artifact["description"] for artifact in found)
+    for stage in ("crawl-summer", f"dataset-{pair}", f"training-{pair}", f"evaluation-{pair}"):
+        assert "](data:image/jpeg;base64," in text[stage]["data"], stage
+    assert "report.html" in text[f"evaluation-{pair}"]["data"]
+    assert "| cycle_A |" in text[f"training-{pair}"]["data"]
 
 
 def _new(outcomes: dict[str, str]) -> set[str]:
