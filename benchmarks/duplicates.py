@@ -6,6 +6,10 @@ its original's cluster. Precision is over all pairs that share a cluster: a pair
 come from one original. Originals that are themselves copies of one another (equal thumbnails, by a
 comparison of all with all that shares nothing with what is measured) are left out first. Beside it,
 what the usual tools do: pHash within 8 bits.
+
+With ``--among 1000000`` the copies and their originals stand behind a million made-up pictures
+whose hashes are distributed as the originals' are, and what is counted is which copies are still
+proposed for comparison, and confirmed: far apart pairs are not looked for in a large collection.
 """
 
 from __future__ import annotations
@@ -16,10 +20,12 @@ import io
 import json
 import random
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import crowd
 import cv2
 import imagehash
 import numpy as np
@@ -29,8 +35,10 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from preprocessing.analyse import Analysis, AnalysisConfig, analyse
 from preprocessing.config import PrepareConfig
-from preprocessing.decide import cluster
+from preprocessing.decide import cluster, prints
 from preprocessing.decode import Rejected, decode
+from preprocessing.duplicates import Prints, alikeness, candidates
+from preprocessing.fingerprint import WINDOWS, Fingerprint
 from preprocessing.workers import Lost, guarded
 
 _CONFIG = PrepareConfig(domain_a="a", domain_b="b")
@@ -104,6 +112,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="fewer photographs")
     arguments.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of your own")
+    arguments.add_argument("--among", type=int, default=0, metavar="N",
+                           help="count what is found behind N other pictures instead")  # fmt: skip
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         scratch = Path(name)
@@ -111,7 +121,12 @@ def main() -> None:
         kept = _different(paths)
         print(f"{len(kept)} originals ({len(paths) - len(kept)} of {len(paths)} left out)")
         files = _plant(kept, scratch)
-        _measure(files, len(kept))
+        job = functools.partial(analyse, config=AnalysisConfig.of(_CONFIG))
+        seen = _analyses([path for paths in files.values() for path in paths], job)
+        if given.among:
+            _measure_among(files, seen, given.among)
+        else:
+            _measure(files, seen, len(kept))
 
 
 def _different(paths: Iterable[Path]) -> list[Image_]:
@@ -151,9 +166,7 @@ def _plant(originals: Sequence[Image_], folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _measure(files: dict[str, list[Path]], num: int) -> None:
-    job = functools.partial(analyse, config=AnalysisConfig.of(_CONFIG))
-    seen = _analyses([path for paths in files.values() for path in paths], job)
+def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) -> None:
     recalls: dict[str, float] = {}
     usual: dict[str, float] = {}
     right = wrong = usual_right = usual_wrong = 0
@@ -180,6 +193,55 @@ def _measure(files: dict[str, list[Path]], num: int) -> None:
         "usual_precision": usual_right / (usual_right + usual_wrong),
     }
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+def _measure_among(
+    files: dict[str, list[Path]], seen: dict[str, Analysis], num_others: int
+) -> None:
+    copies = {kind: [prints(_CONFIG, seen[str(path)]) for path in files[kind]] for kind in files}
+    others = _others(copies[""], num_others)
+    pictures = [*others, *(picture for pictures in copies.values() for picture in pictures)]
+    began = time.perf_counter()
+    proposed = candidates(pictures, _CONFIG.duplicate_bits)
+    took = time.perf_counter() - began
+    num = len(copies[""])
+    each = sum(map(len, proposed[:num_others])) / num_others
+    print(f"\n{num_others} others: {each:.1f} pairs each to compare; joined in {took:.0f} s")
+    print(f"{'kind':20} {'proposed':>9} {'confirmed':>10} {'others proposed, each':>22}")
+    shares = {}
+    for number, kind in enumerate(_KINDS, 1):
+        start = num_others + number * num
+        mine = [
+            [pair for pair in proposed[start + k] if pair.older == num_others + k]
+            for k in range(num)
+        ]
+        chance = sum(p.older < num_others for k in range(num) for p in proposed[start + k]) / num
+        sure = [any(alikeness(p) >= _CONFIG.duplicate_alike for p in pairs) for pairs in mine]
+        shares[kind] = sum(map(bool, mine)) / num, sum(sure) / num
+        print(f"{kind:20} {shares[kind][0]:9.3f} {shares[kind][1]:10.3f} {chance:22.1f}")
+    figures: dict[str, float] = {"originals": num, "among": num_others, "joins_s": took}
+    for name, kinds in (("plain", _KINDS.keys() - _HARD), ("crop_border", _HARD)):
+        figures[f"proposed_{name}"] = min(shares[kind][0] for kind in kinds)
+        figures[f"recall_{name}"] = min(shares[kind][1] for kind in kinds)
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+def _others(like: Sequence[Prints], num: int) -> list[Prints]:
+    """Pictures with a face each, that have hashes alone, as those of these pictures."""
+    rng = np.random.default_rng(0)
+    wholes = [picture.whole for picture in like if picture.whole is not None]
+    tiers = []
+    for some in (wholes, [face for picture in like for face in picture.faces]):
+        own = crowd.like(np.array([p.hashes for p in some], np.uint64).ravel()).hashes(num, rng)
+        mirrored = crowd.like(np.array([p.mirrored for p in some], np.uint64)).hashes(num, rng)
+        windows = np.stack([np.roll(own, 97 * k) for k in range(len(WINDOWS))], axis=1)
+        tiers.append(
+            [
+                Fingerprint(b"", b"", tuple(row), flipped)
+                for row, flipped in zip(windows.tolist(), mirrored.tolist(), strict=True)
+            ]
+        )
+    return [Prints(whole, (face,)) for whole, face in zip(*tiers, strict=True)]
 
 
 def _analyses(paths: list[Path], job: Callable[[Path], Analysis]) -> dict[str, Analysis]:

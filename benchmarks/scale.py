@@ -102,18 +102,17 @@ def _catalogue(folder: Path, num: int) -> Parts:
 
 
 def _hash_join(_folder: Path, num: int) -> Parts:
-    """One of the joins that a preparation makes of pictures against windows of pictures."""
+    """One of the joins that a preparation makes of pictures against windows of pictures, down to
+    the pairs that are compared.
+    """
+    import crowd
     import numpy as np
 
-    from preprocessing.hamming import cross_pairs
+    from preprocessing.duplicates import near_pairs
 
-    # phash is balanced but not uniform: the low frequencies of photographs resemble one another
-    rng = np.random.default_rng(0)
-    hashes = np.zeros(num, np.uint64)
-    for bit, share in enumerate(rng.beta(8, 8, 64)):
-        hashes |= (rng.random(num) < share).astype(np.uint64) << np.uint64(bit)
+    hashes = crowd.usual().hashes(num, np.random.default_rng(0))
     clock = _Clock()
-    sum(len(i) for i, _ in cross_pairs(hashes, hashes, _DUPLICATE_BITS))
+    near_pairs(hashes, hashes, np.arange(num), _DUPLICATE_BITS)
     yield "hash join", clock.lap()
 
 
@@ -146,9 +145,7 @@ def _manifest(folder: Path, num: int) -> Parts:
 
 def _publication(folder: Path, num: int) -> Parts:
     """Crops of a dataset version, copied, synced and renamed by what a preparation uses."""
-    import shutil
-
-    from preprocessing.prepare import sync_files
+    from preprocessing.prepare import copy_files
     from scraping.records import sync_folder
 
     crop = folder / "crop.png"
@@ -156,9 +153,7 @@ def _publication(folder: Path, num: int) -> Parts:
     partial = folder / ".version.partial"
     (partial / "trainA").mkdir(parents=True)
     clock = _Clock()
-    for k in range(num):
-        shutil.copyfile(crop, partial / "trainA" / f"{k:064x}.png")
-    sync_files(path for path in partial.rglob("*") if path.is_file())
+    copy_files({partial / f"trainA/{k:064x}.png": crop for k in range(num)})
     sync_folder(partial / "trainA")
     partial.rename(folder / "version")
     yield "publication", clock.lap()

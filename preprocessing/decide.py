@@ -77,7 +77,7 @@ def cluster(
 ) -> Clusters:
     """Near-duplicate clusters of originals in order of age."""
     return clustered(
-        [_prints(config, analyses[name]) for name in names],
+        [prints(config, analyses[name]) for name in names],
         lambda k: is_held_out(names[k], config.test_fraction),
         bits=config.duplicate_bits,
         alike=config.duplicate_alike,
@@ -95,7 +95,7 @@ def _by_age(originals: Sequence[Found]) -> list[str]:
     return sorted(first, key=lambda name: (first[name], name))
 
 
-def _prints(config: PrepareConfig, seen: Analysis) -> Prints:
+def prints(config: PrepareConfig, seen: Analysis) -> Prints:
     faces = (face.aligned for face in seen.faces if face.side >= config.min_face_px)
     return Prints(seen.whole, tuple(faces))
 

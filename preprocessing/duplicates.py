@@ -23,6 +23,7 @@ from preprocessing.hamming import Hashes, cross_pairs
 JUDGE_VERSION = 1  # raise it when two fingerprints are alike to another degree
 _MOST = 30  # older pictures that a picture is compared with, for a window and orientation
 _AT_ONCE = 1 << 20  # pairs held in memory before all but the nearest are dropped
+_BATCH = 10_000  # rows made into objects at a time
 _STEPS = 20  # of the alignment
 _DETAIL_PX = 2.5  # standard deviation of the blur whose residue is compared: shape, not shading
 _COVERED = 0.15  # share of the pixels that a watermark may cover
@@ -55,7 +56,7 @@ class Match:
     tier: str  # "whole" or "face"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A pair worth a look: one's thumbnail resembles a window of the other's."""
 
@@ -66,6 +67,7 @@ class Candidate:
     frame: Fingerprint  # … this window of this one
     window: int
     mirrored: bool
+    apart: int  # bits
 
     @property
     def name(self) -> bytes:
@@ -82,28 +84,47 @@ def candidates(pictures: Sequence[Prints], bits: int) -> list[list[Candidate]]:
     Each pair comes once for a tier, a direction and an orientation, by its nearest window; of very
     many like pictures the nearest alone, which is enough to belong to their cluster.
     """
-    found: list[dict[tuple[object, ...], tuple[int, Candidate]]] = [{} for _ in pictures]
+    found: list[list[Candidate]] = [[] for _ in pictures]
     for tier, owners, prints in _tiers(pictures):
         for flipped in (False, True):
             views = _array(p.mirrored if flipped else p.phash for p in prints)
+            near = []
             for window in range(len(WINDOWS) if tier == "whole" else 1):
                 frames = _array(p.hashes[window] for p in prints)
-                for newer, distance, view, frame in _near(views, frames, owners, bits).tolist():
-                    key = (tier, view, frame, flipped)
-                    best = found[newer].get(key)
-                    if best is None or distance < best[0]:
-                        older = int(min(owners[view], owners[frame]))
-                        pair = prints[view], prints[frame]
-                        candidate = Candidate(older, newer, tier, *pair, window, flipped)
-                        found[newer][key] = distance, candidate
-    return [
-        [candidate for _, candidate in sorted(mine.values(), key=lambda pair: pair[0])]
-        for mine in found
-    ]
+                rows = near_pairs(views, frames, owners, bits)
+                near.append(np.insert(rows, 4, window, axis=1))
+            for newer, apart, view, frame, window in _best_windows(np.concatenate(near)):
+                older = int(min(owners[view], owners[frame]))
+                pair = prints[view], prints[frame]
+                found[newer].append(Candidate(older, newer, tier, *pair, window, flipped, apart))
+    for mine in found:
+        mine.sort(key=lambda candidate: candidate.apart)
+    return found
 
 
-def _near(views: Hashes, frames: Hashes, owners: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """Rows of newer picture, bits apart, place of the view, place of the frame."""
+def _best_windows(rows: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Of the rows (newer, apart, view, frame, window) of each view and frame the nearest; in the
+    order in which these pairs first come.
+    """
+    order = np.lexsort((rows[:, 1], rows[:, 3], rows[:, 2]))
+    pairs = rows[order, 2:4]
+    starts = np.flatnonzero(np.r_[True, (pairs[1:] != pairs[:-1]).any(axis=1)][: len(rows)])
+    if len(starts):
+        first = np.minimum.reduceat(order, starts)
+        for some in np.array_split(
+            rows[order[starts]][np.argsort(first)], 1 + len(starts) // _BATCH
+        ):
+            yield from some.tolist()
+
+
+def near_pairs(
+    views: Hashes, frames: Hashes, owners: NDArray[np.int64], bits: int
+) -> NDArray[np.int64]:
+    """Which views and frames of two pictures are within ``bits`` bits: rows ``[P, 4]`` of newer
+    picture, bits apart, place of the view, place of the frame; of each picture the nearest.
+
+    ``owners`` has the picture of each place, in order.
+    """
     rows, waiting = np.zeros((0, 4), np.int64), 0
     blocks = [rows]
     for i, j in cross_pairs(views, frames, bits):

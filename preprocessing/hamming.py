@@ -1,17 +1,21 @@
-"""All pairs of 64-bit hashes within a Hamming radius: exact up to a million hashes.
+"""Pairs of 64-bit hashes within a Hamming radius, at a cost near n log n.
 
-Among the first ``EXACT`` hashes every pair is found, by multi-index hashing (Norouzi, Punjani,
-Fleet 2012) with the general pigeonhole principle (Qin et al. 2018): cut 64 bits into four words of
-16 and give word k a threshold t_k with Σ (t_k + 1) = r + 1; two hashes within r bits then agree in
-some word up to t_k bits. So for each word and each mask of at most t_k bits, only the hashes whose
-words differ by exactly that mask are compared.
+The number of pairs within ten bits that have nothing to do with one another grows as n²: among a
+million photographs each has dozens. So how far apart a pair may be, and how it is looked for,
+depends on the place of its later hash:
 
-No exact search grows as slowly as n log n at such a radius: buckets fill up, or masks multiply. So
-hashes after the first million are looked for in ``TABLES`` tables of as many bits as keep buckets
-small, each bit flipped once: locality-sensitive hashing (Indyk, Motwani 1998) with probes (Lv et
-al. 2007). Of sixteen million hashes that finds 95 % of the pairs at 6 bits, 72 % at 8, 40 % at 10.
-Which tables are asked depends on the later hash of a pair alone: what is found among the first n
-hashes is the same however many follow.
+- below ``ALL`` (131,072) every pair within ``radius`` is found;
+- from there to ``NEAR`` (1,048,576) every pair within ``radius`` or ``NEAR_BITS``, the smaller;
+- after that most of those (97 % of 16 million's at 6 bits).
+
+Hence what is found among the first n hashes stays the same however many follow.
+
+The exact part is multi-index hashing (Norouzi, Punjani, Fleet 2012) with the general pigeonhole
+principle (Qin et al. 2018): cut 64 bits into words and give word k a threshold t_k with
+Σ (t_k + 1) = r + 1; two hashes within r bits then agree in some word up to t_k bits. So for each
+word and each mask of at most t_k bits, only the hashes whose words differ by exactly that mask are
+compared. The last part is locality-sensitive hashing (Indyk, Motwani 1998) with probes (Lv et al.
+2007): ``TABLES`` tables of as many bits as keep buckets small, each bit flipped once.
 """
 
 from __future__ import annotations
@@ -27,12 +31,13 @@ Hashes = NDArray[np.uint64]  # [N]
 Indices = NDArray[np.int64]  # [P]
 Blocks = Iterator[tuple[Indices, Indices]]
 
-EXACT = 1 << 20  # hashes among which every pair is found
-TABLES = 8  # for later ones
+ALL = 1 << 17
+NEAR = 1 << 20
+NEAR_BITS = 6
+TABLES = 12
 _GROWTH = 4  # from one size of tables to the next
-_WORDS = 4
-_WORD_BITS = 16
 _BLOCK = 1 << 17  # comparisons at a time: what they need stays in the processor's cache
+_FAR = 16  # bits from which on comparing all pairs is faster
 _FEW = 2000  # hashes (geometric mean of both sides) up to which comparing all pairs is faster
 
 
@@ -46,6 +51,12 @@ class _Table:
     step: int
     bits: int
     threshold: int
+
+    @property
+    def mask(self) -> np.uint64:
+        """The bits of a hash that it looks at."""
+        places = ((self.first + number * self.step) % 64 for number in range(self.bits))
+        return np.uint64(sum(1 << place for place in places))
 
     def keys(self, hashes: Hashes) -> NDArray[np.int64]:
         """The key of each hash, ``[N]``, 0 to 2^bits - 1."""
@@ -66,8 +77,8 @@ class _Table:
 
 
 def self_pairs(hashes: Hashes, radius: int) -> Blocks:
-    """Every pair ``i < j`` of ``hashes`` that differ in at most ``radius`` bits, each one once; of
-    pairs whose ``j`` is ``EXACT`` or more, most.
+    """Every pair ``i < j`` of ``hashes`` that differ in at most ``radius`` bits, each one once; for
+    ``j`` from ``ALL`` on, what the module's docstring says.
 
     Comes in blocks ``(i, j)`` of int64 arrays, so that a dense cluster does not fill the memory.
     """
@@ -76,7 +87,7 @@ def self_pairs(hashes: Hashes, radius: int) -> Blocks:
 
 def cross_pairs(left: Hashes, right: Hashes, radius: int) -> Blocks:
     """Every pair of a hash of ``left`` and one of ``right`` within ``radius`` bits, each one once;
-    of pairs with a place from ``EXACT`` on, most.
+    from place ``ALL`` on, what the module's docstring says.
 
     Comes in blocks of int64 arrays: places in ``left``, places in ``right``.
     """
@@ -87,31 +98,40 @@ def _pairs(left: Hashes, right: Hashes, radius: int, *, same: bool) -> Blocks:
     if not 0 <= radius < 64:
         raise ValueError(f"radius: got {radius}, needed 0 to 63 bits")
     left, right = np.asarray(left, np.uint64), np.asarray(right, np.uint64)
-    if len(left) == 0 or len(right) == 0:
-        return
-    if len(left) * len(right) <= _FEW**2 or radius > 16:
+    if len(left) * len(right) <= _FEW**2 and max(len(left), len(right)) <= ALL:
         yield from _brute(left, right, radius, same=same)
         return
-    yield from _joined(left[:EXACT], right[:EXACT], radius, _words(radius), same=same)
-    start, num = EXACT, max(len(left), len(right))
-    while start < num:
-        stop = start * _GROWTH
-        tables = _spread_tables(stop)
-        for i, j in _joined(left[start:stop], right[:stop], radius, tables, same=False):
-            i += start  # noqa: PLW2901
-            if same:
-                older = j < i
-                yield j[older], i[older]
+    start = 0
+    for stop, bits, tables in _ages(radius):
+        for i, j in _joined(left[start:stop], right[:stop], bits, tables, same=same and start == 0):
+            if same and start > 0:
+                older = j < i + start
+                yield j[older], i[older] + start
             else:
-                yield i, j
+                yield i + start, j
         if not same:
-            for i, j in _joined(left[:start], right[start:stop], radius, tables, same=False):
+            for i, j in _joined(left[:start], right[start:stop], bits, tables, same=False):
                 yield i, j + start
         start = stop
+        if start >= max(len(left), len(right)):
+            return
+
+
+def _ages(radius: int) -> Iterator[tuple[int, int, list[_Table]]]:
+    """How hashes are looked for whose place is below … (and not below the one before): within how
+    many bits, by which tables.
+    """
+    near = min(radius, NEAR_BITS)
+    yield ALL, radius, _words(radius, 4)
+    yield NEAR, near, _words(near, 3)
+    stop = NEAR
+    while True:
+        stop *= _GROWTH
+        yield stop, near, _spread_tables(stop)
 
 
 def _brute(left: Hashes, right: Hashes, radius: int, *, same: bool) -> Blocks:
-    rows = max(1, _BLOCK // len(right))
+    rows = max(1, _BLOCK // max(1, len(right)))
     for start in range(0, len(left), rows):
         near = np.bitwise_count(left[start : start + rows, None] ^ right[None]) <= radius
         i, j = np.nonzero(near)
@@ -121,29 +141,36 @@ def _brute(left: Hashes, right: Hashes, radius: int, *, same: bool) -> Blocks:
             yield i[keep], j[keep]
 
 
-def _words(radius: int) -> list[_Table]:
-    """Tables that miss nothing; a word that need not be looked at has none."""
-    shares = [(radius + 1 + k) // _WORDS for k in range(_WORDS)]
+def _words(radius: int, num: int) -> list[_Table]:
+    """Tables that miss nothing: ``num`` words; one that need not be looked at has none."""
+    edges = [64 * k // num for k in range(num + 1)]
+    shares = [(radius + 1 + k) // num for k in range(num)]
     return [
-        _Table(_WORD_BITS * k, 1, _WORD_BITS, share - 1) for k, share in enumerate(shares) if share
+        _Table(low, 1, high - low, share - 1)
+        for low, high, share in zip(edges, edges[1:], shares, strict=False)
+        if share
     ]
 
 
 def _spread_tables(num: int) -> list[_Table]:
-    """Tables of about two uniform hashes a bucket; their bits lie apart, as neighbours agree."""
-    bits = min(max(num.bit_length() - 2, 1), 30)
+    """Tables of about a uniform hash a bucket; their bits lie apart, as neighbours agree."""
+    bits = min(max(num.bit_length() - 1, 1), 30)
     return [_Table(11 * k % 64, 2 * k + 1, bits, 1) for k in range(TABLES)]
 
 
 def _joined(
     left: Hashes, right: Hashes, radius: int, tables: Sequence[_Table], *, same: bool
 ) -> Blocks:
-    if len(left) and len(right):
-        for number, table in enumerate(tables):
-            for i, j in _table_pairs(left, right, radius, table, same=same):
-                new = _is_new(left[i], right[j], tables[:number])
-                if new.any():
-                    yield i[new], j[new]
+    if len(left) == 0 or len(right) == 0:
+        return
+    if radius > _FAR:
+        yield from _brute(left, right, radius, same=same)
+        return
+    for number, table in enumerate(tables):
+        for i, j in _table_pairs(left, right, radius, table, same=same):
+            new = _is_new(left[i], right[j], tables[:number])
+            if new.any():
+                yield i[new], j[new]
 
 
 def _table_pairs(left: Hashes, right: Hashes, radius: int, table: _Table, *, same: bool) -> Blocks:
@@ -206,8 +233,7 @@ def _expanded(first: Indices, end: Indices) -> Iterator[tuple[Indices, Indices, 
 
 def _is_new(one: Hashes, two: Hashes, earlier: Sequence[_Table]) -> NDArray[np.bool_]:
     """Whether none of these tables already brought these pairs together."""
-    new = np.ones(len(one), bool)
+    apart, new = one ^ two, np.ones(len(one), bool)
     for table in earlier:
-        apart = np.bitwise_count(table.keys(one) ^ table.keys(two))
-        new &= apart > table.threshold
+        new &= np.bitwise_count(apart & table.mask) > table.threshold
     return new

@@ -251,8 +251,7 @@ def _publish(
             for row in decided.rows
             if row.status == "ok"
         }
-        with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:  # a file system commits them together
-            list(pool.map(_copy, crops.values(), crops))
+        copy_files(crops)
         write_json(partial / "config.json", config.model_dump(mode="json"))
         write_rows(partial / "manifest.parquet", Picture, decided.rows)
         summary = _summary(final, decided.rows, reused=False)
@@ -273,7 +272,17 @@ def _publish(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_files(sources: Mapping[Path, Path]) -> None:
+    """Make each target from its source and flush it to the disk, many at once: a file system
+    commits them together.
+    """
+    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
+        for some in groups(sources.items(), _SYNCED_TOGETHER):
+            list(pool.map(_copy, some))
+
+
+def _copy(both: tuple[Path, Path]) -> None:
+    target, source = both
     shutil.copyfile(source, target)
     _sync(target)
 

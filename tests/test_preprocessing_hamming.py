@@ -23,6 +23,16 @@ def planted(seed: int, num: int, radius: int) -> NDArray[np.uint64]:
     return hashes
 
 
+def families(seed: int, num: int) -> NDArray[np.uint64]:
+    """Hashes of which every thirtieth are relatives, up to fourteen bits apart."""
+    rng = np.random.default_rng(seed)
+    hashes = np.resize(rng.integers(0, 2**64, 30, dtype=np.uint64), num)
+    for k in range(num):
+        for bit in rng.choice(64, rng.integers(0, 8), replace=False):
+            hashes[k] ^= np.uint64(1) << np.uint64(bit)
+    return hashes
+
+
 def brute(left: NDArray[np.uint64], right: NDArray[np.uint64], radius: int) -> set[tuple[int, int]]:
     i, j = np.nonzero(np.bitwise_count(left[:, None] ^ right[None]) <= radius)
     return set(zip(i.tolist(), j.tolist(), strict=True))
@@ -53,23 +63,32 @@ def test_later_hashes_find_their_near_ones_and_change_nothing_before_them(
 ) -> None:
     monkeypatch.setattr(hamming, "_FEW", 1)
     monkeypatch.setattr(hamming, "_BLOCK", 64)
-    monkeypatch.setattr(hamming, "EXACT", 100)  # tables for 400, and for 1,600
-    hashes = np.random.default_rng(5).permutation(planted(5, 700, 10))
-    expected = {(i, j) for i, j in brute(hashes, hashes, 10) if i < j}
+    monkeypatch.setattr(hamming, "ALL", 100)
+    monkeypatch.setattr(hamming, "NEAR", 400)  # then tables for 1,600
+    hashes = families(5, 900)
+    wanted = {
+        (i, j): int(hashes[i] ^ hashes[j]).bit_count()
+        for i, j in brute(hashes, hashes, 10)
+        if i < j
+    }
     found = listed(list(self_pairs(hashes, 10)))
     assert len(found) == len(set(found))
-    assert set(found) <= expected
-    near = {(i, j) for i, j in expected if int(hashes[i] ^ hashes[j]).bit_count() <= 4}
-    assert len(near) > 20
-    assert near <= set(found)
-    assert len(found) > 0.8 * len(expected)
-    assert {pair for pair in found if max(pair) < 100} == {p for p in expected if max(p) < 100}
-    for first in (100, 250, 400):
+    exact = {(i, j) for (i, j), bits in wanted.items() if j < 100 or (j < 400 and bits <= 6)}
+    assert {pair for pair in found if max(pair) < 400} == exact
+    assert any(wanted[pair] > 6 for pair in exact)
+    late = {pair for pair, bits in wanted.items() if max(pair) >= 400 and bits <= 6}
+    told = {pair for pair in found if max(pair) >= 400}
+    assert told <= late
+    assert len(told) > 0.97 * len(late) > 1000
+    for first in (100, 250, 400, 600):
         before = listed(list(self_pairs(hashes[:first], 10)))
         assert set(before) == {pair for pair in found if max(pair) < first}
     crossed = listed(list(cross_pairs(hashes, hashes, 10)))
     assert len(crossed) == len(set(crossed))
-    assert set(crossed) == {(i, i) for i in range(700)} | set(found) | {(j, i) for i, j in found}
+    assert set(crossed) == {(i, i) for i in range(900)} | set(found) | {(j, i) for i, j in found}
+    monkeypatch.setattr(hamming, "_FEW", 2000)  # a short side changes nothing
+    few = listed(list(cross_pairs(hashes[:3], hashes, 10)))
+    assert sorted(few) == sorted((i, j) for i, j in crossed if i < 3)
 
 
 def test_small_sets_are_compared_pair_by_pair() -> None:

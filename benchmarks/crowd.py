@@ -1,0 +1,59 @@
+"""Made-up perceptual hashes that lie to one another as those of photographs do.
+
+Bits of photographs' hashes are unequally often set and go together, so that chance neighbours are
+hundreds of times as frequent as among uniform hashes. Here a bit is set where a normal variable
+exceeds its threshold; the variables are correlated (a Gaussian copula).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+_BITS = 64
+_AT_ONCE = 1 << 16
+_FACTORS, _LOADING, _THRESHOLD = 6, 0.4, 0.4  # like(…) of 321 photographs has as many neighbours
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Bit k is set where ``(noise @ mixing)[k] > threshold[k]``; ``mixing`` is ``[D, 64]``."""
+
+    mixing: NDArray[np.float32]
+    threshold: NDArray[np.float32]
+
+    def hashes(self, num: int, rng: np.random.Generator) -> NDArray[np.uint64]:
+        """``[num]`` hashes."""
+        found = [np.zeros(0, np.uint64)]
+        for start in range(0, num, _AT_ONCE):
+            size = min(_AT_ONCE, num - start), len(self.mixing)
+            bits = rng.standard_normal(size, np.float32) @ self.mixing > self.threshold
+            found.append(np.packbits(bits, axis=1, bitorder="little").view(np.uint64)[:, 0])
+        return np.concatenate(found)
+
+
+def usual(seed: int = 0) -> Crowd:
+    """One that needs no photographs: a few factors and noise for each bit."""
+    rng = np.random.default_rng(seed)
+    factors = _LOADING * rng.standard_normal((_FACTORS, _BITS))
+    threshold = _THRESHOLD * rng.standard_normal(_BITS)
+    mixing = np.concatenate([factors, np.eye(_BITS)])
+    return Crowd(mixing.astype(np.float32), threshold.astype(np.float32))
+
+
+def like(hashes: NDArray[np.uint64]) -> Crowd:
+    """One whose bits are set as often, and go together as much, as those of these hashes."""
+    bits = (hashes[:, None] >> np.arange(_BITS, dtype=np.uint64) & np.uint64(1)).astype(np.float64)
+    shares = (bits.sum(axis=0) + 1) / (len(bits) + 2)
+    centred = bits - bits.mean(axis=0)
+    scale = np.maximum(centred.std(axis=0), 1e-3)
+    together = (centred / scale).T @ (centred / scale) / len(bits)
+    together = np.sin(np.pi / 2 * np.clip(together, -1, 1))  # of the variables, not of the bits
+    np.fill_diagonal(together, 1)
+    values, vectors = np.linalg.eigh(together)
+    mixing = np.sqrt(np.maximum(values, 1e-3))[:, None] * vectors.T
+    mixing /= np.sqrt((mixing**2).sum(axis=0))
+    return Crowd(mixing.astype(np.float32), -norm.ppf(shares).astype(np.float32))
