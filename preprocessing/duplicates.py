@@ -8,7 +8,6 @@ need no tier: they have one sha256.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,11 +19,13 @@ from numpy.typing import NDArray
 from preprocessing.fingerprint import COARSE_PX, THUMB_PX, WINDOWS, Fingerprint
 from preprocessing.hamming import Hashes, cross_pairs
 
-JUDGE_VERSION = 1  # raise it when two fingerprints are alike to another degree
+JUDGE_VERSION = 2  # raise it when two fingerprints are alike to another degree
 _MOST = 30  # older pictures that a picture is compared with, for a window and orientation
 _AT_ONCE = 1 << 20  # pairs held in memory before all but the nearest are dropped
 _BATCH = 10_000  # rows made into objects at a time
-_STEPS = 20  # of the alignment
+_STEPS, _FIRST_STEPS = 20, 3  # of the alignment
+_HOPELESS = 0.85  # alike to this degree after the first steps: more would not make it a copy
+_OTHER_LIGHT, _OTHER_COLOUR = 0.45, 0.35  # correlations before aligning: least of copies 0.56, 0.53
 _DETAIL_PX = 2.5  # standard deviation of the blur whose residue is compared: shape, not shading
 _COVERED = 0.15  # share of the pixels that a watermark may cover
 _LEAST_OVERLAP = 1 / 3
@@ -166,7 +167,8 @@ def alikeness(candidate: Candidate) -> float:
     Psarakis 2008) over affine maps. Then the fine detail of both is correlated, without the share
     of pixels that differ most: a watermark hides some of a copy, whereas another photograph of the
     same scene differs everywhere. Light and colours must be laid out alike too; a copy whose
-    colours were edited, and aligned faces, which are alike to begin with, must be surer.
+    colours were edited, and aligned faces, which are alike to begin with, must be surer. Most pairs
+    are no copies, and are given up as soon as that is sure.
     """
     view = candidate.view.pixels()
     if candidate.mirrored:
@@ -176,17 +178,15 @@ def alikeness(candidate: Candidate) -> float:
         both = max(view.std(), frame.std()) < _FLAT
         return float(both and abs(view.mean() - frame.mean()) < _SAME_GREY)
     start = _to_window(*WINDOWS[candidate.window])
-    overlays = [start]
-    with contextlib.suppress(cv2.error):  # it does not converge: they lie well already, or never
-        _, found = cv2.findTransformECC(
-            view, frame, start.copy(), cv2.MOTION_AFFINE,
-            (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _STEPS, 1e-3), None, 3,
-        )  # fmt: skip
-        overlays.append(found)
-    detail, overlay = max(
-        ((_detail_correlation(view, frame, overlay), overlay) for overlay in overlays),
-        key=lambda pair: pair[0],
-    )
+    _, light, colour = _colours(candidate, start)
+    if light < _OTHER_LIGHT or colour < _OTHER_COLOUR:
+        return min(light, colour)
+    as_it_lies = _detail_correlation(view, frame, start), start
+    for steps in (_FIRST_STEPS, _STEPS):
+        aligned = _aligned(view, frame, start, steps)
+        detail, overlay = max(as_it_lies, aligned, key=lambda pair: pair[0])
+        if detail < _HOPELESS:
+            break
     if detail < _LEAST_DETAIL:
         return detail
     return detail - _doubt_by_colour(candidate, overlay)
@@ -200,8 +200,34 @@ def alikenesses(pairs: Sequence[Candidate]) -> list[float]:
     return [alikeness(pair) for pair in pairs]
 
 
+def _aligned(
+    view: NDArray[np.uint8], frame: NDArray[np.uint8], start: Transform, steps: int
+) -> tuple[float, Transform]:
+    """Correlation of details and the overlay after so many steps; -1 where none is found."""
+    limit = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 1e-3
+    try:
+        _, found = cv2.findTransformECC(
+            view, frame, start.copy(), cv2.MOTION_AFFINE, limit, None, 3
+        )
+    except cv2.error:  # it does not converge: they lie well already, or never
+        return -1.0, start
+    overlay = np.asarray(found, np.float32)
+    return _detail_correlation(view, frame, overlay), overlay
+
+
 def _doubt_by_colour(candidate: Candidate, overlay: Transform) -> float:
     """What is taken off the detail's correlation; 1 where light or colours contradict it."""
+    shift, light, colour = _colours(candidate, overlay)
+    if candidate.tier == "face":
+        sure = shift <= 1.0 and light >= 0.97 and colour >= 0.95
+        return _FACE_DOUBT if sure else 1.0
+    if shift <= 2.0:
+        return 0.0 if light >= 0.9 and colour >= 0.85 else 1.0
+    return _EDITED_DOUBT if light >= 0.96 and colour >= 0.5 else 1.0
+
+
+def _colours(candidate: Candidate, overlay: Transform) -> tuple[float, float, float]:
+    """How far a* or b* are shifted on the whole, CIELAB units; correlation of light; of colours."""
     view, frame = candidate.view.lab(), candidate.frame.lab()
     if candidate.mirrored:
         view = np.ascontiguousarray(view[:, ::-1])
@@ -218,12 +244,7 @@ def _doubt_by_colour(candidate: Candidate, overlay: Transform) -> float:
     light, colour = _correlation(one[:, :1], two[:, :1]), _correlation(one[:, 1:], two[:, 1:])
     if min(one[:, 1:].std(), two[:, 1:].std()) < _GREY:
         colour = 1.0  # a grey picture has no colours that could contradict
-    if candidate.tier == "face":
-        sure = shift <= 1.0 and light >= 0.97 and colour >= 0.95
-        return _FACE_DOUBT if sure else 1.0
-    if shift <= 2.0:
-        return 0.0 if light >= 0.9 and colour >= 0.85 else 1.0
-    return _EDITED_DOUBT if light >= 0.96 and colour >= 0.5 else 1.0
+    return shift, light, colour
 
 
 def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
@@ -252,7 +273,8 @@ def _detail_correlation(
         return -1.0
     one, two = _detail(view)[inside], _detail(laid)[inside]
     gap = np.abs(one / max(one.std(), _NOISE) - two / max(two.std(), _NOISE))
-    kept = gap <= np.quantile(gap, 1 - _COVERED)
+    most = int((1 - _COVERED) * (len(gap) - 1))
+    kept = gap <= np.partition(gap, most)[most]
     one, two = one[kept] - one[kept].mean(), two[kept] - two[kept].mean()
     scale = np.sqrt((one @ one + _NOISE) * (two @ two + _NOISE))
     return float(one @ two / scale)
