@@ -56,9 +56,12 @@ def _yield(row: Mapping[str, Any]) -> dict[str, str]:
 def dataset_card(summary: PrepareSummary) -> None:
     """The dataset's card, and its contact sheets below it."""
     counts = ", ".join(f"{split}: {n}" for split, n in summary.counts.items())
-    sheets = {sheet.stem: sheet for sheet in sorted(summary.dataset.glob("*.jpg"))}
+    found = sorted(
+        summary.dataset.glob("*.jpg"), key=lambda path: ("train" not in path.stem, path.stem)
+    )
+    sheets = {sheet.stem: sheet for sheet in found}
     Page(f"dataset-{domains(summary.version)}").show(
-        f"**{summary.version}**: {counts}",
+        f"{counts} · {summary.version}",
         (summary.dataset / "card.md").read_text(encoding="utf-8"),
         pictures(sheets),
     )
@@ -92,7 +95,7 @@ class TrainingPage:
         titled["Two pictures of each domain, and as the training may see them"] = self._seen
         rows = losses(self._run)
         self._page.show(
-            f"**{self._run.name}**: {state}",
+            f"{state} · {self._run.name}",
             pictures(titled),
             "Losses, means of a tenth of the steps each" if rows else "",
             table(rows),

@@ -1,6 +1,10 @@
-"""One crawl per search engine, one training per device, across all runs of a Prefect server.
+"""One crawl per search engine, one training per device, one run per flow and recipe, across all
+runs of a Prefect server.
 
-A slot is a lease that its holder renews: one that was killed loses it after a minute.
+A slot is a lease that its holder renews: one that was killed loses it after a minute. Deployments
+have no limit of Prefect's: a run that pauses for approval gives such a slot back, cannot renew it
+any more, and is ended for that after four minutes; and so would be one whose server is away longer
+than its lease.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from urllib.parse import urlsplit
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
@@ -28,12 +33,19 @@ def one_at_a_time(name: str) -> Iterator[None]:
     Someone may allow more in the Prefect UI: an existing limit is taken as it is. A server that
     cannot be reached for a while does not stop who holds a slot.
     """
-    _ensure(name)
-    run_logger().debug("waiting for a slot of %s", name)
+    found = _ensure(name)
+    if found is not None and found.active_slots >= found.limit:
+        taken = f"{found.active_slots} of {found.limit}"
+        run_logger().info("waiting for a slot of the limit %r: %s are taken", name, taken)
     with concurrency(
         name, strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False
     ):
         yield
+
+
+def run_limit(flow: str, recipe: str) -> str:
+    """The limit's name for the runs of a flow with a recipe, e.g. ``"run train makeup"``."""
+    return _name(f"run {flow} {recipe}")
 
 
 def engine_limit(engine_url: str) -> str:
@@ -56,12 +68,14 @@ def _name(text: str) -> str:
     return re.sub(r"[^\w. -]", "-", text)
 
 
-def _ensure(name: str) -> None:
+def _ensure(name: str) -> GlobalConcurrencyLimitResponse | None:
+    """The limit as it is; None for one that was made just now."""
     with get_client(sync_client=True) as client:
         try:
-            client.read_global_concurrency_limit_by_name(name)
+            return client.read_global_concurrency_limit_by_name(name)
         except ObjectNotFound:
             with contextlib.suppress(ObjectAlreadyExists):  # another run was faster
                 client.create_global_concurrency_limit(
                     GlobalConcurrencyLimitCreate(name=name, limit=1)
                 )
+            return None

@@ -10,6 +10,7 @@ from prefect import flow
 from flows import artifacts, events, newest, tasks
 from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
+from flows.limits import one_at_a_time, run_limit
 from flows.parameters import EvaluateParameters, TrainParameters
 from flows.pipeline import StageClock, decide, run_name
 from flows.presets import Preset, train_with_preset
@@ -42,15 +43,16 @@ def train(
     """
     parameters = train_with_preset(parameters, preset)
     home, recipe = workspace_folder(workspace), parameters.recipe
-    folder = newest.dataset_folder(home, recipe, dataset)
-    run = home / "runs" / run_name(parameters.train, folder.name)
     clock = StageClock()
-    with clock.stage("1/1 train") as stage:
-        newest.remember_trained_for(home, recipe, folder.name)
-        trained = stage.result(
-            tasks.train_model(parameters.train, folder, run, parameters.torchrun)
-        )
-        newest.remember_run(home, recipe, run.name)
+    with one_at_a_time(run_limit("train", recipe)):
+        folder = newest.dataset_folder(home, recipe, dataset)
+        run = home / "runs" / run_name(parameters.train, folder.name)
+        with clock.stage("1/1 train") as stage:
+            newest.remember_trained_for(home, recipe, folder.name)
+            trained = stage.result(
+                tasks.train_model(parameters.train, folder, run, parameters.torchrun)
+            )
+            newest.remember_run(home, recipe, run.name)
     events.trained(recipe, run.name, home)
     return clock.told(run.name, f"{run.name}: {trained.steps} steps")
 
@@ -76,13 +78,14 @@ def evaluate(
 
     """
     home, recipe = workspace_folder(workspace), parameters.recipe
-    folder = newest.run_folder(home, recipe, run)
-    dataset = newest.dataset_folder(home, recipe, _trained_on(folder))
     clock = StageClock()
-    with clock.stage("1/2 evaluate") as stage:
-        evaluated = stage.result(
-            tasks.evaluate_model(parameters.evaluate, dataset, folder, home, parameters.recipe)
-        )
+    with one_at_a_time(run_limit("evaluate", recipe)):
+        folder = newest.run_folder(home, recipe, run)
+        dataset = newest.dataset_folder(home, recipe, _trained_on(folder))
+        with clock.stage("1/2 evaluate") as stage:
+            evaluated = stage.result(
+                tasks.evaluate_model(parameters.evaluate, dataset, folder, home, recipe)
+            )
     with clock.stage("2/2 promote") as stage:
         promotion = stage.result(decide(parameters, folder, evaluated, home))
     artifacts.stages(f"evaluate-{recipe}", clock.seconds, clock.outcomes)

@@ -11,13 +11,16 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from rich.console import Console
 
 from flows.server import running_server, settings
 from scraping.records import SuyanError
+
+if TYPE_CHECKING:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
 Kind = Literal["webhook", "dingtalk", "feishu", "wecom", "slack"]
 VARIABLE = "SUYAN_NOTIFY_URL"
@@ -38,7 +41,8 @@ _RUN_URL = "{{ flow_run|ui_url }}"
 def set_up(workspace: Path, console: Console, *, kind: Kind, test: bool, off: bool) -> None:
     """Make the block and the automations on the workspace's server, or remove the automations.
 
-    Raises ``SuyanError`` when no server runs, ``ValueError`` without an address.
+    Raises ``SuyanError`` when no server runs, or when the webhook refuses the test, and changes
+    nothing then; ``ValueError`` without an address.
     """
     if not os.environ.get("PREFECT_API_URL"):
         server = running_server(workspace)
@@ -55,7 +59,6 @@ def set_up(workspace: Path, console: Console, *, kind: Kind, test: bool, off: bo
 
 
 async def _on(url: str, kind: Kind, *, test: bool) -> str:
-    import httpx
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
     from prefect.client.orchestration import get_client
     from prefect.types import SecretDict
@@ -68,19 +71,27 @@ async def _on(url: str, kind: Kind, *, test: bool) -> str:
         json_data=BODIES[kind],
         secrets=SecretDict({"address": url}),
     )
+    if test:  # first: an address that does not work replaces none that does
+        await _try(block)
     document = await block.asave(BLOCK, overwrite=True)
     async with get_client() as client:
         await ensure_automations(client, automations(document))
-    if test:
-        try:
-            await block.anotify("This is what a notification of Suyan looks like.", "Suyan: a test")
-        except httpx.HTTPStatusError as error:  # its own words hold the address
-            code = error.response.status_code
-            raise SuyanError(f"the webhook answered {code}: look at {VARIABLE} again") from None
-        except httpx.HTTPError as error:
-            raise SuyanError(f"the webhook cannot be reached: {type(error).__name__}") from None
     sent = " A test message was sent." if test else ""
     return f"Failed runs, partial crawls and new champions are told to your {kind}.{sent}"
+
+
+async def _try(block: CustomWebhookNotificationBlock) -> None:
+    import httpx
+
+    same = "; nothing was changed"
+    try:
+        await block.anotify("This is what a notification of Suyan looks like.", "Suyan: a test")
+    except httpx.HTTPStatusError as error:  # its own words hold the address
+        code = error.response.status_code
+        raise SuyanError(f"the webhook answered {code}: look at {VARIABLE} again{same}") from None
+    except httpx.HTTPError as error:
+        what = type(error).__name__
+        raise SuyanError(f"the webhook cannot be reached: {what}{same}") from None
 
 
 async def _off() -> str:

@@ -21,6 +21,7 @@ from flows.approval import Approval, ask
 from flows.cluster import TaskRunnerName
 from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
+from flows.limits import one_at_a_time, run_limit
 from flows.parameters import EvaluateParameters, PipelineParameters
 from flows.presets import Preset, with_preset
 from flows.progress import duration, run_logger
@@ -81,30 +82,31 @@ def pipeline(
     parameters = with_preset(parameters, preset)
     home = workspace_folder(workspace)
     clock = StageClock()
-    with clock.stage("1/5 crawl") as stage:
-        crawled = [
-            stage.result(tasks.crawl_domain(config, home, task_runner))
-            for config in (parameters.crawl_a, parameters.crawl_b)
-        ]
-    with clock.stage("2/5 prepare") as stage:
-        listing_a, listing_b = (summary.listing for summary in crawled)
-        prepared = stage.result(
-            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
-        )
-        newest.remember_dataset(home, parameters.recipe, prepared.version)
-    run = home / "runs" / run_name(parameters.train, prepared.version)
-    with clock.stage("3/5 train") as stage:
-        newest.remember_trained_for(home, parameters.recipe, prepared.version)
-        trained = stage.result(
-            tasks.train_model(parameters.train, prepared.dataset, run, parameters.torchrun)
-        )
-        newest.remember_run(home, parameters.recipe, trained.run.name)
-    with clock.stage("4/5 evaluate") as stage:
-        evaluated = stage.result(
-            tasks.evaluate_model(
-                parameters.evaluate, prepared.dataset, trained.run, home, parameters.recipe
+    with one_at_a_time(run_limit("pipeline", parameters.recipe)):
+        with clock.stage("1/5 crawl") as stage:
+            crawled = [
+                stage.result(tasks.crawl_domain(config, home, task_runner))
+                for config in (parameters.crawl_a, parameters.crawl_b)
+            ]
+        with clock.stage("2/5 prepare") as stage:
+            listing_a, listing_b = (summary.listing for summary in crawled)
+            prepared = stage.result(
+                tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
             )
-        )
+            newest.remember_dataset(home, parameters.recipe, prepared.version)
+        run = home / "runs" / run_name(parameters.train, prepared.version)
+        with clock.stage("3/5 train") as stage:
+            newest.remember_trained_for(home, parameters.recipe, prepared.version)
+            trained = stage.result(
+                tasks.train_model(parameters.train, prepared.dataset, run, parameters.torchrun)
+            )
+            newest.remember_run(home, parameters.recipe, trained.run.name)
+        with clock.stage("4/5 evaluate") as stage:
+            evaluated = stage.result(
+                tasks.evaluate_model(
+                    parameters.evaluate, prepared.dataset, trained.run, home, parameters.recipe
+                )
+            )
     with clock.stage("5/5 promote") as stage:
         rules = EvaluateParameters.model_validate(
             parameters.model_dump(include=set(EvaluateParameters.model_fields))

@@ -11,6 +11,7 @@ from flows import artifacts, events, newest, tasks
 from flows.cluster import TaskRunnerName
 from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
+from flows.limits import one_at_a_time, run_limit
 from flows.parameters import CrawlParameters, RefreshParameters
 from flows.pipeline import StageClock
 from scraping.crawl import CrawlSummary
@@ -45,7 +46,7 @@ def crawl(
 
     """
     clock = StageClock()
-    with clock.stage("1/1 crawl") as stage:
+    with one_at_a_time(run_limit("crawl", parameters.recipe)), clock.stage("1/1 crawl") as stage:
         crawled = [
             stage.result(tasks.crawl_domain(config, workspace_folder(workspace), task_runner))
             for letter, config in (("A", parameters.crawl_a), ("B", parameters.crawl_b))
@@ -85,18 +86,19 @@ def refresh_dataset(
     """
     home = workspace_folder(workspace)
     clock = StageClock()
-    with clock.stage("1/3 crawl") as stage:
-        crawled: list[CrawlSummary] = [
-            stage.result(tasks.crawl_domain(config, home, task_runner))
-            for config in (parameters.crawl_a, parameters.crawl_b)
-        ]
-    with clock.stage("2/3 prepare") as stage:
-        listing_a, listing_b = (summary.listing for summary in crawled)
-        prepared = stage.result(
-            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
-        )
-    with clock.stage("3/3 publish"):
-        text = _publish(parameters, prepared.dataset, home)
+    with one_at_a_time(run_limit("refresh-dataset", parameters.recipe)):
+        with clock.stage("1/3 crawl") as stage:
+            crawled: list[CrawlSummary] = [
+                stage.result(tasks.crawl_domain(config, home, task_runner))
+                for config in (parameters.crawl_a, parameters.crawl_b)
+            ]
+        with clock.stage("2/3 prepare") as stage:
+            listing_a, listing_b = (summary.listing for summary in crawled)
+            prepared = stage.result(
+                tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
+            )
+        with clock.stage("3/3 publish"):
+            text = _publish(parameters, prepared.dataset, home)
     artifacts.stages(f"refresh-{parameters.recipe}", clock.seconds, clock.outcomes)
     return clock.told(prepared.version, text)
 

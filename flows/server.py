@@ -156,6 +156,8 @@ def _server_settings(server: Server) -> dict[str, str]:
         # Any page open in a browser could else talk to a server on loopback:
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": server.ui_url,
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        # A run that waits for approval ends its waiting itself, and goes on:
+        "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
         # Slots that are held survive a restart:
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
             "prefect.server.concurrency.lease_storage.filesystem"

@@ -208,7 +208,7 @@ def promote_model(
         before = _champion_name(workspace, recipe)
         known = {path.name for path in versions(workspace, recipe)}
         promotion = promote(run, evaluation.folder, workspace, recipe, rule)
-        if approval is not None and not promotion.promoted:
+        if approval is not None:
             promotion = _decided(promotion, approval, workspace, recipe)
     if promotion.promoted and promotion.model.name != before:
         events.champion(recipe, promotion.model.name, promotion.reason, workspace)
@@ -225,6 +225,12 @@ def _champion_name(workspace: Path, recipe: str) -> str:
 
 def _decided(promotion: Promotion, approval: Approval, workspace: Path, recipe: str) -> Promotion:
     name = promotion.model.name
+    if promotion.promoted and approval.approved is False:
+        stays = f"it stays the champion that it was: suyan rollback --recipe {recipe}, or promote"
+        reason = f"{name}: a person rejected it ({approval.reason}); {stays} another."
+        return Promotion(promoted=True, reason=reason, model=promotion.model)
+    if promotion.promoted:
+        return promotion  # the champion already
     if approval.approved:
         crown(workspace, recipe, name, approval.reason)
         reason = f"{name} is the champion of {recipe}: a person approved ({approval.reason})."

@@ -119,6 +119,7 @@ def services(services_home: Path, services_log: io.StringIO) -> Iterator[Service
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_WORKER_QUERY_SECONDS", "2")
+        patch.setenv("PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS", "5")  # an hour else
         patch.setenv("PREFECT_SERVER_API_AUTH_STRING", "tester:a-secret-of-the-test")
         patch.setenv("PREFECT_API_AUTH_STRING", "tester:a-secret-of-the-test")
         patch.delenv("PREFECT_API_URL", raising=False)

@@ -1,34 +1,43 @@
 """Server, worker and deployments as `suyan up` leaves them; events, approval, notifications."""
 
+import contextlib
 import io
 import json
+import sqlite3
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
+from uuid import UUID, uuid4
 
+import prefect
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.actions import ArtifactCreate, DeploymentUpdate, LogCreate
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_HOME,
     temporary_settings,
 )
+from prefect.states import Completed, Running
 from rich.console import Console
 
 from flows import notify
+from flows.limits import one_at_a_time, run_limit
 from flows.presets import with_preset
 from flows.recipes import makeup, with_engine
 from flows.services import Services, up
 from scraping.offline.corpus import portraits
 from scraping.offline.server import OfflineEngine
+from scraping.records import SuyanError
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +51,68 @@ def client(services: Services) -> Iterator[SyncPrefectClient]:
     }
     with temporary_settings(updates=told), get_client(sync_client=True) as connected:
         yield connected
+
+
+@prefect.flow(name="of-a-test")
+def _nothing() -> None:
+    pass
+
+
+def test_old_runs_leave_the_database_with_their_logs_and_events(
+    services: Services, client: SyncPrefectClient
+) -> None:
+    """The server cleans once an hour; this one does so every five seconds."""
+    old, young = _ended(client, 8), _ended(client, 6)
+    _until(lambda: not _left(client, old, "events"), 60)
+    assert len(_left(client, young, "events")) == 1
+    with contextlib.closing(sqlite3.connect(services.server.home / "prefect.db")) as database:
+        for run, days in ((old, 91), (young, 89)):  # nobody but the server sets this otherwise
+            ended = str(datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days))
+            command = "UPDATE flow_run SET end_time = ? WHERE id = ?"
+            assert database.execute(command, (ended, str(run))).rowcount == 1
+        database.commit()
+    _until(lambda: not _left(client, old, "logs"), 60)
+    with pytest.raises(ObjectNotFound):
+        client.read_flow_run(old)
+    assert not _left(client, old, "artifacts")
+    assert client.read_flow_run(young).state_name == "Completed"
+    assert len(_left(client, young, "logs")) == len(_left(client, young, "artifacts")) == 1
+
+
+def _ended(client: SyncPrefectClient, days: int) -> UUID:
+    """A run that ended, with a line of log, an artifact, and an event of so many days ago."""
+    now = datetime.now(UTC)
+    run = client.create_flow_run(_nothing).id
+    client.set_flow_run_state(run, Running(), force=True)
+    client.set_flow_run_state(run, Completed(), force=True)
+    client.create_logs([LogCreate(name="test", level=20, message="told", timestamp=now,
+                                  flow_run_id=run)])  # fmt: skip
+    client.create_artifact(ArtifactCreate(key="of-a-test", data="x", flow_run_id=run))
+    event = {
+        "event": "of.a.test",
+        "occurred": (now - timedelta(days=days)).isoformat(),
+        "resource": {"prefect.resource.id": f"prefect.flow-run.{run}"},
+        "id": str(uuid4()),
+    }
+    client.request("POST", "/events", json=[event])
+    return run
+
+
+Kept = Literal["events", "logs", "artifacts"]
+
+
+def _left(client: SyncPrefectClient, run: UUID, what: Kept) -> list[Any]:
+    """What is still there of the events, the log or the artifacts of ``run``."""
+    asked: dict[str, Any]
+    if what == "events":
+        long = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
+        asked = {"filter": {"occurred": long, "resource": {"id": [f"prefect.flow-run.{run}"]}}}
+        found = client.request("POST", "/events/filter", json=asked).json()["events"]
+        return [event for event in found if event["event"] == "of.a.test"]
+    asked = {what: {"flow_run_id": {"any_": [str(run)]}}}
+    if what == "logs":
+        return list(client.request("POST", "/logs/filter", json=asked).json())
+    return list(client.request("POST", "/artifacts/filter", json=asked).json())
 
 
 def _until(what: Callable[[], Any], timeout_s: float = 600) -> Any:
@@ -228,7 +299,7 @@ class Webhook:
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
                 received.append(json.loads(self.rfile.read(length)))
-                self.send_response(200)
+                self.send_response(200 if "/secret-path" in self.path else 404)
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
@@ -255,6 +326,20 @@ def _notified(url: str, workspace: Path) -> None:
                           test=True, off=False)  # fmt: skip
 
 
+def test_a_webhook_that_refuses_the_test_replaces_none_that_works(
+    services: Services, client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    with Webhook() as messages:
+        _notified(messages.url, tmp_path)
+        before = client.read_block_document_by_name(notify.BLOCK, "custom-webhook")
+        refusing = messages.url.replace("secret-path", "wrong-path")
+        with pytest.raises(SuyanError, match=r"answered 404.*nothing was changed") as raised:
+            _notified(refusing, tmp_path)
+        assert "wrong-path" not in str(raised.value)
+        after = client.read_block_document_by_name(notify.BLOCK, "custom-webhook")
+        assert after.updated == before.updated
+
+
 def test_a_failed_run_is_told_and_no_secret_is_kept_in_the_open(
     services: Services, client: SyncPrefectClient, tmp_path: Path
 ) -> None:
@@ -262,9 +347,13 @@ def test_a_failed_run_is_told_and_no_secret_is_kept_in_the_open(
         _notified(messages.url, tmp_path)
         assert messages.received[0]["subject"] == "Suyan: a test"
         deployment = client.read_deployment_by_name("train/makeup")
-        client.create_flow_run_from_deployment(
-            deployment.id, parameters={"workspace": str(tmp_path / "empty")}
-        )
+        with one_at_a_time(run_limit("train", "makeup")):
+            run = client.create_flow_run_from_deployment(
+                deployment.id, parameters={"workspace": str(tmp_path / "empty")}
+            )
+            _until(lambda: [line for line in _left(client, run.id, "logs")
+                            if "waiting for a slot" in line["message"]], 120)  # fmt: skip
+            assert client.read_flow_run(run.id).state_name == "Running"
         told = _until(
             lambda: [told for told in messages.received if "train/makeup" in told["subject"]]
         )
