@@ -221,7 +221,9 @@ def promote_model(
     if approval is not None:
         rule = rule.model_copy(update={"automatic": False})
         runs.send_evaluation(evaluation.folder)  # with what the person decided
-    with models.changing(workspace, recipe):
+    with in_use(workspace), models.changing(workspace, recipe):
+        stored.fetch_dataset(workspace, str(evaluation.scores["dataset"]))
+        runs.fetch(run)
         before = _champion_name(workspace, recipe)
         known = {path.name for path in versions(workspace, recipe)}
         promotion = promote(run, evaluation.folder, workspace, recipe, rule)
