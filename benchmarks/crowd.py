@@ -1,8 +1,9 @@
 """Made-up perceptual hashes that lie to one another as those of photographs do.
 
 Bits of photographs' hashes are unequally often set and go together, so that chance neighbours are
-hundreds of times as frequent as among uniform hashes. Here a bit is set where a normal variable
-exceeds its threshold; the variables are correlated (a Gaussian copula).
+hundreds of times as frequent as among uniform hashes. Here correlated normal variables stand for
+the coefficients, and a bit is set where one exceeds their median, as pHash has it: half of the bits
+are set, and hashes differ by an even number of them.
 """
 
 from __future__ import annotations
@@ -15,22 +16,23 @@ from scipy.stats import norm
 
 _BITS = 64
 _AT_ONCE = 1 << 16
-_FACTORS, _LOADING, _THRESHOLD = 6, 0.4, 0.4  # like(…) of 321 photographs has as many neighbours
+_FACTORS, _LOADING, _SPREAD = 6, 0.4, 0.4  # like(…) of 321 photographs has as many neighbours
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """Bit k is set where ``(noise @ mixing)[k] > threshold[k]``; ``mixing`` is ``[D, 64]``."""
+    """Coefficients are ``mean + noise @ mixing``; ``mean`` is ``[64]``, ``mixing`` ``[D, 64]``."""
 
+    mean: NDArray[np.float32]
     mixing: NDArray[np.float32]
-    threshold: NDArray[np.float32]
 
     def hashes(self, num: int, rng: np.random.Generator) -> NDArray[np.uint64]:
         """``[num]`` hashes."""
         found = [np.zeros(0, np.uint64)]
         for start in range(0, num, _AT_ONCE):
             size = min(_AT_ONCE, num - start), len(self.mixing)
-            bits = rng.standard_normal(size, np.float32) @ self.mixing > self.threshold
+            values = self.mean + rng.standard_normal(size, np.float32) @ self.mixing
+            bits = values > np.median(values, axis=1, keepdims=True)
             found.append(np.packbits(bits, axis=1, bitorder="little").view(np.uint64)[:, 0])
         return np.concatenate(found)
 
@@ -39,9 +41,9 @@ def usual(seed: int = 0) -> Crowd:
     """One that needs no photographs: a few factors and noise for each bit."""
     rng = np.random.default_rng(seed)
     factors = _LOADING * rng.standard_normal((_FACTORS, _BITS))
-    threshold = _THRESHOLD * rng.standard_normal(_BITS)
+    mean = _SPREAD * rng.standard_normal(_BITS)
     mixing = np.concatenate([factors, np.eye(_BITS)])
-    return Crowd(mixing.astype(np.float32), threshold.astype(np.float32))
+    return Crowd(mean.astype(np.float32), mixing.astype(np.float32))
 
 
 def like(hashes: NDArray[np.uint64]) -> Crowd:
@@ -56,4 +58,4 @@ def like(hashes: NDArray[np.uint64]) -> Crowd:
     values, vectors = np.linalg.eigh(together)
     mixing = np.sqrt(np.maximum(values, 1e-3))[:, None] * vectors.T
     mixing /= np.sqrt((mixing**2).sum(axis=0))
-    return Crowd(mixing.astype(np.float32), -norm.ppf(shares).astype(np.float32))
+    return Crowd(norm.ppf(shares).astype(np.float32), mixing.astype(np.float32))

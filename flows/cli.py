@@ -164,14 +164,14 @@ def export_dataset(
     """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
     from flows.stored import fetch_dataset
     from preprocessing.export import export as run_export
+    from storage.room import in_use
 
-    if Path(dataset).is_dir():
-        folder = Path(dataset)
-    else:
-        folder = workspace / "datasets" / dataset
-        fetch_dataset(workspace, dataset)
-    for path in run_export(folder, out, kind):
-        typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    folder = Path(dataset) if Path(dataset).is_dir() else workspace / "datasets" / dataset
+    with in_use(workspace):
+        if folder != Path(dataset):
+            fetch_dataset(workspace, dataset)
+        for path in run_export(folder, out, kind):
+            typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()

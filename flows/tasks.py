@@ -35,6 +35,7 @@ from scraping.crawl import CrawlSummary, crawl
 from scraping.downloads import Downloads
 from scraping.records import SuyanError, TransientError
 from storage import models, runs
+from storage.room import in_use
 from training.config import TrainConfig
 from training.elastic import Torchrun, train_together
 
@@ -78,7 +79,11 @@ def crawl_domain(
     before = outcome.crawl_stamp(config, workspace)
     stored.drop_forgotten(workspace)
     progress = ArtifactProgress(f"progress-{config.domain}")
-    with one_at_a_time(engine_limit(config.engine_url)), dask_runner(task_runner) as runner:
+    with (
+        in_use(workspace),
+        one_at_a_time(engine_limit(config.engine_url)),
+        dask_runner(task_runner) as runner,
+    ):
         downloader = downloader_over(runner) if runner else Downloads
         summary = crawl(config, workspace, progress=progress, downloader=downloader)
     told = outcome.of_crawl(config, summary, before, outcome.crawl_stamp(config, workspace))
@@ -105,12 +110,15 @@ def prepare_dataset(
     from preprocessing.prepare import prepare
 
     progress = LogProgress(run_logger().info)
-    stored.fetch_originals(config, (listing_a, listing_b), workspace, progress)
-    with dask_runner(task_runner) as runner:
-        spread = spread_over(runner) if runner else None
-        summary = prepare(config, listing_a, listing_b, workspace, progress=progress, spread=spread)
-    stored.publish_dataset(summary, workspace)
-    artifacts.dataset_card(summary)
+    with in_use(workspace):
+        stored.fetch_originals(config, (listing_a, listing_b), workspace, progress)
+        with dask_runner(task_runner) as runner:
+            spread = spread_over(runner) if runner else None
+            summary = prepare(
+                config, listing_a, listing_b, workspace, progress=progress, spread=spread
+            )
+        stored.publish_dataset(summary, workspace)
+        artifacts.dataset_card(summary)
     return _told(summary, outcome.of_prepare(summary))
 
 
@@ -129,21 +137,28 @@ def train_model(
     from flows.validation import kid_distance
     from training.train import train
 
-    runs.fetch(run)
-    page = artifacts.TrainingPage(config, dataset, run)
-    progress = TrainingProgress(run, page.show)
-    with one_at_a_time(device_limit(config.device)), _alone(run), runs.sharing(run):
-        if torchrun.is_needed:
-            distance = "flows.validation:kid_distance" if config.validate_every else ""
-            summary = train_together(
-                config, dataset, run, torchrun, progress=progress, distance=distance
-            )
-        else:
-            judge = kid_distance() if config.validate_every else None
-            summary = train(config, dataset, run, progress=progress, distance=judge)
-    artifacts.training_events(summary)
-    told = outcome.of_train(summary)
-    page.show(told.why)
+    workspace = run.parents[1]
+    with (
+        in_use(workspace),
+        one_at_a_time(device_limit(config.device)),
+        _alone(run),
+    ):
+        stored.fetch_dataset(workspace, dataset.name)
+        runs.fetch(run)
+        page = artifacts.TrainingPage(config, dataset, run)
+        progress = TrainingProgress(run, page.show)
+        with runs.sharing(run):
+            if torchrun.is_needed:
+                distance = "flows.validation:kid_distance" if config.validate_every else ""
+                summary = train_together(
+                    config, dataset, run, torchrun, progress=progress, distance=distance
+                )
+            else:
+                judge = kid_distance() if config.validate_every else None
+                summary = train(config, dataset, run, progress=progress, distance=judge)
+        artifacts.training_events(summary)
+        told = outcome.of_train(summary)
+        page.show(told.why)
     return _told(summary, told)
 
 
@@ -165,17 +180,20 @@ def evaluate_model(
     """
     from evaluation.evaluate import evaluate
 
-    models.fetch(workspace, recipe)
-    evaluation = evaluate(
-        config,
-        dataset,
-        run,
-        workspace,
-        champion=find_champion(workspace, recipe),
-        progress=LogProgress(run_logger().info),
-    )
-    runs.send_evaluation(evaluation.folder)
-    artifacts.evaluation(evaluation)
+    with in_use(workspace):
+        stored.fetch_dataset(workspace, dataset.name)
+        runs.fetch(run)
+        models.fetch(workspace, recipe)
+        evaluation = evaluate(
+            config,
+            dataset,
+            run,
+            workspace,
+            champion=find_champion(workspace, recipe),
+            progress=LogProgress(run_logger().info),
+        )
+        runs.send_evaluation(evaluation.folder)
+        artifacts.evaluation(evaluation)
     return _told(evaluation, outcome.of_evaluate(evaluation))
 
 
@@ -204,7 +222,9 @@ def promote_model(
     if approval is not None:
         rule = rule.model_copy(update={"automatic": False})
         runs.send_evaluation(evaluation.folder)  # with what the person decided
-    with models.changing(workspace, recipe):
+    with in_use(workspace), models.changing(workspace, recipe):
+        stored.fetch_dataset(workspace, str(evaluation.scores["dataset"]))
+        runs.fetch(run)
         before = _champion_name(workspace, recipe)
         known = {path.name for path in versions(workspace, recipe)}
         promotion = promote(run, evaluation.folder, workspace, recipe, rule)

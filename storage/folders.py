@@ -102,7 +102,7 @@ def fetch(bucket: Bucket, folder: Path, name: str, *, replace: bool = False) -> 
         return False
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.fetch.lock"):
-        if folder.is_dir() and (not replace or _is(folder, published)):
+        if folder.is_dir() and (not replace or is_same(folder, published)):
             return True
         partial_folder = folder.with_name(f".{folder.name}.fetched")
         bring(bucket, partial_folder, name, published, known=folder)
@@ -174,7 +174,8 @@ def _settle(fetched: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _is(folder: Path, published: Published) -> bool:
+def is_same(folder: Path, published: Published) -> bool:
+    """Whether the folder holds the published files, byte for byte, and no others."""
     here = {path.relative_to(folder).as_posix() for path in _files(folder)}
     return here == published.files.keys() and all(
         file_sha256(folder / path) == sha256 for path, sha256 in published.files.items()

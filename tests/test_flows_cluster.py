@@ -13,7 +13,7 @@ from pathlib import Path
 import dask
 import psutil
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from prefect import flow
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -33,6 +33,8 @@ from scraping.crawl import CrawlSummary, crawl
 from scraping.offline.corpus import scenery
 from scraping.offline.server import OfflineEngine
 from scraping.records import Original, SuyanError, read_rows
+from storage import folders
+from storage.workspace import bucket_of, local_folder
 
 pytestmark = pytest.mark.slow
 
@@ -148,6 +150,35 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     assert killed
     crops = sorted(path.name for path in expected.dataset.rglob("*.png"))
     assert sorted(p.name for p in (again / "datasets" / expected.version).rglob("*.png")) == crops
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_cluster_works_for_a_workspace_in_a_bucket(
+    cluster: LocalCluster, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_LEAST_IN_BATCH", 4)
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    account = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    with Client(cluster) as client:
+        client.run(os.environ.update, account)
+    address = cluster.scheduler_address
+    home = local_folder(shared_home)
+    with OfflineEngine(scenery(num_good=6)) as engine:
+        crawls = [_crawled(_config(engine, name), home, address) for name in ("summer", "winter")]
+    bucket = bucket_of(home)
+    assert bucket is not None
+    listings = [summary.listing for summary in crawls]
+    found = {row.path for path in listings for row in read_rows(path, Original) if row.path}
+    assert bucket.sizes("originals").keys() == found
+
+    config = PrepareConfig(
+        domain_a="summer", domain_b="winter", faces=False, crop_px=32, min_images=2,
+        test_fraction=0.4,
+    )  # fmt: skip
+    monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
+    version = _prepared(config, *listings, local_folder(shared_home), address)
+    assert folders.names(bucket, "datasets") == [version]
+    assert prepare(config, *listings, home).version == version
 
 
 def _is_begun(workspace: Path) -> bool:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -23,8 +24,10 @@ from flows.parameters import EvaluateParameters, PipelineParameters
 from flows.pipeline import PipelineResult, pipeline
 from flows.recipes import makeup, seasons, with_engine, with_num_images
 from flows.services import Services, worker_environment
+from flows.stored import fetch_dataset
 from scraping.offline.corpus import portraits, scenery
 from scraping.offline.server import OfflineEngine
+from training.elastic import Torchrun, train_together
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.slow
@@ -108,9 +111,16 @@ def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) ->
 
 
 def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
-    services: Services, tmp_path: Path
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The flow in this process, on the same server; what each stage says of itself is compared."""
+    by: list[Torchrun] = []
+
+    def together(*rest: Any, **more: Any) -> Any:
+        by.append(rest[3])
+        return train_together(*rest, **more)
+
+    monkeypatch.setattr("flows.tasks.train_together", together)
     with OfflineEngine(scenery(num_good=40)) as engine, _connected(services):
         values = _smallest(seasons(), engine.url).model_dump(mode="json")
         values["train"]["batch_size"] = 8
@@ -126,11 +136,14 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
         values["evaluate"]["num_bootstrap"] = 60
         assert _new(run()) == {"evaluate"}  # the same model, whose place does not change
         values["train"]["seed"] = 1
+        values["torchrun"] = {"processes_per_node": 2}
         assert _new(run()) == {"train", "evaluate", "promote"}
+        del values["torchrun"]
         values["prepare"]["test_fraction"] = 0.4
         assert _new(run()) == {"prepare", "train", "evaluate", "promote"}
         values["crawl_a"]["num_images"] = 31
         assert _new(run()) == set(STAGES)
+    assert by == [Torchrun(processes_per_node=2)]
     assert list((tmp_path / "models" / "seasons").rglob("G_A.safetensors"))
 
 
@@ -145,7 +158,12 @@ def test_another_machine_goes_on_with_what_is_in_the_bucket(
         def run() -> PipelineResult:
             return pipeline(parameters=parameters, workspace=shared_home)
 
+        monkeypatch.setenv("SUYAN_CACHE_GB", "0")  # each stage fetches what it needs
         here = run()
+        assert not here.dataset.exists()
+        assert not list(here.dataset.parents[1].glob("originals/*/[!.]*"))
+        monkeypatch.delenv("SUYAN_CACHE_GB")
+        fetch_dataset(here.dataset.parents[1], here.dataset.name)
         downloads = engine.downloads.total()
         monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
         share = model.evaluate(
