@@ -238,7 +238,7 @@ def reference() -> TrainConfig:
 def demo() -> TrainConfig:
     """Small enough for minutes on two slow cores, large enough to see what happens.
 
-    A U-Net that corrects its input starts with sharp pictures, which a resnet learns to draw in many
+    A U-Net that corrects its input starts with sharp pictures; a resnet learns to draw them in many
     more steps than these. At the paper's cycle weight it would change nothing: docs/training.md.
     """
     return TrainConfig(
