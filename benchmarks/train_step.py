@@ -91,7 +91,8 @@ def _on_gpu(*, quick: bool) -> dict[str, float]:
 def _on_cpu(*, quick: bool) -> dict[str, float]:
     preset = {name: _CPU[name] for name in _PRESET}
     small = demo().model_copy(update={"device": "cpu"})
-    small_s = _measure("CPU preset, 96², batch 4, batch norm", small, preset, 5 if quick else 30)
+    title = f"CPU preset, {small.generator}, {small.crop_px}², batch {small.batch_size}, batch norm"
+    small_s = _measure(title, small, preset, 5 if quick else 30)
     variants = _CPU
     config = TrainConfig(device="cpu")
     if quick:

@@ -219,19 +219,25 @@ def test_other_initialisations_are_torchs(how: Init) -> None:
         assert float(layer.bias.detach().abs().max()) == 0  # type: ignore[union-attr]
 
 
-def test_a_residual_generator_starts_as_the_identity_and_stays_in_range() -> None:
-    network = build_generator(TrainConfig(num_blocks=1, ngf=4, residual=True))
-    x = torch.rand(2, 3, 16, 16) * 2 - 1
+@pytest.mark.parametrize("generator", ["resnet", "unet_128"])
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_a_residual_generator_starts_as_the_identity_and_stays_in_range(
+    generator: str, upsampling: Upsampling
+) -> None:
+    network = build_generator(
+        TrainConfig.model_validate(
+            {"generator": generator, "upsampling": upsampling, "num_blocks": 1, "ngf": 2}
+            | {"residual": True}
+        )
+    )
+    assert isinstance(network, ResnetGenerator | UnetGenerator)
+    x = torch.rand(2, 3, 128, 128) * 2 - 1
     init_weights(network, torch.Generator().manual_seed(0))
     torch.testing.assert_close(network(x), x)
     (network(x) - 1).square().mean().backward()
-    last = network.get_parameter("model.18.weight")
+    last = network.last.weight
+    assert isinstance(last, nn.Parameter)
     assert last.grad is not None
     assert last.grad.abs().max() > 0  # it can learn all the same
     torch.nn.init.normal_(last)
     assert network(x).abs().max() <= 1
-
-
-def test_only_a_resnet_is_residual() -> None:
-    with pytest.raises(ValueError, match="residual: needs generator resnet"):
-        TrainConfig(generator="unet_128", crop_px=128, load_px=128, residual=True)

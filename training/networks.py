@@ -87,6 +87,11 @@ class ResnetGenerator(nn.Module):
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, 3, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
+    @property
+    def last(self) -> nn.Module:
+        """The layer that draws."""
+        return self.model[-2]
+
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` in [-1, 1] → the same shape and range; 4 divides H and W."""
         drawn = self.model(x)
@@ -171,6 +176,7 @@ def build_generator(config: TrainConfig) -> nn.Module:
         config.norm,
         dropout=config.dropout,
         upsampling=config.upsampling,
+        residual=config.residual,
     )
 
 
@@ -207,5 +213,5 @@ def init_weights(
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, gain, generator=generator)
             nn.init.zeros_(module.bias)
-    if isinstance(network, ResnetGenerator) and network.residual:
-        nn.init.zeros_(cast("nn.Conv2d", network.model[-2]).weight)
+    if isinstance(network, ResnetGenerator | UnetGenerator) and network.residual:
+        nn.init.zeros_(cast("Tensor", network.last.weight))

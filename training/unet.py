@@ -5,6 +5,8 @@ Source: junyanz/pytorch-CycleGAN-and-pix2pix, ``models/networks.py``.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +59,7 @@ class UnetGenerator(nn.Module):
     """``unet_128`` (7 halvings) or ``unet_256`` (8: 54,409,603 parameters).
 
     ``upsampling`` ``"resize"`` puts a ``ResizeConv`` where the reference has a transposed
-    convolution.
+    convolution. ``residual`` as for a ``ResnetGenerator``.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class UnetGenerator(nn.Module):
         *,
         dropout: bool = False,
         upsampling: Upsampling = "transposed",
+        residual: bool = False,
     ) -> None:
         super().__init__()
+        self.residual = residual
         bias = norm == "instance"
         block = UnetBlock(8 * ngf, 8 * ngf, None, norm, upsampling=upsampling)
         for _ in range(num_downs - 5):
@@ -85,9 +89,16 @@ class UnetGenerator(nn.Module):
             nn.Tanh(),
         )
 
+    @property
+    def last(self) -> nn.Module:
+        """The layer that draws."""
+        drawing = cast("nn.Sequential", self.model.model)[-2]
+        return drawing.conv if isinstance(drawing, ResizeConv) else drawing
+
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` in [-1, 1] → the same; 128 (or 256) divides H and W."""
-        return self.model.model(x)  # type: ignore[no-any-return,operator]
+        drawn = self.model.model(x)  # type: ignore[operator]
+        return (x + drawn).clamp(-1, 1) if self.residual else drawn  # type: ignore[no-any-return]
 
 
 def _doubling(num_in: int, num_out: int, upsampling: Upsampling, *, bias: bool) -> nn.Module:
