@@ -232,7 +232,12 @@ class Matrix:
         parameters = {"parameters": traces.recipe(), "workspace": str(home)}
         with traces.engine():
             for task, ready in (
-                ("prepare", lambda _: any(home.glob("datasets/.*.partial/crops/*"))),
+                (
+                    "prepare",
+                    lambda run: (
+                        any(home.glob("datasets/.*.partial")) or stand.is_in_task(run, "prepare")
+                    ),
+                ),
                 ("evaluate", lambda run: stand.is_in_task(run, "evaluate")),
             ):
                 self._hurt(
