@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
@@ -36,6 +37,13 @@ class Stand:
     def up(self) -> None:
         """Bring up whatever does not run."""
         up(self.home, self._log, port=self._port)
+
+    def allow(self, num: int, *limits: str) -> None:
+        """As many at a time: else who comes after a kill waits a minute for the dead one's slot."""
+        with self.client() as client:
+            for name in limits:
+                limit = GlobalConcurrencyLimitCreate(name=name, limit=num)
+                client.create_global_concurrency_limit(limit)
 
     def down(self) -> None:
         """As a person would: suyan down."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _ENGINE_PORT = 8790
+ENGINE_URL = f"http://127.0.0.1:{_ENGINE_PORT}"
 TRAINING = {
     "load_px": 64,
     "crop_px": 64,
@@ -20,6 +21,7 @@ TRAINING = {
     "checkpoint_every": 6,
     "sample_every": 500,
     "num_threads": 1,
+    "device": "cpu",
 }
 
 
@@ -60,8 +62,7 @@ def recipe() -> dict[str, Any]:
     """Summer and winter, every picture the engine has, at the least size."""
     from flows.recipes import seasons, with_engine
 
-    url = f"http://127.0.0.1:{_ENGINE_PORT}"
-    values = with_engine(seasons(), url, allow_private_hosts=True).model_dump(mode="json")
+    values = with_engine(seasons(), ENGINE_URL, allow_private_hosts=True).model_dump(mode="json")
     for side in ("crawl_a", "crawl_b"):
         values[side] |= {
             "phrases": values[side]["phrases"][:2],

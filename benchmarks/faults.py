@@ -21,12 +21,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import fault_stand
 import fault_traces as traces
+
+from flows.limits import device_limit, engine_limit, run_limit
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ class Matrix:
             with ThreadPoolExecutor(1) as aside:  # the server takes its time to start
                 reference = aside.submit(traces.reference, self._folder / "reference")
                 self._stand.up()
+                limits = [run_limit(flow, "seasons") for flow in ("train", "crawl", "pipeline")]
+                limits += [device_limit("cpu"), engine_limit(traces.ENGINE_URL)]
+                self._stand.allow(5, *limits)
                 self._reference = reference.result()
             print(
                 f"\n{'fault':<46}{'state':<11}{'after':>7}  {'lost':>4}  the next run", flush=True
@@ -116,7 +122,7 @@ class Matrix:
         self._train("kill -9 of the server, training", "Completed", restart(signal.SIGKILL))
 
     def _zombies(self) -> None:
-        """Faults that only missing heartbeats tell of; each takes two minutes to be known."""
+        """Faults that only missing heartbeats tell of, two minutes later: waited for together."""
         stand = self._stand
 
         def worker_stopped(_: UUID) -> None:
@@ -135,12 +141,14 @@ class Matrix:
             time.sleep(3)
             stand.up()
 
-        first = self._train("SIGTERM to the worker alone", "Crashed", worker_stopped, later=True)
-        with traces.engine(), contextlib.ExitStack() as ends:
-            ends.callback(self._crawl("kill -9 of run and worker", "Crashed", both_killed,
-                                      later=True))  # fmt: skip
-            ends.callback(first)
-        self._train("kill -9 of run, worker and server", "Crashed", machine)
+        looks = [self._train("SIGTERM to the worker alone", "Crashed", worker_stopped, later=True)]
+        with traces.engine():
+            looks.append(self._crawl("kill -9 of run and worker", "Crashed", both_killed,
+                                     later=True))  # fmt: skip
+            looks.append(self._train("kill -9 of run, worker and server", "Crashed", machine,
+                                     later=True))  # fmt: skip
+            for look in looks:
+                look()
 
     def _train(
         self, fault: str, wanted: str, inflict: Callable[[UUID], None], *, saves: bool = False,
@@ -224,7 +232,12 @@ class Matrix:
         parameters = {"parameters": traces.recipe(), "workspace": str(home)}
         with traces.engine():
             for task, ready in (
-                ("prepare", lambda _: any(home.glob("datasets/.*.partial/crops/*"))),
+                (
+                    "prepare",
+                    lambda run: (
+                        any(home.glob("datasets/.*.partial")) or stand.is_in_task(run, "prepare")
+                    ),
+                ),
                 ("evaluate", lambda run: stand.is_in_task(run, "evaluate")),
             ):
                 self._hurt(
@@ -260,12 +273,12 @@ class Matrix:
         if stand.state(run).is_final():
             raise RuntimeError(f"{fault}: the run ended too early: {stand.state(run)}")
         snapshot = before()
-        started = time.monotonic()
+        inflicted = datetime.now(UTC)
         inflict(run)
 
         def look() -> None:
             state = stand.wait_for(run)
-            seconds = time.monotonic() - started
+            seconds = (state.timestamp - inflicted).total_seconds()
             message = ""
             if not again:
                 message = "(see below)"

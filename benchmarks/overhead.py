@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from scraping.offline.corpus import Corpus
 
 _ENGINE_PORT = 8780
-_IDLE_S, _QUICK_IDLE_S = 30.0, 5.0
+_IDLE_S, _QUICK_IDLE_S = 30.0, 3.0
 _NUM_GOOD, _QUICK_NUM_GOOD = 80, 14  # pictures of each season
-_NUM_EPOCHS, _QUICK_NUM_EPOCHS = 75, 1
+_NUM_EPOCHS, _QUICK_NUM_EPOCHS = 10, 1
 _ALLOWED_SHARE = 0.03
 _DIRECT = """
 import json, sys
@@ -145,6 +145,7 @@ def _parameters(num_epochs: int) -> dict[str, Any]:
         "num_epochs_decay": 0,
         "sample_every": 100,
         "checkpoint_every": 100,
+        "compile": "off",  # whoever comes first would compile for both
     }
     return values
 

@@ -7,20 +7,18 @@ kept in a Prefect block, encrypted.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from rich.console import Console
 
 from flows.server import running_server, settings
 from scraping.records import SuyanError
-
-if TYPE_CHECKING:
-    from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
 Kind = Literal["webhook", "dingtalk", "feishu", "wecom", "slack"]
 VARIABLE = "SUYAN_NOTIFY_URL"
@@ -72,7 +70,7 @@ async def _on(url: str, kind: Kind, *, test: bool) -> str:
         secrets=SecretDict({"address": url}),
     )
     if test:  # first: an address that does not work replaces none that does
-        await _try(block)
+        await _try(url, kind)
     document = await block.asave(BLOCK, overwrite=True)
     async with get_client() as client:
         await ensure_automations(client, automations(document))
@@ -80,18 +78,38 @@ async def _on(url: str, kind: Kind, *, test: bool) -> str:
     return f"Failed runs, partial crawls and new champions are told to your {kind}.{sent}"
 
 
-async def _try(block: CustomWebhookNotificationBlock) -> None:
+async def _try(url: str, kind: Kind) -> None:
+    """Send what the block would send, and read the answer, which the block does not."""
     import httpx
+    from prefect.utilities.templating import apply_values
 
+    told = {"subject": "Suyan: a test", "body": "This is what a notification of Suyan looks like."}
     same = "; nothing was changed"
     try:
-        await block.anotify("This is what a notification of Suyan looks like.", "Suyan: a test")
-    except httpx.HTTPStatusError as error:  # its own words hold the address
-        code = error.response.status_code
-        raise SuyanError(f"the webhook answered {code}: look at {VARIABLE} again{same}") from None
-    except httpx.HTTPError as error:
+        async with httpx.AsyncClient(timeout=10) as client:
+            answer = await client.post(url, json=apply_values(BODIES[kind], told))
+    except httpx.HTTPError as error:  # its own words hold the address, here and below
         what = type(error).__name__
         raise SuyanError(f"the webhook cannot be reached: {what}{same}") from None
+    if answer.is_error:
+        code = answer.status_code
+        raise SuyanError(f"the webhook answered {code}: look at {VARIABLE} again{same}")
+    if refusal := _refusal(answer.content):
+        raise SuyanError(f"the webhook refused the message: {refusal}{same}")
+
+
+def _refusal(answer: bytes) -> str:
+    """What DingTalk, WeCom (``errcode``) and Feishu (``code``) say with status 200 when they refuse
+    a message (a keyword or a signature is missing, say); nothing when they took it.
+    """
+    try:
+        found = json.loads(answer)
+        code = found.get("errcode", found.get("code", 0))
+    except (ValueError, AttributeError):
+        return ""
+    if code == 0:
+        return ""
+    return f"{found.get('errmsg', found.get('msg', ''))} ({code})"[:300]
 
 
 async def _off() -> str:

@@ -4,6 +4,9 @@ from typing import Any, cast
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from evaluation.promote import Promotion
+from flows import tasks
+from flows.approval import Approval
 from flows.outcome import of_crawl
 from flows.pipeline import StageClock
 from flows.recipes import makeup
@@ -46,3 +49,12 @@ def test_a_flow_with_a_partial_stage_is_partial() -> None:
     told = cast("State[Any]", clock.told(3, "done."))
     assert (told.type.value, told.name) == ("COMPLETED", "Partial")
     assert told.message == "done. Partial: cut"
+
+
+def test_a_rejected_champion_stays_one_and_it_is_said_how_to_take_it_back(tmp_path: Path) -> None:
+    already = Promotion(promoted=True, reason="x is the champion already.", model=Path("m/x"))
+    told = tasks._decided(already, Approval(False, "blurred"), tmp_path, "makeup")
+    assert told.promoted
+    assert "rejected it (blurred)" in told.reason
+    assert "suyan rollback --recipe makeup" in told.reason
+    assert tasks._decided(already, Approval(None, "late"), tmp_path, "makeup") == already

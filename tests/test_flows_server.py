@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,21 @@ def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.Monkey
     assert server.settings(there)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
     monkeypatch.setenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")
     assert server.settings(there)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "60"
+
+
+def test_a_plain_server_is_told_what_up_tells_its_own() -> None:
+    """``prefect server start`` in the repository's folder reads pyproject.toml."""
+    pyproject = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    told = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["prefect"]["server"]
+    ours = server._server_settings(
+        server.Server("http://h", "http://h/api", Path("/x"), started_here=False)
+    )
+    cleaned = ",".join(told["services"]["db_vacuum"]["enabled"])
+    assert cleaned == ours["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"]
+    assert told["services"]["pause_expirations"]["enabled"] is False
+    assert ours["PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED"] == "false"
+    lease_storage = told["concurrency"]["lease_storage"]
+    assert lease_storage == ours["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"]
 
 
 def test_limits_are_named_after_engine_and_device() -> None:

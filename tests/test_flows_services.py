@@ -293,14 +293,17 @@ class Webhook:
 
     def __init__(self) -> None:
         self.received: list[dict[str, str]] = []
-        received = self.received
+        self.answer = b'{"errcode": 0}'
+        webhook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                received.append(json.loads(self.rfile.read(length)))
+                webhook.received.append(json.loads(self.rfile.read(length)))
                 self.send_response(200 if "/secret-path" in self.path else 404)
+                self.send_header("Content-Length", str(len(webhook.answer)))
                 self.end_headers()
+                self.wfile.write(webhook.answer)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -336,6 +339,9 @@ def test_a_webhook_that_refuses_the_test_replaces_none_that_works(
         with pytest.raises(SuyanError, match=r"answered 404.*nothing was changed") as raised:
             _notified(refusing, tmp_path)
         assert "wrong-path" not in str(raised.value)
+        messages.answer = b'{"errcode": 310000, "errmsg": "keywords not in content"}'
+        with pytest.raises(SuyanError, match="refused the message: keywords not in content"):
+            _notified(messages.url, tmp_path)  # as DingTalk does, with status 200
         after = client.read_block_document_by_name(notify.BLOCK, "custom-webhook")
         assert after.updated == before.updated
 
