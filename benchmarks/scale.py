@@ -145,17 +145,15 @@ def _manifest(folder: Path, num: int) -> Parts:
 
 def _publication(folder: Path, num: int) -> Parts:
     """Crops of a dataset version, copied, synced and renamed by what a preparation uses."""
-    from preprocessing.prepare import copy_files
-    from scraping.records import sync_folder
+    from preprocessing.publish import Publication
 
     crop = folder / "crop.png"
     crop.write_bytes(os.urandom(4096))  # the calls are what grows; bytes are bytes
-    partial = folder / ".version.partial"
-    (partial / "trainA").mkdir(parents=True)
     clock = _Clock()
-    copy_files({partial / f"trainA/{k:064x}.png": crop for k in range(num)})
-    sync_folder(partial / "trainA")
-    partial.rename(folder / "version")
+    with Publication(folder / "version") as publication:
+        for k in range(num):
+            publication.take(crop, f"trainA/{k:064x}.png")
+        assert publication.appear()
     yield "publication", clock.lap()
 
 

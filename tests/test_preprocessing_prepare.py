@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -229,7 +230,7 @@ def test_other_crops_need_no_new_analysis(
     card = json.loads((smaller.dataset / "card.json").read_text())
     assert card["before"] == prepared[1].version
     assert card["changes"] == {"added": 0, "removed": 0, "moved": 0, "recut": 20}
-    assert jobs == ["cut", "draw_sheet"]  # nobody looked at an original or compared a pair again
+    assert jobs == ["cut"]  # nobody looked at an original or compared a pair again
 
 
 def test_the_same_originals_give_the_same_version_in_another_workspace(
@@ -333,6 +334,24 @@ def test_what_is_forgotten_leaves_the_cache(prepared: Prepared, tmp_path: Path) 
     forget_analyses(tmp_path / "elsewhere", [gone])
     cache = AnalysisCache(tmp_path, AnalysisConfig.of(CONFIG))
     assert set(cache.find([gone, other])) == {other}
+    tiles = {path.name[:64] for path in cache.tiles(list(workspace.glob("cache/crops/*/*.png")))}
+    assert other in tiles
+    assert gone not in tiles
     left = {path.name[:64] for path in tmp_path.glob("cache/crops/*/*.png")}
     assert other in left
     assert gone not in left
+
+
+def test_contact_sheets_are_drawn_with_and_without_kept_tiles(prepared: Prepared) -> None:
+    workspace, sheets = prepared[0], list[np.ndarray]()
+    for _ in range(2):
+        made = again(prepared, crop_px=72).dataset
+        with Image.open(made / "contact-trainA.jpg") as sheet:
+            sheets.append(np.asarray(sheet, np.int16))
+        shutil.rmtree(made)
+        with contextlib.closing(sqlite3.connect(workspace / "cache" / "analysis.sqlite")) as known:
+            num = known.execute("DELETE FROM tile").rowcount  # as after a kill: crops alone
+            known.commit()
+        assert bool(num) == (len(sheets) == 1)
+    assert np.abs(sheets[0] - sheets[1]).mean() < 3
+    assert sheets[0].std() > 20

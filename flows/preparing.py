@@ -1,0 +1,72 @@
+"""Preparation from the command line, without Prefect: a progress bar, and what became of what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from flows import newest, stored
+from preprocessing.prepare import PrepareSummary, prepare
+from scraping.crawl import crawl_name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flows.parameters import PipelineParameters
+
+
+def prepare_crawled(
+    parameters: PipelineParameters, workspace: Path, console: Console, *, program: str
+) -> PrepareSummary:
+    """Make the dataset version of what both domains' crawls hold; print what it is.
+
+    Raises ``ValueError`` for a domain that was not crawled yet with these phrases.
+    """
+    listing_a, listing_b = (
+        workspace / "crawls" / crawl_name(config) / "listing.parquet"
+        for config in (parameters.crawl_a, parameters.crawl_b)
+    )
+    for config, path in ((parameters.crawl_a, listing_a), (parameters.crawl_b, listing_b)):
+        if not path.exists():
+            raise ValueError(
+                f"{config.domain}: found no {path}, needed a crawl of the same phrases; "
+                f"make it with: {program} crawl (with the same options)"
+            )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[message]}"))  # fmt: skip
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("prepare", total=None, message="")
+
+        def show(stage: str, done: int, total: int | None, message: str) -> None:
+            bar.update(task, description=stage, completed=done, total=total, message=message)
+
+        stored.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, show)
+        summary = prepare(parameters.prepare, listing_a, listing_b, workspace, progress=show)
+    stored.publish_dataset(summary, workspace)
+    newest.remember_dataset(workspace, parameters.recipe, summary.version)
+    _print(summary, parameters, console)
+    return summary
+
+
+def _print(summary: PrepareSummary, parameters: PipelineParameters, console: Console) -> None:
+    state = "there already: nothing has changed" if summary.reused else "new"
+    console.print(f"[bold]{summary.version}[/bold] ({state})", soft_wrap=True, highlight=False)
+    table = Table()
+    for name in ("", "train", "test", "rejected because"):
+        table.add_column(name, justify="left" if not name or " " in name else "right")
+    sides = ("A", parameters.prepare.domain_a), ("B", parameters.prepare.domain_b)
+    for side, domain in sides:
+        reasons = sorted(summary.rejected[side].items(), key=lambda pair: -pair[1])
+        told = ", ".join(f"{reason}: {num}" for reason, num in reasons)
+        counts = (str(summary.counts[f"{split}{side}"]) for split in ("train", "test"))
+        table.add_row(f"{side} {domain}", *counts, told)
+    console.print(table)
+    card = json.loads((summary.dataset / "card.json").read_text(encoding="utf-8"))
+    if card["before"] and not summary.reused:
+        kinds = ", ".join(f"{num} {kind}" for kind, num in card["changes"].items() if num)
+        console.print(f"Since {card['before']}: {kinds or 'no other pictures'}", highlight=False)
+    console.print(f"Look at it: {summary.dataset / 'card.html'}", soft_wrap=True, highlight=False)

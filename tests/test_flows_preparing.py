@@ -1,0 +1,66 @@
+"""``suyan prepare``: a dataset version of what was crawled, without Prefect and training."""
+
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from flows import newest, recipes
+from flows.parameters import PipelineParameters
+from flows.preparing import prepare_crawled
+from preprocessing.overrides import add_overrides, overrides_file
+from scraping.crawl import crawl_name
+from scraping.offline.faces import Person, Shot, draw
+from scraping.records import Original, write_rows
+
+
+def parameters() -> PipelineParameters:
+    recipe = recipes.RECIPES["makeup"]()
+    small = {"crop_px": 48, "min_images": 4, "num_workers": 2}
+    return recipe.model_copy(update={"prepare": recipe.prepare.model_copy(update=small)})
+
+
+def crawled(workspace: Path, given: PipelineParameters) -> list[str]:
+    """Portraits as if both domains had been crawled; their sha256."""
+    names = []
+    for side, config in enumerate((given.crawl_a, given.crawl_b)):
+        rows = []
+        for seed in range(6):
+            person = 100 * side + seed
+            pixels = draw(Person.seeded(person), Shot.seeded(person), None, height=200, width=170)
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
+            names.append(hashlib.sha256(buffer.getvalue()).hexdigest())
+            (workspace / f"{names[-1]}.jpg").write_bytes(buffer.getvalue())
+            rows.append(
+                Original(config.domain, "p", "http://x", "objURL", "", "", names[-1],
+                         f"{names[-1]}.jpg", 1, "ok", "", "2026-01-01")
+            )  # fmt: skip
+        write_rows(workspace / "crawls" / crawl_name(config) / "listing.parquet", Original, rows)
+    return names
+
+
+def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path: Path) -> None:
+    given, console = parameters(), Console(record=True, width=100)
+    names = crawled(tmp_path, given)
+    first = prepare_crawled(given, tmp_path, console, program="suyan")
+    assert sum(first.counts.values()) == 12
+    assert newest.dataset_folder(tmp_path, "makeup") == first.dataset
+    add_overrides(overrides_file(tmp_path, "makeup", "bare"), [names[0][:8]], "drop", "")
+    second = prepare_crawled(given, tmp_path, console, program="suyan")
+    assert sum(second.counts.values()) == 11
+    assert prepare_crawled(given, tmp_path, console, program="suyan").reused
+    said = console.export_text()
+    assert re.search(rf"Since {first.version}: .*1 removed", said)
+    assert "dropped-by-hand: 1" in said
+    assert "nothing has changed" in said
+    assert str(second.dataset / "card.html") in said
+
+
+def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"makeup: found no .*make it with: suyan crawl"):
+        prepare_crawled(parameters(), tmp_path, Console(quiet=True), program="suyan")
