@@ -165,7 +165,7 @@ def curate(
     path = overrides_file(workspace, config.domain_a, config.domain_b)
     with files.changing(workspace, path, by_hand=True):
         add_overrides(path, pictures, action, note)
-    typer.echo(f"{path}: {action} {len(pictures)} pictures from the next run on")
+    typer.echo(f"{path}: {action} {len(pictures)} pictures from the next version on")
 
 
 @app.command()
