@@ -88,7 +88,7 @@ def silent(stage: str, done: int, total: int | None, message: str) -> None:
     """A ``Progress`` that shows nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Original:
     """One row of a listing: what became of one search hit.
 
@@ -109,7 +109,7 @@ class Original:
     fetched_at: str  # ISO 8601, UTC
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One row of a dataset's ``manifest.parquet``: what became of one original (or of one of its
     faces, where each is cropped).
@@ -222,7 +222,19 @@ def iter_rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
                 f"{path}: columns {missing} are missing; was it written by another version?"
             )
         for batch in file.iter_batches(_ROW_GROUP, columns=names):
-            yield from (row_type(**row) for row in batch.to_pylist())
+            columns = [_shared(batch.column(name).to_pylist()) for name in names]
+            yield from map(row_type, *columns)
+
+
+def _shared(values: list[Any]) -> list[Any]:
+    """The same values; a run of equal texts is one object, which many rows may hold."""
+    last: Any = None
+    for place, value in enumerate(values):
+        if isinstance(value, str) and value == last:
+            values[place] = last
+        else:
+            last = value
+    return values
 
 
 @contextlib.contextmanager
