@@ -63,6 +63,7 @@ def test_old_runs_leave_the_database_with_their_logs_and_events(
 ) -> None:
     """The server cleans once an hour; this one does so every five seconds."""
     old, young = _ended(client, 8), _ended(client, 6)
+    _until(lambda: _left(client, young, "events"), 60)  # it stores them when it finds the time
     _until(lambda: not _left(client, old, "events"), 60)
     assert len(_left(client, young, "events")) == 1
     with contextlib.closing(sqlite3.connect(services.server.home / "prefect.db")) as database:
