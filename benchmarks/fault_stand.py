@@ -111,14 +111,16 @@ class Stand:
         with self.client() as client:
             client.set_flow_run_state(run, Cancelling())
 
-    def wait_for(self, run: UUID, timeout_s: float = 300) -> State[Any]:
+    def wait_for(self, run: UUID, timeout_s: float = 300, every_s: float = 0.1) -> State[Any]:
         """The run's final state."""
-        self.wait(lambda: self.state(run).is_final(), "a final state", timeout_s)
+        self.wait(lambda: self.state(run).is_final(), "a final state", timeout_s, every_s)
         return self.state(run)
 
-    def wait(self, what: Callable[[], bool], name: str, timeout_s: float = 120) -> None:
+    def wait(
+        self, what: Callable[[], bool], name: str, timeout_s: float = 120, every_s: float = 0.1
+    ) -> None:
         deadline = time.monotonic() + timeout_s
         while not what():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"waited {timeout_s:.0f} s in vain for {name}")
-            time.sleep(0.1)
+            time.sleep(every_s)

@@ -161,7 +161,8 @@ def _direct(parameters: dict[str, Any], home: Path) -> float:
 def _managed(stand: Stand, parameters: dict[str, Any], home: Path) -> float:
     started = time.monotonic()
     run = stand.start("pipeline/seasons", {"parameters": parameters, "workspace": str(home)})
-    state = stand.wait_for(run, timeout_s=600)
+    # asked ten times a second, the server and this process would take a third of a core
+    state = stand.wait_for(run, timeout_s=600, every_s=1.0)
     assert state.is_completed(), state
     return time.monotonic() - started
 
