@@ -33,11 +33,12 @@ from numpy.typing import NDArray
 from photographs import photographs
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
+from preprocessing.alike import alikeness
 from preprocessing.analyse import Analysis, AnalysisConfig, analyse
+from preprocessing.candidates import Prints, candidates
 from preprocessing.config import PrepareConfig
 from preprocessing.decide import cluster, prints
 from preprocessing.decode import Rejected, decode
-from preprocessing.duplicates import Prints, alikeness, candidates
 from preprocessing.fingerprint import WINDOWS, Fingerprint
 from preprocessing.workers import Lost, guarded
 

@@ -108,7 +108,7 @@ def _hash_join(_folder: Path, num: int) -> Parts:
     import crowd
     import numpy as np
 
-    from preprocessing.duplicates import near_pairs
+    from preprocessing.candidates import near_pairs
 
     hashes = crowd.usual().hashes(num, np.random.default_rng(0))
     clock = _Clock()

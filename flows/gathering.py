@@ -17,6 +17,7 @@ from flows.stored import drop_forgotten
 from scraping import ledger
 from scraping.catalogue import Catalogue, catalogue_url
 from scraping.crawl import CrawlSummary, crawl, yields
+from storage.room import in_use
 
 _NUMBERS = ("pages", "hits", "new", "stored", "duplicates")
 
@@ -56,7 +57,8 @@ def crawl_domains(
                 bar.update(task, completed=done, total=total, message=message)  # noqa: B023
 
             drop_forgotten(workspace)
-            summary = crawl(due, workspace, progress=show)
+            with in_use(workspace):
+                summary = crawl(due, workspace, progress=show)
         summaries.append(summary)
         title = f"{config.domain}: {summary.num_ok} originals, {summary.num_added} new"
         console.print(_table(title, summary.phrases))

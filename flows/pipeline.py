@@ -22,7 +22,7 @@ from flows.cluster import TaskRunnerName
 from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
 from flows.limits import one_at_a_time, run_limit
-from flows.parameters import EvaluateParameters, PipelineParameters
+from flows.parameters import EvaluateParameters, PipelineParameters, RefreshParameters
 from flows.presets import Preset, with_preset
 from flows.progress import duration, run_logger
 from scraping.records import digest
@@ -30,6 +30,8 @@ from training.config import TrainConfig
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Evaluation
+    from preprocessing.prepare import PrepareSummary
+    from scraping.crawl import CrawlSummary
 
 Value = TypeVar("Value")
 
@@ -83,17 +85,8 @@ def pipeline(
     home = workspace_folder(workspace)
     clock = StageClock()
     with one_at_a_time(run_limit("pipeline", parameters.recipe)):
-        with clock.stage("1/5 crawl") as stage:
-            crawled = [
-                stage.result(tasks.crawl_domain(config, home, task_runner))
-                for config in (parameters.crawl_a, parameters.crawl_b)
-            ]
-        with clock.stage("2/5 prepare") as stage:
-            listing_a, listing_b = (summary.listing for summary in crawled)
-            prepared = stage.result(
-                tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
-            )
-            newest.remember_dataset(home, parameters.recipe, prepared.version)
+        crawled, prepared = crawl_and_prepare(parameters, home, task_runner, clock, num_stages=5)
+        newest.remember_dataset(home, parameters.recipe, prepared.version)
         run = home / "runs" / run_name(parameters.train, prepared.version)
         with clock.stage("3/5 train") as stage:
             newest.remember_trained_for(home, parameters.recipe, prepared.version)
@@ -126,6 +119,28 @@ def pipeline(
         outcomes=clock.outcomes,
     )
     return clock.told(done, promotion.reason)
+
+
+def crawl_and_prepare(
+    parameters: PipelineParameters | RefreshParameters,
+    home: Path,
+    task_runner: TaskRunnerName,
+    clock: StageClock,
+    *,
+    num_stages: int,
+) -> tuple[list[CrawlSummary], PrepareSummary]:
+    """The first two stages of a flow that has ``num_stages``. Call it in a flow."""
+    with clock.stage(f"1/{num_stages} crawl") as stage:
+        crawled: list[CrawlSummary] = [
+            stage.result(tasks.crawl_domain(config, home, task_runner))
+            for config in (parameters.crawl_a, parameters.crawl_b)
+        ]
+    with clock.stage(f"2/{num_stages} prepare") as stage:
+        listing_a, listing_b = (summary.listing for summary in crawled)
+        prepared: PrepareSummary = stage.result(
+            tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
+        )
+    return crawled, prepared
 
 
 def decide(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -12,6 +13,7 @@ from rich.table import Table
 from flows import newest, stored
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.crawl import crawl_name
+from storage.room import in_use
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,15 +46,22 @@ def prepare_crawled(
         def show(stage: str, done: int, total: int | None, message: str) -> None:
             bar.update(task, description=stage, completed=done, total=total, message=message)
 
-        stored.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, show)
-        summary = prepare(parameters.prepare, listing_a, listing_b, workspace, progress=show)
-    stored.publish_dataset(summary, workspace)
-    newest.remember_dataset(workspace, parameters.recipe, summary.version)
-    _print(summary, parameters, console)
+        with in_use(workspace):
+            stored.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, show)
+            summary = prepare(parameters.prepare, listing_a, listing_b, workspace, progress=show)
+            stored.publish_dataset(summary, workspace)
+            newest.remember_dataset(workspace, parameters.recipe, summary.version)
+            card = json.loads((summary.dataset / "card.json").read_text(encoding="utf-8"))
+    _print(summary, card, parameters, console)
     return summary
 
 
-def _print(summary: PrepareSummary, parameters: PipelineParameters, console: Console) -> None:
+def _print(
+    summary: PrepareSummary,
+    card: Mapping[str, Any],
+    parameters: PipelineParameters,
+    console: Console,
+) -> None:
     state = "there already: nothing has changed" if summary.reused else "new"
     console.print(f"[bold]{summary.version}[/bold] ({state})", soft_wrap=True, highlight=False)
     table = Table()
@@ -65,7 +74,6 @@ def _print(summary: PrepareSummary, parameters: PipelineParameters, console: Con
         counts = (str(summary.counts[f"{split}{side}"]) for split in ("train", "test"))
         table.add_row(f"{side} {domain}", *counts, told)
     console.print(table)
-    card = json.loads((summary.dataset / "card.json").read_text(encoding="utf-8"))
     if card["before"] and not summary.reused:
         kinds = ", ".join(f"{num} {kind}" for kind, num in card["changes"].items() if num)
         console.print(f"Since {card['before']}: {kinds or 'no other pictures'}", highlight=False)

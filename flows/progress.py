@@ -45,8 +45,10 @@ def artifact_key(text: str) -> str:
 
 
 def domains(name: str) -> str:
-    """The two domains of the dataset version or run ``name``: ``"makeup-bare"``."""
-    return "-".join(name.split("-")[:2])
+    """The two domains of the dataset version or run ``name``, which ends with digests:
+    ``"makeup-bare"``.
+    """
+    return re.sub(r"(-[0-9a-f]{8,})+$", "", name)
 
 
 class LogProgress:

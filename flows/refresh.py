@@ -13,8 +13,7 @@ from flows.ending import cancelled_not_crashed
 from flows.home import VERSION, workspace_folder
 from flows.limits import one_at_a_time, run_limit
 from flows.parameters import CrawlParameters, RefreshParameters
-from flows.pipeline import StageClock
-from scraping.crawl import CrawlSummary
+from flows.pipeline import StageClock, crawl_and_prepare
 
 Side = Literal["both", "A", "B"]
 
@@ -87,16 +86,7 @@ def refresh_dataset(
     home = workspace_folder(workspace)
     clock = StageClock()
     with one_at_a_time(run_limit("refresh-dataset", parameters.recipe)):
-        with clock.stage("1/3 crawl") as stage:
-            crawled: list[CrawlSummary] = [
-                stage.result(tasks.crawl_domain(config, home, task_runner))
-                for config in (parameters.crawl_a, parameters.crawl_b)
-            ]
-        with clock.stage("2/3 prepare") as stage:
-            listing_a, listing_b = (summary.listing for summary in crawled)
-            prepared = stage.result(
-                tasks.prepare_dataset(parameters.prepare, listing_a, listing_b, home, task_runner)
-            )
+        _, prepared = crawl_and_prepare(parameters, home, task_runner, clock, num_stages=3)
         with clock.stage("3/3 publish"):
             text = _publish(parameters, prepared.dataset, home)
     artifacts.stages(f"refresh-{parameters.recipe}", clock.seconds, clock.outcomes)

@@ -16,9 +16,9 @@ from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
+from preprocessing.alike import JUDGE_VERSION
 from preprocessing.analyse import ANALYSIS_VERSION, Analysis, AnalysisConfig
 from preprocessing.cut import CUT_VERSION
-from preprocessing.duplicates import JUDGE_VERSION
 from scraping.records import digest, groups
 
 _LIBRARIES = (

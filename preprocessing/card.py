@@ -233,7 +233,7 @@ def _kept_sheets(
 
 
 def _some(rows: Sequence[Picture]) -> list[Picture]:
-    """A sheet's worth, by name: evenly chosen, and much the same in the next version."""
+    """A sheet's worth, by chance (files are named by content), much the same in each version."""
     return sorted(rows, key=lambda row: row.file)[:_ON_A_SHEET]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from preprocessing.alike import alikenesses
 from preprocessing.cache import AnalysisCache
-from preprocessing.duplicates import Candidate, alikenesses
+from preprocessing.candidates import Candidate
 from preprocessing.workers import Lost, Workers
 from scraping.records import Progress
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from preprocessing import align
 from preprocessing.decode import Rejected, decode_small
+from preprocessing.sheets import TILE_PX
 from scraping.records import atomic_file
 
 CUT_VERSION = 2  # raise it when the same original and transform give other pixels
-_TILE_PX = 112
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,6 @@ def cut(job: Cut) -> Cutting:
     pixels = align.crop(decoded.pixels, transform, job.crop_px)
     with atomic_file(job.target) as file:
         Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    side, tile = min(_TILE_PX, job.crop_px), io.BytesIO()
+    side, tile = min(TILE_PX, job.crop_px), io.BytesIO()
     Image.fromarray(align.shrunk(pixels, side, side)).save(tile, "JPEG", quality=90)
     return Cutting("", tile.getvalue())

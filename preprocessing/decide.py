@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from preprocessing import align
+from preprocessing.alike import alikenesses
 from preprocessing.analyse import Analysis, FaceSeen
+from preprocessing.candidates import Prints
 from preprocessing.config import PrepareConfig
-from preprocessing.duplicates import Clusters, Judge, Prints, alikenesses, clustered
+from preprocessing.duplicates import Clusters, Judge, clustered
 from preprocessing.judge import View, views
 from preprocessing.overrides import Action
 from preprocessing.split import held_out, is_held_out

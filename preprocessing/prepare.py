@@ -36,7 +36,7 @@ from scraping.records import (
 )
 
 STAGE_VERSION = 3  # raise it when the same originals and configuration give another dataset
-_BATCH = 100  # analyses that are kept at a time, and lost at most when the process is killed
+_BATCH = 100  # analyses (and tiles) kept at a time, and lost at most when the process is killed
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
 
@@ -113,9 +113,10 @@ def _prepared(
         with Publication(final) as publication:
             failed = _cut(config, decided.rows, workspace, publication, cache, workers, progress)
             if not failed:
-                folder, told = publication.folder, (summary.counts, summary.rejected)
+                folder = publication.folder
                 write_json(folder / "config.json", config.model_dump(mode="json"))
                 write_rows(folder / "manifest.parquet", Picture, decided.rows)
+                told = summary.counts, summary.rejected
                 write_card(folder, final, config, decided, *told, cache)
                 return replace(summary, reused=not publication.appear())
         analyses |= {name: Analysis(reason) for name, reason in failed.items()}
@@ -173,13 +174,13 @@ def _cut(
     progress: Progress,
 ) -> dict[str, str]:
     """Publish the crops, made where they are not yet; the originals that failed, with reasons."""
-    jobs, there = dict[Cut, Picture](), dict[Path, str]()
+    jobs = dict[Cut, Picture]()
     for row in rows:
         if row.status != "ok":
             continue
         target = crop_file(workspace, row.sha256, tuple(row.transform), config.crop_px)
         if is_whole(target):
-            there[target] = row.file
+            publication.take(target, row.file)
             continue
         transform = np.array(row.transform).reshape(2, 3)
         job = Cut(
@@ -191,8 +192,6 @@ def _cut(
             target=target,
         )
         jobs[job] = row
-    for target, file in there.items():
-        publication.take(target, file)
     failed, tiles = dict[str, str](), dict[Path, bytes]()
     outcomes = workers.each(cut, list(jobs), anywhere=True)
     for done, (job, outcome) in enumerate(outcomes, 1):
@@ -201,8 +200,10 @@ def _cut(
         elif not isinstance(outcome, Lost):
             publication.take(job.target, jobs[job].file)
             tiles[job.target] = outcome.tile
+        if len(tiles) >= _BATCH or done == len(jobs):
+            cache.add_tiles(tiles)
+            tiles.clear()
         progress("prepare: crops", done, len(jobs), "")
-    cache.add_tiles(tiles)
     return failed
 
 

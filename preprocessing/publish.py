@@ -14,7 +14,7 @@ from scraping.records import sync_folder
 
 FOLDERS = ("trainA", "trainB", "testA", "testB")
 _AT_ONCE = 4  # files that are flushed: a file system commits them together
-_WAITING = 256  # copies
+_WAITING = 10_000  # copies: more would take memory, and fewer keep others from being cut meanwhile
 
 
 class Publication:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from preprocessing import compare as module
+from preprocessing.alike import alikeness
 from preprocessing.analyse import AnalysisConfig
 from preprocessing.cache import AnalysisCache
+from preprocessing.candidates import Prints, candidates
 from preprocessing.compare import compare
-from preprocessing.duplicates import Prints, alikeness, candidates
 from preprocessing.fingerprint import fingerprint
 from preprocessing.workers import Workers
 from scraping.records import silent

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from preprocessing import align, duplicates
+from preprocessing import align
+from preprocessing import candidates as proposing
+from preprocessing.alike import alikeness
+from preprocessing.candidates import Candidate, Prints, candidates
 from preprocessing.config import PrepareConfig
-from preprocessing.duplicates import Candidate, Clusters, Prints, alikeness, candidates, clustered
+from preprocessing.duplicates import Clusters, clustered
 from preprocessing.faces import FaceDetector
 from preprocessing.fingerprint import Fingerprint, content_box, fingerprint
 from scraping.offline.faces import Makeup, Person, Shot, draw
@@ -188,7 +191,7 @@ def test_very_many_like_pictures_are_one_cluster_without_comparing_all() -> None
         for _ in range(150)
     ]
     pairs = candidates(many, 10)
-    assert max(map(len, pairs)) < 14 * duplicates._MOST
+    assert max(map(len, pairs)) < 14 * proposing._MOST
     assert cluster(many) == [0] * 150
 
 

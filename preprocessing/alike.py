@@ -1,0 +1,154 @@
+"""How alike two pictures are, by their thumbnails laid over each other.
+
+A hash alone is a poor judge of faces, which all look alike to it; comparing every thumbnail with
+every other one would take too long: so ``candidates`` proposes pairs, and here they are judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.candidates import Candidate
+from preprocessing.fingerprint import COARSE_PX, THUMB_PX, WINDOWS
+
+JUDGE_VERSION = 2  # raise it when two fingerprints are alike to another degree
+_STEPS, _FIRST_STEPS = 20, 3  # of the alignment
+_HOPELESS = 0.85  # alike to this degree after the first steps: more would not make it a copy
+_OTHER_LIGHT, _OTHER_COLOUR = 0.45, 0.35  # correlations before aligning: least of copies 0.56, 0.53
+_DETAIL_PX = 2.5  # standard deviation of the blur whose residue is compared: shape, not shading
+_COVERED = 0.15  # share of the pixels that a watermark may cover
+_LEAST_OVERLAP = 1 / 3
+_LEAST_DETAIL = 0.9  # below this colours are not asked
+_FACE_DOUBT, _EDITED_DOUBT = 0.013, 0.008  # of a correlation of details
+_GREY = 1.5  # standard deviation of a* and b* below which a picture has no colours
+_NOISE = 1.0  # grey levels: weaker detail than this says nothing
+_FLAT = 2.5  # standard deviation below which a picture is plain, grey levels
+_SAME_GREY = 4.0  # two plain pictures this near are one
+
+Transform = NDArray[np.float32]  # [2, 3]
+
+
+def alikeness(candidate: Candidate) -> float:
+    """How alike the two thumbnails are once one is laid over the other, -1 to 1.
+
+    The overlay is found by maximising the enhanced correlation coefficient (Evangelidis and
+    Psarakis 2008) over affine maps. Then the fine detail of both is correlated, without the share
+    of pixels that differ most: a watermark hides some of a copy, whereas another photograph of the
+    same scene differs everywhere. Light and colours must be laid out alike too; a copy whose
+    colours were edited, and aligned faces, which are alike to begin with, must be surer. Most pairs
+    are no copies, and are given up as soon as that is sure.
+    """
+    view = candidate.view.pixels()
+    if candidate.mirrored:
+        view = np.ascontiguousarray(view[:, ::-1])
+    frame = candidate.frame.pixels()
+    if min(view.std(), frame.std()) < _FLAT:
+        both = max(view.std(), frame.std()) < _FLAT
+        return float(both and abs(view.mean() - frame.mean()) < _SAME_GREY)
+    start = _to_window(*WINDOWS[candidate.window])
+    _, light, colour = _colours(candidate, start)
+    if light < _OTHER_LIGHT or colour < _OTHER_COLOUR:
+        return min(light, colour)
+    as_it_lies = _detail_correlation(view, frame, start), start
+    for steps in (_FIRST_STEPS, _STEPS):
+        aligned = _aligned(view, frame, start, steps)
+        detail, overlay = max(as_it_lies, aligned, key=lambda pair: pair[0])
+        if detail < _HOPELESS:
+            break
+    if detail < _LEAST_DETAIL:
+        return detail
+    return detail - _doubt_by_colour(candidate, overlay)
+
+
+def alikenesses(pairs: Sequence[Candidate]) -> list[float]:
+    """How alike each pair is."""
+    return [alikeness(pair) for pair in pairs]
+
+
+def _aligned(
+    view: NDArray[np.uint8], frame: NDArray[np.uint8], start: Transform, steps: int
+) -> tuple[float, Transform]:
+    """Correlation of details and the overlay after so many steps; -1 where none is found."""
+    limit = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 1e-3
+    try:
+        _, found = cv2.findTransformECC(
+            view, frame, start.copy(), cv2.MOTION_AFFINE, limit, None, 3
+        )
+    except cv2.error:  # it does not converge: they lie well already, or never
+        return -1.0, start
+    overlay = np.asarray(found, np.float32)
+    return _detail_correlation(view, frame, overlay), overlay
+
+
+def _doubt_by_colour(candidate: Candidate, overlay: Transform) -> float:
+    """What is taken off the detail's correlation; 1 where light or colours contradict it."""
+    shift, light, colour = _colours(candidate, overlay)
+    if candidate.tier == "face":
+        sure = shift <= 1.0 and light >= 0.97 and colour >= 0.95
+        return _FACE_DOUBT if sure else 1.0
+    if shift <= 2.0:
+        return 0.0 if light >= 0.9 and colour >= 0.85 else 1.0
+    return _EDITED_DOUBT if light >= 0.96 and colour >= 0.5 else 1.0
+
+
+def _colours(candidate: Candidate, overlay: Transform) -> tuple[float, float, float]:
+    """How far a* or b* are shifted on the whole, CIELAB units; correlation of light; of colours."""
+    view, frame = candidate.view.lab(), candidate.frame.lab()
+    if candidate.mirrored:
+        view = np.ascontiguousarray(view[:, ::-1])
+    scale = COARSE_PX / THUMB_PX
+    coarse = overlay.copy()
+    coarse[:, 2] += 0.5 - coarse[:, :2] @ np.full(2, 0.5, np.float32)  # centres at half-integers
+    coarse[:, 2] = scale * coarse[:, 2] + coarse[:, :2] @ np.full(2, 0.5, np.float32) - 0.5
+    size, flags = (COARSE_PX, COARSE_PX), cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(frame, coarse, size, flags=flags | cv2.INTER_LINEAR)
+    ones = np.ones(size, np.uint8)
+    inside = cv2.warpAffine(ones, coarse, size, flags=flags | cv2.INTER_NEAREST) > 0
+    one, two = view[inside], laid[inside]
+    shift = float(np.abs(one.mean(axis=0) - two.mean(axis=0))[1:].max())
+    light, colour = _correlation(one[:, :1], two[:, :1]), _correlation(one[:, 1:], two[:, 1:])
+    if min(one[:, 1:].std(), two[:, 1:].std()) < _GREY:
+        colour = 1.0  # a grey picture has no colours that could contradict
+    return shift, light, colour
+
+
+def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
+    one, two = one - one.mean(axis=0), two - two.mean(axis=0)
+    scale = np.sqrt(((one**2).sum() + _NOISE) * ((two**2).sum() + _NOISE))
+    return float((one * two).sum() / scale)
+
+
+def _to_window(left: float, top: float, right: float, bottom: float) -> Transform:
+    """Thumbnail pixels → pixels of the thumbnail that has the first as this window."""
+    matrix = np.array(
+        [[1 - left - right, 0, left * THUMB_PX], [0, 1 - top - bottom, top * THUMB_PX]], np.float32
+    )
+    matrix[:, 2] += matrix[:, :2] @ np.full(2, 0.5, np.float32) - 0.5  # centres at integers
+    return matrix
+
+
+def _detail_correlation(
+    view: NDArray[np.uint8], frame: NDArray[np.uint8], transform: Transform
+) -> float:
+    size, flags = (THUMB_PX, THUMB_PX), cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(frame, transform, size, flags=flags | cv2.INTER_LINEAR)
+    inside = cv2.warpAffine(np.ones_like(frame), transform, size, flags=flags | cv2.INTER_NEAREST)
+    inside = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
+    if inside.mean() < _LEAST_OVERLAP:
+        return -1.0
+    one, two = _detail(view)[inside], _detail(laid)[inside]
+    gap = np.abs(one / max(one.std(), _NOISE) - two / max(two.std(), _NOISE))
+    most = int((1 - _COVERED) * (len(gap) - 1))
+    kept = gap <= np.partition(gap, most)[most]
+    one, two = one[kept] - one[kept].mean(), two[kept] - two[kept].mean()
+    scale = np.sqrt((one @ one + _NOISE) * (two @ two + _NOISE))
+    return float(one @ two / scale)
+
+
+def _detail(thumb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    values = thumb.astype(np.float32)
+    return np.asarray(values - cv2.GaussianBlur(values, (0, 0), _DETAIL_PX), np.float32)
