@@ -48,10 +48,6 @@ def test_many_large_pictures_make_a_page_that_the_server_can_keep(tmp_path: Path
 
 
 def test_keys_are_what_prefect_takes_and_the_same_for_every_version() -> None:
-    assert domains("day_time-night-0a1b2c3d4e5f-6486eb30") == "day_time-night"
-    assert artifact_key("training-day_time-night") == "training-day-time-night"
-
-
-def test_the_domains_of_a_version_or_run_may_have_dashes() -> None:
+    assert domains("day-time-night-0a1b2c3d4e5f-6486eb30") == "day-time-night"
     assert domains("summer-winter-6fbb23897c00") == "summer-winter"
-    assert domains("smoky-eyes-bare-6fbb23897c00-90c65a8f") == "smoky-eyes-bare"
+    assert artifact_key("training-day_time-night") == "training-day-time-night"
