@@ -7,7 +7,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,14 +18,12 @@ from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.changes import Change, changes
 from preprocessing.config import PrepareConfig
 from preprocessing.contact import sheets, write_previews
-from preprocessing.decide import Decision
 from preprocessing.overrides import overrides_file
 from preprocessing.sheets import draw_sheet
-from preprocessing.shown import Shown, Told, told
+from preprocessing.shown import Shown, Told
 from scraping.records import atomic_file, groups, write_json
 
 _ON_A_PAGE = 1000  # pictures of a section
-_DRAWN_AT_ONCE = 4  # sheets: they wait for the disk
 
 
 @dataclass(frozen=True)
@@ -64,39 +61,40 @@ class _Contents:
     before: str  # name of the version before, or ""
     changed: list[Change]
     told: Told
+    sheets: bool  # of what is kept: there are some
     overrides: Path
 
 
 def write_card(
     folder: Path,
     final: Path,
-    decision: Decision,
+    config: PrepareConfig,
+    told: Told,
     counts: Mapping[str, int],
     rejected: Mapping[str, Mapping[str, int]],
     cache: AnalysisCache,
+    *,
+    published: bool = True,
 ) -> None:
     """Write the card of the version that will be ``final`` into ``folder``, which has its manifest.
 
     That is ``card.json``, ``card.md``, ``card.html`` (every rejected picture, duplicate cluster and
     doubtful pair, with the lines that overrule a decision; on pages of their own where they are
-    many), ``changes.csv`` and contact sheets.
+    many), ``changes.csv``, and contact sheets of what was left out. Those of what is kept are
+    ``contact.kept_sheets``; unless it is ``published`` there are none.
     """
-    config, manifest = decision.config, folder / "manifest.parquet"
-    before, changed = _changes(manifest, final, config)
+    before, changed = _changes(folder / "manifest.parquet", final, config)
     contents = _Contents(
-        final.name, config, counts, rejected, before, changed, told(manifest, decision),
+        final.name, config, counts, rejected, before, changed, told, published,
         overrides_file(final.parents[1], config.domain_a, config.domain_b),
     )  # fmt: skip
     write_json(folder / "card.json", _json(contents))
     with atomic_file(folder / "changes.csv") as file:
         file.write(_csv(contents.changed).encode())
-    with ThreadPoolExecutor(_DRAWN_AT_ONCE) as pool:
-        pages = pool.submit(_write_pages, folder, contents)
-        previews = pool.submit(write_previews, folder / "previews", contents.told, cache)
-        drawn = sheets(folder, final.parents[1], config.crop_px, contents.told, counts, cache)
-        list(pool.map(draw_sheet, drawn))
-        pages.result()
-        previews.result()
+    _write_pages(folder, contents)
+    write_previews(folder / "previews", told, cache)
+    for sheet in sheets(folder, told, cache):
+        draw_sheet(sheet)
 
 
 def _write_pages(folder: Path, contents: _Contents) -> None:
@@ -174,7 +172,8 @@ def _changes(manifest: Path, final: Path, config: PrepareConfig) -> tuple[str, l
     for path in final.parent.glob("*/card.json"):
         try:
             card = json.loads(path.read_text())
-            if card["domains"] == {"A": config.domain_a, "B": config.domain_b}:
+            published = card["version"] == path.parent.name  # not what was rejected
+            if published and card["domains"] == {"A": config.domain_a, "B": config.domain_b}:
                 versions.append((card["made_at"], path.parent))
         except (ValueError, KeyError):  # of an older release
             continue

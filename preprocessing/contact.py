@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from preprocessing.cache import AnalysisCache, crop_file
@@ -29,30 +29,39 @@ def write_previews(folder: Path, told: Told, cache: AnalysisCache) -> None:
             (folder / f"{sha256[:16]}.jpg").write_bytes(preview)
 
 
-def sheets(
+def kept_sheets(
     folder: Path,
     workspace: Path,
     crop_px: int,
     told: Told,
     counts: Mapping[str, int],
     cache: AnalysisCache,
-) -> list[Sheet]:
-    """The contact sheets to draw into ``folder``."""
-    drawn = [
-        _kept(folder, name, rows, counts[name], workspace, crop_px, cache)
-        for name, rows in told.kept.items()
-    ]
+) -> Iterator[Sheet]:
+    """The sheets of what is kept, to draw into ``folder``; the crops are there."""
+    for name, rows in told.kept.items():
+        crops = [crop_file(workspace, row.sha256, tuple(row.transform), crop_px) for row in rows]
+        small = cache.tiles(crops)
+        tiles = [
+            Tile(small.get(crop) or crop.read_bytes(), Path(row.file).stem[:12])
+            for row, crop in zip(rows, crops, strict=True)
+        ]
+        part = f", {len(tiles)} of them" if len(tiles) < counts[name] else ""
+        title = f"{name}: {counts[name]} pictures{part}"
+        yield Sheet(folder / f"contact-{name}.jpg", title, in_rows(tiles))
+
+
+def sheets(folder: Path, told: Told, cache: AnalysisCache) -> Iterator[Sheet]:
+    """The sheets of what was left out, to draw into ``folder``."""
     for reason, rows in told.by_reason.items():
         if decoded := [row for row in rows if row.width]:
             title = f"rejected, {reason}: {len(rows)} pictures"
             tiles = _tiles(evenly(decoded, ON_A_SHEET), cache)
-            drawn.append(Sheet(folder / f"rejected-{reason}.jpg", title, in_rows(tiles)))
+            yield Sheet(folder / f"rejected-{reason}.jpg", title, in_rows(tiles))
     if told.clusters:
-        drawn.append(_clusters(folder / "duplicates.jpg", told.clusters, cache))
+        yield _clusters(folder / "duplicates.jpg", told.clusters, cache)
     if told.doubtful:
         title = f"{len(told.doubtful)} doubtful pairs, taken for different pictures"
-        drawn.append(Sheet(folder / "doubtful.jpg", title, in_rows(_doubts(told, cache))))
-    return drawn
+        yield Sheet(folder / "doubtful.jpg", title, in_rows(_doubts(told, cache)))
 
 
 def _clusters(path: Path, clusters: Sequence[Sequence[Shown]], cache: AnalysisCache) -> Sheet:
@@ -73,25 +82,6 @@ def _doubts(told: Told, cache: AnalysisCache) -> list[Tile]:
         Tile(tile.picture, label or tile.label, tile.frame)
         for tile, label in zip(tiles, labels, strict=True)
     ]
-
-
-def _kept(
-    folder: Path,
-    name: str,
-    rows: Sequence[Shown],
-    num: int,
-    workspace: Path,
-    crop_px: int,
-    cache: AnalysisCache,
-) -> Sheet:
-    crops = [crop_file(workspace, row.sha256, tuple(row.transform), crop_px) for row in rows]
-    small = cache.tiles(crops)
-    tiles = [
-        Tile(small.get(crop) or crop.read_bytes(), Path(row.file).stem[:12])
-        for row, crop in zip(rows, crops, strict=True)
-    ]
-    part = f", {len(tiles)} of them" if len(tiles) < num else ""
-    return Sheet(folder / f"contact-{name}.jpg", f"{name}: {num} pictures{part}", in_rows(tiles))
 
 
 def _tiles(rows: Sequence[Shown], cache: AnalysisCache) -> list[Tile]:

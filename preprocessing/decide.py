@@ -24,7 +24,8 @@ from preprocessing.overrides import Action
 from preprocessing.prints import Prints
 from preprocessing.register import Register
 from preprocessing.split import is_held_out
-from preprocessing.standing import Figures, Standing
+from preprocessing.standing import Standing
+from preprocessing.survey import Survey
 from scraping.records import Picture, groups
 
 _AT_ONCE = 500  # originals whose analyses are in memory
@@ -44,6 +45,7 @@ class Decision:
     register: Register
     find: Find
     overrides: Mapping[str, Action]
+    survey: Survey
     clusters: Clusters
     standing: Standing
 
@@ -65,13 +67,12 @@ class Decision:
         for batch in groups(self.register.originals, _AT_ONCE):
             seen = self.find([original.sha256 for original in batch])
             for original in batch:
-                analysis = seen[original.sha256]
-                for view in _views(self.config, original.sha256, analysis, self.overrides):
-                    yield self._row(original, analysis, view)
+                number = self.register.number[original.sha256]
+                for view in self.survey.crops(number):
+                    yield self._row(original, number, seen[original.sha256], view)
 
-    def _row(self, original: Found, seen: Analysis, view: View) -> Picture:
+    def _row(self, original: Found, number: int, seen: Analysis, view: View) -> Picture:
         config, first = self.config, original.rows[0]
-        number = self.register.number[original.sha256]
         reason = self.standing.reason(number, original.side, view.reason)
         side = original.side if reason else self.standing.target(number, original.side)
         split = "" if reason else "test" if self.standing.is_test(number) else "train"
@@ -117,10 +118,15 @@ def decide(
     judge: Judge,
 ) -> Decision:
     """What becomes of the originals of both sides, after a person's ``overrides``."""
-    figures, prints = _survey(config, register.names, find, overrides)
-    clusters = cluster(config, register.names, prints, judge)
-    standing = Standing(config, register, clusters, figures, overrides)
-    return Decision(config, register, find, overrides, clusters, standing)
+    survey = Survey(config)
+    for batch in groups(register.names, _AT_ONCE):
+        found = find(batch)
+        for name in batch:
+            forced = overrides.get(name) in {"keep", "move"}
+            survey.add(found[name], views(found[name], config, forced=forced))
+    clusters = cluster(config, register.names, survey.prints, judge)
+    standing = Standing(config, register, clusters, survey, overrides)
+    return Decision(config, register, find, overrides, survey, clusters, standing)
 
 
 def cluster(config: PrepareConfig, names: Sequence[str], prints: Prints, judge: Judge) -> Clusters:
@@ -133,35 +139,6 @@ def cluster(config: PrepareConfig, names: Sequence[str], prints: Prints, judge: 
         alike=config.duplicate_alike,
         doubtful=config.doubtful_alike,
     )
-
-
-def add_prints(prints: Prints, config: PrepareConfig, seen: Analysis) -> None:
-    """Add the fingerprints of an original that are compared."""
-    large = (pair for pair in enumerate(seen.faces) if pair[1].side >= config.min_face_px)
-    prints.add(seen.whole, [(number, face.aligned) for number, face in large])
-
-
-def _survey(
-    config: PrepareConfig, names: Sequence[str], find: Find, overrides: Mapping[str, Action]
-) -> tuple[Figures, Prints]:
-    num, prints = len(names), Prints()
-    figures = Figures(np.zeros(num, np.int64), np.zeros(num), np.zeros(num, np.bool_))
-    for batch in groups(names, _AT_ONCE):
-        found = find(batch)
-        for name in batch:
-            number, seen = len(prints), found[name]
-            crops = _views(config, name, seen, overrides)
-            figures.pixels[number] = seen.width * seen.height
-            figures.sharpness[number] = max((view.sharpness for view in crops), default=0.0)
-            figures.usable[number] = any(not view.reason for view in crops)
-            add_prints(prints, config, seen)
-    return figures, prints
-
-
-def _views(
-    config: PrepareConfig, name: str, seen: Analysis, overrides: Mapping[str, Action]
-) -> list[View]:
-    return views(seen, config, forced=overrides.get(name) in {"keep", "move"})
 
 
 def _scores(face: FaceSeen | None) -> dict[str, float]:

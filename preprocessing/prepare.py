@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from preprocessing.cache import AnalysisCache, crop_file, is_whole, libraries
 from preprocessing.card import write_card
 from preprocessing.compare import compare
 from preprocessing.config import PrepareConfig
+from preprocessing.contact import kept_sheets
 from preprocessing.cut import Cut, cut, enough_px
 from preprocessing.decide import Decision, decide
 from preprocessing.faces import model_file
@@ -23,6 +25,8 @@ from preprocessing.overrides import overrides_file, read_overrides
 from preprocessing.publish import FOLDERS, Publication
 from preprocessing.register import Register
 from preprocessing.safety import require_safety_filter
+from preprocessing.sheets import draw_sheet
+from preprocessing.shown import told
 from preprocessing.tally import Tally
 from preprocessing.workers import Lost, Spread, Workers
 from scraping.records import (
@@ -73,7 +77,7 @@ def prepare(
     the same.
 
     Raises ``TooFewImagesError`` when a domain yields less than ``min_images``, saying what became
-    of the others; their rows are kept under ``datasets/rejected-…/``. Raises
+    of the others; a card of them is kept under ``datasets/rejected-…/``. Raises
     ``MissingModelError`` when a wanted model is not installed, ``ValueError`` for an override that
     cannot be understood.
     """
@@ -141,23 +145,36 @@ class _Preparation:
 
     def _published(self, decision: Decision, publication: Publication) -> PrepareSummary | None:
         """The version, unless an original turned out to be bad after all."""
-        folder, tally = publication.folder, Tally(self._config)
+        config, folder, tally = self._config, publication.folder, Tally(self._config)
         manifest = folder / "manifest.parquet"
-        write_json(folder / "config.json", self._config.model_dump(mode="json"))
+        write_json(folder / "config.json", config.model_dump(mode="json"))
         write_rows(manifest, Picture, tally.counted(decision.rows()))
-        settings = self._config.model_dump(mode="json", exclude=_NOT_IN_NAME)
+        settings = config.model_dump(mode="json", exclude=_NOT_IN_NAME)
         version = tally.version([settings, dict(libraries()), STAGE_VERSION])
-        final = self._datasets / version
-        told = tally.counts(FOLDERS), tally.rejected()
-        if (final / "manifest.parquet").exists():
-            return PrepareSummary(final, version, *told, reused=True)
+        final, counts, rejected = self._datasets / version, tally.counts(FOLDERS), tally.rejected()
+        is_there = (final / "manifest.parquet").exists()
+        if is_there and not tally.problems():
+            return PrepareSummary(final, version, counts, rejected, reused=True)
+        shown = told(manifest, decision)
+        card = functools.partial(
+            write_card, folder, final, config, shown, counts, rejected, self._cache
+        )
         if problems := tally.problems():
-            raise self._too_few(problems, folder, version)
-        if failed := self._cut(manifest, sum(told[0].values()), publication):
+            card(published=False)
+            kept = publication.reject(self._datasets / f"rejected-{version}")
+            raise _too_few(problems, kept)
+        with ThreadPoolExecutor(1) as beside:  # while workers cut
+            written = beside.submit(card)
+            failed = self._cut(manifest, sum(counts.values()), publication)
+            written.result()
+        if failed:
             self._amended |= {name: Analysis(reason) for name, reason in failed.items()}
             return None
-        write_card(folder, final, decision, *told, self._cache)
-        return PrepareSummary(final, version, *told, reused=not publication.appear(final))
+        sheets = kept_sheets(folder, self._workspace, config.crop_px, shown, counts, self._cache)
+        for sheet in sheets:
+            draw_sheet(sheet)
+        reused = not publication.appear(final)
+        return PrepareSummary(final, version, counts, rejected, reused)
 
     def _analyse(self) -> None:
         """Find out what every original shows, and keep it in the cache."""
@@ -235,18 +252,14 @@ class _Preparation:
             target=target,
         )
 
-    def _too_few(self, problems: Sequence[str], folder: Path, version: str) -> TooFewImagesError:
-        """Keeps what was decided, and tells where."""
-        kept = self._datasets / f"rejected-{version}"
-        kept.mkdir(parents=True, exist_ok=True)
-        for name in ("config.json", "manifest.parquet"):
-            (folder / name).replace(kept / name)
-        return TooFewImagesError(
-            "too few usable pictures:\n  "
-            + "\n  ".join(problems)
-            + f"\nEverything crawled is kept; every decision is in {kept / 'manifest.parquet'}. "
-            "Add search phrases or raise num_images, or lower prepare.min_images, and run again."
-        )
+
+def _too_few(problems: Sequence[str], kept: Path) -> TooFewImagesError:
+    return TooFewImagesError(
+        "too few usable pictures:\n  "
+        + "\n  ".join(problems)
+        + f"\nEverything crawled is kept; what was left out and why: {kept / 'card.html'}. "
+        "Add search phrases or raise num_images, or lower prepare.min_images, and run again."
+    )
 
 
 def _may_pass(outcome: Analysis | Lost) -> bool:

@@ -48,6 +48,13 @@ class Publication:
             self._copies.popleft().result()
         self._copies.append(self._pool.submit(_copy, crop, self.folder / file))
 
+    def reject(self, kept: Path) -> Path:
+        """Keep what was written into ``folder`` in another place, and nothing of pictures."""
+        for name in FOLDERS:
+            (self.folder / name).rmdir()
+        shutil.rmtree(kept, ignore_errors=True)
+        return self.folder.rename(kept)
+
     def appear(self, final: Path) -> bool:
         """Flush what else was written into ``folder``, and be there as ``final``; ``False`` if
         another process was faster.

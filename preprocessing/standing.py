@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +14,11 @@ from preprocessing.duplicates import Clusters
 from preprocessing.overrides import Action
 from preprocessing.register import SIDES, Register
 from preprocessing.split import held_out
+from preprocessing.survey import Survey
 
 LEAST_TEST = 2  # pictures of a side: distances between sets need more than one
 _SHARPENED = 1.5  # times its cluster's median sharpness
 _OTHER = {"A": "B", "B": "A"}
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What the decision about an original needs to know of the others, ``[N]`` each."""
-
-    pixels: NDArray[np.int64]
-    sharpness: NDArray[np.float64]  # of its sharpest crop
-    usable: NDArray[np.bool_]  # there is a crop that rules by figures alone let pass
 
 
 class Standing:
@@ -38,11 +29,13 @@ class Standing:
         config: PrepareConfig,
         register: Register,
         clusters: Clusters,
-        figures: Figures,
+        survey: Survey,
         overrides: Mapping[str, Action],
     ) -> None:
         self._config, self._names, self._hits = config, register.names, register.hits
-        self._clusters, self._figures = clusters, figures
+        self._clusters = clusters
+        self._pixels, self._sharpness = survey.pixels(), survey.sharpness()
+        self._usable = survey.usable()
         number = register.number
         self._overrides = {number[name]: action for name, action in overrides.items()}
         self._shares = self._of_clusters()
@@ -115,7 +108,7 @@ class Standing:
             members[int(self._clusters.founder[number])].append(number)
         best: dict[tuple[int, str], int] = {}
         for founder, numbers in members.items():
-            usual = statistics.median(float(self._figures.sharpness[k]) for k in numbers)
+            usual = statistics.median(float(self._sharpness[k]) for k in numbers)
             for number in sorted(numbers, key=lambda k: self._quality(k, usual), reverse=True):
                 if self._is_eligible(number):
                     for side in self._sides(number):
@@ -125,7 +118,7 @@ class Standing:
     def _is_eligible(self, number: int) -> bool:
         return (
             self._overrides.get(number) != "drop"
-            and bool(self._figures.usable[number])
+            and bool(self._usable[number])
             and (self._is_forced(number) or number not in self._clusters.displaced)
         )
 
@@ -135,15 +128,15 @@ class Standing:
         A copy that is much sharper than most of its cluster was sharpened, or is noisy.
         """
         most = _SHARPENED * usual
-        sharp = float(self._figures.sharpness[number])
+        sharp = float(self._sharpness[number])
         weight = min(sharp, most**2 / max(sharp, most, 1e-9))
-        pixels = float(self._figures.pixels[number])
+        pixels = float(self._pixels[number])
         return self._is_forced(number), pixels * weight**0.5, self._names[number]
 
     def _held_out(self) -> set[str]:
         """The clusters that are held out, of those of which a picture is used."""
         used: dict[str, set[str]] = {side: set() for side in SIDES}
-        for number, place in np.argwhere(self._hits * self._figures.usable[:, None]).tolist():
+        for number, place in np.argwhere(self._hits * self._usable[:, None]).tolist():
             side = SIDES[place]
             if not self.reason(number, side, ""):
                 used[self.target(number, side)].add(self.founder(number))
