@@ -121,11 +121,11 @@ class _Preparation:
     def run(self) -> PrepareSummary:
         """The new version, or the same old one."""
         self._analyse()
+        judge = functools.partial(
+            compare, cache=self._cache, workers=self._workers, progress=self._progress
+        )
         while True:
             self._progress("prepare: duplicates", 0, 1, "")
-            judge = functools.partial(
-                compare, cache=self._cache, workers=self._workers, progress=self._progress
-            )
             decision = decide(self._config, self._register, self._find, self._overrides, judge)
             self._progress("prepare: duplicates", 1, 1, "")
             with Publication(self._datasets) as publication:
@@ -215,16 +215,18 @@ class _Preparation:
         done = 0
         used = (row for row in iter_rows(manifest, _Used) if row.status == "ok")
         for rows in groups(used, _AT_ONCE):
-            jobs = dict[Cut, _Used]()
+            jobs, there = dict[Cut, _Used](), list[tuple[Path, str]]()
             for row in rows:
                 target = crop_file(
                     self._workspace, row.sha256, tuple(row.transform), self._config.crop_px
                 )
                 if is_whole(target):
-                    publication.take(target, row.file)
+                    there.append((target, row.file))
                 else:
                     jobs[self._job(row, target)] = row
-            done += len(rows) - len(jobs)
+            for target, file in there:  # all at once: copies that run would slow the looking
+                publication.take(target, file)
+            done += len(there)
             self._progress("prepare: crops", done, num, "")
             tiles = dict[Path, bytes]()
             for job, outcome in self._workers.each(cut, list(jobs), anywhere=True):
