@@ -60,17 +60,15 @@ def sheets(folder: Path, told: Told, cache: AnalysisCache) -> Iterator[Sheet]:
     if told.clusters:
         yield _clusters(folder / "duplicates.jpg", told.clusters, cache)
     if told.doubtful:
-        title = f"{len(told.doubtful)} doubtful pairs, taken for different pictures"
+        title = f"doubtful pairs: {len(told.doubtful)}, taken for different pictures"
         yield Sheet(folder / "doubtful.jpg", title, in_rows(_doubts(told, cache)))
 
 
 def _clusters(path: Path, clusters: Sequence[Sequence[Shown]], cache: AnalysisCache) -> Sheet:
     some = [rows[:_MEMBERS_ON_A_SHEET] for rows in clusters[:_CLUSTERS_ON_A_SHEET]]
     tiles = iter(_tiles([row for rows in some for row in rows], cache))
-    title = (
-        f"{len(clusters)} clusters of near duplicates, {len(some)} of them; "
-        "green: the one that is kept"
-    )
+    part = f" of {len(clusters)}" if len(some) < len(clusters) else ""
+    title = f"clusters of near duplicates: {len(some)}{part}; green: the one that is kept"
     return Sheet(path, title, side_by_side([[next(tiles) for _ in rows] for rows in some]))
 
 
