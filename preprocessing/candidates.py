@@ -13,7 +13,7 @@ from preprocessing.hamming import Hashes, cross_pairs
 from preprocessing.prints import Prints, Tier
 
 _MOST = 30  # older pictures that a picture is compared with, for a window and orientation
-_AT_ONCE = 1 << 20  # pairs held in memory before all but the nearest are dropped
+_AT_ONCE = 1 << 18  # pairs held in memory before all but the nearest are dropped, at least
 
 PAIR = np.dtype(
     [
@@ -71,7 +71,7 @@ def _of_tier(tier: Tier, bits: int, *, mirrored: bool) -> Pairs:
     return pairs
 
 
-def _best_windows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _best_windows(rows: NDArray[np.int32]) -> NDArray[np.int32]:
     """Of the rows (newer, apart, view, frame, window) of each view and frame the nearest; in the
     order in which these pairs first come.
     """
@@ -86,26 +86,27 @@ def _best_windows(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def near_pairs(
     views: Hashes, frames: Hashes, owners: NDArray[np.int64], bits: int
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """Which views and frames of two pictures are within ``bits`` bits: rows ``[P, 4]`` of newer
     picture, bits apart, place of the view, place of the frame; of each picture the nearest.
 
     ``owners`` has the picture of each place, in order.
     """
-    rows, waiting = np.zeros((0, 4), np.int64), 0
-    blocks = [rows]
+    blocks, waiting = [np.zeros((0, 4), np.int32)], 0
     for i, j in cross_pairs(views, frames, bits):
         other = owners[i] != owners[j]
         i, j = i[other], j[other]  # noqa: PLW2901
-        apart = np.bitwise_count(views[i] ^ frames[j]).astype(np.int64)
-        blocks.append(np.stack([np.maximum(owners[i], owners[j]), apart, i, j], axis=1))
-        waiting += len(i)
-        if waiting > _AT_ONCE:
+        rows = np.empty((len(i), 4), np.int32)
+        rows[:, 0], rows[:, 2], rows[:, 3] = np.maximum(owners[i], owners[j]), i, j
+        rows[:, 1] = np.bitwise_count(views[i] ^ frames[j])
+        blocks.append(rows)
+        waiting += len(rows)
+        if waiting > max(_AT_ONCE, len(blocks[0])):
             blocks, waiting = [_nearest(np.concatenate(blocks))], 0
     return _nearest(np.concatenate(blocks))
 
 
-def _nearest(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _nearest(rows: NDArray[np.int32]) -> NDArray[np.int32]:
     """The first ``_MOST`` rows of each newer picture, by distance and age."""
     rows = rows[np.lexsort((rows[:, 3], rows[:, 2], rows[:, 1], rows[:, 0]))]
     first = np.searchsorted(rows[:, 0], rows[:, 0])
