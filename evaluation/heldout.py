@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from evaluation.config import EvaluateConfig
-from scraping.records import Picture, read_rows
+from scraping.records import Picture, iter_rows
 
 LEAST_FOR_DISTANCES = 10  # pictures of a side: FID and KID of fewer are noise
 
@@ -34,7 +34,7 @@ def load_heldout(config: EvaluateConfig, dataset: Path) -> Heldout:
     """
     path = dataset / "manifest.parquet"
     try:
-        manifest = read_rows(path, Picture)
+        manifest = [row for row in iter_rows(path, Picture) if row.status == "ok"]
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
             f"dataset: cannot read {path} ({error}); give the folder of a dataset version, made by "
@@ -58,9 +58,7 @@ def load_heldout(config: EvaluateConfig, dataset: Path) -> Heldout:
             f"{dataset}: {len(missing)} pictures of the manifest are missing, e.g. {missing[0]}; "
             "remove the folder and prepare again"
         )
-    usable = {
-        side: [row for row in manifest if row.status == "ok" and row.side == side] for side in "AB"
-    }
+    usable = {side: [row for row in manifest if row.side == side] for side in "AB"}
     return Heldout(test, train, usable, _crop_px(dataset))
 
 
@@ -68,7 +66,7 @@ def _pick(
     manifest: Sequence[Picture], split: str, side: str, num: int, rng: np.random.Generator
 ) -> list[Picture]:
     """At most ``num`` pictures of one split and side, drawn at random, in the manifest's order."""
-    rows = [row for row in manifest if (row.status, row.split, row.side) == ("ok", split, side)]
+    rows = [row for row in manifest if (row.split, row.side) == (split, side)]
     if len(rows) <= num:
         return rows
     return [rows[index] for index in sorted(rng.choice(len(rows), num, replace=False))]

@@ -10,7 +10,7 @@ from typing import Literal
 
 import webdataset
 
-from scraping.records import Picture, Progress, atomic_file, read_rows, silent
+from scraping.records import Picture, Progress, atomic_file, iter_rows, silent
 
 Format = Literal["zip", "webdataset"]
 
@@ -35,7 +35,7 @@ def export(
     """
     if not (dataset / "manifest.parquet").is_file():
         raise ValueError(f"{dataset}: found no manifest.parquet, needed the folder of a dataset")
-    rows = [row for row in read_rows(dataset / "manifest.parquet", Picture) if row.status == "ok"]
+    rows = [row for row in iter_rows(dataset / "manifest.parquet", Picture) if row.status == "ok"]
     rows.sort(key=lambda row: row.file)
     out.mkdir(parents=True, exist_ok=True)
     if kind == "zip":
