@@ -44,6 +44,7 @@ class Approval:
 
     approved: bool | None
     reason: str
+    said_now: bool = False  # not in an earlier run
 
 
 def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
@@ -69,7 +70,9 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
         return Approval(None, f"nobody decided within {timeout_h:g} hours; run again to be asked")
     _remember(evaluation, answer)
     return Approval(
-        answer.decision == "approve", answer.reason or f"a person said {answer.decision}"
+        answer.decision == "approve",
+        answer.reason or f"a person said {answer.decision}",
+        said_now=True,
     )
 
 

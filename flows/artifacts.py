@@ -11,7 +11,7 @@ from PIL import Image
 from evaluation.promote import Promotion
 from flows.outcome import what_is_left
 from flows.pages import Page, pictures, points, table
-from flows.progress import domains, run_logger
+from flows.progress import domains, duration, run_logger
 from scraping.crawl import CrawlSummary
 from scraping.records import atomic_file
 from training.config import TrainConfig
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from preprocessing.prepare import PrepareSummary
     from training.train import TrainSummary
 
-_COLUMNS = ("pages", "hits", "new", "stored", "duplicates")
+_NUMBERS = ("pages", "hits", "new", "stored", "duplicates")
 _NO_LOSSES = {"step", "epoch", "seconds", "eta_s", "images_per_s", "memory_gib"}
 
 
 def crawl_yields(summary: CrawlSummary) -> None:
-    """A table of phrases with their yields and failures, and a contact sheet of what came in."""
+    """A table of phrases with their yields, what failed, and a contact sheet of what came in."""
     reasons = _listed(summary.reasons)
     left = f" **Partial**: {what_is_left(summary)}." if summary.partial else ""
     newest = {"The newest": summary.preview} if summary.preview.exists() else {}
@@ -34,6 +34,7 @@ def crawl_yields(summary: CrawlSummary) -> None:
         f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became originals."
         f"{left} Rejected: {reasons}.",
         table([_yield(row) for row in summary.phrases]),
+        points([_end(row) for row in summary.phrases]),
         pictures(newest),
     )
     log = run_logger().warning if summary.partial else run_logger().info
@@ -42,14 +43,16 @@ def crawl_yields(summary: CrawlSummary) -> None:
 
 
 def _yield(row: Mapping[str, Any]) -> dict[str, str]:
-    """A phrase's row in the order that one reads it, its failures as one cell."""
-    failures = ", ".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
-    shown = {name: str(row[name]) for name in _COLUMNS}
+    """A phrase's numbers, in the order that one reads them: as many columns as the page is wide."""
+    return {"phrase": row["phrase"], **{name: str(row[name]) for name in _NUMBERS}}
+
+
+def _end(row: Mapping[str, Any]) -> dict[str, str]:
+    """Why a phrase's search ended, and what failed."""
     return {
         "phrase": row["phrase"],
-        **shown,
-        "rejected": failures,
-        "stopped": row["stopped_because"],
+        "stopped": str(row["stopped_because"]),
+        "rejected": _listed(row["rejected"]) if row["rejected"] else "",
     }
 
 
@@ -184,14 +187,17 @@ def lineage(
 def stages(name: str, seconds: Mapping[str, float], outcomes: Mapping[str, str]) -> None:
     """What each stage of a run did, why, and for how long."""
     rows = [
-        {"stage": stage, "what and why": outcomes.get(stage, ""), "seconds": f"{took:.1f}"}
+        {
+            "stage": f"{stage}, {duration(took)}",
+            "": outcomes.get(stage, "").removeprefix("Completed: ").replace("; Completed: ", "; "),
+        }
         for stage, took in seconds.items()
     ]
     Page(f"stages-{name}").show(f"**{name}**: what each stage did, and why", points(rows))
 
 
 def _origin(step: str, what: str, where: Path) -> dict[str, str]:
-    return {"step": step, "what": what, "where": f"`{where}`"}
+    return {"step": step, "": what, "where": f"`{where}`"}
 
 
 def _listed(reasons: Mapping[str, int]) -> str:

@@ -165,7 +165,12 @@ def curate(
     path = overrides_file(workspace, config.domain_a, config.domain_b)
     with files.changing(workspace, path, by_hand=True):
         add_overrides(path, pictures, action, note)
-    typer.echo(f"{path}: {action} {len(pictures)} pictures from the next version on")
+    num = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+    typer.echo(f"{path}: {action} {num} from the next version on")
+    for name in pictures:
+        digits = name.strip().lower()
+        if not any((workspace / "originals" / digits[:2]).glob(f"{digits}*")):
+            typer.echo(f"{digits}: no original in this workspace begins so; the decision waits")
 
 
 @app.command()
@@ -343,11 +348,16 @@ def _parameters(
     allow_private: bool,
 ) -> PipelineParameters:
     """The recipe's or the file's parameters with the changes that options make."""
+    from pydantic import ValidationError
+
     from flows import recipes
     from flows.parameters import PipelineParameters
 
     if params is not None:
-        parameters = PipelineParameters.model_validate_json(params.read_bytes())
+        try:
+            parameters = PipelineParameters.model_validate_json(params.read_bytes())
+        except ValidationError as error:
+            raise ValueError(f"{params}: {_told(error)}") from None
     elif recipe in recipes.RECIPES:
         parameters = recipes.RECIPES[recipe]()
     else:
@@ -377,5 +387,19 @@ def main() -> None:
         sys.exit(130)
     except (SuyanError, ValueError, OSError) as error:
         _errors.print(f"[red]{type(error).__name__}[/red]: ", end="")
-        _errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        _errors.print(_told(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _told(error: Exception) -> str:
+    """The error's message; pydantic's without addresses of its manual."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        return str(error)
+    lines = ["these parameters are refused:"]
+    for each in error.errors():
+        where = ".".join(map(str, each["loc"]))
+        found = "" if isinstance(each["input"], dict) or not where else f"got {each['input']!r}; "
+        lines.append(f"  {where}: {found}{each['msg']}" if where else f"  {each['msg']}")
+    return "\n".join(lines)

@@ -94,14 +94,14 @@ def print_status(workspace: Path, console: Console) -> None:
 
 def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("phrase")
+    table.add_column("phrase", overflow="fold")
     for name in _NUMBERS:
-        table.add_column(name, justify="right")
-    table.add_column("rejected")
+        table.add_column(name.replace("duplicates", "dupli-\ncates"), justify="right")
+    table.add_column("rejected", no_wrap=True)
     table.add_column("stopped because")
     for row in rows:
-        failures = ", ".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
+        failures = "\n".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
         numbers = [str(row[name]) for name in _NUMBERS]
-        why = escape(str(row["stopped_because"])[:60])
+        why = escape(str(row["stopped_because"])[:60].replace("-", " "))
         table.add_row(escape(row["phrase"]), *numbers, failures, why)
     return table

@@ -47,14 +47,15 @@ class Page:
 
 
 def points(rows: Sequence[Mapping[str, str]]) -> str:
-    """A point for each row, which wraps: tables are cut off on the right in the Prefect UI."""
+    """A point for each row, which wraps: tables are cut off on the right in the Prefect UI.
+
+    A row's first value is its head; of the others, those without a name tell themselves.
+    """
     lines = []
     for row in rows:
         head, *cells = row.values()
-        names = list(row)[1:]
-        told = " · ".join(
-            f"{name}: {cell}" for name, cell in zip(names, cells, strict=True) if cell
-        )
+        names = [f"{name}: " if name else "" for name in list(row)[1:]]
+        told = " · ".join(f"{name}{cell}" for name, cell in zip(names, cells, strict=True) if cell)
         lines.append(f"- **{head}** · {told}")
     return "\n".join(lines)
 

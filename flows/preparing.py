@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from flows import newest, stored
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.crawl import crawl_name
+from scraping.records import Picture, iter_rows
 from storage.room import in_use
 
 if TYPE_CHECKING:
@@ -77,4 +79,28 @@ def _print(
     if card["before"] and not summary.reused:
         kinds = ", ".join(f"{num} {kind}" for kind, num in card["changes"].items() if num)
         console.print(f"Since {card['before']}: {kinds or 'no other pictures'}", highlight=False)
+    rows = iter_rows(summary.dataset / "manifest.parquet", Picture)
+    if told := decisions(rows):
+        console.print(told, highlight=False)
     console.print(f"Look at it: {summary.dataset / 'card.html'}", soft_wrap=True, highlight=False)
+
+
+def decisions(rows: Iterable[Picture]) -> str:
+    """What became of a person's decisions, in a line; "" where there are none."""
+    used, wanted = set[str](), dict[str, tuple[str, str]]()
+    for row in rows:
+        if row.override:
+            wanted[row.sha256] = row.override, row.reason
+        if row.override and row.status == "ok":
+            used.add(row.sha256)
+    num = Counter(action for action, _ in wanted.values())
+    failed = [
+        f"{sha256[:16]} ({reason})"
+        for sha256, (action, reason) in wanted.items()
+        if action != "drop" and sha256 not in used
+    ]
+    listed = ", ".join(
+        f"{action} {num[action]}" for action in ("keep", "drop", "move") if num[action]
+    )
+    unable = f"; cannot be used all the same: {', '.join(failed)}" if failed else ""
+    return f"Your decisions: {listed}{unable}" if listed else ""

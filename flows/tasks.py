@@ -233,6 +233,7 @@ def promote_model(
     if promotion.promoted and promotion.model.name != before:
         events.champion(recipe, promotion.model.name, promotion.reason, workspace)
     changed = promotion.model.name not in known or _champion_name(workspace, recipe) != before
+    changed |= approval is not None and approval.said_now
     return _told(promotion, outcome.of_promote(promotion, changed=changed))
 
 

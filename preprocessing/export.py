@@ -34,7 +34,11 @@ def export(
     files. Raises ``ValueError`` for a folder that is no dataset.
     """
     if not (dataset / "manifest.parquet").is_file():
-        raise ValueError(f"{dataset}: found no manifest.parquet, needed the folder of a dataset")
+        there = sorted(path.parent.name for path in dataset.parent.glob("*/trainA"))
+        listed = f"; there are {', '.join(there)}" if there else ""
+        raise ValueError(
+            f"{dataset}: found no manifest.parquet, needed the folder of a dataset{listed}"
+        )
     rows = [row for row in iter_rows(dataset / "manifest.parquet", Picture) if row.status == "ok"]
     rows.sort(key=lambda row: row.file)
     out.mkdir(parents=True, exist_ok=True)

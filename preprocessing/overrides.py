@@ -3,10 +3,12 @@
 One line a picture: ``sha256,action,note``. The digest may be cut to its first eight digits or more.
 Actions: ``keep`` (whatever the rules say), ``drop``, ``move`` (to the other domain, and keep).
 Lines that begin with # and empty ones are skipped; of several lines for a picture the last counts.
+What spreadsheets make of the file is read too: semicolons or tabs for commas, UTF-16, GB 18030.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -37,9 +39,11 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
         return {}
     ordered = sorted(names)
     found: dict[str, Action] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        cells = [cell.strip() for cell in next(csv.reader([line]), [])]
-        if not any(cells) or cells[0].startswith("#") or cells[0].lower() == "sha256":
+    written = path.read_bytes()
+    text = io.StringIO(written.decode(_encoding(written)), newline=None)
+    for number, line in enumerate(text, 1):
+        cells = _cells(line)
+        if not any(cells) or cells[0].lower().startswith(("#", "sha256", "sep=")):
             continue
         prefix, action = cells[0].lower(), cells[1].lower() if len(cells) > 1 else ""
         _require_digits(prefix, f"{path}, line {number}")
@@ -58,20 +62,43 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
 
 
 def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -> None:
-    """Append decisions to the file (made where it is missing), atomically.
+    """Append decisions to the file (made where it is missing), atomically, in its own encoding.
 
     Raises ``ValueError`` for what is no sha256 or begin of one; the file is left as it was.
     """
     names = [name.strip().lower() for name in names]
     for name in names:
         _require_digits(name, "pictures")
-    text = path.read_text(encoding="utf-8-sig") if path.exists() else _HEADER
-    if not text.endswith("\n"):
-        text += "\n"
-    rows = io.StringIO()
+    written = path.read_bytes() if path.exists() else _HEADER.encode()
+    encoding = _encoding(written)
+    end = "" if written.decode(encoding).endswith("\n") else "\n"
+    rows, note = io.StringIO(), " ".join(note.split())  # a decision is one line
     csv.writer(rows, lineterminator="\n").writerows((name, action, note) for name in names)
+    added = (end + rows.getvalue()).encode(encoding.removesuffix("-sig"), "backslashreplace")
     with atomic_file(path) as file:
-        file.write((text + rows.getvalue()).encode())
+        file.write(written + added)
+
+
+def _encoding(written: bytes) -> str:
+    """How the file is written. Its decisions are ASCII: a wrong guess would spoil a note's look."""
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if written.startswith(mark):
+            return encoding
+    for encoding in ("utf-8-sig", "gb18030"):  # the latter is what a Chinese Excel saves
+        try:
+            written.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    return "latin-1"
+
+
+def _cells(line: str) -> list[str]:
+    """A line's cells, split at whichever of comma, semicolon and tab comes first."""
+    line = line.removeprefix("\ufeff")
+    found = re.search("[,;\t]", line)
+    rows = csv.reader([line], delimiter=found[0] if found else ",")
+    return [cell.strip() for cell in next(rows, [])]
 
 
 def _require_digits(prefix: str, where: str) -> None:

@@ -7,10 +7,27 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
+
+from flows.services import Services
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
 POOLS = ("docker-pool.json", "kubernetes-pool.json")
+_ASKED: dict[
+    str, tuple[dict[str, Any], dict[str, Any]]
+] = {  # what a deployment may ask for, and what not
+    "docker-pool.json": ({"mem_limit": "8g"}, {"volumes": "not a list"}),
+    "kubernetes-pool.json": ({"gpus": "1"}, {"gpus": 1.5}),
+}
 
 
 def _template(name: str) -> Any:
@@ -22,14 +39,6 @@ def test_every_placeholder_of_a_pool_is_a_variable(name: str) -> None:
     template = _template(name)
     used = set(re.findall(r"{{ (\w+) }}", json.dumps(template["job_configuration"])))
     assert used == set(template["variables"]["properties"])
-
-
-@pytest.mark.parametrize("name", POOLS)
-def test_a_server_takes_the_pool(name: str) -> None:
-    from prefect.server.schemas.actions import WorkPoolCreate
-
-    pool = WorkPoolCreate(name="cluster", type="kubernetes", base_job_template=_template(name))
-    assert pool.base_job_template == _template(name)
 
 
 def test_manifests_refer_to_what_is_there() -> None:
@@ -82,3 +91,30 @@ def test_the_image_has_what_the_code_needs() -> None:
     assert {project["project"]["readme"], *project["project"]["license-files"]} <= kept
     for name in kept:
         assert (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_a_real_server_sends_a_training_to_the_queue_of_gpus(services: Services, name: str) -> None:
+    told = {
+        PREFECT_API_URL: services.server.api_url,
+        PREFECT_HOME: services.server.home,
+        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
+    }
+    kind, variable = name.removesuffix("-pool.json"), _ASKED[name]
+    with temporary_settings(updates=told), get_client(sync_client=True) as client:
+        client.create_work_pool(
+            WorkPoolCreate(name=kind, type=kind, base_job_template=_template(name))
+        )
+        try:
+            for queue in ("cpu", "gpu"):
+                client.create_work_queue(queue, work_pool_name=kind, concurrency_limit=1)
+            flow = client.create_flow_from_name(f"a-training-on-{kind}")
+            where = {"work_pool_name": kind, "work_queue_name": "gpu"}
+            made = client.create_deployment(flow, "one", job_variables=variable[0], **where)
+            run = client.create_flow_run_from_deployment(made)
+            assert (run.work_pool_name, run.work_queue_name) == (kind, "gpu")
+            with pytest.raises(PrefectHTTPStatusError, match="Validation failed for field"):
+                client.create_deployment(flow, "two", job_variables=variable[1], **where)
+            client.delete_flow(flow)
+        finally:
+            client.delete_work_pool(kind)

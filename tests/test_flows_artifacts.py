@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from flows import pages
-from flows.artifacts import _yield
+from flows.artifacts import _end, _yield
 from flows.progress import artifact_key, domains
 
 
@@ -23,11 +23,15 @@ def test_a_phrase_is_told_in_reading_order() -> None:
         "stored": 30,
     }
     told = _yield(row)
-    assert list(told) == [
-        "phrase", "pages", "hits", "new", "stored", "duplicates", "rejected", "stopped",
-    ]  # fmt: skip
-    assert told["rejected"] == "http-404: 3, timeout: 1"
+    assert list(told) == ["phrase", "pages", "hits", "new", "stored", "duplicates"]
     assert all(isinstance(value, str) for value in told.values())
+    failures = "stopped: exhausted · rejected: http-404: 3, timeout: 1"
+    assert pages.points([_end(row)]) == f"- **素颜** · {failures}"
+    assert pages.points([_end(row | {"rejected": {}})]) == "- **素颜** · stopped: exhausted"
+
+
+def test_a_point_tells_what_has_no_name_by_itself() -> None:
+    assert pages.points([{"stage": "train", "": "20 steps"}]) == "- **train** · 20 steps"
 
 
 def test_a_phrase_cannot_break_its_table() -> None:

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from flows import newest, recipes
 from flows.parameters import PipelineParameters
-from flows.preparing import prepare_crawled
+from flows.preparing import decisions, prepare_crawled
 from preprocessing.overrides import add_overrides, overrides_file
 from scraping.crawl import crawl_name
 from scraping.offline.faces import Person, Shot, draw
-from scraping.records import Original, write_rows
+from scraping.records import Original, Picture, write_rows
 
 
 def parameters() -> PipelineParameters:
@@ -57,6 +57,7 @@ def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path:
     said = console.export_text()
     assert re.search(rf"Since {first.version}: .*1 removed", said)
     assert "dropped-by-hand: 1" in said
+    assert "Your decisions: drop 1" in said
     assert "nothing has changed" in said
     assert str(second.dataset / "card.html") in said
 
@@ -64,3 +65,26 @@ def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path:
 def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"makeup: found no .*make it with: suyan crawl"):
         prepare_crawled(parameters(), tmp_path, Console(quiet=True), program="suyan")
+
+
+def test_decisions_without_effect_are_told() -> None:
+    def row(name: str, side: str, reason: str, override: str) -> Picture:
+        status = "rejected" if reason else "ok"
+        return Picture(
+            sha256=name, domain=side, side=side, split="", file="", status=status, reason=reason,
+            cluster="", phash="", face_phash="", width=0, height=0, keypoints=[], transform=[],
+            sharpness=0.0, phrase="", url="", original="", override=override,
+        )  # fmt: skip
+
+    rows = [
+        row("a" * 64, "A", "", ""),
+        row("b" * 64, "A", "undecodable", "keep"),
+        row("c" * 64, "A", "in-both-domains", "move"),  # found in both: it is used on one side
+        row("c" * 64, "B", "", "move"),
+        row("d" * 64, "B", "dropped-by-hand", "drop"),
+    ]
+    assert decisions(rows[:1]) == ""
+    assert decisions(rows) == (
+        "Your decisions: keep 1, drop 1, move 1; "
+        f"cannot be used all the same: {'b' * 16} (undecodable)"
+    )

@@ -50,3 +50,19 @@ def test_added_decisions_are_read_again(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="hex digits"):
         add_overrides(path, ["=cmd()"], "drop", "")
     assert path.read_text() == before
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030", "cp1252"])
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_what_a_spreadsheet_saves_is_read_and_kept(
+    tmp_path: Path, encoding: str, between: str
+) -> None:
+    path = tmp_path / "overrides.csv"
+    note = "café…" if encoding == "cp1252" else "不是照片"
+    rows = ["sha256,action,note", f"{NAMES[0]},drop,{note}", f"{NAMES[2]},keep,", ",,"]
+    path.write_bytes("\r\n".join(rows).replace(",", between).encode(encoding))
+    before = path.read_bytes()
+    assert read_overrides(path, NAMES) == {NAMES[0]: "drop", NAMES[2]: "keep"}
+    add_overrides(path, [NAMES[0]], "move", "好,\n好")
+    assert path.read_bytes().startswith(before)
+    assert read_overrides(path, NAMES) == {NAMES[0]: "move", NAMES[2]: "keep"}

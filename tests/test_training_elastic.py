@@ -72,7 +72,9 @@ def _kill_second_after(run: Path, killed: list[int]) -> None:
     killed.append(int(checkpoints(run)[0].name.removeprefix("step_")))
 
 
-def test_a_killed_process_costs_nothing_but_time(dataset: Path, tmp_path: Path) -> None:
+def test_a_killed_process_costs_nothing_but_time(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     undisturbed = train_together(CONFIG, dataset, tmp_path / "calm", TWO)
     told: list[int] = []
     killed: list[int] = []
@@ -87,6 +89,7 @@ def test_a_killed_process_costs_nothing_but_time(dataset: Path, tmp_path: Path) 
     assert killed[0] < undisturbed.steps
     assert summary.resumed_from_step >= killed[0]
     assert told[-1] == summary.steps
+    assert "failed (exitcode: -9)" in caplog.text  # the level at which a flow's log takes it
     assert (summary.steps, summary.epochs) == (undisturbed.steps, undisturbed.epochs)
     _assert_equal(summary, undisturbed)
     assert not list(_processes(tmp_path))

@@ -27,7 +27,7 @@ from training.config import TrainConfig
 if TYPE_CHECKING:
     from training.train import TrainSummary
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)  # a flow's log takes warnings, and nothing below
 _PATIENCE_S = 60.0  # for a step to end and its checkpoint to be written
 _ORPHAN_EVERY_S = 1.0
 _REPORT = "--report"
@@ -107,7 +107,7 @@ def train_together(
     launch = torchrun.arguments(run.name)
     if torchrun.num_nodes > 1:
         others = " ".join(["python -m training.elastic", *launch, *work])
-        _logger.info("waiting for the other machines; on each: %s", others)
+        _logger.warning("waiting for the other machines; on each: %s", others)
     with subprocess.Popen(
         [sys.executable, "-m", "training.elastic", *launch, *work, _REPORT],
         stdout=subprocess.PIPE,
@@ -137,7 +137,7 @@ def _followed(agent: subprocess.Popen[str], progress: Progress) -> TrainSummary:
         report = _report(line)
         if report is None:
             last = [*last[-30:], line.rstrip()]
-            _logger.info("%s", line.rstrip())
+            _logger.warning("%s", line.rstrip())
         elif "progress" in report:
             progress(*report["progress"])
         else:
