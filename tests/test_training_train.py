@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from scraping.records import CheckpointError, FolderMismatchError
@@ -299,3 +300,15 @@ def test_pictures_survive_the_way_to_a_tensor_and_back(dataset: Path) -> None:
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found no picture"):
         load_pictures(tmp_path, 32)
+
+
+def test_a_dataset_that_is_not_there_claims_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="found no picture"):
+        train(SMALL, tmp_path / "typo", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_discriminator_too_deep_for_its_crop_is_refused() -> None:
+    with pytest.raises(ValidationError, match="d_layers: got 4, which needs a crop_px of 48"):
+        TrainConfig(crop_px=32, load_px=32, d_layers=4)
+    TrainConfig(crop_px=48, load_px=48, d_layers=4)
