@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from scraping.records import atomic_file, canonical_json
 
 _logger = logging.getLogger(__name__)
+_LEAST_FREE = 2**20  # bytes: TensorBoard's thread would die of a full disk, and print why
 
 
 class TrainingLog:
@@ -96,6 +98,8 @@ class TrainingLog:
             self._is_failing = False
 
     def _open(self, step: int) -> None:
+        if shutil.disk_usage(self._folder.parent).free < _LEAST_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
         if self._board is not None:
             return
         # Imported here: evaluation and serving, which read checkpoints, do not need it.
