@@ -302,6 +302,13 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
         load_pictures(tmp_path, 32)
 
 
+def test_a_torn_picture_is_named(dataset: Path, tmp_path: Path) -> None:
+    torn = dataset / "trainA" / "0.png"
+    torn.write_bytes(torn.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=r"trainA/0\.png: .*truncated"):
+        train(SMALL, dataset, tmp_path / "run")
+
+
 def test_a_dataset_that_is_not_there_claims_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found no picture"):
         train(SMALL, tmp_path / "typo", tmp_path / "run")
