@@ -19,6 +19,7 @@ from training.build import build
 from training.checkpoint import checkpoints, latest_checkpoint, load_generators
 from training.config import TrainConfig
 from training.data import UnalignedPictures, load_pictures, to_pictures, to_tensor
+from training.interrupt import DeferredSignals
 from training.log import read_log
 from training.standing import restore
 from training.train import train
@@ -97,6 +98,16 @@ def test_two_runs_are_bitwise_equal_and_a_finished_one_returns(
 
 class _StopError(Exception):
     pass
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with DeferredSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert signals.pending == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.parametrize("stop_at", [4, 5, 11])
