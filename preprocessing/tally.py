@@ -49,9 +49,10 @@ class Tally:
 
         Another processor's last digits change neither.
         """
-        decisions = np.frombuffer(self._decisions, f"S{_DIGEST_BYTES}")
-        ordered = hashlib.sha256(np.sort(decisions).tobytes()).hexdigest()
-        name = f"{self._config.domain_a}-{self._config.domain_b}-{digest([settings, ordered])}"
+        halves = np.frombuffer(self._decisions, ">u8").reshape(-1, 2)
+        ordered = halves[np.lexsort((halves[:, 1], halves[:, 0]))]
+        decisions = hashlib.sha256(ordered.tobytes()).hexdigest()
+        name = f"{self._config.domain_a}-{self._config.domain_b}-{digest([settings, decisions])}"
         return name.replace("_", "-")
 
     def problems(self) -> list[str]:
