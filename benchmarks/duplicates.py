@@ -22,7 +22,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import crowd
@@ -33,13 +33,14 @@ from numpy.typing import NDArray
 from photographs import photographs
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
-from preprocessing.alike import alikeness
+from preprocessing.alike import alikenesses, looks
 from preprocessing.analyse import Analysis, AnalysisConfig, analyse
-from preprocessing.candidates import Prints, candidates
+from preprocessing.candidates import Pairs, candidates, newer, older
 from preprocessing.config import PrepareConfig
-from preprocessing.decide import cluster, prints
+from preprocessing.decide import Judge, cluster
 from preprocessing.decode import Rejected, decode
-from preprocessing.fingerprint import WINDOWS, Fingerprint
+from preprocessing.fingerprint import LOOK_BYTES, WINDOWS, Fingerprint
+from preprocessing.prints import Prints
 from preprocessing.workers import Lost, guarded
 
 _CONFIG = PrepareConfig(domain_a="a", domain_b="b")
@@ -175,7 +176,10 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
     print(f"\n{'kind':20} {'recall':>8} {'wrong pairs':>12} {'pHash <= 8':>12} {'wrong pairs':>12}")
     for kind in _KINDS:
         names = [str(path) for path in (*files[""], *files[kind])]
-        founder = cluster(_CONFIG, names, seen).founder
+        prints = Prints()
+        for name in names:
+            _add(prints, seen[name])
+        founder = cluster(_CONFIG, names, prints, _judge(seen)).founder.tolist()
         recalls[kind] = sum(founder[k] == founder[num + k] for k in range(num)) / num
         good, bad = _pairs(founder, num)
         near = np.bitwise_count(hashes[""][:, None] ^ hashes[kind][None]) <= _USUAL_BITS
@@ -196,30 +200,50 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
+def _add(prints: Prints, seen: Analysis) -> None:
+    large = [(k, f.aligned) for k, f in enumerate(seen.faces) if f.side >= _CONFIG.min_face_px]
+    prints.add(seen.whole, large)
+
+
+def _judge(seen: Mapping[str, Analysis]) -> Judge:
+    def judge(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
+        def look(number: int, face: int) -> bytes:
+            return seen[names[number]].looks[(face + 1) * LOOK_BYTES :][:LOOK_BYTES]
+
+        return np.array(alikenesses(looks(pairs, look)))
+
+    return judge
+
+
 def _measure_among(
     files: dict[str, list[Path]], seen: dict[str, Analysis], num_others: int
 ) -> None:
-    copies = {kind: [prints(_CONFIG, seen[str(path)]) for path in files[kind]] for kind in files}
-    others = _others(copies[""], num_others)
-    pictures = [*others, *(picture for pictures in copies.values() for picture in pictures)]
+    names = [str(path) for paths in files.values() for path in paths]
+    num, prints = len(files[""]), Prints()
+    _add_others(prints, [seen[str(path)] for path in files[""]], num_others)
+    for name in names:
+        _add(prints, seen[name])
     began = time.perf_counter()
-    proposed = candidates(pictures, _CONFIG.duplicate_bits)
+    pairs = candidates(prints, _CONFIG.duplicate_bits)
     took = time.perf_counter() - began
-    num = len(copies[""])
-    each = sum(map(len, proposed[:num_others])) / num_others
+    place, other = newer(pairs) - num_others, older(pairs) - num_others
+    each = (place < 0).sum() / num_others
     print(f"\n{num_others} others: {each:.1f} pairs each to compare; joined in {took:.0f} s")
     print(f"{'kind':20} {'proposed':>9} {'confirmed':>10} {'others proposed, each':>22}")
     shares = {}
     for number, kind in enumerate(_KINDS, 1):
-        start = num_others + number * num
-        mine = [
-            [pair for pair in proposed[start + k] if pair.older == num_others + k]
-            for k in range(num)
-        ]
-        chance = sum(p.older < num_others for k in range(num) for p in proposed[start + k]) / num
-        sure = [any(alikeness(p) >= _CONFIG.duplicate_alike for p in pairs) for pairs in mine]
-        shares[kind] = sum(map(bool, mine)) / num, sum(sure) / num
-        print(f"{kind:20} {shares[kind][0]:9.3f} {shares[kind][1]:10.3f} {chance:22.1f}")
+        mine = (place >= number * num) & (place < (number + 1) * num)
+        true = mine & (place - number * num == other)
+        own = pairs[true].copy()
+        own["view"] -= num_others
+        own["frame"] -= num_others
+        sure = _judge(seen)(names, own) >= _CONFIG.duplicate_alike
+        proposed, confirmed = (
+            len(set(found.tolist())) / num for found in (other[true], other[true][sure])
+        )
+        shares[kind] = proposed, confirmed
+        chance = (mine & (other < 0)).sum() / num
+        print(f"{kind:20} {proposed:9.3f} {confirmed:10.3f} {chance:22.1f}")
     figures: dict[str, float] = {"originals": num, "among": num_others, "joins_s": took}
     for name, kinds in (("plain", _KINDS.keys() - _HARD), ("crop_border", _HARD)):
         figures[f"proposed_{name}"] = min(shares[kind][0] for kind in kinds)
@@ -227,22 +251,21 @@ def _measure_among(
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
-def _others(like: Sequence[Prints], num: int) -> list[Prints]:
-    """Pictures with a face each, that have hashes alone, as those of these pictures."""
+def _add_others(prints: Prints, like: Sequence[Analysis], num: int) -> None:
+    """Add pictures with a face each, that have hashes alone, as those of these pictures."""
     rng = np.random.default_rng(0)
     wholes = [picture.whole for picture in like if picture.whole is not None]
     tiers = []
-    for some in (wholes, [face for picture in like for face in picture.faces]):
+    for some in (wholes, [face.aligned for picture in like for face in picture.faces]):
         own = crowd.like(np.array([p.hashes for p in some], np.uint64).ravel()).hashes(num, rng)
         mirrored = crowd.like(np.array([p.mirrored for p in some], np.uint64)).hashes(num, rng)
         windows = np.stack([np.roll(own, 97 * k) for k in range(len(WINDOWS))], axis=1)
-        tiers.append(
-            [
-                Fingerprint(b"", b"", tuple(row), flipped)
-                for row, flipped in zip(windows.tolist(), mirrored.tolist(), strict=True)
-            ]
-        )
-    return [Prints(whole, (face,)) for whole, face in zip(*tiers, strict=True)]
+        tiers.append((windows, mirrored))
+    (wholes_, wholes_mirrored), (faces, faces_mirrored) = tiers
+    for k in range(num):
+        whole = Fingerprint(tuple(wholes_[k].tolist()), int(wholes_mirrored[k]))
+        face = Fingerprint(tuple(faces[k].tolist()), int(faces_mirrored[k]))
+        prints.add(whole, [(0, face)])
 
 
 def _analyses(paths: list[Path], job: Callable[[Path], Analysis]) -> dict[str, Analysis]:

@@ -10,6 +10,7 @@ proportional, 2 is quadratic.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 _SIZES = (10_000, 100_000, 1_000_000)
 _QUICK = (500, 5_000, 50_000)
+_SHORTER = {"decisions": 10}  # stages that take this much less, or would take too long
 _LEAST_MB = 20.0  # what a stage may take however few pictures there are: below, no slope is seen
 _LEAST_S = 0.05
 _ENGINE = "https://engine.example"
@@ -69,7 +71,7 @@ def _fetched(catalogue, num: int) -> Iterator[int]:  # noqa: ANN001
         taken = claims.take(errands, began)
         catalogue.known(url for errand in taken for _, url in errand.candidates)
         urls = [errand.candidates[0][1] for errand in taken]
-        digests = [f"{errand.hit * 0x9E3779B97F4A7C15 % 2**256:064x}" for errand in taken]
+        digests = [_sha256(errand.hit) for errand in taken]
         catalogue.save_attempts(
             [Attempt(url, "h.example", began, 0.1, "ok", "", 90_000, sha, "jpg")
              for url, sha in zip(urls, digests, strict=True)]
@@ -116,31 +118,99 @@ def _hash_join(_folder: Path, num: int) -> Parts:
     yield "hash join", clock.lap()
 
 
+def _sha256(k: int) -> str:
+    return f"{k * 0x9E3779B97F4A7C15 % 2**256:064x}"
+
+
 def _originals(num: int):  # noqa: ANN202
     from scraping.records import Original
 
     for k in range(num):
-        sha = f"{k * 0x9E3779B97F4A7C15 % 2**256:064x}"
+        sha = _sha256(k)
         address = f"http://host-{k % 997}.example/pictures/{k}.jpg"
         yield Original(
             domain="bare", phrase="素颜", url=address, served_by="objURL", page_url=address,
             title="标题" * 10, sha256=sha, path=f"originals/{sha}.jpg", num_bytes=90_000,
-            status="ok", reason="", fetched_at="2026-01-01T00:00:00+00:00",
+            status="ok", reason="", fetched_at=f"2026-01-01T00:00:00.{k:09}+00:00",
         )  # fmt: skip
 
 
-def _manifest(folder: Path, num: int) -> Parts:
-    """Written by a crawl, read by a preparation: what both sides of a listing cost."""
-    from preprocessing.decide import found
-    from scraping.records import Original, iter_rows, write_rows
+def _listing(folder: Path, num: int) -> Parts:
+    """Written by a crawl."""
+    from scraping.records import Original, write_rows
 
     path = folder / "listing.parquet"
     clock = _Clock()
     write_rows(path, Original, _originals(num))
     yield "listing: write", clock.lap()
-    assert len(found("A", iter_rows(path, Original))) == num
-    yield "listing: read", clock.lap()
     print(f"  {num:>9,} rows: {path.stat().st_size / num:.0f} bytes each", file=sys.stderr)
+
+
+def _known(cache, num: int) -> None:  # noqa: ANN001
+    """Analyses of portraits, of which three in ten are blurred, and one in fifty a copy."""
+    import crowd
+    import numpy as np
+    from PIL import Image
+
+    from preprocessing.analyse import Analysis, FaceSeen
+    from preprocessing.fingerprint import Fingerprint
+    from scraping.records import groups
+
+    rng = np.random.default_rng(0)
+    wholes, faces = (crowd.usual(seed).hashes(num, rng) for seed in (0, 1))
+    wholes[6::50] = wholes[5::50][: len(wholes[6::50])]
+    points = [120.0, 150.0, 200.0, 150.0, 160.0, 190.0, 160.0, 220.0, 80.0, 160.0, 240.0, 160.0]
+    drawn = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (112, 90, 3), np.uint8)).save(drawn, "JPEG", quality=50)
+
+    def seen(k: int) -> Analysis:
+        aligned = Fingerprint((int(faces[k]),) * 7, int(faces[k]) ^ (2**64 - 1))
+        sharpness = 5.0 if k % 10 < 3 else 100.0
+        face = FaceSeen([90.0, 90.0, 230.0, 250.0], points, 0.9, sharpness, 0.2, aligned)
+        whole = Fingerprint((int(wholes[k]),) * 7, int(wholes[k]) ^ (2**64 - 1))
+        return Analysis("", 400, 320, sharpness, None, whole, (face,), drawn.getvalue())
+
+    for batch in groups(range(num), 1000):
+        cache.add((_sha256(k), seen(k)) for k in batch)
+
+
+def _decisions(folder: Path, num: int) -> Parts:
+    """Everything that a preparation does in one process, but for comparing pairs: all is known."""
+    import numpy as np
+
+    from preprocessing.analyse import AnalysisConfig
+    from preprocessing.cache import AnalysisCache
+    from preprocessing.card import write_card
+    from preprocessing.config import PrepareConfig
+    from preprocessing.decide import decide
+    from preprocessing.listing import Listing
+    from preprocessing.publish import FOLDERS
+    from preprocessing.register import Register
+    from preprocessing.shown import told
+    from preprocessing.tally import Tally
+    from scraping.records import Original, Picture, write_rows
+
+    def judge(_names, pairs):  # noqa: ANN001, ANN202
+        near = np.minimum(pairs["view"], pairs["frame"]) % 50 == 5
+        return (near & (np.abs(pairs["view"] - pairs["frame"]) == 1)).astype(np.float64)
+
+    write_rows(folder / "listing.parquet", Original, _originals(num))
+    config = PrepareConfig(domain_a="a", domain_b="b")
+    cache = AnalysisCache(folder, AnalysisConfig.of(config))
+    _known(cache, num)
+    clock, tally = _Clock(), Tally(config)
+    register = Register.of(Listing("A", folder / "listing.parquet"))
+    yield "prepare: listing", clock.lap()
+    decision = decide(config, register, cache.find, {}, judge)
+    yield "prepare: decide", clock.lap()
+    write_rows(folder / "manifest.parquet", Picture, tally.counted(decision.rows()))
+    yield "prepare: manifest", clock.lap()
+    counts = tally.counts(FOLDERS), tally.rejected()
+    shown = told(folder / "manifest.parquet", decision)
+    write_card(folder, folder / "datasets" / "a-b", config, shown, *counts, cache)
+    yield "prepare: card", clock.lap()
+    assert sum(counts[0].values()) > num // 2
+    assert counts[1]["A"]["blurred"] + counts[1]["A"]["duplicate-of"] > num // 4
 
 
 def _publication(folder: Path, num: int) -> Parts:
@@ -150,10 +220,10 @@ def _publication(folder: Path, num: int) -> Parts:
     crop = folder / "crop.png"
     crop.write_bytes(os.urandom(4096))  # the calls are what grows; bytes are bytes
     clock = _Clock()
-    with Publication(folder / "version") as publication:
+    with Publication(folder) as publication:
         for k in range(num):
             publication.take(crop, f"trainA/{k:064x}.png")
-        assert publication.appear()
+        assert publication.appear(folder / "version")
     yield "publication", clock.lap()
 
 
@@ -170,7 +240,8 @@ class _Clock:
 _STAGES: dict[str, Callable[[Path, int], Parts]] = {
     "catalogue": _catalogue,
     "hash join": _hash_join,
-    "listing": _manifest,
+    "listing": _listing,
+    "decisions": _decisions,
     "publication": _publication,
 }
 
@@ -196,7 +267,7 @@ def _measured(stage: str, num: int) -> dict[str, tuple[float, float]]:
     return {part: (seconds, mb) for part, seconds, mb in rows}
 
 
-def _slope(sizes: tuple[int, ...], costs: list[float], least: float) -> float:
+def _slope(sizes: Sequence[int], costs: list[float], least: float) -> float:
     low, high = (max(cost, least) for cost in costs[-2:])
     return math.log(high / low) / math.log(sizes[-1] / sizes[-2])
 
@@ -206,15 +277,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a twentieth of the sizes")
     parser.add_argument("--stage", choices=_STAGES, help="this one alone")
+    parser.add_argument("--sizes", type=int, nargs=3, help="numbers of pictures, for one stage")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         _child(options.child[0], int(options.child[1]))
         return
     steepest: dict[str, float] = {}
-    sizes = _QUICK if options.quick else _SIZES
     print(f"{'part':<20}{'pictures':>10}{'seconds':>10}{'µs each':>10}{'MB':>8}  exponents")
     for stage in [options.stage] if options.stage else _STAGES:
+        usual = [num // _SHORTER.get(stage, 1) for num in (_QUICK if options.quick else _SIZES)]
+        sizes = options.sizes or usual
         measured = [_measured(stage, num) for num in sizes]
         for part in measured[0]:
             costs = [of_size[part] for of_size in measured]

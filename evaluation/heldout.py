@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from evaluation.config import EvaluateConfig
-from scraping.records import Picture, read_rows
+from scraping.records import Picture, iter_rows
 
+Sides = dict[str, list[Picture]]
 LEAST_FOR_DISTANCES = 10  # pictures of a side: FID and KID of fewer are noise
+_Row = TypeVar("_Row", "_Place", Picture)
 
 
 @dataclass(frozen=True)
 class Heldout:
     """Rows of the manifest by side; ``crop_px`` is the side of the dataset's pictures."""
 
-    test: dict[str, list[Picture]]
-    train: dict[str, list[Picture]]
-    usable: dict[str, list[Picture]]  # every usable picture of a side, of both splits
+    test: Sides
+    train: Sides
+    usable: Sides  # every usable picture of a side, of both splits, where pairs are looked for
     crop_px: int | None  # None: unknown
 
 
@@ -34,17 +38,12 @@ def load_heldout(config: EvaluateConfig, dataset: Path) -> Heldout:
     """
     path = dataset / "manifest.parquet"
     try:
-        manifest = read_rows(path, Picture)
+        test, train, usable = _rows(path, config)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
             f"dataset: cannot read {path} ({error}); give the folder of a dataset version, made by "
             "preparation"
         ) from error
-    rng = np.random.default_rng(config.seed)
-    test, train = (
-        {side: _pick(manifest, split, side, config.num_pictures, rng) for side in "AB"}
-        for split in ("test", "train")
-    )
     for side, rows in test.items():
         if not rows:
             raise ValueError(
@@ -58,20 +57,44 @@ def load_heldout(config: EvaluateConfig, dataset: Path) -> Heldout:
             f"{dataset}: {len(missing)} pictures of the manifest are missing, e.g. {missing[0]}; "
             "remove the folder and prepare again"
         )
-    usable = {
-        side: [row for row in manifest if row.status == "ok" and row.side == side] for side in "AB"
-    }
     return Heldout(test, train, usable, _crop_px(dataset))
 
 
-def _pick(
-    manifest: Sequence[Picture], split: str, side: str, num: int, rng: np.random.Generator
-) -> list[Picture]:
-    """At most ``num`` pictures of one split and side, drawn at random, in the manifest's order."""
-    rows = [row for row in manifest if (row.status, row.split, row.side) == ("ok", split, side)]
-    if len(rows) <= num:
-        return rows
-    return [rows[index] for index in sorted(rng.choice(len(rows), num, replace=False))]
+def _rows(manifest: Path, config: EvaluateConfig) -> tuple[Sides, Sides, Sides]:
+    """Some pictures held out, some trained on, and all that are used, if pairs are looked for.
+
+    They are drawn at random, and come in the manifest's order; of the others no row is kept.
+    """
+    nums = Counter((row.split, row.side) for row in _used(manifest, _Place))
+    rng = np.random.default_rng(config.seed)
+    wanted: dict[tuple[str, str], set[int]] = {}
+    for place in ((split, side) for split in ("test", "train") for side in "AB"):
+        num, most = nums[place], config.num_pictures
+        drawn = range(num) if num <= most else rng.choice(num, most, replace=False).tolist()
+        wanted[place] = set(drawn)
+    test, train, usable = ({side: list[Picture]() for side in "AB"} for _ in range(3))
+    passed = Counter[tuple[str, str]]()
+    for row in _used(manifest, Picture):
+        place = row.split, row.side
+        if passed[place] in wanted[place]:
+            (test if row.split == "test" else train)[row.side].append(row)
+        passed[place] += 1
+        if config.pairs is not None:
+            usable[row.side].append(row)
+    return test, train, usable
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Columns of ``Picture``."""
+
+    status: str
+    split: str
+    side: str
+
+
+def _used(manifest: Path, row_type: type[_Row]) -> Iterator[_Row]:
+    return (row for row in iter_rows(manifest, row_type) if row.status == "ok")
 
 
 def _crop_px(dataset: Path) -> int | None:

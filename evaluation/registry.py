@@ -33,7 +33,7 @@ from scraping.records import (
     atomic_file,
     digest,
     file_sha256,
-    read_rows,
+    iter_rows,
     sync_folder,
     write_json,
 )
@@ -209,7 +209,7 @@ def _describe(
 
 def _phrases(manifest: Path) -> dict[str, list[str]]:
     """The search phrases behind each domain's usable pictures."""
-    rows = read_rows(manifest, Picture) if manifest.is_file() else []
+    rows = iter_rows(manifest, Picture) if manifest.is_file() else iter(())
     found: dict[str, set[str]] = {}
     for row in rows:
         if row.status == "ok":

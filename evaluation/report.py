@@ -18,7 +18,7 @@ from PIL import Image
 from evaluation.plots import loss_curves
 from evaluation.table import groups, plot
 from evaluation.wording import Language, change_state, gap_closed, number, percent, verdict, words
-from scraping.records import Picture, atomic_file, read_rows
+from scraping.records import Picture, atomic_file, iter_rows
 
 _NUM_SAMPLES = 6
 _SAMPLE_PX = 900
@@ -266,9 +266,10 @@ def _card(path: Path) -> dict[str, Any] | None:
 
 def _phrases(path: Path) -> list[dict[str, Any]]:
     """Each domain's phrases with the number of originals and of usable pictures."""
-    rows = read_rows(path, Picture)
-    found = Counter((row.side, row.domain, row.phrase) for row in rows)
-    usable = Counter((row.side, row.domain, row.phrase) for row in rows if row.status == "ok")
+    found, usable = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
+    for row in iter_rows(path, Picture):
+        found[row.side, row.domain, row.phrase] += 1
+        usable[row.side, row.domain, row.phrase] += row.status == "ok"
     domains = sorted({(side, domain) for side, domain, _ in found})
     return [
         {

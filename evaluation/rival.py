@@ -16,7 +16,7 @@ from evaluation.config import EvaluateConfig
 from evaluation.heldout import LEAST_FOR_DISTANCES
 from evaluation.metrics import compare_kid
 from evaluation.weights import all_weights_of, weights_of
-from scraping.records import CheckpointError, Picture, read_rows
+from scraping.records import CheckpointError, Picture, iter_rows
 from training.checkpoint import load_generators
 
 Array = NDArray[np.float64]
@@ -63,7 +63,7 @@ def num_trained_on(rival: Rival, workspace: Path, test: Sequence[Picture]) -> in
     path = workspace / "datasets" / rival.dataset / "manifest.parquet"
     if not path.is_file():
         return None
-    manifest = read_rows(path, Picture)
+    manifest = iter_rows(path, Picture)
     trained = {row.sha256 for row in manifest if row.status == "ok" and row.split == "train"}
     return sum(row.sha256 in trained for row in test)
 

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from flows import cli_use
-from flows.options import WORKSPACE, Workspace
+from flows import cli_model, cli_use
+from flows.options import (
+    WORKSPACE,
+    AllowPrivateHosts,
+    EngineUrl,
+    Images,
+    Params,
+    Recipe,
+    Small,
+    Workspace,
+)
 from scraping.records import SuyanError
 
 if TYPE_CHECKING:
@@ -24,22 +33,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From two sets of search phrases to a working, measured CycleGAN translator.",
 )
+app.add_typer(cli_model.app)
 app.add_typer(cli_use.app)
 _console = Console()
 _errors = Console(stderr=True)
-
-Recipe = Annotated[str, typer.Option(help="makeup or seasons.")]
-Params = Annotated[
-    Path | None,
-    typer.Option(help="JSON file with all parameters (see run --show); replaces --recipe."),
-]
-EngineUrl = Annotated[
-    str | None, typer.Option(help="Address of another search engine, e.g. the offline one.")
-]
-AllowPrivateHosts = Annotated[
-    bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
-]
-Images = Annotated[int | None, typer.Option(help="Originals wanted for each domain.")]
 
 
 @app.command()
@@ -50,9 +47,7 @@ def run(
     engine_url: EngineUrl = None,
     allow_private_hosts: AllowPrivateHosts = False,
     images: Images = None,
-    small: Annotated[
-        bool, typer.Option("--small", help="A small, short training that a CPU does in minutes.")
-    ] = False,
+    small: Small = False,
     show: Annotated[bool, typer.Option("--show", help="Print the parameters and stop.")] = False,
 ) -> None:
     """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
@@ -223,31 +218,6 @@ def rollback(
     with models.changing(workspace, recipe):
         crowned = go_back(workspace, recipe)
     typer.echo(f"{crowned.name} is the champion of {recipe} again")
-
-
-@app.command("import")
-def import_(
-    source: Annotated[
-        Path,
-        typer.Argument(help="Folder of EPOCH_net_G_A.pth and its kin, or of EPOCH_net_G.pth."),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    epoch: Annotated[str, typer.Option(help="Which of the files, e.g. latest or 200.")] = "latest",
-    crop_px: Annotated[int, typer.Option(help="Side that it was trained at, px.")] = 256,
-    domain_a: Annotated[str, typer.Option(help="Name of domain A, e.g. horse.")] = "a",
-    domain_b: Annotated[str, typer.Option(help="Name of domain B, e.g. zebra.")] = "b",
-    faces: Annotated[bool, typer.Option("--faces", help="It translates aligned faces.")] = False,
-) -> None:
-    """Read a checkpoint of pytorch-CycleGAN-and-pix2pix; `translate --model` then uses it."""
-    from preprocessing.config import PrepareConfig
-    from scraping.records import write_json
-    from training.exchange import import_reference
-
-    prepare = PrepareConfig(domain_a=domain_a, domain_b=domain_b, faces=faces, crop_px=crop_px)
-    config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
-    write_json(out / "prepare.json", prepare.model_dump(mode="json"))
-    kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
-    typer.echo(f"{out}: {kind}\nUse it: {_program()} translate PHOTO --model {out}")
 
 
 @app.command()

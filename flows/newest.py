@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.stored import fetch_dataset
-from scraping.records import Picture, SuyanError, read_rows, write_json
+from scraping.records import Picture, SuyanError, iter_rows, write_json
 from storage import files, runs
 
 NEWEST = "newest"
@@ -89,7 +89,7 @@ def changed_share(dataset: Path, reference: Path | None) -> float:
 
 
 def _pictures(dataset: Path) -> set[tuple[str, str]]:
-    rows = read_rows(dataset / "manifest.parquet", Picture)
+    rows = iter_rows(dataset / "manifest.parquet", Picture)
     return {(row.side, row.sha256) for row in rows if row.status == "ok"}
 
 

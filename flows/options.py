@@ -24,3 +24,18 @@ WantedModel = Annotated[
     str | None,
     typer.Option(help="A version of the recipe by name, or a model's folder; else the champion."),
 ]
+Recipe = Annotated[str, typer.Option(help="makeup or seasons.")]
+Params = Annotated[
+    Path | None,
+    typer.Option(help="JSON file with all parameters (see run --show); replaces --recipe."),
+]
+EngineUrl = Annotated[
+    str | None, typer.Option(help="Address of another search engine, e.g. the offline one.")
+]
+AllowPrivateHosts = Annotated[
+    bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
+]
+Small = Annotated[
+    bool, typer.Option("--small", help="A small, short training that a CPU does in minutes.")
+]
+Images = Annotated[int | None, typer.Option(help="Originals wanted for each domain.")]

@@ -12,7 +12,7 @@ from preprocessing.config import PrepareConfig
 from preprocessing.overrides import overrides_file
 from scraping.catalogue import Catalogue, catalogue_url
 from scraping.forget import remove_buried
-from scraping.records import Original, Progress, read_rows
+from scraping.records import Original, Progress, iter_rows
 from storage import files, folders, originals
 from storage.workspace import bucket_of, is_shared
 
@@ -37,7 +37,7 @@ def fetch_originals(
     if bucket is None:
         return
     drop_forgotten(workspace)
-    rows = [row for listing in listings for row in read_rows(listing, Original)]
+    rows = (row for listing in listings for row in iter_rows(listing, Original))
     wanted = {row.path: row.sha256 for row in rows if row.status == "ok"}
     originals.fetch(bucket, workspace, wanted, progress=progress)
     files.agree(workspace, overrides_file(workspace, config.domain_a, config.domain_b))

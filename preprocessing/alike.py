@@ -6,14 +6,16 @@ every other one would take too long: so ``candidates`` proposes pairs, and here 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.candidates import Candidate
-from preprocessing.fingerprint import COARSE_PX, THUMB_PX, WINDOWS
+from preprocessing.candidates import Pairs
+from preprocessing.fingerprint import COARSE_PX, THUMB_PX, WINDOWS, colours, thumbnail
+from preprocessing.prints import WHOLE
 
 JUDGE_VERSION = 2  # raise it when two fingerprints are alike to another degree
 _STEPS, _FIRST_STEPS = 20, 3  # of the alignment
@@ -32,7 +34,26 @@ _SAME_GREY = 4.0  # two plain pictures this near are one
 Transform = NDArray[np.float32]  # [2, 3]
 
 
-def alikeness(candidate: Candidate) -> float:
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What is compared: the looks of two fingerprints, and how one lies in the other."""
+
+    view: bytes  # resembles …
+    frame: bytes  # … this window of this one
+    window: int
+    mirrored: bool
+    faces: bool  # aligned faces, not whole pictures
+
+
+def looks(pairs: Pairs, look: Callable[[int, int], bytes]) -> list[Looks]:
+    """The looks of each pair; ``look(k, face)`` is that of picture k, or of one of its faces."""
+    return [
+        Looks(look(view, view_face), look(frame, frame_face), window, mirrored, view_face != WHOLE)
+        for view, frame, view_face, frame_face, window, mirrored, _ in pairs.tolist()
+    ]
+
+
+def alikeness(pair: Looks) -> float:
     """How alike the two thumbnails are once one is laid over the other, -1 to 1.
 
     The overlay is found by maximising the enhanced correlation coefficient (Evangelidis and
@@ -42,15 +63,15 @@ def alikeness(candidate: Candidate) -> float:
     colours were edited, and aligned faces, which are alike to begin with, must be surer. Most pairs
     are no copies, and are given up as soon as that is sure.
     """
-    view = candidate.view.pixels()
-    if candidate.mirrored:
+    view = thumbnail(pair.view)
+    if pair.mirrored:
         view = np.ascontiguousarray(view[:, ::-1])
-    frame = candidate.frame.pixels()
+    frame = thumbnail(pair.frame)
     if min(view.std(), frame.std()) < _FLAT:
         both = max(view.std(), frame.std()) < _FLAT
         return float(both and abs(view.mean() - frame.mean()) < _SAME_GREY)
-    start = _to_window(*WINDOWS[candidate.window])
-    _, light, colour = _colours(candidate, start)
+    start = _to_window(*WINDOWS[pair.window])
+    _, light, colour = _colours(pair, start)
     if light < _OTHER_LIGHT or colour < _OTHER_COLOUR:
         return min(light, colour)
     as_it_lies = _detail_correlation(view, frame, start), start
@@ -61,10 +82,10 @@ def alikeness(candidate: Candidate) -> float:
             break
     if detail < _LEAST_DETAIL:
         return detail
-    return detail - _doubt_by_colour(candidate, overlay)
+    return detail - _doubt_by_colour(pair, overlay)
 
 
-def alikenesses(pairs: Sequence[Candidate]) -> list[float]:
+def alikenesses(pairs: Sequence[Looks]) -> list[float]:
     """How alike each pair is."""
     return [alikeness(pair) for pair in pairs]
 
@@ -84,10 +105,10 @@ def _aligned(
     return _detail_correlation(view, frame, overlay), overlay
 
 
-def _doubt_by_colour(candidate: Candidate, overlay: Transform) -> float:
+def _doubt_by_colour(pair: Looks, overlay: Transform) -> float:
     """What is taken off the detail's correlation; 1 where light or colours contradict it."""
-    shift, light, colour = _colours(candidate, overlay)
-    if candidate.tier == "face":
+    shift, light, colour = _colours(pair, overlay)
+    if pair.faces:
         sure = shift <= 1.0 and light >= 0.97 and colour >= 0.95
         return _FACE_DOUBT if sure else 1.0
     if shift <= 2.0:
@@ -95,10 +116,10 @@ def _doubt_by_colour(candidate: Candidate, overlay: Transform) -> float:
     return _EDITED_DOUBT if light >= 0.96 and colour >= 0.5 else 1.0
 
 
-def _colours(candidate: Candidate, overlay: Transform) -> tuple[float, float, float]:
+def _colours(pair: Looks, overlay: Transform) -> tuple[float, float, float]:
     """How far a* or b* are shifted on the whole, CIELAB units; correlation of light; of colours."""
-    view, frame = candidate.view.lab(), candidate.frame.lab()
-    if candidate.mirrored:
+    view, frame = colours(pair.view), colours(pair.frame)
+    if pair.mirrored:
         view = np.ascontiguousarray(view[:, ::-1])
     scale = COARSE_PX / THUMB_PX
     coarse = overlay.copy()

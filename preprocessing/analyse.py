@@ -73,6 +73,12 @@ class Analysis:
     faces: tuple[FaceSeen, ...] = ()  # the largest first
     preview: bytes = b""  # a small JPEG, ours and therefore harmless
 
+    @property
+    def looks(self) -> bytes:
+        """The fingerprints' looks, ``LOOK_BYTES`` each: of the whole, then of each face."""
+        whole = self.whole.look if self.whole else b""
+        return b"".join((whole, *(face.aligned.look for face in self.faces)))
+
 
 @dataclass(frozen=True)
 class AnalysisConfig:

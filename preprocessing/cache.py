@@ -26,12 +26,15 @@ _LIBRARIES = (
     "scipy",  # decides nothing any more: kept so that equal datasets keep their names
 )  # fmt: skip
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS analysis (
-    sha256 TEXT, kind TEXT, found TEXT NOT NULL, preview BLOB NOT NULL, PRIMARY KEY (sha256, kind)
+CREATE TABLE IF NOT EXISTS seen (
+    sha256 TEXT, kind TEXT, found TEXT NOT NULL, preview BLOB NOT NULL, looks BLOB NOT NULL,
+    PRIMARY KEY (sha256, kind)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS pair (
+CREATE TABLE IF NOT EXISTS judged (
     name BLOB, kind TEXT, alike REAL NOT NULL, PRIMARY KEY (name, kind)
 ) WITHOUT ROWID;
+DROP TABLE IF EXISTS analysis;
+DROP TABLE IF EXISTS pair;
 CREATE TABLE IF NOT EXISTS tile (crop TEXT PRIMARY KEY, picture BLOB NOT NULL) WITHOUT ROWID;
 """
 _AT_ONCE = 500
@@ -58,7 +61,7 @@ class AnalysisCache:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "analysis.sqlite"
         self._kind = digest([ANALYSIS_VERSION, asdict(config), dict(libraries())])
-        self._judged = digest([JUDGE_VERSION, dict(libraries())])
+        self._judged = digest([JUDGE_VERSION, ANALYSIS_VERSION, dict(libraries())])
         self._rows = TypeAdapter(Analysis)
         with self._connection() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -75,20 +78,24 @@ class AnalysisCache:
         return {name for name, _ in self._select("sha256", names)}
 
     def find(self, names: Collection[str]) -> dict[str, Analysis]:
-        """What is known of these originals, without previews."""
+        """What is known of these originals, without previews and looks."""
         return {name: self._rows.validate_json(text) for name, text in self._select("found", names)}
+
+    def looks(self, names: Collection[str]) -> dict[str, bytes]:
+        """The looks of these originals' fingerprints, of the whole and then of each face."""
+        return dict(self._select("looks", names))
 
     def previews(self, names: Collection[str]) -> dict[str, bytes]:
         """Small JPEGs of these originals, of those that could be decoded."""
         return {name: preview for name, preview in self._select("preview", names) if preview}
 
     def judged(self, names: Collection[bytes]) -> dict[bytes, float]:
-        """How alike pairs of fingerprints are, of those pairs that were compared before."""
+        """How alike pairs are, by their names, of those that were compared before."""
         known = dict[bytes, float]()
         with self._connection() as connection:
             for part in groups(sorted(names), _AT_ONCE):
                 marks = ",".join("?" * len(part))
-                query = f"SELECT name, alike FROM pair WHERE kind = ? AND name IN ({marks})"  # noqa: S608
+                query = f"SELECT name, alike FROM judged WHERE kind = ? AND name IN ({marks})"  # noqa: S608
                 known |= dict(connection.execute(query, (self._judged, *part)))
         return known
 
@@ -96,7 +103,7 @@ class AnalysisCache:
         """Keep how alike pairs are, all of them or none."""
         rows = [(name, self._judged, value) for name, value in alike.items()]
         with self._connection() as connection:
-            connection.executemany("INSERT OR REPLACE INTO pair VALUES (?, ?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO judged VALUES (?, ?, ?)", rows)
 
     def tiles(self, crops: Collection[Path]) -> dict[Path, bytes]:
         """Crops as small JPEGs, of those that were kept."""
@@ -118,19 +125,25 @@ class AnalysisCache:
         with self._connection() as connection:
             for part in groups(sorted(names), _AT_ONCE):
                 marks = ",".join("?" * len(part))
-                query = (
-                    f"SELECT sha256, {column} FROM analysis WHERE kind = ? AND sha256 IN ({marks})"  # noqa: S608
-                )
+                query = f"SELECT sha256, {column} FROM seen WHERE kind = ? AND sha256 IN ({marks})"  # noqa: S608
                 yield from connection.execute(query, (self._kind, *part))
 
     def add(self, analyses: Iterable[tuple[str, Analysis]]) -> None:
         """Keep some analyses, all of them or none."""
         rows = [
-            (name, self._kind, self._rows.dump_json(replace(found, preview=b"")), found.preview)
-            for name, found in analyses
+            (name, self._kind, self._rows.dump_json(_bare(seen)), seen.preview, seen.looks)
+            for name, seen in analyses
         ]
         with self._connection() as connection:
-            connection.executemany("INSERT OR REPLACE INTO analysis VALUES (?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def _bare(seen: Analysis) -> Analysis:
+    """The analysis without what is kept beside it."""
+    faces = tuple(replace(face, aligned=replace(face.aligned, look=b"")) for face in seen.faces)
+    return replace(
+        seen, preview=b"", faces=faces, whole=seen.whole and replace(seen.whole, look=b"")
+    )
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -148,7 +161,7 @@ def forget_analyses(workspace: Path, names: Collection[str]) -> None:
             connection.execute("PRAGMA secure_delete = ON")
             connection.executescript(_SCHEMA)
             rows = [(name,) for name in names]
-            connection.executemany("DELETE FROM analysis WHERE sha256 = ?", rows)
+            connection.executemany("DELETE FROM seen WHERE sha256 = ?", rows)
             patterns = [(f"{name}-*",) for name in names]
             connection.executemany("DELETE FROM tile WHERE crop GLOB ?", patterns)
     for name in names:

@@ -1,11 +1,12 @@
-"""What a dataset version has that the one before had not: pure, over two manifests."""
+"""What a dataset version has that the one before had not, by their manifests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from scraping.records import Picture
+from scraping.records import iter_rows
 
 
 @dataclass(frozen=True)
@@ -19,21 +20,58 @@ class Change:
     reason: str  # of its removal
 
 
-def changes(before: Sequence[Picture], now: Sequence[Picture]) -> list[Change]:
-    """Pictures that came, went, moved, or are cropped otherwise; in the order of their digests."""
-    old = {(row.sha256, row.face): row for row in before if row.status == "ok"}
-    new = {(row.sha256, row.face): row for row in now if row.status == "ok"}
-    reasons = {row.sha256: row.reason for row in now if row.status != "ok"}
-    found = []
-    for key in sorted(old.keys() | new.keys()):
-        was, is_ = old.get(key), new.get(key)
-        if was is None and is_ is not None:
-            found.append(Change(key[0], "added", "", is_.file, ""))
-        elif was is not None and is_ is None:
-            reason = reasons.get(key[0], "no longer listed")
-            found.append(Change(key[0], "removed", was.file, "", reason))
-        elif was is not None and is_ is not None and was.file != is_.file:
-            found.append(Change(key[0], "moved", was.file, is_.file, ""))
-        elif was is not None and is_ is not None and was.transform != is_.transform:
-            found.append(Change(key[0], "recut", was.file, is_.file, ""))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Row:
+    sha256: str
+    face: int
+    status: str
+    reason: str
+    file: str
+    transform: list[float]
+
+    @property
+    def key(self) -> bytes:
+        return bytes.fromhex(self.sha256) + str(self.face).encode()
+
+    @property
+    def place(self) -> tuple[str, tuple[float, ...]]:
+        return self.file, tuple(self.transform)
+
+
+def changes(before: Path, now: Path) -> list[Change]:
+    """Pictures that came, went, moved, or are cropped otherwise; in the order of their digests.
+
+    Raises ``ValueError`` or ``OSError`` for a manifest that cannot be read.
+    """
+    differing = _differing(before, now)
+    old = {row.key: row for row in _used(before) if row.key in differing}
+    new = {row.key: row for row in _used(now) if row.key in differing}
+    gone = {row.sha256 for key, row in old.items() if key not in new}
+    reasons = {
+        row.sha256: row.reason
+        for row in iter_rows(now, _Row)
+        if row.status != "ok" and row.sha256 in gone
+    }
+    return [_change(old.get(key), new.get(key), reasons) for key in sorted(differing)]
+
+
+def _differing(before: Path, now: Path) -> set[bytes]:
+    """Keys of what is not the same in both; of what is, some hundred bytes are kept meanwhile."""
+    places = {row.key: hash(row.place) for row in _used(before)}
+    differing = {row.key for row in _used(now) if places.pop(row.key, None) != hash(row.place)}
+    return differing | places.keys()
+
+
+def _used(manifest: Path) -> Iterator[_Row]:
+    return (row for row in iter_rows(manifest, _Row) if row.status == "ok")
+
+
+def _change(was: _Row | None, now: _Row | None, reasons: dict[str, str]) -> Change:
+    if was is None:
+        assert now is not None
+        return Change(now.sha256, "added", "", now.file, "")
+    if now is None:
+        reason = reasons.get(was.sha256, "no longer listed")
+        return Change(was.sha256, "removed", was.file, "", reason)
+    kind = "moved" if was.file != now.file else "recut"
+    return Change(now.sha256, kind, was.file, now.file, "")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from preprocessing.alike import alikenesses
-from preprocessing.candidates import Candidate, Prints, candidates
+import numpy as np
+from numpy.typing import NDArray
 
-Judge = Callable[[Sequence[Candidate]], Sequence[float]]
+from preprocessing.candidates import Pairs, candidates, newer, older
+from preprocessing.prints import Prints
+
+Judge = Callable[[Pairs], NDArray[np.float64]]
+"""How alike the pictures of each pair are, ``[P]``: 1 is the same picture."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,6 @@ class Match:
     older: int
     newer: int
     alike: float
-    tier: str  # "whole" or "face"
 
 
 @dataclass(frozen=True)
@@ -29,61 +33,65 @@ class Clusters:
     an older one: they may not be used, for they would change sides.
     """
 
-    founder: list[int]
+    founder: NDArray[np.int32]  # [N]
     displaced: set[int]
-    matches: list[Match]
     doubtful: list[Match]  # nearly alike enough, and in two clusters
+
+    def several(self) -> NDArray[np.bool_]:
+        """Of each picture, whether its cluster has others, ``[N]``."""
+        num = np.bincount(self.founder, minlength=len(self.founder))
+        return np.asarray(num[self.founder] > 1)
 
 
 def clustered(
-    pictures: Sequence[Prints],
+    pictures: Prints,
     held_out: Callable[[int], bool],
+    judge: Judge,
     *,
     bits: int,
     alike: float,
     doubtful: float,
-    judge: Judge = alikenesses,
 ) -> Clusters:
-    """Cluster pictures given in order of age, the oldest first.
+    """Cluster pictures that are numbered in order of age, the oldest first.
 
     A cluster is on the side of its founder, so newer pictures change nothing about older ones: the
     clusters of the first n pictures, and their sides, are what they were when there were only n.
     ``held_out(k)`` says on which side of the split picture k is as a founder; ``judge`` says of all
     pairs how alike they are.
     """
-    proposed = candidates(pictures, bits)
-    told = iter(judge([pair for pairs in proposed for pair in pairs]))
+    pairs = candidates(pictures, bits)
+    told = judge(pairs)
+    near = told >= doubtful
+    pairs, told = pairs[near], told[near]
     growth = _Growth(len(pictures), held_out)
-    matches, near = list[Match](), list[Match]()
-    for newer, pairs in enumerate(proposed):
-        touched: dict[int, Match] = {}
-        for pair in pairs:
-            found = next(told)
-            root = growth.founder[pair.older]
+    doubts = list[Match]()
+    rows = zip(newer(pairs).tolist(), older(pairs).tolist(), told.tolist(), strict=True)
+    for one, matches in itertools.groupby(rows, key=lambda row: row[0]):
+        touched = set[int]()
+        for _, other, found in matches:
+            root = int(growth.founder[other])
             if root in touched:
                 continue
-            match = Match(pair.older, newer, found, pair.tier)
-            if match.alike >= alike:
-                touched[root] = match
-            elif match.alike >= doubtful:
-                near.append(match)
-        matches += touched.values()
-        growth.join(newer, sorted(touched))
+            if found >= alike:
+                touched.add(root)
+            else:
+                doubts.append(Match(other, one, found))
+        growth.join(one, sorted(touched))
     founder = growth.founder
     best: dict[tuple[int, int], Match] = {}
-    for match in sorted(near, key=lambda match: match.alike):
+    for match in sorted(doubts, key=lambda match: match.alike):
         if founder[match.older] != founder[match.newer]:
-            best[founder[match.older], founder[match.newer]] = match
-    return Clusters(founder, growth.displaced, matches, list(best.values()))
+            best[int(founder[match.older]), int(founder[match.newer])] = match
+    return Clusters(founder, growth.displaced, list(best.values()))
 
 
 class _Growth:
     """Clusters as they grow, picture by picture in order of age."""
 
     def __init__(self, num: int, held_out: Callable[[int], bool]) -> None:
-        self.founder = list(range(num))
+        self.founder = np.arange(num, dtype=np.int32)
         self.displaced = set[int]()
-        self._members = {k: [k] for k in range(num)}
+        self._members: dict[int, list[int]] = {}  # of clusters that have more than their founder
         self._held_out = held_out
 
     def join(self, newer: int, roots: list[int]) -> None:
@@ -93,8 +101,7 @@ class _Growth:
         oldest, *others = roots
         for root in others:
             if self._held_out(root) != self._held_out(oldest):
-                self.displaced.update(self._members[root])
-        for root in (*others, newer):
-            self._members[oldest] += self._members.pop(root)
-        for member in self._members[oldest]:
-            self.founder[member] = oldest
+                self.displaced.update(self._members.get(root, [root]))
+        joining = [k for root in (*others, newer) for k in self._members.pop(root, [root])]
+        self._members.setdefault(oldest, [oldest]).extend(joining)
+        self.founder[joining] = oldest

@@ -10,7 +10,7 @@ from typing import Literal
 
 import webdataset
 
-from scraping.records import Picture, Progress, atomic_file, read_rows, silent
+from scraping.records import Picture, Progress, atomic_file, iter_rows, silent
 
 Format = Literal["zip", "webdataset"]
 
@@ -34,12 +34,12 @@ def export(
     files. Raises ``ValueError`` for a folder that is no dataset.
     """
     if not (dataset / "manifest.parquet").is_file():
-        there = sorted(path.parent.name for path in dataset.parent.glob("*/manifest.parquet"))
+        there = sorted(path.parent.name for path in dataset.parent.glob("*/trainA"))
         listed = f"; there are {', '.join(there)}" if there else ""
         raise ValueError(
             f"{dataset}: found no manifest.parquet, needed the folder of a dataset{listed}"
         )
-    rows = [row for row in read_rows(dataset / "manifest.parquet", Picture) if row.status == "ok"]
+    rows = [row for row in iter_rows(dataset / "manifest.parquet", Picture) if row.status == "ok"]
     rows.sort(key=lambda row: row.file)
     out.mkdir(parents=True, exist_ok=True)
     if kind == "zip":

@@ -7,18 +7,16 @@ cut off is like one of the original's *windows*: hence a hash of each window, be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 import cv2
 import imagehash
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # a worker has no use for it, and would be slower to start
-    from pydantic import ConfigDict
-
 THUMB_PX = 48
 COARSE_PX = 16
+_THUMB_BYTES = THUMB_PX**2
+LOOK_BYTES = _THUMB_BYTES + 3 * COARSE_PX**2
 _HASHED_PX = 32  # imagehash.phash: a DCT of 32×32 px, of which 8×8 coefficients are kept
 _KEPT = 8
 _UNSCALED = np.sqrt(
@@ -43,34 +41,30 @@ WINDOWS = (
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """``thumb`` is ``[48, 48]`` uint8 grey and ``colours`` ``[16, 16, 3]`` uint8 RGB, as bytes;
-    ``hashes`` has one 64-bit number a window.
+    """``hashes`` has one 64-bit number a window; ``look`` is what the picture looks like, for
+    ``thumbnail`` and ``colours``: needed for a comparison alone, and most of what there is to keep.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = {
-        "ser_json_bytes": "base64",
-        "val_json_bytes": "base64",
-    }
-
-    thumb: bytes
-    colours: bytes
     hashes: tuple[int, ...]
     mirrored: int  # hash of the whole, mirrored
+    look: bytes = b""
 
     @property
     def phash(self) -> int:
         """``imagehash.phash`` of the trimmed picture, 64 bits."""
         return self.hashes[0]
 
-    def pixels(self) -> NDArray[np.uint8]:
-        """The thumbnail, ``[48, 48]`` uint8."""
-        return np.frombuffer(self.thumb, np.uint8).reshape(THUMB_PX, THUMB_PX)
 
-    def lab(self) -> NDArray[np.float32]:
-        """The coarse colours in CIELAB, ``[16, 16, 3]`` float32."""
-        rgb = np.frombuffer(self.colours, np.uint8).reshape(COARSE_PX, COARSE_PX, 3)
-        lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        return np.asarray(lab, np.float32)
+def thumbnail(look: bytes) -> NDArray[np.uint8]:
+    """The picture, ``[48, 48]`` uint8 grey."""
+    return np.frombuffer(look, np.uint8, _THUMB_BYTES).reshape(THUMB_PX, THUMB_PX)
+
+
+def colours(look: bytes) -> NDArray[np.float32]:
+    """Its coarse colours in CIELAB, ``[16, 16, 3]`` float32."""
+    rgb = np.frombuffer(look, np.uint8, offset=_THUMB_BYTES).reshape(COARSE_PX, COARSE_PX, 3)
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(lab, np.float32)
 
 
 def fingerprint(picture: NDArray[np.uint8], *, trim: bool = True) -> Fingerprint:
@@ -87,7 +81,7 @@ def fingerprint(picture: NDArray[np.uint8], *, trim: bool = True) -> Fingerprint
     coarse = cv2.resize(picture, (COARSE_PX, COARSE_PX), interpolation=cv2.INTER_AREA)
     views = np.stack([_window(thumb, *cut) for cut in WINDOWS])
     *hashes, mirrored = phashes(np.concatenate([views, views[:1, :, ::-1]]))
-    return Fingerprint(thumb.tobytes(), coarse.tobytes(), tuple(hashes), mirrored)
+    return Fingerprint(tuple(hashes), mirrored, thumb.tobytes() + coarse.tobytes())
 
 
 def phashes(views: NDArray[np.uint8]) -> list[int]:

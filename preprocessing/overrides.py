@@ -12,6 +12,7 @@ import codecs
 import csv
 import io
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -51,7 +52,8 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
             raise ValueError(
                 f"{path}, line {number}: got action {action!r}, needed keep, drop or move"
             )
-        matching = [name for name in ordered if name.startswith(prefix)]
+        end = bisect_left(ordered, f"{prefix}g")  # beyond all hex digits
+        matching = ordered[bisect_left(ordered, prefix) : end]
         if len(matching) > 1:
             raise ValueError(
                 f"{path}, line {number}: {prefix} begins the sha256 of {len(matching)} pictures; "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +16,34 @@ from preprocessing.cache import AnalysisCache, crop_file, is_whole, libraries
 from preprocessing.card import write_card
 from preprocessing.compare import compare
 from preprocessing.config import PrepareConfig
+from preprocessing.contact import kept_sheets
 from preprocessing.cut import Cut, cut, enough_px
-from preprocessing.decide import LEAST_TEST, Found, decide, found
+from preprocessing.decide import Decision, decide
 from preprocessing.faces import model_file
-from preprocessing.overrides import Action, overrides_file, read_overrides
+from preprocessing.listing import Found, Listing
+from preprocessing.overrides import overrides_file, read_overrides
 from preprocessing.publish import FOLDERS, Publication
+from preprocessing.register import Register
 from preprocessing.safety import require_safety_filter
+from preprocessing.sheets import draw_sheet
+from preprocessing.shown import told
+from preprocessing.tally import Tally
 from preprocessing.workers import Lost, Spread, Workers
 from scraping.records import (
-    Original,
     Picture,
     Progress,
+    SuyanError,
     TooFewImagesError,
-    digest,
+    groups,
     iter_rows,
     silent,
     write_json,
     write_rows,
 )
 
-STAGE_VERSION = 3  # raise it when the same originals and configuration give another dataset
+STAGE_VERSION = 4  # raise it when the same originals and configuration give another dataset
 _BATCH = 100  # analyses (and tiles) kept at a time, and lost at most when the process is killed
+_AT_ONCE = 10_000  # originals, and crops, of which there are jobs at a time
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
 
@@ -70,7 +77,7 @@ def prepare(
     the same.
 
     Raises ``TooFewImagesError`` when a domain yields less than ``min_images``, saying what became
-    of the others; their rows are kept under ``datasets/rejected-…/``. Raises
+    of the others; a card of them is kept under ``datasets/rejected-…/``. Raises
     ``MissingModelError`` when a wanted model is not installed, ``ValueError`` for an override that
     cannot be understood.
     """
@@ -78,178 +85,200 @@ def prepare(
         model_file()  # missing: said before any work
     if config.max_unsafe is not None:
         require_safety_filter()
-    originals = [
-        *found("A", iter_rows(listing_a, Original)),
-        *found("B", iter_rows(listing_b, Original)),
-    ]
-    names = {original.sha256 for original in originals}
-    overrides = read_overrides(overrides_file(workspace, config.domain_a, config.domain_b), names)
-    cache = AnalysisCache(workspace, AnalysisConfig.of(config))
+    register = Register.of(_Both(Listing("A", listing_a), Listing("B", listing_b)))
     with Workers(config.num_workers, config.timeout_s, spread) as workers:
-        return _prepared(config, originals, overrides, workspace, cache, workers, progress)
+        return _Preparation(config, register, workspace, workers, progress).run()
 
 
-def _prepared(
-    config: PrepareConfig,
-    originals: Sequence[Found],
-    overrides: Mapping[str, Action],
-    workspace: Path,
-    cache: AnalysisCache,
-    workers: Workers,
-    progress: Progress,
-) -> PrepareSummary:
-    analyses = _analyses(config, originals, workspace, cache, workers, progress)
-    while True:
-        progress("prepare: duplicates", 0, 1, "")
-        judge = functools.partial(compare, cache=cache, workers=workers, progress=progress)
-        decided = decide(config, originals, analyses, overrides, judge)
-        version = _version(config, decided.rows)
-        final = workspace / "datasets" / version
-        progress("prepare: duplicates", 1, 1, "")
-        if (final / "manifest.parquet").exists():
-            return _summary(final, decided.rows, reused=True)
-        _require_enough(config, decided.rows, workspace, version)
-        summary = _summary(final, decided.rows, reused=False)
-        with Publication(final) as publication:
-            failed = _cut(config, decided.rows, workspace, publication, cache, workers, progress)
-            if not failed:
-                folder = publication.folder
-                write_json(folder / "config.json", config.model_dump(mode="json"))
-                write_rows(folder / "manifest.parquet", Picture, decided.rows)
-                told = summary.counts, summary.rejected
-                write_card(folder, final, config, decided, *told, cache)
-                return replace(summary, reused=not publication.appear())
-        analyses |= {name: Analysis(reason) for name, reason in failed.items()}
+@dataclass(frozen=True)
+class _Both:
+    """Two listings, one after the other, as often as needed."""
+
+    one: Iterable[Found]
+    other: Iterable[Found]
+
+    def __iter__(self) -> Iterator[Found]:
+        return itertools.chain(self.one, self.other)
 
 
-def _analyses(
-    config: PrepareConfig,
-    originals: Sequence[Found],
-    workspace: Path,
-    cache: AnalysisCache,
-    workers: Workers,
-    progress: Progress,
-) -> dict[str, Analysis]:
-    """What every original shows: from the cache, or found out now and kept there."""
-    files = {original.sha256: workspace / original.rows[0].path for original in originals}
-    known = cache.known(files)
-    waiting = [(name, file) for name, file in sorted(files.items()) if name not in known]
-    total, num_known = len(files), len(known)
-    progress("prepare", num_known, total, f"{num_known} known already" if num_known else "")
-    found = dict[str, Analysis]()
-    fresh: list[tuple[str, Analysis]] = []
-    with ThreadPoolExecutor(1) as reading:  # what is known, while processes start and work
-        before = reading.submit(cache.find, known)
-        outcomes = workers.each(Analyse(AnalysisConfig.of(config)), waiting, anywhere=True)
-        for done, ((name, _), outcome) in enumerate(outcomes, num_known + 1):
-            seen = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
-            found[name] = seen
-            if seen.reason != FILE_MISSING and not (isinstance(outcome, Lost) and outcome.may_pass):
-                fresh.append((name, seen))
-            if len(fresh) >= _BATCH:
-                cache.add(fresh)
-                fresh.clear()
-            progress("prepare", done, total, f"{done - num_known} looked at")
-        cache.add(fresh)
-        return found | before.result()
+class _Preparation:
+    def __init__(
+        self,
+        config: PrepareConfig,
+        register: Register,
+        workspace: Path,
+        workers: Workers,
+        progress: Progress,
+    ) -> None:
+        self._config, self._register, self._workspace = config, register, workspace
+        self._workers, self._progress = workers, progress
+        self._datasets = workspace / "datasets"
+        path = overrides_file(workspace, config.domain_a, config.domain_b)
+        self._overrides = read_overrides(path, register.names)
+        self._cache = AnalysisCache(workspace, AnalysisConfig.of(config))
+        self._amended = dict[str, Analysis]()  # instead of what the cache has, or has not
 
+    def run(self) -> PrepareSummary:
+        """The new version, or the same old one."""
+        self._analyse()
+        judge = functools.partial(
+            compare, cache=self._cache, workers=self._workers, progress=self._progress
+        )
+        while True:
+            self._progress("prepare: duplicates", 0, 1, "")
+            decision = decide(self._config, self._register, self._find, self._overrides, judge)
+            self._progress("prepare: duplicates", 1, 1, "")
+            with Publication(self._datasets) as publication:
+                summary = self._published(decision, publication)
+            if summary:
+                return summary
 
-def _version(config: PrepareConfig, rows: Sequence[Picture]) -> str:
-    """Named by decisions, not pixels: another processor's last digits change neither."""
-    settings = config.model_dump(mode="json", exclude=_NOT_IN_NAME)
-    decisions = sorted(
-        (r.sha256, r.side, r.face, r.file, r.reason, r.cluster, r.override) for r in rows
-    )
-    name = digest([settings, decisions, dict(libraries()), STAGE_VERSION])
-    return f"{config.domain_a}-{config.domain_b}-{name}".replace("_", "-")
+    def _find(self, names: Sequence[str]) -> Mapping[str, Analysis]:
+        found = self._cache.find(names)
+        found |= {name: self._amended[name] for name in names if name in self._amended}
+        if len(found) < len(set(names)):
+            raise SuyanError(
+                f"{self._workspace / 'cache'} has lost what it knew of originals: was it removed, "
+                "or something forgotten, meanwhile? Please run it again"
+            )
+        return found
 
+    def _published(self, decision: Decision, publication: Publication) -> PrepareSummary | None:
+        """The version, unless an original turned out to be bad after all."""
+        config, folder, tally = self._config, publication.folder, Tally(self._config)
+        manifest = folder / "manifest.parquet"
+        write_json(folder / "config.json", config.model_dump(mode="json"))
+        write_rows(manifest, Picture, tally.counted(decision.rows()))
+        settings = config.model_dump(mode="json", exclude=_NOT_IN_NAME)
+        version = tally.version([settings, dict(libraries()), STAGE_VERSION])
+        final, counts, rejected = self._datasets / version, tally.counts(FOLDERS), tally.rejected()
+        is_there = (final / "manifest.parquet").exists()
+        if is_there and not tally.problems():
+            return PrepareSummary(final, version, counts, rejected, reused=True)
+        shown = told(manifest, decision)
+        card = functools.partial(
+            write_card, folder, final, config, shown, counts, rejected, self._cache
+        )
+        if problems := tally.problems():
+            card(published=False)
+            kept = publication.reject(self._datasets / f"rejected-{version}")
+            raise _too_few(problems, kept)
+        with ThreadPoolExecutor(1) as beside:  # while workers cut
+            written = beside.submit(card)
+            failed = self._cut(manifest, sum(counts.values()), publication)
+            written.result()
+        if failed:
+            self._amended |= {name: Analysis(reason) for name, reason in failed.items()}
+            return None
+        sheets = kept_sheets(folder, self._workspace, config.crop_px, shown, counts, self._cache)
+        for sheet in sheets:
+            draw_sheet(sheet)
+        reused = not publication.appear(final)
+        return PrepareSummary(final, version, counts, rejected, reused)
 
-def _cut(
-    config: PrepareConfig,
-    rows: Sequence[Picture],
-    workspace: Path,
-    publication: Publication,
-    cache: AnalysisCache,
-    workers: Workers,
-    progress: Progress,
-) -> dict[str, str]:
-    """Publish the crops, made where they are not yet; the originals that failed, with reasons."""
-    jobs = dict[Cut, Picture]()
-    for row in rows:
-        if row.status != "ok":
-            continue
-        target = crop_file(workspace, row.sha256, tuple(row.transform), config.crop_px)
-        if is_whole(target):
-            publication.take(target, row.file)
-            continue
+    def _analyse(self) -> None:
+        """Find out what every original shows, and keep it in the cache."""
+        job = Analyse(AnalysisConfig.of(self._config))
+        seen = np.zeros(len(self._register.names), np.bool_)
+        done = num_known = 0
+        for batch in groups(self._register.originals, _AT_ONCE):
+            files = dict[str, Path]()
+            for original in batch:
+                if not seen[self._register.number[original.sha256]]:
+                    seen[self._register.number[original.sha256]] = True
+                    files[original.sha256] = self._workspace / original.rows[0].path
+            known = self._cache.known(files)
+            done, num_known = done + len(known), num_known + len(known)
+            told = f"{num_known} known already" if num_known else ""
+            self._progress("prepare", done, len(seen), told)
+            waiting = sorted((name, path) for name, path in files.items() if name not in known)
+            fresh = list[tuple[str, Analysis]]()
+            for (name, _), outcome in self._workers.each(job, waiting, anywhere=True):
+                analysis = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
+                if _may_pass(outcome):
+                    self._amended[name] = analysis
+                else:
+                    fresh.append((name, analysis))
+                if len(fresh) >= _BATCH:
+                    self._cache.add(fresh)
+                    fresh.clear()
+                done += 1
+                self._progress("prepare", done, len(seen), f"{done - num_known} looked at")
+            self._cache.add(fresh)
+
+    def _cut(self, manifest: Path, num: int, publication: Publication) -> dict[str, str]:
+        """Publish the crops, made where they are not yet; the originals that failed, with reasons.
+
+        ``num`` is how many there are.
+        """
+        failed = dict[str, str]()
+        done = 0
+        used = (row for row in iter_rows(manifest, _Used) if row.status == "ok")
+        for rows in groups(used, _AT_ONCE):
+            jobs, there = dict[Cut, _Used](), list[tuple[Path, str]]()
+            for row in rows:
+                target = crop_file(
+                    self._workspace, row.sha256, tuple(row.transform), self._config.crop_px
+                )
+                if is_whole(target):
+                    there.append((target, row.file))
+                else:
+                    jobs[self._job(row, target)] = row
+            for target, file in there:  # all at once: copies that run would slow the looking
+                publication.take(target, file)
+            done += len(there)
+            self._progress("prepare: crops", done, num, "")
+            tiles = dict[Path, bytes]()
+            for job, outcome in self._workers.each(cut, list(jobs), anywhere=True):
+                if outcome.reason:
+                    failed[jobs[job].sha256] = outcome.reason
+                elif not isinstance(outcome, Lost):
+                    publication.take(job.target, jobs[job].file)
+                    tiles[job.target] = outcome.tile
+                if len(tiles) >= _BATCH:
+                    self._cache.add_tiles(tiles)
+                    tiles.clear()
+                done += 1
+                self._progress("prepare: crops", done, num, "")
+            self._cache.add_tiles(tiles)
+        return failed
+
+    def _job(self, row: _Used, target: Path) -> Cut:
         transform = np.array(row.transform).reshape(2, 3)
-        job = Cut(
-            original=workspace / row.original,
+        return Cut(
+            original=self._workspace / row.original,
             transform=tuple(row.transform),
-            crop_px=config.crop_px,
+            crop_px=self._config.crop_px,
             enough_px=enough_px(transform, row.height, row.width),
-            max_pixels=config.max_megapixels * 1e6,
+            max_pixels=self._config.max_megapixels * 1e6,
             target=target,
         )
-        jobs[job] = row
-    failed, tiles = dict[str, str](), dict[Path, bytes]()
-    outcomes = workers.each(cut, list(jobs), anywhere=True)
-    for done, (job, outcome) in enumerate(outcomes, 1):
-        if outcome.reason:
-            failed[jobs[job].sha256] = outcome.reason
-        elif not isinstance(outcome, Lost):
-            publication.take(job.target, jobs[job].file)
-            tiles[job.target] = outcome.tile
-        if len(tiles) >= _BATCH or done == len(jobs):
-            cache.add_tiles(tiles)
-            tiles.clear()
-        progress("prepare: crops", done, len(jobs), "")
-    return failed
 
 
-def _require_enough(
-    config: PrepareConfig, rows: Sequence[Picture], workspace: Path, version: str
-) -> None:
-    problems = []
-    for side, domain in (("A", config.domain_a), ("B", config.domain_b)):
-        mine = [row for row in rows if row.side == side]
-        usable = [row for row in mine if row.status == "ok"]
-        splits = Counter(row.split for row in usable)
-        if len(usable) < config.min_images or splits["train"] < 2 or splits["test"] < LEAST_TEST:
-            reasons = Counter(reason_kind(row.reason) for row in mine if row.status != "ok")
-            listed = ", ".join(f"{reason}: {num}" for reason, num in reasons.most_common())
-            problems.append(
-                f"domain {domain!r}: {len(mine)} originals found, {len(usable)} usable "
-                f"({splits['train']} to train on, {splits['test']} to test on), "
-                f"needed {config.min_images}; rejected: {listed or 'none'}"
-            )
-    if problems:
-        kept = workspace / "datasets" / f"rejected-{version}"
-        write_json(kept / "config.json", config.model_dump(mode="json"))
-        write_rows(kept / "manifest.parquet", Picture, rows)
-        raise TooFewImagesError(
-            "too few usable pictures:\n  "
-            + "\n  ".join(problems)
-            + f"\nEverything crawled is kept; every decision is in {kept / 'manifest.parquet'}. "
-            "Add search phrases or raise num_images, or lower prepare.min_images, and run again."
-        )
-
-
-def reason_kind(reason: str) -> str:
-    """A reason without its particulars, for counting."""
-    return reason.split(":", maxsplit=1)[0]
-
-
-def _summary(dataset: Path, rows: Sequence[Picture], *, reused: bool) -> PrepareSummary:
-    counts = Counter(f"{row.split}{row.side}" for row in rows if row.status == "ok")
-    rejected: dict[str, Counter[str]] = {"A": Counter(), "B": Counter()}
-    for row in rows:
-        if row.status != "ok":
-            rejected[row.side][reason_kind(row.reason)] += 1
-    return PrepareSummary(
-        dataset=dataset,
-        version=dataset.name,
-        counts={name: counts[name] for name in FOLDERS},
-        rejected={side: dict(reasons) for side, reasons in rejected.items()},
-        reused=reused,
+def _too_few(problems: Sequence[str], kept: Path) -> TooFewImagesError:
+    return TooFewImagesError(
+        "too few usable pictures:\n  "
+        + "\n  ".join(problems)
+        + f"\nEverything crawled is kept; what was left out and why: {kept / 'card.html'}. "
+        "Add search phrases or raise num_images, or lower prepare.min_images, and run again."
     )
+
+
+def _may_pass(outcome: Analysis | Lost) -> bool:
+    """Whether it may be otherwise another time, and is not to be kept."""
+    if isinstance(outcome, Lost):
+        return outcome.may_pass
+    return outcome.reason == FILE_MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """Columns of ``Picture``."""
+
+    sha256: str
+    status: str
+    file: str
+    original: str
+    transform: list[float]
+    height: int
+    width: int

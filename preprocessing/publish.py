@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -18,23 +19,23 @@ _WAITING = 10_000  # copies: more would take memory, and fewer keep others from 
 
 
 class Publication:
-    """The folder of a version in the making, under another name (``folder``); a context manager
-    that leaves nothing of it behind unless it appeared.
+    """The folder of a version in the making, under another name (``folder``, in ``datasets``); a
+    context manager that leaves nothing of it behind unless it appeared.
 
     Crops are copied while others are cut. They are never linked: a picture that somebody edits
     where it lies must not change in the cache and in other versions.
     """
 
-    def __init__(self, final: Path) -> None:
-        self.folder = final.with_name(f".{final.name}.{os.getpid()}.partial")
-        self._final = final
+    def __init__(self, datasets: Path) -> None:
+        datasets.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(".partial", f".{os.getpid()}-", datasets))
+        self.folder.chmod(0o755)
         self._pool = ThreadPoolExecutor(_AT_ONCE)
         self._copies = deque[Future[None]]()
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self.folder, ignore_errors=True)
         for name in FOLDERS:
-            (self.folder / name).mkdir(parents=True)
+            (self.folder / name).mkdir()
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -47,9 +48,16 @@ class Publication:
             self._copies.popleft().result()
         self._copies.append(self._pool.submit(_copy, crop, self.folder / file))
 
-    def appear(self) -> bool:
-        """Flush what else was written into ``folder``, and be there; ``False`` if another process
-        was faster.
+    def reject(self, kept: Path) -> Path:
+        """Keep what was written into ``folder`` in another place, and nothing of pictures."""
+        for name in FOLDERS:
+            (self.folder / name).rmdir()
+        shutil.rmtree(kept, ignore_errors=True)
+        return self.folder.rename(kept)
+
+    def appear(self, final: Path) -> bool:
+        """Flush what else was written into ``folder``, and be there as ``final``; ``False`` if
+        another process was faster.
 
         Raises ``OSError`` when something that is no version is in its place.
         """
@@ -62,11 +70,11 @@ class Publication:
         for name in FOLDERS:
             sync_folder(self.folder / name)
         with suppress(OSError):
-            self.folder.rename(self._final)
-            sync_folder(self._final.parent)
+            self.folder.rename(final)
+            sync_folder(final.parent)
             return True
-        if not (self._final / "manifest.parquet").exists():
-            raise OSError(f"{self._final}: cannot be made; is something else in its place?")
+        if not (final / "manifest.parquet").exists():
+            raise OSError(f"{final}: cannot be made; is something else in its place?")
         return False
 
 

@@ -6,12 +6,16 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image, ImageDraw, ImageFont
 
 from scraping.records import atomic_file
 
+Row = TypeVar("Row")
+
 TILE_PX = 112
+ON_A_SHEET = 60  # tiles
 _GAP_PX = 4
 _TITLE_PX = 26
 _LABEL_PX = 14
@@ -77,11 +81,15 @@ def side_by_side(groups: Sequence[Sequence[Tile]]) -> list[list[Tile | None]]:
     return rows
 
 
-def in_rows(tiles: Sequence[Tile], most: int) -> list[list[Tile | None]]:
-    """At most ``most`` of the tiles, evenly chosen, in rows."""
-    step = max(1, len(tiles) / most)
-    chosen = [tiles[int(k * step)] for k in range(min(most, len(tiles)))]
-    return [list(chosen[at : at + _COLUMNS]) for at in range(0, len(chosen), _COLUMNS)]
+def in_rows(tiles: Sequence[Tile]) -> list[list[Tile | None]]:
+    """The tiles in rows."""
+    return [list(tiles[at : at + _COLUMNS]) for at in range(0, len(tiles), _COLUMNS)]
+
+
+def evenly(rows: Sequence[Row], most: int) -> list[Row]:
+    """At most ``most`` of the rows, evenly chosen."""
+    step = max(1, len(rows) / most)
+    return [rows[int(k * step)] for k in range(min(most, len(rows)))]
 
 
 def _fitted(picture: bytes) -> Image.Image:

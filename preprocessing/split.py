@@ -18,9 +18,11 @@ def held_out(names: Collection[str], test_fraction: float, at_least: int) -> set
     else the dataset holds. Where that gives fewer than ``at_least``, as it may in a tiny dataset,
     the next ones in that order are added, though never the last one left to train on.
     """
-    ordered = sorted(names, key=_place)
-    num = sum(is_held_out(name, test_fraction) for name in ordered)
-    return set(ordered[: min(max(num, at_least), max(0, len(ordered) - 1))])
+    found = {name for name in names if is_held_out(name, test_fraction)}
+    most = max(0, len(names) - 1)
+    if at_least <= len(found) <= most:
+        return found
+    return set(sorted(names, key=_place)[: min(max(len(found), at_least), most)])
 
 
 def _place(name: str) -> float:

@@ -253,8 +253,10 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         Path(name).chmod(0o644)
         Path(name).replace(path)
         sync_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:
+            error.filename = str(path)  # a full disk does not say of what
         raise
 
 

@@ -188,7 +188,7 @@ def _is_begun(workspace: Path) -> bool:
         return False
     with contextlib.closing(sqlite3.connect(path)) as connection:
         try:
-            return bool(connection.execute("SELECT count(*) FROM analysis").fetchone()[0])
+            return bool(connection.execute("SELECT count(*) FROM seen").fetchone()[0])
         except sqlite3.OperationalError:  # not made yet
             return False
 

@@ -7,47 +7,74 @@ import numpy as np
 import pytest
 
 from preprocessing import compare as module
-from preprocessing.alike import alikeness
-from preprocessing.analyse import AnalysisConfig
+from preprocessing.alike import alikenesses, looks
+from preprocessing.analyse import Analysis, AnalysisConfig
 from preprocessing.cache import AnalysisCache
-from preprocessing.candidates import Prints, candidates
+from preprocessing.candidates import candidates
 from preprocessing.compare import compare
-from preprocessing.fingerprint import fingerprint
+from preprocessing.fingerprint import Fingerprint, fingerprint
+from preprocessing.prints import Prints
 from preprocessing.workers import Workers
-from scraping.records import silent
+from scraping.records import SuyanError, silent
+
+NAMES = [f"{k:064x}" for k in range(4)]
 
 
-def prints(num: int) -> list[Prints]:
+def fingerprints(num: int) -> list[Fingerprint]:
     """Pictures that differ in noise alone."""
     rng = np.random.default_rng(0)
     base = rng.integers(0, 200, (12, 12, 3)).repeat(8, 0).repeat(8, 1)
     noisy = [base + rng.integers(0, 9 * k + 1, base.shape) for k in range(num)]
-    return [Prints(fingerprint(picture.astype(np.uint8))) for picture in noisy]
+    return [fingerprint(picture.astype(np.uint8)) for picture in noisy]
+
+
+def columns(pictures: list[Fingerprint]) -> Prints:
+    prints = Prints()
+    for picture in pictures:
+        prints.add(picture)
+    return prints
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> AnalysisCache:
+    """One that knows four pictures."""
+    cache = AnalysisCache(tmp_path, AnalysisConfig(faces=False, safety=False, max_pixels=1e6))
+    pictures = zip(NAMES, fingerprints(4), strict=True)
+    cache.add((name, Analysis("", whole=picture)) for name, picture in pictures)
+    return cache
 
 
 def test_a_pair_is_compared_once_and_new_ones_alone_after_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: AnalysisCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = AnalysisCache(tmp_path, AnalysisConfig(faces=False, safety=False, max_pixels=1e6))
-    pictures = prints(4)
-    old = [pair for pairs in candidates(pictures[:3], 12) for pair in pairs]
-    every = [pair for pairs in candidates(pictures, 12) for pair in pairs]
+    pictures = fingerprints(4)
+    old, every = candidates(columns(pictures[:3]), 12), candidates(columns(pictures), 12)
+    expected = alikenesses(looks(every, lambda number, _: pictures[number].look))
     compared = list[int]()
 
     class Counting(Workers):
         def each(self, function: Any, items: Any) -> Any:
-            compared.extend(len(batch) for batch in items)
-            return ((batch, function(batch)) for batch in items)
+            compared.extend(len(batch) for _, batch in items)
+            return ((item, function(item)) for item in reversed(items))
 
     with Counting(1, timeout_s=5) as workers:
-        first = compare(old, cache=cache, workers=workers, progress=silent)
-        assert first == [alikeness(pair) for pair in old]
-        assert sum(compared) == len({pair.name for pair in old}) > 0
+        first = compare(NAMES, old, cache=cache, workers=workers, progress=silent)
+        assert list(first) == expected[: len(old)]  # the newest picture's pairs come last
+        assert sum(compared) == len(old) > 0
         compared.clear()
         monkeypatch.setattr(module, "_PAIRS", 1)
-        found = compare(every, cache=cache, workers=workers, progress=silent)
-        assert found == [alikeness(pair) for pair in every]
-        assert sum(compared) == len({p.name for p in every} - {p.name for p in old}) > 0
+        monkeypatch.setattr(module, "_AT_ONCE", 5)
+        found = compare(NAMES, every, cache=cache, workers=workers, progress=silent)
+        assert list(found) == expected
+        assert sum(compared) == len(every) - len(old) > 0
         compared.clear()
-        assert compare(every, cache=cache, workers=workers, progress=silent) == found
+        again = compare(NAMES, every, cache=cache, workers=workers, progress=silent)
+        assert list(again) == expected
         assert compared == []
+
+
+def test_a_cache_that_lost_a_picture_is_named(cache: AnalysisCache) -> None:
+    pairs = candidates(columns(fingerprints(4)), 12)
+    names = [*NAMES[:3], "f" * 64]
+    with Workers(1, timeout_s=5) as workers, pytest.raises(SuyanError, match="run it again"):
+        compare(names, pairs, cache=cache, workers=workers, progress=silent)

@@ -14,12 +14,13 @@ from PIL import Image, ImageDraw
 
 from preprocessing import align
 from preprocessing import candidates as proposing
-from preprocessing.alike import alikeness
-from preprocessing.candidates import Candidate, Prints, candidates
+from preprocessing.alike import alikenesses, looks
+from preprocessing.candidates import Pairs, candidates, newer
 from preprocessing.config import PrepareConfig
-from preprocessing.duplicates import Clusters, clustered
+from preprocessing.duplicates import Clusters, Judge, clustered
 from preprocessing.faces import FaceDetector
-from preprocessing.fingerprint import Fingerprint, content_box, fingerprint
+from preprocessing.fingerprint import Fingerprint, content_box, fingerprint, thumbnail
+from preprocessing.prints import WHOLE, Prints
 from scraping.offline.faces import Makeup, Person, Shot, draw
 
 CONFIG = PrepareConfig(domain_a="a", domain_b="b")
@@ -68,18 +69,40 @@ def changed(pixels: NDArray[np.uint8], how: str) -> NDArray[np.uint8]:  # noqa: 
             return pixels
 
 
-def cluster(prints: list[Prints]) -> list[int]:
-    return result(prints).founder
+Picture = tuple[Fingerprint | None, tuple[Fingerprint, ...]]
 
 
-def result(prints: list[Prints], test: tuple[int, ...] = ()) -> Clusters:
-    return clustered(
-        prints,
-        lambda k: k in test,
+def whole(pixels: NDArray[np.uint8]) -> Picture:
+    return fingerprint(pixels), ()
+
+
+def columns(pictures: Sequence[Picture]) -> Prints:
+    prints = Prints()
+    for one, faces in pictures:
+        prints.add(one, enumerate(faces))
+    return prints
+
+
+def by_looks(pictures: Sequence[Picture]) -> Judge:
+    def look(number: int, face: int) -> bytes:
+        one, faces = pictures[number]
+        print_ = one if face == WHOLE else faces[face]
+        assert print_ is not None
+        return print_.look
+
+    return lambda pairs: np.array(alikenesses(looks(pairs, look)))
+
+
+def cluster(pictures: Sequence[Picture]) -> list[int]:
+    found = clustered(
+        columns(pictures),
+        lambda _: False,
+        by_looks(pictures),
         bits=CONFIG.duplicate_bits,
         alike=CONFIG.duplicate_alike,
         doubtful=CONFIG.doubtful_alike,
     )
+    return list(found.founder)
 
 
 @pytest.mark.parametrize(
@@ -90,29 +113,28 @@ def result(prints: list[Prints], test: tuple[int, ...] = ()) -> Clusters:
 def test_a_changed_copy_is_the_same_picture(how: str) -> None:
     originals = [picture(seed) for seed in range(6)]
     copies = [changed(pixels, how) for pixels in originals]
-    found = cluster([Prints(fingerprint(pixels)) for pixels in originals + copies])
+    found = cluster([whole(pixels) for pixels in originals + copies])
     assert found == [*range(6), *range(6)]
 
 
 def test_different_pictures_stay_apart() -> None:
-    prints = [Prints(fingerprint(picture(seed))) for seed in range(100)]
-    assert cluster(prints) == list(range(100))
+    assert cluster([whole(picture(seed)) for seed in range(100)]) == list(range(100))
 
 
 def test_plain_pictures_are_one_only_when_they_are_equally_grey() -> None:
     greys = [np.full((80, 90, 3), value, np.uint8) for value in (30, 31, 200)]
-    assert cluster([Prints(fingerprint(grey)) for grey in greys]) == [0, 0, 2]
+    assert cluster([whole(grey) for grey in greys]) == [0, 0, 2]
 
 
 def test_any_tier_may_join_and_pictures_without_fingerprint_stay_alone() -> None:
     one, two, three = (fingerprint(picture(seed)) for seed in range(3))
-    prints = [Prints(one), Prints(one, (three,)), Prints(two, (three,)), Prints(None)]
-    assert cluster(prints) == [0, 0, 0, 3]
+    pictures: list[Picture] = [(one, ()), (one, (three,)), (two, (three,)), (None, ())]
+    assert cluster(pictures) == [0, 0, 0, 3]
 
 
 def test_two_faces_of_one_picture_are_no_pair() -> None:
     one = fingerprint(picture(0))
-    assert candidates([Prints(None, (one, one))], 10) == [[]]
+    assert len(candidates(columns([(None, (one, one))]), 10)) == 0
 
 
 def test_nothing_has_no_clusters() -> None:
@@ -122,7 +144,7 @@ def test_nothing_has_no_clusters() -> None:
 def test_the_hashes_are_those_of_imagehash() -> None:
     for seed in range(5):
         found = fingerprint(picture(seed), trim=False)
-        small = cv2.resize(found.pixels(), (32, 32), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(thumbnail(found.look), (32, 32), interpolation=cv2.INTER_AREA)
         assert found.phash == int(str(imagehash.phash(Image.fromarray(small))), 16)
         turned = np.ascontiguousarray(small[:, ::-1])
         assert found.mirrored == int(str(imagehash.phash(Image.fromarray(turned))), 16)
@@ -137,15 +159,17 @@ def test_plain_borders_are_found_and_pictures_are_left_whole() -> None:
     assert content_box(np.zeros((1, 1, 3), np.uint8)) == (0, 0, 1, 1)
 
 
-def numbered(hashes: list[int]) -> list[Prints]:
+def numbered(hashes: Sequence[int]) -> Prints:
     """Fingerprints that say nothing but their hash."""
-    return [
-        Prints(Fingerprint(bytes(48 * 48), bytes(768), (h,) * 7, h ^ (2**64 - 1))) for h in hashes
-    ]
+    return columns([(Fingerprint((h,) * 7, h ^ (2**64 - 1)), ()) for h in hashes])
 
 
-def by_bits(pairs: Sequence[Candidate]) -> list[float]:
-    return [1.0 - (pair.view.phash ^ pair.frame.phash).bit_count() / 64 for pair in pairs]
+def by_bits(hashes: Sequence[int]) -> Judge:
+    def judged(pairs: Pairs) -> NDArray[np.float64]:
+        places = zip(pairs["view"].tolist(), pairs["frame"].tolist(), strict=True)
+        return np.array([1.0 - (hashes[i] ^ hashes[j]).bit_count() / 64 for i, j in places])
+
+    return judged
 
 
 groups = st.lists(
@@ -164,10 +188,10 @@ def test_clusters_and_sides_of_older_pictures_do_not_depend_on_newer_ones(
         return clustered(
             numbered(hashes[:num]),
             lambda k: hashes[k] % 3 == 0,
+            by_bits(hashes),
             bits=bits,
             alike=1 - bits / 64,
             doubtful=0,
-            judge=by_bits,
         )
 
     before, after = grow(num_old), grow(len(hashes))
@@ -187,43 +211,46 @@ def test_very_many_like_pictures_are_one_cluster_without_comparing_all() -> None
     rng = np.random.default_rng(0)
     base = picture(0).astype(int)
     many = [
-        Prints(fingerprint((base + rng.integers(-9, 9, base.shape)).clip(0, 255).astype(np.uint8)))
+        whole((base + rng.integers(-9, 9, base.shape)).clip(0, 255).astype(np.uint8))
         for _ in range(150)
     ]
-    pairs = candidates(many, 10)
-    assert max(map(len, pairs)) < 14 * proposing._MOST
+    pairs = candidates(columns(many), 10)
+    assert max(np.bincount(newer(pairs))) < 14 * proposing._MOST
     assert cluster(many) == [0] * 150
 
 
 def test_a_bridge_between_the_two_sides_takes_the_younger_one_out() -> None:
     ends = [0b0, 0b111111, 0b111]
     found = clustered(
-        numbered(ends), lambda k: k == 1, bits=3, alike=1 - 3 / 64, doubtful=0, judge=by_bits
+        numbered(ends), lambda k: k == 1, by_bits(ends), bits=3, alike=1 - 3 / 64, doubtful=0
     )
-    assert found.founder == [0, 0, 0]
+    assert list(found.founder) == [0, 0, 0]
     assert found.displaced == {1}
 
 
 def test_doubtful_pairs_are_told_and_not_joined() -> None:
     one, other = picture(1), picture(2)
     mixed = (0.78 * one + 0.22 * other).astype(np.uint8)
-    prints = [Prints(fingerprint(one)), Prints(fingerprint(mixed))]
-    (pair,) = candidates(prints, 16)[1][:1]
-    alike = alikeness(pair)
-    found = clustered(prints, lambda _: False, bits=16, alike=alike + 0.005, doubtful=alike - 0.005)
-    assert found.founder == [0, 1]
+    pictures = [whole(one), whole(mixed)]
+    judge = by_looks(pictures)
+    alike = judge(candidates(columns(pictures), 16))[0]
+    found = clustered(
+        columns(pictures), lambda _: False, judge,
+        bits=16, alike=alike + 0.005, doubtful=alike - 0.005,
+    )  # fmt: skip
+    assert list(found.founder) == [0, 1]
     assert [(m.older, m.newer) for m in found.doubtful] == [(0, 1)]
 
 
 def test_drawn_people_are_not_taken_for_one_another() -> None:
     """Drawn faces are far more alike than photographs: the hardest case for the face tier."""
     detector = FaceDetector()
-    prints = []
+    pictures = list[Picture]()
     for seed in range(50):
         makeup = Makeup.seeded(seed) if seed % 2 else None
         photo = draw(Person.seeded(seed), Shot.seeded(seed), makeup)
         face = detector.detect(photo)[0]
         transform = align.eye_transform(face.keypoints, 128, 0.36, 0.40)
         aligned = fingerprint(align.crop(photo, transform, 128), trim=False)
-        prints.append(Prints(fingerprint(photo), (aligned,)))
-    assert cluster(prints) == list(range(50))
+        pictures.append((fingerprint(photo), (aligned,)))
+    assert cluster(pictures) == list(range(50))

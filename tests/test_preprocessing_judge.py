@@ -10,7 +10,7 @@ from preprocessing.fingerprint import Fingerprint
 from preprocessing.judge import views
 
 CONFIG = PrepareConfig(domain_a="a", domain_b="b", crop_px=100)
-PRINT = Fingerprint(bytes(48 * 48), bytes(768), (0,) * 7, 0)
+PRINT = Fingerprint((0,) * 7, 0)
 
 
 def face(x: float = 200, y: float = 200, **changes: object) -> FaceSeen:

@@ -169,6 +169,19 @@ def test_too_few_pictures_end_the_run_with_a_reckoning(tmp_path: Path) -> None:
     (kept,) = (tmp_path / "datasets").iterdir()
     rows = read_rows(kept / "manifest.parquet", Picture)
     assert [row.reason for row in rows if row.side == "B"] == ["undecodable"]
+    page = (kept / "card.html").read_text()
+    assert rows[-1].sha256[:16] in page
+    assert "contact-" not in page
+    with pytest.raises(TooFewImagesError, match="too few"):
+        prepare(CONFIG, a, b, tmp_path)
+    assert list((tmp_path / "datasets").iterdir()) == [kept]
+
+
+def test_a_version_that_is_there_already_may_be_too_small(prepared: Prepared) -> None:
+    with pytest.raises(TooFewImagesError, match="needed 11"):
+        again(prepared, min_images=11)
+    (kept,) = prepared[0].glob("datasets/rejected-*")
+    shutil.rmtree(kept)
 
 
 def test_empty_listings_end_the_run_with_a_reckoning(tmp_path: Path) -> None:
@@ -285,6 +298,20 @@ def test_the_card_links_what_was_left_out(prepared: Prepared) -> None:
     for link in re.findall(r'src="([^"]+)"', page):
         if not link.startswith("previews/"):
             assert (summary.dataset / link).exists(), link
+
+
+def test_a_long_card_has_pages(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("preprocessing.card._ON_A_PAGE", 1)
+    dataset = again(prepared, crop_px=80).dataset
+    rows = read_rows(dataset / "manifest.parquet", Picture)
+    pages = {path.name: path.read_text() for path in dataset.glob("*.html")}
+    assert {"card.html", "card-duplicates-2.html", "card-in-both-domains-2.html"} <= pages.keys()
+    for row in rows:
+        if row.status != "ok":
+            assert any(row.sha256[:16] in page for page in pages.values())
+    for page in pages.values():
+        for link in re.findall(r'href="(card[^"#]*)', page):
+            assert (dataset / link).exists(), link
 
 
 def test_a_killed_preparation_leaves_no_half_version(

@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from scraping.records import CheckpointError, FolderMismatchError
@@ -18,6 +19,7 @@ from training.build import build
 from training.checkpoint import checkpoints, latest_checkpoint, load_generators
 from training.config import TrainConfig
 from training.data import UnalignedPictures, load_pictures, to_pictures, to_tensor
+from training.interrupt import DeferredSignals
 from training.log import read_log
 from training.standing import restore
 from training.train import train
@@ -96,6 +98,16 @@ def test_two_runs_are_bitwise_equal_and_a_finished_one_returns(
 
 class _StopError(Exception):
     pass
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with DeferredSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert signals.pending == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.parametrize("stop_at", [4, 5, 11])
@@ -299,3 +311,22 @@ def test_pictures_survive_the_way_to_a_tensor_and_back(dataset: Path) -> None:
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found no picture"):
         load_pictures(tmp_path, 32)
+
+
+def test_a_torn_picture_is_named(dataset: Path, tmp_path: Path) -> None:
+    torn = dataset / "trainA" / "0.png"
+    torn.write_bytes(torn.read_bytes()[:-40])
+    with pytest.raises(ValueError, match=r"trainA/0\.png: .*truncated"):
+        train(SMALL, dataset, tmp_path / "run")
+
+
+def test_a_dataset_that_is_not_there_claims_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="found no picture"):
+        train(SMALL, tmp_path / "typo", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_discriminator_too_deep_for_its_crop_is_refused() -> None:
+    with pytest.raises(ValidationError, match="d_layers: got 4, which needs a crop_px of 48"):
+        TrainConfig(crop_px=32, load_px=32, d_layers=4)
+    TrainConfig(crop_px=48, load_px=48, d_layers=4)

@@ -1,10 +1,13 @@
 """What a run notices and does about it: losses, collapse, validation, a full disk, averages."""
 
+import io
 import json
 import logging
 import math
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +28,7 @@ from training.checkpoint import (
 from training.config import TrainConfig
 from training.data import UnalignedPictures, resized
 from training.guards import Guards
-from training.log import read_log
+from training.log import TrainingLog, read_log
 from training.step import CycleGan
 from training.train import train
 
@@ -155,7 +158,7 @@ def test_validation_survives_an_interruption(dataset: Path, tmp_path: Path) -> N
 
 def test_validation_without_a_distance_is_refused(dataset: Path, tmp_path: Path) -> None:
     config = SMALL.model_copy(update={"validate_every": 1})
-    with pytest.raises(ValueError, match="needs a distance"):
+    with pytest.raises(ValueError, match="without a distance to validate by"):
         train(config, dataset, tmp_path / "run")
 
 
@@ -179,6 +182,48 @@ def test_a_full_disk_costs_a_checkpoint_but_not_the_run(
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert names == ["step_00000003", "step_00000009", "step_00000010"]
     assert summary.checkpoint == latest_checkpoint(tmp_path / "run")
+
+
+def test_a_log_that_a_full_disk_tore_goes_on_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = TrainingLog(tmp_path, 0)
+    log.write({"step": 10, "G_A": 1.0})
+    room = {"left": 7}  # bytes
+    whole = os.write
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            part = bytes(data)[: room["left"]]
+            return whole(self.fileno(), part)
+
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Full(path, "a"))
+    with caplog.at_level(logging.WARNING):
+        log.write({"step": 20, "G_A": 2.0})
+        log.event(20, "saturation", "lost")
+        log.picture(20, "samples", np.zeros((4, 4, 3), np.uint8))
+    assert caplog.text.count("No space left on device") == 1  # said once
+    room["left"] = 1000
+    log.write({"step": 30, "G_A": 3.0})
+    log.close()
+    monkeypatch.undo()
+    assert [row["step"] for row in read_log(tmp_path / "log.jsonl")] == [10, 30]
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"event": "collapse", "message": "", "step": 5}\n{"event": "sat')
+    TrainingLog(tmp_path, 10).close()  # after kill -9
+    assert events.read_text().endswith('"step": 5}\n')
+    assert [row["step"] for row in read_log(tmp_path / "log.jsonl")] == [10]
+
+
+def test_a_grid_that_cannot_be_written_is_told_and_training_goes_on(
+    dataset: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "samples").write_text("a file where the folder would be")
+    config = SMALL.model_copy(update={"num_epochs": 1, "num_epochs_decay": 0})
+    summary = train(config, dataset, tmp_path / "run")
+    assert summary.steps == 5
+    assert "step_00000000.jpg cannot be written" in summary.events[0]
 
 
 def test_averages_lie_beside_the_raw_weights(dataset: Path, tmp_path: Path) -> None:

@@ -13,17 +13,18 @@ import json
 import logging
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
-from scraping.records import SuyanError
+from scraping.records import SuyanError, silent
 from training.config import TrainConfig
 from training.elastic import end_with_parent, tell
 from training.train import Distance, train
 
 
 def main() -> None:
-    """Train as the arguments say; an error becomes one line and status 2."""
+    """Train as the arguments say; an error becomes its message and status 1."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("config", type=Path, help="JSON file of a TrainConfig")
     parser.add_argument("dataset", type=Path, help="folder with trainA, trainB")
@@ -37,10 +38,9 @@ def main() -> None:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_parent()
     is_first = os.environ.get("RANK", "0") == "0"
-    progress = (_report if given.report else _tell) if is_first else _nothing
+    progress = (_report if given.report else _Lines()) if is_first else silent
     try:
-        values = json.loads(given.config.read_text())
-        config = TrainConfig.model_validate(values.get("train", values))
+        config = _config(given.config)
         distance = _made(given.distance) if given.distance else None
         summary = train(config, given.dataset, given.run, progress=progress, distance=distance)
     except (SuyanError, ValueError, OSError) as error:
@@ -49,6 +49,16 @@ def main() -> None:
         tell({"summary": asdict(summary)})
     elif is_first:
         logging.getLogger(__name__).info("%s", summary.checkpoint)
+
+
+def _config(path: Path) -> TrainConfig:
+    """Of a file that holds it, or a run's, which has it under ``train``."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        within = isinstance(values, dict) and "train" in values
+        return TrainConfig.model_validate(values["train"] if within else values)
+    except ValueError as error:
+        raise ValueError(f"{path}: needed the JSON of a TrainConfig: {error}") from error
 
 
 def _made(name: str) -> Distance:
@@ -61,13 +71,22 @@ def _report(stage: str, done: int, total: int | None, message: str) -> None:
     tell({"progress": [stage, done, total, message]})
 
 
-def _tell(stage: str, done: int, total: int | None, message: str) -> None:
-    if done % 50 == 0 or done == total:
-        logging.getLogger(__name__).info("%s %d/%s %s", stage, done, total, message)
+class _Lines:
+    """Progress as a line every fifty steps, with the time that is still needed."""
 
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
 
-def _nothing(stage: str, done: int, total: int | None, message: str) -> None:
-    pass
+    def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
+        now = time.monotonic()
+        self._first = began, first = self._first or (now, done)
+        if done % 50 and done != total:
+            return
+        left = ""
+        if total is not None and first < done < total:
+            minutes = (now - began) / (done - first) * (total - done) / 60
+            left = f", {minutes:.0f} min left" if minutes >= 1 else ", under a minute left"
+        logging.getLogger(__name__).info("%s %d/%s %s%s", stage, done, total, message, left)
 
 
 if __name__ == "__main__":

@@ -183,19 +183,31 @@ def load_weights(path: Path, network: nn.Module) -> None:
     network.load_state_dict(tensors)
 
 
-def check_tensors(path: Path, wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Raise ``CheckpointError``, saying what to change, unless both have the same tensors."""
+def check_tensors(
+    path: Path,
+    wanted: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    remedy: str = "set {} in config.json to the value of the training",
+) -> None:
+    """Raise ``CheckpointError``, saying what to change, unless both have the same tensors.
+
+    ``remedy`` says what to do about the options that decide about them, where ``{}`` stands.
+    """
     missing = sorted(wanted.keys() - found.keys())
     surplus = sorted(found.keys() - wanted.keys())
     if missing or surplus:
+        options = "generator, num_blocks, norm, dropout, upsampling, discriminator or d_layers"
         raise CheckpointError(
-            f"{path}: tensors do not fit: missing {missing[:3]}, surplus {surplus[:3]}; generator, "
-            "num_blocks, norm, dropout, upsampling, discriminator or d_layers in config.json is "
-            "another one than at training"
+            f"{path}: tensors do not fit: {len(missing)} missing ({_some(missing)}), "
+            f"{len(surplus)} too many ({_some(surplus)}); {remedy.format(options)}"
         )
     for key, tensor in wanted.items():
         if tensor.shape != found[key].shape:
             raise CheckpointError(
-                f"{path}: tensor {key} has shape {list(found[key].shape)}, the configuration needs "
-                f"{list(tensor.shape)}; set ngf or ndf in config.json to the value of the training"
+                f"{path}: tensor {key} has shape {list(found[key].shape)}, needed "
+                f"{list(tensor.shape)}; {remedy.format('ngf or ndf')}"
             )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "") or "none"

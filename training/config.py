@@ -210,6 +210,12 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 f"crop_px: got {self.crop_px}, needed a multiple of {multiple} for {self.generator}"
             )
+        least = 3 * 2**self.d_layers
+        if self.discriminator == "n_layers" and "crop" in self.preprocess and self.crop_px < least:
+            raise ValueError(
+                f"d_layers: got {self.d_layers}, which needs a crop_px of {least} or more, and "
+                f"crop_px is {self.crop_px}"
+            )
         if self.cycle_quality and self.gan_loss == "wgangp":
             raise ValueError("cycle_quality: needs gan_loss lsgan or vanilla, got wgangp")
         if "crop" not in self.preprocess and self.batch_size > 1:

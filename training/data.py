@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,21 +168,23 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _load(paths: Sequence[Path], config: TrainConfig) -> list[_Picture]:
-    def load(path: Path) -> _Picture:
-        with Image.open(path) as image:
-            try:
-                return np.asarray(resized(image.convert("RGB"), config))
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
-
-    with ThreadPoolExecutor() as executor:
-        return list(executor.map(load, paths))
+    return _read(paths, lambda image: resized(image, config))
 
 
 def _squares(paths: Sequence[Path], px: int) -> NDArray[np.uint8]:
-    def load(path: Path) -> _Picture:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB").resize((px, px), Image.Resampling.BICUBIC))
+    size = (px, px)
+    return np.stack(_read(paths, lambda image: image.resize(size, Image.Resampling.BICUBIC)))
+
+
+def _read(paths: Sequence[Path], change: Callable[[Image.Image], Image.Image]) -> list[_Picture]:
+    """Every picture, RGB, changed. Raises ``ValueError`` that names the file."""
+
+    def read(path: Path) -> _Picture:
+        try:
+            with Image.open(path) as image:
+                return np.asarray(change(image.convert("RGB")))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise ValueError(f"{path}: {error}") from error
 
     with ThreadPoolExecutor() as executor:
-        return np.stack(list(executor.map(load, paths)))
+        return list(executor.map(read, paths))

@@ -21,6 +21,7 @@ from training.networks import build_discriminator, build_generator
 _NAMES = ("G_A", "G_B", "D_A", "D_B")
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _PREFIXES = ("module.", "_orig_mod.")
+_READ_OFF = "the file is incomplete, or its parts differ in {}"
 
 
 def import_reference(
@@ -34,17 +35,17 @@ def import_reference(
     Raises ``CheckpointError`` saying which file or tensor is wrong, ``FolderMismatchError`` where
     ``out`` holds another model.
     """
-    tensors = {name: read_pth(path) for name, path in _files(source, epoch).items()}
+    files = _files(source, epoch)
+    tensors = {name: read_pth(path) for name, path in files.items()}
     generator = next(name for name in ("G_A", "G_B") if name in tensors)
-    architecture = generator_architecture(tensors[generator], source)
+    architecture = generator_architecture(tensors[generator], files[generator])
     if "D_A" in tensors:
-        architecture |= discriminator_architecture(tensors["D_A"], source)
+        architecture |= discriminator_architecture(tensors["D_A"], files["D_A"])
     config = TrainConfig(crop_px=crop_px, load_px=max(crop_px * 286 // 256, 32), **architecture)
     networks = {}
     for name, found in tensors.items():
         network = build_generator(config) if name[0] == "G" else build_discriminator(config)
-        wanted = network.state_dict()
-        check_tensors(source / name, wanted, found)
+        check_tensors(files[name], network.state_dict(), found, _READ_OFF)
         network.load_state_dict(found)
         networks[name] = network
     claim_folder(out, config.model_dump(mode="json"))
@@ -97,27 +98,38 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
     except Exception as error:  # torch raises half a dozen types on torn or hostile files
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # What torch says advises to trust the file; only the name of what it refused is of use.
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it wants to run {refused[1]}" if refused else "torn, or no file of torch.save"
         raise CheckpointError(
             f"{path}: cannot be read as weights alone ({reason}); needed a state dict saved by "
             "torch.save, and nothing else in it"
         ) from error
-    is_state = isinstance(found, Mapping) and all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()
-    )
-    if not is_state or not found:
-        kind = type(found).__name__
-        raise CheckpointError(f"{path}: found a {kind}, needed a state dict of names and tensors")
-    tensors = {str(key): value.float() for key, value in found.items() if value.numel()}
+    if not isinstance(found, Mapping) or not found:
+        raise CheckpointError(
+            f"{path}: found {'an empty' if found == {} else 'a'} {type(found).__name__}, needed a "
+            "state dict: names and tensors"
+        )
+    for key, value in found.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path}: found a {type(value).__name__} under {key!r}, needed a tensor: save the "
+                "network's state_dict() alone"
+            )
+    tensors = {key: value for key, value in found.items() if value.numel()}
     for prefix in _PREFIXES:
         if all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     stems = {key.rpartition(".")[0] for key in tensors if key.endswith(".weight")}
-    return {
+    used = {
         key: value
         for key, value in tensors.items()
         if not (key.endswith(_STATISTICS) and key.rpartition(".")[0] not in stems)
     }
+    for key, value in used.items():
+        if value.is_complex() or not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"{path}: tensor {key} is not made of finite real numbers")
+    return {key: value.float() for key, value in used.items()}
 
 
 def generator_architecture(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Any]:

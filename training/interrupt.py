@@ -13,7 +13,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class DeferredSignals:
     """While entered, SIGINT and SIGTERM only set ``pending``; ``deliver`` lets them happen.
 
-    Outside of the main thread, where no handler can be set, it does nothing.
+    A second Ctrl-C does not wait. Outside of the main thread, where no handler can be set, nothing
+    is deferred.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,8 @@ class DeferredSignals:
             signal.raise_signal(number)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
+        if number == self.pending == signal.SIGINT:
+            self.deliver()
         self.pending = number
 
     def _restore(self) -> None:

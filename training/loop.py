@@ -128,6 +128,9 @@ class Loop:
         if is_signalled or self._standing.position.step % self._config.checkpoint_every == 0:
             self._save()
         if is_signalled:
+            if self._log is not None:
+                kept = latest_checkpoint(self._run)
+                _logger.warning("told to stop: saved as %s; run the same again to go on", kept)
             self._signals.deliver()
 
     def _read(self, losses: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -210,7 +213,11 @@ class Loop:
         step = self._standing.position.step
         for name, generators in self._generators().items():
             path = self._run / f"samples{name}" / f"step_{step:08d}.jpg"
-            grid, variety = self._samples.write(path, *generators, self._gan.device)
+            try:
+                grid, variety = self._samples.write(path, *generators, self._gan.device)
+            except OSError as error:
+                self._tell("not-saved", f"{path} cannot be written: {error}; training goes on")
+                continue
             self._log.picture(step, f"samples{name}", grid)
             if step > 0 and not name:
                 self._log.measure(step, {"variety": variety})

@@ -64,14 +64,17 @@ def train(
     losses are not finite again and again, ``OSError`` when the last checkpoint cannot be written.
     """
     if config.validate_every and distance is None:
-        raise ValueError("validate_every: needs a distance to validate by; 0 trains without")
+        raise ValueError(
+            f"validate_every: got {config.validate_every} without a distance to validate by "
+            "(--distance MODULE:FUNCTION); 0 trains without"
+        )
     started = time.monotonic()
     with joined_world(config.device) as world:
         _check(config, world)
-        if world.is_first:
-            claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
         prepare_torch(config)
         pictures = UnalignedPictures(dataset, config, world)
+        if world.is_first:
+            claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
         samples = Samples(dataset, config.crop_px)
         num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
         to_compile = should_compile(config, num_steps)
