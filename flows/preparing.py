@@ -15,6 +15,7 @@ from flows import newest, stored
 from preprocessing.prepare import PrepareSummary, prepare
 from scraping.crawl import crawl_name
 from scraping.records import Picture, iter_rows
+from storage import files
 from storage.room import in_use
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def prepare_crawled(
         for config in (parameters.crawl_a, parameters.crawl_b)
     )
     for config, path in ((parameters.crawl_a, listing_a), (parameters.crawl_b, listing_b)):
+        files.follow(workspace, path)  # another machine may have crawled
         if not path.exists():
             raise ValueError(
                 f"{config.domain}: found no {path}, needed a crawl of the same phrases; "

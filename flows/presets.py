@@ -7,6 +7,7 @@ from typing import Any, Literal
 from flows.parameters import PipelineParameters, TrainParameters
 from training.config import TrainConfig
 from training.config import demo as small_training
+from training.elastic import Torchrun
 
 Preset = Literal["as given", "small", "trial"]
 _TRIAL_TRAINING = {
@@ -27,10 +28,14 @@ _TRIAL_IMAGES = 60
 
 
 def with_preset(parameters: PipelineParameters, preset: Preset) -> PipelineParameters:
-    """``parameters`` at the size of ``preset``; ``"as given"`` changes nothing."""
+    """``parameters`` at the size of ``preset``; ``"as given"`` changes nothing.
+
+    Raises ``ValueError`` for a training that its processes would refuse, hours later.
+    """
     if preset == "as given":
+        parameters.torchrun.check(parameters.train)
         return parameters
-    training = _training(preset)
+    training = _training(preset, parameters.torchrun)
     values: dict[str, Any] = parameters.model_dump()
     values["train"] = training
     values["prepare"] |= {"crop_px": training.load_px}
@@ -45,9 +50,18 @@ def with_preset(parameters: PipelineParameters, preset: Preset) -> PipelineParam
 def train_with_preset(parameters: TrainParameters, preset: Preset) -> TrainParameters:
     """The same for a training alone."""
     if preset == "as given":
+        parameters.torchrun.check(parameters.train)
         return parameters
-    return parameters.model_copy(update={"train": _training(preset)})
+    return parameters.model_copy(update={"train": _training(preset, parameters.torchrun)})
 
 
-def _training(preset: Preset) -> TrainConfig:
-    return small_training() if preset == "small" else TrainConfig.model_validate(_TRIAL_TRAINING)
+def _training(preset: Preset, torchrun: Torchrun) -> TrainConfig:
+    """The preset's training, as so many processes can do it."""
+    training = (
+        small_training() if preset == "small" else TrainConfig.model_validate(_TRIAL_TRAINING)
+    )
+    if not torchrun.is_needed:
+        return training
+    num = torchrun.num_processes
+    together = {"norm": "instance", "batch_size": -(-training.batch_size // num) * num}
+    return TrainConfig.model_validate(training.model_dump() | together)

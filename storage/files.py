@@ -124,7 +124,7 @@ def _write(path: Path, content: bytes | None) -> None:
 
 
 def _digest(content: bytes) -> str:
-    return digest(content.decode("utf-8", "replace"))
+    return digest(content.decode("utf-8", "backslashreplace"))
 
 
 def _note(workspace: Path, path: Path) -> Path:

@@ -13,9 +13,11 @@ from flows import newest, recipes
 from flows.parameters import PipelineParameters
 from flows.preparing import decisions, prepare_crawled
 from preprocessing.overrides import add_overrides, overrides_file
-from scraping.crawl import crawl_name
+from scraping.crawl import crawl_name, send
 from scraping.offline.faces import Person, Shot, draw
 from scraping.records import Original, Picture, write_rows
+from storage import originals
+from storage.workspace import bucket_of, local_folder
 
 
 def parameters() -> PipelineParameters:
@@ -60,6 +62,25 @@ def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path:
     assert "Your decisions: drop 1" in said
     assert "nothing has changed" in said
     assert str(second.dataset / "card.html") in said
+
+
+def test_what_another_machine_crawled_is_prepared(
+    shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    given, there = parameters(), local_folder(shared_home)
+    names = crawled(there, given)
+    bucket = bucket_of(there)
+    assert bucket is not None
+    originals.send(bucket, there, [f"{name}.jpg" for name in names])
+    for config in (given.crawl_a, given.crawl_b):
+        send(there / "crawls" / crawl_name(config), there)
+    monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
+    here, console = local_folder(shared_home), Console(quiet=True)
+    assert here != there
+    made = prepare_crawled(given, here, console, program="suyan")
+    assert made.version == prepare_crawled(given, there, console, program="suyan").version
+    assert made.dataset.is_relative_to(here)
 
 
 def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:

@@ -56,9 +56,27 @@ class Torchrun(BaseModel):
     )
 
     @property
+    def num_processes(self) -> int:
+        """Those of all machines together."""
+        return self.processes_per_node * self.num_nodes
+
+    @property
     def is_needed(self) -> bool:
         """Whether more than the process of the flow itself is to train."""
-        return self.processes_per_node * self.num_nodes > 1
+        return self.num_processes > 1
+
+    def check(self, config: TrainConfig) -> None:
+        """Raise ``ValueError`` for what these processes would refuse once they have started."""
+        if self.is_needed and config.norm == "batch":
+            raise ValueError(
+                f"train.norm: got batch with torchrun's {self.num_processes} processes, whose "
+                "statistics would differ from those of one process; needed instance"
+            )
+        if config.batch_size % self.num_processes:
+            raise ValueError(
+                f"train.batch_size: got {config.batch_size}, needed a multiple of torchrun's "
+                f"{self.num_processes} processes, which share each batch"
+            )
 
     @model_validator(mode="after")
     def _can_meet(self) -> Self:
