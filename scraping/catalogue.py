@@ -22,11 +22,13 @@ from scraping import schema as db
 from scraping.baidu import Hit
 from scraping.database import open_database
 from scraping.entries import Attempt, Cursor, Errand, Outcome, PageYield, Round
+from scraping.finds import add_finds, count_finds, finds_of_others
 from scraping.migrate import migrate, up_to_date
 from storage.workspace import address_of, is_shared
 
 _MAX_FAILURES = 3  # runs that a hit may fail for now, until the next round
 _MANY = 500  # values in one IN (…)
+_PAGES = 0x7375796E  # number of the lock under which pages are saved
 
 
 def catalogue_url(workspace: Path) -> str:
@@ -101,14 +103,14 @@ class Catalogue:
                 )
             )
             connection.execute(
-                sa.update(db.cursors)
-                .where(mine)
-                .values(frontier=unread, offset=0, stale_pages=0, stopped_because="")
-            )
-            connection.execute(
                 sa.update(db.hits)
                 .where(db.hits.c.status == "failed", db.hits.c.id.in_(seen))
                 .values(failures=0)
+            )
+            connection.execute(
+                sa.update(db.cursors)
+                .where(mine)
+                .values(frontier=unread, offset=0, stale_pages=0, stopped_because="")
             )
         return new
 
@@ -181,7 +183,8 @@ class Catalogue:
         """
         page = list({hit.key: hit for hit in page}.values())
         with self.writing() as connection:
-            self._put_cursor(connection, crawl, cursor)
+            if self._is_postgresql:  # two crawls may get the same hits in another order: in turn
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PAGES)))
             known = self._put_hits(connection, engine, page)
             ids = [known[hit.key].id for hit in page]
             seen_before = sa.select(db.sightings.c.hit).where(
@@ -204,7 +207,9 @@ class Catalogue:
                 for hit in page
                 if known[hit.key].status == "ok"
             ]
-            self._add_finds(connection, crawl, found)
+            new = add_finds(connection, self.insert, {crawl: found})
+            self._put_cursor(connection, crawl, cursor)
+            count_finds(connection, new)
         return min(ids, default=None)
 
     def _put_hits(
@@ -220,7 +225,7 @@ class Catalogue:
             connection.execute(self.insert(db.hits).on_conflict_do_nothing(), rows)
         mine = (db.hits.c.engine == engine) & db.hits.c.key.in_([hit.key for hit in page])
         known = {row.key: row for row in connection.execute(sa.select(db.hits).where(mine))}
-        for hit in page:
+        for hit in sorted(page, key=lambda hit: known[hit.key].id):
             row = known[hit.key]
             candidates = [list(candidate) for candidate in hit.candidates]
             if row.status != "ok" and row.candidates != candidates:
@@ -302,7 +307,7 @@ class Catalogue:
             {"hit": o.hit, "new_status": o.status, "new_reason": o.reason, "new_url": o.url,
              "new_served_by": o.served_by, "new_sha256": o.sha256, "new_settled_at": o.at,
              "failed_now": int(o.status == "failed")}
-            for o in outcomes
+            for o in sorted(outcomes, key=lambda o: o.hit)
         ]  # fmt: skip
         stored = {o.sha256: o for o in outcomes if o.status == "ok"}
         with self.writing() as connection:
@@ -313,48 +318,17 @@ class Catalogue:
                 self.insert(db.originals).on_conflict_do_nothing(),
                 [
                     {"sha256": sha256, "path": o.path, "num_bytes": o.num_bytes, "stored_at": o.at}
-                    for sha256, o in stored.items()
+                    for sha256, o in sorted(stored.items())
                 ],
             )
-            self._add_finds_of_others(connection, crawl, stored.values())
-            return self._add_finds(
-                connection, crawl, [(sha256, o.phrase) for sha256, o in stored.items()]
-            )
-
-    def _add_finds_of_others(
-        self, connection: sa.Connection, crawl: str, outcomes: Iterable[Outcome]
-    ) -> None:
-        """Other crawls that saw these hits have found them too."""
-        digests = {o.hit: o.sha256 for o in outcomes}
-        query = sa.select(db.sightings.c.crawl, db.sightings.c.hit, db.sightings.c.phrase).where(
-            db.sightings.c.hit.in_(list(digests)),
-            db.sightings.c.crawl != crawl,
-            db.sightings.c.first,
-        )
-        theirs: dict[str, list[tuple[str, str]]] = {}
-        for row in connection.execute(query.order_by(db.sightings.c.crawl)):
-            theirs.setdefault(row.crawl, []).append((digests[row.hit], row.phrase))
-        for other, found in theirs.items():
-            self._add_finds(connection, other, found)
-
-    def _add_finds(
-        self, connection: sa.Connection, crawl: str, found: Sequence[tuple[str, str]]
-    ) -> int:
-        """Add ``(sha256, phrase)`` to what the crawl found; how many were new to it."""
-        first_by = dict(reversed(found))
-        old = sa.select(db.finds.c.sha256).where(
-            db.finds.c.crawl == crawl, db.finds.c.sha256.in_(list(first_by))
-        )
-        new = first_by.keys() - set(connection.execute(old).scalars())
-        if new:
-            rows = [{"crawl": crawl, "sha256": sha, "phrase": first_by[sha]} for sha in new]
-            connection.execute(self.insert(db.finds).on_conflict_do_nothing(), rows)
-        for phrase in {first_by[sha] for sha in new}:
-            mine = (db.cursors.c.crawl == crawl) & (db.cursors.c.phrase == phrase)
-            num = sum(1 for sha in new if first_by[sha] == phrase)
-            more = sa.update(db.cursors).where(mine).values(stored=db.cursors.c.stored + num)
-            connection.execute(more)
-        return len(new)
+            digests = {o.hit: o.sha256 for o in stored.values()}
+            found = {
+                **finds_of_others(connection, crawl, digests),
+                crawl: [(sha256, o.phrase) for sha256, o in stored.items()],
+            }
+            new = add_finds(connection, self.insert, found)
+            count_finds(connection, new)
+            return new[crawl].total()
 
     # Reading
 
@@ -370,9 +344,13 @@ class Catalogue:
             query = sa.select(db.tombstones.c.kind, db.tombstones.c.value)
             return {(kind, value) for kind, value in connection.execute(query)}
 
+    @property
+    def _is_postgresql(self) -> bool:
+        return self._engine.dialect.name == "postgresql"
+
     def insert(self, table: sa.Table) -> Any:
         """An INSERT that knows ON CONFLICT, which SQLAlchemy has for each dialect apart."""
-        if self._engine.dialect.name == "postgresql":
+        if self._is_postgresql:
             from sqlalchemy.dialects import postgresql  # slow to import
 
             return postgresql.insert(table)

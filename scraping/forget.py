@@ -94,7 +94,7 @@ def _bury(catalogue: Catalogue, kind: Kind, value: str) -> tuple[set[str], set[s
         stones += [{"kind": "sha256", "value": sha, "at": time.time()} for sha in concerned]
         connection.execute(catalogue.insert(db.tombstones).on_conflict_do_nothing(), stones)
         crawls: set[str] = set()
-        for sha256 in concerned:
+        for sha256 in sorted(concerned):
             had = (
                 sa.select(db.sightings.c.crawl)
                 .join(db.hits, db.hits.c.id == db.sightings.c.hit)
@@ -106,7 +106,8 @@ def _bury(catalogue: Catalogue, kind: Kind, value: str) -> tuple[set[str], set[s
                 .where(db.hits.c.sha256 == sha256)
                 .values(status="rejected", reason="forgotten")
             )
-            for table in (db.finds, db.originals):
+        for table in (db.originals, db.finds):  # in the order that scraping/finds.py says
+            for sha256 in sorted(concerned):
                 connection.execute(sa.delete(table).where(table.c.sha256 == sha256))
     return concerned, crawls
 

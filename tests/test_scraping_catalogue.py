@@ -1,6 +1,8 @@
 """The catalogue on SQLite and on PostgreSQL."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 from scraping import ledger
 from scraping.baidu import Hit
@@ -149,3 +151,35 @@ def test_an_address_of_any_length_is_noted(catalogue: Catalogue) -> None:
     assert 3000 < len(url) < 4000
     catalogue.save_attempts([Attempt(url, "a.example", time.time(), 0.1, "ok", "")])
     assert catalogue.known([url])[url].status == "ok"
+
+
+def test_two_crawls_that_find_for_each_other_do_not_block_each_other(database: str) -> None:
+    """PostgreSQL ends one of two transactions that wait for each other's rows."""
+    crawls = ("bare-1", "bare-2")
+    num_rounds, num_hits = 25, 12
+
+    def work(crawl: str) -> None:
+        with Catalogue(database) as catalogue:
+            mine = crawls.index(crawl)
+            for number in range(num_rounds):
+                numbers = range(number * num_hits, (number + 1) * num_hits)
+                for phrase in ("one", "two")[:: 1 - 2 * mine]:
+                    _page(catalogue, phrase, numbers[:: 1 - 2 * mine], crawl)
+                together.wait(timeout=60)
+                errands = catalogue.errands(crawl, time.time(), 2 * num_hits)
+                together.wait(timeout=60)
+                share = [_good(e) for e in errands if e.hit % 2 == mine]
+                for at in range(0, len(share), 2):
+                    catalogue.save_outcomes(crawl, share[at : at + 2])
+
+    with Catalogue(database) as catalogue:
+        for crawl in crawls:
+            catalogue.begin_round(crawl, "bare", 100, time.time())
+        together = Barrier(2)
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(work, crawl) for crawl in crawls]:
+                done.result()
+        for crawl in crawls:
+            assert catalogue.num_found(crawl) == num_rounds * num_hits
+            stored = [catalogue.cursor(crawl, phrase).stored for phrase in ("one", "two")]
+            assert sum(stored) == num_rounds * num_hits
