@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from flows import newest
 from flows.pipeline import run_name
 from flows.progress import LogProgress
-from scraping.records import Progress, SuyanError
+from scraping.records import Progress, SuyanError, digest
 from storage import models, runs
 from storage.room import in_use
 from training.config import TrainConfig
@@ -65,7 +65,10 @@ def train_alone(
         folder = Path(dataset)
         if not (folder / "trainA").is_dir():
             folder = newest.dataset_folder(workspace, recipe, dataset)
-        run = workspace / "runs" / run_name(config, folder.name)
+        name = folder.name
+        if not (folder / "manifest.parquet").exists():  # another folder may have this name too
+            name += f"-{digest(str(folder.resolve()), 8)}"
+        run = workspace / "runs" / run_name(config, name)
         console.print(f"{folder} → {run}", soft_wrap=True, highlight=False)
         with _alone(run), _bar(console) as progress:
             runs.fetch(run)
