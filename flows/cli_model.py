@@ -58,12 +58,14 @@ def evaluate(
     recipe: Recipe = "makeup",
     params: Params = None,
 ) -> None:
-    """Evaluate alone: measure a run on held-out pictures, and write the report."""
+    """Evaluate alone: measure a run on held-out pictures, write the report, and promote."""
     from flows.cli import _parameters
     from flows.learning import evaluate_alone
 
     parameters = _parameters(recipe, params, None, None, allow_private=False)
-    evaluate_alone(parameters.evaluate, parameters.recipe, run, workspace, _console)
+    evaluate_alone(
+        parameters.evaluate, parameters.promote, parameters.recipe, run, workspace, _console
+    )
 
 
 @app.command("import")

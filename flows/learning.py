@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from flows import newest
 from flows.pipeline import run_name
 from flows.progress import LogProgress
-from scraping.records import Progress, SuyanError
+from scraping.records import Progress, SuyanError, digest
 from storage import models, runs
 from storage.room import in_use
 from training.config import TrainConfig
@@ -24,7 +24,7 @@ from training.elastic import Torchrun, train_together
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evaluation.config import EvaluateConfig
+    from evaluation.config import EvaluateConfig, PromoteConfig
 
 
 def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
@@ -65,7 +65,10 @@ def train_alone(
         folder = Path(dataset)
         if not (folder / "trainA").is_dir():
             folder = newest.dataset_folder(workspace, recipe, dataset)
-        run = workspace / "runs" / run_name(config, folder.name)
+        name = folder.name
+        if not (folder / "manifest.parquet").exists():  # another folder may have this name too
+            name += f"-{digest(str(folder.resolve()), 8)}"
+        run = workspace / "runs" / run_name(config, name)
         console.print(f"{folder} → {run}", soft_wrap=True, highlight=False)
         with _alone(run), _bar(console) as progress:
             runs.fetch(run)
@@ -94,14 +97,20 @@ def train_alone(
 
 
 def evaluate_alone(
-    config: EvaluateConfig, recipe: str, name: str, workspace: Path, console: Console
+    config: EvaluateConfig,
+    rule: PromoteConfig,
+    recipe: str,
+    name: str,
+    workspace: Path,
+    console: Console,
 ) -> Path:
-    """Measure a run by name, or the recipe's newest; prints the verdict. The report.
+    """Measure a run by name, or the recipe's newest, and keep the model as a version of the recipe.
 
-    Raises ``SuyanError`` for a run whose pictures are no dataset version: what was held out of them
-    is not known.
+    Prints the verdict, and whether the model became champion; the report. Raises ``SuyanError`` for
+    a run whose pictures are no dataset version: what was held out of them is not known.
     """
     from evaluation.evaluate import evaluate
+    from evaluation.promote import promote
     from evaluation.registry import find_champion
 
     with in_use(workspace):
@@ -118,8 +127,10 @@ def evaluate_alone(
             champion = find_champion(workspace, recipe)
             found = evaluate(config, dataset, run, workspace, champion=champion, progress=progress)
         runs.send_evaluation(found.folder)
-    console.print(found.verdict, soft_wrap=True, highlight=False)
-    console.print(f"Look at it: {found.report}", soft_wrap=True, highlight=False)
+        with models.changing(workspace, recipe):
+            promotion = promote(run, found.folder, workspace, recipe, rule)
+    for line in (found.verdict, promotion.reason, f"Look at it: {found.report}"):
+        console.print(line, soft_wrap=True, highlight=False)
     return found.report
 
 

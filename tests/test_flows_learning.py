@@ -52,10 +52,10 @@ def test_a_folder_of_pictures_is_trained_on_once(pictures: Path, tmp_path: Path)
         pytest.raises(SuyanError, match="another process trains it now"),
     ):
         train()
-    from evaluation.config import EvaluateConfig
+    from evaluation.config import EvaluateConfig, PromoteConfig
 
     with pytest.raises(SuyanError, match=r"dataset version of its training: .*mine is not there"):
-        evaluate_alone(EvaluateConfig(), "makeup", "newest", home, console)
+        evaluate_alone(EvaluateConfig(), PromoteConfig(), "makeup", "newest", home, console)
 
 
 def test_options_are_changed_by_name_and_checked() -> None:

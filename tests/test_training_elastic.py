@@ -141,3 +141,10 @@ def test_machines_need_a_place_to_meet() -> None:
         "--rdzv-backend", "c10d", "--rdzv-endpoint", "gpu1:29400", "--rdzv-id", "run-1",
     ]  # fmt: skip
     assert not Torchrun().is_needed
+
+
+def test_what_cannot_be_trained_together_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"norm": "batch"})
+    with pytest.raises(ValueError, match="norm: got batch with 2 processes"):
+        train_together(config, tmp_path / "data", tmp_path / "run", TWO)
+    assert not (tmp_path / "run").exists()

@@ -117,8 +117,12 @@ def train_together(
     others is logged, and nothing happens until all of them are there.
 
     Raises ``SuyanError`` with the last lines that the processes wrote when they failed more often
-    than ``max_restarts``.
+    than ``max_restarts``, ``ValueError`` for a configuration that they cannot train together.
     """
+    from training.parallel import World
+    from training.train import check
+
+    check(config, World(size=torchrun.processes_per_node * torchrun.num_nodes))
     claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
     work = ["-m", "training", str(run / "config.json"), str(dataset), str(run)]
     work += ["--distance", distance] if distance else []

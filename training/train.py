@@ -70,7 +70,7 @@ def train(
         )
     started = time.monotonic()
     with joined_world(config.device) as world:
-        _check(config, world)
+        check(config, world)
         prepare_torch(config)
         pictures = UnalignedPictures(dataset, config, world)
         if world.is_first:
@@ -106,7 +106,8 @@ def train(
     )
 
 
-def _check(config: TrainConfig, world: World) -> None:
+def check(config: TrainConfig, world: World) -> None:
+    """Raise ``ValueError`` for what the processes of ``world`` cannot train together."""
     if world.size > 1 and config.norm == "batch":
         raise ValueError(
             f"norm: got batch with {world.size} processes, whose statistics would differ from "
