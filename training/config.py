@@ -29,7 +29,7 @@ class TrainConfig(BaseModel):
         False,
         description="A generator adds a correction to its input instead of drawing it anew, and "
         "starts by changing nothing: for changes that are small, such as make-up, and for short "
-        "trainings (Kupyn et al. 2018)",
+        "trainings (Kupyn et al. 2018); wants lambda_a and lambda_b of 0.5 to 2",
     )
     dropout: bool = Field(False, description="Drop half of a generator's features at random")
     discriminator: Literal["n_layers", "pixel"] = Field(
