@@ -21,6 +21,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import peers
 from PIL import Image
 
 _FOLDERS = ("translated", "untranslated", "real")
@@ -42,6 +43,7 @@ def main() -> None:
         values = _CHILDREN[given.child](given.folder, _FOLDERS[: given.fids])
         print(json.dumps([time.perf_counter() - started, *values]))
         return
+    peers.require("cleanfid")
     num, rounds = (4, 1) if given.quick else (150, 2)
     seconds: dict[str, list[float]] = {name: [] for name in _CHILDREN}
     values: dict[str, list[float]] = {}

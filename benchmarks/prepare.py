@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import peers
 from numpy.typing import NDArray
 from photographs import photographs
 
@@ -46,6 +47,7 @@ def main() -> None:
     if given.child:
         print(json.dumps(_CHILDREN[given.child](given.folder, given.num)))
         return
+    peers.require("imagededup", "faiss")
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = Path(name)
         num = _collect(given.photos, 30 if given.quick else 480, folder, "photos")

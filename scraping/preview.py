@@ -47,14 +47,11 @@ def contact_sheet(pictures: Sequence[Path], sheet: Path) -> None:
 
 def _grid(pictures: Sequence[Path]) -> bytes:
     """A JPEG of the pictures that can be read, each fitted into a square tile."""
-    rows = -(-len(pictures) // _COLUMNS)
-    columns = min(len(pictures), _COLUMNS)
+    tiles = [tile for path in pictures if (tile := _tile(path)) is not None]
+    rows, columns = max(1, -(-len(tiles) // _COLUMNS)), max(1, min(len(tiles), _COLUMNS))
     grid = Image.new("RGB", (columns * _TILE_PX, rows * _TILE_PX), "white")
-    for index, path in enumerate(pictures):
-        tile = _tile(path)
-        if tile is not None:
-            place = (index % _COLUMNS * _TILE_PX, index // _COLUMNS * _TILE_PX)
-            grid.paste(tile, place)
+    for index, tile in enumerate(tiles):
+        grid.paste(tile, (index % _COLUMNS * _TILE_PX, index // _COLUMNS * _TILE_PX))
     buffer = io.BytesIO()
     grid.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from scraping.baidu import Hit
 from scraping.catalogue import Catalogue
@@ -18,6 +19,7 @@ from scraping.entries import Cursor, Outcome
 from scraping.gather import Gathering
 from scraping.offline.corpus import Corpus, portraits
 from scraping.offline.server import OfflineEngine
+from scraping.preview import contact_sheet
 from scraping.records import Original, read_rows, silent
 from scraping.shares import Share, first_of
 
@@ -118,3 +120,16 @@ def test_a_host_has_one_process_and_the_others_together_a_tenth_of_its_pace() ->
         assert owner.part(site) == pytest.approx(0.9)
     assert all(share.has("ftp://a/") for share in shares)
     assert Share().part("http://a.example") == 1
+
+
+def test_a_contact_sheet_has_no_gaps_where_files_are_broken(tmp_path: Path) -> None:
+    for number, broken in enumerate((True, False, True, False)):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (64, 64), "red").save(path)
+        if broken:
+            path.write_bytes(path.read_bytes()[:60])
+    contact_sheet(sorted(tmp_path.glob("*.png")), tmp_path / "sheet.jpg")
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size == (256, 128)
+        assert min(sheet.getpixel((x, 64))[0] for x in (64, 192)) > 200  # type: ignore[index]
+        assert max(sheet.getpixel((x, 64))[1] for x in (64, 192)) < 60  # type: ignore[index]

@@ -1,0 +1,15 @@
+"""The packages that a benchmark compares with, asked for before it has worked for minutes."""
+
+from __future__ import annotations
+
+import importlib.util
+
+
+def require(*modules: str) -> None:
+    """End the benchmark, saying how to install them, unless all of these can be imported."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SystemExit(
+            f"found no {' and no '.join(missing)}, needed to compare with; "
+            "install the peers with: pip install -e '.[bench]' -c constraints.txt"
+        )
