@@ -82,6 +82,20 @@ def test_the_shares_of_a_batch_are_the_batch(dataset: Path) -> None:
         assert torch.equal(batch.b, torch.cat([first.b, second.b]))
 
 
+@pytest.mark.parametrize("room", [0.0, 1e-9])
+def test_pictures_that_memory_has_no_room_for_are_the_same(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, room: float
+) -> None:
+    held = list(UnalignedPictures(dataset, CONFIG).batches(1))
+    monkeypatch.setattr("training.data._ROOM", room)
+    monkeypatch.setattr("training.data._AT_ONCE", 3)
+    pictures = UnalignedPictures(dataset, CONFIG)
+    assert len(pictures._a._held) == (3 if room else 0)
+    for one, other in zip(held, pictures.batches(1), strict=True):
+        assert torch.equal(one.a, other.a)
+        assert torch.equal(one.b, other.b)
+
+
 def test_a_batch_that_cannot_be_shared_is_refused(dataset: Path) -> None:
     with pytest.raises(ValueError, match="batch_size: got 4, needed a multiple of the 3 processes"):
         UnalignedPictures(dataset, CONFIG, World(0, 3))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +19,8 @@ from training.config import TrainConfig
 from training.parallel import World
 
 _Picture = NDArray[np.uint8]  # [H, W, 3]
+_ROOM = 1 / 4  # share of the memory that is free at the start
+_AT_ONCE = 256  # pictures read before the room is looked at again
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Batch:
 
 
 class UnalignedPictures:
-    """The training pictures of both sides, resized as ``preprocess`` says and held as uint8.
+    """The training pictures of both sides, resized as ``preprocess`` says and held as uint8, as far
+    as a quarter of the free memory goes; the others are read when their turn comes.
 
     An epoch has as many pictures as the larger side: A shuffled, B drawn at random (reference:
     ``data/unaligned_dataset.py``); its last batch is filled up with the epoch's first pictures.
@@ -53,6 +57,7 @@ class UnalignedPictures:
             )
         num_back = config.num_validation if config.validate_every else 0
         sides, back = [], []
+        room = psutil.virtual_memory().available * _ROOM / self._world.size / 2
         for name in ("trainA", "trainB"):
             paths = _paths(dataset / name)
             if len(paths) <= num_back:
@@ -60,7 +65,7 @@ class UnalignedPictures:
                     f"{dataset / name}: found {len(paths)} pictures, needed more than the "
                     f"num_validation = {num_back} that are held back; lower it"
                 )
-            sides.append(_load(paths[: len(paths) - num_back], config))
+            sides.append(_Side(paths[: len(paths) - num_back], config, room))
             if num_back:
                 back.append(_squares(paths[-num_back:], config.crop_px))
         self._a, self._b = sides
@@ -88,12 +93,12 @@ class UnalignedPictures:
             )
 
     def _stack(
-        self, pictures: Sequence[_Picture], indices: NDArray[np.int64], seeds: NDArray[np.int64]
+        self, pictures: _Side, indices: NDArray[np.int64], seeds: NDArray[np.int64]
     ) -> Tensor:
         return torch.from_numpy(
             np.stack(
                 [
-                    self._changed(pictures[index % len(pictures)], int(seed))
+                    self._changed(pictures[int(index) % len(pictures)], int(seed))
                     for index, seed in zip(indices, seeds, strict=True)
                 ]
             )
@@ -104,6 +109,31 @@ class UnalignedPictures:
             return self._augment(picture, seed)
         mirrored = self._config.flip and np.random.default_rng(seed).random() > 0.5
         return np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
+
+
+class _Side:
+    """The pictures of a side by number; the first ones in memory, within ``room`` bytes."""
+
+    def __init__(self, paths: Sequence[Path], config: TrainConfig, room: float) -> None:
+        self._paths, self._config = paths, config
+        self._held = list[_Picture]()
+        for start in range(0, len(paths), _AT_ONCE):
+            if room <= 0:
+                break
+            some = _read(paths[start : start + _AT_ONCE], self._resized)
+            room -= sum(picture.nbytes for picture in some)
+            self._held += some
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, number: int) -> _Picture:
+        if number < len(self._held):
+            return self._held[number]
+        return _read_one(self._paths[number], self._resized)
+
+    def _resized(self, image: Image.Image) -> Image.Image:
+        return resized(image, self._config)
 
 
 def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -167,10 +197,6 @@ def _paths(folder: Path) -> list[Path]:
     return paths
 
 
-def _load(paths: Sequence[Path], config: TrainConfig) -> list[_Picture]:
-    return _read(paths, lambda image: resized(image, config))
-
-
 def _squares(paths: Sequence[Path], px: int) -> NDArray[np.uint8]:
     size = (px, px)
     return np.stack(_read(paths, lambda image: image.resize(size, Image.Resampling.BICUBIC)))
@@ -178,13 +204,13 @@ def _squares(paths: Sequence[Path], px: int) -> NDArray[np.uint8]:
 
 def _read(paths: Sequence[Path], change: Callable[[Image.Image], Image.Image]) -> list[_Picture]:
     """Every picture, RGB, changed. Raises ``ValueError`` that names the file."""
-
-    def read(path: Path) -> _Picture:
-        try:
-            with Image.open(path) as image:
-                return np.asarray(change(image.convert("RGB")))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path}: {error}") from error
-
     with ThreadPoolExecutor() as executor:
-        return list(executor.map(read, paths))
+        return list(executor.map(lambda path: _read_one(path, change), paths))
+
+
+def _read_one(path: Path, change: Callable[[Image.Image], Image.Image]) -> _Picture:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(change(image.convert("RGB")))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: {error}") from error
