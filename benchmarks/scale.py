@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 _SIZES = (10_000, 100_000, 1_000_000)
 _QUICK = (500, 5_000, 50_000)
-_SHORTER = {"decisions": 10}  # stages that take this much less, or would take too long
+_SHARE = {"publication": 0.1}  # of the sizes: it would take too long
 _LEAST_MB = 20.0  # what a stage may take however few pictures there are: below, no slope is seen
 _LEAST_S = 0.05
 _ENGINE = "https://engine.example"
@@ -147,35 +147,34 @@ def _listing(folder: Path, num: int) -> Parts:
 
 
 def _known(cache, num: int) -> None:  # noqa: ANN001
-    """Analyses of portraits, of which three in ten are blurred, and one in fifty a copy."""
+    """Analyses of pictures, of which three in ten are blurred, and one in fifty a copy."""
     import crowd
     import numpy as np
     from PIL import Image
 
-    from preprocessing.analyse import Analysis, FaceSeen
+    from preprocessing.analyse import Analysis
     from preprocessing.fingerprint import Fingerprint
     from scraping.records import groups
 
     rng = np.random.default_rng(0)
-    wholes, faces = (crowd.usual(seed).hashes(num, rng) for seed in (0, 1))
-    wholes[6::50] = wholes[5::50][: len(wholes[6::50])]
-    points = [120.0, 150.0, 200.0, 150.0, 160.0, 190.0, 160.0, 220.0, 80.0, 160.0, 240.0, 160.0]
+    hashes = crowd.usual().hashes(num, rng)
+    hashes[6::50] = hashes[5::50][: len(hashes[6::50])]
     drawn = io.BytesIO()
     Image.fromarray(rng.integers(0, 255, (112, 90, 3), np.uint8)).save(drawn, "JPEG", quality=50)
 
     def seen(k: int) -> Analysis:
-        aligned = Fingerprint((int(faces[k]),) * 7, int(faces[k]) ^ (2**64 - 1))
+        whole = Fingerprint((int(hashes[k]),) * 7, int(hashes[k]) ^ (2**64 - 1))
         sharpness = 5.0 if k % 10 < 3 else 100.0
-        face = FaceSeen([90.0, 90.0, 230.0, 250.0], points, 0.9, sharpness, 0.2, aligned)
-        whole = Fingerprint((int(wholes[k]),) * 7, int(wholes[k]) ^ (2**64 - 1))
-        return Analysis("", 400, 320, sharpness, None, whole, (face,), drawn.getvalue())
+        return Analysis("", 400, 320, sharpness, None, whole, (), drawn.getvalue())
 
     for batch in groups(range(num), 1000):
         cache.add((_sha256(k), seen(k)) for k in batch)
 
 
 def _decisions(folder: Path, num: int) -> Parts:
-    """Everything that a preparation does in one process, but for comparing pairs: all is known."""
+    """Everything that a preparation without faces does in one process, but for comparing pairs: all
+    is known.
+    """
     import numpy as np
 
     from preprocessing.analyse import AnalysisConfig
@@ -195,7 +194,7 @@ def _decisions(folder: Path, num: int) -> Parts:
         return (near & (np.abs(pairs["view"] - pairs["frame"]) == 1)).astype(np.float64)
 
     write_rows(folder / "listing.parquet", Original, _originals(num))
-    config = PrepareConfig(domain_a="a", domain_b="b")
+    config = PrepareConfig(domain_a="a", domain_b="b", faces=False)
     cache = AnalysisCache(folder, AnalysisConfig.of(config))
     _known(cache, num)
     clock, tally = _Clock(), Tally(config)
@@ -286,7 +285,7 @@ def main() -> None:
     steepest: dict[str, float] = {}
     print(f"{'part':<20}{'pictures':>10}{'seconds':>10}{'µs each':>10}{'MB':>8}  exponents")
     for stage in [options.stage] if options.stage else _STAGES:
-        usual = [num // _SHORTER.get(stage, 1) for num in (_QUICK if options.quick else _SIZES)]
+        usual = [round(num * _SHARE.get(stage, 1)) for num in (_QUICK if options.quick else _SIZES)]
         sizes = options.sizes or usual
         measured = [_measured(stage, num) for num in sizes]
         for part in measured[0]:
