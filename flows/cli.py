@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from flows import cli_model, cli_use
-from flows.options import (
+from flows.cli_options import (
     WORKSPACE,
     AllowPrivateHosts,
     EngineUrl,
@@ -22,11 +21,11 @@ from flows.options import (
     Recipe,
     Small,
     Workspace,
+    parameters_of,
+    program,
+    told,
 )
 from scraping.records import SuyanError
-
-if TYPE_CHECKING:
-    from flows.parameters import PipelineParameters
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,7 +52,9 @@ def run(
     """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
     from flows import recipes
 
-    parameters = _parameters(recipe, params, engine_url, images, allow_private=allow_private_hosts)
+    parameters = parameters_of(
+        recipe, params, engine_url, images, allow_private=allow_private_hosts
+    )
     if small:
         parameters = recipes.with_small_training(parameters)
     if show:
@@ -62,7 +63,7 @@ def run(
     from flows.launch import launch, print_summary
 
     result = launch(parameters, workspace, _console)
-    print_summary(result, _console, _program(), workspace)
+    print_summary(result, _console, program(), workspace)
 
 
 @app.command()
@@ -70,7 +71,7 @@ def demo(workspace: Workspace = WORKSPACE / "demo") -> None:
     """Run the whole pipeline offline on drawn people, in about ten minutes."""
     from flows.demo import demo as run_demo
 
-    run_demo(workspace, _console, _program())
+    run_demo(workspace, _console, program())
 
 
 @app.command()
@@ -91,7 +92,9 @@ def crawl(
     """Crawl alone: search, and fetch the originals of one or both domains."""
     from flows.gathering import crawl_domains
 
-    parameters = _parameters(recipe, params, engine_url, images, allow_private=allow_private_hosts)
+    parameters = parameters_of(
+        recipe, params, engine_url, images, allow_private=allow_private_hosts
+    )
     crawl_domains(parameters, workspace, _console, domain=domain, refresh=refresh)
 
 
@@ -107,8 +110,10 @@ def prepare(
     """Prepare alone: make a dataset version of what the same options crawled."""
     from flows.preparing import prepare_crawled
 
-    parameters = _parameters(recipe, params, engine_url, images, allow_private=allow_private_hosts)
-    prepare_crawled(parameters, workspace, _console, program=_program())
+    parameters = parameters_of(
+        recipe, params, engine_url, images, allow_private=allow_private_hosts
+    )
+    prepare_crawled(parameters, workspace, _console, program=program())
 
 
 @app.command()
@@ -156,7 +161,7 @@ def curate(
     from preprocessing.overrides import add_overrides, overrides_file
     from storage import files
 
-    config = _parameters(recipe, params, None, None, allow_private=False).prepare
+    config = parameters_of(recipe, params, None, None, allow_private=False).prepare
     path = overrides_file(workspace, config.domain_a, config.domain_b)
     with files.changing(workspace, path, by_hand=True):
         add_overrides(path, pictures, action, note)
@@ -303,48 +308,10 @@ def offline_engine(
     corpus = folders({name: Path(folder) for name, _, folder in pairs}) if pairs else portraits()
     _console.print(
         f"The offline engine: [bold]http://127.0.0.1:{port}[/bold]   (Ctrl-C ends it)\n"
-        f"Use it: {_program()} run --engine-url http://127.0.0.1:{port} --allow-private-hosts",
+        f"Use it: {program()} run --engine-url http://127.0.0.1:{port} --allow-private-hosts",
         soft_wrap=True,
     )
     serve(corpus, port)
-
-
-def _parameters(
-    recipe: str,
-    params: Path | None,
-    engine_url: str | None,
-    images: int | None,
-    *,
-    allow_private: bool,
-) -> PipelineParameters:
-    """The recipe's or the file's parameters with the changes that options make."""
-    from pydantic import ValidationError
-
-    from flows import recipes
-    from flows.parameters import PipelineParameters
-
-    if params is not None:
-        try:
-            parameters = PipelineParameters.model_validate_json(params.read_bytes())
-        except ValidationError as error:
-            raise ValueError(f"{params}: {_told(error)}") from None
-    elif recipe in recipes.RECIPES:
-        parameters = recipes.RECIPES[recipe]()
-    else:
-        raise ValueError(f"recipe: {recipe!r} is unknown; there are {', '.join(recipes.RECIPES)}")
-    if engine_url or allow_private:
-        url = engine_url or parameters.crawl_a.engine_url
-        parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private)
-    if images is not None:
-        parameters = recipes.with_num_images(parameters, images)
-    return parameters
-
-
-def _program() -> str:
-    """This command as the user can type it again."""
-    program = Path(sys.argv[0])
-    relative = os.path.relpath(program)
-    return program.name if relative.startswith("..") else relative
 
 
 def main() -> None:
@@ -357,19 +324,5 @@ def main() -> None:
         sys.exit(130)
     except (SuyanError, ValueError, OSError) as error:
         _errors.print(f"[red]{type(error).__name__}[/red]: ", end="")
-        _errors.print(_told(error), markup=False, highlight=False, soft_wrap=True)
+        _errors.print(told(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-
-
-def _told(error: Exception) -> str:
-    """The error's message; pydantic's without addresses of its manual."""
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        return str(error)
-    lines = ["these parameters are refused:"]
-    for each in error.errors():
-        where = ".".join(map(str, each["loc"]))
-        found = "" if isinstance(each["input"], dict) or not where else f"got {each['input']!r}; "
-        lines.append(f"  {where}: {found}{each['msg']}" if where else f"  {each['msg']}")
-    return "\n".join(lines)

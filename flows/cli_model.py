@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flows.options import (
+from flows.cli_options import (
     WORKSPACE,
     Params,
     Recipe,
     Small,
     Workspace,
+    parameters_of,
+    program,
 )
 
 app = typer.Typer()
@@ -37,17 +39,16 @@ def train(
 ) -> None:
     """Train alone, or go on where the same training stopped: no Prefect, any pictures."""
     from flows import recipes
-    from flows.cli import _parameters, _program
     from flows.learning import train_alone, with_changes
     from training.elastic import Torchrun
 
-    parameters = _parameters(recipe, params, None, None, allow_private=False)
+    parameters = parameters_of(recipe, params, None, None, allow_private=False)
     if small:
         parameters = recipes.with_small_training(parameters)
     config = with_changes(parameters.train, changes or [])
     together = Torchrun(processes_per_node=processes) if processes > 1 else parameters.torchrun
     train_alone(
-        config, parameters.recipe, dataset, workspace, _console, together, program=_program()
+        config, parameters.recipe, dataset, workspace, _console, together, program=program()
     )
 
 
@@ -59,10 +60,9 @@ def evaluate(
     params: Params = None,
 ) -> None:
     """Evaluate alone: measure a run on held-out pictures, write the report, and promote."""
-    from flows.cli import _parameters
     from flows.learning import evaluate_alone
 
-    parameters = _parameters(recipe, params, None, None, allow_private=False)
+    parameters = parameters_of(recipe, params, None, None, allow_private=False)
     evaluate_alone(
         parameters.evaluate, parameters.promote, parameters.recipe, run, workspace, _console
     )
@@ -82,7 +82,6 @@ def import_(
     faces: Annotated[bool, typer.Option("--faces", help="It translates aligned faces.")] = False,
 ) -> None:
     """Read a checkpoint of pytorch-CycleGAN-and-pix2pix; `translate --model` then uses it."""
-    from flows.cli import _program
     from preprocessing.config import PrepareConfig
     from scraping.records import write_json
     from training.exchange import import_reference
@@ -91,4 +90,4 @@ def import_(
     config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
     write_json(out / "prepare.json", prepare.model_dump(mode="json"))
     kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
-    typer.echo(f"{out}: {kind}\nUse it: {_program()} translate PHOTO --model {out}")
+    typer.echo(f"{out}: {kind}\nUse it: {program()} translate PHOTO --model {out}")

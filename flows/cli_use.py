@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from flows.options import WORKSPACE, ModelRecipe, WantedModel, Workspace
+from flows.cli_options import WORKSPACE, ModelRecipe, WantedModel, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
