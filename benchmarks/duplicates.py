@@ -202,7 +202,7 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
 
 def _add(prints: Prints, seen: Analysis) -> None:
     large = [(k, f.aligned) for k, f in enumerate(seen.faces) if f.side >= _CONFIG.min_face_px]
-    prints.add(seen.whole, large)
+    prints.add(len(prints), seen.whole, large)
 
 
 def _judge(seen: Mapping[str, Analysis]) -> Judge:
@@ -265,7 +265,7 @@ def _add_others(prints: Prints, like: Sequence[Analysis], num: int) -> None:
     for k in range(num):
         whole = Fingerprint(tuple(wholes_[k].tolist()), int(wholes_mirrored[k]))
         face = Fingerprint(tuple(faces[k].tolist()), int(faces_mirrored[k]))
-        prints.add(whole, [(0, face)])
+        prints.add(len(prints), whole, [(0, face)])
 
 
 def _analyses(paths: list[Path], job: Callable[[Path], Analysis]) -> dict[str, Analysis]:

@@ -186,8 +186,9 @@ def _decisions(folder: Path, num: int) -> Parts:
     from preprocessing.publish import FOLDERS
     from preprocessing.register import Register
     from preprocessing.shown import told
+    from preprocessing.survey import Survey
     from preprocessing.tally import Tally
-    from scraping.records import Original, Picture, write_rows
+    from scraping.records import Original, Picture, groups, write_rows
 
     def judge(_names, pairs):  # noqa: ANN001, ANN202
         near = np.minimum(pairs["view"], pairs["frame"]) % 50 == 5
@@ -200,7 +201,12 @@ def _decisions(folder: Path, num: int) -> Parts:
     clock, tally = _Clock(), Tally(config)
     register = Register.of(Listing("A", folder / "listing.parquet"))
     yield "prepare: listing", clock.lap()
-    decision = decide(config, register, cache.find, {}, judge)
+    survey = Survey(config, register, {})
+    for some in groups(register.names, 500):
+        for name, seen in cache.find(some).items():
+            survey.add(name, seen)
+    yield "prepare: survey", clock.lap()
+    decision = decide(config, register, survey, cache.find, {}, judge)
     yield "prepare: decide", clock.lap()
     write_rows(folder / "manifest.parquet", Picture, tally.counted(decision.rows()))
     yield "prepare: manifest", clock.lap()

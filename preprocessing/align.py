@@ -5,6 +5,8 @@ A transform is a 2×3 affine matrix, original pixels → crop pixels, pixel cent
 
 from __future__ import annotations
 
+import bisect
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -58,13 +60,18 @@ def fitted(
     shares of its side, e.g. the tip of the nose) stays where it is.
     """
     anchor = np.array(fixed) * crop_px
-    closer = transform
-    for zoom in np.linspace(1, max_zoom, _ZOOM_STEPS):
-        closer = transform * zoom
-        closer[:, 2] += (1 - zoom) * anchor
-        if outside_share(closer, height, width, crop_px) <= spare:
-            break
-    return np.asarray(closer, np.float64)
+    zooms = np.linspace(1, max_zoom, _ZOOM_STEPS)
+
+    def closer(step: int) -> Transform:
+        found = transform * zooms[step]
+        found[:, 2] += (1 - zooms[step]) * anchor
+        return np.asarray(found, np.float64)
+
+    def fits(step: int) -> bool:
+        return outside_share(closer(step), height, width, crop_px) <= spare
+
+    # a point that stays in the picture: the closer, the less lies outside; else none fits
+    return closer(bisect.bisect_left(range(_ZOOM_STEPS - 1), True, key=fits))
 
 
 def apply(transform: Transform, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,11 +79,15 @@ def apply(transform: Transform, points: NDArray[np.float64]) -> NDArray[np.float
     return np.asarray(points @ transform[:, :2].T + transform[:, 2], dtype=np.float64)
 
 
+def corners(transform: Transform, crop_px: int) -> NDArray[np.float64]:
+    """The crop's corners in the original, clockwise from its top left, ``[4, 2]``."""
+    square = np.array([(0, 0), (crop_px, 0), (crop_px, crop_px), (0, crop_px)], np.float64)
+    return apply(cv2.invertAffineTransform(transform), square)
+
+
 def outside_share(transform: Transform, height: int, width: int, crop_px: int) -> float:
     """Share of the crop's area that lies outside an original of this size, 0 to 1."""
-    inverse = cv2.invertAffineTransform(transform)
-    corners = np.array([(0, 0), (crop_px, 0), (crop_px, crop_px), (0, crop_px)], np.float64)
-    square = apply(inverse, corners).astype(np.float32)
+    square = corners(transform, crop_px).astype(np.float32)
     frame = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     area, _ = cv2.intersectConvexConvex(square, frame)
     return float(max(0.0, 1 - area / abs(cv2.contourArea(square))))

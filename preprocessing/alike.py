@@ -6,8 +6,10 @@ every other one would take too long: so ``candidates`` proposes pairs, and here 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,16 +69,19 @@ def alikeness(pair: Looks) -> float:
     if pair.mirrored:
         view = np.ascontiguousarray(view[:, ::-1])
     frame = thumbnail(pair.frame)
-    if min(view.std(), frame.std()) < _FLAT:
-        both = max(view.std(), frame.std()) < _FLAT
-        return float(both and abs(view.mean() - frame.mean()) < _SAME_GREY)
-    start = _to_window(*WINDOWS[pair.window])
+    (level, spread), (other_level, other_spread) = _spread(view), _spread(frame)
+    if min(spread, other_spread) < _FLAT:
+        both = max(spread, other_spread) < _FLAT
+        return float(both and abs(level - other_level) < _SAME_GREY)
+    start = _start(pair.window)
     _, light, colour = _colours(pair, start)
     if light < _OTHER_LIGHT or colour < _OTHER_COLOUR:
         return min(light, colour)
-    as_it_lies = _detail_correlation(view, frame, start), start
+    fine = _detail(view)
+    as_it_lies = _detail_correlation(fine, frame, start), start
     for steps in (_FIRST_STEPS, _STEPS):
-        aligned = _aligned(view, frame, start, steps)
+        found = _aligned(view, frame, start, steps)
+        aligned = _detail_correlation(fine, frame, found), found
         detail, overlay = max(as_it_lies, aligned, key=lambda pair: pair[0])
         if detail < _HOPELESS:
             break
@@ -90,22 +95,27 @@ def alikenesses(pairs: Sequence[Looks]) -> list[float]:
     return [alikeness(pair) for pair in pairs]
 
 
+def _spread(values: NDArray[Any]) -> tuple[float, float]:
+    """Mean and standard deviation: NumPy's take several times as long for so few."""
+    mean, deviation = cv2.meanStdDev(values)
+    return float(mean[0, 0]), float(deviation[0, 0])
+
+
 def _aligned(
-    view: NDArray[np.uint8], frame: NDArray[np.uint8], start: Transform, steps: int
-) -> tuple[float, Transform]:
-    """Correlation of details and the overlay after so many steps; -1 where none is found."""
+    view: NDArray[np.uint8], frame: NDArray[np.uint8], start: _Overlay, steps: int
+) -> _Overlay:
+    """The overlay after so many steps, or ``start`` where none is found."""
     limit = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 1e-3
     try:
         _, found = cv2.findTransformECC(
-            view, frame, start.copy(), cv2.MOTION_AFFINE, limit, None, 3
+            view, frame, start.transform.copy(), cv2.MOTION_AFFINE, limit, None, 3
         )
     except cv2.error:  # it does not converge: they lie well already, or never
-        return -1.0, start
-    overlay = np.asarray(found, np.float32)
-    return _detail_correlation(view, frame, overlay), overlay
+        return start
+    return _Overlay(np.asarray(found, np.float32))
 
 
-def _doubt_by_colour(pair: Looks, overlay: Transform) -> float:
+def _doubt_by_colour(pair: Looks, overlay: _Overlay) -> float:
     """What is taken off the detail's correlation; 1 where light or colours contradict it."""
     shift, light, colour = _colours(pair, overlay)
     if pair.faces:
@@ -116,19 +126,12 @@ def _doubt_by_colour(pair: Looks, overlay: Transform) -> float:
     return _EDITED_DOUBT if light >= 0.96 and colour >= 0.5 else 1.0
 
 
-def _colours(pair: Looks, overlay: Transform) -> tuple[float, float, float]:
+def _colours(pair: Looks, overlay: _Overlay) -> tuple[float, float, float]:
     """How far a* or b* are shifted on the whole, CIELAB units; correlation of light; of colours."""
     view, frame = colours(pair.view), colours(pair.frame)
     if pair.mirrored:
         view = np.ascontiguousarray(view[:, ::-1])
-    scale = COARSE_PX / THUMB_PX
-    coarse = overlay.copy()
-    coarse[:, 2] += 0.5 - coarse[:, :2] @ np.full(2, 0.5, np.float32)  # centres at half-integers
-    coarse[:, 2] = scale * coarse[:, 2] + coarse[:, :2] @ np.full(2, 0.5, np.float32) - 0.5
-    size, flags = (COARSE_PX, COARSE_PX), cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(frame, coarse, size, flags=flags | cv2.INTER_LINEAR)
-    ones = np.ones(size, np.uint8)
-    inside = cv2.warpAffine(ones, coarse, size, flags=flags | cv2.INTER_NEAREST) > 0
+    laid, inside = _laid(frame, overlay.coarse), overlay.coarse_inside
     one, two = view[inside], laid[inside]
     shift = float(np.abs(one.mean(axis=0) - two.mean(axis=0))[1:].max())
     light, colour = _correlation(one[:, :1], two[:, :1]), _correlation(one[:, 1:], two[:, 1:])
@@ -138,31 +141,70 @@ def _colours(pair: Looks, overlay: Transform) -> tuple[float, float, float]:
 
 
 def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
-    one, two = one - one.mean(axis=0), two - two.mean(axis=0)
-    scale = np.sqrt(((one**2).sum() + _NOISE) * ((two**2).sum() + _NOISE))
-    return float((one * two).sum() / scale)
+    one, two = (one - one.mean(axis=0)).ravel(), (two - two.mean(axis=0)).ravel()
+    scale = np.sqrt((one @ one + _NOISE) * (two @ two + _NOISE))
+    return float(one @ two / scale)
 
 
-def _to_window(left: float, top: float, right: float, bottom: float) -> Transform:
-    """Thumbnail pixels → pixels of the thumbnail that has the first as this window."""
+@dataclass(frozen=True)
+class _Overlay:
+    """How a view's thumbnail is laid over a frame's: its pixels → the frame's."""
+
+    transform: Transform
+
+    @functools.cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """The view's pixels that lie well within the frame."""
+        on = _inside(self.transform, THUMB_PX)
+        return np.asarray(cv2.erode(on, np.ones((5, 5), np.uint8)) > 0)
+
+    @functools.cached_property
+    def coarse(self) -> Transform:
+        """The same for their coarse colours."""
+        scale, middle = COARSE_PX / THUMB_PX, np.full(2, 0.5, np.float32)
+        found = self.transform.copy()
+        found[:, 2] += 0.5 - found[:, :2] @ middle  # centres at half-integers
+        found[:, 2] = scale * found[:, 2] + found[:, :2] @ middle - 0.5
+        return found
+
+    @functools.cached_property
+    def coarse_inside(self) -> NDArray[np.bool_]:
+        """The coarse pixels that lie within the frame."""
+        return np.asarray(_inside(self.coarse, COARSE_PX) > 0)
+
+
+@functools.cache
+def _start(window: int) -> _Overlay:
+    """A thumbnail laid over the one that has it as this window."""
+    left, top, right, bottom = WINDOWS[window]
     matrix = np.array(
         [[1 - left - right, 0, left * THUMB_PX], [0, 1 - top - bottom, top * THUMB_PX]], np.float32
     )
     matrix[:, 2] += matrix[:, :2] @ np.full(2, 0.5, np.float32) - 0.5  # centres at integers
-    return matrix
+    return _Overlay(matrix)
+
+
+def _laid(picture: NDArray[Any], transform: Transform) -> NDArray[Any]:
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(picture, transform, picture.shape[:2], flags=flags))
+
+
+def _inside(transform: Transform, side: int) -> NDArray[np.uint8]:
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    ones = np.ones((side, side), np.uint8)
+    return np.asarray(cv2.warpAffine(ones, transform, (side, side), flags=flags), np.uint8)
 
 
 def _detail_correlation(
-    view: NDArray[np.uint8], frame: NDArray[np.uint8], transform: Transform
+    fine: NDArray[np.float32], frame: NDArray[np.uint8], overlay: _Overlay
 ) -> float:
-    size, flags = (THUMB_PX, THUMB_PX), cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(frame, transform, size, flags=flags | cv2.INTER_LINEAR)
-    inside = cv2.warpAffine(np.ones_like(frame), transform, size, flags=flags | cv2.INTER_NEAREST)
-    inside = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0
+    """Of a view's detail and the frame's; -1 where too little of them lies on each other."""
+    inside = overlay.inside
     if inside.mean() < _LEAST_OVERLAP:
         return -1.0
-    one, two = _detail(view)[inside], _detail(laid)[inside]
-    gap = np.abs(one / max(one.std(), _NOISE) - two / max(two.std(), _NOISE))
+    one, two = fine[inside], _detail(_laid(frame, overlay.transform))[inside]
+    spreads = [max(_spread(values)[1], _NOISE) for values in (one, two)]
+    gap = np.abs(one / spreads[0] - two / spreads[1])
     most = int((1 - _COVERED) * (len(gap) - 1))
     kept = gap <= np.partition(gap, most)[most]
     one, two = one[kept] - one[kept].mean(), two[kept] - two[kept].mean()

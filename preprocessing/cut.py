@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from preprocessing import align
@@ -55,7 +57,18 @@ def cut(job: Cut) -> Cutting:
     transform[:, :2] *= decoded.factor
     pixels = align.crop(decoded.pixels, transform, job.crop_px)
     with atomic_file(job.target) as file:
-        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+        file.write(_png(pixels))
     side, tile = min(TILE_PX, job.crop_px), io.BytesIO()
     Image.fromarray(align.shrunk(pixels, side, side)).save(tile, "JPEG", quality=90)
     return Cutting("", tile.getvalue())
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    """Without a search for repetitions, of which photographs have none: faster, and smaller too."""
+    how = {
+        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_PAETH,
+        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
+    }
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, png = cv2.imencode(".png", bgr, [number for pair in how.items() for number in pair])
+    return png.tobytes()

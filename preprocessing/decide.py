@@ -1,7 +1,7 @@
 """What becomes of each original: crops, clusters, sides, splits. Pure: figures in, rows out.
 
-Of each picture some three hundred bytes are kept; its analysis and its hits are looked at in
-batches, once for the figures that decide about others and once for its rows.
+Of each picture some three hundred bytes are kept (``Survey``); its analysis and its hits are looked
+at in batches, once for these figures and once for its rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from preprocessing.analyse import Analysis, FaceSeen
 from preprocessing.candidates import Pairs
 from preprocessing.config import PrepareConfig
 from preprocessing.duplicates import Clusters, clustered
-from preprocessing.judge import View, views
+from preprocessing.judge import View
 from preprocessing.listing import Found
 from preprocessing.overrides import Action
 from preprocessing.prints import Prints
@@ -113,17 +113,12 @@ class Decision:
 def decide(
     config: PrepareConfig,
     register: Register,
+    survey: Survey,
     find: Find,
     overrides: Mapping[str, Action],
     judge: Judge,
 ) -> Decision:
-    """What becomes of the originals of both sides, after a person's ``overrides``."""
-    survey = Survey(config)
-    for batch in groups(register.names, _AT_ONCE):
-        found = find(batch)
-        for name in batch:
-            forced = overrides.get(name) in {"keep", "move"}
-            survey.add(found[name], views(found[name], config, forced=forced))
+    """What becomes of the originals of both sides, all of which are in the ``survey``."""
     clusters = cluster(config, register.names, survey.prints, judge)
     standing = Standing(config, register, clusters, survey, overrides)
     return Decision(config, register, find, overrides, survey, clusters, standing)
@@ -152,10 +147,8 @@ def _corners(view: View, crop_px: int) -> list[float]:
     """The crop's corners in the original, clockwise from its top left, x0 y0 …"""
     if not view.transform:
         return []
-    transform = np.array(view.transform).reshape(2, 3)
-    inverse = np.linalg.inv(np.vstack([transform, [0, 0, 1]]))[:2]
-    square = np.array([(0, 0), (crop_px, 0), (crop_px, crop_px), (0, crop_px)], np.float64)
-    return [round(float(value), 2) for value in align.apply(inverse, square).ravel()]
+    corners = align.corners(np.array(view.transform).reshape(2, 3), crop_px)
+    return [round(value, 2) for value in corners.ravel().tolist()]
 
 
 def _stem(sha256: str, face: int) -> str:

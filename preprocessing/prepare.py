@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from preprocessing.register import Register
 from preprocessing.safety import require_safety_filter
 from preprocessing.sheets import draw_sheet
 from preprocessing.shown import told
+from preprocessing.survey import Survey
 from preprocessing.tally import Tally
 from preprocessing.workers import Lost, Spread, Workers
 from scraping.records import (
@@ -43,6 +44,7 @@ from scraping.records import (
 
 STAGE_VERSION = 4  # raise it when the same originals and configuration give another dataset
 _BATCH = 100  # analyses (and tiles) kept at a time, and lost at most when the process is killed
+_STEP = 20  # originals surveyed at a time: some milliseconds, for which a worker may have to wait
 _AT_ONCE = 10_000  # originals, and crops, of which there are jobs at a time
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
@@ -120,15 +122,17 @@ class _Preparation:
 
     def run(self) -> PrepareSummary:
         """The new version, or the same old one."""
-        self._analyse()
         judge = functools.partial(
             compare, cache=self._cache, workers=self._workers, progress=self._progress
         )
         while True:
-            self._progress("prepare: duplicates", 0, 1, "")
-            decision = decide(self._config, self._register, self._find, self._overrides, judge)
-            self._progress("prepare: duplicates", 1, 1, "")
             with Publication(self._datasets) as publication:
+                survey = self._surveyed(publication)
+                self._progress("prepare: duplicates", 0, 1, "")
+                decision = decide(
+                    self._config, self._register, survey, self._find, self._overrides, judge
+                )
+                self._progress("prepare: duplicates", 1, 1, "")
                 summary = self._published(decision, publication)
             if summary:
                 return summary
@@ -164,37 +168,46 @@ class _Preparation:
             kept = publication.reject(self._datasets / f"rejected-{version}")
             raise _too_few(problems, kept)
         with ThreadPoolExecutor(1) as beside:  # while workers cut
-            written = beside.submit(card)
+            written = beside.submit(_each, card, publication.flush)
             failed = self._cut(manifest, sum(counts.values()), publication)
             written.result()
         if failed:
             self._amended |= {name: Analysis(reason) for name, reason in failed.items()}
             return None
+        self._workers.dismiss()
         sheets = kept_sheets(folder, self._workspace, config.crop_px, shown, counts, self._cache)
-        for sheet in sheets:
-            draw_sheet(sheet)
+        with ThreadPoolExecutor(len(FOLDERS)) as artists:
+            list(artists.map(draw_sheet, sheets))
         reused = not publication.appear(final)
         return PrepareSummary(final, version, counts, rejected, reused)
 
-    def _analyse(self) -> None:
-        """Find out what every original shows, and keep it in the cache."""
+    def _surveyed(self, publication: Publication) -> Survey:
+        """What every original shows: what the cache does not have is found out and kept there.
+
+        While workers look at new originals, old ones are surveyed and their crops copied.
+        """
         job = Analyse(AnalysisConfig.of(self._config))
-        seen = np.zeros(len(self._register.names), np.bool_)
-        done = num_known = 0
+        survey = Survey(self._config, self._register, self._overrides)
+        num, num_known, num_new = len(self._register.names), 0, 0
         for batch in groups(self._register.originals, _AT_ONCE):
-            files = dict[str, Path]()
-            for original in batch:
-                if not seen[self._register.number[original.sha256]]:
-                    seen[self._register.number[original.sha256]] = True
-                    files[original.sha256] = self._workspace / original.rows[0].path
-            known = self._cache.known(files)
-            done, num_known = done + len(known), num_known + len(known)
+            files = {
+                original.sha256: self._workspace / original.rows[0].path
+                for original in batch
+                if original.sha256 not in survey
+            }
+            known = sorted(self._cache.known(files) | (files.keys() & self._amended.keys()))
+            num_known += len(known)
             told = f"{num_known} known already" if num_known else ""
-            self._progress("prepare", done, len(seen), told)
-            waiting = sorted((name, path) for name, path in files.items() if name not in known)
+            self._progress("prepare", num_known + num_new, num, told)
+            waiting = sorted((name, files[name]) for name in files.keys() - set(known))
+            old = self._add_known(survey, known)
+            meanwhile = itertools.chain(old, self._expect(survey, known, publication))
             fresh = list[tuple[str, Analysis]]()
-            for (name, _), outcome in self._workers.each(job, waiting, anywhere=True):
+            for (name, _), outcome in self._workers.each(
+                job, waiting, anywhere=True, meanwhile=meanwhile
+            ):
                 analysis = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
+                survey.add(name, analysis)
                 if _may_pass(outcome):
                     self._amended[name] = analysis
                 else:
@@ -202,9 +215,29 @@ class _Preparation:
                 if len(fresh) >= _BATCH:
                     self._cache.add(fresh)
                     fresh.clear()
-                done += 1
-                self._progress("prepare", done, len(seen), f"{done - num_known} looked at")
+                num_new += 1
+                self._progress("prepare", num_known + num_new, num, f"{num_new} looked at")
             self._cache.add(fresh)
+            for _ in old:
+                pass
+        return survey
+
+    def _add_known(self, survey: Survey, names: Sequence[str]) -> Iterator[None]:
+        for some in groups(names, _STEP):
+            for name, seen in self._find(some).items():
+                survey.add(name, seen)
+            yield
+
+    def _expect(
+        self, survey: Survey, names: Sequence[str], publication: Publication
+    ) -> Iterator[None]:
+        """Copy the crops that there are of these originals: some version had them."""
+        for name in names:
+            for view in survey.crops(self._register.number[name]):
+                crop = crop_file(self._workspace, name, view.transform, self._config.crop_px)
+                if not view.reason and is_whole(crop):
+                    publication.expect(crop)
+            yield
 
     def _cut(self, manifest: Path, num: int, publication: Publication) -> dict[str, str]:
         """Publish the crops, made where they are not yet; the originals that failed, with reasons.
@@ -220,7 +253,9 @@ class _Preparation:
                 target = crop_file(
                     self._workspace, row.sha256, tuple(row.transform), self._config.crop_px
                 )
-                if is_whole(target):
+                if publication.has(target, row.file):
+                    done += 1
+                elif is_whole(target):
                     there.append((target, row.file))
                 else:
                     jobs[self._job(row, target)] = row
@@ -253,6 +288,11 @@ class _Preparation:
             max_pixels=self._config.max_megapixels * 1e6,
             target=target,
         )
+
+
+def _each(*errands: Callable[[], object]) -> None:
+    for errand in errands:
+        errand()
 
 
 def _too_few(problems: Sequence[str], kept: Path) -> TooFewImagesError:

@@ -17,7 +17,7 @@ WHOLE = -1  # in the place of a face's number
 
 @dataclass(frozen=True)
 class Tier:
-    """Fingerprints that are compared with one another, of older pictures first."""
+    """Fingerprints that are compared with one another, of older (smaller) pictures first."""
 
     pictures: NDArray[np.int64]  # [N], whose they are
     faces: NDArray[np.int8]  # [N], which face of it, or WHOLE
@@ -26,7 +26,7 @@ class Tier:
 
 
 class Prints:
-    """Fingerprints of pictures, which are numbered as they are added: the oldest first."""
+    """Fingerprints of pictures by their numbers, in whatever order these are added."""
 
     def __init__(self) -> None:
         self._num = 0
@@ -36,13 +36,18 @@ class Prints:
         """The number of pictures."""
         return self._num
 
-    def add(self, whole: Fingerprint | None, faces: Iterable[tuple[int, Fingerprint]] = ()) -> None:
+    def add(
+        self,
+        picture: int,
+        whole: Fingerprint | None,
+        faces: Iterable[tuple[int, Fingerprint]] = (),
+    ) -> None:
         """A picture's fingerprint (if it was decoded), and those of its faces by their numbers."""
         wholes, aligned = self._tiers
         if whole is not None:
-            wholes.add(self._num, WHOLE, whole)
-        for number, face in faces:
-            aligned.add(self._num, number, face)
+            wholes.add(picture, WHOLE, whole)
+        for face, print_ in faces:
+            aligned.add(picture, face, print_)
         self._num += 1
 
     def tiers(self) -> Iterator[Tier]:
@@ -63,9 +68,11 @@ class _Columns:
         self._mirrored.append(print_.mirrored)
 
     def tier(self) -> Tier:
+        pictures = np.frombuffer(self._pictures, np.int64)
+        order = np.argsort(pictures, kind="stable")  # a picture's faces stay in their order
         return Tier(
-            np.frombuffer(self._pictures, np.int64),
-            np.frombuffer(self._faces, np.int8),
-            np.frombuffer(self._hashes, np.uint64).reshape(-1, self._num_windows),
-            np.frombuffer(self._mirrored, np.uint64),
+            pictures[order],
+            np.frombuffer(self._faces, np.int8)[order],
+            np.frombuffer(self._hashes, np.uint64).reshape(-1, self._num_windows)[order],
+            np.frombuffer(self._mirrored, np.uint64)[order],
         )

@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.analyse import Analysis
 from preprocessing.config import PrepareConfig
-from preprocessing.judge import View
+from preprocessing.judge import View, views
+from preprocessing.overrides import Action
 from preprocessing.prints import Prints
+from preprocessing.register import Register
 
 _TRANSFORM = 6  # numbers
 
 
 class Survey:
-    """Originals by the numbers in which they are added: size, fingerprints, and possible crops."""
+    """Originals by their numbers in the register, whatever the order in which they are added: size,
+    fingerprints, and the crops that they are good for after a person's ``overrides``.
+    """
 
-    def __init__(self, config: PrepareConfig) -> None:
-        self._config = config
+    def __init__(
+        self, config: PrepareConfig, register: Register, overrides: Mapping[str, Action]
+    ) -> None:
+        self._config, self._number, self._overrides = config, register.number, overrides
         self.prints = Prints()
+        self._places = np.full(len(register.names), -1, np.int64)  # of each number, or -1
         self._pixels, self._ends = array("q"), array("q")
         self._faces, self._reasons = array("b"), array("I")
         self._transforms, self._sharpness, self._outside = array("d"), array("d"), array("d")
         self._kinds = dict[str, int]()  # reasons, which are few, by number
 
-    def add(self, seen: Analysis, crops: Sequence[View]) -> None:
-        """The next original."""
-        least = self._config.min_face_px
+    def __contains__(self, name: str) -> bool:
+        """Whether the original of this sha256 was added."""
+        return bool(self._places[self._number[name]] >= 0)
+
+    def add(self, name: str, seen: Analysis) -> None:
+        """What an original shows, by its sha256."""
+        number, least = self._number[name], self._config.min_face_px
         large = [(k, face.aligned) for k, face in enumerate(seen.faces) if face.side >= least]
-        self.prints.add(seen.whole, large)
+        self.prints.add(number, seen.whole, large)
+        self._places[number] = len(self._pixels)
         self._pixels.append(seen.width * seen.height)
-        for crop in crops:
+        forced = self._overrides.get(name) in {"keep", "move"}
+        for crop in views(seen, self._config, forced=forced):
             self._faces.append(crop.face)
             self._reasons.append(self._kinds.setdefault(crop.reason, len(self._kinds)))
             self._transforms.extend(crop.transform or (np.nan,) * _TRANSFORM)
@@ -43,21 +57,21 @@ class Survey:
 
     def crops(self, number: int) -> list[View]:
         """The possible crops of an original, those with a reason against them too."""
-        reasons = list(self._kinds)
+        reasons, place = list(self._kinds), int(self._places[number])
         return [
             View(
-                self._faces[place],
-                reasons[self._reasons[place]],
-                self._transform(place),
-                self._sharpness[place],
-                self._outside[place],
+                self._faces[at],
+                reasons[self._reasons[at]],
+                self._transform(at),
+                self._sharpness[at],
+                self._outside[at],
             )
-            for place in range(self._ends[number - 1] if number else 0, self._ends[number])
+            for at in range(self._ends[place - 1] if place else 0, self._ends[place])
         ]
 
     def pixels(self) -> NDArray[np.int64]:
         """Width times height of each original, ``[N]``; 0 where it was not decoded."""
-        return np.array(self._pixels, np.int64)
+        return np.array(self._pixels, np.int64)[self._places]
 
     def sharpness(self) -> NDArray[np.float64]:
         """Of each original's sharpest crop, ``[N]``; 0 where it has none."""
@@ -70,8 +84,9 @@ class Survey:
 
     def _most(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         starts = np.array([0, *self._ends[:-1]], np.int64)
-        return np.maximum.reduceat(values, starts) if len(values) else values
+        most = np.maximum.reduceat(values, starts) if len(values) else values
+        return most[self._places]
 
-    def _transform(self, place: int) -> tuple[float, ...]:
-        found = tuple(self._transforms[place * _TRANSFORM : (place + 1) * _TRANSFORM])
-        return () if np.isnan(found[0]) else found
+    def _transform(self, at: int) -> tuple[float, ...]:
+        found = tuple(self._transforms[at * _TRANSFORM : (at + 1) * _TRANSFORM])
+        return () if math.isnan(found[0]) else found

@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -86,10 +86,13 @@ class Workers:
         items: Sequence[Item],
         *,
         anywhere: bool = False,
+        meanwhile: Iterator[object] = iter(()),  # noqa: B008  (an empty one stays empty)
     ) -> Iterator[tuple[Item, Result | Lost]]:
         """``function`` of each item, in worker processes; pairs come as they are ready.
 
         ``anywhere``: other machines may do it, as the files it reads and writes are theirs too.
+        ``meanwhile`` is this process's own work in small steps, which is gone on with only while
+        there is nothing but to wait; what is left of it is the caller's to do, or not.
 
         What ran when a worker died is tried again one by one, so that only the culprit is lost.
         ``SuyanError`` and ``OSError`` (a missing model, a full disk) are raised: they are not the
@@ -108,7 +111,7 @@ class Workers:
                     while waiting and len(running) < 2 * self._num:
                         running[self._submit(function, waiting[0])] = waiting[0]
                         waiting.popleft()
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    for future in _first_done(running, meanwhile):
                         outcomes = future.result()
                         yield from zip(running.pop(future), outcomes, strict=True)
             except BrokenProcessPool:
@@ -117,9 +120,10 @@ class Workers:
         yield from _one_by_one(function, suspects, self._timeout_s)
 
     def dismiss(self) -> None:
-        """Let the processes end while the caller goes on: there are no more jobs."""
+        """Let the processes end while the caller goes on; another job would start new ones."""
         if self._pool:
             self._pool.shutdown(wait=False)
+        self._pool = None
 
     def _submit(
         self, function: Callable[[Item], Result], items: Sequence[Item]
@@ -167,6 +171,15 @@ class _GuardedBatch(Generic[Item, Result]):
 
     def __call__(self, items: Sequence[Item]) -> list[tuple[Item, Result | Lost]]:
         return list(guarded(self.function, items, num_workers=1, timeout_s=self.timeout_s))
+
+
+def _first_done(
+    running: Collection[Future[Outcomes[Result]]], meanwhile: Iterator[object]
+) -> set[Future[Outcomes[Result]]]:
+    for _ in meanwhile:
+        if done := {future for future in running if future.done()}:
+            return done
+    return wait(running, return_when=FIRST_COMPLETED).done
 
 
 def _one_by_one(

@@ -30,8 +30,8 @@ def fingerprints(num: int) -> list[Fingerprint]:
 
 def columns(pictures: list[Fingerprint]) -> Prints:
     prints = Prints()
-    for picture in pictures:
-        prints.add(picture)
+    for number, picture in enumerate(pictures):
+        prints.add(number, picture)
     return prints
 
 

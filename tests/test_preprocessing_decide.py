@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from preprocessing.analyse import Analysis
 from preprocessing.candidates import Pairs
 from preprocessing.config import PrepareConfig
-from preprocessing.decide import decide
+from preprocessing.decide import Decision, Judge, decide
 from preprocessing.fingerprint import Fingerprint
 from preprocessing.listing import Found
 from preprocessing.overrides import Action
 from preprocessing.register import Register
 from preprocessing.split import is_held_out
+from preprocessing.survey import Survey
 from scraping.records import Original, Picture
 
 CONFIG = PrepareConfig(domain_a="a", domain_b="b", faces=False)
@@ -44,8 +45,21 @@ def decided(
         return np.array([float(wholes[p["view"]] == wholes[p["frame"]]) for p in pairs])
 
     config = CONFIG.model_copy(update=changes)
-    decision = decide(config, Register.of(originals), lambda _: analyses, overrides or {}, judge)
-    return list(decision.rows())
+    return list(made(config, Register.of(originals), analyses, overrides or {}, judge).rows())
+
+
+def made(
+    config: PrepareConfig,
+    register: Register,
+    analyses: Mapping[str, Analysis],
+    overrides: Mapping[str, Action],
+    judge: Judge,
+) -> Decision:
+    """The decision, whatever the order in which originals are surveyed."""
+    survey = Survey(config, register, overrides)
+    for name in reversed(register.names):
+        survey.add(name, analyses[name])
+    return decide(config, register, survey, lambda _: analyses, overrides, judge)
 
 
 def reasons(rows: Sequence[Picture]) -> list[str]:
@@ -100,7 +114,7 @@ def test_a_picture_does_not_change_sides_when_a_newer_one_bridges_two_clusters()
         return np.array([float(2 in (p["view"], p["frame"])) for p in pairs])
 
     register = Register.of([*apart, original("bridge", "A", 3)])
-    decision = decide(CONFIG, register, lambda _: analyses, {}, judge)
+    decision = made(CONFIG, register, analyses, {}, judge)
     rows = {row.sha256: row for row in decision.rows()}
     assert rows[test].reason == "would-change-sides"
     assert sum(row.status == "ok" for row in rows.values()) == 1

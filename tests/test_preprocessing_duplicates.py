@@ -78,8 +78,8 @@ def whole(pixels: NDArray[np.uint8]) -> Picture:
 
 def columns(pictures: Sequence[Picture]) -> Prints:
     prints = Prints()
-    for one, faces in pictures:
-        prints.add(one, enumerate(faces))
+    for number, (one, faces) in enumerate(pictures):
+        prints.add(number, one, enumerate(faces))
     return prints
 
 

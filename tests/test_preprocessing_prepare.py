@@ -24,6 +24,7 @@ from preprocessing.cache import AnalysisCache, forget_analyses
 from preprocessing.config import PrepareConfig
 from preprocessing.overrides import add_overrides, overrides_file
 from preprocessing.prepare import PrepareSummary, prepare
+from preprocessing.publish import Publication
 from preprocessing.workers import Workers
 from scraping.offline.faces import Makeup, Person, Shot, draw
 from scraping.records import Original, Picture, TooFewImagesError, read_rows, write_rows
@@ -259,6 +260,36 @@ def test_the_same_originals_give_the_same_version_in_another_workspace(
         assert (other.dataset / path.relative_to(summary.dataset)).read_bytes() == path.read_bytes()
 
 
+def test_a_refresh_copies_what_it_knows_while_new_pictures_are_looked_at(
+    corpus: tuple[list[bytes], list[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, late, expect, take = list[str](), list[str](), Publication.expect, Publication.take
+
+    def watch_early(self: Publication, crop: Path) -> None:
+        early.append(crop.name[:16])
+        expect(self, crop)
+
+    def watch_late(self: Publication, crop: Path, file: str) -> None:
+        late.append(crop.name[:16])
+        take(self, crop, file)
+
+    monkeypatch.setattr(Publication, "expect", watch_early)
+    monkeypatch.setattr(Publication, "take", watch_late)
+    listings = [listing(tmp_path, d, f) for d, f in zip(("makeup", "bare"), corpus, strict=True)]
+    first = prepare(CONFIG, *listings, tmp_path)
+    known = {path.stem for path in first.dataset.glob("*/*.png")}
+    assert (early, set(late)) == ([], known)
+    late.clear()
+    more = [*corpus[0], encoded(portrait(30, made_up=True))]
+    second = prepare(CONFIG, listing(tmp_path, "makeup", more), listings[1], tmp_path)
+    assert set(early) == known
+    assert len(late) == 1
+    folders = {path.name for path in second.dataset.iterdir() if path.is_dir()}
+    assert folders == {"trainA", "trainB", "testA", "testB", "previews"}
+    for path in first.dataset.glob("*/*.png"):
+        assert (second.dataset / path.relative_to(first.dataset)).read_bytes() == path.read_bytes()
+
+
 def test_a_persons_decisions_are_honoured_by_the_next_version(
     prepared: Prepared, corpus: tuple[list[bytes], list[bytes]]
 ) -> None:
@@ -333,8 +364,12 @@ def test_a_killed_preparation_leaves_no_half_version(
         process.wait()
         for folder in tmp_path.glob("datasets/[!.]*"):
             assert (folder / "card.json").exists()
-    summary = prepare(CONFIG, *listings, tmp_path)
+    with Publication(tmp_path / "datasets") as other:
+        summary = prepare(CONFIG, *listings, tmp_path)
+        partial = [path.name for path in tmp_path.glob("datasets/.*.partial")]
+        assert partial == [other.folder.name]  # that of a process which is alive
     assert sum(summary.counts.values()) == 20
+    assert list(tmp_path.glob("datasets/.*")) == []
 
 
 @pytest.mark.skipif(not BAD.is_dir(), reason="the collection of bad files (shared/data) is absent")

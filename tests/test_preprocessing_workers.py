@@ -85,6 +85,25 @@ def test_workers_last_from_job_to_job_and_are_replaced_when_they_die() -> None:
     assert first == again != other
 
 
+def test_a_parent_goes_on_with_its_own_work_only_while_it_waits() -> None:
+    done = list[int]()
+
+    def own() -> Iterator[None]:
+        for step in range(10_000):
+            done.append(step)
+            time.sleep(0.01)
+            yield
+
+    steps = own()
+    with Workers(1, timeout_s=5) as crew:
+        assert dict(crew.each(work, ["one", "two"], meanwhile=steps)) == {
+            "one": "ONE",
+            "two": "TWO",
+        }
+    assert 0 < len(done) < 10_000
+    assert next(steps, "spent") != "spent"  # the rest is the caller's
+
+
 def test_no_item_is_blamed_where_no_process_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_confine", os.abort)
     with pytest.raises(SuyanError, match="as soon as they start"):

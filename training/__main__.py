@@ -49,6 +49,19 @@ def main() -> None:
         tell({"summary": asdict(summary)})
     elif is_first:
         logging.getLogger(__name__).info("%s", summary.checkpoint)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        _end_at_once()
+
+
+def _end_at_once() -> None:
+    """End without the interpreter's own end, in which a thread of gloo's that still lets go of a
+    tensor aborts the process now and then: torchrun would take a training that is done for a failed
+    one.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)
 
 
 def _config(path: Path) -> TrainConfig:
