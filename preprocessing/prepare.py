@@ -170,14 +170,15 @@ class _Preparation:
         with ThreadPoolExecutor(1) as beside:  # while workers cut
             written = beside.submit(_each, card, publication.flush)
             failed = self._cut(manifest, sum(counts.values()), publication)
+            if failed:
+                self._amended |= {name: Analysis(reason) for name, reason in failed.items()}
+                return None
+            self._workers.dismiss()
+            for sheet in kept_sheets(
+                folder, self._workspace, config.crop_px, shown, counts, self._cache
+            ):
+                draw_sheet(sheet)
             written.result()
-        if failed:
-            self._amended |= {name: Analysis(reason) for name, reason in failed.items()}
-            return None
-        self._workers.dismiss()
-        sheets = kept_sheets(folder, self._workspace, config.crop_px, shown, counts, self._cache)
-        with ThreadPoolExecutor(len(FOLDERS)) as artists:
-            list(artists.map(draw_sheet, sheets))
         reused = not publication.appear(final)
         return PrepareSummary(final, version, counts, rejected, reused)
 
@@ -253,18 +254,17 @@ class _Preparation:
                 target = crop_file(
                     self._workspace, row.sha256, tuple(row.transform), self._config.crop_px
                 )
-                if publication.has(target, row.file):
-                    done += 1
-                elif is_whole(target):
+                if publication.has(target) or is_whole(target):
                     there.append((target, row.file))
                 else:
                     jobs[self._job(row, target)] = row
-            for target, file in there:  # all at once: copies that run would slow the looking
-                publication.take(target, file)
             done += len(there)
             self._progress("prepare: crops", done, num, "")
+            taking = _taking(publication, there)
             tiles = dict[Path, bytes]()
-            for job, outcome in self._workers.each(cut, list(jobs), anywhere=True):
+            for job, outcome in self._workers.each(
+                cut, list(jobs), anywhere=True, meanwhile=taking
+            ):
                 if outcome.reason:
                     failed[jobs[job].sha256] = outcome.reason
                 elif not isinstance(outcome, Lost):
@@ -276,6 +276,8 @@ class _Preparation:
                 done += 1
                 self._progress("prepare: crops", done, num, "")
             self._cache.add_tiles(tiles)
+            for _ in taking:
+                pass
         return failed
 
     def _job(self, row: _Used, target: Path) -> Cut:
@@ -288,6 +290,12 @@ class _Preparation:
             max_pixels=self._config.max_megapixels * 1e6,
             target=target,
         )
+
+
+def _taking(publication: Publication, crops: Iterable[tuple[Path, str]]) -> Iterator[None]:
+    for crop, file in crops:
+        publication.take(crop, file)
+        yield
 
 
 def _each(*errands: Callable[[], object]) -> None:

@@ -56,18 +56,15 @@ class Publication:
         """Copy a crop that will probably be wanted; returns when that is done."""
         _copy(crop, self._early / crop.name)
 
-    def has(self, crop: Path, file: str) -> bool:
-        """Whether the crop was copied already; then it is in the version as ``file``, in one of
-        ``FOLDERS``.
-        """
-        try:
-            (self._early / crop.name).rename(self.folder / file)
-        except FileNotFoundError:
-            return False
-        return True
+    def has(self, crop: Path) -> bool:
+        """Whether the crop was expected."""
+        return (self._early / crop.name).exists()
 
     def take(self, crop: Path, file: str) -> None:
         """Have the crop in the version as ``file``, in one of ``FOLDERS``."""
+        with suppress(FileNotFoundError):
+            (self._early / crop.name).rename(self.folder / file)
+            return
         if len(self._copies) >= _WAITING:
             self._copies.popleft().result()
         self._copies.append(self._pool.submit(_copy, crop, self.folder / file))

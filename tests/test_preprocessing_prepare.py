@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from preprocessing import publish
 from preprocessing.analyse import AnalysisConfig
 from preprocessing.cache import AnalysisCache, forget_analyses
 from preprocessing.config import PrepareConfig
@@ -263,27 +264,23 @@ def test_the_same_originals_give_the_same_version_in_another_workspace(
 def test_a_refresh_copies_what_it_knows_while_new_pictures_are_looked_at(
     corpus: tuple[list[bytes], list[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    early, late, expect, take = list[str](), list[str](), Publication.expect, Publication.take
+    copies, copy = list[tuple[str, str]](), publish._copy
 
-    def watch_early(self: Publication, crop: Path) -> None:
-        early.append(crop.name[:16])
-        expect(self, crop)
+    def watched(source: Path, target: Path) -> None:
+        copies.append((source.name[:16], target.parent.name))
+        copy(source, target)
 
-    def watch_late(self: Publication, crop: Path, file: str) -> None:
-        late.append(crop.name[:16])
-        take(self, crop, file)
-
-    monkeypatch.setattr(Publication, "expect", watch_early)
-    monkeypatch.setattr(Publication, "take", watch_late)
+    monkeypatch.setattr(publish, "_copy", watched)
     listings = [listing(tmp_path, d, f) for d, f in zip(("makeup", "bare"), corpus, strict=True)]
     first = prepare(CONFIG, *listings, tmp_path)
     known = {path.stem for path in first.dataset.glob("*/*.png")}
-    assert (early, set(late)) == ([], known)
-    late.clear()
+    assert {name for name, _ in copies} == known
+    assert "early" not in {folder for _, folder in copies}
+    copies.clear()
     more = [*corpus[0], encoded(portrait(30, made_up=True))]
     second = prepare(CONFIG, listing(tmp_path, "makeup", more), listings[1], tmp_path)
-    assert set(early) == known
-    assert len(late) == 1
+    assert {name for name, folder in copies if folder == "early"} == known
+    assert len(copies) == len(known) + 1
     folders = {path.name for path in second.dataset.iterdir() if path.is_dir()}
     assert folders == {"trainA", "trainB", "testA", "testB", "previews"}
     for path in first.dataset.glob("*/*.png"):
