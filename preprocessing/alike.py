@@ -7,6 +7,7 @@ every other one would take too long: so ``candidates`` proposes pairs, and here 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,19 +132,23 @@ def _colours(pair: Looks, overlay: _Overlay) -> tuple[float, float, float]:
     view, frame = colours(pair.view), colours(pair.frame)
     if pair.mirrored:
         view = np.ascontiguousarray(view[:, ::-1])
-    laid, inside = _laid(frame, overlay.coarse), overlay.coarse_inside
-    one, two = view[inside], laid[inside]
-    shift = float(np.abs(one.mean(axis=0) - two.mean(axis=0))[1:].max())
-    light, colour = _correlation(one[:, :1], two[:, :1]), _correlation(one[:, 1:], two[:, 1:])
-    if min(one[:, 1:].std(), two[:, 1:].std()) < _GREY:
-        colour = 1.0  # a grey picture has no colours that could contradict
-    return shift, light, colour
+    laid = _laid(frame, overlay.coarse)
+    pixels = np.concatenate([view, laid], axis=2)[overlay.coarse_inside]  # [K, 6]
+    mean = pixels.mean(axis=0)
+    sums = ((pixels - mean).T @ (pixels - mean)).tolist()  # all that follows, in one go
+    _, a, b, _, a_laid, b_laid = mean.tolist()
+    shift = max(abs(a - a_laid), abs(b - b_laid))
+    greys = [
+        ((sums[k][k] + sums[k + 1][k + 1]) / len(pixels) + (apart**2) / 2) / 2 < _GREY**2
+        for k, apart in ((1, a - b), (4, a_laid - b_laid))
+    ]  # the variance of a* and b* together
+    colour = 1.0 if any(greys) else _correlation(sums, (1, 2))
+    return shift, _correlation(sums, (0,)), colour  # a grey picture's colours contradict nothing
 
 
-def _correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
-    one, two = (one - one.mean(axis=0)).ravel(), (two - two.mean(axis=0)).ravel()
-    scale = np.sqrt((one @ one + _NOISE) * (two @ two + _NOISE))
-    return float(one @ two / scale)
+def _correlation(sums: Sequence[Sequence[float]], channels: Sequence[int]) -> float:
+    own, other = (sum(sums[k + at][k + at] for k in channels) + _NOISE for at in (0, 3))
+    return sum(sums[k][k + 3] for k in channels) / math.sqrt(own * other)
 
 
 @dataclass(frozen=True)
