@@ -98,7 +98,6 @@ def _whole(folder: Path, num: int, rounds: int) -> dict[str, float]:
     best = {name: {k: statistics.median(r[k] for r in runs) for k in runs[0]}
             for name, runs in took.items()}  # fmt: skip
     ours, usual, two = best["suyan 1"], best["usual 1"], best["suyan 2"]
-    shutil.rmtree(folder / "workspace")
     again = _run("refresh", folder, 1)
     print(f"{again['pictures']:.0f} pictures, 5 % of them new: {again['refresh_s']:.1f} s; "
           f"all from nothing: {again['whole_s']:.1f} s", flush=True)  # fmt: skip
@@ -161,36 +160,29 @@ def _usual(folder: Path, _num: int) -> dict[str, float]:
 
 def _suyan(folder: Path, num_workers: int) -> dict[str, float]:
     names = sorted((folder / "photos").iterdir())
-    return _prepare(folder, names, num_workers)
+    return _prepare(folder / "workspace", names, num_workers)
 
 
 def _refresh(folder: Path, num_workers: int) -> dict[str, float]:
     """Everything from nothing; then everything but the newest 5 %, and after that everything."""
-    names, workspace, kept = (
-        sorted((folder / "more").iterdir()),
-        folder / "workspace",
-        folder / "kept",
-    )
-    whole = _prepare(folder, names, num_workers)
-    shutil.rmtree(workspace)
-    _prepare(folder, names[: round(len(names) * (1 - _NEW_SHARE))], num_workers)
-    workspace.rename(kept)
+    names = sorted((folder / "more").iterdir())
+    whole = _prepare(folder / "whole", names, num_workers)
+    _prepare(folder / "most", names[: round(len(names) * (1 - _NEW_SHARE))], num_workers)
     took = []
-    for _ in range(3):
-        shutil.rmtree(workspace, ignore_errors=True)
-        shutil.copytree(kept, workspace)
+    for turn in range(3):
+        workspace = folder / f"refreshed-{turn}"
+        shutil.copytree(folder / "most", workspace)
         os.sync()  # what was copied is no part of the refresh
-        took.append(_prepare(folder, names, num_workers)["work_s"])
+        took.append(_prepare(workspace, names, num_workers)["work_s"])
     told = {"whole_s": whole["work_s"], "refresh_s": statistics.median(took)}
     return {**told, "pictures": len(names)}
 
 
-def _prepare(folder: Path, files: list[Path], num_workers: int) -> dict[str, float]:
+def _prepare(workspace: Path, files: list[Path], num_workers: int) -> dict[str, float]:
     from preprocessing.config import PrepareConfig
     from preprocessing.prepare import prepare
     from scraping.records import Original, write_rows
 
-    workspace = folder / "workspace"
     listings = []
     for side in range(2):
         rows = [
