@@ -205,7 +205,6 @@ def _decisions(folder: Path, num: int) -> Parts:
     for some in groups(register.names, 500):
         for name, seen in cache.find(some).items():
             survey.add(name, seen)
-    yield "prepare: survey", clock.lap()
     decision = decide(config, register, survey, cache.find, {}, judge)
     yield "prepare: decide", clock.lap()
     write_rows(folder / "manifest.parquet", Picture, tally.counted(decision.rows()))
