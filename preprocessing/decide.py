@@ -68,7 +68,7 @@ class Decision:
             seen = self.find([original.sha256 for original in batch])
             for original in batch:
                 number = self.register.number[original.sha256]
-                for view in self.survey.crops(number):
+                for view in self.survey.crops(original.sha256):
                     yield self._row(original, number, seen[original.sha256], view)
 
     def _row(self, original: Found, number: int, seen: Analysis, view: View) -> Picture:

@@ -9,15 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from preprocessing.analyse import FILE_MISSING, Analyse, Analysis, AnalysisConfig
-from preprocessing.cache import AnalysisCache, crop_file, is_whole, libraries
+from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.card import write_card
 from preprocessing.compare import compare
 from preprocessing.config import PrepareConfig
 from preprocessing.contact import kept_sheets
-from preprocessing.cut import Cut, cut, enough_px
+from preprocessing.crops import Crops
 from preprocessing.decide import Decision, decide
 from preprocessing.faces import model_file
 from preprocessing.listing import Found, Listing
@@ -36,16 +34,15 @@ from scraping.records import (
     SuyanError,
     TooFewImagesError,
     groups,
-    iter_rows,
     silent,
     write_json,
     write_rows,
 )
 
 STAGE_VERSION = 4  # raise it when the same originals and configuration give another dataset
-_BATCH = 100  # analyses (and tiles) kept at a time, and lost at most when the process is killed
+_BATCH = 100  # analyses kept at a time, and lost at most when the process is killed
 _STEP = 20  # originals surveyed at a time: some milliseconds, for which a worker may have to wait
-_AT_ONCE = 10_000  # originals, and crops, of which there are jobs at a time
+_AT_ONCE = 10_000  # originals of which there are jobs at a time
 _NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
 
 
@@ -118,6 +115,7 @@ class _Preparation:
         path = overrides_file(workspace, config.domain_a, config.domain_b)
         self._overrides = read_overrides(path, register.names)
         self._cache = AnalysisCache(workspace, AnalysisConfig.of(config))
+        self._crops = Crops(config, workspace, self._cache, workers, progress)
         self._amended = dict[str, Analysis]()  # instead of what the cache has, or has not
 
     def run(self) -> PrepareSummary:
@@ -169,7 +167,7 @@ class _Preparation:
             raise _too_few(problems, kept)
         with ThreadPoolExecutor(1) as beside:  # while workers cut
             written = beside.submit(_each, card, publication.flush)
-            failed = self._cut(manifest, sum(counts.values()), publication)
+            failed = self._crops.fill(manifest, sum(counts.values()), publication)
             if failed:
                 self._amended |= {name: Analysis(reason) for name, reason in failed.items()}
                 return None
@@ -202,7 +200,8 @@ class _Preparation:
             self._progress("prepare", num_known + num_new, num, told)
             waiting = sorted((name, files[name]) for name in files.keys() - set(known))
             old = self._add_known(survey, known)
-            meanwhile = itertools.chain(old, self._expect(survey, known, publication))
+            crops = ((name, view) for name in known for view in survey.crops(name))
+            meanwhile = itertools.chain(old, self._crops.expect(crops, publication))
             fresh = list[tuple[str, Analysis]]()
             for (name, _), outcome in self._workers.each(
                 job, waiting, anywhere=True, meanwhile=meanwhile
@@ -229,74 +228,6 @@ class _Preparation:
                 survey.add(name, seen)
             yield
 
-    def _expect(
-        self, survey: Survey, names: Sequence[str], publication: Publication
-    ) -> Iterator[None]:
-        """Copy the crops that there are of these originals: some version had them."""
-        for name in names:
-            for view in survey.crops(self._register.number[name]):
-                crop = crop_file(self._workspace, name, view.transform, self._config.crop_px)
-                if not view.reason and is_whole(crop):
-                    publication.expect(crop)
-            yield
-
-    def _cut(self, manifest: Path, num: int, publication: Publication) -> dict[str, str]:
-        """Publish the crops, made where they are not yet; the originals that failed, with reasons.
-
-        ``num`` is how many there are.
-        """
-        failed = dict[str, str]()
-        done = 0
-        used = (row for row in iter_rows(manifest, _Used) if row.status == "ok")
-        for rows in groups(used, _AT_ONCE):
-            jobs, there = dict[Cut, _Used](), list[tuple[Path, str]]()
-            for row in rows:
-                target = crop_file(
-                    self._workspace, row.sha256, tuple(row.transform), self._config.crop_px
-                )
-                if publication.has(target) or is_whole(target):
-                    there.append((target, row.file))
-                else:
-                    jobs[self._job(row, target)] = row
-            done += len(there)
-            self._progress("prepare: crops", done, num, "")
-            taking = _taking(publication, there)
-            tiles = dict[Path, bytes]()
-            for job, outcome in self._workers.each(
-                cut, list(jobs), anywhere=True, meanwhile=taking
-            ):
-                if outcome.reason:
-                    failed[jobs[job].sha256] = outcome.reason
-                elif not isinstance(outcome, Lost):
-                    publication.take(job.target, jobs[job].file)
-                    tiles[job.target] = outcome.tile
-                if len(tiles) >= _BATCH:
-                    self._cache.add_tiles(tiles)
-                    tiles.clear()
-                done += 1
-                self._progress("prepare: crops", done, num, "")
-            self._cache.add_tiles(tiles)
-            for _ in taking:
-                pass
-        return failed
-
-    def _job(self, row: _Used, target: Path) -> Cut:
-        transform = np.array(row.transform).reshape(2, 3)
-        return Cut(
-            original=self._workspace / row.original,
-            transform=tuple(row.transform),
-            crop_px=self._config.crop_px,
-            enough_px=enough_px(transform, row.height, row.width),
-            max_pixels=self._config.max_megapixels * 1e6,
-            target=target,
-        )
-
-
-def _taking(publication: Publication, crops: Iterable[tuple[Path, str]]) -> Iterator[None]:
-    for crop, file in crops:
-        publication.take(crop, file)
-        yield
-
 
 def _each(*errands: Callable[[], object]) -> None:
     for errand in errands:
@@ -317,16 +248,3 @@ def _may_pass(outcome: Analysis | Lost) -> bool:
     if isinstance(outcome, Lost):
         return outcome.may_pass
     return outcome.reason == FILE_MISSING
-
-
-@dataclass(frozen=True, slots=True)
-class _Used:
-    """Columns of ``Picture``."""
-
-    sha256: str
-    status: str
-    file: str
-    original: str
-    transform: list[float]
-    height: int
-    width: int

@@ -79,8 +79,9 @@ class Publication:
 
     def flush(self) -> None:
         """Have what was written into ``folder`` so far on the disk; ``take`` has its own ways."""
-        others = (path for path in self.folder.iterdir() if path.name not in (*FOLDERS, _EARLY))
-        for other in others:
+        for other in self.folder.iterdir():
+            if other.name in (*FOLDERS, _EARLY) or other.name.startswith("."):  # being written
+                continue
             files = other.rglob("*") if other.is_dir() else [other]
             list(self._pool.map(_sync, (path for path in files if path.is_file())))
 

@@ -55,9 +55,9 @@ class Survey:
             self._outside.append(crop.outside)
         self._ends.append(len(self._faces))
 
-    def crops(self, number: int) -> list[View]:
+    def crops(self, name: str) -> list[View]:
         """The possible crops of an original, those with a reason against them too."""
-        reasons, place = list(self._kinds), int(self._places[number])
+        reasons, place = list(self._kinds), int(self._places[self._number[name]])
         return [
             View(
                 self._faces[at],
