@@ -24,7 +24,7 @@ from preprocessing.safety import unsafe_score
 if TYPE_CHECKING:  # a worker has no use for it, and would be slower to start
     from preprocessing.config import PrepareConfig
 
-ANALYSIS_VERSION = 3  # raise it when the same file gives another analysis
+ANALYSIS_VERSION = 4  # raise it when the same file gives another analysis
 CANONICAL_PX = 128  # of the aligned face that is judged, whatever the dataset's crops are
 _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # of the canonical face, shares of its side
 FILE_MISSING = "file-missing"
@@ -127,6 +127,12 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
     )
 
 
+def canonical(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+    """The face as all are looked at, ``[128, 128, 3]``: eyes level, 0.36 apart, at 0.40."""
+    transform = align.eye_transform(face.keypoints, CANONICAL_PX, _EYE_DISTANCE, _EYE_HEIGHT)
+    return align.crop(picture, transform, CANONICAL_PX)
+
+
 @functools.cache
 def _detector() -> FaceDetector:
     return FaceDetector()
@@ -140,8 +146,7 @@ def _faces(picture: NDArray[np.uint8]) -> list[Face]:
 
 
 def _seen(decoded: Decoded, face: Face) -> FaceSeen:
-    transform = align.eye_transform(face.keypoints, CANONICAL_PX, _EYE_DISTANCE, _EYE_HEIGHT)
-    aligned = align.crop(decoded.pixels, transform, CANONICAL_PX)
+    aligned = canonical(decoded.pixels, face)
     return FaceSeen(
         box=[round(value * decoded.factor, 2) for value in face.box],
         keypoints=[round(float(v) * decoded.factor, 2) for v in face.keypoints.ravel()],

