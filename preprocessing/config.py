@@ -58,7 +58,7 @@ class PrepareConfig(BaseModel):
     max_covered: float = Field(
         0.5,
         gt=0,
-        le=100,
+        le=100,  # stored configurations of before have 1.4: colours were told apart by it
         description="How likely mouth and jaw may be covered (a mask, a hand), 0 to 1: 0.5 finds "
         "nine of ten covered faces and costs one of 300 bare ones; 1: never",
     )

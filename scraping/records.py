@@ -322,6 +322,13 @@ def _differences(found: Any, wanted: Any, where: str) -> Iterator[str]:
         yield f"{where}: the folder has {found!r}, this run asks for {wanted!r}"
 
 
+def _is_busy(error: BaseException) -> bool:
+    """Not a disk that is full or cannot be written: waiting would not help."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return False
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def share_sqlite(connection: sqlite3.Connection) -> None:
     """Have readers and a writer of an SQLite file not wait for each other, and writers a minute.
 
@@ -332,7 +339,7 @@ def share_sqlite(connection: sqlite3.Connection) -> None:
 
     connection.execute("PRAGMA busy_timeout = 60000")
     tenacity.retry(
-        retry=tenacity.retry_if_exception_type(sqlite3.OperationalError),
+        retry=tenacity.retry_if_exception(_is_busy),
         wait=tenacity.wait_random(0, 0.1),
         stop=tenacity.stop_after_delay(60),
         reraise=True,

@@ -100,6 +100,17 @@ def test_those_who_make_a_file_at_once_wait_for_each_other(tmp_path: Path) -> No
             list(pool.map(open_it, range(6)))
 
 
+def test_what_waiting_does_not_mend_is_said_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "c.sqlite"
+    sqlite3.connect(file).execute("CREATE TABLE t (a)").connection.close()
+    uri = f"{file.as_uri()}?mode=ro"
+    with (
+        contextlib.closing(sqlite3.connect(uri, uri=True)) as connection,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        share_sqlite(connection)
+
+
 def test_a_migration_that_fails_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
