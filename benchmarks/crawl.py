@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.workspace import Workspace
+
 if TYPE_CHECKING:
     from scraping.config import CrawlConfig
 
@@ -124,22 +126,22 @@ def _suyan(urls: list[str], out: Path) -> None:
     from scraping.crawl import crawl
 
     started = time.perf_counter()
-    crawl(configuration(len(urls)), out)
+    crawl(configuration(len(urls)), Workspace(out))
     _print_times(started)
 
 
 def seed(urls: list[str], out: Path) -> None:
     """Put into the catalogue what a search would have found: the peers are given theirs too."""
-    from scraping.baidu import Hit
-    from scraping.catalogue import Catalogue, catalogue_url
+    from scraping.catalogue.entities import Cursor
+    from scraping.catalogue.repository import Catalogue, catalogue_url
     from scraping.crawl import crawl_name
-    from scraping.entries import Cursor
+    from scraping.search.baidu import Hit
 
     config = configuration(len(urls))
     out.mkdir()
     hits = [Hit(url, (("objURL", url),), "", "", 600, 600) for url in urls]
     name = crawl_name(config)
-    with Catalogue(catalogue_url(out)) as catalogue:
+    with Catalogue(catalogue_url(Workspace(out))) as catalogue:
         catalogue.begin_round(name, config.domain, len(urls), time.time())
         for first in range(0, len(hits), 60):
             page = hits[first : first + 60]

@@ -18,6 +18,8 @@ from pathlib import Path
 import crawl as crawl_benchmark
 from picture_server import ram_folder, serve_pictures
 
+from core.workspace import Workspace
+
 _BAR = 50
 
 
@@ -66,7 +68,7 @@ def _crawl(urls: list[str], out: Path) -> tuple[list[tuple[int, float]], float]:
             shown += max(num // 25, 1)
 
     started = time.perf_counter()
-    crawl(crawl_benchmark.configuration(num), out, progress=watch)
+    crawl(crawl_benchmark.configuration(num), Workspace(out), progress=watch)
     seconds = time.perf_counter() - started
     points.append((num, _resident_mib()))
     return points, seconds

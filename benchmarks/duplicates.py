@@ -33,15 +33,15 @@ from numpy.typing import NDArray
 from photographs import photographs
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
-from preprocessing.alike import alikenesses, looks
-from preprocessing.analyse import Analysis, AnalysisConfig, analyse
-from preprocessing.candidates import Pairs, candidates, newer, older
+from core.pictures import Rejected, read_picture
+from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
+from preprocessing.analysis.fingerprint import LOOK_BYTES, WINDOWS, Fingerprint
 from preprocessing.config import PrepareConfig
-from preprocessing.decide import Judge, cluster
-from preprocessing.decode import Rejected, decode
-from preprocessing.fingerprint import LOOK_BYTES, WINDOWS, Fingerprint
-from preprocessing.prints import Prints
-from preprocessing.workers import Lost, guarded
+from preprocessing.dedup.candidates import Pairs, candidates, newer, older
+from preprocessing.dedup.hash_columns import Prints
+from preprocessing.dedup.similarity import alikenesses, looks
+from preprocessing.sandbox import Lost, guarded
+from preprocessing.selection.manifest import Judge, cluster
 
 _CONFIG = PrepareConfig(domain_a="a", domain_b="b")
 _USUAL_BITS = 8
@@ -136,7 +136,7 @@ def _different(paths: Iterable[Path]) -> list[Image_]:
     kept: list[Image_] = []
     thumbs = np.zeros((0, 768), np.float32)
     for path in paths:
-        pixels = decode(path, max_pixels=6e7)
+        pixels = read_picture(path, max_pixels=6e7)
         if isinstance(pixels, Rejected) or min(pixels.shape[:2]) < _LEAST_PX:
             continue
         own, mirrored = _thumb(pixels), _thumb(pixels[:, ::-1])

@@ -117,8 +117,8 @@ def _draw(folder: Path, num: int) -> None:
 
 
 def _suyan(folder: Path, names: Sequence[str]) -> list[float]:
-    from evaluation.folders import compare_folders
-    from evaluation.inception import load_inception
+    from evaluation.features.inception import load_inception
+    from evaluation.folder_metrics import compare_folders
 
     extractor = load_inception(folder / "weights.pth", batch_size=16)
     with tempfile.TemporaryDirectory(dir=folder) as cache:

@@ -21,8 +21,9 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Cancelling
 from rich.console import Console
 
-from flows.server import is_alive, running_server
-from flows.services import children, down, up, worker_pid
+from core.workspace import Workspace
+from flows.server.prefect_server import is_alive, running_server
+from flows.server.services import children, down, up, worker_pid
 
 PORT = 4790
 
@@ -36,7 +37,7 @@ class Stand:
 
     def up(self) -> None:
         """Bring up whatever does not run."""
-        up(self.home, self._log, port=self._port)
+        up(Workspace(self.home), self._log, port=self._port)
 
     def allow(self, num: int, *limits: str) -> None:
         """As many at a time: else who comes after a kill waits a minute for the dead one's slot."""
@@ -47,7 +48,7 @@ class Stand:
 
     def down(self) -> None:
         """As a person would: suyan down."""
-        down(self.home, self._log)
+        down(Workspace(self.home), self._log)
 
     @property
     def worker(self) -> int:
@@ -79,7 +80,7 @@ class Stand:
 
     @contextlib.contextmanager
     def client(self) -> Iterator[SyncPrefectClient]:
-        server = running_server(self.home)
+        server = running_server(Workspace(self.home))
         assert server is not None
         told = {PREFECT_API_URL: server.api_url, PREFECT_HOME: server.home}
         with temporary_settings(updates=told), get_client(sync_client=True) as client:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.workspace import Workspace
+
 _ENGINE_PORT = 8790
 ENGINE_URL = f"http://127.0.0.1:{_ENGINE_PORT}"
 TRAINING = {
@@ -43,17 +45,19 @@ def reference(home: Path) -> Reference:
 
     parameters = PipelineParameters.model_validate(recipe())
     with engine():
-        crawled = [crawl(config, home) for config in (parameters.crawl_a, parameters.crawl_b)]
+        crawled = [
+            crawl(config, Workspace(home)) for config in (parameters.crawl_a, parameters.crawl_b)
+        ]
     found = {
         summary.domain: {path.name for path in _of(summary.listing, home)} for summary in crawled
     }
-    prepared = prepare(parameters.prepare, crawled[0].listing, crawled[1].listing, home)
+    prepared = prepare(parameters.prepare, crawled[0].listing, crawled[1].listing, Workspace(home))
     train(parameters.train, prepared.dataset, home / "runs" / "reference")
     return Reference(found, prepared.dataset, weights(home))
 
 
 def _of(listing: Path, home: Path) -> list[Path]:
-    from scraping.records import Original, read_rows
+    from core.tables import Original, read_rows
 
     return [home / row.path for row in read_rows(listing, Original) if row.status == "ok"]
 
@@ -78,10 +82,10 @@ def recipe() -> dict[str, Any]:
 
 
 def engine() -> Any:
-    from scraping.offline.corpus import scenery
+    from scraping.offline.corpus import landscape_corpus
     from scraping.offline.server import OfflineEngine
 
-    return OfflineEngine(scenery(num_good=16), port=_ENGINE_PORT)
+    return OfflineEngine(landscape_corpus(num_good=16), port=_ENGINE_PORT)
 
 
 def originals(home: Path) -> dict[str, int]:
@@ -96,7 +100,7 @@ def newest_step(home: Path) -> int:
 
 
 def last_logged(home: Path) -> int:
-    from training.log import read_log
+    from training.run.run_log import read_log
 
     rows = [row for path in home.glob("runs/*/log.jsonl") for row in read_log(path)]
     return max((int(row["step"]) for row in rows), default=0)
@@ -104,7 +108,7 @@ def last_logged(home: Path) -> int:
 
 def weights(home: Path) -> str:
     """Digest of the newest checkpoint's generators."""
-    from scraping.records import digest, file_sha256
+    from core.files import digest, file_sha256
 
     newest = max(home.glob("runs/*/checkpoints/step_*"), key=lambda path: path.name, default=None)
     if newest is None:

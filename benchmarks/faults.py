@@ -29,7 +29,7 @@ from uuid import UUID
 import fault_stand
 import fault_traces as traces
 
-from flows.limits import device_limit, engine_limit, run_limit
+from flows.concurrency import device_limit, engine_limit, run_limit
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ import peers
 from numpy.typing import NDArray
 from photographs import DATA
 
-from preprocessing.analyse import canonical
-from preprocessing.decode import Rejected, decode_small
-from preprocessing.faces import FaceDetector
-from preprocessing.occlusion import features
-from scraping.offline.faces import Makeup, Person, Shot, draw
+from core.pictures import Rejected, read_reduced
+from preprocessing.analysis.analyse import canonical
+from preprocessing.analysis.face_detector import FaceDetector
+from preprocessing.analysis.occlusion import features
+from scraping.offline.portraits import Makeup, Person, Shot, draw
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "preprocessing" / "occlusion.json"
 _MASKED, _BARE = ("webfaces_mask/A",), ("webfaces_mask/B", "makeup_photos/A", "makeup_photos/B")
@@ -106,7 +106,7 @@ def _faces(folders: tuple[str, ...], step: int = 1) -> Iterator[tuple[Path, Face
     detector = FaceDetector()
     for folder in folders:
         for path in sorted((DATA / folder).iterdir())[::step]:
-            decoded = decode_small(path, max_pixels=6e7, enough_px=512)
+            decoded = read_reduced(path, max_pixels=6e7, enough_px=512)
             if not isinstance(decoded, Rejected):
                 for face in detector.detect(decoded.pixels):
                     if face.side * decoded.factor >= _LEAST_PX:

@@ -28,7 +28,7 @@ def photographs(folders: list[Path], most: int, scratch: Path) -> list[Path]:
 
 
 def _drawn(num: int, folder: Path) -> list[Path]:
-    from scraping.offline.faces import Makeup, Person, Shot, draw
+    from scraping.offline.portraits import Makeup, Person, Shot, draw
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

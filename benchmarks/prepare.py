@@ -179,9 +179,9 @@ def _refresh(folder: Path, num_workers: int) -> dict[str, float]:
 
 
 def _prepare(workspace: Path, files: list[Path], num_workers: int) -> dict[str, float]:
+    from core.tables import Original, write_rows
     from preprocessing.config import PrepareConfig
     from preprocessing.prepare import prepare
-    from scraping.records import Original, write_rows
 
     listings = []
     for side in range(2):
@@ -247,7 +247,7 @@ def _timed(num: int, join: Callable[[NDArray[np.uint64]], int]) -> dict[str, flo
 
 
 def _join_suyan(_folder: Path, num: int) -> dict[str, float]:
-    from preprocessing.hamming import self_pairs
+    from preprocessing.dedup.hamming import self_pairs
 
     return _timed(num, lambda hashes: sum(len(i) for i, _ in self_pairs(hashes, _RADIUS)))
 

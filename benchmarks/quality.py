@@ -25,9 +25,10 @@ from typing import Any
 from photographs import DATA
 from PIL import Image
 
+from core.tables import Original, write_rows
+from core.workspace import Workspace
 from evaluation.config import EvaluateConfig
 from preprocessing.config import PrepareConfig
-from scraping.records import Original, write_rows
 from training.config import TrainConfig
 
 _BASE: Mapping[str, Any] = {
@@ -104,7 +105,7 @@ def _scores(
         settings = EvaluateConfig(
             device="cpu", inception="never", num_bootstrap=20 if quick else 200, weights=key
         )
-        scores = evaluate(settings, dataset, run, workspace).scores["directions"]
+        scores = evaluate(settings, dataset, run, Workspace(workspace)).scores["directions"]
         found[weights] = _means(list(scores.values()))
     return found
 
@@ -176,7 +177,7 @@ def _originals(workspace: Path, side: str, most: int) -> Iterator[Path]:
 
 
 def _drawn(folder: Path, side: str) -> list[Path]:
-    from scraping.offline.faces import Makeup, Person, Shot, draw
+    from scraping.offline.portraits import Makeup, Person, Shot, draw
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

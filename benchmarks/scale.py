@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from core.workspace import Workspace
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -39,9 +41,9 @@ _BATCH = 256
 
 def _filled(folder: Path, num: int):  # noqa: ANN202
     """A catalogue whose one crawl has seen ``num`` hits and fetched none of them."""
-    from scraping.baidu import Hit
-    from scraping.catalogue import Catalogue
-    from scraping.entries import Cursor
+    from scraping.catalogue.entities import Cursor
+    from scraping.catalogue.repository import Catalogue
+    from scraping.search.baidu import Hit
 
     catalogue = Catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}")
     catalogue.begin_round("bare-1", "bare", num, time.time())
@@ -61,8 +63,8 @@ def _filled(folder: Path, num: int):  # noqa: ANN202
 
 def _fetched(catalogue, num: int) -> Iterator[int]:  # noqa: ANN001
     """Fetch everything, as a crawl does, but for the network."""
-    from scraping.claims import Claims
-    from scraping.entries import Attempt, Outcome
+    from scraping.catalogue.entities import Attempt, Outcome
+    from scraping.catalogue.leases import Claims
 
     began, last = time.time(), 0
     claims = Claims(catalogue, "bare-1", 60)
@@ -89,15 +91,15 @@ def _fetched(catalogue, num: int) -> Iterator[int]:  # noqa: ANN001
 
 def _catalogue(folder: Path, num: int) -> Parts:
     """A whole crawl, but for the network: pages of hits, downloads, the listing."""
-    from scraping import ledger
-    from scraping.records import Original, write_rows
+    from core.tables import Original, write_rows
+    from scraping.catalogue import queries
 
     clock = _Clock()
     catalogue = _filled(folder, num)
     yield "catalogue: pages", clock.lap()
     assert sum(_fetched(catalogue, num)) == num
     yield "catalogue: errands", clock.lap()
-    write_rows(folder / "listing.parquet", Original, ledger.rows(catalogue, "bare-1"))
+    write_rows(folder / "listing.parquet", Original, queries.rows(catalogue, "bare-1"))
     yield "catalogue: listing", clock.lap()
     size = (folder / "catalogue.sqlite").stat().st_size
     print(f"  {num:>9,} hits: {size / num:.0f} bytes each in the catalogue", file=sys.stderr)
@@ -110,7 +112,7 @@ def _hash_join(_folder: Path, num: int) -> Parts:
     import crowd
     import numpy as np
 
-    from preprocessing.candidates import near_pairs
+    from preprocessing.dedup.candidates import near_pairs
 
     hashes = crowd.usual().hashes(num, np.random.default_rng(0))
     clock = _Clock()
@@ -123,7 +125,7 @@ def _sha256(k: int) -> str:
 
 
 def _originals(num: int):  # noqa: ANN202
-    from scraping.records import Original
+    from core.tables import Original
 
     for k in range(num):
         sha = _sha256(k)
@@ -137,7 +139,7 @@ def _originals(num: int):  # noqa: ANN202
 
 def _listing(folder: Path, num: int) -> Parts:
     """Written by a crawl."""
-    from scraping.records import Original, write_rows
+    from core.tables import Original, write_rows
 
     path = folder / "listing.parquet"
     clock = _Clock()
@@ -152,9 +154,9 @@ def _known(cache, num: int) -> None:  # noqa: ANN001
     import numpy as np
     from PIL import Image
 
-    from preprocessing.analyse import Analysis
-    from preprocessing.fingerprint import Fingerprint
-    from scraping.records import groups
+    from core.tables import groups
+    from preprocessing.analysis.analyse import Analysis
+    from preprocessing.analysis.fingerprint import Fingerprint
 
     rng = np.random.default_rng(0)
     hashes = crowd.usual().hashes(num, rng)
@@ -177,18 +179,18 @@ def _decisions(folder: Path, num: int) -> Parts:
     """
     import numpy as np
 
-    from preprocessing.analyse import AnalysisConfig
+    from core.tables import Original, Picture, groups, write_rows
+    from preprocessing.analysis.analyse import AnalysisConfig
     from preprocessing.cache import AnalysisCache
-    from preprocessing.card import write_card
     from preprocessing.config import PrepareConfig
-    from preprocessing.decide import decide
-    from preprocessing.listing import Listing
-    from preprocessing.publish import FOLDERS
-    from preprocessing.register import Register
-    from preprocessing.shown import told
-    from preprocessing.survey import Survey
-    from preprocessing.tally import Tally
-    from scraping.records import Original, Picture, groups, write_rows
+    from preprocessing.selection.attributes import Survey
+    from preprocessing.selection.listing import Listing
+    from preprocessing.selection.manifest import decide
+    from preprocessing.selection.manifest_stats import Tally
+    from preprocessing.selection.originals import Register
+    from preprocessing.version.card import write_card
+    from preprocessing.version.card_rows import told
+    from preprocessing.version.staging import FOLDERS
 
     def judge(_names, pairs):  # noqa: ANN001, ANN202
         near = np.minimum(pairs["view"], pairs["frame"]) % 50 == 5
@@ -196,7 +198,7 @@ def _decisions(folder: Path, num: int) -> Parts:
 
     write_rows(folder / "listing.parquet", Original, _originals(num))
     config = PrepareConfig(domain_a="a", domain_b="b", faces=False)
-    cache = AnalysisCache(folder, AnalysisConfig.of(config))
+    cache = AnalysisCache(Workspace(folder), AnalysisConfig.of(config))
     _known(cache, num)
     clock, tally = _Clock(), Tally(config)
     register = Register.of(Listing("A", folder / "listing.parquet"))
@@ -219,7 +221,7 @@ def _decisions(folder: Path, num: int) -> Parts:
 
 def _publication(folder: Path, num: int) -> Parts:
     """Crops of a dataset version, copied, synced and renamed by what a preparation uses."""
-    from preprocessing.publish import Publication
+    from preprocessing.version.staging import Publication
 
     crop = folder / "crop.png"
     crop.write_bytes(os.urandom(4096))  # the calls are what grows; bytes are bytes

@@ -22,7 +22,7 @@ from torchvision import transforms
 
 from training.build import build
 from training.config import TrainConfig
-from training.data import UnalignedPictures
+from training.data.dataset import UnalignedPictures
 
 _NUM = 64  # pictures of each side
 

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from training.config import TrainConfig
-from training.log import read_log
+from training.run.run_log import read_log
 from training.train import train
 
 _PICTURES = 20  # of each side

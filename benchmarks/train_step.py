@@ -27,11 +27,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.build import build, compile_networks, prepare_torch
+from training.algorithm.cyclegan import CycleGan
+from training.build import build
 from training.config import TrainConfig, demo
-from training.layers import Conv3x3, InstanceNorm2d
-from training.networks import ResnetBlock
-from training.step import CycleGan
+from training.models.layers import Conv3x3, InstanceNorm2d
+from training.models.resnet import ResnetBlock
+from training.runtime.compile import compile_networks
+from training.runtime.device import prepare_torch
 
 _PLAIN = {"merge_passes": False, "channels_last": False, "fused_adam": False, "compile": "off"}
 _DEFAULTS = {"compile": "off"}

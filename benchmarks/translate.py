@@ -25,13 +25,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from scraping.records import write_json
-from serving.export import export
-from serving.fast import arrange
+from core.files import write_json
+from core.workspace import Workspace
+from serving.cpu_inference import arrange
+from serving.model_export import export
 from serving.models import open_model
-from training.checkpoint import save_weights
 from training.config import TrainConfig
-from training.networks import ResnetGenerator, init_weights
+from training.models.factory import init_weights
+from training.models.resnet import ResnetGenerator
+from training.run.checkpoint import save_weights
 
 _PX = 256
 _BATCH = 4
@@ -46,7 +48,7 @@ def main() -> None:
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = _model(Path(name))
-        model = open_model(Path(name), "makeup", str(folder))
+        model = open_model(Workspace(Path(name)), "makeup", str(folder))
         (exported, *_) = export(model, Path(name) / "onnx", "onnx")
         network = model.network("A2B")
         runners = {
@@ -110,9 +112,9 @@ def _start(workspace: Path, model: Path, rounds: int) -> float:
     """Least seconds that the command takes for a tiny picture beyond ``import torch``."""
     photo = workspace / "photo.png"
     Image.new("RGB", (8, 8), "teal").save(photo)
-    command = ["-m", "flows.cli", "translate", str(photo), "--whole", "--overwrite"]
+    command = ["-m", "cli.main", "translate", str(photo), "--whole", "--overwrite"]
     command += ["--model", str(model), "--out", str(workspace / "out")]
-    code = f"import sys; sys.argv = {command[1:]!r}; from flows.cli import main; main()"
+    code = f"import sys; sys.argv = {command[1:]!r}; from cli.main import main; main()"
     whole = min(_seconds(code) for _ in range(rounds))
     return whole - min(_seconds("import torch") for _ in range(rounds))
 

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.errors import CheckpointError
+from core.files import digest, file_sha256, write_json
+from core.progress import Progress, silent
+from core.workspace import Workspace
 from evaluation.config import EvaluateConfig
-from evaluation.inception import find_weights
+from evaluation.features.inception import find_weights
 from evaluation.measure import Subject, measure
-from evaluation.report import write_report
-from evaluation.weights import all_weights_of, weights_of
-from evaluation.wording import Language, verdict
-from scraping.records import CheckpointError, Progress, digest, file_sha256, silent, write_json
-from training.checkpoint import latest_checkpoint
+from evaluation.report.html_report import write_report
+from evaluation.report.wording import Language, verdict
+from evaluation.weights_choice import all_weights_of, weights_of
+from training.run.checkpoint import latest_checkpoint
 
 STAGE_VERSION = 4  # raise it when the same inputs give other figures
 
@@ -39,7 +42,7 @@ def evaluate(
     config: EvaluateConfig,
     dataset: Path,
     run: Path,
-    workspace: Path,
+    workspace: Workspace,
     *,
     champion: Path | None = None,
     progress: Progress = silent,

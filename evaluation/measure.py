@@ -10,27 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from evaluation import copying, pairs
-from evaluation.classifier import Classifier, fit
+from core.progress import Progress
+from core.workspace import Workspace
+from evaluation.champion_comparison import against_rival, load_rival, num_trained_on
 from evaluation.config import EvaluateConfig
-from evaluation.direction import (
-    Outputs,
-    Side,
-    classifier_scores,
-    direction_scores,
+from evaluation.data.held_out import Heldout, load_heldout
+from evaluation.data.translations import load_pictures
+from evaluation.features.classifier import Classifier, fit
+from evaluation.features.collect import Observer
+from evaluation.metrics import memorization, pairs
+from evaluation.metrics.direction import Outputs, Side, classifier_scores, direction_scores
+from evaluation.metrics.distances import witness
+from evaluation.metrics.intervals import mean_figure
+from evaluation.metrics.regions import REGIONS, colour_change, contrasts
+from evaluation.metrics.true_counterparts import (
+    Truths,
+    against_truth,
+    errors,
+    load_truth,
+    load_truths,
 )
-from evaluation.gallery import choose, gain, write_gallery
-from evaluation.heldout import Heldout, load_heldout
-from evaluation.metrics import mean_figure, witness
-from evaluation.observer import Observer
-from evaluation.pictures import load_pictures
-from evaluation.regions import REGIONS, colour_change, contrasts
-from evaluation.rival import against_rival, load_rival, num_trained_on
-from evaluation.truth import Truths, against_truth, errors, load_truth, load_truths
-from evaluation.weights import Kind, candidates
-from evaluation.weights import choose as choose_weights
-from scraping.records import Progress
-from training.checkpoint import load_config, load_generators
+from evaluation.report.gallery import choose, gain, write_gallery
+from evaluation.weights_choice import Kind, candidates
+from evaluation.weights_choice import choose as choose_weights
+from training.run.checkpoint import load_config, load_generators
 
 Array = NDArray[np.float64]
 _DIRECTIONS = (("A2B", "A", "B"), ("B2A", "B", "A"))
@@ -44,7 +47,7 @@ class Subject:
     run: Path
     checkpoint: Path
     champion: Path | None  # model folder to compare with
-    workspace: Path
+    workspace: Workspace
     folder: Path  # of this evaluation: gets gallery/
 
 
@@ -297,7 +300,7 @@ def _nearest(
     done, real = seen.outputs[source], seen.sides[target]
     if not len(real.train_features["offline"]):
         return [], {}
-    found = copying.nearest(done.features["offline"], real.train_features["offline"])
+    found = memorization.nearest(done.features["offline"], real.train_features["offline"])
     closest = [int(index) for index in np.argsort(found.distance, kind="stable")]
     chosen = closest[: config.num_gallery]
     rows = seen.heldout.train[target]

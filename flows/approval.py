@@ -20,8 +20,8 @@ from prefect.runtime import flow_run
 from prefect.states import Running
 from pydantic import Field
 
-from flows.progress import run_logger
-from scraping.records import write_json
+from core.files import write_json
+from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Evaluation

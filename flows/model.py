@@ -7,13 +7,15 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows import artifacts, events, newest, tasks
-from flows.ending import cancelled_not_crashed
-from flows.home import VERSION, workspace_folder
-from flows.limits import one_at_a_time, run_limit
+from flows import events, latest, tasks
+from flows.cancellation import cancelled_not_crashed
+from flows.concurrency import one_at_a_time, run_limit
+from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, TrainParameters
 from flows.pipeline import StageClock, decide, run_name
 from flows.presets import Preset, train_with_preset
+from flows.ui import artifacts
+from storage.remote import default_workspace
 
 
 @flow(
@@ -26,7 +28,7 @@ from flows.presets import Preset, train_with_preset
 )
 def train(
     *,
-    dataset: str = newest.NEWEST,
+    dataset: str = latest.NEWEST,
     preset: Preset = "as given",
     parameters: TrainParameters,
     workspace: str = "",
@@ -42,17 +44,17 @@ def train(
 
     """
     parameters = train_with_preset(parameters, preset)
-    home, recipe = workspace_folder(workspace), parameters.recipe
+    home, recipe = default_workspace(workspace), parameters.recipe
     clock = StageClock()
     with one_at_a_time(run_limit("train", recipe)):
-        folder = newest.dataset_folder(home, recipe, dataset)
+        folder = latest.dataset_folder(home, recipe, dataset)
         run = home / "runs" / run_name(parameters.train, folder.name)
         with clock.stage("1/1 train") as stage:
-            newest.remember_trained_for(home, recipe, folder.name)
+            latest.remember_trained_for(home, recipe, folder.name)
             trained = stage.result(
                 tasks.train_model(parameters.train, folder, run, parameters.torchrun)
             )
-            newest.remember_run(home, recipe, run.name)
+            latest.remember_run(home, recipe, run.name)
     events.trained(recipe, run.name, home)
     return clock.told(run.name, f"{run.name}: {trained.steps} steps")
 
@@ -66,7 +68,7 @@ def train(
     on_crashed=[cancelled_not_crashed],
 )
 def evaluate(
-    *, run: str = newest.NEWEST, parameters: EvaluateParameters, workspace: str = ""
+    *, run: str = latest.NEWEST, parameters: EvaluateParameters, workspace: str = ""
 ) -> str:
     """Evaluate, promote where the rule or a person says so, and return the verdict.
 
@@ -77,11 +79,11 @@ def evaluate(
             worker, else ./workspace.
 
     """
-    home, recipe = workspace_folder(workspace), parameters.recipe
+    home, recipe = default_workspace(workspace), parameters.recipe
     clock = StageClock()
     with one_at_a_time(run_limit("evaluate", recipe)):
-        folder = newest.run_folder(home, recipe, run)
-        dataset = newest.dataset_folder(home, recipe, _trained_on(folder))
+        folder = latest.run_folder(home, recipe, run)
+        dataset = latest.dataset_folder(home, recipe, _trained_on(folder))
         with clock.stage("1/2 evaluate") as stage:
             evaluated = stage.result(
                 tasks.evaluate_model(parameters.evaluate, dataset, folder, home, recipe)

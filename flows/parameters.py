@@ -7,11 +7,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from evaluation.config import EvaluateConfig, PromoteConfig
-from flows.forms import Form
+from flows.ui.forms import Form
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 from training.config import TrainConfig
-from training.elastic import Torchrun
+from training.runtime.launcher import Torchrun
 
 _RECIPE = Field(
     pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",

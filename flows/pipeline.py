@@ -15,17 +15,20 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from evaluation.promote import Promotion
-from flows import artifacts, newest, tasks
+from core.files import digest
+from core.workspace import Workspace
+from evaluation.model_registry.promote import Promotion
+from flows import latest, tasks
 from flows.approval import Approval, ask
-from flows.cluster import TaskRunnerName
-from flows.ending import cancelled_not_crashed
-from flows.home import VERSION, workspace_folder
-from flows.limits import one_at_a_time, run_limit
+from flows.cancellation import cancelled_not_crashed
+from flows.cluster.batches import TaskRunnerName
+from flows.concurrency import one_at_a_time, run_limit
+from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, PipelineParameters, RefreshParameters
 from flows.presets import Preset, with_preset
-from flows.progress import duration, run_logger
-from scraping.records import digest
+from flows.ui import artifacts
+from flows.ui.run_progress import duration, run_logger
+from storage.remote import default_workspace
 from training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -82,18 +85,18 @@ def pipeline(
 
     """
     parameters = with_preset(parameters, preset)
-    home = workspace_folder(workspace)
+    home = default_workspace(workspace)
     clock = StageClock()
     with one_at_a_time(run_limit("pipeline", parameters.recipe)):
         crawled, prepared = crawl_and_prepare(parameters, home, task_runner, clock, num_stages=5)
-        newest.remember_dataset(home, parameters.recipe, prepared.version)
+        latest.remember_dataset(home, parameters.recipe, prepared.version)
         run = home / "runs" / run_name(parameters.train, prepared.version)
         with clock.stage("3/5 train") as stage:
-            newest.remember_trained_for(home, parameters.recipe, prepared.version)
+            latest.remember_trained_for(home, parameters.recipe, prepared.version)
             trained = stage.result(
                 tasks.train_model(parameters.train, prepared.dataset, run, parameters.torchrun)
             )
-            newest.remember_run(home, parameters.recipe, trained.run.name)
+            latest.remember_run(home, parameters.recipe, trained.run.name)
         with clock.stage("4/5 evaluate") as stage:
             evaluated = stage.result(
                 tasks.evaluate_model(
@@ -123,7 +126,7 @@ def pipeline(
 
 def crawl_and_prepare(
     parameters: PipelineParameters | RefreshParameters,
-    home: Path,
+    home: Workspace,
     task_runner: TaskRunnerName,
     clock: StageClock,
     *,
@@ -144,7 +147,7 @@ def crawl_and_prepare(
 
 
 def decide(
-    rules: EvaluateParameters, run: Path, evaluation: Evaluation, home: Path
+    rules: EvaluateParameters, run: Path, evaluation: Evaluation, home: Workspace
 ) -> State[Promotion]:
     """Promote, after a person's approval where ``rules`` ask for it. Call it in a flow."""
     approval: Approval | None = None

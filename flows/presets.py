@@ -7,7 +7,7 @@ from typing import Any, Literal
 from flows.parameters import PipelineParameters, TrainParameters
 from training.config import TrainConfig
 from training.config import demo as small_training
-from training.elastic import Torchrun
+from training.runtime.launcher import Torchrun
 
 Preset = Literal["as given", "small", "trial"]
 _TRIAL_TRAINING = {

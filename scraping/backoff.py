@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import tenacity
 
-from scraping.records import TransientError
+from core.errors import TransientError
 
 _MAX_RETRY_AFTER_S = 600.0
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from scraping.filters import Filters
-from scraping.phrases import expand
+from scraping.search.filters import Filters
+from scraping.search.phrases import expand
 
 _MAX_SEARCHES = 1000
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]

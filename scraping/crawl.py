@@ -19,25 +19,20 @@ from typing import Any
 import filelock
 from sqlalchemy.exc import DBAPIError
 
-from scraping import ledger
-from scraping.catalogue import Catalogue, catalogue_url
+from core.errors import SuyanError
+from core.files import claim_folder, digest, write_json
+from core.progress import Progress, silent
+from core.tables import Original, write_rows
+from core.workspace import Workspace
+from scraping.catalogue import queries
+from scraping.catalogue.repository import Catalogue, catalogue_url
 from scraping.config import CrawlConfig
-from scraping.downloads import Downloader, Downloads
-from scraping.gather import Gathering
+from scraping.download.client import Downloader, Downloads
+from scraping.originals import sweep
 from scraping.preview import contact_sheet
-from scraping.records import (
-    Original,
-    Progress,
-    SuyanError,
-    claim_folder,
-    digest,
-    silent,
-    write_json,
-    write_rows,
-)
-from scraping.search import is_partial
-from scraping.store import sweep
-from storage import files
+from scraping.scheduler import Gathering
+from scraping.search.frontier import is_partial
+from storage import synced_files
 
 _MANNERS = {
     "search_interval_s", "cool_down_s", "max_cool_downs", "requests_per_s_per_host", "num_workers",
@@ -72,7 +67,7 @@ class CrawlSummary:
 
 def crawl(
     config: CrawlConfig,
-    workspace: Path,
+    workspace: Workspace,
     *,
     progress: Progress = silent,
     downloader: Downloader = Downloads,
@@ -129,25 +124,25 @@ def _identity(config: CrawlConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude=_MANNERS)
 
 
-def publish(catalogue: Catalogue, name: str, workspace: Path) -> None:
+def publish(catalogue: Catalogue, name: str, workspace: Workspace) -> None:
     """Write a crawl's listing, summary and contact sheet from what the catalogue knows."""
     folder = workspace / "crawls" / name
     reasons: Counter[str] = Counter()
     counts: Counter[str] = Counter()
 
     def counted() -> Iterable[Original]:
-        for row in ledger.rows(catalogue, name):
+        for row in queries.rows(catalogue, name):
             counts[row.status] += 1
             if row.status != "ok":
                 reasons[row.reason] += 1
             yield row
 
-    newest = [workspace / path for path in ledger.newest(catalogue, name, _NUM_PREVIEWED)]
+    newest = [workspace / path for path in queries.newest(catalogue, name, _NUM_PREVIEWED)]
     newest = [path for path in newest if path.exists()]  # others may lie on another machine
-    cut_short = any(is_partial(cursor) for cursor in ledger.cursors(catalogue, name))
+    cut_short = any(is_partial(cursor) for cursor in queries.cursors(catalogue, name))
     num_ok, round_ = catalogue.num_found(name), catalogue.round(name)
     is_full = round_ is not None and num_ok >= round_.target
-    num_waiting = 0 if is_full else ledger.num_waiting(catalogue, name)
+    num_waiting = 0 if is_full else queries.num_waiting(catalogue, name)
     with ThreadPoolExecutor(1) as aside:
         sheet = aside.submit(contact_sheet, newest, folder / "preview.jpg")
         write_rows(folder / "listing.parquet", Original, counted())
@@ -167,10 +162,10 @@ def publish(catalogue: Catalogue, name: str, workspace: Path) -> None:
     )
 
 
-def send(folder: Path, workspace: Path) -> None:
+def send(folder: Path, workspace: Workspace) -> None:
     """Store a crawl's files in the workspace's bucket too, if it has one."""
     for path in sorted(folder.glob("[!.]*")):
-        files.send(workspace, path)
+        synced_files.send(workspace, path)
 
 
 def _must_read(catalogue: Catalogue, name: str, config: CrawlConfig, folder: Path) -> bool:
@@ -197,8 +192,8 @@ def _must_read(catalogue: Catalogue, name: str, config: CrawlConfig, folder: Pat
 
 def yields(catalogue: Catalogue, name: str) -> list[dict[str, Any]]:
     """For each phrase of a crawl what it brought, what failed, and why it stopped."""
-    reasons = ledger.phrase_reasons(catalogue, name)
-    duplicates = ledger.phrase_duplicates(catalogue, name)
+    reasons = queries.phrase_reasons(catalogue, name)
+    duplicates = queries.phrase_duplicates(catalogue, name)
     return [
         {
             "phrase": cursor.phrase,
@@ -210,12 +205,12 @@ def yields(catalogue: Catalogue, name: str) -> list[dict[str, Any]]:
             "rejected": reasons.get(cursor.phrase, {}),
             "stopped_because": cursor.stopped_because or "enough",
         }
-        for cursor in ledger.cursors(catalogue, name)
+        for cursor in queries.cursors(catalogue, name)
     ]
 
 
 @contextlib.contextmanager
-def _disk_full_is_said(workspace: Path) -> Iterator[None]:
+def _disk_full_is_said(workspace: Workspace) -> Iterator[None]:
     """Turn what files and databases raise on a full disk into one ``SuyanError`` with a way out."""
     try:
         yield

@@ -12,14 +12,15 @@ from typing import Literal
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from scraping import schema as db
-from scraping.address import host_of
-from scraping.catalogue import Catalogue, catalogue_url
+from core.progress import Progress, silent
+from core.workspace import Workspace
+from scraping.catalogue import schema as db
+from scraping.catalogue.repository import Catalogue, catalogue_url
 from scraping.crawl import publish, send
-from scraping.records import Progress, silent
-from storage import folders, originals
-from storage.bucket import Bucket
-from storage.workspace import bucket_of
+from scraping.download.ssrf import host_of
+from storage import originals, snapshots
+from storage.remote import bucket_of
+from storage.s3 import Bucket
 
 Kind = Literal["url", "sha256", "host"]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -39,7 +40,7 @@ class Forgotten:
     published: list[str]  # addresses of dataset versions in the bucket that hold some of it
 
 
-def forget(what: str, workspace: Path, *, progress: Progress = silent) -> Forgotten:
+def forget(what: str, workspace: Workspace, *, progress: Progress = silent) -> Forgotten:
     """Forget the picture or pictures that ``what`` names: an address, a sha256, or a host.
 
     Originals, listings and contact sheets lose them, so that no dataset to come has them; a
@@ -106,7 +107,7 @@ def _bury(catalogue: Catalogue, kind: Kind, value: str) -> tuple[set[str], set[s
                 .where(db.hits.c.sha256 == sha256)
                 .values(status="rejected", reason="forgotten")
             )
-        for table in (db.originals, db.finds):  # in the order that scraping/finds.py says
+        for table in (db.originals, db.finds):  # in the order that scraping/catalogue/finds.py says
             for sha256 in sorted(concerned):
                 connection.execute(sa.delete(table).where(table.c.sha256 == sha256))
     return concerned, crawls
@@ -125,7 +126,7 @@ def _concerned(connection: sa.Connection, kind: Kind, value: str) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def remove_buried(catalogue: Catalogue, workspace: Path) -> set[str]:
+def remove_buried(catalogue: Catalogue, workspace: Workspace) -> set[str]:
     """Remove the originals here that were forgotten on another machine; all forgotten digests."""
     buried = {value for kind, value in catalogue.tombstones() if kind == "sha256"}
     for sha256 in buried:
@@ -137,11 +138,11 @@ def remove_buried(catalogue: Catalogue, workspace: Path) -> set[str]:
 def _published_with(bucket: Bucket, digests: set[str]) -> list[str]:
     """Addresses of the dataset versions in the bucket that show one of these originals."""
     found = []
-    for name in folders.names(bucket, "datasets"):
-        published = folders.read(bucket, f"datasets/{name}")
+    for name in snapshots.names(bucket, "datasets"):
+        published = snapshots.read(bucket, f"datasets/{name}")
         if published is None or "manifest.parquet" not in published.files:
             continue
-        content = folders.read_file(bucket, f"datasets/{name}", published, "manifest.parquet")
+        content = snapshots.read_file(bucket, f"datasets/{name}", published, "manifest.parquet")
         rows = pq.read_table(io.BytesIO(content), columns=["sha256", "status"]).to_pylist()
         if any(
             row["status"] == "ok" or f"previews/{row['sha256'][:16]}.jpg" in published.files
@@ -152,10 +153,10 @@ def _published_with(bucket: Bucket, digests: set[str]) -> list[str]:
     return found
 
 
-def _datasets_with(workspace: Path, digests: set[str]) -> list[Path]:
+def _datasets_with(workspace: Workspace, digests: set[str]) -> list[Path]:
     """Dataset versions that show one of these originals, used or rejected."""
     found = []
-    for manifest in sorted(workspace.glob("datasets/*/manifest.parquet")):
+    for manifest in sorted(workspace.folder.glob("datasets/*/manifest.parquet")):
         table = pq.read_table(manifest, columns=["sha256", "status"]).to_pylist()
         mine = [row for row in table if row["sha256"] in digests]
         previews = manifest.parent / "previews"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from scraping.records import atomic_file
+from core.files import atomic_file
 
 _logger = logging.getLogger(__name__)
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")

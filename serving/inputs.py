@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.photo import PICTURE_SUFFIXES
+from serving.photo_io import PICTURE_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from torch import nn
 
+from core.errors import CheckpointError, MissingModelError
+from core.workspace import Workspace
 from preprocessing.config import PrepareConfig
-from scraping.records import CheckpointError, MissingModelError
-from serving.fast import arrange
-from serving.tiles import Tiling
-from training.checkpoint import load_config, load_generator
+from serving.cpu_inference import arrange
+from serving.tiling import Tiling
 from training.config import TrainConfig
+from training.run.checkpoint import load_config, load_generator
 
 Direction = Literal["A2B", "B2A"]
 DIRECTIONS: tuple[Direction, ...] = ("A2B", "B2A")
@@ -67,7 +68,7 @@ class Model:
         return load_generator(self.folder, weights_file(self.folder, direction).stem)[0]
 
     def generator(self, direction: Direction) -> nn.Module:
-        """The same, arranged for inference on a CPU (``serving/fast.py``)."""
+        """The same, arranged for inference on a CPU (``serving/cpu_inference.py``)."""
         return arrange(self.network(direction))
 
 
@@ -76,7 +77,7 @@ def weights_file(folder: Path, direction: Direction) -> Path:
     return folder / ("G_A.safetensors" if direction == "A2B" else "G_B.safetensors")
 
 
-def open_model(workspace: Path, recipe: str, wanted: str | None = None) -> Model:
+def open_model(workspace: Workspace, recipe: str, wanted: str | None = None) -> Model:
     """The model ``wanted`` (see ``find_model``) with its configurations.
 
     Raises ``MissingModelError``, ``CheckpointError`` or ``ValueError`` that say what is wrong.
@@ -85,7 +86,7 @@ def open_model(workspace: Path, recipe: str, wanted: str | None = None) -> Model
     return Model(folder, load_config(folder), preparation(folder))
 
 
-def find_model(workspace: Path, recipe: str, wanted: str | None = None) -> Path:
+def find_model(workspace: Workspace, recipe: str, wanted: str | None = None) -> Path:
     """The folder of a model: a path, a version of ``recipe`` by name, or ``recipe``'s champion.
 
     A version may be shortened as long as it stays unique. Raises ``MissingModelError`` that says
@@ -113,7 +114,7 @@ def find_model(workspace: Path, recipe: str, wanted: str | None = None) -> Path:
     )
 
 
-def _champion(workspace: Path, recipe: str) -> Path:
+def _champion(workspace: Workspace, recipe: str) -> Path:
     pointer = workspace / "models" / recipe / "champion.json"
     try:
         version = str(json.loads(pointer.read_text(encoding="utf-8"))["model"])

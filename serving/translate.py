@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from preprocessing import align
-from preprocessing.faces import Face, FaceDetector
-from scraping.records import Progress, silent
-from serving import photo as photos
-from serving.choose import ALL, FaceChoice, choose
+from core.progress import Progress, silent
+from preprocessing.analysis.face_detector import Face, FaceDetector
+from preprocessing.images import geometry
+from serving import photo_io as photos
+from serving.annotate import numbered, side_by_side
+from serving.blending import change_of_face, face_mask, paste
+from serving.face_selection import ALL, FaceChoice, choose
 from serving.inputs import Input
 from serving.models import Direction, Model
-from serving.paste import change_of_face, face_mask, paste
-from serving.tiles import to_levels, to_tensor, translate_whole
-from serving.views import numbered, side_by_side
+from serving.tiling import to_levels, to_tensor, translate_whole
 
 Step = Callable[[int, int], None]  # done, total: after each part of a picture
 _FACES_AT_ONCE = 8
@@ -98,13 +98,15 @@ class Translator:
         for first in range(0, len(faces), _FACES_AT_ONCE):
             some = faces[first : first + _FACES_AT_ONCE]
             ways = [
-                align.eye_transform(face.keypoints, side, prepare.eye_distance, prepare.eye_height)
+                geometry.eye_transform(
+                    face.keypoints, side, prepare.eye_distance, prepare.eye_height
+                )
                 for face in some
             ]
-            crops = np.stack([align.crop(picture, way, side) for way in ways])
+            crops = np.stack([geometry.crop(picture, way, side) for way in ways])
             made = self._run(crops)
             for face, way, before, after in zip(some, ways, crops, made, strict=True):
-                mask = face_mask(align.apply(way, face.keypoints), side)
+                mask = face_mask(geometry.apply(way, face.keypoints), side)
                 result = paste(result, change_of_face(before, after, mask) * strength, way)
             step(first + len(some), len(faces))
         return result

@@ -8,15 +8,16 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from scraping.records import TransientError
-from storage import files, folders
-from storage.bucket import Bucket
-from storage.workspace import bucket_of
+from core.errors import TransientError
+from core.workspace import Workspace
+from storage import snapshots, synced_files
+from storage.remote import bucket_of
+from storage.s3 import Bucket
 
 _logger = logging.getLogger(__name__)
 
 
-def fetch(workspace: Path, recipe: str, wanted: str | None = None) -> None:
+def fetch(workspace: Workspace, recipe: str, wanted: str | None = None) -> None:
     """Bring the recipe's champion here, or the version whose name ``wanted`` is or begins.
 
     What is nowhere is left to who looks for it. A bucket out of reach is a warning where there is
@@ -28,14 +29,14 @@ def fetch(workspace: Path, recipe: str, wanted: str | None = None) -> None:
     models = workspace / "models" / recipe
     try:
         if wanted is None:
-            files.follow(workspace, models / "champion.json")
+            synced_files.follow(workspace, models / "champion.json")
             chosen = _pointed(models)[:1]
         else:
-            known = folders.names(bucket, _key(recipe))
+            known = snapshots.names(bucket, _key(recipe))
             begun = [name for name in known if name.startswith(wanted)]
             chosen = [wanted] if wanted in known else begun if len(begun) == 1 else []
         for name in chosen:
-            folders.fetch(bucket, models / name, f"{_key(recipe)}/{name}")
+            snapshots.fetch(bucket, models / name, f"{_key(recipe)}/{name}")
     except TransientError as error:
         if not any(models.glob("*/config.json")):
             raise
@@ -43,7 +44,7 @@ def fetch(workspace: Path, recipe: str, wanted: str | None = None) -> None:
 
 
 @contextlib.contextmanager
-def changing(workspace: Path, recipe: str, wanted: str | None = None) -> Iterator[None]:
+def changing(workspace: Workspace, recipe: str, wanted: str | None = None) -> Iterator[None]:
     """Around whatever stores a model or moves the pointer: see, then send, what others do too.
 
     The block finds the pointer as it is, the champion before it, and the version ``wanted``. What
@@ -55,11 +56,11 @@ def changing(workspace: Path, recipe: str, wanted: str | None = None) -> Iterato
         yield
         return
     models = workspace / "models" / recipe
-    known = folders.names(bucket, _key(recipe))
+    known = snapshots.names(bucket, _key(recipe))
     _publish(bucket, [one for one in _stored(models) if one.name not in known])  # by a killed call
-    with files.changing(workspace, models / "champion.json"):
+    with synced_files.changing(workspace, models / "champion.json"):
         for name in dict.fromkeys([*_pointed(models), *([wanted] if wanted else [])]):
-            folders.fetch(bucket, models / name, f"{_key(recipe)}/{name}", replace=True)
+            snapshots.fetch(bucket, models / name, f"{_key(recipe)}/{name}", replace=True)
         before = _stored(models)
         yield
         _publish(bucket, [one for one, at in _stored(models).items() if before.get(one) != at])
@@ -68,7 +69,7 @@ def changing(workspace: Path, recipe: str, wanted: str | None = None) -> Iterato
 def _publish(bucket: Bucket, versions: Iterable[Path]) -> None:
     for folder in versions:
         name = f"{_key(folder.parent.name)}/{folder.name}"
-        folders.publish(bucket, folder, name, again=True)
+        snapshots.publish(bucket, folder, name, again=True)
 
 
 def _stored(models: Path) -> dict[Path, int]:

@@ -6,13 +6,14 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from scraping.records import Progress, silent
-from storage.bucket import Bucket
+from core.progress import Progress, silent
+from core.workspace import Workspace
+from storage.s3 import Bucket
 
 _BATCH = 1000  # fetched between two words of progress
 
 
-def send(bucket: Bucket, workspace: Path, paths: Iterable[str]) -> None:
+def send(bucket: Bucket, workspace: Workspace, paths: Iterable[str]) -> None:
     """Store these files of the workspace, those of them that are here, and wait for it.
 
     A path names its content: to send it twice changes nothing.
@@ -22,7 +23,7 @@ def send(bucket: Bucket, workspace: Path, paths: Iterable[str]) -> None:
 
 
 def fetch(
-    bucket: Bucket, workspace: Path, wanted: Mapping[str, str], *, progress: Progress = silent
+    bucket: Bucket, workspace: Workspace, wanted: Mapping[str, str], *, progress: Progress = silent
 ) -> int:
     """Bring the originals that are not here, each compared with its digest; how many came.
 
@@ -45,7 +46,7 @@ def remove(bucket: Bucket, digests: Collection[str]) -> None:
         bucket.remove([key for key in keys if Path(key).name.partition(".")[0] in digests])
 
 
-def _bring(bucket: Bucket, workspace: Path, path: str, sha256: str) -> bool:
+def _bring(bucket: Bucket, workspace: Workspace, path: str, sha256: str) -> bool:
     target = workspace / path
     fresh = target.with_name(f".{target.name}.{os.getpid()}.fetched")
     try:

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from scraping.records import SuyanError
-from storage import folders
-from storage.bucket import Bucket
-from storage.workspace import bucket_of
+from core.errors import SuyanError
+from core.workspace import Workspace
+from storage import snapshots
+from storage.remote import bucket_of
+from storage.s3 import Bucket
 
 _logger = logging.getLogger(__name__)
 _LOOK_EVERY_S = 2.0
@@ -33,18 +34,20 @@ def fetch(run: Path) -> bool:
     bucket = bucket_of(_home(run))
     if bucket is None:
         return False
-    theirs = folders.names(bucket, f"{_key(run)}/checkpoints")
+    theirs = snapshots.names(bucket, f"{_key(run)}/checkpoints")
     came = False
     if theirs and theirs[-1] > max(_here(run), default=""):
-        rest = folders.read(bucket, _key(run))
+        rest = snapshots.read(bucket, _key(run))
         if rest is not None:
-            folders.bring(bucket, run, _key(run), rest)
-        came = folders.fetch(bucket, run / "checkpoints" / theirs[-1], _checkpoint(run, theirs[-1]))
+            snapshots.bring(bucket, run, _key(run), rest)
+        came = snapshots.fetch(
+            bucket, run / "checkpoints" / theirs[-1], _checkpoint(run, theirs[-1])
+        )
         best = _best(run)
         if best in theirs:
-            folders.fetch(bucket, run / "checkpoints" / best, _checkpoint(run, best))
+            snapshots.fetch(bucket, run / "checkpoints" / best, _checkpoint(run, best))
     for name in set(theirs) & set(_here(run)):
-        folders.fetch(bucket, run / "evaluation" / name, f"{_key(run)}/evaluation/{name}")
+        snapshots.fetch(bucket, run / "evaluation" / name, f"{_key(run)}/evaluation/{name}")
     return came
 
 
@@ -89,7 +92,7 @@ def send_evaluation(evaluation: Path) -> None:
     bucket = bucket_of(_home(run))
     if bucket is not None:
         name = f"{_key(run)}/evaluation/{evaluation.name}"
-        folders.publish(bucket, evaluation, name, again=True)
+        snapshots.publish(bucket, evaluation, name, again=True)
 
 
 def _keep_sending(bucket: Bucket, run: Path, ended: threading.Event) -> None:
@@ -110,11 +113,11 @@ def _send_checkpoints(bucket: Bucket, run: Path) -> None:
     newest, best = _newest(run), _best(run)
     for name in dict.fromkeys(filter(None, (newest, best))):
         if name in _here(run):
-            folders.publish(bucket, run / "checkpoints" / name, _checkpoint(run, name))
+            snapshots.publish(bucket, run / "checkpoints" / name, _checkpoint(run, name))
     kept = {*_here(run), best}
     for name in bucket.folders(f"{_key(run)}/checkpoints"):
         if name < newest and name not in kept:
-            folders.withdraw(bucket, _checkpoint(run, name))
+            snapshots.withdraw(bucket, _checkpoint(run, name))
 
 
 def _send_rest(bucket: Bucket, run: Path) -> None:
@@ -131,7 +134,7 @@ def _send_rest(bucket: Bucket, run: Path) -> None:
         if best.is_file():
             (copy / "checkpoints").mkdir()
             shutil.copyfile(best, copy / "checkpoints" / best.name)
-        folders.publish(bucket, copy, _key(run), again=True)
+        snapshots.publish(bucket, copy, _key(run), again=True)
 
 
 def _here(run: Path) -> list[str]:
@@ -150,8 +153,8 @@ def _best(run: Path) -> str:
         return ""
 
 
-def _home(run: Path) -> Path:
-    return run.parents[1]
+def _home(run: Path) -> Workspace:
+    return Workspace(run.parents[1])
 
 
 def _key(run: Path) -> str:

@@ -6,18 +6,21 @@ import io
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from model_maker import ModelMaker
+
+from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from tiny_evaluation import Measured
 
-    from flows.services import Services
-    from scraping.catalogue import Catalogue
+    from flows.server.services import Services
+    from scraping.catalogue.repository import Catalogue
 
 settings.register_profile(
     "suyan", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
@@ -59,7 +62,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def catalogue(database: str) -> Iterator[Catalogue]:
-    from scraping.catalogue import Catalogue
+    from scraping.catalogue.repository import Catalogue
 
     with Catalogue(database) as made:
         made.begin_round("bare-1", "bare", 100, time.time())
@@ -80,7 +83,7 @@ def shared_home(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The address of an empty workspace in a bucket of its own, as ``SUYAN_HOME`` takes it."""
     import boto3
 
-    from storage.bucket import opened
+    from storage.s3 import opened
 
     for name, value in {
         "AWS_ENDPOINT_URL": s3_endpoint,
@@ -115,7 +118,7 @@ def services(services_home: Path, services_log: io.StringIO) -> Iterator[Service
     """What ``suyan up`` brings up: server, work pool, deployments, automations and a worker."""
     from rich.console import Console
 
-    from flows.services import services as running
+    from flows.server.services import services as running
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_WORKER_QUERY_SECONDS", "2")
@@ -123,7 +126,7 @@ def services(services_home: Path, services_log: io.StringIO) -> Iterator[Service
         patch.setenv("PREFECT_SERVER_API_AUTH_STRING", "tester:a-secret-of-the-test")
         patch.setenv("PREFECT_API_AUTH_STRING", "tester:a-secret-of-the-test")
         patch.delenv("PREFECT_API_URL", raising=False)
-        with running(services_home, Console(file=services_log)) as up:
+        with running(Workspace(services_home), Console(file=services_log)) as up:
             yield up
 
 
@@ -135,9 +138,6 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     return measure_tiny(tmp_path_factory.mktemp("workspace"))
 
 
-ModelMaker = Callable[..., Path]
-
-
 @pytest.fixture
 def make_model(tmp_path: Path) -> ModelMaker:
     """Writes an untrained model as the champion of a recipe; its folder."""
@@ -145,11 +145,11 @@ def make_model(tmp_path: Path) -> ModelMaker:
     def make(*, faces: bool = True, norm: str = "instance", recipe: str = "makeup") -> Path:
         import torch
 
+        from core.files import write_json
         from preprocessing.config import PrepareConfig
-        from scraping.records import write_json
-        from training.checkpoint import save_weights
         from training.config import TrainConfig
-        from training.networks import ResnetGenerator
+        from training.models.resnet import ResnetGenerator
+        from training.run.checkpoint import save_weights
 
         folder = tmp_path / "workspace" / "models" / recipe / "step1-abc"
         folder.mkdir(parents=True)

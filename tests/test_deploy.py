@@ -17,7 +17,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows.services import Services
+from flows.server.services import Services
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"

@@ -15,12 +15,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from cli.main import app
+from core.tables import Original, read_rows
+from core.workspace import Workspace
 from evaluation.config import EvaluateConfig, PromoteConfig
 from evaluation.evaluate import evaluate
-from evaluation.promote import promote
-from evaluation.registry import champion, find_champion
-from flows import events, newest
-from flows.cli import app
+from evaluation.model_registry.model_versions import champion, find_champion
+from evaluation.model_registry.promote import promote
+from flows import events, latest
 from flows.pipeline import run_name
 from flows.recipes import RECIPES
 from preprocessing import cache
@@ -29,7 +31,6 @@ from preprocessing.config import PrepareConfig
 from preprocessing.prepare import prepare
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl, crawl_name
-from scraping.records import Original, read_rows
 from serving.inputs import Input
 from serving.models import open_model
 from serving.translate import Translator, Wish, translate
@@ -124,7 +125,9 @@ def test_work_is_named_as_ever() -> None:
 def test_a_finished_crawl_is_known(workspace: Path) -> None:
     for config, listing in zip(CRAWLS, listings(workspace), strict=True):
         before = read_rows(listing, Original)
-        summary = crawl(config, workspace)  # its engine is not there: anything to do would fail
+        summary = crawl(
+            config, Workspace(workspace)
+        )  # its engine is not there: anything to do would fail
         assert (summary.num_ok, summary.num_added, summary.partial) == (57, 0, False)
         assert summary.phrases[0]["stopped_because"] == "exhausted"
         assert columns(summary.listing) == LISTING
@@ -159,17 +162,17 @@ def test_the_same_originals_make_the_same_version(workspace: Path, tmp_path: Pat
 def test_a_finished_run_is_known(workspace: Path) -> None:
     summary = train(TRAIN, workspace / "datasets" / DATASET, workspace / "runs" / RUN)
     assert (summary.steps, summary.resumed_from_step) == (10, 10)
-    assert newest.dataset_folder(workspace, "makeup").name == DATASET
-    assert newest.run_folder(workspace, "makeup").name == RUN
+    assert latest.dataset_folder(Workspace(workspace), "makeup").name == DATASET
+    assert latest.run_folder(Workspace(workspace), "makeup").name == RUN
 
 
 def test_figures_are_known_and_the_model_has_its_name(workspace: Path) -> None:
     dataset, run = workspace / "datasets" / DATASET, workspace / "runs" / RUN
-    evaluation = evaluate(EVALUATE, dataset, run, workspace)
+    evaluation = evaluate(EVALUATE, dataset, run, Workspace(workspace))
     assert evaluation.reused
-    promotion = promote(run, evaluation.folder, workspace, "makeup", PromoteConfig())
+    promotion = promote(run, evaluation.folder, Workspace(workspace), "makeup", PromoteConfig())
     assert promotion.model.name == MODEL
-    assert champion(workspace, "makeup").name == MODEL
+    assert champion(Workspace(workspace), "makeup").name == MODEL
 
 
 @pytest.mark.slow
@@ -178,14 +181,14 @@ def test_the_same_checkpoint_has_the_same_figures(workspace: Path) -> None:
     path = run / "evaluation" / "step_00000010" / "scores.json"
     wanted = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
-    evaluation = evaluate(EVALUATE, dataset, run, workspace)
+    evaluation = evaluate(EVALUATE, dataset, run, Workspace(workspace))
     assert not evaluation.reused
     assert_alike(json.loads(path.read_text(encoding="utf-8")), wanted)
 
 
 def test_the_champion_translates(workspace: Path, tmp_path: Path) -> None:
-    assert find_champion(workspace, "makeup") == workspace / "models" / "makeup" / MODEL
-    model = open_model(workspace, "makeup")
+    assert find_champion(Workspace(workspace), "makeup") == workspace / "models" / "makeup" / MODEL
+    model = open_model(Workspace(workspace), "makeup")
     assert model.directions == {"A2B": ("makeup", "bare"), "B2A": ("bare", "makeup")}
     photo = next((workspace / "originals").glob("*/*.jpg"))
     translator = Translator(model, "A2B")

@@ -17,9 +17,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from scraping.records import SuyanError, silent
+from core.errors import SuyanError
+from core.progress import silent
 from training.config import TrainConfig
-from training.elastic import end_with_parent, tell
+from training.runtime.launcher import end_with_parent, tell
 from training.train import Distance, train
 
 

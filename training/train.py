@@ -10,17 +10,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scraping.records import Progress, claim_folder, silent
-from training.build import build, compile_networks, prepare_torch, should_compile
-from training.checkpoint import best_checkpoint, latest_checkpoint
+from core.files import claim_folder
+from core.progress import Progress, silent
+from training.build import build
 from training.config import TrainConfig
-from training.data import UnalignedPictures
-from training.interrupt import DeferredSignals
-from training.log import TrainingLog
-from training.loop import Loop
-from training.parallel import World, joined_world
-from training.samples import Samples
-from training.standing import restore
+from training.data.dataset import UnalignedPictures
+from training.run.checkpoint import best_checkpoint, latest_checkpoint
+from training.run.run_log import TrainingLog
+from training.run.sample_grid import Samples
+from training.run.signals import DeferredSignals
+from training.run.state import restore
+from training.runtime.compile import compile_networks, should_compile
+from training.runtime.device import prepare_torch
+from training.runtime.distributed import World, joined_world
+from training.trainer import Loop
 
 Distance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
 """How far two sets of pictures, ``[N, H, W, 3]`` uint8, are apart, e.g. their KID."""

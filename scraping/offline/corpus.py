@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from scraping.offline import faces, landscapes
+from scraping.offline import landscapes, portraits
 
 Behaviour = Literal[
     "serve",
@@ -78,7 +78,7 @@ _WORDS = {  # bare before makeup: 卸妆 and 无妆 contain 妆
 }
 
 
-def portraits(num_good: int = 260, seed: int = 0) -> Corpus:
+def portrait_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
     """Drawn people, made up and bare: ``num_good`` different ones in each domain, and junk."""
     items = {}
     for number, domain in enumerate(("bare", "makeup")):
@@ -95,7 +95,7 @@ def portraits(num_good: int = 260, seed: int = 0) -> Corpus:
     return Corpus({domain: tuple(found) for domain, found in items.items()}, _WORDS)
 
 
-def scenery(num_good: int = 260, seed: int = 0) -> Corpus:
+def landscape_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
     """Drawn landscapes in summer and winter, different places."""
     items = {}
     for number, domain in enumerate(("summer", "winter")):
@@ -107,7 +107,7 @@ def scenery(num_good: int = 260, seed: int = 0) -> Corpus:
     return Corpus(items, _WORDS)
 
 
-def folders(sources: Mapping[str, Path]) -> Corpus:
+def folder_corpus(sources: Mapping[str, Path]) -> Corpus:
     """The user's own pictures, by domain: the files of a folder and its subfolders as they are.
 
     Raises ``ValueError`` for a folder without pictures.
@@ -130,9 +130,9 @@ def portrait(domain: str, seed: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng([seed, 7])
     height = int(rng.integers(380, 520))
     width = int(height * rng.uniform(0.75, 1.0))
-    makeup = faces.Makeup.seeded(seed) if domain == "makeup" else None
-    person, shot = faces.Person.seeded(seed), faces.Shot.seeded(seed)
-    return faces.draw(person, shot, makeup, height, width)
+    makeup = portraits.Makeup.seeded(seed) if domain == "makeup" else None
+    person, shot = portraits.Person.seeded(seed), portraits.Shot.seeded(seed)
+    return portraits.draw(person, shot, makeup, height, width)
 
 
 def jpeg(picture: NDArray[np.uint8], quality: int = 92) -> bytes:
@@ -214,9 +214,11 @@ def _resized(picture: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 def group(domain: str, seed: int) -> NDArray[np.uint8]:
     """Three drawn people side by side: ``[320, 780, 3]`` uint8 RGB."""
-    makeup = faces.Makeup.seeded(seed) if domain == "makeup" else None
+    makeup = portraits.Makeup.seeded(seed) if domain == "makeup" else None
     people = [
-        faces.draw(faces.Person.seeded(seed + i), faces.Shot.seeded(seed + i), makeup, 320, 260)
+        portraits.draw(
+            portraits.Person.seeded(seed + i), portraits.Shot.seeded(seed + i), makeup, 320, 260
+        )
         for i in range(0, 3000, 1000)
     ]
     return np.concatenate(people, axis=1)

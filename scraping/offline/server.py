@@ -24,9 +24,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from scraping.offline import wire
+from core.errors import SuyanError
+from scraping.offline import responses
 from scraping.offline.corpus import Corpus, Item
-from scraping.records import SuyanError
 
 _NUM_HOSTS = 3
 _THUMBNAIL_PX = 200
@@ -116,7 +116,7 @@ class OfflineEngine:
         return f"http://127.0.0.1:{port}/{kind}/{quote(item.name)}.jpg"
 
     async def _home(self, _request: Request) -> Response:
-        answer = HTMLResponse(wire.HOME)
+        answer = HTMLResponse(responses.HOME)
         answer.set_cookie("BAIDUID", "0123456789ABCDEF0123456789ABCDEF:FG=1")
         return answer
 
@@ -132,8 +132,8 @@ class OfflineEngine:
         if polite and (self._block_after is None or self.num_searches <= self._block_after):
             return None
         if self._captcha:
-            return RedirectResponse(wire.CAPTCHA + quote(str(request.url)), 302)
-        return PlainTextResponse(wire.ANTI_BOT)
+            return RedirectResponse(responses.CAPTCHA + quote(str(request.url)), 302)
+        return PlainTextResponse(responses.ANTI_BOT)
 
     def _found(self, request: Request, page_size: int) -> tuple[str, list[Item], int, int]:
         query = request.query_params
@@ -153,8 +153,8 @@ class OfflineEngine:
         page_size = min(int(asked), 60) if asked.isdecimal() else 30
         phrase, items, offset, total = self._found(request, page_size)
         if self._front_2025 and request.query_params.get("tn") == "resulttagjson":
-            return Response(wire.tag(items, self._address), media_type="application/json")
-        text = wire.acjson(phrase, items, offset, page_size, total, self._address)
+            return Response(responses.tag(items, self._address), media_type="application/json")
+        text = responses.acjson(phrase, items, offset, page_size, total, self._address)
         body = text[: len(text) // 2] if self._garble else text
         gbk = request.query_params.get("ie") != "utf-8"
         encoded = body.encode("gb18030" if gbk else "utf-8")
@@ -167,7 +167,7 @@ class OfflineEngine:
         if kind not in {"flip", "index"}:
             return PlainTextResponse("not found", 404)
         phrase, items, offset, total = self._found(request, 60)
-        return HTMLResponse(wire.page(kind, phrase, items, offset, total, self._address))
+        return HTMLResponse(responses.page(kind, phrase, items, offset, total, self._address))
 
     def _item(self, request: Request) -> Item | None:
         self.num_files += 1

@@ -1,0 +1,129 @@
+"""Files that appear whole or not at all, canonical JSON, and digests."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from core.errors import FolderMismatchError
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path``; on a clean exit fsync it and rename it to ``path``.
+
+    A reader sees the old file or the whole new one. On an exception the temporary file goes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:
+            error.filename = str(path)  # a full disk does not say of what
+        raise
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's content to disk. Raises ``FileNotFoundError`` where there is none."""
+    _sync(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, so that a rename in it survives a power cut."""
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file (UTF-8).
+
+    Raises ``FileNotFoundError``, and ``ValueError`` that names the file for anything else in it.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: found no whole JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: found a JSON {type(value).__name__}, needed an object")  # noqa: TRY004 - of a file
+    return value
+
+
+def try_load_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file, or ``None`` where there is none that can be read."""
+    try:
+        return load_json(path)
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as readable UTF-8 JSON with sorted keys, atomically."""
+    with atomic_file(path) as file:
+        file.write(canonical_json(value, indent=2).encode())
+
+
+def canonical_json(value: Any, indent: int | None = None) -> str:
+    """``value`` as JSON text that is the same for equal values (sorted keys, no NaN)."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, indent=indent, allow_nan=False)
+
+
+def digest(value: Any, length: int = 12) -> str:
+    """The first ``length`` hex digits of the sha256 of ``value``'s canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
+    """Create ``folder`` with ``config`` as ``config.json``, or check that it holds the same one.
+
+    Raises ``FolderMismatchError`` that lists each differing field, both values and the remedies.
+    """
+    path = folder / "config.json"
+    wanted = json.loads(canonical_json(config))
+    if not path.exists():
+        write_json(path, wanted)
+        return
+    found = load_json(path)
+    differences = list(_differences(found, wanted, ""))
+    if differences:
+        raise FolderMismatchError(
+            f"{folder} holds the work of another configuration:\n"
+            + "\n".join(f"  {line}" for line in differences)
+            + "\nGive the old values back, or choose another folder (or remove this one)."
+        )
+
+
+def _differences(found: Any, wanted: Any, where: str) -> Iterator[str]:
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in sorted(found.keys() | wanted.keys()):
+            yield from _differences(
+                found.get(key), wanted.get(key), f"{where}.{key}" if where else key
+            )
+    elif found != wanted:
+        yield f"{where}: the folder has {found!r}, this run asks for {wanted!r}"

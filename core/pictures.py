@@ -1,0 +1,214 @@
+"""One reader of pictures for every stage: what is trained on is what is translated.
+
+A picture file → ``[H, W, 3]`` uint8 sRGB as a viewer shows it, or a short reason why not. Files are
+untrusted: format (by content; an allow-list), pixels, sides, frames and the size of text chunks are
+judged before any pixel is decoded. EXIF orientation is applied, colour profiles are converted,
+transparency lies on white, 16-bit and floating-point levels are scaled to 8 bits, of an animation
+the first frame is taken.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
+
+from core.image_formats import PILLOW_NAMES, SUFFIXES
+
+MAX_PIXELS = 120e6
+"""Pixels of a file that a person chose, at most; a crawl has a limit of its own."""
+
+Picture = NDArray[np.uint8]
+"""``[H, W, 3]`` uint8 sRGB."""
+
+_MAX_FRAMES = 2000
+_ORIENTATION = 0x0112  # EXIF; 5 to 8 swap width and height
+_MAX_TEXT_BYTES = 1 << 20  # of a PNG's text chunks, unpacked, all together
+_MAX_PROFILE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Why a file is not used: a short reason for the manifest, e.g. ``undecodable``."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """``pixels`` is ``[H, W, 3]`` uint8 sRGB, upright; the file's own picture is ``factor`` times
+    as large: ``height`` × ``width`` px, upright too.
+    """
+
+    pixels: NDArray[np.uint8]
+    height: int
+    width: int
+    factor: int
+
+
+def read_picture(
+    path: Path, *, max_pixels: float = MAX_PIXELS, min_side_px: int = 1
+) -> Picture | Rejected:
+    """``[H, W, 3]`` uint8 sRGB, upright, or why not. Raises nothing for bad files.
+
+    The reasons: ``undecodable``, ``too-many-pixels``, ``too-many-frames``, ``too-small``,
+    ``out-of-memory``.
+    """
+    decoded = read_reduced(path, max_pixels=max_pixels, min_side_px=min_side_px)
+    return decoded if isinstance(decoded, Rejected) else decoded.pixels
+
+
+def read_reduced(
+    path: Path,
+    *,
+    max_pixels: float = MAX_PIXELS,
+    min_side_px: int = 1,
+    enough_px: int | None = None,
+) -> Decoded | Rejected:
+    """Like ``read_picture``, but a JPEG comes at ½, ¼ or ⅛ where its longer side stays
+    ``enough_px``.
+
+    That is several times as fast: the decoder leaves out the frequencies that would not be seen.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns where it goes on; a bomb is an error
+            # both are Pillow's own limits, and the same for everybody in this process
+            PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT_BYTES
+            with Image.open(path, formats=PILLOW_NAMES) as image:
+                reason = _refused(image, max_pixels, min_side_px)
+                if reason:
+                    return Rejected(reason)
+                width, height = image.size
+                factor = _reduce(image, enough_px)
+                turned = image.getexif().get(_ORIENTATION, 1) in range(5, 9)
+                pixels = np.asarray(_to_srgb(image))
+    except Image.DecompressionBombError:
+        return Rejected("too-many-pixels")
+    except MemoryError:
+        return Rejected("out-of-memory")
+    except Exception:  # Pillow raises a dozen types on hostile files
+        return Rejected("undecodable")
+    return Decoded(pixels, *((width, height) if turned else (height, width)), factor)
+
+
+def load_picture(path: Path, *, max_pixels: float = MAX_PIXELS) -> Picture:
+    """Like ``read_picture``. Raises ``ValueError`` that names the file and the reason."""
+    picture = read_picture(path, max_pixels=max_pixels)
+    if isinstance(picture, Rejected):
+        raise ValueError(  # noqa: TRY004 - the file is wrong, not a type
+            f"{path}: not a readable picture ({picture.reason}); remove or replace it"
+        )
+    return picture
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Picture files in ``folder`` and its subfolders by suffix, in the order of their names.
+
+    Suffixes count in any case. What is hidden (a name that begins with a dot) is passed over.
+    """
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def read_pictures(paths: Sequence[Path]) -> Iterable[Picture | Rejected]:
+    """``read_picture`` of each path, in order; decoded in threads."""
+    with ThreadPoolExecutor() as executor:
+        yield from executor.map(read_picture, paths)
+
+
+def resize(picture: Picture, width: int, height: int) -> Picture:
+    """``[height, width, 3]`` uint8: bicubic, anti-aliased; untouched when it has that size."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized)
+
+
+def _refused(image: Image.Image, max_pixels: float, min_side_px: int) -> str:
+    """Why not to decode a file of which only the header is known; "" if nothing speaks against."""
+    if image.width * image.height > max_pixels:
+        return "too-many-pixels"
+    if min(image.size) < min_side_px:
+        return "too-small"
+    return "too-many-frames" if _num_frames(image) > _MAX_FRAMES else ""
+
+
+def _num_frames(image: Image.Image) -> int:
+    """How many frames the file has; 1 where what follows the first one is broken."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # a viewer shows the first frame whatever follows it
+        return 1
+
+
+def _reduce(image: Image.Image, enough_px: int | None) -> int:
+    """Ask the JPEG decoder for a smaller picture; by which factor it will be smaller."""
+    if enough_px is None or image.format not in {"JPEG", "MPO"}:
+        return 1
+    longer = max(image.size)
+    factor = max(f for f in (1, 2, 4, 8) if f == 1 or longer // f >= enough_px)
+    if factor > 1:
+        image.draft(None, (image.width // factor, image.height // factor))
+        factor = round(longer / max(image.size))
+    return factor
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        upright = _to_eight_bits(upright)
+    if upright.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in upright.info:
+        rgba = upright.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        upright = Image.alpha_composite(white, rgba).convert("RGB")
+    elif upright.mode == "P":
+        upright = upright.convert("RGB")
+    if profile and len(profile) <= _MAX_PROFILE_BYTES and upright.mode in {"RGB", "CMYK", "L"}:
+        converted = _by_profile(upright, profile)
+        if converted is not None:
+            return converted
+    return upright.convert("RGB")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Integers count to 255, 65,535 or 2³² − 1, floating-point levels to 1 or as integers do."""
+    levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    highest = levels.max(initial=0)
+    if image.mode.startswith("I;16"):
+        white = 65535.0
+    elif image.mode == "F" and highest <= 1:
+        white = 1.0
+    else:
+        white = next(top for top in (255.0, 65535.0, np.inf) if highest <= top)
+        white = max(highest, 1.0) if np.isinf(white) else white
+    return Image.fromarray(np.clip(levels * (255.0 / white), 0, 255).astype(np.uint8))
+
+
+def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
+    """The picture in sRGB, or ``None`` when its profile is of no use."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if image.mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):
+            return image  # the usual case, and the conversion is slow
+        target = ImageCms.createProfile("sRGB")
+        converted: Image.Image | None = ImageCms.profileToProfile(
+            image, source, target, outputMode="RGB"
+        )
+        return converted
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return None

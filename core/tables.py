@@ -1,0 +1,167 @@
+"""The rows that pass between stages, and the Parquet files that hold them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+from core.files import atomic_file
+
+Row = TypeVar("Row")
+
+_ROW_GROUP = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """One row of a listing: what became of one search hit.
+
+    ``status`` is ``"ok"`` (``sha256`` and ``path`` are set) or ``"rejected"`` (``reason`` is set).
+    """
+
+    domain: str  # name of the domain the phrase belongs to, e.g. "makeup"
+    phrase: str  # search phrase that found it
+    url: str  # address the bytes came from (of the last try, when rejected)
+    served_by: str  # which field of the hit served: objURL replaceUrl middleURL hoverURL thumbURL
+    page_url: str  # address of the page that shows the picture
+    title: str  # title of that page, as plain text
+    sha256: str  # digest of the bytes, 64 hex digits; "" when rejected
+    path: str  # file of the original, relative to the workspace; "" when rejected
+    num_bytes: int  # length of the file; 0 when rejected
+    status: str  # "ok" or "rejected"
+    reason: str  # "" or a short machine-friendly reason, e.g. "http-404", "not-an-image"
+    fetched_at: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One row of a dataset's ``manifest.parquet``: what became of one original (or of one of its
+    faces, where each is cropped).
+
+    Coordinates are pixels of the original after its EXIF orientation is applied, x to the right,
+    y downwards, pixel centres at half-integers.
+    """
+
+    sha256: str  # of the original
+    domain: str  # e.g. "makeup"
+    side: str  # "A" or "B"
+    split: str  # "train", "test" or "" when rejected
+    file: str  # e.g. "trainA/0123456789abcdef.png", relative to the dataset; "" when rejected
+    status: str  # "ok" or "rejected"
+    reason: str  # "" or e.g. "no-face", "several-faces", "duplicate-of:<sha256>", "in-both-domains"
+    cluster: str  # near-duplicate cluster, named by its oldest member's sha256; "" when undecoded
+    phash: str  # 16 hex digits, whole picture without plain borders; "" when undecoded
+    face_phash: str  # 16 hex digits, aligned crop; "" without a face
+    width: int  # pixels; 0 when undecoded
+    height: int  # pixels; 0 when undecoded
+    keypoints: list[
+        float
+    ]  # x0 y0 … of right eye, left eye, nose tip, mouth, right ear, left ear; []
+    transform: list[float]  # 2×3 row-major affine, original pixels → crop pixels; [] when rejected
+    sharpness: float  # variance of the Laplacian at 128 px, grey levels²; 0 without a crop
+    phrase: str  # the first one that found it
+    url: str  # the first address that gave it
+    original: str  # file of the original, relative to the workspace
+    page_url: str = ""  # the first page that shows it
+    phrases: list[str] = field(default_factory=list)  # all that found it
+    sources: list[str] = field(default_factory=list)  # all addresses that gave these bytes
+    face: int = -1  # number of the face in the original, the largest is 0; -1: the whole picture
+    box: list[float] = field(default_factory=list)  # of the face: left, top, right, bottom; or []
+    crop_box: list[float] = field(default_factory=list)  # the crop's corners, x0 y0 …
+    mirrored_phash: str = ""  # 16 hex digits, of the mirrored whole picture
+    face_score: float = 0.0  # the detector's, 0 to 1
+    profile: float = 0.0  # nose off the eyes' middle, in eye distances
+    outside: float = 0.0  # share of the crop beyond the photograph
+    covered: float = 0.0  # above about 1.4: mouth or jaw are not skin-coloured
+    unsafe: float = -1.0  # safety filter's score, 0 to 1; -1: it was off
+    override: str = ""  # a person's decision: "keep", "drop", "move" or ""
+
+
+def _schema(row_type: type[Any]) -> pa.Schema:
+    import pyarrow as pa  # here and below: a tenth of a second that most commands do without
+
+    types: Mapping[str, pa.DataType] = {
+        "str": pa.string(),
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "list[float]": pa.list_(pa.float64()),
+        "list[str]": pa.list_(pa.string()),
+    }
+    return pa.schema([(column.name, types[str(column.type)]) for column in fields(row_type)])
+
+
+def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
+    """Write dataclass rows (``Original`` or ``Picture``) as one Parquet file, atomically."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(row_type)
+    with atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for group in groups(rows, _ROW_GROUP):
+            columns = [
+                _column([getattr(row, field.name) for row in group], field.type) for field in schema
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values as Arrow has them, made of buffers: ``pa.array`` would import pandas for a look."""
+    import numpy as np
+    import pyarrow as pa
+
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        numbers = np.asarray(values, kind.to_pandas_dtype())
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
+    if pa.types.is_string(kind):
+        values = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends)]
+    if pa.types.is_string(kind):
+        return pa.Array.from_buffers(kind, len(values), [*buffers, pa.py_buffer(b"".join(values))])
+    inner = _column([item for value in values for item in value], kind.value_type)
+    return pa.Array.from_buffers(kind, len(values), buffers, children=[inner])
+
+
+def groups(rows: Iterable[Row], num: int) -> Iterator[list[Row]]:
+    """Lists of at most ``num`` rows, so that a long listing is never whole in memory."""
+    left = iter(rows)
+    while group := list(itertools.islice(left, num)):
+        yield group
+
+
+def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """Read what ``write_rows`` wrote. Raises ``ValueError`` when columns are missing."""
+    return list(iter_rows(path, row_type))
+
+
+def iter_rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
+    """The same row by row: a long file is never whole in memory."""
+    import pyarrow.parquet as pq
+
+    names = [f.name for f in fields(row_type)]  # type: ignore[arg-type]
+    with pq.ParquetFile(path) as file:
+        missing = [name for name in names if name not in file.schema_arrow.names]
+        if missing:
+            raise ValueError(
+                f"{path}: columns {missing} are missing; was it written by another version?"
+            )
+        for batch in file.iter_batches(_ROW_GROUP, columns=names):
+            columns = [_shared(batch.column(name).to_pylist()) for name in names]
+            yield from map(row_type, *columns)
+
+
+def _shared(values: list[Any]) -> list[Any]:
+    """The same values; a run of equal texts is one object, which many rows may hold."""
+    last: Any = None
+    for place, value in enumerate(values):
+        if isinstance(value, str) and value == last:
+            values[place] = last
+        else:
+            last = value
+    return values

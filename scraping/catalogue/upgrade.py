@@ -1,0 +1,91 @@
+"""A catalogue of any earlier version becomes one of this version, whole or not at all."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from core.errors import SuyanError
+from scraping.catalogue import schema as db
+
+_LOCK = 0x5379616E  # any number that no other programme uses in this database
+_VERSION = sa.Table(
+    "catalogue_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True)
+)
+
+
+def up_to_date(connection: sa.Connection) -> bool:
+    """Whether the tables are of this version: the quick look of every start."""
+    try:
+        return connection.execute(sa.select(_VERSION)).scalars().all() == [db.VERSION]
+    except (sa.exc.OperationalError, sa.exc.ProgrammingError):  # no such table
+        return False
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring the tables up to date, in the transaction that ``connection`` is in.
+
+    An empty database gets them as they are now. Two processes that start at once wait for each
+    other: on SQLite the transaction itself sees to that.
+
+    Raises ``SuyanError`` for tables that are not a catalogue's, or those of a later version.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    inspector = sa.inspect(connection)
+    found = set(inspector.get_table_names())
+    if _VERSION.name in found:
+        version = connection.execute(sa.select(_VERSION.c.version_num)).scalar_one_or_none()
+        if version != db.VERSION:
+            _upgrade(connection, version)
+        return
+    if found & set(db.metadata.tables):
+        _refuse_strangers(connection, inspector, found)
+        _VERSION.create(connection)
+        connection.execute(sa.insert(_VERSION).values(version_num="0001"))
+        _upgrade(connection, "0001")
+        return
+    db.metadata.create_all(connection)
+    _VERSION.create(connection)
+    connection.execute(sa.insert(_VERSION).values(version_num=db.VERSION))
+
+
+def _upgrade(connection: sa.Connection, version: str | None) -> None:
+    from alembic import command  # slow to import, and rarely needed
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "scraping.catalogue:migrations")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SuyanError(
+            f"the catalogue {_address(connection)} has version {version}, and this Suyan knows "
+            f"versions up to {db.VERSION}: it was written by a later one. Install that one; "
+            "nothing was changed"
+        ) from error
+
+
+def _refuse_strangers(connection: sa.Connection, inspector: sa.Inspector, found: set[str]) -> None:
+    """Tables without a version are those of the first one, or not ours to touch."""
+    for table in db.metadata.tables.values():
+        if table.name in db.ADDED_LATER:
+            continue
+        columns = (
+            {column["name"] for column in inspector.get_columns(table.name)}
+            if table.name in found
+            else set()
+        )
+        missing = sorted({column.name for column in table.columns} - columns)
+        if missing:
+            raise SuyanError(
+                f"the database {_address(connection)} is no catalogue that this version of Suyan "
+                f"can take over: its table {table.name} lacks {', '.join(missing)}. Move it away "
+                "and crawl again (originals stay where they are), or name another database in "
+                "SUYAN_CATALOGUE_URL; nothing was changed"
+            )
+
+
+def _address(connection: sa.Connection) -> str:
+    return connection.engine.url.render_as_string()

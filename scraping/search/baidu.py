@@ -1,0 +1,240 @@
+"""Baidu image search on paper: queries to addresses, answers to hits. No network here.
+
+Formats of 2017 to 2026: ``acjson`` (also JSONP, GBK, invalid escapes), the ``flip`` and ``index``
+pages, and the ``data.images`` list of the 2025 front end.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from core.errors import BlockedError, ResponseFormatError
+from scraping.search.filters import Filters
+
+_TOKENS = (("_z2C$q", ":"), ("_z&e3B", "."), ("AzdH3F", "/"))
+_CIPHER = "0123456789abcdefghijklmnopqrstuvw"
+_PLAIN = "7dgjmoru140852vsnkheb963wtqplifca"
+_DECODE = str.maketrans(_CIPHER, _PLAIN)
+_ENCODE = str.maketrans(_PLAIN, _CIPHER)
+_TOKEN = re.compile("|".join(re.escape(token) for token, _ in _TOKENS))
+_OF_TOKEN = dict(_TOKENS)
+_TO_TOKEN = {plain: token for token, plain in _TOKENS}
+# A string in single or double quotes; the unrolled loop keeps it linear on hostile input.
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\'\\]*(?:\\.[^\'\\]*)*\'', re.DOTALL)
+_BAD_ESCAPE = re.compile(r'\\(?:(u[0-9a-fA-F]{4}|["\\/bfnrt])|(.))', re.DOTALL)
+_JSONP = re.compile(r"^\s*[\w$.]{1,100}\s*\(")
+_SET_DATA = re.compile(r"setData\(\s*['\"]imgData['\"]\s*,")
+_QUOTED = 80
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One search result. ``candidates`` are (field, address), the best first, each address once."""
+
+    key: str  # the engine's own identity of the picture
+    candidates: tuple[tuple[str, str], ...]
+    page_url: str
+    title: str
+    width: int  # px as announced; 0 unknown
+    height: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The hits of one page; ``num_announced`` is how many the engine claims to have, if it says."""
+
+    hits: tuple[Hit, ...]
+    num_announced: int | None
+
+
+def decode_url(text: str) -> str:
+    """A plain URL from an enciphered or an already plain one."""
+    if not _TOKEN.search(text):
+        return text
+    pieces = re.split(f"({_TOKEN.pattern})", text)
+    return "".join(_OF_TOKEN.get(piece, piece.translate(_DECODE)) for piece in pieces)
+
+
+def encode_url(url: str) -> str:
+    """The enciphered form of a percent-encoded URL: ``decode_url`` gives it back."""
+    pieces = re.split(r"([:./])", url)
+    return "".join(_TO_TOKEN.get(piece, piece.translate(_ENCODE)) for piece in pieces)
+
+
+def acjson_url(engine: str, phrase: str, offset: int, page_size: int, filters: Filters) -> str:
+    """Address of the JSON answer with ``page_size`` hits from ``offset`` on."""
+    query = {
+        "tn": "resultjson_com", "ipn": "rj", "ct": "201326592", "is": "", "fp": "result",
+        "queryWord": phrase, "word": phrase, "cl": "2", "ie": "utf-8", "oe": "utf-8",
+        **filters.query(), "istype": "2", "nc": "1",
+        "pn": str(offset), "rn": str(page_size), "gsm": f"{offset:x}",
+    }  # fmt: skip
+    return f"{engine}/search/acjson?{urlencode(query)}"
+
+
+def tag_url(engine: str, phrase: str, offset: int, page_size: int, filters: Filters) -> str:
+    """Address of the JSON answer that the front end of 2025 asks for; ``parse_acjson`` reads it."""
+    query = {
+        "tn": "resulttagjson", "newReq": "1", "data_type": "json", "word": phrase, "ie": "utf-8",
+        "oe": "utf-8", **filters.query(), "pn": str(offset), "rn": str(page_size),
+    }  # fmt: skip
+    return f"{engine}/search/acjson?{urlencode(query)}"
+
+
+def page_url(engine: str, kind: Literal["flip", "index"], phrase: str, offset: int) -> str:
+    """Address of the HTML answer, the way back when the JSON one cannot be read."""
+    query = {"tn": "baiduimage", "ie": "utf-8", "word": phrase, "pn": str(offset)}
+    return f"{engine}/search/{kind}?{urlencode(query)}"
+
+
+def parse_acjson(body: bytes) -> Answer:
+    """Hits of an ``acjson`` body.
+
+    Raises ``BlockedError`` for an anti-bot or captcha body, ``ResponseFormatError`` (which quotes
+    the spot) for anything else that is not the format; nothing else, whatever the bytes.
+    """
+    text = _text(body)
+    _refuse_block(text)
+    return _answer(_lenient_json(_JSONP.sub("", text, count=1)))
+
+
+def parse_page(body: bytes) -> Answer:
+    """Hits of a ``flip`` or ``index`` page; raises as ``parse_acjson`` does."""
+    text = _text(body)
+    _refuse_block(text)
+    from bs4 import BeautifulSoup
+
+    try:
+        scripts = BeautifulSoup(text, "html.parser").find_all("script")
+    except (AssertionError, RecursionError, ValueError) as error:
+        raise ResponseFormatError(f"the page cannot be parsed: {error}") from error
+    for script in scripts:
+        source = script.get_text()
+        found = _SET_DATA.search(source)
+        if found:
+            return _answer(_lenient_json(source[found.end() :]))
+    if "找到相关图片0张" in text:
+        return Answer((), 0)
+    raise ResponseFormatError(
+        f"no script with setData('imgData', …) in a page of {len(text)} characters that begins "
+        f"{text[:_QUOTED]!r}"
+    )
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode("gb18030", errors="replace")
+
+
+def _refuse_block(text: str) -> None:
+    head = text[:4000]
+    captcha = "wappass.baidu.com/static/captcha" in head or "百度安全验证" in head
+    if captcha or re.search(r'"antiFlag"\s*:\s*"?1', head):
+        raise BlockedError(f"the search engine asks us to stop: {head[:200]!r}")
+
+
+def _lenient_json(text: str) -> Mapping[str, Any]:
+    """The object that ``text`` begins with, though quotes, escapes and spacing are not JSON's."""
+    start = text.find("{")
+    mended = _STRING.sub(_mend_string, text[max(start, 0) :])
+    try:
+        value, _ = json.JSONDecoder(strict=False).raw_decode(mended)
+    except json.JSONDecodeError as error:
+        spot = mended[max(0, error.pos - 40) : error.pos + 40]
+        raise ResponseFormatError(f"not JSON ({error.msg}) near {spot!r}") from error
+    except (ValueError, RecursionError) as error:
+        raise ResponseFormatError(f"not JSON ({error}); begins {text[:80]!r}") from error
+    if not isinstance(value, dict):
+        raise ResponseFormatError(f"needed a JSON object, got {text[:80]!r}")
+    return value
+
+
+def _mend_string(found: re.Match[str]) -> str:
+    quoted = found.group()
+    inner = quoted[1:-1]
+    if quoted[0] == "'":
+        inner = re.sub(r'(?<!\\)"', r"\"", inner)
+    return '"' + _BAD_ESCAPE.sub(_mend_escape, inner) + '"'
+
+
+def _mend_escape(found: re.Match[str]) -> str:
+    """A valid escape as it is; of an invalid one the character alone."""
+    return found.group() if found.group(1) else found.group(2)
+
+
+def _answer(value: Mapping[str, Any]) -> Answer:
+    data = value.get("data")
+    items = data.get("images") if isinstance(data, dict) else data
+    if not isinstance(items, list):
+        raise ResponseFormatError(
+            f"needed a list 'data', got {type(data).__name__}; the keys are {sorted(value)[:12]}"
+        )
+    announced = value.get("listNum", value.get("displayNum"))
+    num = announced if isinstance(announced, int) and announced >= 0 else None
+    return Answer(tuple(hit for item in items if (hit := _hit(item)) is not None), num)
+
+
+def _hit(item: Any) -> Hit | None:
+    """The hit of one item; ``None`` for the empty last one and for one without an address."""
+    if not isinstance(item, dict):
+        return None
+    candidates: dict[str, str] = {}
+    for field, address in _addresses(item):
+        candidates.setdefault(address, field)
+    if not candidates:
+        return None
+    first = next(iter(candidates))
+    title = _string(item, "fromPageTitleEnc", "fromPageTitle", "titleShow")
+    return Hit(
+        key=(_string(item, "di", "cs") or first)[:500],
+        candidates=tuple((field, address) for address, field in candidates.items()),
+        page_url=decode_url(_string(item, "fromURL", "fromurl"))[:4000],
+        title=_plain(title)[:500],
+        width=_number(item, "width"),
+        height=_number(item, "height"),
+    )
+
+
+def _plain(title: str) -> str:
+    if "<" not in title:
+        return title
+    from bs4 import BeautifulSoup
+
+    return BeautifulSoup(title, "html.parser").get_text()
+
+
+def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Plausible addresses of an item in the order they are tried."""
+    fields = [("objURL", _string(item, "objURL", "objurl"))]
+    replacements = item.get("replaceUrl")
+    fields += [
+        ("replaceUrl", _string(entry, "ObjURL", "ObjUrl"))
+        for entry in (replacements if isinstance(replacements, list) else [])
+        if isinstance(entry, dict)
+    ]
+    fields += [(name, _string(item, name)) for name in ("middleURL", "hoverURL", "thumbURL")]
+    fields.append(("thumbURL", _string(item, "thumburl")))
+    for field, text in fields:
+        address = decode_url(text)
+        if address.startswith(("http://", "https://")) and len(address) < 4000:
+            yield field, address
+
+
+def _string(item: Mapping[str, Any], *names: str) -> str:
+    """The first of these fields that is a non-empty string, without what no database takes."""
+    text = next((v for n in names if isinstance(v := item.get(n), str) and v), "")
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def _number(item: Mapping[str, Any], name: str) -> int:
+    value = item.get(name)
+    if isinstance(value, str) and value.isdecimal() and len(value) < 8:
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value < 10**7 else 0

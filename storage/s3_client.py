@@ -1,0 +1,101 @@
+"""How a bucket is reached: credentials, endpoint, and what errors of the library mean to a person.
+
+Credentials are found as Amazon's own tools find them (environment, profile, role of the machine),
+the endpoint in ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``. They stand in no parameter and no
+file of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import BucketError, TransientError
+
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_REFUSED = {"401", "403"}
+_INSTALL = "pip install -e '.[s3]'"
+_RIGHTS = "s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
+
+
+def endpoint() -> str:
+    """Where objects are kept, for messages."""
+    return _endpoint() or "Amazon S3"
+
+
+def connect(name: str, prefix: str) -> Any:
+    """The library's store for a bucket and a prefix. Asks no network. Raises ``BucketError``."""
+    try:
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+        from obstore.store import S3Store
+    except ImportError as error:
+        raise BucketError(
+            f"s3://{name}: the package {error.name} is not installed; needed for a workspace on "
+            f"object storage: {_INSTALL}"
+        ) from error
+    try:
+        provider = Boto3CredentialProvider()
+    except (ValueError, BotoCoreError) as error:  # none found; no such profile
+        why = "" if isinstance(error, ValueError) else f" ({error})"
+        raise BucketError(
+            f"s3://{name}: found no credentials{why}, needed those of an account with the rights "
+            f"{_RIGHTS}. Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, in the environment"
+        ) from None
+    where: Mapping[str, Any] = {"endpoint": _endpoint()} if _endpoint() else {}
+    return S3Store(
+        name,
+        prefix=prefix or None,
+        credential_provider=provider,
+        client_options={
+            "allow_http": _endpoint().startswith("http://"),
+            "connect_timeout": "5s",
+            "read_timeout": "60s",
+            "timeout": "6h",  # of a whole object
+        },
+        retry_config={"max_retries": 6},
+        **where,
+    )
+
+
+def explained(address: str, text: str) -> Exception:
+    """What to raise for an error of the library, without what a server may have quoted."""
+    code, status = _first(_CODE, text), _first(_STATUS, text)
+    said = " ".join(filter(None, (status, code))) or text.split("\n", 1)[0][:200]
+    if code == "NoSuchBucket":
+        return no_bucket(address)
+    if status in _REFUSED:
+        return BucketError(
+            f"{address}: {endpoint()} refuses ({said}); needed the rights {_RIGHTS}. Check "
+            "AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy"
+        )
+    if (status.startswith("5") and status != "501") or not status or status == "429":
+        return TransientError(
+            f"{address}: {endpoint()} cannot be reached, or fails ({said}). Check the network and "
+            "AWS_ENDPOINT_URL; everything is kept here, and the same command goes on"
+        )
+    return BucketError(
+        f"{address}: {endpoint()} does not do what is needed ({said}); needed S3 with conditional "
+        "writes (If-None-Match, If-Match), as Amazon, MinIO, Ceph and R2 have them"
+    )
+
+
+def no_bucket(address: str) -> BucketError:
+    """What to raise where there is no such bucket."""
+    return BucketError(
+        f"{address}: there is no such bucket at {endpoint()}. Correct SUYAN_HOME or "
+        "AWS_ENDPOINT_URL, or make it (aws s3 mb s3://BUCKET)"
+    )
+
+
+def _endpoint() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match[1] if match else ""

@@ -1,0 +1,114 @@
+"""``suyan prepare``: a dataset version of what was crawled, without Prefect and training."""
+
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from cli.prepare import decisions, prepare_crawled
+from core.tables import Original, Picture, write_rows
+from core.workspace import Workspace
+from flows import latest, recipes
+from flows.parameters import PipelineParameters
+from preprocessing.selection.overrides import add_overrides, overrides_file
+from scraping.crawl import crawl_name, send
+from scraping.offline.portraits import Person, Shot, draw
+from storage import originals
+from storage.remote import bucket_of, open_workspace
+
+
+def parameters() -> PipelineParameters:
+    recipe = recipes.RECIPES["makeup"]()
+    small = {"crop_px": 48, "min_images": 4, "num_workers": 2}
+    return recipe.model_copy(update={"prepare": recipe.prepare.model_copy(update=small)})
+
+
+def crawled(workspace: Path, given: PipelineParameters) -> list[str]:
+    """Portraits as if both domains had been crawled; their sha256."""
+    names = []
+    for side, config in enumerate((given.crawl_a, given.crawl_b)):
+        rows = []
+        for seed in range(6):
+            person = 100 * side + seed
+            pixels = draw(Person.seeded(person), Shot.seeded(person), None, height=200, width=170)
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
+            names.append(hashlib.sha256(buffer.getvalue()).hexdigest())
+            (workspace / f"{names[-1]}.jpg").write_bytes(buffer.getvalue())
+            rows.append(
+                Original(config.domain, "p", "http://x", "objURL", "", "", names[-1],
+                         f"{names[-1]}.jpg", 1, "ok", "", "2026-01-01")
+            )  # fmt: skip
+        write_rows(workspace / "crawls" / crawl_name(config) / "listing.parquet", Original, rows)
+    return names
+
+
+def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path: Path) -> None:
+    given, console = parameters(), Console(record=True, width=100)
+    names = crawled(tmp_path, given)
+    first = prepare_crawled(given, Workspace(tmp_path), console, program="suyan")
+    assert sum(first.counts.values()) == 12
+    assert latest.dataset_folder(Workspace(tmp_path), "makeup") == first.dataset
+    add_overrides(overrides_file(Workspace(tmp_path), "makeup", "bare"), [names[0][:8]], "drop", "")
+    second = prepare_crawled(given, Workspace(tmp_path), console, program="suyan")
+    assert sum(second.counts.values()) == 11
+    assert prepare_crawled(given, Workspace(tmp_path), console, program="suyan").reused
+    said = console.export_text()
+    assert re.search(rf"Since {first.version}: .*1 removed", said)
+    assert "dropped-by-hand: 1" in said
+    assert "Your decisions: drop 1" in said
+    assert "nothing has changed" in said
+    assert str(second.dataset / "card.html") in said
+
+
+def test_what_another_machine_crawled_is_prepared(
+    shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    given, there = parameters(), open_workspace(shared_home)
+    names = crawled(there, given)
+    bucket = bucket_of(Workspace(there))
+    assert bucket is not None
+    originals.send(bucket, Workspace(there), [f"{name}.jpg" for name in names])
+    for config in (given.crawl_a, given.crawl_b):
+        send(there / "crawls" / crawl_name(config), Workspace(there))
+    monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
+    here, console = open_workspace(shared_home), Console(quiet=True)
+    assert here != there
+    made = prepare_crawled(given, Workspace(here), console, program="suyan")
+    assert (
+        made.version == prepare_crawled(given, Workspace(there), console, program="suyan").version
+    )
+    assert made.dataset.is_relative_to(here)
+
+
+def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"makeup: found no .*make it with: suyan crawl"):
+        prepare_crawled(parameters(), Workspace(tmp_path), Console(quiet=True), program="suyan")
+
+
+def test_decisions_without_effect_are_told() -> None:
+    def row(name: str, side: str, reason: str, override: str) -> Picture:
+        status = "rejected" if reason else "ok"
+        return Picture(
+            sha256=name, domain=side, side=side, split="", file="", status=status, reason=reason,
+            cluster="", phash="", face_phash="", width=0, height=0, keypoints=[], transform=[],
+            sharpness=0.0, phrase="", url="", original="", override=override,
+        )  # fmt: skip
+
+    rows = [
+        row("a" * 64, "A", "", ""),
+        row("b" * 64, "A", "undecodable", "keep"),
+        row("c" * 64, "A", "in-both-domains", "move"),  # found in both: it is used on one side
+        row("c" * 64, "B", "", "move"),
+        row("d" * 64, "B", "dropped-by-hand", "drop"),
+    ]
+    assert decisions(rows[:1]) == ""
+    assert decisions(rows) == (
+        "Your decisions: keep 1, drop 1, move 1; "
+        f"cannot be used all the same: {'b' * 16} (undecodable)"
+    )

@@ -1,0 +1,72 @@
+"""``suyan train`` and ``suyan evaluate``: stages alone, without Prefect."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+from rich.console import Console
+
+from cli.train import evaluate_alone, train_alone, with_changes
+from core.errors import SuyanError
+from core.workspace import Workspace
+from flows import latest
+from training.config import TrainConfig
+from training.runtime.launcher import Torchrun
+
+TINY = TrainConfig(
+    num_blocks=1, ngf=4, ndf=4, d_layers=2, load_px=32, crop_px=32, num_epochs=1,
+    num_epochs_decay=0, device="cpu", num_threads=1,
+)  # fmt: skip
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for side in ("trainA", "trainB"):
+        (tmp_path / "mine" / side).mkdir(parents=True)
+        for index in range(3):
+            picture = Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8))
+            picture.save(tmp_path / "mine" / side / f"{index}.png")
+    return tmp_path / "mine"
+
+
+def test_a_folder_of_pictures_is_trained_on_once(pictures: Path, tmp_path: Path) -> None:
+    console, home = Console(record=True, width=200), tmp_path / "workspace"
+
+    def train(config: TrainConfig = TINY) -> Path:
+        return train_alone(
+            config, "makeup", str(pictures), Workspace(home), console, Torchrun(), program="suyan"
+        )
+
+    run = train()
+    assert latest.run_folder(Workspace(home), "makeup") == run
+    assert (run / "checkpoints" / "step_00000003" / "G_A.safetensors").is_file()
+    assert train() == run
+    said = console.export_text()
+    assert "step_00000003: 3 steps\n" in said
+    assert "step_00000003: 3 steps, 0 of them now" in said
+    assert "suyan translate PHOTO --model" in said
+    with (
+        FileLock(run.parent / f".{run.name}.lock"),
+        pytest.raises(SuyanError, match="another process trains it now"),
+    ):
+        train()
+    from evaluation.config import EvaluateConfig, PromoteConfig
+
+    with pytest.raises(SuyanError, match=r"dataset version of its training: .*mine is not there"):
+        evaluate_alone(
+            EvaluateConfig(), PromoteConfig(), "makeup", "newest", Workspace(home), console
+        )
+
+
+def test_options_are_changed_by_name_and_checked() -> None:
+    changes = ["ngf=8", "learning_rate=1e-3", "generator=unet_128", 'diff_augment=["cutout"]']
+    config = with_changes(TrainConfig(), changes)
+    assert (config.ngf, config.learning_rate, config.generator) == (8, 1e-3, "unet_128")
+    assert config.diff_augment == ("cutout",)
+    with pytest.raises(ValueError, match=r"--set: got 'nfg=8', needed OPTION=VALUE, of: generator"):
+        with_changes(TrainConfig(), ["nfg=8"])
+    with pytest.raises(ValueError, match="ngf"):
+        with_changes(TrainConfig(), ["ngf=many"])

@@ -1,0 +1,160 @@
+"""Untrusted files become RGB arrays as a viewer shows them, or short reasons."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from core.pictures import Rejected, read_picture
+
+BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
+REASONS = {"undecodable", "too-many-pixels", "too-small", "out-of-memory"}
+
+
+def saved(folder: Path, image: Image.Image, name: str, **options: object) -> Path:
+    path = folder / name
+    image.save(path, **options)
+    return path
+
+
+def decoded(path: Path) -> np.ndarray:
+    pixels = read_picture(path, max_pixels=1e6)
+    assert not isinstance(pixels, Rejected)
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    return pixels
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.gif", "a.webp", "a.tiff", "a.jpg"])
+def test_each_allowed_format_decodes(tmp_path: Path, name: str) -> None:
+    pixels = decoded(saved(tmp_path, Image.new("RGB", (40, 30), (200, 30, 60)), name))
+    assert pixels.shape == (30, 40, 3)
+    assert np.abs(pixels.astype(int) - (200, 30, 60)).max() <= 4
+
+
+def test_the_name_of_a_file_means_nothing(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.new("RGB", (8, 8), "red"), "a.png")
+    assert (decoded(path.rename(tmp_path / "a.exe")) == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("name", ["a.pcx", "a.ppm", "a.ico", "a.tga"])
+def test_other_formats_are_not_opened(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path, Image.new("RGB", (16, 16)), name)
+    assert read_picture(path, max_pixels=1e6) == Rejected("undecodable")
+
+
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
+    image = Image.new("RGB", (20, 10), "white")
+    image.paste((0, 0, 0), (0, 0, 10, 10))  # the left half is black
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90° clockwise: left becomes top
+    pixels = decoded(saved(tmp_path, image, "a.png", exif=exif))
+    assert pixels.shape == (20, 10, 3)
+    assert pixels[:10].max() == 0
+    assert pixels[10:].min() == 255
+
+
+def test_transparency_lies_on_white(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 4, 8))
+    pixels = decoded(saved(tmp_path, image, "a.png"))
+    assert (pixels[:, :4] == (0, 0, 255)).all()
+    assert (pixels[:, 4:] == 255).all()
+
+
+def test_a_palette_with_a_transparent_entry_lies_on_white(tmp_path: Path) -> None:
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([10, 20, 30, 90, 80, 70])
+    assert (decoded(saved(tmp_path, image, "a.png", transparency=1)) == 255).all()
+    assert (decoded(saved(tmp_path, image, "b.png")) == (90, 80, 70)).all()
+
+
+@pytest.mark.parametrize("value", [0, 100, 32768, 65535])
+def test_sixteen_bits_become_eight(tmp_path: Path, value: int) -> None:
+    image = Image.fromarray(np.full((8, 8), value, np.uint16))
+    pixels = decoded(saved(tmp_path, image, "a.png"))
+    assert np.abs(pixels.astype(float) - value / 257).max() <= 1
+
+
+def test_cmyk_and_bilevel_become_rgb(tmp_path: Path) -> None:
+    assert decoded(saved(tmp_path, Image.new("CMYK", (8, 8)), "a.jpg")).min() >= 250
+    assert (decoded(saved(tmp_path, Image.new("1", (8, 8), 1), "a.png")) == 255).all()
+
+
+def test_colour_profiles_are_converted(tmp_path: Path) -> None:
+    image = Image.new("RGB", (8, 8), (90, 120, 150))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    same = decoded(saved(tmp_path, image, "a.png", icc_profile=profile))
+    assert np.abs(same.astype(int) - (90, 120, 150)).max() <= 1
+    broken = decoded(saved(tmp_path, image, "b.png", icc_profile=b"not a profile"))
+    assert (broken == (90, 120, 150)).all()
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()  # of another space
+    assert (decoded(saved(tmp_path, image, "c.png", icc_profile=lab)) == (90, 120, 150)).all()
+
+
+def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    path = saved(tmp_path, frames[0], "a.gif", save_all=True, append_images=frames[1:])
+    assert (decoded(path) == (255, 0, 0)).all()
+
+
+def test_the_size_is_judged_before_pixels_are_decoded(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.new("RGB", (100, 50)), "a.png")
+    assert read_picture(path, max_pixels=4999) == Rejected("too-many-pixels")
+    assert read_picture(path, max_pixels=5000, min_side_px=51) == Rejected("too-small")
+    header = path.read_bytes()[:60]  # torn after its header: the reason is still its size
+    path.write_bytes(header)
+    assert read_picture(path, max_pixels=4999) == Rejected("too-many-pixels")
+    assert read_picture(path, max_pixels=5000) == Rejected("undecodable")
+
+
+def test_missing_and_empty_files_are_rejected(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    for name in ("empty", "missing"):
+        assert read_picture(tmp_path / name, max_pixels=1e6) == Rejected("undecodable")
+
+
+def seeds() -> list[bytes]:
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 3), np.uint8)
+    files = []
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, kind)
+        files.append(file.getvalue())
+    return files
+
+
+SEEDS = seeds()
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from(SEEDS), st.data())
+def test_damaged_files_never_raise(tmp_path: Path, seed: bytes, data: st.DataObject) -> None:
+    content = bytearray(seed)
+    places = st.lists(st.tuples(st.integers(0, len(seed) - 1), st.integers(0, 255)), max_size=12)
+    for place, value in data.draw(places):
+        content[place] = value
+    path = tmp_path / "file"
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    outcome = read_picture(path, max_pixels=1e6)
+    if isinstance(outcome, Rejected):
+        assert outcome.reason in REASONS
+    else:
+        assert outcome.shape[2] == 3
+        assert outcome.dtype == np.uint8
+
+
+@pytest.mark.skipif(not BAD.is_dir(), reason="the collection of bad files (shared/data) is absent")
+def test_no_file_of_the_bad_collection_raises() -> None:
+    outcomes = [
+        read_picture(path, max_pixels=4e6) for path in sorted(BAD.rglob("*")) if path.is_file()
+    ]
+    assert len(outcomes) > 500
+    assert all(isinstance(o, Rejected) or o.dtype == np.uint8 for o in outcomes)

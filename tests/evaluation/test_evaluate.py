@@ -1,0 +1,263 @@
+"""A real evaluation of a tiny, hardly trained model: its figures, its report, and once only."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from tiny_evaluation import PHRASE, Measured, config_of, dataset_of, train_on
+
+from core.errors import CheckpointError, SuyanError
+from core.files import write_json
+from core.tables import Picture, write_rows
+from core.workspace import Workspace
+from evaluation import measure as measuring
+from evaluation.evaluate import evaluate
+from evaluation.model_registry.model_versions import find_champion
+from evaluation.model_registry.promote import promote
+from evaluation.report.summary import figures, sheets, summary
+
+
+def test_every_figure_stands_beside_its_floor_and_ceiling(measured: Measured) -> None:
+    scores = measured.done.scores
+    compared = ("kid", "fid", "domain_success", "content", "content_found", "cycle_l1", "change_l1")
+    for direction in scores["directions"].values():
+        for name in compared:
+            assert {name, f"{name}_baseline", f"{name}_ceiling"} <= direction.keys()
+            assert direction[name]["low"] <= direction[name]["value"] <= direction[name]["high"]
+        assert direction["num_pictures"] == direction["num_target"] == 12
+        assert direction["content_baseline"]["value"] == pytest.approx(1)
+        assert direction["cycle_l1_baseline"]["value"] == 0
+        assert direction["meaningless"] == {"near_training": {"found": 12, "needed": 20}}
+        assert "num_faces" not in direction
+    assert scores["counts"] == {"testA": 12, "testB": 12, "trainA": 14, "trainB": 14}
+    assert scores["features"]["comparable_with_published"] is False
+    assert scores["classifier"]["num_pictures"] == 24
+
+
+def test_the_report_loads_nothing_and_trusts_no_phrase(measured: Measured) -> None:
+    html = measured.done.report.read_text(encoding="utf-8")
+    assert not re.findall(r"""<[^>]*\s(?:src|href)\s*=\s*["']?(?!data:|#)[^"'\s>]+""", html)
+    assert "@import" not in html
+    assert "url(http" not in html
+    assert PHRASE not in html
+    assert "&lt;script&gt;alert" in html
+    assert measured.done.verdict.split(":")[0] in html
+
+
+def test_the_same_is_measured_once_and_gives_the_same_figures(measured: Measured) -> None:
+    first = measured.done
+    assert measured.again(batch_size=2).reused
+    (first.folder / "scores.json").unlink()
+    shutil.rmtree(measured.workspace / "cache")
+    fresh = measured.again()
+    assert not fresh.reused
+    assert fresh.scores == first.scores
+    (first.folder / "scores.json").unlink()
+    shutil.rmtree(measured.workspace / "cache")
+    other_batches = measured.again(batch_size=5)
+    for name, direction in other_batches.scores["directions"].items():
+        for key in ("kid", "fid", "content", "cycle_l1"):
+            was = first.scores["directions"][name][key]["value"]
+            assert direction[key]["value"] == pytest.approx(was, rel=1e-3, abs=1e-4)
+
+
+def test_the_classifier_never_sees_a_test_picture(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    def spy(a: Any, b: Any, seed: int) -> Any:
+        shown.append((len(a), len(b)))
+        return real_fit(a, b, seed)
+
+    real_fit = measuring.fit
+    monkeypatch.setattr(measuring, "fit", spy)
+    dataset = measured.workspace / "datasets" / "other-tests" / "tiny"
+    shutil.copytree(measured.dataset, dataset)
+    for path in dataset.glob("test?/*.png"):
+        Image.new("RGB", (32, 32)).save(path)
+    subject = measuring.Subject(
+        dataset, measured.run, measured.run / "checkpoints" / measured.done.scores["checkpoint"],
+        None, Workspace(measured.workspace), measured.workspace / "elsewhere",
+    )  # fmt: skip
+    found = measuring.measure(config_of(), subject, (None, ""), lambda *_: None)
+    assert shown == [(14, 14)]
+    accuracy = "cross_validated_accuracy"
+    assert found["classifier"][accuracy] == measured.done.scores["classifier"][accuracy]
+
+
+def test_the_report_speaks_chinese(measured: Measured) -> None:
+    done = measured.again(language="zh")
+    assert done.reused
+    assert "评估报告" in done.report.read_text(encoding="utf-8")
+    assert "什么都不做" in done.report.read_text(encoding="utf-8")
+
+
+def test_the_core_of_the_report_goes_elsewhere(measured: Measured) -> None:
+    assert measured.done.verdict in summary(measured.done)
+    rows = figures(measured.done, "A2B")
+    assert all(row.keys() == {"Figure", "Translated", "Untranslated", "Real"} for row in rows)
+    assert any("KID" in row["Figure"] and "…" in row["Translated"] for row in rows)
+    pictures = sheets(measured.done)
+    assert pictures.keys() == {"A2B", "B2A"}
+    with Image.open(pictures["A2B"]) as sheet:
+        assert sheet.size == (3 * 36, 6 * 36)
+
+
+def test_the_champion_is_measured_on_the_same_pictures(measured: Measured) -> None:
+    workspace, dataset = measured.workspace, measured.dataset
+    rival_run = train_on(dataset, workspace / "runs" / "rival", seed=1)
+    rival = evaluate(config_of(), dataset, rival_run, Workspace(workspace))
+    stored = promote(rival_run, rival.folder, Workspace(workspace), "pair").model
+    done = evaluate(config_of(), dataset, measured.run, Workspace(workspace), champion=stored)
+    assert done.scores["champion"]["model"] == stored.name
+    assert done.scores["champion"]["num_trained_on"] == 0
+    for name, direction in done.scores["directions"].items():
+        theirs = rival.scores["directions"][name]["kid"]["value"]
+        assert direction["champion"]["kid"]["value"] == pytest.approx(theirs)
+        ours = direction["kid"]["value"]
+        assert direction["champion"]["kid_change"]["value"] == pytest.approx(ours - theirs)
+        assert {"input", "champion", "translated"} <= direction["gallery"]["against_best"][0].keys()
+    assert "Against the champion" in done.report.read_text()
+    assert stored.name in done.report.read_text()
+    # Without a champion, and as the champion itself, the comparison that was made is kept.
+    assert measured.again().scores == done.scores
+    own = promote(measured.run, done.folder, Workspace(workspace), "pair").model
+    assert {"card.md", "report.html", "model.json", "prepare.json"} <= {
+        path.name for path in own.iterdir()
+    }
+    assert PHRASE in json.loads((own / "model.json").read_text())["phrases"]["makeup"]
+    itself = evaluate(config_of(), dataset, measured.run, Workspace(workspace), champion=own)
+    assert itself.reused
+    (stored / "G_A.safetensors").write_bytes(b"torn")
+    damaged = evaluate(config_of(), dataset, measured.run, Workspace(workspace), champion=stored)
+    assert "could not be measured" in damaged.report.read_text()
+
+
+def test_a_tiny_test_set_is_said_and_not_printed_as_numbers(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path / "datasets" / "tiny", num_test=1)
+    run = train_on(dataset, tmp_path / "runs" / "r")
+    done = evaluate(config_of(), dataset, run, Workspace(tmp_path))
+    for direction in done.scores["directions"].values():
+        assert not {"kid", "fid", "domain_success", "near_training"} & direction.keys()
+        assert direction["meaningless"]["distances"] == {"found": 1, "needed": 10}
+        assert direction["cycle_l1"]["value"] > 0
+    assert done.verdict.startswith("Too few held-out pictures (1)")
+    assert "FID and KID (1 pictures" in done.report.read_text()
+    promotion = promote(run, done.folder, Workspace(tmp_path), "pair")
+    assert not promotion.promoted
+    assert "too few held-out pictures" in promotion.reason
+
+
+def test_averages_are_measured_beside_the_last_step_and_the_better_is_promoted(
+    tmp_path: Path,
+) -> None:
+    dataset = dataset_of(tmp_path / "datasets" / "tiny")
+    run = train_on(dataset, tmp_path / "runs" / "r", ema_decay=0.9)
+    found = {
+        weights: evaluate(config_of(weights=weights), dataset, run, Workspace(tmp_path))
+        for weights in ("raw", "averaged", "auto")
+    }
+    scores = {weights: done.scores for weights, done in found.items()}
+    chosen = scores["auto"]["weights"]["chosen"]
+    to_training = scores["auto"]["weights"]["kid_to_training"]
+    assert chosen == min(to_training, key=to_training.__getitem__)
+    other = "raw" if chosen == "averaged" else "averaged"
+    for name, direction in scores["auto"]["directions"].items():
+        assert direction["kid"] == scores[chosen]["directions"][name]["kid"]
+        theirs = scores[other]["directions"][name]["kid"]["value"]
+        assert direction["other_weights"]["kid"]["value"] == pytest.approx(theirs)
+        assert "other_weights" not in scores["raw"]["directions"][name]
+    html = found["auto"].report.read_text(encoding="utf-8")
+    assert "Last step and moving average" in html
+    checkpoint = run / "checkpoints" / scores["auto"]["checkpoint"]
+    promotion = promote(run, found["auto"].folder, Workspace(tmp_path), "pair")
+    suffix = "_ema" if chosen == "averaged" else ""
+    kept = (promotion.model / "G_B.safetensors").read_bytes()
+    assert kept == (checkpoint / f"G_B{suffix}.safetensors").read_bytes()
+    assert "Of its weights" in promotion.reason
+    again = evaluate(config_of(), dataset, run, Workspace(tmp_path), champion=promotion.model)
+    assert again.reused  # its own model is no champion to compare with
+
+
+def test_averages_that_were_not_kept_are_named(measured: Measured) -> None:
+    with pytest.raises(CheckpointError, match="ema_decay 0"):
+        measured.again(weights="averaged")
+
+
+def _without_tests(dataset: Path, _run: Path) -> None:
+    from core.tables import read_rows
+
+    path = dataset / "manifest.parquet"
+    rows = read_rows(path, Picture)
+    rows = [replace(row, split="train") if row.side == "B" else row for row in rows]
+    write_rows(path, Picture, rows)
+
+
+def _without_a_picture(dataset: Path, _run: Path) -> None:
+    (dataset / "testA" / "3.png").unlink()
+
+
+def _with_a_torn_picture(dataset: Path, _run: Path) -> None:
+    (dataset / "testA" / "3.png").write_bytes(b"\x89PNG torn")
+
+
+def _with_a_torn_manifest(dataset: Path, _run: Path) -> None:
+    (dataset / "manifest.parquet").write_bytes(b"PAR1")
+
+
+def _with_another_architecture(_dataset: Path, run: Path) -> None:
+    (path,) = run.glob("checkpoints/*/config.json")
+    write_json(path, json.loads(path.read_text()) | {"ngf": 8})
+
+
+def _with_torn_weights(_dataset: Path, run: Path) -> None:
+    (path,) = run.glob("checkpoints/*/G_B.safetensors")
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "words"),
+    [
+        (_without_tests, ValueError, "side B has no test pictures"),
+        (_without_a_picture, ValueError, r"1 pictures of the manifest are missing, e.g. testA/3"),
+        (_with_a_torn_picture, ValueError, r"testA/3\.png: not a readable picture"),
+        (_with_a_torn_manifest, ValueError, "cannot read .*manifest"),
+        (_with_another_architecture, CheckpointError, "ngf or ndf"),
+        (_with_torn_weights, CheckpointError, r"G_B\.safetensors"),
+    ],
+)
+def test_bad_input_is_named_and_moves_no_champion(
+    measured: Measured,
+    tmp_path: Path,
+    damage: Callable[[Path, Path], None],
+    error: type[Exception],
+    words: str,
+) -> None:
+    shutil.copytree(measured.dataset, tmp_path / "datasets" / "tiny")
+    shutil.copytree(measured.run / "checkpoints", tmp_path / "runs" / "r" / "checkpoints")
+    dataset, run = tmp_path / "datasets" / "tiny", tmp_path / "runs" / "r"
+    damage(dataset, run)
+    with pytest.raises(error, match=words):
+        evaluate(config_of(), dataset, run, Workspace(tmp_path))
+    folder = run / "evaluation" / measured.done.scores["checkpoint"]
+    with pytest.raises(SuyanError, match="evaluate first"):
+        promote(run, folder, Workspace(tmp_path), "pair")
+    assert find_champion(Workspace(tmp_path), "pair") is None
+
+
+def test_a_run_without_a_checkpoint_is_named(measured: Measured, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="train first"):
+        evaluate(config_of(), measured.dataset, tmp_path, Workspace(measured.workspace))
+
+
+def test_another_dataset_is_refused(measured: Measured, tmp_path: Path) -> None:
+    other = dataset_of(tmp_path / "other")
+    with pytest.raises(ValueError, match="trained on tiny"):
+        evaluate(config_of(), other, measured.run, Workspace(measured.workspace))

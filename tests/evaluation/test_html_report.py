@@ -1,0 +1,132 @@
+"""The report in a real browser: headless Chromium, on a desk and on a phone, in both languages."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_evaluation import Measured
+
+from core.files import write_json
+from core.workspace import Workspace
+
+_CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
+    None,
+)
+pytestmark = pytest.mark.skipif(
+    _CHROMIUM is None, reason="no Chromium on this machine (on Debian: apt install chromium)"
+)
+
+# The report lies in a frame of the wanted width (a headless window cannot be as narrow as a phone);
+# what is found in it becomes the page's only text.
+_HARNESS = """<!doctype html><meta charset="utf-8"><body style="margin:0">
+<iframe style="border:0;width:{width}px;height:900px" srcdoc="{report}"></iframe>
+<script>
+const problems = [];
+const frame = document.querySelector("iframe");
+frame.addEventListener("load", async () => {{
+  const view = frame.contentWindow, page = frame.contentDocument;
+  view.addEventListener("error", (event) => problems.push(String(event.message)));
+  view.addEventListener("securitypolicyviolation", (event) => problems.push(event.blockedURI));
+  const images = [...page.images].filter((image) => !image.closest("dialog"));
+  images.forEach((image) => {{ image.loading = "eager"; }});
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const dialog = page.querySelector("dialog.zoom");
+  const buttons = page.querySelectorAll("button.picture");
+  buttons[0].click();
+  const first = dialog.querySelector("img").src, opened = dialog.open;
+  dialog.dispatchEvent(new view.KeyboardEvent("keydown", {{key: "ArrowRight"}}));
+  const second = dialog.querySelector("img").src, caption = dialog.querySelector("p").textContent;
+  dialog.click();
+  const small = [...page.querySelectorAll("main p, main td, main th, figcaption")].filter(
+    (found) => found.offsetParent && parseFloat(view.getComputedStyle(found).fontSize) < 11);
+  document.title = "done";
+  document.body.textContent = "FOUND" + JSON.stringify({{
+    problems, opened, closed: !dialog.open, zoomed: first === buttons[0].querySelector("img").src,
+    next: second === buttons[1].querySelector("img").src, caption,
+    overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
+    images: images.length, blank: images.filter((image) => !image.naturalWidth).length,
+    small: small.length, plots: page.querySelectorAll(".lanes .dot").length,
+    curves: page.querySelectorAll(".curves svg path").length,
+    lang: page.documentElement.lang, text: page.querySelector(".verdict").textContent,
+    sections: [...page.querySelectorAll("h2")].map((title) => title.textContent),
+  }}) + "END";
+}});
+</script>"""
+
+
+def _browse(tmp_path: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [
+            str(_CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}", *arguments,
+        ],
+        capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def _look(tmp_path: Path, report: Path, width: int) -> dict[str, Any]:
+    page = tmp_path / "harness.html"
+    text = html.escape(report.read_text(encoding="utf-8"))
+    page.write_text(_HARNESS.format(width=width, report=text), encoding="utf-8")
+    arguments = ("--virtual-time-budget=20000", "--window-size=1280,900", "--dump-dom")
+    dom = _browse(tmp_path, *arguments, page.as_uri())
+    found = re.search(r"<body[^>]*>FOUND(.*)END</body>", dom, re.DOTALL)
+    assert found, dom[:2000]
+    seen: dict[str, Any] = json.loads(html.unescape(found.group(1)))
+    return seen
+
+
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("zh", 390)])
+def test_it_reads_well_and_zooms(
+    measured: Measured, tmp_path: Path, language: str, width: int
+) -> None:
+    done = measured.again(language=language)
+    seen = _look(tmp_path, done.report, width)
+    assert seen["problems"] == []
+    assert seen["overflow"] <= 0
+    assert seen["images"] > 30
+    assert seen["blank"] == 0
+    assert seen["small"] == 0
+    assert seen["plots"] > 40
+    assert seen["curves"] > 0
+    assert seen["opened"]
+    assert seen["zoomed"]
+    assert seen["next"]
+    assert seen["closed"]
+    assert "makeup → bare" in seen["caption"]
+    assert seen["lang"] == {"en": "en", "zh": "zh-Hans"}[language]
+    assert seen["text"] == done.verdict
+    assert {"en": "Lineage", "zh": "来历"}[language] in seen["sections"]
+
+
+def test_it_prints(measured: Measured, tmp_path: Path) -> None:
+    done = measured.again()
+    pdf = tmp_path / "report.pdf"
+    _browse(tmp_path, f"--print-to-pdf={pdf}", "--no-pdf-header-footer", done.report.as_uri())
+    pages = len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes()))
+    assert 2 <= pages <= 20
+
+
+def test_a_hostile_phrase_stays_text(measured: Measured, tmp_path: Path) -> None:
+    """A name from outside that tries every way out of the text ends up as text."""
+    hostile = """"'><img src=x onerror="document.title='owned'"><script>top.owned=1</script>"""
+    scores = json.loads(json.dumps(measured.again().scores))
+    for direction in scores["directions"].values():
+        direction["from"] = hostile
+    from evaluation.report.html_report import write_report
+
+    folder = tmp_path / "evaluation"
+    shutil.copytree(measured.done.folder, folder)
+    write_json(folder / "scores.json", scores)
+    report = write_report("en", scores, measured.dataset, measured.run, Workspace(tmp_path), folder)
+    seen = _look(tmp_path, report, 800)
+    assert seen["problems"] == []
+    assert hostile.split(">", maxsplit=1)[0] in seen["caption"]

@@ -1,0 +1,274 @@
+"""The pipeline flow at its smallest size, as a deployment on a real Prefect server and worker."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
+
+from core.workspace import Workspace
+from flows import model
+from flows.parameters import EvaluateParameters, PipelineParameters
+from flows.pipeline import PipelineResult, pipeline
+from flows.recipes import makeup, seasons, with_engine, with_num_images
+from flows.server.services import Services, worker_environment
+from flows.sync import fetch_dataset
+from scraping.offline.corpus import landscape_corpus, portrait_corpus
+from scraping.offline.server import OfflineEngine
+from training.runtime.launcher import Torchrun, train_together
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+
+
+def _prefect(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=420,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def deployed(services: Services, services_home: Path) -> dict[str, str]:
+    """Environment of commands that use the server, whose worker runs the deployments."""
+    return worker_environment(services.server, Workspace(services_home))
+
+
+def _smallest(parameters: PipelineParameters, url: str) -> PipelineParameters:
+    small = with_num_images(with_engine(parameters, url, allow_private_hosts=True), 30)
+    values = small.model_dump(mode="json")
+    for side in ("crawl_a", "crawl_b"):
+        values[side] |= {"requests_per_s_per_host": 50, "search_interval_s": 0.05}
+    values["prepare"] |= {"crop_px": 64, "min_images": 8, "test_fraction": 0.3}
+    values["train"] |= SMALL_TRAINING
+    values["evaluate"] |= {"num_bootstrap": 50, "inception": "cached"}
+    return PipelineParameters.model_validate(values)
+
+
+STAGES = ("crawl", "prepare", "train", "evaluate", "promote")
+SMALL_TRAINING = {
+    "load_px": 64,
+    "crop_px": 64,
+    "num_blocks": 1,
+    "ngf": 4,
+    "ndf": 4,
+    "d_layers": 2,
+    "num_epochs": 1,
+    "num_epochs_decay": 1,
+}
+
+
+def _run(
+    environment: dict[str, str], deployment: str, parameters: PipelineParameters, workspace: Path
+) -> subprocess.CompletedProcess[str]:
+    values = {"parameters": parameters.model_dump(mode="json"), "workspace": str(workspace)}
+    return _prefect(
+        environment,
+        "deployment",
+        "run",
+        f"pipeline/{deployment}",
+        "--params",
+        json.dumps(values),
+        "--watch",
+    )
+
+
+def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) -> None:
+    with OfflineEngine(portrait_corpus(num_good=40)) as engine:
+        values = _smallest(makeup(), engine.url).model_dump(mode="json")
+        values["train"] |= {"validate_every": 1, "num_validation": 4, "patience": 1}
+        parameters = PipelineParameters.model_validate(values)
+        done = _run(deployed, "makeup", parameters, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        again = _run(deployed, "makeup", parameters, tmp_path)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "Nothing new" in again.stdout + again.stderr
+    (report,) = tmp_path.glob("runs/*/evaluation/*/report.html")
+    assert "http://" not in report.read_text().replace("http://www.w3.org/", "").split("<body")[0]
+    (manifest,) = tmp_path.glob("datasets/makeup-bare-*/manifest.parquet")
+    assert manifest.stat().st_size > 0
+    assert list((tmp_path / "models" / "makeup").rglob("G_A.safetensors"))
+    (measures,) = tmp_path.glob("runs/*/measures.jsonl")  # by the KID of real features
+    assert "validation_A2B" in measures.read_text()
+    assert list(tmp_path.glob("runs/*/checkpoints/best.json"))
+
+
+def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flow in this process, on the same server; what each stage says of itself is compared."""
+    by: list[Torchrun] = []
+
+    def together(*rest: Any, **more: Any) -> Any:
+        by.append(rest[3])
+        return train_together(*rest, **more)
+
+    monkeypatch.setattr("flows.tasks.train_together", together)
+    with OfflineEngine(landscape_corpus(num_good=40)) as engine, _connected(services):
+        values = _smallest(seasons(), engine.url).model_dump(mode="json")
+        values["train"]["batch_size"] = 8
+
+        def run() -> dict[str, str]:
+            parameters = PipelineParameters.model_validate(values)
+            outcomes = pipeline(parameters=parameters, workspace=str(tmp_path)).outcomes
+            return {stage: told.partition(":")[0] for stage, told in outcomes.items()}
+
+        assert run() == dict.fromkeys(STAGES, "Completed")
+        _a_run_can_be_understood_from_its_pages()
+        assert run() == dict.fromkeys(STAGES, "Nothing new")
+        values["evaluate"]["num_bootstrap"] = 60
+        assert _new(run()) == {"evaluate"}  # the same model, whose place does not change
+        values["train"]["seed"] = 1
+        values["torchrun"] = {"processes_per_node": 2}
+        assert _new(run()) == {"train", "evaluate", "promote"}
+        del values["torchrun"]
+        values["prepare"]["test_fraction"] = 0.4
+        assert _new(run()) == {"prepare", "train", "evaluate", "promote"}
+        values["crawl_a"]["num_images"] = 31
+        assert _new(run()) == set(STAGES)
+    assert by == [Torchrun(processes_per_node=2)]
+    assert list((tmp_path / "models" / "seasons").rglob("G_A.safetensors"))
+
+
+def test_another_machine_goes_on_with_what_is_in_the_bucket(
+    services: Services, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines are two folders for caches; the workspace is an address, nothing else."""
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
+    with OfflineEngine(landscape_corpus(num_good=40)) as engine, _connected(services):
+        parameters = _smallest(seasons(), engine.url)
+
+        def run() -> PipelineResult:
+            return pipeline(parameters=parameters, workspace=shared_home)
+
+        monkeypatch.setenv("SUYAN_CACHE_GB", "0")  # each stage fetches what it needs
+        here = run()
+        assert not here.dataset.exists()
+        assert not list(here.dataset.parents[1].glob("originals/*/[!.]*"))
+        monkeypatch.delenv("SUYAN_CACHE_GB")
+        fetch_dataset(Workspace(here.dataset.parents[1]), here.dataset.name)
+        downloads = engine.downloads.total()
+        monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
+        share = model.evaluate(
+            parameters=EvaluateParameters.model_validate(
+                parameters.model_dump(include=set(EvaluateParameters.model_fields))
+            ),
+            workspace=shared_home,
+        )
+        assert share == here.verdict
+        there = run()
+        assert engine.downloads.total() == downloads
+    assert there.dataset != here.dataset
+    for name in ("manifest.parquet", "card.json"):
+        assert (there.dataset / name).read_bytes() == (here.dataset / name).read_bytes()
+    told = {stage: text.partition(":")[0] for stage, text in there.outcomes.items()}
+    assert told == dict.fromkeys(STAGES, "Nothing new")
+    assert there.scores == here.scores
+    assert there.model.name == here.model.name
+    environment = {"SUYAN_HOME": shared_home, "SUYAN_CACHE": str(tmp_path / "machine-3")}
+    picture = next((here.dataset / "testA").iterdir())
+    command = [sys.executable, "-c", "from cli.main import main; main()"]
+    done = subprocess.run(
+        [*command, "translate", str(picture), "--recipe", "seasons", "--model", here.model.name,
+         "--out", str(tmp_path / "translated")],
+        env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "translated").iterdir())
+
+
+def _a_run_can_be_understood_from_its_pages() -> None:
+    with get_client(sync_client=True) as client:
+        ended = FlowRunFilter(state=FlowRunFilterState(
+            type=FlowRunFilterStateType(any_=[StateType.COMPLETED])))  # fmt: skip
+        (newest,) = client.read_flow_runs(
+            flow_run_filter=ended, sort=FlowRunSort.END_TIME_DESC, limit=1
+        )
+        wanted = {"flow_runs": {"id": {"any_": [str(newest.id)]}}, "limit": 200}
+        found = client.request("POST", "/artifacts/filter", json=wanted).json()
+        for _ in range(60):  # the server learns of tasks by events, when it finds the time
+            tasks = client.request("POST", "/task_runs/filter", json=wanted).json()
+            if len(tasks) > len(STAGES):
+                break
+            time.sleep(0.5)
+    assert {task["name"].split()[0] for task in tasks} == set(STAGES)
+    assert len(tasks) == len(STAGES) + 1  # two domains; the number of pictures changes nothing
+    text = {artifact["key"]: artifact for artifact in found}
+    pair = "summer-winter"
+    assert sorted(text) == sorted(
+        [f"{stage}-{pair}" for stage in ("dataset", "training", "evaluation", "progress")]
+        + [f"{what}-{domain}" for what in ("crawl", "progress") for domain in pair.split("-")]
+        + ["lineage-seasons", "stages-seasons"]
+    )
+    assert len(found) == len(text)  # one page each, written again as it went on
+    assert all(artifact["description"] for artifact in found)
+    for stage in ("crawl-summer", f"dataset-{pair}", f"training-{pair}", f"evaluation-{pair}"):
+        assert "](data:image/jpeg;base64," in text[stage]["data"], stage
+    assert "report.html" in text[f"evaluation-{pair}"]["data"]
+    assert "| cycle_A |" in text[f"training-{pair}"]["data"]
+
+
+def _new(outcomes: dict[str, str]) -> set[str]:
+    return {stage for stage, told in outcomes.items() if told != "Nothing new"}
+
+
+@contextlib.contextmanager
+def _connected(services: Services) -> Iterator[None]:
+    told = {
+        PREFECT_API_URL: services.server.api_url,
+        PREFECT_HOME: services.server.home,
+        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
+    }
+    with temporary_settings(updates=told):
+        yield
+
+
+def test_a_wrong_parameter_is_refused_before_anything_starts(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    values = json.loads(makeup().model_dump_json())
+    values["train"]["num_blocks"] = -1
+    text = json.dumps({"parameters": values, "workspace": str(tmp_path)})
+    done = _prefect(deployed, "deployment", "run", "pipeline/makeup", "--params", text)
+    assert done.returncode != 0
+    assert "num_blocks" in done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_images_end_the_run_and_keep_the_crawl(
+    deployed: dict[str, str], tmp_path: Path
+) -> None:
+    with OfflineEngine(portrait_corpus(num_good=10)) as engine:
+        values = _smallest(makeup(), engine.url).model_dump(mode="json")
+        values["prepare"]["min_images"] = 500
+        parameters = PipelineParameters.model_validate(values)
+        done = _run(deployed, "makeup", parameters, tmp_path)
+    assert done.returncode != 0
+    assert "500" in done.stdout + done.stderr
+    assert len(list(tmp_path.glob("crawls/*/listing.parquet"))) == 2
+    assert list(tmp_path.glob("originals/*/*"))

@@ -1,0 +1,129 @@
+import http.server
+import os
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cli import doctor
+from core.errors import SuyanError
+from core.files import write_json
+from core.workspace import Workspace
+from flows.concurrency import device_limit, engine_limit
+from flows.server import prefect_server
+
+
+def _state(workspace: Path, **values: object) -> None:
+    write_json(prefect_server.prefect_home(Workspace(workspace)) / "server.json", values)
+
+
+def test_no_server_is_none(tmp_path: Path) -> None:
+    assert prefect_server.running_server(Workspace(tmp_path)) is None
+    assert prefect_server.stop_server(Workspace(tmp_path)) is False
+
+
+def test_a_number_that_is_another_program_now_is_no_server(tmp_path: Path) -> None:
+    _state(tmp_path, pid=1, port=4200)
+    assert prefect_server.running_server(Workspace(tmp_path)) is None
+    assert prefect_server.stop_server(Workspace(tmp_path)) is False  # it did not kill process 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x", "port": 1}'])
+def test_a_torn_state_file_is_no_server(tmp_path: Path, content: str) -> None:
+    _state(tmp_path)
+    (prefect_server.prefect_home(Workspace(tmp_path)) / "server.json").write_text(content)
+    assert prefect_server.running_server(Workspace(tmp_path)) is None
+
+
+def test_another_host_needs_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    with pytest.raises(ValueError, match="PREFECT_SERVER_API_AUTH_STRING"):
+        prefect_server.start_server(Workspace(tmp_path), owner="up", host="0.0.0.0")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_ignores_sigterm_is_stopped_all_the_same(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)\n"
+    command = [sys.executable, "-c", code + "time.sleep(60)"]
+    pid = prefect_server.detached(command, dict(os.environ), tmp_path / "log", tmp_path)
+    while not (tmp_path / "log").read_bytes():
+        time.sleep(0.02)
+    assert prefect_server.is_alive(pid, "python")
+    assert prefect_server.stop_process(pid, patience_s=0.3)
+    assert not prefect_server.is_alive(pid, "")
+
+
+def test_a_dead_child_that_nobody_waited_for_is_not_alive() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while prefect_server.is_alive(process.pid, ""):
+        time.sleep(0.02)
+    process.wait()
+
+
+def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = prefect_server.Server("http://h", "http://h/api", Path("/x"), started_here=False)
+    assert prefect_server.settings(there)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+    monkeypatch.setenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")
+    assert prefect_server.settings(there)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "60"
+
+
+def test_a_plain_server_is_told_what_up_tells_its_own() -> None:
+    """``prefect server start`` in the repository's folder reads pyproject.toml."""
+    pyproject = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    told = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["prefect"]["server"]
+    ours = prefect_server._server_settings(
+        prefect_server.Server("http://h", "http://h/api", Path("/x"), started_here=False)
+    )
+    cleaned = ",".join(told["services"]["db_vacuum"]["enabled"])
+    assert cleaned == ours["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"]
+    assert told["services"]["pause_expirations"]["enabled"] is False
+    assert ours["PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED"] == "false"
+    lease_storage = told["concurrency"]["lease_storage"]
+    assert lease_storage == ours["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"]
+
+
+def test_limits_are_named_after_engine_and_device() -> None:
+    assert engine_limit("https://image.baidu.com") == "crawl image.baidu.com"
+    assert engine_limit("http://127.0.0.1:8099") == "crawl 127.0.0.1 8099"
+    assert device_limit("cuda:0") == device_limit("cuda")
+    assert device_limit("cuda:1") != device_limit("cuda:0")
+
+
+def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "catalogue.sqlite").write_bytes(b"not a database" * 100)
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "worker.json").write_text('{"pid": 1}')
+    monkeypatch.setattr(doctor, "_NO_DISK_GB", 1e9)
+    monkeypatch.setattr(doctor, "_TIMEOUT_S", 0.5)
+    findings = {finding.what: finding for finding in doctor.examine(Workspace(tmp_path), "makeup")}
+    problems = {what for what, finding in findings.items() if finding.level == "problem"}
+    assert problems == {"disk", "catalogue", "worker"}
+    assert findings["worker"].remedy == "suyan up"
+    assert findings["server"].level == "note"
+    assert findings["Python"].level == "ok"
+
+
+def test_the_health_of_another_server_on_the_port_is_not_taken_for_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Healthy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    log = tmp_path / "server.log"
+    log.write_text("address already in use")
+    monkeypatch.setattr(prefect_server, "_START_TIMEOUT_S", 1.0)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        prefect_server._wait_until_healthy(os.getpid(), other.server_port, "127.0.0.1", log)
+        late = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        with pytest.raises(SuyanError, match="address already in use"):
+            prefect_server._wait_until_healthy(late.pid, other.server_port, "127.0.0.1", log)
+        late.kill()
+        late.wait()
+        other.shutdown()

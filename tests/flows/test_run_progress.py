@@ -1,0 +1,27 @@
+from flows.ui.run_progress import LogProgress, duration
+
+
+def test_duration_reads_like_speech() -> None:
+    assert duration(0.4) == "0 s"
+    assert duration(59.4) == "59 s"
+    assert duration(200) == "3 min 20 s"
+    assert duration(7500) == "2 h 05 min"
+
+
+def test_lines_are_throttled_and_the_last_one_is_kept() -> None:
+    lines: list[str] = []
+    now = 0.0
+    progress = LogProgress(lines.append, every_s=5, clock=lambda: now)
+    for done in range(101):
+        progress("train", done, 100, "")
+        now += 0.5
+    assert lines[0] == "train 0/100 (0 %)"
+    assert lines[1] == "train 10/100 (10 %), about 45 s left"
+    assert lines[-1] == "train 100/100 (100 %)"
+    assert len(lines) == 11
+
+
+def test_an_unknown_total_shows_the_count() -> None:
+    lines: list[str] = []
+    LogProgress(lines.append)("crawl makeup", 7, None, "3 rejected")
+    assert lines == ["crawl makeup 7 · 3 rejected"]

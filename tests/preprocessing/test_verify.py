@@ -1,0 +1,84 @@
+"""Pairs of pictures are compared once for good."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.errors import SuyanError
+from core.progress import silent
+from core.workspace import Workspace
+from preprocessing.analysis.analyse import Analysis, AnalysisConfig
+from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
+from preprocessing.cache import AnalysisCache
+from preprocessing.dedup import verify as module
+from preprocessing.dedup.candidates import candidates
+from preprocessing.dedup.hash_columns import Prints
+from preprocessing.dedup.similarity import alikenesses, looks
+from preprocessing.dedup.verify import compare
+from preprocessing.sandbox import Workers
+
+NAMES = [f"{k:064x}" for k in range(4)]
+
+
+def fingerprints(num: int) -> list[Fingerprint]:
+    """Pictures that differ in noise alone."""
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 200, (12, 12, 3)).repeat(8, 0).repeat(8, 1)
+    noisy = [base + rng.integers(0, 9 * k + 1, base.shape) for k in range(num)]
+    return [fingerprint(picture.astype(np.uint8)) for picture in noisy]
+
+
+def columns(pictures: list[Fingerprint]) -> Prints:
+    prints = Prints()
+    for number, picture in enumerate(pictures):
+        prints.add(number, picture)
+    return prints
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> AnalysisCache:
+    """One that knows four pictures."""
+    cache = AnalysisCache(
+        Workspace(tmp_path), AnalysisConfig(faces=False, safety=False, max_pixels=1e6)
+    )
+    pictures = zip(NAMES, fingerprints(4), strict=True)
+    cache.add((name, Analysis("", whole=picture)) for name, picture in pictures)
+    return cache
+
+
+def test_a_pair_is_compared_once_and_new_ones_alone_after_that(
+    cache: AnalysisCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = fingerprints(4)
+    old, every = candidates(columns(pictures[:3]), 12), candidates(columns(pictures), 12)
+    expected = alikenesses(looks(every, lambda number, _: pictures[number].look))
+    compared = list[int]()
+
+    class Counting(Workers):
+        def each(self, function: Any, items: Any) -> Any:
+            compared.extend(len(batch) for _, batch in items)
+            return ((item, function(item)) for item in reversed(items))
+
+    with Counting(1, timeout_s=5) as workers:
+        first = compare(NAMES, old, cache=cache, workers=workers, progress=silent)
+        assert list(first) == expected[: len(old)]  # the newest picture's pairs come last
+        assert sum(compared) == len(old) > 0
+        compared.clear()
+        monkeypatch.setattr(module, "_PAIRS", 1)
+        monkeypatch.setattr(module, "_AT_ONCE", 5)
+        found = compare(NAMES, every, cache=cache, workers=workers, progress=silent)
+        assert list(found) == expected
+        assert sum(compared) == len(every) - len(old) > 0
+        compared.clear()
+        again = compare(NAMES, every, cache=cache, workers=workers, progress=silent)
+        assert list(again) == expected
+        assert compared == []
+
+
+def test_a_cache_that_lost_a_picture_is_named(cache: AnalysisCache) -> None:
+    pairs = candidates(columns(fingerprints(4)), 12)
+    names = [*NAMES[:3], "f" * 64]
+    with Workers(1, timeout_s=5) as workers, pytest.raises(SuyanError, match="run it again"):
+        compare(names, pairs, cache=cache, workers=workers, progress=silent)

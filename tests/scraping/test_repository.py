@@ -1,0 +1,158 @@
+"""The catalogue on SQLite and on PostgreSQL."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from catalogue_rows import ENGINE, bad, good, hit, save_page
+
+from scraping.catalogue import queries
+from scraping.catalogue.entities import Attempt, Cursor
+from scraping.catalogue.repository import Catalogue
+from scraping.search.baidu import Hit
+
+
+def test_a_hit_is_fetched_once_however_often_it_is_seen(catalogue: Catalogue) -> None:
+    save_page(catalogue, "one", range(5))
+    save_page(catalogue, "two", range(3, 8))
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    assert [errand.candidates[0][1][-5] for errand in errands] == list("01234567")
+    assert [errand.phrase for errand in errands] == ["one"] * 5 + ["two"] * 3
+    assert catalogue.save_outcomes("bare-1", [good(errand) for errand in errands]) == 8
+    assert catalogue.errands("bare-1", time.time(), 100) == []
+    assert catalogue.num_found("bare-1") == 8
+    assert [catalogue.cursor("bare-1", p).stored for p in ("one", "two")] == [5, 3]
+
+
+def test_another_crawl_gets_what_is_stored_already(catalogue: Catalogue) -> None:
+    save_page(catalogue, "one", range(4))
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    catalogue.save_outcomes("bare-1", [good(errand) for errand in errands])
+    catalogue.begin_round("makeup-1", "makeup", 100, time.time())
+    save_page(catalogue, "one", range(2, 6), "makeup-1")
+    assert catalogue.num_found("makeup-1") == 2
+    assert len(catalogue.errands("makeup-1", time.time(), 100)) == 2
+    assert [row.domain for row in queries.rows(catalogue, "makeup-1")] == ["makeup"] * 2
+
+
+def test_the_same_bytes_from_two_addresses_are_one_original(catalogue: Catalogue) -> None:
+    save_page(catalogue, "one", range(3))
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    assert catalogue.save_outcomes("bare-1", [good(e, "a" * 64) for e in errands]) == 1
+    assert catalogue.num_found("bare-1") == 1
+    assert len(list(queries.rows(catalogue, "bare-1"))) == 3
+    assert queries.phrase_duplicates(catalogue, "bare-1") == {"one": 2}
+
+
+def test_what_failed_for_now_is_due_in_the_next_run(catalogue: Catalogue) -> None:
+    save_page(catalogue, "one", range(2))
+    first, second = catalogue.errands("bare-1", time.time(), 100)
+    began = time.time()
+    failed = bad(first, "failed", "timeout")
+    gone = bad(second, "rejected", "http-404")
+    catalogue.save_outcomes("bare-1", [failed, gone])
+    assert catalogue.errands("bare-1", began, 100) == []
+    assert [e.hit for e in catalogue.errands("bare-1", time.time() + 1, 100)] == [first.hit]
+    assert queries.phrase_reasons(catalogue, "bare-1") == {"one": {"http-404": 1, "timeout": 1}}
+
+
+def test_a_rejected_hit_with_other_addresses_is_tried_again(catalogue: Catalogue) -> None:
+    save_page(catalogue, "one", range(2))
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    outcomes = [
+        bad(errand, "rejected", reason)
+        for errand, reason in zip(errands, ("http-404", "robots"), strict=True)
+    ]
+    catalogue.save_outcomes("bare-1", outcomes)
+    moved = [hit(number, f"http://b.example/{number}.jpg") for number in range(2)]
+    catalogue.save_page("bare-1", ENGINE, Cursor("one"), moved, time.time())
+    again = catalogue.errands("bare-1", time.time(), 100)
+    assert [errand.candidates for errand in again] == [(("objURL", "http://b.example/0.jpg"),)]
+
+
+def test_pages_are_told_apart(catalogue: Catalogue) -> None:
+    save_page(catalogue, "one", range(5))
+    hits = [hit(number) for number in range(3, 7)]
+    mine = catalogue.look("bare-1", ENGINE, catalogue.cursor("bare-1", "one"), hits)
+    other = catalogue.look("bare-1", ENGINE, catalogue.cursor("bare-1", "two"), hits)
+    assert (mine.new, mine.repeated) == (2, 2)
+    assert (other.new, other.repeated) == (2, 0)
+
+
+def test_a_new_round_begins_at_the_top_and_remembers_the_depth(catalogue: Catalogue) -> None:
+    save_page(catalogue, "one", range(5))
+    catalogue.finish_round("bare-1", time.time())
+    later = time.time() + 60
+    assert catalogue.begin_round("bare-1", "bare", 200, later).number == 2
+    cursor = catalogue.cursor("bare-1", "one")
+    assert (cursor.offset, cursor.frontier, cursor.stopped_because) == (0, 30, "")
+    found = catalogue.look("bare-1", ENGINE, cursor, [hit(0)])
+    assert (found.new, found.repeated) == (0, 0)  # seen, but not in this round
+
+
+def test_attempts_are_known_by_address(catalogue: Catalogue) -> None:
+    def attempt(status: str, reason: str = "") -> Attempt:
+        return Attempt("http://a.example/x", "a.example", time.time(), 0.1, status, reason)
+
+    catalogue.save_attempts([attempt("failed", "timeout")])
+    assert catalogue.known(["http://a.example/x"]) == {}
+    catalogue.save_attempts([attempt("rejected", "http-404"), attempt("ok")])
+    assert catalogue.known(["http://a.example/x", "other"])["http://a.example/x"].status == "ok"
+
+
+def test_hostile_text_is_stored(catalogue: Catalogue) -> None:
+    nasty = Hit("k'\"; --", (("objURL", "http://a/%00'x"),), "p'; DROP TABLE hits", "题\n😀", 0, 0)
+    catalogue.save_page("bare-1", ENGINE, Cursor("'%_\\"), [nasty], time.time())
+    [errand] = catalogue.errands("bare-1", time.time(), 1)
+    catalogue.save_outcomes("bare-1", [good(errand)])
+    [row] = queries.rows(catalogue, "bare-1")
+    assert (row.phrase, row.title, row.page_url) == ("'%_\\", "题\n😀", "p'; DROP TABLE hits")
+
+
+def test_what_one_crawl_fetches_another_that_saw_it_has_found(catalogue: Catalogue) -> None:
+    catalogue.begin_round("makeup-1", "makeup", 100, time.time())
+    save_page(catalogue, "one", range(4))
+    save_page(catalogue, "zwei", range(2, 6), "makeup-1")
+    errands = catalogue.errands("bare-1", time.time(), 100)
+    catalogue.save_outcomes("bare-1", [good(errand) for errand in errands])
+    assert catalogue.num_found("makeup-1") == 2
+    assert catalogue.cursor("makeup-1", "zwei").stored == 2
+
+
+def test_an_address_of_any_length_is_noted(catalogue: Catalogue) -> None:
+    url = "http://a.example/" + "".join(f"{i * 7919 % 1000003:x}" for i in range(790))
+    assert 3000 < len(url) < 4000
+    catalogue.save_attempts([Attempt(url, "a.example", time.time(), 0.1, "ok", "")])
+    assert catalogue.known([url])[url].status == "ok"
+
+
+def test_two_crawls_that_find_for_each_other_do_not_block_each_other(database: str) -> None:
+    """PostgreSQL ends one of two transactions that wait for each other's rows."""
+    crawls = ("bare-1", "bare-2")
+    num_rounds, num_hits = 25, 12
+
+    def work(crawl: str) -> None:
+        with Catalogue(database) as catalogue:
+            mine = crawls.index(crawl)
+            for number in range(num_rounds):
+                numbers = range(number * num_hits, (number + 1) * num_hits)
+                for phrase in ("one", "two")[:: 1 - 2 * mine]:
+                    save_page(catalogue, phrase, numbers[:: 1 - 2 * mine], crawl)
+                together.wait(timeout=60)
+                errands = catalogue.errands(crawl, time.time(), 2 * num_hits)
+                together.wait(timeout=60)
+                share = [good(e) for e in errands if e.hit % 2 == mine]
+                for at in range(0, len(share), 2):
+                    catalogue.save_outcomes(crawl, share[at : at + 2])
+
+    with Catalogue(database) as catalogue:
+        for crawl in crawls:
+            catalogue.begin_round(crawl, "bare", 100, time.time())
+        together = Barrier(2)
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(work, crawl) for crawl in crawls]:
+                done.result()
+        for crawl in crawls:
+            assert catalogue.num_found(crawl) == num_rounds * num_hits
+            stored = [catalogue.cursor(crawl, phrase).stored for phrase in ("one", "two")]
+            assert sum(stored) == num_rounds * num_hits

@@ -1,0 +1,321 @@
+"""Two machines, one bucket: what one of them made, the other one goes on with."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import sqlalchemy as sa
+import torch
+from safetensors.torch import load_file
+
+from core.errors import BucketError, TransientError
+from core.files import write_json
+from core.tables import Original, Picture, read_rows, write_rows
+from core.workspace import Workspace
+from evaluation.model_registry.model_versions import champion, crown
+from evaluation.model_registry.promote import promote
+from preprocessing.selection.overrides import add_overrides, overrides_file, read_overrides
+from scraping.catalogue import schema as db
+from scraping.catalogue.repository import Catalogue, catalogue_url
+from scraping.config import CrawlConfig
+from scraping.crawl import crawl
+from scraping.forget import forget, remove_buried
+from scraping.offline.corpus import portrait_corpus
+from scraping.offline.server import OfflineEngine
+from serving.models import find_model
+from storage import models, originals, runs, snapshots, synced_files
+from storage.remote import bucket_of, open_workspace
+from training.config import TrainConfig
+from training.run.checkpoint import latest_checkpoint
+from training.train import train
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def machines(shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that stand in for the workspace on two machines."""
+    found = []
+    for number in (1, 2):
+        monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / f"machine-{number}"))
+        found.append(open_workspace(shared_home))
+    return found
+
+
+def _crawl_config(engine: OfflineEngine, **changes: Any) -> CrawlConfig:
+    return CrawlConfig(
+        engine_url=engine.url, domain="bare", phrases=("素颜 照片",), num_images=1000, page_size=7,
+        allow_private_hosts=True, search_interval_s=0, **{"requests_per_s_per_host": 500} | changes,
+    )  # fmt: skip
+
+
+_CRAWL = """
+import sys
+from pathlib import Path
+from scraping.config import CrawlConfig
+from scraping.crawl import crawl
+crawl(CrawlConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def _rows(url: str) -> list[str]:
+    with Catalogue(url) as catalogue, catalogue.reading() as connection:
+        return list(connection.execute(sa.select(db.originals.c.path)).scalars())
+
+
+def _attempts(url: str) -> list[tuple[str, str]]:
+    """Name of each file that was downloaded, and the sha256 of what it gave."""
+    query = sa.select(db.attempts.c.url, db.attempts.c.sha256).where(db.attempts.c.status == "ok")
+    with Catalogue(url) as catalogue, catalogue.reading() as connection:
+        return [
+            (Path(urlsplit(row.url).path).stem, row.sha256) for row in connection.execute(query)
+        ]
+
+
+def test_originals_are_in_the_bucket_before_their_rows_whoever_is_killed(
+    machines: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = machines
+    bucket = bucket_of(Workspace(here))
+    assert bucket is not None
+    with pytest.raises(ValueError, match=r"SUYAN_CATALOGUE_URL: got none.*s3://.*postgresql"):
+        catalogue_url(Workspace(here))
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'c.sqlite'}")
+    corpus = portrait_corpus(num_good=16)
+    with OfflineEngine(corpus) as engine:
+        slow = _crawl_config(engine, requests_per_s_per_host=20)
+        command = [sys.executable, "-c", _CRAWL, slow.model_dump_json(), str(here)]
+        with subprocess.Popen(command, cwd=ROOT) as process:
+            while len(bucket.sizes("originals")) < 8:
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.kill()
+        assert set(_rows(catalogue_url(Workspace(here)))) <= bucket.sizes("originals").keys()
+        sent = {Path(key).name.partition(".")[0] for key in bucket.sizes("originals")}
+        noted = {
+            name for name, sha256 in _attempts(catalogue_url(Workspace(here))) if sha256 in sent
+        }
+        engine.downloads.clear()
+        summary = crawl(_crawl_config(engine), Workspace(there))  # the other machine takes it up
+        assert not noted & engine.downloads.keys()  # nor fetches again what is in the bucket
+        noted &= {item.name for item in corpus.items["bare"]}
+    assert 0 < len(noted) < summary.num_ok
+    rows = [row for row in read_rows(summary.listing, Original) if row.status == "ok"]
+    assert {row.path for row in rows} <= bucket.sizes("originals").keys()
+    assert f"crawls/{summary.listing.parent.name}/listing.parquet" in bucket.sizes("crawls")
+    wanted = {row.path: row.sha256 for row in rows}
+    lacking = sum(not (here / path).exists() for path in wanted)
+    assert originals.fetch(bucket, Workspace(here), wanted) == lacking > 0
+    assert originals.fetch(bucket, Workspace(here), wanted) == 0
+    for path, sha256 in wanted.items():
+        assert hashlib.sha256((here / path).read_bytes()).hexdigest() == sha256
+    _forgets(here, there, rows[0])
+
+
+def _forgets(here: Path, there: Path, row: Original) -> None:
+    bucket = bucket_of(Workspace(here))
+    assert bucket is not None
+    shown = Picture(
+        sha256=row.sha256, domain="bare", side="A", split="train", file="", status="ok", reason="",
+        cluster="", phash="", face_phash="", width=1, height=1, keypoints=[], transform=[],
+        sharpness=0.0, phrase="", url="", original=row.path,
+    )  # fmt: skip
+    for name, pictures in (("with", [shown]), ("without", [replace(shown, sha256="0" * 64)])):
+        write_rows(here / "datasets" / name / "manifest.parquet", Picture, pictures)
+        snapshots.publish(bucket, here / "datasets" / name, f"datasets/{name}")
+    assert forget(row.sha256, Workspace(there)).published == [f"{bucket}/datasets/with"]
+    assert row.path not in bucket.sizes("originals")
+    assert not (there / row.path).exists()
+    assert (here / row.path).exists()
+    with Catalogue(catalogue_url(Workspace(here))) as catalogue:
+        assert remove_buried(catalogue, Workspace(here)) == {row.sha256}
+    assert not (here / row.path).exists()
+
+
+TINY = TrainConfig(
+    num_blocks=1, ngf=4, ndf=4, d_layers=2, load_px=32, crop_px=32, num_epochs=1,
+    num_epochs_decay=1, batch_size=1, checkpoint_every=4, keep_checkpoints=2, num_threads=1,
+    device="cpu",
+)  # fmt: skip
+_TRAIN = """
+import sys, time
+from pathlib import Path
+from storage import runs
+from training.config import TrainConfig
+from training.train import train
+runs._LOOK_EVERY_S = 0.05
+run = Path(sys.argv[3])
+def slowly(_stage, done, *_):
+    time.sleep(0.15)
+with runs.sharing(run):
+    train(TrainConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), run, progress=slowly)
+"""
+
+
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    checkpoint = latest_checkpoint(run)
+    assert checkpoint is not None
+    return {
+        f"{path.stem} {key}": tensor
+        for path in checkpoint.glob("*.safetensors")
+        for key, tensor in load_file(path).items()
+    }
+
+
+def test_a_training_killed_here_goes_on_there_and_ends_the_same(machines: list[Path]) -> None:
+    from tiny_evaluation import config_of, dataset_of, evaluate
+
+    here, there = machines
+    bucket = bucket_of(Workspace(here))
+    assert bucket is not None
+    snapshots.publish(bucket, dataset_of(here / "datasets" / "tiny"), "datasets/tiny")
+    run = here / "runs" / "r"
+    command = [sys.executable, "-c", _TRAIN, TINY.model_dump_json(), here / "datasets/tiny", run]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        while len(snapshots.names(bucket, "runs/r/checkpoints")) < 2:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.05)
+        process.kill()
+    snapshots.fetch(bucket, there / "datasets" / "tiny", "datasets/tiny")
+    run = there / "runs" / "r"
+    assert runs.fetch(run)
+    with runs.sharing(run):
+        done = train(TINY, there / "datasets" / "tiny", run)
+    assert 0 < done.resumed_from_step < done.steps == 28
+    whole = train(TINY, here / "datasets" / "tiny", here / "runs" / "whole")
+    theirs = _weights(whole.run)
+    for name, tensor in _weights(run).items():
+        assert torch.equal(tensor, theirs[name]), name
+    steps = [row for row in (run / "log.jsonl").read_text().splitlines() if row]
+    assert len(steps) == len((whole.run / "log.jsonl").read_text().splitlines())
+    kept = snapshots.names(bucket, "runs/r/checkpoints")
+    assert kept[-1] == "step_00000028"
+    assert len(kept) <= TINY.keep_checkpoints + 1
+
+    evaluated = evaluate(config_of(), there / "datasets" / "tiny", run, there)
+    runs.send_evaluation(evaluated.folder)
+    assert runs.fetch(here / "runs" / "r")  # ours was behind
+    again = evaluate(config_of(), here / "datasets" / "tiny", here / "runs" / "r", here)
+    assert again.reused
+    assert again.scores == evaluated.scores
+    with models.changing(Workspace(there), "makeup"):
+        stored = promote(run, evaluated.folder, Workspace(there), "makeup").model
+        crown(Workspace(there), "makeup", stored.name)
+    models.fetch(Workspace(here), "makeup")
+    found = find_model(Workspace(here), "makeup")
+    assert found == here / "models" / "makeup" / stored.name
+    assert champion(Workspace(here), "makeup") == found
+    assert (found / "prepare.json").read_bytes() == (stored / "prepare.json").read_bytes()
+    assert not runs.fetch(here / "runs" / "r")  # nothing newer
+
+
+def _model(home: Path, name: str) -> None:
+    folder = home / "models" / "makeup" / name
+    for file in ("G_A.safetensors", "G_B.safetensors"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(name)
+    write_json(folder / "config.json", {})
+    write_json(folder / "model.json", {})
+    write_json(folder / "scores.json", {"dataset": "d", "directions": {"A2B": {}}})
+
+
+def test_of_two_machines_that_crown_at_once_one_is_told(machines: list[Path]) -> None:
+    both_read = Barrier(2)
+
+    def crowned(number: int) -> str:
+        home, name = machines[number], f"step{number}-abc"
+        _model(home, name)
+        try:
+            with models.changing(Workspace(home), "makeup"):
+                both_read.wait(10)
+                crown(Workspace(home), "makeup", name)
+        except TransientError as error:
+            return str(error)
+        return name
+
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(crowned, (0, 1)))
+    (loser,) = (number for number, text in enumerate(told) if "another machine" in text)
+    winner = 1 - loser
+    with models.changing(
+        Workspace(machines[loser]), "makeup", f"step{loser}-abc"
+    ):  # the same again
+        assert champion(Workspace(machines[loser]), "makeup").name == f"step{winner}-abc"
+        crown(Workspace(machines[loser]), "makeup", f"step{loser}-abc")
+    models.fetch(Workspace(machines[winner]), "makeup")
+    assert champion(Workspace(machines[winner]), "makeup").name == f"step{loser}-abc"
+    models.fetch(Workspace(machines[winner]), "makeup", f"step{loser}")
+    assert (
+        find_model(Workspace(machines[winner]), "makeup", f"step{loser}").name == f"step{loser}-abc"
+    )
+
+
+def test_a_bucket_out_of_reach_leaves_the_model_that_is_here(
+    machines: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from storage.s3 import opened
+
+    here, there = machines
+    _model(here, "step1-abc")
+    with models.changing(Workspace(here), "makeup"):
+        crown(Workspace(here), "makeup", "step1-abc")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    opened.cache_clear()
+    models.fetch(Workspace(here), "makeup")
+    assert "cannot be reached" in caplog.text
+    assert champion(Workspace(here), "makeup").name == "step1-abc"
+    with pytest.raises(TransientError):
+        models.fetch(Workspace(there), "makeup")
+
+
+def test_what_people_decide_is_never_overwritten(machines: list[Path]) -> None:
+    names = [f"{number:064x}" for number in range(3)]
+    here, there = (overrides_file(Workspace(home), "makeup", "bare") for home in machines)
+    with synced_files.changing(Workspace(machines[0]), here, by_hand=True):
+        add_overrides(here, [names[0]], "drop", "")
+    synced_files.agree(Workspace(machines[1]), there)
+    assert read_overrides(there, names) == {names[0]: "drop"}
+    add_overrides(there, [names[1]], "keep", "in an editor")  # sent with the next preparation
+    synced_files.agree(Workspace(machines[1]), there)
+    synced_files.agree(Workspace(machines[0]), here)
+    assert read_overrides(here, names) == {names[0]: "drop", names[1]: "keep"}
+    add_overrides(here, [names[2]], "drop", "")
+    with synced_files.changing(Workspace(machines[1]), there, by_hand=True):
+        add_overrides(there, [names[2]], "keep", "")
+    with pytest.raises(BucketError, match=r"changed here and in s3://.*theirs"):
+        synced_files.agree(Workspace(machines[0]), here)
+    assert read_overrides(here, names)[names[2]] == "drop"
+    theirs = here.with_name(f"{here.name}.theirs")
+    assert read_overrides(theirs, names)[names[2]] == "keep"
+
+
+def test_a_signal_reaches_the_training_and_its_last_checkpoint_the_bucket(
+    machines: list[Path],
+) -> None:
+    from tiny_evaluation import dataset_of
+
+    here, there = machines
+    run = here / "runs" / "r"
+    dataset = dataset_of(here / "datasets" / "tiny")
+    config = TINY.model_copy(update={"checkpoint_every": 1000})
+    command = [sys.executable, "-c", _TRAIN, config.model_dump_json(), dataset, run]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGINT)
+    assert runs.fetch(there / "runs" / "r")
+    ours, theirs = latest_checkpoint(run), latest_checkpoint(there / "runs" / "r")
+    assert ours is not None
+    assert theirs is not None
+    assert ours.name == theirs.name

@@ -1,0 +1,65 @@
+"""Layers that generators and discriminators are made of."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.models.winograd import conv3x3, fits
+
+Norm = Literal["instance", "batch"]
+Upsampling = Literal["transposed", "resize"]
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """Instance norm without parameters or running statistics, right in either memory layout.
+
+    On a CPU, torch's own gives wrong gradients for channels-last input; group norm with a group a
+    channel is the same function, and right in both layouts.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, H, W]`` → the same shape: each picture's channels to mean 0 and variance 1."""
+        if x.is_contiguous(memory_format=torch.channels_last):
+            return F.group_norm(x, self.num_features, eps=self.eps)
+        return F.instance_norm(x, eps=self.eps)
+
+
+class Conv3x3(nn.Conv2d):
+    """A 3×3 convolution without padding that may run by Winograd's algorithm (``winograd``)."""
+
+    def __init__(self, channels: int, *, bias: bool) -> None:
+        super().__init__(channels, channels, 3, bias=bias)
+        self.winograd = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, H + 2, W + 2]`` → ``[N, C, H, W]``."""
+        if self.winograd and fits(x):
+            y = conv3x3(x, self.weight)
+            return y if self.bias is None else y + self.bias[:, None, None]
+        return super().forward(x)
+
+
+class ResizeConv(nn.Module):
+    """Nearest-neighbour enlargement, then a 3×3 convolution: every pixel gets the same weights.
+
+    Where a transposed convolution overlaps unevenly and leaves a grid, this does not. Source:
+    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
+    """
+
+    def __init__(self, num_in: int, num_out: int, *, bias: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(num_in, num_out, 3, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, num_in, H, W]`` → ``[N, num_out, 2 H, 2 W]``."""
+        larger = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return cast("Tensor", self.conv(F.pad(larger, (1, 1, 1, 1), mode="reflect")))
+
+
+def norm_layer(norm: Norm, channels: int) -> nn.Module:
+    """Over ``channels``: batch norm with weights, or instance norm without."""
+    return nn.BatchNorm2d(channels) if norm == "batch" else InstanceNorm2d(channels)

@@ -1,0 +1,108 @@
+"""The reference's U-Net generators, tensor for tensor (pix2pix, Isola et al. 2017, §3.2.1).
+
+Source: junyanz/pytorch-CycleGAN-and-pix2pix, ``models/networks.py``.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from training.models.layers import Norm, ResizeConv, Upsampling, norm_layer
+
+
+class UnetBlock(nn.Module):
+    """One level of the U-Net: down, the level within (if any), up, beside a skip.
+
+    The reference's LeakyReLU works in place, so that its skip carries ``leaky_relu(x)``, not ``x``.
+    """
+
+    def __init__(
+        self,
+        outer: int,
+        inner: int,
+        within: UnetBlock | None,
+        norm: Norm,
+        *,
+        dropout: bool = False,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        super().__init__()
+        bias = norm == "instance"
+        width = inner if within is None else 2 * inner
+        layers: list[nn.Module] = [
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=bias),
+        ]
+        if within is not None:
+            layers += [norm_layer(norm, inner), within]
+        layers += [
+            nn.ReLU(),
+            _doubling(width, outer, upsampling, bias=bias),
+            norm_layer(norm, outer),
+        ]
+        if dropout:
+            layers.append(nn.Dropout(0.5))
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, outer, H, W]`` → ``[N, 2 · outer, H, W]``."""
+        skip = y = self.model[0](x)
+        for layer in list(self.model)[1:]:
+            y = layer(y)
+        return torch.cat([skip, y], dim=1)
+
+
+class UnetGenerator(nn.Module):
+    """``unet_128`` (7 halvings) or ``unet_256`` (8: 54,409,603 parameters).
+
+    ``upsampling`` ``"resize"`` puts a ``ResizeConv`` where the reference has a transposed
+    convolution. ``residual`` as for a ``ResnetGenerator``.
+    """
+
+    def __init__(
+        self,
+        num_downs: int,
+        ngf: int,
+        norm: Norm = "instance",
+        *,
+        dropout: bool = False,
+        upsampling: Upsampling = "transposed",
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.residual = residual
+        bias = norm == "instance"
+        block = UnetBlock(8 * ngf, 8 * ngf, None, norm, upsampling=upsampling)
+        for _ in range(num_downs - 5):
+            block = UnetBlock(8 * ngf, 8 * ngf, block, norm, dropout=dropout, upsampling=upsampling)
+        for outer in (4 * ngf, 2 * ngf, ngf):
+            block = UnetBlock(outer, 2 * outer, block, norm, upsampling=upsampling)
+        self.model = nn.Module()
+        self.model.model = nn.Sequential(
+            nn.Conv2d(3, ngf, 4, stride=2, padding=1, bias=bias),
+            block,
+            nn.ReLU(),
+            _doubling(2 * ngf, 3, upsampling, bias=True),
+            nn.Tanh(),
+        )
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that draws."""
+        drawing = cast("nn.Sequential", self.model.model)[-2]
+        return drawing.conv if isinstance(drawing, ResizeConv) else drawing
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, 3, H, W]`` in [-1, 1] → the same; 128 (or 256) divides H and W."""
+        drawn = self.model.model(x)  # type: ignore[operator]
+        return (x + drawn).clamp(-1, 1) if self.residual else drawn  # type: ignore[no-any-return]
+
+
+def _doubling(num_in: int, num_out: int, upsampling: Upsampling, *, bias: bool) -> nn.Module:
+    """A U-Net's layer that doubles height and width."""
+    if upsampling == "resize":
+        return ResizeConv(num_in, num_out, bias=bias)
+    return nn.ConvTranspose2d(num_in, num_out, 4, stride=2, padding=1, bias=bias)
