@@ -7,6 +7,7 @@ from typing import Any
 
 from core.files import file_sha256
 from serving.models import Direction, Model, read_json, weights_file
+from training.models.factory import architecture_of
 
 
 def model_card(model: Model, files: Mapping[Direction, str], kind: str) -> str:
@@ -58,7 +59,8 @@ def _interface(model: Model) -> tuple[str, str]:
     prepare = model.prepare
     shape = (
         "`image`: float32 `[N, 3, H, W]`, RGB, `value / 127.5 - 1`, so in [-1, 1]. N, H and W are "
-        "free; H and W are multiples of 4. `translation`: the same shape and range."
+        "free; H and W are multiples of "
+        f"{architecture_of(model.config).multiple}. `translation`: the same shape and range."
     )
     if not prepare.faces:
         kind = (
@@ -78,7 +80,7 @@ def _interface(model: Model) -> tuple[str, str]:
 def _training(model: Model, lineage: Mapping[str, Any]) -> tuple[str, str]:
     config = model.config
     how = (
-        f"Generator: ResNet, {config.num_blocks} blocks, {config.ngf} channels, {config.norm} "
+        f"Generator: {architecture_of(config).label}, {config.ngf} channels, {config.norm} "
         f"norm, trained at {config.crop_px} px, batch {config.batch_size}, "
         f"{config.num_epochs} + {config.num_epochs_decay} epochs, Adam {config.learning_rate:g}, "
         f"cycle weights {config.lambda_a:g} and {config.lambda_b:g}, identity "

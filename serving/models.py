@@ -16,6 +16,7 @@ from preprocessing.config import PrepareConfig
 from serving.cpu_inference import arrange
 from serving.tiling import Tiling
 from training.config import TrainConfig
+from training.models.factory import architecture_of
 from training.run.checkpoint import load_config, load_generator
 
 Direction = Literal["A2B", "B2A"]
@@ -45,9 +46,8 @@ class Model:
     @property
     def tiling(self) -> Tiling:
         """How a large picture is cut for it."""
-        if self.config.generator == "resnet":
-            return Tiling.of_resnet(self.config.num_blocks)
-        return Tiling.of_unet(7 if self.config.generator == "unet_128" else 8)
+        facts = architecture_of(self.config)
+        return Tiling(facts.tile_px, facts.margin_px, facts.multiple)
 
     def direction(self, wanted: str | None) -> Direction:
         """The direction of this name, or that leads to the domain of this name; A2B for ``None``.

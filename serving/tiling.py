@@ -22,8 +22,6 @@ from serving.cpu_inference import shared_statistics
 
 _SAMPLE_PX = 256  # side of a piece that statistics are taken from
 _MAX_SAMPLES = 16
-_EDGE = 15  # what the layers around the residual blocks see beyond a pixel, px
-_BLOCK = 8  # and what each of those adds: two 3×3 convolutions at a quarter of the size
 
 
 @dataclass(frozen=True)
@@ -33,18 +31,6 @@ class Tiling:
     tile: int = 768
     margin: int = 96
     multiple: int = 4  # of which the network wants the sides to be: it halves a picture twice
-
-    @classmethod
-    def of_resnet(cls, num_blocks: int) -> Tiling:
-        """For a resnet generator of so many blocks: a margin as wide as its view."""
-        seen = _EDGE + _BLOCK * num_blocks
-        margin = -(-seen // cls.multiple) * cls.multiple
-        return cls(tile=max(cls.tile, 4 * margin), margin=margin)
-
-    @classmethod
-    def of_unet(cls, num_downs: int) -> Tiling:
-        """For a U-Net that halves so many times, and sees everything: more than it heeds."""
-        return cls(tile=1024, margin=256, multiple=2**num_downs)
 
 
 def translate_whole(

@@ -33,6 +33,7 @@ SIDEWAYS = {
         "preprocessing.config",
         "preprocessing.images.geometry",
         "training.config",
+        "training.models.factory",
         "training.models.resnet",
         "training.pix2pix",
         "training.run.checkpoint",

@@ -19,7 +19,8 @@ from core.progress import Progress
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import cycle_share, feature_share, learning_rate
 from training.build import plain_generators
-from training.data.dataset import UnalignedPictures, ahead, to_pictures, to_tensor
+from training.data.dataset import UnalignedPictures, ahead
+from training.data.tensors import to_pictures, to_tensor
 from training.run.checkpoint import Position, latest_checkpoint, save_checkpoint
 from training.run.monitors import Guards, all_finite
 from training.run.run_log import TrainingLog

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from core.errors import CheckpointError, FolderMismatchError
 from training.build import build
 from training.config import TrainConfig
-from training.data.dataset import UnalignedPictures, load_pictures, to_pictures, to_tensor
+from training.data.dataset import UnalignedPictures, load_pictures
+from training.data.tensors import to_pictures, to_tensor
 from training.run.checkpoint import checkpoints, latest_checkpoint, load_generators
 from training.run.run_log import read_log
 from training.run.signals import DeferredSignals

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from training.config import TrainConfig
 from training.data.augment import Augmentation
+from training.data.tensors import to_floats
 from training.runtime.distributed import World
 
 _Picture = NDArray[np.uint8]  # [H, W, 3]
@@ -32,7 +33,7 @@ class Batch:
 
     def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Both sides as ``[N, 3, H, W]`` float32 in [-1, 1] on ``device``, channels-last."""
-        return _floats(self.a, device), _floats(self.b, device)
+        return to_floats(self.a, device), to_floats(self.b, device)
 
 
 class UnalignedPictures:
@@ -171,23 +172,6 @@ def resized(image: Image.Image, config: TrainConfig) -> Image.Image:
 def load_pictures(folder: Path, px: int, limit: int | None = None) -> NDArray[np.uint8]:
     """Pictures of a folder in name order, resized (bicubic) to ``[N, px, px, 3]`` uint8 RGB."""
     return _squares(_paths(folder)[:limit], px)
-
-
-def to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
-    """``[N, H, W, 3]`` uint8 → ``[N, 3, H, W]`` float32 in [-1, 1], channels-last."""
-    return _floats(torch.from_numpy(np.ascontiguousarray(pictures)), torch.device("cpu"))
-
-
-def to_pictures(tensor: Tensor) -> NDArray[np.uint8]:
-    """``[N, 3, H, W]`` in [-1, 1] → ``[N, H, W, 3]`` uint8; values outside are clipped."""
-    scaled = tensor.detach().float().add(1).mul(127.5).round().clamp(0, 255)
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def _floats(pictures: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cuda":  # bytes travel, in the background
-        pictures = pictures.pin_memory().to(device, non_blocking=True)
-    return pictures.to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import ModuleType
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from training.config import TrainConfig
+from training.models import resnet, unet
+from training.models.architecture import Architecture
 from training.models.discriminators import PatchDiscriminator, PixelDiscriminator
 from training.models.resnet import ResnetGenerator
 from training.models.unet import UnetGenerator
@@ -15,26 +19,20 @@ from training.models.unet import UnetGenerator
 Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
 
 
+_GENERATORS: Mapping[str, ModuleType] = {"resnet": resnet, "unet_128": unet, "unet_256": unet}
+"""The module of each ``TrainConfig.generator``: it has ``build`` and ``architecture``."""
+
+
 def build_generator(config: TrainConfig) -> nn.Module:
     """A generator of this configuration, on the CPU, with torch's own first weights."""
-    if config.generator == "resnet":
-        return ResnetGenerator(
-            config.num_blocks,
-            config.ngf,
-            config.norm,
-            dropout=config.dropout,
-            upsampling=config.upsampling,
-            residual=config.residual,
-        )
-    num_downs = 7 if config.generator == "unet_128" else 8
-    return UnetGenerator(
-        num_downs,
-        config.ngf,
-        config.norm,
-        dropout=config.dropout,
-        upsampling=config.upsampling,
-        residual=config.residual,
-    )
+    network: nn.Module = _GENERATORS[config.generator].build(config)
+    return network
+
+
+def architecture_of(config: TrainConfig) -> Architecture:
+    """What the generator of this configuration says of itself."""
+    facts: Architecture = _GENERATORS[config.generator].architecture(config)
+    return facts
 
 
 def build_discriminator(config: TrainConfig) -> nn.Module:

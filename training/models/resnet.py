@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from training.config import TrainConfig
+from training.models.architecture import Architecture
 from training.models.layers import Conv3x3, Norm, ResizeConv, Upsampling, norm_layer
 
 
@@ -89,3 +91,33 @@ class ResnetGenerator(nn.Module):
         """``[N, 3, H, W]`` in [-1, 1] → the same shape and range; 4 divides H and W."""
         drawn = self.model(x)
         return (x + drawn).clamp(-1, 1) if self.residual else drawn  # type: ignore[no-any-return]
+
+
+_MULTIPLE = 4  # the network halves a picture twice
+_EDGE_PX = 15  # what the layers around the residual blocks see beyond a pixel
+_BLOCK_PX = 8  # and what each block adds: two 3×3 convolutions at a quarter of the size
+_TILE_PX = 768
+
+
+def architecture(config: TrainConfig) -> Architecture:
+    """The facts of ``build``'s network: its margin is its receptive field's."""
+    receptive_px = _EDGE_PX + _BLOCK_PX * config.num_blocks
+    margin_px = -(-receptive_px // _MULTIPLE) * _MULTIPLE
+    return Architecture(
+        label=f"ResNet, {config.num_blocks} blocks",
+        multiple=_MULTIPLE,
+        margin_px=margin_px,
+        tile_px=max(_TILE_PX, 4 * margin_px),
+    )
+
+
+def build(config: TrainConfig) -> ResnetGenerator:
+    """The generator of this configuration, with torch's own first weights."""
+    return ResnetGenerator(
+        config.num_blocks,
+        config.ngf,
+        config.norm,
+        dropout=config.dropout,
+        upsampling=config.upsampling,
+        residual=config.residual,
+    )

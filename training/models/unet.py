@@ -10,6 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from training.config import TrainConfig
+from training.models.architecture import Architecture
 from training.models.layers import Norm, ResizeConv, Upsampling, norm_layer
 
 
@@ -106,3 +108,29 @@ def _doubling(num_in: int, num_out: int, upsampling: Upsampling, *, bias: bool) 
     if upsampling == "resize":
         return ResizeConv(num_in, num_out, bias=bias)
     return nn.ConvTranspose2d(num_in, num_out, 4, stride=2, padding=1, bias=bias)
+
+
+_NUM_DOWNS = {"unet_128": 7, "unet_256": 8}
+
+
+def architecture(config: TrainConfig) -> Architecture:
+    """The facts of ``build``'s network.
+
+    A U-Net's receptive field is the whole picture; a margin of 256 px is enough in practice.
+    """
+    num_downs = _NUM_DOWNS[config.generator]
+    return Architecture(
+        label=f"U-Net, {num_downs} halvings", multiple=2**num_downs, margin_px=256, tile_px=1024
+    )
+
+
+def build(config: TrainConfig) -> UnetGenerator:
+    """The generator of this configuration, with torch's own first weights."""
+    return UnetGenerator(
+        _NUM_DOWNS[config.generator],
+        config.ngf,
+        config.norm,
+        dropout=config.dropout,
+        upsampling=config.upsampling,
+        residual=config.residual,
+    )

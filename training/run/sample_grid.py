@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core.files import atomic_file
-from training.data.dataset import load_pictures, to_pictures, to_tensor
+from training.data.dataset import load_pictures
+from training.data.tensors import to_pictures, to_tensor
 
 _NUM_PICTURES = 4
 _GAP_PX = 4
