@@ -30,9 +30,10 @@ def crawl_config(engine: OfflineEngine, **changes: object) -> CrawlConfig:
 CRAWL_SCRIPT = """
 import sys
 from pathlib import Path
+from core.workspace import Workspace
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl
-crawl(CrawlConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]))
+crawl(CrawlConfig.model_validate_json(sys.argv[1]), Workspace(Path(sys.argv[2])))
 """
 
 
