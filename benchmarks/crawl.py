@@ -132,8 +132,9 @@ def _suyan(urls: list[str], out: Path) -> None:
 
 def seed(urls: list[str], out: Path) -> None:
     """Put into the catalogue what a search would have found: the peers are given theirs too."""
-    from scraping.catalogue.entities import Cursor
-    from scraping.catalogue.repository import Catalogue, catalogue_url
+    from scraping.catalogue.database import catalogue_url
+    from scraping.catalogue.entities import Cursor, Stop, StopReason
+    from scraping.catalogue.repository import Catalogue
     from scraping.crawl import crawl_name
     from scraping.search.baidu import Hit
 
@@ -145,7 +146,7 @@ def seed(urls: list[str], out: Path) -> None:
         catalogue.begin_round(name, config.domain, len(urls), time.time())
         for first in range(0, len(hits), 60):
             page = hits[first : first + 60]
-            cursor = Cursor(_PHRASE, hits=first + len(page), stopped_because="exhausted")
+            cursor = Cursor(_PHRASE, hits=first + len(page), stop=Stop(StopReason.EXHAUSTED))
             catalogue.save_page(name, config.engine_url, cursor, page, time.time())
 
 

@@ -63,30 +63,30 @@ def _filled(folder: Path, num: int):  # noqa: ANN202
 
 def _fetched(catalogue, num: int) -> Iterator[int]:  # noqa: ANN001
     """Fetch everything, as a crawl does, but for the network."""
-    from scraping.catalogue.entities import Attempt, Outcome
-    from scraping.catalogue.leases import Claims
+    from scraping.catalogue.entities import Attempt, DownloadResult
+    from scraping.catalogue.leases import Leases
 
     began, last = time.time(), 0
-    claims = Claims(catalogue, "bare-1", 60)
-    while errands := catalogue.errands("bare-1", began, _BATCH, after=last):
-        last = errands[-1].hit
-        taken = claims.take(errands, began)
-        catalogue.known(url for errand in taken for _, url in errand.candidates)
-        urls = [errand.candidates[0][1] for errand in taken]
-        digests = [_sha256(errand.hit) for errand in taken]
+    leases = Leases(catalogue, "bare-1", 60)
+    while tasks := catalogue.pending_tasks("bare-1", began, _BATCH, after=last):
+        last = tasks[-1].hit
+        taken = leases.acquire(tasks, began)
+        catalogue.final_attempts(url for task in taken for _, url in task.candidates)
+        urls = [task.candidates[0][1] for task in taken]
+        digests = [_sha256(task.hit) for task in taken]
         catalogue.save_attempts(
             [Attempt(url, "h.example", began, 0.1, "ok", "", 90_000, sha, "jpg")
              for url, sha in zip(urls, digests, strict=True)]
         )  # fmt: skip
-        catalogue.save_outcomes(
+        catalogue.save_results(
             "bare-1",
-            [Outcome(errand.hit, errand.phrase, "ok", "", url, "objURL", began, sha,
+            [DownloadResult(task.hit, task.phrase, "ok", "", url, "objURL", began, sha,
                      f"originals/{sha}.jpg", 90_000)
-             for errand, url, sha in zip(taken, urls, digests, strict=True)],
+             for task, url, sha in zip(taken, urls, digests, strict=True)],
         )  # fmt: skip
-        claims.release(taken)
+        leases.release(taken)
         yield len(taken)
-    assert catalogue.num_found("bare-1") == num
+    assert catalogue.num_originals("bare-1") == num
 
 
 def _catalogue(folder: Path, num: int) -> Parts:
@@ -98,8 +98,8 @@ def _catalogue(folder: Path, num: int) -> Parts:
     catalogue = _filled(folder, num)
     yield "catalogue: pages", clock.lap()
     assert sum(_fetched(catalogue, num)) == num
-    yield "catalogue: errands", clock.lap()
-    write_rows(folder / "listing.parquet", Original, queries.rows(catalogue, "bare-1"))
+    yield "catalogue: tasks", clock.lap()
+    write_rows(folder / "listing.parquet", Original, queries.listing_rows(catalogue, "bare-1"))
     yield "catalogue: listing", clock.lap()
     size = (folder / "catalogue.sqlite").stat().st_size
     print(f"  {num:>9,} hits: {size / num:.0f} bytes each in the catalogue", file=sys.stderr)

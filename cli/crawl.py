@@ -15,8 +15,9 @@ from core.workspace import Workspace
 from flows.parameters import PipelineParameters
 from flows.sync import drop_forgotten
 from scraping.catalogue import queries
-from scraping.catalogue.repository import Catalogue, catalogue_url
-from scraping.crawl import CrawlSummary, crawl, yields
+from scraping.catalogue.database import catalogue_url
+from scraping.catalogue.repository import Catalogue
+from scraping.crawl import CrawlSummary, crawl, phrase_yields
 from storage.eviction import in_use
 
 _NUMBERS = ("pages", "hits", "new", "stored", "duplicates")
@@ -87,7 +88,7 @@ def print_status(workspace: Workspace, console: Console) -> None:
                 f"{crawled['num_bytes'] / 1e6:.1f} MB; round {crawled['round']} of "
                 f"{begun:%Y-%m-%d %H:%M} UTC {state} ({crawled['name']})"
             )
-            console.print(_table(title, yields(catalogue, crawled["name"])))
+            console.print(_table(title, phrase_yields(catalogue, crawled["name"])))
         stones = len(catalogue.tombstones())
         console.print(f"Forgotten for good: {stones} addresses, hosts and pictures.")
 

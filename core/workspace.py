@@ -26,6 +26,11 @@ SPLITS = ("trainA", "trainB", "testA", "testB")
 """The folders of a dataset, as every CycleGAN tool reads them."""
 
 
+def original_key(sha256: str, extension: str) -> str:
+    """The path of an original relative to the workspace, which is its key in a bucket."""
+    return f"originals/{sha256[:2]}/{sha256}.{extension}"
+
+
 @dataclass(frozen=True)
 class CrawlFolder:
     """``crawls/<domain>-<digest>``: what one crawl has brought."""
@@ -83,6 +88,10 @@ class DatasetFolder:
     def card_text(self) -> Path:
         """The same in Markdown."""
         return self.path / "card.md"
+
+    def preview(self, sha256: str) -> Path:
+        """The small copy of an original that the card's pages show; JPEG."""
+        return self.path / "previews" / f"{sha256[:16]}.jpg"
 
     def split(self, name: str) -> Path:
         """The pictures of a split and side: one of ``SPLITS``."""
@@ -398,7 +407,7 @@ class Workspace:
 
     def original(self, sha256: str, extension: str) -> Path:
         """Where the original of this content lies."""
-        return self.originals / sha256[:2] / f"{sha256}.{extension}"
+        return self.folder / original_key(sha256, extension)
 
     def key(self, path: Path) -> str:
         """``path`` as the bucket and the tables call it: relative, with slashes."""

@@ -51,9 +51,8 @@ def of_crawl(config: CrawlConfig, summary: CrawlSummary, before: int, after: int
 
 def what_is_left(summary: CrawlSummary) -> str:
     """Why a partial crawl has less than there is."""
-    stopped = [row["stopped_because"] for row in summary.phrases]
-    cut = sum(reason.startswith(("blocked", "unreachable")) for reason in stopped)
-    reasons = [f"the search engine cut {cut} of {len(stopped)} searches short"] if cut else []
+    cut, num_searches = summary.num_cut_short, len(summary.phrases)
+    reasons = [f"the search engine cut {cut} of {num_searches} searches short"] if cut else []
     if summary.num_waiting:
         reasons.append(f"{summary.num_waiting} downloads failed for reasons that may pass")
     return " and ".join(reasons)

@@ -13,8 +13,9 @@ from core.tables import Original, iter_rows
 from core.workspace import Workspace
 from preprocessing.config import PrepareConfig
 from preprocessing.selection.overrides import overrides_file
-from scraping.catalogue.repository import Catalogue, catalogue_url
-from scraping.forget import remove_buried
+from scraping.catalogue.database import catalogue_url
+from scraping.catalogue.repository import Catalogue
+from scraping.forget import remove_forgotten_originals
 from storage import originals, snapshots, synced_files
 from storage.remote import bucket_of, is_shared
 
@@ -28,7 +29,7 @@ def drop_forgotten(workspace: Workspace) -> None:
         from preprocessing.cache import forget_analyses  # with OpenCV, which few flows need
 
         with Catalogue(catalogue_url(workspace)) as catalogue:
-            forget_analyses(workspace, remove_buried(catalogue, workspace))
+            forget_analyses(workspace, remove_forgotten_originals(catalogue, workspace))
 
 
 def fetch_originals(

@@ -35,7 +35,7 @@ from flows.ui.run_progress import ArtifactProgress, LogProgress, TrainingProgres
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
-from scraping.download.client import Downloads
+from scraping.download.client import DownloadProcess
 from storage import models, runs
 from storage.eviction import in_use
 from training.config import TrainConfig
@@ -86,8 +86,8 @@ def crawl_domain(
         one_at_a_time(engine_limit(config.engine_url)),
         dask_runner(task_runner) as runner,
     ):
-        downloader = downloader_over(runner) if runner else Downloads
-        summary = crawl(config, workspace, progress=progress, downloader=downloader)
+        build_downloader = downloader_over(runner) if runner else DownloadProcess
+        summary = crawl(config, workspace, progress=progress, build_downloader=build_downloader)
     told = outcomes.of_crawl(config, summary, before, outcomes.crawl_stamp(config, workspace))
     artifacts.crawl_yields(summary)
     if summary.partial:

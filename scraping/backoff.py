@@ -1,4 +1,4 @@
-"""How long to wait before the next try: what the host wishes, else exponential with jitter."""
+"""Pauses before another try: the host's Retry-After, else exponential back-off with jitter."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from core.errors import TransientError
 _MAX_RETRY_AFTER_S = 600.0
 
 
-def retry_after(value: str | None) -> float | None:
-    """Seconds that a ``Retry-After`` header (a number or a date) asks for; ``None`` for nonsense.
+def retry_after_s(value: str | None) -> float | None:
+    """Seconds that a ``Retry-After`` header (a number or a date) asks for.
 
-    At most ten minutes: whoever asks for more is a case for the next run.
+    ``None`` where there is none that can be read; 600 at most, since a run does not wait longer.
     """
     if not value:
         return None
@@ -33,7 +33,11 @@ def retry_after(value: str | None) -> float | None:
 
 
 def pause_s(error: BaseException | None, num_failed: int, first_s: float, most_s: float) -> float:
-    """Seconds to wait after the ``num_failed``-th failure, which was ``error``."""
+    """Seconds to pause after failure number ``num_failed``, which was ``error``.
+
+    The host's own ``retry_after_s`` goes first; else ``first_s``, doubled by each further failure
+    up to ``most_s``, ± 25 %.
+    """
     if isinstance(error, TransientError) and error.retry_after_s is not None:
         return error.retry_after_s
     growing = first_s * 2.0 ** (num_failed - 1)
@@ -41,7 +45,7 @@ def pause_s(error: BaseException | None, num_failed: int, first_s: float, most_s
 
 
 def wait(first_s: float, most_s: float) -> Callable[[tenacity.RetryCallState], float]:
-    """``pause_s`` as a wait for tenacity."""
+    """``pause_s`` as tenacity takes it."""
 
     def seconds(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

@@ -1,4 +1,4 @@
-"""Configuration of a crawl: the form for one domain."""
+"""Configuration of a crawl of one domain."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core.identity import INCIDENTAL
 from scraping.search.filters import Filters
 from scraping.search.phrases import expand
 
@@ -14,15 +15,18 @@ Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class CrawlConfig(BaseModel):
-    """What to search for one domain, how much to keep, and how politely to ask."""
+    """What to search for one domain, how much to download, and how politely.
+
+    Fields that are marked as ``INCIDENTAL`` are not part of the crawl's name: they may change from
+    one run of a crawl to the next.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine_url: str = Field(
         "https://image.baidu.com",
         pattern=r"^https?://[^\s/@]+$",
-        description="Address of the search engine, without a path or password; the offline engine "
-        "has its own",
+        description="Address of the search engine, without a path or a password",
     )
     domain: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_]{0,39}$", description="Short name of the domain, e.g. makeup"
@@ -31,74 +35,97 @@ class CrawlConfig(BaseModel):
         min_length=1, max_length=1000, description="Search phrases, e.g. 素颜 女生 正面"
     )
     prefixes: tuple[Phrase, ...] = Field(
-        (), description="Each phrase is also searched with each of these before it"
+        (), description="Words that are put before each phrase for further searches"
     )
     suffixes: tuple[Phrase, ...] = Field(
-        (), description="Each phrase is also searched with each of these after it, e.g. 高清"
+        (), description="Words that are put after each phrase for further searches, e.g. 高清"
     )
     num_images: int = Field(
-        800, ge=1, le=1_000_000, description="Different originals to collect for this domain"
+        800,
+        ge=1,
+        le=1_000_000,
+        description="Number of different originals to download for this domain",
     )
     max_images_per_phrase: int | None = Field(
-        None, ge=1, description="Originals that one phrase may bring; none: as many as it has"
+        None, ge=1, description="Most originals from one phrase; none: no limit"
     )
-    refresh_after_h: float | None = Field(
+    refresh_after_h: Annotated[float | None, INCIDENTAL] = Field(
         None,
         ge=0,
-        description="A finished crawl older than this is searched again, hours; none: never",
+        description="Age from which a finished crawl is searched again, hours; none: never",
     )
-    num_new_images: int = Field(
-        100, ge=0, le=1_000_000, description="Different originals that one refresh may add"
+    num_new_images: Annotated[int, INCIDENTAL] = Field(
+        100, ge=0, le=1_000_000, description="Most different originals that one refresh adds"
     )
-    filters: Filters = Field(Filters(), description="Filters of the search itself")
-    page_size: int = Field(30, ge=1, le=60, description="Hits asked for in one request")
-    max_pages: int = Field(40, ge=1, le=1000, description="Pages read of one phrase at most")
-    search_interval_s: float = Field(
-        1.0, ge=0, le=3600, description="Least time between two search requests, seconds"
+    filters: Filters = Field(Filters(), description="Filters of the search engine")
+    page_size: int = Field(30, ge=1, le=60, description="Hits per search request")
+    max_pages: int = Field(40, ge=1, le=1000, description="Most pages read of one phrase")
+    search_interval_s: Annotated[float, INCIDENTAL] = Field(
+        1.0, ge=0, le=3600, description="Shortest time between two search requests, seconds"
     )
-    cool_down_s: float = Field(
-        30.0, ge=0, le=3600, description="First pause after the engine refuses us, seconds; doubles"
+    cool_down_s: Annotated[float, INCIDENTAL] = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="First pause after the engine refuses a search, seconds; it doubles each time",
     )
-    max_cool_downs: int = Field(
-        2, ge=0, le=10, description="Pauses before a refused phrase is given up"
+    max_cool_downs: Annotated[int, INCIDENTAL] = Field(
+        2, ge=0, le=10, description="Pauses after refusals before a phrase is given up"
     )
-    requests_per_s_per_host: float = Field(
-        4.0, gt=0, le=1_000_000, description="Fetches from one host in a second at most"
+    requests_per_s_per_host: Annotated[float, INCIDENTAL] = Field(
+        4.0, gt=0, le=1_000_000, description="Most requests to one host per second"
     )
-    num_workers: int = Field(16, ge=1, le=256, description="Pictures fetched at the same time")
-    connect_timeout_s: float = Field(5.0, gt=0, le=120, description="Time to connect, seconds")
-    read_timeout_s: float = Field(10.0, gt=0, le=600, description="Time between bytes, seconds")
-    total_timeout_s: float = Field(30.0, gt=0, le=3600, description="Time for one file, seconds")
-    max_megabytes: float = Field(30.0, gt=0, le=1000, description="Largest file, megabytes")
-    max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed for one file")
-    num_tries: int = Field(2, ge=1, le=10, description="Tries for an address that fails for now")
-    lease_s: float = Field(
+    num_workers: Annotated[int, INCIDENTAL] = Field(
+        16, ge=1, le=256, description="Number of simultaneous downloads"
+    )
+    connect_timeout_s: Annotated[float, INCIDENTAL] = Field(
+        5.0, gt=0, le=120, description="Longest time to connect to a host, seconds"
+    )
+    read_timeout_s: Annotated[float, INCIDENTAL] = Field(
+        10.0, gt=0, le=600, description="Longest silence of a host, seconds"
+    )
+    total_timeout_s: Annotated[float, INCIDENTAL] = Field(
+        30.0, gt=0, le=3600, description="Longest time for one file, seconds"
+    )
+    max_megabytes: float = Field(
+        30.0, gt=0, le=1000, description="Size of the largest file, megabytes"
+    )
+    max_redirects: int = Field(5, ge=0, le=20, description="Most redirects followed for one file")
+    num_tries: Annotated[int, INCIDENTAL] = Field(
+        2,
+        ge=1,
+        le=10,
+        description="Tries per run for an address that fails for a reason that may pass",
+    )
+    lease_s: Annotated[float, INCIDENTAL] = Field(
         60.0,
         ge=1,
         le=86400,
-        description="Time after which other crawls take over what one that died was fetching, "
-        "seconds",
+        description="Time after which the leases of a crashed crawl expire and others may download "
+        "its addresses, seconds",
     )
     respect_opt_out: bool = Field(
         True,
-        description="Leave out pictures that a host's robots.txt or an X-Robots-Tag of noai or "
-        "noimageai keeps from us",
+        description="Respect for robots.txt and for an X-Robots-Tag with noai or noimageai",
     )
     allow_private_hosts: bool = Field(
-        False, description="Fetch from loopback and private addresses; for the offline engine alone"
+        False,
+        description="Permission to download from loopback and private addresses (offline engine)",
     )
-    language: Literal["zh-CN", "en"] = Field("zh-CN", description="Accept-Language of requests")
+    language: Literal["zh-CN", "en"] = Field(
+        "zh-CN", description="Accept-Language of search requests"
+    )
 
     @property
     def searches(self) -> tuple[str, ...]:
-        """Every search of the crawl: the phrases, and what prefixes and suffixes make of them."""
+        """Every search of the crawl: the phrases, alone and with prefixes and suffixes."""
         return expand(self.phrases, self.prefixes, self.suffixes)
 
     @model_validator(mode="after")
-    def _not_too_many(self) -> Self:
+    def _check_num_searches(self) -> Self:
         if len(self.searches) > _MAX_SEARCHES:
             raise ValueError(
-                f"phrases, prefixes, suffixes: make {len(self.searches)} searches together, "
+                f"phrases, prefixes, suffixes: got {len(self.searches)} searches together, "
                 f"needed at most {_MAX_SEARCHES}"
             )
         return self

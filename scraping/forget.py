@@ -1,4 +1,4 @@
-"""Take a picture out of the workspace for good: its file, its rows, and its way back."""
+"""Removes pictures from the workspace for good, and keeps them from coming back."""
 
 from __future__ import annotations
 
@@ -13,63 +13,69 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from core.progress import Progress, silent
-from core.workspace import Workspace
+from core.workspace import DatasetFolder, Workspace
 from scraping.catalogue import schema as db
-from scraping.catalogue.repository import Catalogue, catalogue_url
-from scraping.crawl import publish, send
+from scraping.catalogue.database import catalogue_url
+from scraping.catalogue.entities import Status
+from scraping.catalogue.repository import Catalogue
+from scraping.crawl import publish_outputs, write_outputs
 from scraping.download.ssrf import host_of
+from scraping.reasons import Reason
 from storage import originals, snapshots
 from storage.remote import bucket_of
 from storage.s3 import Bucket
 
 Kind = Literal["url", "sha256", "host"]
+_IN_DATASET = DatasetFolder(Path())  # its paths are relative to any dataset
+_MANIFEST = _IN_DATASET.manifest.as_posix()
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+|\[?[0-9a-f]*:[0-9a-f:.]+\]?")
 
 
 @dataclass(frozen=True)
-class Forgotten:
-    """What ``forget`` took out, and the dataset versions that still hold some of it."""
+class ForgetSummary:
+    """What ``forget`` removed, and the dataset versions that still show some of it."""
 
     kind: Kind
     value: str
     num_originals: int
     crawls: list[str]
     datasets: list[Path]
-    digests: list[str]  # of the originals
-    published: list[str]  # addresses of dataset versions in the bucket that hold some of it
+    digests: list[str]  # sha256 of the originals
+    published: list[str]  # addresses of dataset versions in the bucket that show some of it
 
 
-def forget(what: str, workspace: Workspace, *, progress: Progress = silent) -> Forgotten:
-    """Forget the picture or pictures that ``what`` names: an address, a sha256, or a host.
+def forget(target: str, workspace: Workspace, *, progress: Progress = silent) -> ForgetSummary:
+    """Forget the pictures that ``target`` names: an address, a sha256, or a host.
 
-    Originals, listings and contact sheets lose them, so that no dataset to come has them; a
-    tombstone keeps them from ever coming back, from any address. From the workspace's bucket they
-    go too. Dataset versions are immutable: those that hold one, here or in the bucket, are named,
-    to be removed by hand. Safe to be killed and run again.
+    Their files are removed here and in the workspace's bucket, and they leave every listing and
+    contact sheet, so that no later dataset has them. Tombstones keep them from coming back from any
+    address. Dataset versions are immutable: those that show a forgotten picture, here or in the
+    bucket, are returned, for a person to remove. Safe to be killed and run again.
 
-    Raises ``ValueError`` when ``what`` is none of the three.
+    Raises ``ValueError`` when ``target`` is none of the three.
     """
-    kind, value = _kind(what)
+    kind, value = _parse_target(target)
     with Catalogue(catalogue_url(workspace)) as catalogue:
-        buried, crawls = _bury(catalogue, kind, value)
-        for number, sha256 in enumerate(sorted(buried), start=1):
-            for file in (workspace / "originals" / sha256[:2]).glob(f"{sha256}.*"):
-                file.unlink()
-            progress("forget", number, len(buried), "")
+        digests, crawls = _bury(catalogue, kind, value)
+        for number, sha256 in enumerate(sorted(digests), start=1):
+            _remove_original(workspace, sha256)
+            progress("forget", number, len(digests), "")
         bucket = bucket_of(workspace)
         if bucket is not None:
-            originals.remove(bucket, buried)
-        published = _published_with(bucket, buried) if bucket is not None else []
+            originals.remove(bucket, digests)
+        published = _published_with(bucket, digests) if bucket is not None else []
         for name in sorted(crawls):
-            publish(catalogue, name, workspace)
-            send(workspace / "crawls" / name, workspace)
-    datasets = _datasets_with(workspace, buried)
-    return Forgotten(kind, value, len(buried), sorted(crawls), datasets, sorted(buried), published)
+            write_outputs(catalogue, name, workspace)
+            publish_outputs(workspace.crawl(name), workspace)
+    datasets = _datasets_with(workspace, digests)
+    return ForgetSummary(
+        kind, value, len(digests), sorted(crawls), datasets, sorted(digests), published
+    )
 
 
-def _kind(what: str) -> tuple[Kind, str]:
-    text = what.strip()
+def _parse_target(target: str) -> tuple[Kind, str]:
+    text = target.strip()
     if text.startswith(("http://", "https://")) and host_of(text):
         return "url", text
     if _SHA256.fullmatch(text.lower()):
@@ -77,92 +83,99 @@ def _kind(what: str) -> tuple[Kind, str]:
     if _HOST.fullmatch(text.lower()):
         return "host", text.lower().strip("[]")
     raise ValueError(
-        f"forget: got {what!r}, needed an address (https://…), a sha256 of 64 hex digits or a host "
-        "such as pictures.example.com"
+        f"forget: got {target!r}, needed an address (https://…), a sha256 of 64 hex digits or a "
+        "host such as pictures.example.com"
     )
 
 
-def _bury(catalogue: Catalogue, kind: Kind, value: str) -> tuple[set[str], set[str]]:
-    """Leave tombstones, mend the rows; the digests concerned and the crawls that had them.
+def _remove_original(workspace: Workspace, sha256: str) -> None:
+    for file in (workspace.originals / sha256[:2]).glob(f"{sha256}.*"):
+        file.unlink()
 
-    A host's picture is one that came from there, or whose original the engine's cache wraps. The
-    rows are mended before the files go: a kill in between leaves a file too many, which the same
-    command finds again through its tombstone.
+
+def _bury(catalogue: Catalogue, kind: Kind, value: str) -> tuple[set[str], set[str]]:
+    """Store tombstones and update the rows; the digests concerned and the crawls that had them.
+
+    A host's pictures are those that came from there, and those of which the engine's cache served a
+    copy. Rows change before files are removed: after a kill in between, the same command finds the
+    remaining files through their tombstones.
     """
+    now = time.time()
     with catalogue.writing() as connection:
-        concerned = _concerned(connection, kind, value)
-        stones = [{"kind": kind, "value": value, "at": time.time()}]
-        stones += [{"kind": "sha256", "value": sha, "at": time.time()} for sha in concerned]
-        connection.execute(catalogue.insert(db.tombstones).on_conflict_do_nothing(), stones)
+        digests = _digests_of(connection, kind, value)
+        tombstones = [{"kind": kind, "value": value, "at": now}]
+        tombstones += [{"kind": "sha256", "value": sha256, "at": now} for sha256 in digests]
+        connection.execute(catalogue.insert(db.tombstones).on_conflict_do_nothing(), tombstones)
         crawls: set[str] = set()
-        for sha256 in sorted(concerned):
-            had = (
+        for sha256 in sorted(digests):
+            query = (
                 sa.select(db.sightings.c.crawl)
                 .join(db.hits, db.hits.c.id == db.sightings.c.hit)
                 .where(db.hits.c.sha256 == sha256)
             )
-            crawls |= set(connection.execute(had).scalars())
+            crawls |= set(connection.execute(query).scalars())
             connection.execute(
                 sa.update(db.hits)
                 .where(db.hits.c.sha256 == sha256)
-                .values(status="rejected", reason="forgotten")
+                .values(status=Status.REJECTED, reason=Reason.FORGOTTEN)
             )
-        for table in (db.originals, db.finds):  # in the order that scraping/catalogue/finds.py says
-            for sha256 in sorted(concerned):
+        for table in (db.originals, db.finds):  # the order of catalogue/discoveries.py
+            for sha256 in sorted(digests):
                 connection.execute(sa.delete(table).where(table.c.sha256 == sha256))
-    return concerned, crawls
+    return digests, crawls
 
 
-def _concerned(connection: sa.Connection, kind: Kind, value: str) -> set[str]:
-    """Digests of the originals that came from an address or a host."""
+def _digests_of(connection: sa.Connection, kind: Kind, value: str) -> set[str]:
+    """sha256 of the originals that came from an address or a host."""
     if kind == "sha256":
         return {value}
     query = sa.select(db.attempts.c.sha256).where(db.attempts.c.sha256 != "")
     if kind == "url":
         query = query.where(db.attempts.c.url == value)
     else:
-        below = db.attempts.c.host.endswith("." + value, autoescape=True)
-        query = query.where((db.attempts.c.host == value) | below)
+        subdomains = db.attempts.c.host.endswith("." + value, autoescape=True)
+        query = query.where((db.attempts.c.host == value) | subdomains)
     return set(connection.execute(query).scalars())
 
 
-def remove_buried(catalogue: Catalogue, workspace: Workspace) -> set[str]:
-    """Remove the originals here that were forgotten on another machine; all forgotten digests."""
-    buried = {value for kind, value in catalogue.tombstones() if kind == "sha256"}
-    for sha256 in buried:
-        for file in (workspace / "originals" / sha256[:2]).glob(f"{sha256}.*"):
-            file.unlink()
-    return buried
+def remove_forgotten_originals(catalogue: Catalogue, workspace: Workspace) -> set[str]:
+    """Remove originals here that another machine has forgotten; all forgotten digests."""
+    digests = {value for kind, value in catalogue.tombstones() if kind == "sha256"}
+    for sha256 in digests:
+        _remove_original(workspace, sha256)
+    return digests
 
 
 def _published_with(bucket: Bucket, digests: set[str]) -> list[str]:
     """Addresses of the dataset versions in the bucket that show one of these originals."""
-    found = []
-    for name in snapshots.names(bucket, "datasets"):
-        published = snapshots.read(bucket, f"datasets/{name}")
-        if published is None or "manifest.parquet" not in published.files:
+    addresses = []
+    for version in snapshots.names(bucket, "datasets"):
+        name = f"datasets/{version}"
+        snapshot = snapshots.read(bucket, name)
+        if snapshot is None or _MANIFEST not in snapshot.files:
             continue
-        content = snapshots.read_file(bucket, f"datasets/{name}", published, "manifest.parquet")
+        content = snapshots.read_file(bucket, name, snapshot, _MANIFEST)
         rows = pq.read_table(io.BytesIO(content), columns=["sha256", "status"]).to_pylist()
         if any(
-            row["status"] == "ok" or f"previews/{row['sha256'][:16]}.jpg" in published.files
+            row["status"] == "ok" or _IN_DATASET.preview(row["sha256"]).as_posix() in snapshot.files
             for row in rows
             if row["sha256"] in digests
         ):
-            found.append(f"{bucket}/datasets/{name}")
-    return found
+            addresses.append(f"{bucket}/{name}")
+    return addresses
 
 
 def _datasets_with(workspace: Workspace, digests: set[str]) -> list[Path]:
-    """Dataset versions that show one of these originals, used or rejected."""
-    found = []
-    for manifest in sorted(workspace.folder.glob("datasets/*/manifest.parquet")):
-        table = pq.read_table(manifest, columns=["sha256", "status"]).to_pylist()
-        mine = [row for row in table if row["sha256"] in digests]
-        previews = manifest.parent / "previews"
+    """Dataset versions here that show one of these originals, accepted or rejected."""
+    folders = []
+    for folder in map(DatasetFolder, sorted(workspace.datasets.glob("*"))):
+        if not folder.manifest.exists():
+            continue
+        rows = pq.read_table(folder.manifest, columns=["sha256", "status"]).to_pylist()
         if any(
-            row["status"] == "ok" or (previews / f"{row['sha256'][:16]}.jpg").exists()
-            for row in mine
+            row["status"] == "ok" or folder.preview(row["sha256"]).exists()
+            for row in rows
+            if row["sha256"] in digests
         ):
-            found.append(manifest.parent)
-    return found
+            folders.append(folder.path)
+    return folders

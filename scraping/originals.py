@@ -1,4 +1,4 @@
-"""Originals on disk, named by their content: written by one process, published by another."""
+"""Originals on disk, named by their content: one process writes drafts, another commits them."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from core.files import sync_file, sync_folder
+from core.locks import is_alive
 from core.workspace import Workspace
 from storage.remote import bucket_of
 
-_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 _DAY_S = 86400
 
 
-def path_of(sha256: str, extension: str) -> str:
-    """Where an original lies, relative to the workspace."""
-    return f"originals/{sha256[:2]}/{sha256}.{extension}"
-
-
 class Drafts:
-    """Originals under temporary names, until ``publish`` gives them their own."""
+    """Originals under temporary names, until ``commit_drafts`` gives them their own.
+
+    A ``key`` is a path relative to the workspace.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
-        self._root = str(workspace)
+        self._root = str(workspace.folder)
         self._bucket = bucket_of(workspace)
-        self._open: dict[str, str] = {}  # path, relative to the workspace → temporary one
+        self._open: dict[str, str] = {}  # key → temporary path
 
-    def has(self, relative: str) -> bool:
-        """Whether the file is there, or will be as soon as its draft is published."""
-        return relative in self._open or os.path.exists(f"{self._root}/{relative}")  # noqa: PTH110
+    def has(self, key: str) -> bool:
+        """Whether the original is here, or will be as soon as its draft is committed."""
+        return key in self._open or os.path.exists(f"{self._root}/{key}")  # noqa: PTH110 - thousands
 
-    def is_stored(self, relative: str) -> bool:
-        """Whether ``has`` it, or the workspace's bucket: another machine fetched it."""
-        return self.has(relative) or (self._bucket is not None and self._bucket.has(relative))
+    def is_stored(self, key: str) -> bool:
+        """Whether the original is here or in the workspace's bucket."""
+        return self.has(key) or (self._bucket is not None and self._bucket.has(key))
 
-    def write(self, relative: str, body: bytes) -> str:
-        """Write the file under a temporary name, which comes back; "" when ``has`` it already."""
-        if self.has(relative):
+    def write(self, key: str, body: bytes) -> str:
+        """Write a draft of the original; its temporary path, "" where the original is here."""
+        if self.has(key):
             return ""
-        folder, _, name = f"{self._root}/{relative}".rpartition("/")
-        temporary = f"{folder}/.{os.getpid()}-{_HOST}-{name}.tmp"
-        self._open[relative] = temporary
+        folder, _, name = f"{self._root}/{key}".rpartition("/")
+        temporary = f"{folder}/.{os.getpid()}-{_MACHINE}-{name}.tmp"
+        self._open[key] = temporary
         descriptor = _create(folder, temporary)
         try:
             left = memoryview(body)
@@ -53,49 +53,50 @@ class Drafts:
             os.close(descriptor)
         return temporary
 
-    def published(self, relatives: Iterable[str]) -> None:
-        """Note that these files have their names."""
-        for relative in relatives:
-            self._open.pop(relative, None)
+    def mark_committed(self, keys: Iterable[str]) -> None:
+        """Note that these originals have their names."""
+        for key in keys:
+            self._open.pop(key, None)
 
     def discard(self) -> None:
-        """Remove what was never published."""
+        """Remove every draft that was not committed."""
         for temporary in self._open.values():
             Path(temporary).unlink(missing_ok=True)
         self._open.clear()
 
 
-def publish(workspace: Workspace, drafts: Mapping[str, str]) -> set[str]:
-    """Give drafts ``{relative path: temporary path}`` their names: each is there whole or not.
+def commit_drafts(workspace: Workspace, drafts: Mapping[str, str]) -> set[str]:
+    """Give drafts, ``{key: temporary path}``, their names; each appears whole or not at all.
 
-    All are synced, then all renamed, then their folders synced: on a disk this costs little more
-    than one file. Those whose draft is gone, and which are not there either, come back.
+    All files are flushed to disk, then all renamed, then their folders flushed: on a disk this
+    costs little more than one file. Returns the keys whose draft and original are both missing.
     """
-    gone = {relative for relative, temporary in drafts.items() if not _synced(temporary)}
-    for relative in drafts.keys() - gone:
+    root = workspace.folder
+    missing = {key for key, temporary in drafts.items() if not _is_flushed(temporary)}
+    for key in drafts.keys() - missing:
         try:
-            os.replace(drafts[relative], f"{workspace}/{relative}")  # noqa: PTH105 - thousands
+            os.replace(drafts[key], f"{root}/{key}")  # noqa: PTH105 - thousands
         except FileNotFoundError:
-            gone.add(relative)
-    for folder in {relative.rpartition("/")[0] for relative in drafts}:
-        if os.path.isdir(f"{workspace}/{folder}"):  # noqa: PTH112 - as above
-            _sync(f"{workspace}/{folder}")
-    return {relative for relative in gone if not (workspace / relative).exists()}
+            missing.add(key)
+    for folder in {root / key.rpartition("/")[0] for key in drafts}:
+        if folder.is_dir():
+            sync_folder(folder)
+    return {key for key in missing if not (root / key).exists()}
 
 
-def sweep(workspace: Workspace) -> None:
-    """Remove what processes that are no more had begun to write.
+def remove_stale_drafts(workspace: Workspace) -> None:
+    """Remove the drafts of processes that have ended.
 
-    Of other machines that share the workspace we know nothing: what is theirs stays for a day.
+    Whether a process of another machine still runs cannot be known: its drafts stay for a day.
     """
-    for leftover in (workspace / "originals").glob("*/.*.tmp"):
-        pid, _, rest = leftover.name.removeprefix(".").partition("-")
-        if rest.startswith(f"{_HOST}-"):
-            in_use = pid.isdecimal() and _is_alive(int(pid))
+    for draft in workspace.originals.glob("*/.*.tmp"):
+        pid, _, rest = draft.name.removeprefix(".").partition("-")
+        if rest.startswith(f"{_MACHINE}-"):
+            in_use = pid.isdecimal() and is_alive(int(pid))
         else:
-            in_use = _is_newer_than(leftover, time.time() - _DAY_S)
+            in_use = _is_newer_than(draft, time.time() - _DAY_S)
         if not in_use:
-            leftover.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
 
 
 def _is_newer_than(path: Path, time_s: float) -> bool:
@@ -114,28 +115,10 @@ def _create(folder: str, temporary: str) -> int:
         return os.open(temporary, flags, 0o644)
 
 
-def _synced(path: str) -> bool:
-    """Whether the file is there; it is on the disk then."""
+def _is_flushed(path: str) -> bool:
+    """Flush a file to disk; whether it is there."""
     try:
-        _sync(path)
+        sync_file(Path(path))
     except FileNotFoundError:
         return False
-    return True
-
-
-def _sync(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
     return True

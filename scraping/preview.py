@@ -1,4 +1,4 @@
-"""A contact sheet of what came in: whether a search finds the right thing is seen at once."""
+"""The contact sheet of a crawl: its newest originals at a glance."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import io
 import logging
 import subprocess
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from core.files import atomic_file
+from core.picture_grid import Tile, draw_grid, in_rows
+from core.pictures import Rejected, read_reduced
 
 _logger = logging.getLogger(__name__)
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _TILE_PX = 128
-_COLUMNS = 10
+_NUM_COLUMNS = 10
 _MAX_PIXELS = 60_000_000
+_JPEG_QUALITY = 85
 _TIMEOUT_S = 30.0
 
 
-def contact_sheet(pictures: Sequence[Path], sheet: Path) -> None:
-    """Write the pictures as one JPEG grid; no sheet stays where there is none to show.
+def write_contact_sheet(pictures: Sequence[Path], sheet: Path) -> None:
+    """Write the pictures as one JPEG grid; without pictures the sheet is removed.
 
-    The files are strangers': they are decoded in a process of its own, whose death costs the sheet.
+    The files come from strangers: a process of its own decodes them, so that the worst that they
+    can do is to cost the sheet.
     """
     if not pictures:
         sheet.unlink(missing_ok=True)
         return
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "scraping.preview"],
             input="\0".join(map(str, pictures)).encode(),
             capture_output=True,
@@ -42,35 +44,23 @@ def contact_sheet(pictures: Sequence[Path], sheet: Path) -> None:
         _logger.warning("no contact sheet of %d pictures: %s", len(pictures), error)
         return
     with atomic_file(sheet) as file:
-        file.write(done.stdout)
+        file.write(process.stdout)
 
 
-def _grid(pictures: Sequence[Path]) -> bytes:
-    """A JPEG of the pictures that can be read, each fitted into a square tile."""
-    tiles = [tile for path in pictures if (tile := _tile(path)) is not None]
-    rows, columns = max(1, -(-len(tiles) // _COLUMNS)), max(1, min(len(tiles), _COLUMNS))
-    grid = Image.new("RGB", (columns * _TILE_PX, rows * _TILE_PX), "white")
-    for index, tile in enumerate(tiles):
-        grid.paste(tile, (index % _COLUMNS * _TILE_PX, index // _COLUMNS * _TILE_PX))
+def _draw_sheet(paths: Sequence[Path]) -> bytes:
+    """A JPEG of those pictures that can be read."""
+    tiles = [tile for path in paths if (tile := _read_tile(path)) is not None]
+    sheet = draw_grid(in_rows(tiles, _NUM_COLUMNS), tile_px=_TILE_PX)
     buffer = io.BytesIO()
-    grid.save(buffer, "JPEG", quality=85)
+    sheet.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
 
 
-def _tile(path: Path) -> Image.Image | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as image:
-                if image.width * image.height > _MAX_PIXELS:
-                    return None
-                image.draft("RGB", (_TILE_PX, _TILE_PX))
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-                return ImageOps.pad(upright, (_TILE_PX, _TILE_PX), color="white")
-    except Exception:  # Pillow raises a dozen types on hostile files
-        return None
+def _read_tile(path: Path) -> Tile | None:
+    decoded = read_reduced(path, max_pixels=_MAX_PIXELS, enough_px=_TILE_PX)
+    return None if isinstance(decoded, Rejected) else Tile(Image.fromarray(decoded.pixels))
 
 
 if __name__ == "__main__":
     names = sys.stdin.buffer.read().decode().split("\0")
-    sys.stdout.buffer.write(_grid([Path(name) for name in names]))
+    sys.stdout.buffer.write(_draw_sheet([Path(name) for name in names]))

@@ -1,48 +1,55 @@
-"""The moving parts of a crawl: it searches, has pictures downloaded, and saves, all at once."""
+"""The scheduler of a crawl: it searches, has pictures downloaded and saves them, concurrently."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
 from core.errors import SuyanError, TransientError
 from core.progress import Progress
 from core.workspace import Workspace
-from scraping.catalogue.entities import Attempt, Cursor, Errand, Finished
-from scraping.catalogue.leases import Claims
+from scraping.catalogue.entities import (
+    Attempt,
+    Cursor,
+    DownloadResult,
+    DownloadTask,
+    Status,
+    StopReason,
+)
+from scraping.catalogue.leases import Leases
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
-from scraping.download.client import Downloader, Downloads, Settings
-from scraping.download.limits import Limits
-from scraping.originals import publish
-from scraping.search.baidu import Answer
-from scraping.search.frontier import Search
+from scraping.download.client import DownloaderFactory, DownloadProcess, DownloadSettings
+from scraping.download.limits import DownloadLimits
+from scraping.originals import commit_drafts
+from scraping.search.baidu import ResultPage
+from scraping.search.frontier import Frontier
 from storage import originals
 from storage.remote import bucket_of
 
-_OPEN_PER_WORKER = 32  # errands under way or waiting for their host's turn
-_POLL_S = 0.5  # between two looks at what other crawls are fetching
-_LOST = 30  # downloads that fail in a row …
-_LOST_SITES = 3  # … from so many hosts, before the network is taken to be gone
+_OPEN_TASKS_PER_WORKER = 32  # tasks that run or wait for their host's turn
+_POLL_S = 0.5  # between two looks at what other crawls are downloading
+_DEAD_NETWORK_FAILURES = 30  # downloads that fail in a row …
+_DEAD_NETWORK_SITES = 3  # … from so many hosts, before the network is taken to be down
 
 
 @dataclass(frozen=True)
-class _Page:
-    cursor: Cursor
-    answer: Answer | SuyanError
+class _SearchAnswer:
+    phrase: str
+    page: ResultPage | SuyanError
 
 
-class Gathering:
-    """One call's work on a crawl, in the event loop that ``run`` runs in.
+class CrawlScheduler:
+    """One call's work on a crawl, within one event loop, which alone uses the catalogue.
 
-    The catalogue is used by this loop alone. An original is noted as downloaded, then its file
-    appears (and is in the bucket, if there is one), then the rows that point to it: whenever the
-    process dies, no row lacks its file, and no file is downloaded again.
+    A download is saved in three steps: its attempt is stored, then its file gets its name (and is
+    sent to the bucket, if there is one), then its rows are stored. So, whenever the process dies,
+    no row points to a missing file, and no file is downloaded again.
     """
 
     def __init__(
@@ -52,199 +59,212 @@ class Gathering:
         workspace: Workspace,
         catalogue: Catalogue,
         progress: Progress,
-        downloader: Downloader = Downloads,
+        build_downloader: DownloaderFactory = DownloadProcess,
     ) -> None:
-        self._downloader = downloader
         self._config, self._name, self._workspace = config, name, workspace
         self._catalogue, self._progress = catalogue, progress
         self._bucket = bucket_of(workspace)
         self._started_at = time.time()
-        round_ = catalogue.round(name)
-        assert round_ is not None, "a round has begun"
-        self._target = round_.target
-        self._found = catalogue.num_found(name)
-        self._num_hits = 0
-        self._open: dict[int, Errand] = {}  # by number of the hit
-        self._inbox: asyncio.Queue[list[Finished] | _Page | Exception] = asyncio.Queue()
-        self._last = 0  # the highest number of an errand so far
-        self._floor = 0  # up to this number nothing is left to do
-        self._contested = False  # whether others were fetching what this crawl wants
-        self._lost: list[str] = []  # hosts of the downloads that failed in a row
+        current = catalogue.round(name)
+        assert current is not None, "a round has begun"
+        self._target = current.target
+        self._num_originals = catalogue.num_originals(name)
+        self._num_settled = 0
+        self._open: dict[int, DownloadTask] = {}  # by number of the hit
+        self._inbox: asyncio.Queue[list[DownloadResult] | _SearchAnswer | Exception]
+        self._inbox = asyncio.Queue()
+        self._background: set[asyncio.Task[None]] = set()
+        self._last_hit = 0  # the highest number of a task so far
+        self._settled_up_to = 0  # no hit up to this number is left to do
+        self._is_contested = False  # whether other crawls are downloading what this one needs
+        self._failed_hosts: list[str] = []  # of the downloads that failed in a row
+        self._frontier = Frontier(config, name, catalogue)
+        settings = DownloadSettings(
+            DownloadLimits.from_config(config),
+            Workspace(workspace.folder.absolute()),
+            catalogue.tombstones(),
+        )
+        self._downloader = build_downloader(settings)
+        self._leases = Leases(catalogue, name, config.lease_s)
 
     async def run(self) -> None:
-        """Search and fetch until there is enough, or no phrase has more.
+        """Search and download until there is enough, or no phrase has more.
 
         Raises ``TransientError`` when one download after the other fails, ``SuyanError`` when the
         disk is full; what was saved stays saved.
         """
         self._report()
-        search = Search(self._config, self._name, self._catalogue)
-        tasks: list[asyncio.Task[None]] = []
-        stones = self._catalogue.tombstones()
-        limits = Limits.of(self._config)
-        self._claims = Claims(self._catalogue, self._name, self._config.lease_s)
         try:
-            tasks.append(asyncio.create_task(self._renew()))
-            settings = Settings(limits, Workspace(self._workspace.folder.absolute()), stones)
-            async with self._downloader(settings) as self._downloads:
-                tasks.append(asyncio.create_task(self._listen()))
-                await self._work(search, tasks)
+            self._spawn(self._renew_leases)
+            async with self._downloader:
+                self._spawn(self._listen)
+                await self._work()
         finally:
-            search.close()
-            await _cancel(tasks)
-            self._claims.close()
-        self._refuse_silence()
+            self._frontier.close()
+            await self._cancel_background()
+            self._leases.close()
+        self._check_engine_answered()
 
-    async def _work(self, search: Search, tasks: list[asyncio.Task[None]]) -> None:
-        searching: asyncio.Task[None] | None = None
+    async def _work(self) -> None:
+        is_searching = False
         while True:
-            if self._top_up() and searching is None:
-                cursor = search.next_cursor(Counter(e.phrase for e in self._open.values()))
+            if self._submit_tasks() and not is_searching:
+                num_open = Counter(task.phrase for task in self._open.values())
+                cursor = self._frontier.next_cursor(num_open)
                 if cursor is not None:
-                    searching = asyncio.create_task(self._ask(search, cursor))
-                    tasks[2:] = [searching]
-            if searching is None and not self._open:
-                if not self._contested:
+                    self._spawn(partial(self._search, cursor))
+                    is_searching = True
+            if not is_searching and not self._open:
+                if not self._is_contested:
                     return
                 await asyncio.sleep(_POLL_S)
-                self._found = self._catalogue.num_found(self._name)
+                self._num_originals = self._catalogue.num_originals(self._name)
                 continue
-            for page in await self._receive():
-                lowest = search.take(page.cursor, page.answer)
+            for answer in await self._receive():
+                lowest = self._frontier.save_page(answer.phrase, answer.page)
                 if lowest is not None:
-                    self.look_from(lowest)
-                searching = None
+                    self.revisit_from(lowest)
+                is_searching = False
 
-    def _top_up(self) -> bool:
-        """Start errands that the catalogue knows of; whether more are wanted than it knows."""
-        self._contested = False
-        wanted = self._target - self._found - len(self._open)
-        most = _OPEN_PER_WORKER * self._config.num_workers
-        room = min(wanted, most - len(self._open))
-        if room < min(max(wanted, 1), most // 4):
+    def _submit_tasks(self) -> bool:
+        """Start tasks that the catalogue has; whether it has too few, so that a search is due."""
+        self._is_contested = False
+        num_missing = self._target - self._num_originals - len(self._open)
+        max_open = _OPEN_TASKS_PER_WORKER * self._config.num_workers
+        room = min(num_missing, max_open - len(self._open))
+        if room < min(max(num_missing, 1), max_open // 4):
             return False
-        wished = self._next(room)
-        errands = self._claims.take(wished, self._started_at)
-        self._contested = len(errands) < len(wished)
-        known = self._catalogue.known(url for e in errands for _, url in e.candidates)
-        self._open |= {errand.hit: errand for errand in errands}
-        self._downloads.ask(
-            [(e, {url: known[url] for _, url in e.candidates if url in known}) for e in errands]
-        )
-        return len(wished) < room
+        pending = self._next_tasks(room)
+        tasks = self._leases.acquire(pending, self._started_at)
+        self._is_contested = len(tasks) < len(pending)
+        attempts = self._catalogue.final_attempts(url for t in tasks for _, url in t.candidates)
+        for task in tasks:
+            urls = [url for _, url in task.candidates if url in attempts]
+            self._open[task.hit] = replace(task, earlier={url: attempts[url] for url in urls})
+        self._downloader.submit([self._open[task.hit] for task in tasks])
+        return len(pending) < room
 
-    def _next(self, num: int) -> list[Errand]:
-        """Errands that are not open: further ones, or when those end, any left before them.
+    def _next_tasks(self, num: int) -> list[DownloadTask]:
+        """Tasks that are not open: those of later hits, and where these end, any left before them.
 
-        What is settled is not looked through again: else every page of a long crawl would cost more
-        than the one before it.
+        Settled hits are not looked through again: otherwise each page of a long crawl would take
+        longer than the one before.
         """
-        look = partial(self._catalogue.errands, self._name, self._started_at)
-        errands = look(num, after=self._last)
-        if len(errands) < num:
-            taken = {errand.hit for errand in errands} | self._open.keys()
-            errands += look(num - len(errands), after=self._floor, without=taken)
-            if len(errands) < num:
-                left = taken | {errand.hit for errand in errands}
-                self._floor = min(left, default=self._last + 1) - 1
-        self._last = max([self._last, *(errand.hit for errand in errands)])
-        return errands
+        pending = partial(self._catalogue.pending_tasks, self._name, self._started_at)
+        tasks = pending(num, after=self._last_hit)
+        if len(tasks) < num:
+            hits = {task.hit for task in tasks} | self._open.keys()
+            tasks += pending(num - len(tasks), after=self._settled_up_to, without=hits)
+            if len(tasks) < num:
+                unsettled = hits | {task.hit for task in tasks}
+                self._settled_up_to = min(unsettled, default=self._last_hit + 1) - 1
+        self._last_hit = max([self._last_hit, *(task.hit for task in tasks)])
+        return tasks
 
-    def look_from(self, hit: int) -> None:
-        """Hits from this number on may be left to do: another crawl may have seen them long ago."""
-        self._floor = min(self._floor, hit - 1)
+    def revisit_from(self, hit: int) -> None:
+        """Look for tasks from this number on again: another crawl may have seen the hit first."""
+        self._settled_up_to = min(self._settled_up_to, hit - 1)
 
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(self._config.lease_s / 4)
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run ``work`` in the background; an error of it goes to the inbox and ends the crawl."""
+
+        async def guarded() -> None:
             try:
-                self._claims.renew()
-            except Exception as error:  # as below
+                await work()
+            except Exception as error:
                 await self._inbox.put(error)
 
+        task = asyncio.create_task(guarded())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _cancel_background(self) -> None:
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.lease_s / 4)
+            self._leases.renew()
+
     async def _listen(self) -> None:
-        try:
-            while True:
-                await self._inbox.put(await self._downloads.finished())
-        except Exception as error:  # it ends the crawl, in the loop that waits for us
-            await self._inbox.put(error)
+        while True:
+            await self._inbox.put(await self._downloader.next_results())
 
-    async def _ask(self, search: Search, cursor: Cursor) -> None:
-        try:
-            answer = await asyncio.to_thread(search.ask, cursor)
-        except Exception as error:  # ours, as above: unsaid, the loop would wait for ever
-            await self._inbox.put(error)
-        else:
-            await self._inbox.put(_Page(cursor, answer))
+    async def _search(self, cursor: Cursor) -> None:
+        page = await asyncio.to_thread(self._frontier.fetch_page, cursor)
+        await self._inbox.put(_SearchAnswer(cursor.phrase, page))
 
-    async def _receive(self) -> list[_Page]:
-        """Wait for something to happen, save the downloads among it, return the pages among it."""
-        pages: list[_Page] = []
-        finished: list[Finished] = []
+    async def _receive(self) -> list[_SearchAnswer]:
+        """Wait until the inbox has something; save the results in it, return the answers."""
+        answers: list[_SearchAnswer] = []
+        results: list[DownloadResult] = []
         item = await self._inbox.get()
         while True:
             if isinstance(item, Exception):
                 raise item
-            if isinstance(item, _Page):
-                pages.append(item)
+            if isinstance(item, _SearchAnswer):
+                answers.append(item)
             else:
-                finished += item
+                results += item
             if self._inbox.empty():
                 break
             item = self._inbox.get_nowait()
-        if finished:
-            await self._save(finished)
-        return pages
+        if results:
+            await self._save(results)
+        return answers
 
-    async def _save(self, finished: Sequence[Finished]) -> None:
-        attempts = [attempt for one in finished for attempt in one.attempts]
+    async def _save(self, results: Sequence[DownloadResult]) -> None:
+        attempts = [attempt for result in results for attempt in result.attempts]
         self._catalogue.save_attempts(attempts)
-        drafts = {one.outcome.path: one.draft for one in finished if one.draft}
-        lost = publish(self._workspace, drafts)
-        if lost:  # with the machine that had downloaded them
-            again = [one for one in finished if one.outcome.path in lost]
-            self._downloads.saved(again)  # else they would be remembered as downloaded
-            self._downloads.ask([(self._open[one.outcome.hit], {}) for one in again])
-            finished = [one for one in finished if one.outcome.path not in lost]
-        outcomes = [one.outcome for one in finished]
+        drafts = {result.path: result.draft for result in results if result.draft}
+        missing = commit_drafts(self._workspace, drafts)
+        if missing:  # the machine that had downloaded them is gone
+            self._download_again([result for result in results if result.path in missing])
+            results = [result for result in results if result.path not in missing]
         if self._bucket is not None:
-            found = {outcome.path for outcome in outcomes if outcome.status == "ok"}
-            await asyncio.to_thread(originals.send, self._bucket, self._workspace, found)
-        self._found += self._catalogue.save_outcomes(self._name, outcomes)
-        self._downloads.saved(finished)
-        self._claims.release([self._open.pop(outcome.hit) for outcome in outcomes])
-        self._num_hits += len(outcomes)
+            paths = {result.path for result in results if result.status == Status.OK}
+            await asyncio.to_thread(originals.send, self._bucket, self._workspace, paths)
+        self._num_originals += self._catalogue.save_results(self._name, results)
+        self._downloader.mark_saved(results)
+        self._leases.release([self._open.pop(result.hit) for result in results])
+        self._num_settled += len(results)
         self._report()
-        self._refuse_a_dead_network(attempts)
+        self._check_network(attempts)
+
+    def _download_again(self, results: Sequence[DownloadResult]) -> None:
+        self._downloader.mark_saved(results)  # so that it forgets that it has downloaded them
+        tasks = [replace(self._open[result.hit], earlier={}) for result in results]
+        self._downloader.submit(tasks)
 
     def _report(self) -> None:
-        done = min(self._found, self._target)
-        message = f"{self._num_hits} hits fetched"
+        done = min(self._num_originals, self._target)
+        message = f"{self._num_settled} hits tried"
         self._progress(f"crawl {self._config.domain}", done, self._target, message)
 
-    def _refuse_a_dead_network(self, attempts: Sequence[Attempt]) -> None:
+    def _check_network(self, attempts: Sequence[Attempt]) -> None:
+        """Raise ``TransientError`` after many failures in a row from several hosts."""
         for attempt in attempts:
-            if attempt.status != "failed":
-                self._lost.clear()
-                continue
-            self._lost.append(urlsplit(attempt.url).netloc)
-        sites = set(self._lost)
-        if len(self._lost) >= _LOST and len(sites) >= _LOST_SITES:
+            if attempt.status == Status.FAILED:
+                self._failed_hosts.append(urlsplit(attempt.url).netloc)
+            else:
+                self._failed_hosts.clear()
+        num_failures, num_hosts = len(self._failed_hosts), len(set(self._failed_hosts))
+        if num_failures >= _DEAD_NETWORK_FAILURES and num_hosts >= _DEAD_NETWORK_SITES:
             raise TransientError(
-                f"the last {len(self._lost)} downloads from {len(sites)} hosts all failed: is the "
-                "network down? Everything stored is kept; the same command goes on"
+                f"the last {num_failures} downloads from {num_hosts} hosts all failed: is the "
+                "network down? Everything stored so far is kept; run the same command again to go "
+                "on"
             )
 
-    def _refuse_silence(self) -> None:
-        cursors = [self._catalogue.cursor(self._name, p) for p in self._config.searches]
-        if all(cursor.stopped_because.startswith("unreachable") for cursor in cursors):
+    def _check_engine_answered(self) -> None:
+        """Raise ``TransientError`` when the engine answered none of the searches."""
+        cursors = [self._catalogue.cursor(self._name, phrase) for phrase in self._config.searches]
+        stops = [cursor.stop for cursor in cursors]
+        if all(stop is not None and stop.reason is StopReason.UNREACHABLE for stop in stops):
             raise TransientError(
-                f"{self._config.engine_url} answered none of {len(cursors)} searches "
-                f"({cursors[0].stopped_because}): is the network down, or is the address wrong?"
+                f"{self._config.engine_url} answered none of {len(stops)} searches "
+                f"({stops[0]}): is the network down, or is the address wrong?"
             )
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

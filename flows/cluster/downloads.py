@@ -18,10 +18,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flows.cluster.batches import Job as Batch
 from flows.cluster.batches import num_workers, run_batch
-from scraping.catalogue.entities import Finished
-from scraping.download.client import Downloader, Downloads, Job, Saved, Settings
-from scraping.download.pool import Crew
-from scraping.download.sharding import Share
+from scraping.catalogue.entities import DownloadResult, DownloadTask
+from scraping.download.client import (
+    DownloaderFactory,
+    DownloadProcess,
+    DownloadSettings,
+    SavedDownloads,
+)
+from scraping.download.pool import DownloaderPool
+from scraping.download.sharding import HostShard
 
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
@@ -32,29 +37,31 @@ _PATIENCE_S = 30.0
 _END = "end"
 
 
-def downloader_over(runner: DaskTaskRunner) -> Downloader:
+def downloader_over(runner: DaskTaskRunner) -> DownloaderFactory:
     """What ``crawl`` takes to have its pictures downloaded by the workers of ``runner``."""
 
-    def made(settings: Settings) -> Crew:
+    def made(settings: DownloadSettings) -> DownloaderPool:
         num = min(num_workers(runner), _MOST_SHARES)
-        shares = [replace(settings, share=Share(number, num)) for number in range(num)]
-        return Crew([FarDownloads(runner, share) for share in shares])
+        shares = [replace(settings, shard=HostShard(number, num)) for number in range(num)]
+        return DownloaderPool([FarDownloads(runner, share) for share in shares])
 
     return made
 
 
 class FarDownloads:
-    """``Downloads`` of one share, in a worker of the cluster."""
+    """A ``DownloadProcess`` of one share, in a worker of the cluster."""
 
-    def __init__(self, runner: DaskTaskRunner, settings: Settings) -> None:
+    def __init__(self, runner: DaskTaskRunner, settings: DownloadSettings) -> None:
         self._runner, self._settings = runner, settings
-        self._open: dict[int, Job] = {}  # asked for, and not come back; by number of the hit
+        self._open: dict[
+            int, DownloadTask
+        ] = {}  # asked for, and not come back; by number of the hit
         self._jobs: Any = None  # the queue of the worker that has the share now
 
     async def __aenter__(self) -> Self:
-        name, share = uuid.uuid4().hex, self._settings.share
+        name, share = uuid.uuid4().hex, self._settings.shard
         self._outcomes = _queue(name, self._runner.client)
-        title = f"of downloads, {share.number + 1} of {share.num}"
+        title = f"of downloads, {share.index + 1} of {share.num_shards}"
         work = Batch(title, _Serve(name, self._settings), ())
         self._future = self._runner.submit(run_batch, parameters={"job": work})
         return self
@@ -70,36 +77,36 @@ class FarDownloads:
             await asyncio.to_thread(self._future.wait, _PATIENCE_S)
             self._outcomes.close()
 
-    def ask(self, jobs: Sequence[Job]) -> None:
-        """Have these errands run."""
-        if jobs:
-            self._open |= {errand.hit: (errand, known) for errand, known in jobs}
-            self._put(list(jobs))
+    def submit(self, tasks: Sequence[DownloadTask]) -> None:
+        """Start these tasks."""
+        if tasks:
+            self._open |= {task.hit: task for task in tasks}
+            self._put(list(tasks))
 
-    def saved(self, finished: Sequence[Finished]) -> None:
-        """Tell that these are in the catalogue and their originals in place."""
-        self._put(Saved.of(finished))
+    def mark_saved(self, results: Sequence[DownloadResult]) -> None:
+        """Report that the catalogue has these results, and originals their names."""
+        self._put(SavedDownloads.from_results(results))
 
     def _put(self, message: Any) -> None:
         if self._jobs is not None:
             self._jobs.put(pickle.dumps(message))
 
-    async def finished(self) -> list[Finished]:
-        """The next errands that came to their end, each once.
+    async def next_results(self) -> list[DownloadResult]:
+        """Wait for the results of the next tasks that end, each once.
 
         Raises what ended the share, e.g. ``OSError`` when its disk is full.
         """
         while True:
             is_over = self._future.wrapped_future.done()  # type: ignore[no-untyped-call]
             messages = await _received(self._outcomes)
-            came: list[Finished] = []
+            results: list[DownloadResult] = []
             for message in messages:
                 if isinstance(message, str):
                     self._begin(message)
                 else:
-                    came += [one for one in message if self._open.pop(one.outcome.hit, None)]
-            if came:
-                return came
+                    results += [result for result in message if self._open.pop(result.hit, None)]
+            if results:
+                return results
             if is_over and not messages:
                 self._future.result()  # raises what ended it
 
@@ -115,7 +122,7 @@ class _Serve:
     """What runs in a worker: it has errands run by a process of its own, as a crawl does here."""
 
     name: str
-    settings: Settings
+    settings: DownloadSettings
 
     def __call__(self, _batch: Sequence[Any]) -> None:
         from distributed import secede
@@ -131,7 +138,7 @@ class _Serve:
         client, name = get_client(), uuid.uuid4().hex
         # What was meant for a worker that died must not be taken by what is left of it.
         jobs, outcomes = _queue(name, client), _queue(self.name, client)
-        async with Downloads(self.settings) as downloads:
+        async with DownloadProcess(self.settings) as downloads:
             listening = asyncio.create_task(self._listen(downloads, outcomes))
             outcomes.put(pickle.dumps(name))
             try:
@@ -141,20 +148,22 @@ class _Serve:
                 await asyncio.gather(listening, return_exceptions=True)
                 jobs.close()
 
-    async def _work(self, downloads: Downloads, jobs: Any, listening: asyncio.Task[None]) -> None:
+    async def _work(
+        self, downloads: DownloadProcess, jobs: Any, listening: asyncio.Task[None]
+    ) -> None:
         while not listening.done():
             for message in await _received(jobs):
                 if message == _END:
                     return
-                if isinstance(message, Saved):
-                    downloads.told(message)
+                if isinstance(message, SavedDownloads):
+                    downloads.send_saved(message)
                 else:
-                    downloads.ask(message)
+                    downloads.submit(message)
         listening.result()  # raises what ended it
 
-    async def _listen(self, downloads: Downloads, outcomes: Any) -> None:
+    async def _listen(self, downloads: DownloadProcess, outcomes: Any) -> None:
         while True:
-            finished = pickle.dumps(await downloads.finished())
+            finished = pickle.dumps(await downloads.next_results())
             await asyncio.to_thread(outcomes.put, finished)
 
 

@@ -1,17 +1,67 @@
-"""What the catalogue speaks of: rounds, cursors, errands, attempts and their outcomes."""
+"""What the catalogue stores: rounds, cursors, tasks, attempts and results."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+
+class Status(StrEnum):
+    """What became of a hit, or of one attempt to download an address."""
+
+    OK = "ok"
+    REJECTED = "rejected"  # for good
+    FAILED = "failed"  # for a reason that may pass
+
+
+class StopReason(StrEnum):
+    """Why a phrase is not read any further in this round."""
+
+    EXHAUSTED = "exhausted"  # the engine has no more hits
+    REPEATS = "repeats"  # page after page shows hits that this phrase has shown
+    NOTHING_NEW = "nothing-new"  # page after page shows hits that the crawl has
+    PAGE_LIMIT = "page-limit"  # max_pages
+    QUOTA = "quota"  # max_images_per_phrase
+    ENOUGH = "enough"  # the crawl had num_images before; never stored with a cursor
+    BLOCKED = "blocked"  # the engine refused
+    UNREACHABLE = "unreachable"  # the engine did not answer
+    FORMAT = "format"  # nobody could read the answer
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the next run tries the phrase again."""
+        return self in {StopReason.BLOCKED, StopReason.UNREACHABLE}
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a phrase stopped; ``detail`` is the engine's error, where there was one.
+
+    On disk it is one text, ``reason`` or ``reason: detail``.
+    """
+
+    reason: StopReason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The stop that ``text`` on disk stands for. Raises ``ValueError`` for an unknown one."""
+        reason, _, detail = text.partition(": ")
+        return cls(StopReason(reason), detail)
 
 
 @dataclass(frozen=True)
 class Round:
-    """One reading of a crawl's phrases; a refresh begins another one."""
+    """One reading of a crawl's phrases from the top; each refresh begins another one."""
 
     number: int
-    target: int  # originals wanted at its end
-    started_at: float
+    target: int  # originals that the crawl should have at its end
+    started_at: float  # s since 1970, here and below
     finished_at: float | None
 
 
@@ -21,69 +71,73 @@ class Cursor:
 
     phrase: str
     offset: int = 0  # hits to skip at the next request
-    frontier: int = 0  # where an earlier round left off with more to come; 0: nowhere
+    frontier: int = 0  # offset at which an earlier round stopped before the end; 0: none did
     pages: int = 0
     hits: int = 0
     new: int = 0  # hits that the crawl had not seen before
     stored: int = 0  # originals that this phrase was the first to find
     stale_pages: int = 0  # pages in a row without a new hit
-    stopped_because: str = ""  # "" while it may go on
+    stop: Stop | None = None  # None while it may go on
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the engine refused or did not answer, so that the phrase is tried again."""
+        return self.stop is not None and self.stop.reason.may_pass
 
 
 @dataclass(frozen=True)
 class PageYield:
-    """What a page of hits brought to a crawl."""
+    """What a page of hits brings to a crawl."""
 
-    new: int  # hits that the crawl had not seen
-    repeated: int  # hits that this phrase has shown in this round already
-
-
-@dataclass(frozen=True)
-class Errand:
-    """A hit to be fetched."""
-
-    hit: int
-    phrase: str  # that saw it first
-    page_url: str
-    candidates: tuple[tuple[str, str], ...]  # (field, address), the best first
+    num_new: int  # hits that the crawl had not seen
+    num_repeated: int  # hits that this phrase has shown in this round already
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try to download an address: ``status`` is ``ok``, ``rejected`` or ``failed`` for now."""
+    """One try to download an address."""
 
     url: str
     host: str
-    at: float  # s since 1970
+    at: float
     seconds: float
-    status: str
-    reason: str
+    status: str  # a Status
+    reason: str  # "" or a code of download/reasons.py
     num_bytes: int = 0
     sha256: str = ""
     extension: str = ""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of an errand; an original that was found lies at ``path`` already."""
+class DownloadTask:
+    """A hit to be downloaded: its addresses are tried in order until one gives a picture."""
+
+    hit: int
+    phrase: str  # the first one that showed it
+    page_url: str
+    candidates: tuple[tuple[str, str], ...]  # (field of the hit, address), the best first
+    earlier: Mapping[str, Attempt] = field(default_factory=dict)  # final attempts, by address
+
+
+@dataclass(frozen=True)
+class DownloadResult:
+    """What became of a task, and the attempts that it took.
+
+    ``draft`` is the temporary file of an original that is new here; it gets the name ``path`` when
+    the result is saved. ``next_url`` is set when the task is not at its end: the host of that
+    address belongs to another downloading process.
+    """
 
     hit: int
     phrase: str
-    status: str
+    status: str  # a Status
     reason: str
     url: str
     served_by: str
     at: float
     sha256: str = ""
-    path: str = ""
+    path: str = ""  # relative to the workspace
     num_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Finished:
-    """An errand's outcome, the downloads it took, and the draft of its original if it is new."""
-
-    outcome: Outcome
-    attempts: list[Attempt]
+    attempts: Sequence[Attempt] = ()
     draft: str = ""
-    next_url: str = ""  # set when it has not come to an end: the address that another process asks
+    next_url: str = ""

@@ -1,4 +1,4 @@
-"""What the catalogue tells people: listings, yields, and what is held."""
+"""Queries for people: listings, the yield of each phrase, the crawls of a workspace."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from core.tables import Original
 from scraping.catalogue import schema as db
-from scraping.catalogue.entities import Cursor
+from scraping.catalogue.entities import Cursor, Status
 from scraping.catalogue.repository import Catalogue, unsettled
 
 
-def rows(catalogue: Catalogue, crawl: str) -> Iterator[Original]:
-    """What became of the crawl's hits, a row each, in the order they were first seen."""
+def listing_rows(catalogue: Catalogue, crawl: str) -> Iterator[Original]:
+    """A row for each hit of the crawl that was tried, in the order they were first seen."""
     query = (
         sa.select(
             db.crawls.c.domain, db.sightings.c.phrase, db.hits.c.url, db.hits.c.served_by,
@@ -39,18 +39,18 @@ def rows(catalogue: Catalogue, crawl: str) -> Iterator[Original]:
         for row in connection.execute(query, execution_options=options).mappings():
             values = dict(row)
             at = datetime.fromtimestamp(values.pop("settled_at"), UTC).isoformat()
-            if values["status"] == "failed":
-                values["status"] = "rejected"
+            if values["status"] == Status.FAILED:
+                values["status"] = str(Status.REJECTED)  # a listing knows two states
             yield Original(**values, fetched_at=at)
 
 
 def phrase_reasons(catalogue: Catalogue, crawl: str) -> dict[str, dict[str, int]]:
-    """For each phrase how many of its hits were rejected for which reason."""
+    """For each phrase, how many of its hits gave no picture, by reason."""
     query = (
         sa.select(db.sightings.c.phrase, db.hits.c.reason, sa.func.count())
         .join(db.hits, db.hits.c.id == db.sightings.c.hit)
         .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
-        .where(db.hits.c.status.in_(["rejected", "failed"]))
+        .where(db.hits.c.status.in_([Status.REJECTED, Status.FAILED]))
         .group_by(db.sightings.c.phrase, db.hits.c.reason)
         .order_by(db.hits.c.reason)
     )
@@ -62,11 +62,11 @@ def phrase_reasons(catalogue: Catalogue, crawl: str) -> dict[str, dict[str, int]
 
 
 def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
-    """For each phrase how many of its good hits were originals that the crawl had already."""
+    """For each phrase, how many of its pictures the crawl had already."""
     query = (
         sa.select(db.sightings.c.phrase, sa.func.count().label("num"))
         .join(db.hits, db.hits.c.id == db.sightings.c.hit)
-        .where(db.sightings.c.crawl == crawl, db.sightings.c.first, db.hits.c.status == "ok")
+        .where(db.sightings.c.crawl == crawl, db.sightings.c.first, db.hits.c.status == Status.OK)
         .group_by(db.sightings.c.phrase)
     )
     stored = (
@@ -75,26 +75,26 @@ def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
         .group_by(db.finds.c.phrase)
     )
     with catalogue.reading() as connection:
-        good = {row.phrase: row.num for row in connection.execute(query)}
-        kept = {row.phrase: row.num for row in connection.execute(stored)}
-    return {phrase: max(num - kept.get(phrase, 0), 0) for phrase, num in good.items()}
+        num_ok = {row.phrase: row.num for row in connection.execute(query)}
+        num_stored = {row.phrase: row.num for row in connection.execute(stored)}
+    return {phrase: max(num - num_stored.get(phrase, 0), 0) for phrase, num in num_ok.items()}
 
 
 def num_waiting(catalogue: Catalogue, crawl: str) -> int:
-    """How many hits of the crawl failed for a reason that may pass, and will be tried again."""
+    """How many hits of the crawl failed for reasons that may pass; the next run tries them."""
     query = (
         sa.select(sa.func.count())
         .select_from(db.sightings)
         .join(db.hits, db.hits.c.id == db.sightings.c.hit)
         .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
-        .where(db.hits.c.status == "failed", unsettled(math.inf))
+        .where(db.hits.c.status == Status.FAILED, unsettled(math.inf))
     )
     with catalogue.reading() as connection:
         return int(connection.execute(query).scalar_one())
 
 
-def newest(catalogue: Catalogue, crawl: str, num: int) -> list[str]:
-    """Paths of the ``num`` originals that came last."""
+def newest_paths(catalogue: Catalogue, crawl: str, num: int) -> list[str]:
+    """Paths of the ``num`` newest originals, relative to the workspace."""
     query = (
         sa.select(db.originals.c.path)
         .join(db.finds, db.finds.c.sha256 == db.originals.c.sha256)
@@ -107,7 +107,7 @@ def newest(catalogue: Catalogue, crawl: str, num: int) -> list[str]:
 
 
 def crawls(catalogue: Catalogue) -> list[Mapping[str, Any]]:
-    """Every crawl with its number of originals and their bytes."""
+    """Every crawl of the catalogue, with the number of its originals and of their bytes."""
     query = (
         sa.select(
             db.crawls,
@@ -124,7 +124,7 @@ def crawls(catalogue: Catalogue) -> list[Mapping[str, Any]]:
 
 
 def cursors(catalogue: Catalogue, crawl: str) -> list[Cursor]:
-    """Every cursor of a crawl, in the order of the phrases' names."""
+    """Every cursor of a crawl, sorted by phrase."""
     query = sa.select(db.cursors.c.phrase).where(db.cursors.c.crawl == crawl)
     with catalogue.reading() as connection:
         phrases = sorted(connection.execute(query).scalars())

@@ -1,6 +1,7 @@
 """Tables of the catalogue. Times are seconds since 1970, UTC.
 
-A change here needs a new ``VERSION`` and a module in ``migrations/versions`` that makes it.
+Whoever changes a table adds a module to ``migrations/versions`` that makes the change, and raises
+``VERSION``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ crawls = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("domain", sa.String, nullable=False),
     sa.Column("round", sa.Integer, nullable=False),  # 1 at first, one more at each refresh
-    sa.Column("target", sa.Integer, nullable=False),  # originals wanted at the end of the round
+    sa.Column(
+        "target", sa.Integer, nullable=False
+    ),  # originals that it should have at the end of the round
     sa.Column("started_at", sa.Float, nullable=False),
     sa.Column("finished_at", sa.Float),  # NULL while the round is under way
 )
@@ -34,9 +37,9 @@ cursors = sa.Table(
     sa.Column("new", sa.Integer, nullable=False),
     sa.Column("stored", sa.Integer, nullable=False),
     sa.Column("stale_pages", sa.Integer, nullable=False),
-    sa.Column("stopped_because", sa.String, nullable=False),
+    sa.Column("stopped_because", sa.String, nullable=False),  # an entities.Stop; "": it may go on
 )
-# What an engine knows under one key, and what became of it: shared by all crawls of the workspace.
+# A picture that a search engine knows, by its key there; shared by all crawls of the workspace.
 hits = sa.Table(
     "hits",
     metadata,
@@ -44,8 +47,8 @@ hits = sa.Table(
     sa.Column("engine", sa.String, nullable=False),
     sa.Column("key", sa.String, nullable=False),
     sa.Column("candidates", sa.JSON, nullable=False),  # [[field, address], …]
-    sa.Column("status", sa.String),  # NULL: not tried; ok, rejected, or failed (for now)
-    sa.Column("failures", sa.Integer, nullable=False),  # runs in this round that failed for now
+    sa.Column("status", sa.String),  # an entities.Status; NULL: not tried
+    sa.Column("failures", sa.Integer, nullable=False),  # runs of this round in which it failed
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("url", sa.String, nullable=False),
     sa.Column("served_by", sa.String, nullable=False),
@@ -62,15 +65,17 @@ sightings = sa.Table(
     sa.Column("crawl", sa.String, primary_key=True),
     sa.Column("hit", sa.Integer, sa.ForeignKey("hits.id"), primary_key=True),
     sa.Column("phrase", sa.String, primary_key=True),
-    sa.Column("first", sa.Boolean, nullable=False),  # the crawl saw this hit here first
+    sa.Column(
+        "first", sa.Boolean, nullable=False
+    ),  # this phrase was the first of the crawl to show it
     sa.Column("page_url", sa.String, nullable=False),
     sa.Column("title", sa.String, nullable=False),
     sa.Column("first_seen", sa.Float, nullable=False),
     sa.Column("last_seen", sa.Float, nullable=False),
     sa.Index("sightings_by_hit", "hit"),
 )
-# Every download that was tried. An "ok" one is noted before its file appears: whoever relies on
-# it looks whether the file is there.
+# Every attempt to download an address. An "ok" one is stored before its file has its name: check
+# that the file exists before you rely on it.
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -79,12 +84,12 @@ attempts = sa.Table(
     sa.Column("host", sa.String, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
-    sa.Column("status", sa.String, nullable=False),  # ok, rejected, or failed (for now)
+    sa.Column("status", sa.String, nullable=False),  # an entities.Status
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("num_bytes", sa.Integer, nullable=False),
     sa.Column("sha256", sa.String, nullable=False),
     sa.Column("extension", sa.String, nullable=False),
-    sa.Index("attempts_by_url", "url", postgresql_using="hash"),  # a B-tree takes no long ones
+    sa.Index("attempts_by_url", "url", postgresql_using="hash"),  # a B-tree index refuses long ones
     sa.Index("attempts_by_host", "host"),
 )
 originals = sa.Table(
@@ -95,7 +100,7 @@ originals = sa.Table(
     sa.Column("num_bytes", sa.Integer, nullable=False),
     sa.Column("stored_at", sa.Float, nullable=False),
 )
-# The originals that a crawl found, each once.
+# The originals of each crawl, and the phrase that found each first.
 finds = sa.Table(
     "finds",
     metadata,
@@ -103,7 +108,7 @@ finds = sa.Table(
     sa.Column("sha256", sa.String, primary_key=True),
     sa.Column("phrase", sa.String, nullable=False),
 )
-# What must never come back: a url, a sha256, or a host with all its names below.
+# What was forgotten and must not come back: a url, a sha256, or a host with its subdomains.
 tombstones = sa.Table(
     "tombstones",
     metadata,
@@ -111,7 +116,7 @@ tombstones = sa.Table(
     sa.Column("value", sa.String, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
 )
-# Crawls that are under way, each until its lease ends, and the addresses that they are fetching.
+# Running crawls with the end of their leases, and the addresses that they are downloading.
 holders = sa.Table(
     "holders",
     metadata,

@@ -1,4 +1,4 @@
-"""A catalogue of any earlier version becomes one of this version, whole or not at all."""
+"""Upgrades the tables of any earlier catalogue to this version, in one transaction."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ import sqlalchemy as sa
 from core.errors import SuyanError
 from scraping.catalogue import schema as db
 
-_LOCK = 0x5379616E  # any number that no other programme uses in this database
+_LOCK = 0x5379616E  # any number that no other program uses for a lock in this database
 _VERSION = sa.Table(
     "catalogue_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True)
 )
 
 
-def up_to_date(connection: sa.Connection) -> bool:
-    """Whether the tables are of this version: the quick look of every start."""
+def is_up_to_date(connection: sa.Connection) -> bool:
+    """Whether the tables are of this version: a quick check at every start."""
     try:
         return connection.execute(sa.select(_VERSION)).scalars().all() == [db.VERSION]
     except (sa.exc.OperationalError, sa.exc.ProgrammingError):  # no such table
         return False
 
 
-def migrate(connection: sa.Connection) -> None:
-    """Bring the tables up to date, in the transaction that ``connection`` is in.
+def upgrade_tables(connection: sa.Connection) -> None:
+    """Bring the tables up to date, in the transaction of ``connection``.
 
-    An empty database gets them as they are now. Two processes that start at once wait for each
-    other: on SQLite the transaction itself sees to that.
+    An empty database gets the tables of this version. Of two processes that start at once, one
+    waits for the other: on SQLite because of the transaction, on PostgreSQL because of a lock.
 
     Raises ``SuyanError`` for tables that are not a catalogue's, or those of a later version.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     inspector = sa.inspect(connection)
-    found = set(inspector.get_table_names())
-    if _VERSION.name in found:
+    tables = set(inspector.get_table_names())
+    if _VERSION.name in tables:
         version = connection.execute(sa.select(_VERSION.c.version_num)).scalar_one_or_none()
         if version != db.VERSION:
             _upgrade(connection, version)
         return
-    if found & set(db.metadata.tables):
-        _refuse_strangers(connection, inspector, found)
+    if tables & set(db.metadata.tables):
+        _refuse_foreign_tables(connection, inspector, tables)
         _VERSION.create(connection)
         connection.execute(sa.insert(_VERSION).values(version_num="0001"))
         _upgrade(connection, "0001")
@@ -62,19 +62,21 @@ def _upgrade(connection: sa.Connection, version: str | None) -> None:
     except CommandError as error:
         raise SuyanError(
             f"the catalogue {_address(connection)} has version {version}, and this Suyan knows "
-            f"versions up to {db.VERSION}: it was written by a later one. Install that one; "
+            f"versions up to {db.VERSION}: a later one wrote it. Install that one; "
             "nothing was changed"
         ) from error
 
 
-def _refuse_strangers(connection: sa.Connection, inspector: sa.Inspector, found: set[str]) -> None:
-    """Tables without a version are those of the first one, or not ours to touch."""
+def _refuse_foreign_tables(
+    connection: sa.Connection, inspector: sa.Inspector, tables: set[str]
+) -> None:
+    """Raise ``SuyanError`` unless tables without a version are those of the first version."""
     for table in db.metadata.tables.values():
         if table.name in db.ADDED_LATER:
             continue
         columns = (
             {column["name"] for column in inspector.get_columns(table.name)}
-            if table.name in found
+            if table.name in tables
             else set()
         )
         missing = sorted({column.name for column in table.columns} - columns)

@@ -1,7 +1,6 @@
-"""Downloads: a process of their own, as the one that keeps the catalogue sees it.
+"""The downloading process as its parent sees it; ``worker.py`` runs in the process.
 
-``worker.py`` is what runs there. The two speak in pickles over a pipe that nobody else can reach,
-each behind its length.
+Nobody else can reach the pipes between the two. A message is a pickle behind its length.
 """
 
 from __future__ import annotations
@@ -11,51 +10,48 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from core.errors import TransientError
 from core.workspace import Workspace
-from scraping.catalogue.entities import Attempt, Errand, Finished
-from scraping.download.limits import Limits
-from scraping.download.sharding import ALL, Share
+from scraping.catalogue.entities import DownloadResult, DownloadTask
+from scraping.download.limits import DownloadLimits
+from scraping.download.sharding import ALL_HOSTS, HostShard
 
 _LENGTH_BYTES = 8
-_PATIENCE_S = 5.0
+_EXIT_TIMEOUT_S = 5.0
 _PROGRAM = "from scraping.download.worker import main; main()"
 
-Job = tuple[Errand, Mapping[str, Attempt]]
-"""An errand, with earlier tries by address."""
-
 
 @dataclass(frozen=True)
-class Settings:
-    """What the other process is told first."""
+class DownloadSettings:
+    """What a downloading process needs to know; its first message."""
 
-    limits: Limits
+    limits: DownloadLimits
     workspace: Workspace
-    tombstones: set[tuple[str, str]]
-    share: Share = ALL
+    tombstones: set[tuple[str, str]]  # (kind, value)
+    shard: HostShard = ALL_HOSTS
 
 
 @dataclass(frozen=True)
-class Saved:
-    """What is in the catalogue and in its place by now."""
+class SavedDownloads:
+    """Addresses whose attempts are in the catalogue, and originals that have their names."""
 
     urls: list[str]
     paths: list[str]
 
     @classmethod
-    def of(cls, finished: Sequence[Finished]) -> Self:
-        """What is to be said of these."""
-        urls = [attempt.url for one in finished for attempt in one.attempts]
-        return cls(urls, [one.outcome.path for one in finished])
+    def from_results(cls, results: Sequence[DownloadResult]) -> Self:
+        """The addresses and the originals of these results."""
+        urls = [attempt.url for result in results for attempt in result.attempts]
+        return cls(urls, [result.path for result in results])
 
 
-class Downloading(Protocol):
-    """Whoever downloads for a crawl; an asynchronous context manager."""
+class Downloader(Protocol):
+    """Downloads for a crawl; an asynchronous context manager."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -66,35 +62,33 @@ class Downloading(Protocol):
         trace: TracebackType | None,
     ) -> bool | None: ...
 
-    def ask(self, jobs: Sequence[Job]) -> None:
-        """Have these errands run."""
+    def submit(self, tasks: Sequence[DownloadTask]) -> None:
+        """Start these tasks."""
 
-    def saved(self, finished: Sequence[Finished]) -> None:
-        """Tell that these are in the catalogue and their originals in place."""
+    def mark_saved(self, results: Sequence[DownloadResult]) -> None:
+        """Report that the catalogue has these results, and originals their names."""
 
-    async def finished(self) -> list[Finished]:
-        """The next errands that came to their end."""
-
-
-Downloader = Callable[[Settings], Downloading]
+    async def next_results(self) -> list[DownloadResult]:
+        """Wait for the results of the next tasks that end."""
 
 
-class Downloads:
-    """The other process, as the one that asks sees it; an asynchronous context manager."""
+DownloaderFactory = Callable[[DownloadSettings], Downloader]
 
-    def __init__(self, settings: Settings) -> None:
+
+class DownloadProcess:
+    """A ``Downloader`` that is a process of its own on this machine."""
+
+    def __init__(self, settings: DownloadSettings) -> None:
         self._settings = settings
+        self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-c", _PROGRAM),  # no module of the working folder
+            *(sys.executable, "-P", "-c", _PROGRAM),  # -P: import nothing from the working folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._writer, self._reader = self._process.stdin, self._process.stdout
-        self._writer.write(framed(self._settings))
+        self._send(self._settings)
         return self
 
     async def __aexit__(
@@ -103,59 +97,68 @@ class Downloads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.close()  # it ends with what it was doing
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # the process cancels its tasks and ends
         try:
-            await asyncio.wait_for(self._process.wait(), _PATIENCE_S)
+            await asyncio.wait_for(self._process.wait(), _EXIT_TIMEOUT_S)
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
 
-    def ask(self, jobs: Sequence[Job]) -> None:
-        """Have these errands run."""
-        if jobs:
-            self._writer.write(framed(list(jobs)))
+    def submit(self, tasks: Sequence[DownloadTask]) -> None:
+        """Start these tasks."""
+        if tasks:
+            self._send(list(tasks))
 
-    def saved(self, finished: Sequence[Finished]) -> None:
-        """Tell that these are in the catalogue and their originals in place."""
-        self.told(Saved.of(finished))
+    def mark_saved(self, results: Sequence[DownloadResult]) -> None:
+        """Report that the catalogue has these results, and originals their names."""
+        self.send_saved(SavedDownloads.from_results(results))
 
-    def told(self, saved: Saved) -> None:
-        """The same, in fewer words."""
-        self._writer.write(framed(saved))
+    def send_saved(self, saved: SavedDownloads) -> None:
+        """Report what is saved, where the results themselves are on another machine."""
+        self._send(saved)
 
-    async def finished(self) -> list[Finished]:
-        """The next errands that came to their end.
+    async def next_results(self) -> list[DownloadResult]:
+        """Wait for the results of the next tasks that end.
 
-        Raises what ended the other process: ``OSError`` when its disk is full, ``TransientError``
-        when it was killed.
+        Raises the error that ended the process: ``OSError`` when its disk is full,
+        ``TransientError`` when it was killed.
         """
+        assert self._process is not None
+        assert self._process.stdout is not None
         try:
-            message = await read(self._reader)
+            message = await read_message(self._process.stdout)
         except (asyncio.IncompleteReadError, ConnectionError):
             code = await self._process.wait()
             raise TransientError(
-                f"the process that downloads ended by itself ({_ending(code)}). Everything stored "
-                "is kept; the same command goes on"
+                f"the downloading process ended unexpectedly ({_exit_cause(code)}). Everything "
+                "stored so far is kept; run the same command again to go on"
             ) from None
         if isinstance(message, Exception):
             raise message
         assert isinstance(message, list)
         return message
 
+    def _send(self, message: Any) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(encode_message(message))
 
-def _ending(code: int) -> str:
+
+def _exit_cause(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
     return f"{signal.Signals(-code).name}: out of memory?"
 
 
-def framed(message: Any) -> bytes:
-    """The message as it goes through the pipe."""
+def encode_message(message: Any) -> bytes:
+    """The message as bytes for the pipe."""
     body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return len(body).to_bytes(_LENGTH_BYTES) + body
 
 
-async def read(reader: asyncio.StreamReader) -> Any:
+async def read_message(reader: asyncio.StreamReader) -> Any:
     """The next message. Raises ``asyncio.IncompleteReadError`` when the other side is gone."""
     length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES))
     return pickle.loads(await reader.readexactly(length))  # noqa: S301 - from our own process

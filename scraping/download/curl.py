@@ -1,8 +1,8 @@
-"""HTTP requests to hosts that nobody vouches for: libcurl's transfers as awaitables.
+"""An asyncio HTTP client for hosts that nobody vouches for, on libcurl's multi interface.
 
-libcurl is an asyncio event loop's guest here: it names the sockets and the time to wait for, and is
-told what happened. An address is judged when its socket is about to be opened, after every name is
-resolved, so that what was judged is what is connected to.
+libcurl tells asyncio's event loop which sockets and which time to wait for, and is told of events.
+An IP address is checked in the moment before its socket opens, after the name was resolved, so that
+the address that was checked is the one that is connected to.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import certifi
 import pycurl
 
-from scraping.download.ssrf import RejectedError
+from scraping.reasons import FailedError, Reason, RejectedError
 
-_CHUNK = 262_144
+_BUFFER_BYTES = 262_144
 _KEEP_ALIVE_S = 15
 _TLS_ERRORS = {
     pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CERTPROBLEM,
@@ -28,59 +28,51 @@ _TLS_ERRORS = {
 }  # fmt: skip
 
 
-class TransferError(Exception):
-    """A transfer failed; the message is the reason in short, ``is_timeout`` that time ran out."""
-
-    def __init__(self, reason: str, *, is_timeout: bool = False) -> None:
-        super().__init__(reason)
-        self.is_timeout = is_timeout
-
-
 @dataclass(frozen=True)
-class Answer:
-    """What a host answered; ``is_whole`` is false when its body had more than was wanted."""
+class HttpResponse:
+    """What a host answered; ``is_whole`` is false when its body was longer than the limit."""
 
     status: int
-    headers: Mapping[str, str]  # by name in lower case; what stood several times, behind commas
+    headers: Mapping[str, str]  # by name in lower case; values of a repeated one joined by commas
     body: bytes
     is_whole: bool
 
 
-Wanted = Callable[[int, Mapping[str, str]], int]
-"""``wanted(status, headers)``: how many bytes of the body are read at most."""
+BodyLimit = Callable[[int, Mapping[str, str]], int]
+"""``body_limit(status, headers)``: how many bytes of the body are read at most."""
 
 
-class Transfers:
-    """GETs of one event loop; an asynchronous context manager.
+class CurlClient:
+    """GET requests of one event loop; an asynchronous context manager, built inside the loop.
 
-    ``judge`` raises ``RejectedError`` for an IP address that must not be connected to. No redirect
-    is followed, no cookie kept, no proxy of the environment used, nothing decompressed.
+    ``check_ip`` raises ``RejectedError`` for an IP address that must not be connected to. The
+    client follows no redirect, keeps no cookie, uses no proxy and decompresses nothing.
     """
 
     def __init__(
         self,
-        judge: Callable[[str], None],
+        check_ip: Callable[[str], None],
         *,
         connect_timeout_s: float,
         read_timeout_s: float,
     ) -> None:
-        self._judge = judge
+        self._check_ip = check_ip
         self._options: list[tuple[int, Any]] = [
             (pycurl.CONNECTTIMEOUT_MS, max(1, round(1000 * connect_timeout_s))),
-            (pycurl.LOW_SPEED_LIMIT, 1),  # B/s, during …
+            (pycurl.LOW_SPEED_LIMIT, 1),  # B/s, for …
             (pycurl.LOW_SPEED_TIME, max(1, round(read_timeout_s))),
         ]
-        self._running: dict[pycurl.Curl, asyncio.Future[None]] = {}
-        self._idle: list[_Handle] = []
-        self._watched: dict[int, int] = {}
-        self._due: float | None = None  # when libcurl wants to be called, by the loop's clock
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wait)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._running: dict[pycurl.Curl, asyncio.Future[None]] = {}
+        self._idle: list[_Transfer] = []
+        self._watched: dict[int, int] = {}  # file descriptor → events
+        self._due: float | None = None  # when libcurl must be called, by the loop's clock
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -90,7 +82,7 @@ class Transfers:
         trace: TracebackType | None,
     ) -> None:
         for curl in list(self._running):
-            self._finish(curl, TransferError("closed"))
+            self._finish(curl, FailedError(Reason.CLOSED))
         self._idle.clear()
         self._multi.close()
         for descriptor in list(self._watched):
@@ -99,55 +91,55 @@ class Transfers:
             self._timer.cancel()
 
     async def get(
-        self, url: str, headers: Sequence[str], *, wanted: Wanted, timeout_s: float
-    ) -> Answer:
-        """The answer to a GET of ``url``, which must be ASCII, with ``headers`` (``Name: value``).
+        self, url: str, headers: Sequence[str], *, body_limit: BodyLimit, timeout_s: float
+    ) -> HttpResponse:
+        """The response to a GET of ``url``, which must be ASCII, with ``headers``, ``Name: value``.
 
-        Raises ``RejectedError`` for what ``judge`` refuses and for an unknown host, else
-        ``TransferError``.
+        Raises ``RejectedError`` for an unknown host and for what ``check_ip`` refuses,
+        ``FailedError`` for everything else that went wrong.
         """
-        handle = self._idle.pop() if self._idle else _Handle(self._judge, self._options)
+        transfer = self._idle.pop() if self._idle else _Transfer(self._check_ip, self._options)
         try:
-            handle.begin(url, headers, wanted, timeout_s)
+            transfer.begin(url, headers, body_limit, timeout_s)
         except (pycurl.error, UnicodeError):
-            raise RejectedError("bad-address") from None
+            raise RejectedError(Reason.BAD_ADDRESS) from None
         done = self._loop.create_future()
-        self._running[handle.curl] = done
-        self._multi.add_handle(handle.curl)
+        self._running[transfer.curl] = done
+        self._multi.add_handle(transfer.curl)
         try:
             await done
-        except TransferError:
-            if handle.refusal is not None:
-                raise handle.refusal from None
-            if handle.is_whole:
+        except FailedError:
+            if transfer.refusal is not None:
+                raise transfer.refusal from None
+            if transfer.is_whole:
                 raise
         finally:
-            self._finish(handle.curl)
-            answer = handle.end()
-            self._idle.append(handle)
-        return answer
+            self._finish(transfer.curl)
+            response = transfer.end()
+            self._idle.append(transfer)
+        return response
 
-    def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
-        """Libcurl waits for these events of a socket from now on."""
-        if what == pycurl.POLL_REMOVE:
-            what = 0
+    def _watch(self, events: int, descriptor: int, _multi: object, _data: object) -> None:
+        """Called by libcurl: from now on it waits for these events of a socket."""
+        if events == pycurl.POLL_REMOVE:
+            events = 0
         before = self._watched.pop(descriptor, 0)
         for bit, event, add, remove in (
             (pycurl.POLL_IN, pycurl.CSELECT_IN, self._loop.add_reader, self._loop.remove_reader),
             (pycurl.POLL_OUT, pycurl.CSELECT_OUT, self._loop.add_writer, self._loop.remove_writer),
         ):
-            if what & bit and not before & bit:
+            if events & bit and not before & bit:
                 add(descriptor, self._act, descriptor, event)
-            elif before & bit and not what & bit:
+            elif before & bit and not events & bit:
                 remove(descriptor)
-        if what:
-            self._watched[descriptor] = what
+        if events:
+            self._watched[descriptor] = events
 
-    def _wait(self, milliseconds: int) -> None:
-        """Libcurl wants to be called after this time, or not for time's sake (negative)."""
+    def _set_timer(self, milliseconds: int) -> None:
+        """Called by libcurl: it must be called after this time; negative: it has no timeout."""
         self._due = None if milliseconds < 0 else self._loop.time() + milliseconds / 1000
         if self._due is None or (self._timer is not None and self._timer.when() <= self._due):
-            return  # libcurl changes its mind with every transfer: a timer that comes early asks
+            return  # libcurl sets it with every transfer: a timer that rings early is set again
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(self._due, self._ring)
@@ -173,12 +165,12 @@ class Transfers:
                 return
 
     def _finish(self, curl: pycurl.Curl, error: Exception | None = None) -> None:
-        """Take a transfer from libcurl, at its end or before it."""
+        """Remove a transfer from libcurl, at its end or before it, and wake who waits for it."""
         done = self._running.pop(curl, None)
         if done is None:
             return
         self._multi.remove_handle(curl)
-        if done.done():  # whoever waited was cancelled
+        if done.done():  # the task that waited was cancelled
             return
         if error is None:
             done.set_result(None)
@@ -186,54 +178,69 @@ class Transfers:
             done.set_exception(error)
 
 
-class _Handle:
-    """A libcurl handle, used again and again, and what its present transfer has brought."""
+@dataclass
+class _Received:
+    """What one transfer has received so far."""
 
-    def __init__(self, judge: Callable[[str], None], options: Sequence[tuple[int, Any]]) -> None:
-        self._judge = judge
+    body_limit: BodyLimit = lambda _status, _headers: 0
+    room: int = 0  # bytes of the body that may still come
+    chunks: list[bytes] = field(default_factory=list)
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class _Transfer:
+    """A libcurl handle, which one transfer after another uses."""
+
+    def __init__(self, check_ip: Callable[[str], None], options: Sequence[tuple[int, Any]]) -> None:
+        self._check_ip = check_ip
         self._sockets: list[socket.socket] = []
-        self._lines: list[bytes] = []
+        self._header_lines: list[bytes] = []
+        self._received = _Received()
+        self.is_whole = True
+        self.refusal: RejectedError | None = None
         self.curl = pycurl.Curl()
         for option, value in (
             *options,
             (pycurl.NOSIGNAL, 1),
             (pycurl.PROXY, ""),
-            (pycurl.PATH_AS_IS, 1),  # robots.txt was asked about this very path
+            (pycurl.PATH_AS_IS, 1),  # robots.txt was checked for this very path
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
             (pycurl.CAINFO, certifi.where()),
             (pycurl.MAXAGE_CONN, _KEEP_ALIVE_S),
-            (pycurl.BUFFERSIZE, _CHUNK),
+            (pycurl.BUFFERSIZE, _BUFFER_BYTES),
             (pycurl.OPENSOCKETFUNCTION, self._open),
-            (pycurl.HEADERFUNCTION, self._lines.append),
+            (pycurl.HEADERFUNCTION, self._header_lines.append),
             (pycurl.WRITEFUNCTION, self._write),
         ):
             self.curl.setopt(option, value)
 
-    def begin(self, url: str, headers: Sequence[str], wanted: Wanted, timeout_s: float) -> None:
-        """Make the handle ready for a transfer."""
+    def begin(
+        self, url: str, headers: Sequence[str], body_limit: BodyLimit, timeout_s: float
+    ) -> None:
+        """Prepare the handle for a transfer."""
         self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.HTTPHEADER, headers)
         self.curl.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * timeout_s)))
-        self._wanted = wanted
-        self._chunks: list[bytes] = []
-        self._lines.clear()
-        self._known = 0, dict[str, str]()
-        self._room = 0
+        self._header_lines.clear()
+        self._received = _Received(body_limit)
         self.is_whole = True
-        self.refusal: RejectedError | None = None
+        self.refusal = None
 
-    def end(self) -> Answer:
-        """What the transfer has brought."""
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks = []
+    def end(self) -> HttpResponse:
+        """What the transfer has received."""
+        self._parse_headers()
+        received, self._received = self._received, _Received()
         while self._sockets:  # pycurl has duplicates of its own
             self._sockets.pop().close()
-        return Answer(*self._head(), body, self.is_whole)
+        chunks = received.chunks
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return HttpResponse(received.status, received.headers, body, self.is_whole)
 
     def _open(self, _purpose: int, address: Any) -> socket.socket | int:
         try:
-            self._judge(address.addr[0])
+            self._check_ip(address.addr[0])
         except RejectedError as error:
             self.refusal = error
             return pycurl.SOCKET_BAD
@@ -242,41 +249,40 @@ class _Handle:
         return opened
 
     def _write(self, chunk: bytes) -> int | None:
-        if not self._chunks:
-            self._room = self._wanted(*self._head())
-        self._room -= len(chunk)
-        if self._room < 0:
+        received = self._received
+        if not received.chunks:
+            self._parse_headers()
+            received.room = received.body_limit(received.status, received.headers)
+        received.room -= len(chunk)
+        if received.room < 0:
             self.is_whole = False
-            return 0  # libcurl ends the transfer
-        self._chunks.append(chunk)
+            return 0  # libcurl aborts the transfer
+        received.chunks.append(chunk)
         return None
 
-    def _head(self) -> tuple[int, dict[str, str]]:
-        """Status and headers, of the last answer where interim ones came before it."""
-        if not self._lines:
-            return self._known
-        status, headers = self._known
-        for line in self._lines:
+    def _parse_headers(self) -> None:
+        """Read status and headers; those of the last response where interim ones came first."""
+        received = self._received
+        for line in self._header_lines:
             if line.startswith(b"HTTP/"):
-                status, headers = int(line.split(None, 2)[1]), {}
+                received.status, received.headers = int(line.split(None, 2)[1]), {}
                 continue
             name, _, value = line.decode("utf-8", "surrogateescape").partition(":")
             name, value = name.strip().lower(), value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        self._known = status, headers
-        self._lines.clear()
-        return self._known
+            before = received.headers.get(name)
+            received.headers[name] = value if before is None else f"{before}, {value}"
+        self._header_lines.clear()
 
 
-def _error(code: int) -> TransferError | RejectedError:
+def _error(code: int) -> FailedError | RejectedError:
     if code == pycurl.E_COULDNT_RESOLVE_HOST:
-        return RejectedError("host-unknown")
+        return RejectedError(Reason.HOST_UNKNOWN)
     if code == pycurl.E_URL_MALFORMAT:
-        return RejectedError("bad-address")
+        return RejectedError(Reason.BAD_ADDRESS)
     if code == pycurl.E_OPERATION_TIMEDOUT:
-        return TransferError("timeout", is_timeout=True)
+        return FailedError(Reason.TIMEOUT)
     if code == pycurl.E_PARTIAL_FILE:
-        return TransferError("cut-short")
+        return FailedError(Reason.CUT_SHORT)
     if code in _TLS_ERRORS:
-        return TransferError("tls-failed")
-    return TransferError("connection-failed")
+        return FailedError(Reason.TLS_FAILED)
+    return FailedError(Reason.CONNECTION_FAILED)

@@ -1,8 +1,9 @@
-"""Fetching pictures from addresses that strangers chose: nothing about them is trusted.
+"""Downloads of pictures from addresses that strangers chose: nothing about them is trusted.
 
-Only http(s); a name is resolved once, its addresses are checked, and those very addresses are
-connected to, at each redirect anew. Redirects, bytes and times are limited; the content decides
-what it is. One event loop does it all: ``requests`` would need one thread a transfer.
+Only http(s). A name is resolved once, its IP addresses are checked, and one of those very addresses
+is connected to; each redirect is treated the same way. Redirects, bytes and times are limited, and
+the content decides which format a file has. All of it runs in one event loop: ``requests`` would
+need a thread per transfer.
 """
 
 from __future__ import annotations
@@ -16,13 +17,20 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin
 
-from core.errors import TransientError
+from core.image_formats import sniff
 from scraping import backoff
-from scraping.download.curl import Answer, TransferError, Transfers
-from scraping.download.limits import Limits
-from scraping.download.politeness import Gates, Robots, Sleep
-from scraping.download.sharding import ALL, Share
-from scraping.download.ssrf import Address, RejectedError, origin, refuse_private, split
+from scraping.download.curl import CurlClient, HttpResponse
+from scraping.download.limits import DownloadLimits
+from scraping.download.politeness import RateLimiters, RobotsRules, Sleep
+from scraping.download.sharding import ALL_HOSTS, HostShard
+from scraping.download.ssrf import Address, original_url, refuse_private, split_url
+from scraping.reasons import (
+    NOT_RETRIED_AT_ONCE,
+    FailedError,
+    Reason,
+    RejectedError,
+    http_reason,
+)
 
 _USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 "
@@ -30,23 +38,15 @@ _USER_AGENT = (
 )
 _HEADERS = (f"User-Agent: {_USER_AGENT}", "Accept: image/*,*/*;q=0.8", "Accept-Encoding: identity")
 _MAX_ROBOTS_BYTES = 512_000
-_MAX_REFUSAL_BYTES = 65_536  # of what a host says instead of a picture, to keep its connection
-_NOT_AT_ONCE = {"host-failing", "robots-unreachable"}  # what another try would not change
+_MAX_ERROR_BYTES = 65_536  # of an error page, which is read so that its connection can be kept
 _REDIRECTS = {301, 302, 303, 307, 308}
-_MAGIC = (
-    (b"\xff\xd8\xff", "jpg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"BM", "bmp"),
-    (b"II*\x00", "tif"),
-    (b"MM\x00*", "tif"),
-)
+_FIRST_PAUSE_S = 0.5
+_MAX_PAUSE_S = 20.0
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """The bytes of a picture file, with what they are."""
+class PictureFile:
+    """The bytes of a downloaded picture file."""
 
     body: bytes
     sha256: str
@@ -54,31 +54,31 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches pictures within one event loop; an asynchronous context manager.
+    """Downloads pictures; an asynchronous context manager, built inside its event loop.
 
-    ``sleep`` is given so that pauses can be observed.
+    ``sleep`` makes every pause; tests pass their own.
     """
 
     def __init__(
         self,
-        limits: Limits,
-        share: Share = ALL,
+        limits: DownloadLimits,
+        shard: HostShard = ALL_HOSTS,
         *,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._limits = limits
         self._sleep = sleep
-        self._gates = Gates(limits.requests_per_s_per_host, share)
-        self._robots = Robots(self._get_text, self._gates)
-        self._turns = asyncio.Semaphore(limits.num_workers)
-        self._transfers = Transfers(
-            _allow_all if limits.allow_private_hosts else refuse_private,
+        self._limiters = RateLimiters(limits.requests_per_s_per_host, shard)
+        self._robots = RobotsRules(self._fetch_text, self._limiters)
+        self._slots = asyncio.Semaphore(limits.num_workers)
+        self._client = CurlClient(
+            _allow_any_ip if limits.allow_private_hosts else refuse_private,
             connect_timeout_s=limits.connect_timeout_s,
             read_timeout_s=limits.read_timeout_s,
         )
 
     async def __aenter__(self) -> Self:
-        await self._transfers.__aenter__()
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(
@@ -87,145 +87,144 @@ class Fetcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._transfers.__aexit__(error_type, error, trace)
+        await self._client.__aexit__(error_type, error, trace)
 
-    async def fetch(self, url: str, referer: str = "", *, robots: bool = True) -> Fetched:
+    async def fetch(self, url: str, referer: str = "", *, robots: bool = True) -> PictureFile:
         """The picture at ``url``.
 
-        With ``robots`` the robots.txt of the origin host is obeyed (where the limits
-        respect opt-outs at all); the engine's own thumbnails are asked for without.
+        With ``robots`` the robots.txt of the original's host is obeyed, if the limits respect
+        opt-outs at all; the engine's own thumbnails are fetched without it.
 
-        Raises ``RejectedError`` when there is none to be had (its text is the reason, e.g.
-        ``http-404``), ``TransientError`` when all tries failed for reasons that may pass.
+        Raises ``RejectedError`` when the address gives no picture, ``FailedError`` when all tries
+        failed for reasons that may pass.
         """
-        tries = self._limits.num_tries
-        for num_failed in range(1, tries + 1):
+        num_tries = self._limits.num_tries
+        for num_failed in range(1, num_tries + 1):
             try:
                 return await self._fetch_once(url, referer, robots)
-            except TransientError as error:
-                if num_failed == tries or str(error) in _NOT_AT_ONCE:
+            except FailedError as error:
+                if num_failed == num_tries or error.reason in NOT_RETRIED_AT_ONCE:
                     raise
-                await self._sleep(backoff.pause_s(error, num_failed, 0.5, 20))
+                pause_s = backoff.pause_s(error, num_failed, _FIRST_PAUSE_S, _MAX_PAUSE_S)
+                await self._sleep(pause_s)
         raise AssertionError("the loop returns or raises")
 
-    async def _fetch_once(self, url: str, referer: str, robots: bool) -> Fetched:
+    async def _fetch_once(self, url: str, referer: str, robots: bool) -> PictureFile:
         respect = robots and self._limits.respect_opt_out
-        if respect and origin(url) != url:
-            await self._robots.check(split(origin(url)))
-        budget = _Budget(self._limits.total_timeout_s)
+        if respect and original_url(url) != url:
+            await self._robots.check(split_url(original_url(url)))
+        budget = _TimeBudget(self._limits.total_timeout_s)
         for _ in range(self._limits.max_redirects + 1):
-            address = split(url)
+            address = split_url(url)
             if respect:
                 await self._robots.check(address)
-            outcome = await self._hop(address, referer, budget)
-            if isinstance(outcome, Fetched):
-                return outcome
-            url = urljoin(url, outcome)
-        raise RejectedError("too-many-redirects")
+            step = await self._fetch_step(address, referer, budget)
+            if isinstance(step, PictureFile):
+                return step
+            url = urljoin(url, step)
+        raise RejectedError(Reason.TOO_MANY_REDIRECTS)
 
-    async def _hop(self, address: Address, referer: str, budget: _Budget) -> Fetched | str:
-        """The picture, or the address that this one redirects to."""
-        limit = int(self._limits.max_megabytes * 1e6)
-        answer = await self._get(address, referer, budget, limit)
-        if answer.status in _REDIRECTS:
-            if "location" not in answer.headers:
-                raise RejectedError("redirect-without-location")
-            return answer.headers["location"]
-        if answer.status != 200:
-            raise RejectedError(f"http-{answer.status}")
-        if self._opts_out(answer.headers):
-            raise RejectedError("opt-out")
-        if not answer.is_whole:
-            raise RejectedError("too-large")
-        if not answer.body:
-            raise RejectedError("empty")
-        extension = sniff(answer.body)
-        if extension is None:
-            raise RejectedError("not-an-image")
-        return Fetched(answer.body, hashlib.sha256(answer.body).hexdigest(), extension)
+    async def _fetch_step(
+        self, address: Address, referer: str, budget: _TimeBudget
+    ) -> PictureFile | str:
+        """The picture, or the location that the address redirects to."""
+        max_bytes = int(self._limits.max_megabytes * 1e6)
+        response = await self._get(address, referer, budget, max_bytes)
+        if response.status in _REDIRECTS:
+            if "location" not in response.headers:
+                raise RejectedError(Reason.REDIRECT_WITHOUT_LOCATION)
+            return response.headers["location"]
+        if response.status != 200:
+            raise RejectedError(http_reason(response.status))
+        if self._opts_out(response.headers):
+            raise RejectedError(Reason.OPT_OUT)
+        if not response.is_whole:
+            raise RejectedError(Reason.TOO_LARGE)
+        if not response.body:
+            raise RejectedError(Reason.EMPTY)
+        image_format = sniff(response.body)
+        if image_format is None:
+            raise RejectedError(Reason.NOT_AN_IMAGE)
+        sha256 = hashlib.sha256(response.body).hexdigest()
+        return PictureFile(response.body, sha256, image_format.extension)
 
-    async def _get_text(self, address: Address) -> tuple[int, bytes]:
-        budget = _Budget(self._limits.total_timeout_s)
+    async def _fetch_text(self, address: Address) -> tuple[int, bytes]:
+        budget = _TimeBudget(self._limits.total_timeout_s)
         for _ in range(self._limits.max_redirects + 1):
-            answer = await self._get(address, "", budget, _MAX_ROBOTS_BYTES)
-            if answer.status not in _REDIRECTS or "location" not in answer.headers:
-                return answer.status, answer.body
-            address = split(urljoin(address.url, answer.headers["location"]))
-        raise RejectedError("too-many-redirects")
+            response = await self._get(address, "", budget, _MAX_ROBOTS_BYTES)
+            if response.status not in _REDIRECTS or "location" not in response.headers:
+                return response.status, response.body
+            address = split_url(urljoin(address.url, response.headers["location"]))
+        raise RejectedError(Reason.TOO_MANY_REDIRECTS)
 
-    async def _get(self, address: Address, referer: str, budget: _Budget, limit: int) -> Answer:
-        """One request in its host's turn; how it ends is noted at the host's gate."""
-        gate = self._gates.of(address.site)
-        await gate.enter(self._sleep)
+    async def _get(
+        self, address: Address, referer: str, budget: _TimeBudget, max_bytes: int
+    ) -> HttpResponse:
+        """One request at its host's pace; the rate limiter learns how it ended."""
+        limiter = self._limiters.of_site(address.site)
+        await limiter.acquire(self._sleep)
         try:
-            async with self._turns:
-                answer = await self._request(address, referer, budget, limit)
-        except TransientError as error:
-            gate.leave(failed=True, pause_s=error.retry_after_s)
+            async with self._slots:
+                response = await self._request(address, referer, budget, max_bytes)
+        except FailedError as error:
+            limiter.release(failed=True, pause_s=error.retry_after_s)
             raise
         except RejectedError:
-            gate.leave(failed=False)
+            limiter.release(failed=False)
             raise
-        gate.leave(failed=False)
-        return answer
+        limiter.release(failed=False)
+        return response
 
-    async def _request(self, address: Address, referer: str, budget: _Budget, limit: int) -> Answer:
-        headers = list(_HEADERS)
+    async def _request(
+        self, address: Address, referer: str, budget: _TimeBudget, max_bytes: int
+    ) -> HttpResponse:
+        request_headers = list(_HEADERS)
         if referer.isascii() and referer.isprintable() and referer.startswith("http"):
-            headers.append(f"Referer: {referer}")
+            request_headers.append(f"Referer: {referer}")
 
-        def wanted(status: int, got: Mapping[str, str]) -> int:
+        def body_limit(status: int, headers: Mapping[str, str]) -> int:
             if status != 200:
-                return _MAX_REFUSAL_BYTES
-            announced = got.get("content-length", "")
-            too_large = announced.isdecimal() and int(announced[:20]) > limit
-            return 0 if too_large or self._opts_out(got) else limit
+                return _MAX_ERROR_BYTES
+            announced = headers.get("content-length", "")
+            too_large = announced.isdecimal() and int(announced[:20]) > max_bytes
+            return 0 if too_large or self._opts_out(headers) else max_bytes
 
         try:
             with budget:
-                answer = await self._transfers.get(
-                    address.url, headers, wanted=wanted, timeout_s=budget.left_s()
+                response = await self._client.get(
+                    address.url, request_headers, body_limit=body_limit, timeout_s=budget.left_s()
                 )
-        except TransferError as error:
-            slow = error.is_timeout and budget.left_s() < 0.01
-            raise TransientError("too-slow" if slow else str(error)) from error
-        if answer.status == 429 or answer.status >= 500:
-            wish = backoff.retry_after(answer.headers.get("retry-after"))
-            raise TransientError(f"http-{answer.status}", wish)
-        return answer
+        except FailedError as error:
+            if error.reason == Reason.TIMEOUT and budget.left_s() < 0.01:
+                raise FailedError(Reason.TOO_SLOW) from error
+            raise
+        if response.status == 429 or response.status >= 500:
+            retry_after_s = backoff.retry_after_s(response.headers.get("retry-after"))
+            raise FailedError(http_reason(response.status), retry_after_s)
+        return response
 
     def _opts_out(self, headers: Mapping[str, str]) -> bool:
         tags = headers.get("x-robots-tag", "").lower()
         return self._limits.respect_opt_out and ("noai" in tags or "noimageai" in tags)
 
 
-class _Budget:
-    """The time that all requests for one file may take together, waiting for turns not counted."""
+class _TimeBudget:
+    """The time that all requests for one file share; waiting for a host's turn does not count."""
 
     def __init__(self, seconds: float) -> None:
-        self._left = seconds
+        self._left_s = seconds
+        self._started_s = 0.0
 
     def left_s(self) -> float:
-        return max(self._left, 1e-3)
+        """Seconds that are left, a millisecond at least."""
+        return max(self._left_s, 1e-3)
 
     def __enter__(self) -> None:
-        self._since = time.monotonic()
+        self._started_s = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
-        self._left -= time.monotonic() - self._since
+        self._left_s -= time.monotonic() - self._started_s
 
 
-def _allow_all(_ip: str) -> None:
-    pass
-
-
-def sniff(body: bytes) -> str | None:
-    """The picture format that the first bytes announce, as a file extension; ``None``: not one."""
-    for magic, extension in _MAGIC:
-        if body.startswith(magic):
-            return extension
-    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-        return "webp"
-    if body[4:12] in {b"ftypavif", b"ftypavis"}:
-        return "avif"
-    return None
+def _allow_any_ip(_ip: str) -> None:
+    """The check of IP addresses when private hosts are allowed: none."""

@@ -1,16 +1,16 @@
-"""What a download may take and how hosts are treated, told to the process that downloads."""
+"""What a download may take, and how hosts are treated: a crawl's settings for its downloaders."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
-if TYPE_CHECKING:  # that process starts in half the time without pydantic
+if TYPE_CHECKING:  # the downloading process starts in half the time without pydantic
     from scraping.config import CrawlConfig
 
 
 @dataclass(frozen=True)
-class Limits:
+class DownloadLimits:
     """The fields of ``CrawlConfig`` of the same names, which describe them."""
 
     requests_per_s_per_host: float
@@ -25,6 +25,6 @@ class Limits:
     allow_private_hosts: bool
 
     @classmethod
-    def of(cls, config: CrawlConfig) -> Self:
+    def from_config(cls, config: CrawlConfig) -> Self:
         """The limits of a crawl."""
         return cls(**{field.name: getattr(config, field.name) for field in fields(cls)})

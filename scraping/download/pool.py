@@ -1,4 +1,4 @@
-"""Several processes that download for one crawl, as one."""
+"""A pool of downloading processes that a crawl uses as if it were one."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from scraping.catalogue.entities import Attempt, Errand, Finished
-from scraping.download.client import Downloading, Job
-from scraping.download.sharding import first_of
+from scraping.catalogue.entities import Attempt, DownloadResult, DownloadTask
+from scraping.download.client import Downloader
+from scraping.download.sharding import shard_of_url
 
 
-class Crew:
-    """Gives each errand to the one of ``members`` that has its host, and hands on those that need
+class DownloaderPool:
+    """Gives each task to the downloader that owns its host, and hands over those that need
     another's; an asynchronous context manager.
 
-    Member k has ``Share(k, len(members))``.
+    Downloader k has ``HostShard(k, len(downloaders))``.
     """
 
-    def __init__(self, members: Sequence[Downloading]) -> None:
-        self._members = members
+    def __init__(self, downloaders: Sequence[Downloader]) -> None:
+        self._downloaders = downloaders
         self._stack = contextlib.AsyncExitStack()
-        self._inbox: asyncio.Queue[tuple[int, list[Finished] | Exception]] = asyncio.Queue()
-        self._jobs: dict[int, tuple[Errand, dict[str, Attempt]]] = {}  # by number of the hit
-        self._begun: dict[int, list[Attempt]] = {}  # tries of errands that were handed on
-        self._maker: dict[int, int] = {}  # hits whose outcome came → the member that obtained them
+        self._inbox: asyncio.Queue[tuple[int, list[DownloadResult] | Exception]] = asyncio.Queue()
+        self._tasks: dict[int, DownloadTask] = {}  # by number of the hit, here and below
+        self._attempts: dict[int, list[Attempt]] = {}  # of tasks that were handed over
+        self._finished_by: dict[int, int] = {}  # index of the downloader that ended the task
         self._listeners: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            for member in self._members:
-                await stack.enter_async_context(member)
+            for downloader in self._downloaders:
+                await stack.enter_async_context(downloader)
             self._stack = stack.pop_all()
         self._listeners = [
-            asyncio.create_task(self._listen(number)) for number in range(len(self._members))
+            asyncio.create_task(self._listen(index)) for index in range(len(self._downloaders))
         ]
         return self
 
@@ -51,54 +51,62 @@ class Crew:
         await asyncio.gather(*self._listeners, return_exceptions=True)
         await self._stack.aclose()
 
-    async def _listen(self, number: int) -> None:
+    async def _listen(self, index: int) -> None:
         try:
             while True:
-                await self._inbox.put((number, await self._members[number].finished()))
-        except Exception as error:  # told to whoever waits for us
-            await self._inbox.put((number, error))
+                await self._inbox.put((index, await self._downloaders[index].next_results()))
+        except Exception as error:  # next_results raises it
+            await self._inbox.put((index, error))
 
-    def ask(self, jobs: Sequence[Job]) -> None:
-        """Have these errands run."""
-        parts: dict[int, list[Job]] = {}
-        for errand, known in jobs:
-            self._jobs[errand.hit] = errand, dict(known)
-            url = errand.candidates[0][1] if errand.candidates else ""
-            parts.setdefault(first_of(url, len(self._members)), []).append((errand, known))
-        for number, part in parts.items():
-            self._members[number].ask(part)
+    def submit(self, tasks: Sequence[DownloadTask]) -> None:
+        """Start these tasks."""
+        by_downloader: dict[int, list[DownloadTask]] = {}
+        for task in tasks:
+            self._tasks[task.hit] = task
+            url = task.candidates[0][1] if task.candidates else ""
+            by_downloader.setdefault(self._owner(url), []).append(task)
+        for index, own_tasks in by_downloader.items():
+            self._downloaders[index].submit(own_tasks)
 
-    def saved(self, finished: Sequence[Finished]) -> None:
-        """Tell that these are in the catalogue and their originals in place."""
-        parts: dict[int, list[Finished]] = {}
-        for one in finished:
-            took_part = {first_of(attempt.url, len(self._members)) for attempt in one.attempts}
-            for number in took_part | {self._maker.pop(one.outcome.hit)}:
-                parts.setdefault(number, []).append(one)
-        for number, part in parts.items():
-            self._members[number].saved(part)
+    def mark_saved(self, results: Sequence[DownloadResult]) -> None:
+        """Report that the catalogue has these results, and originals their names."""
+        by_downloader: dict[int, list[DownloadResult]] = {}
+        for result in results:
+            involved = {self._owner(attempt.url) for attempt in result.attempts}
+            for index in involved | {self._finished_by.pop(result.hit)}:
+                by_downloader.setdefault(index, []).append(result)
+        for index, own_results in by_downloader.items():
+            self._downloaders[index].mark_saved(own_results)
 
-    async def finished(self) -> list[Finished]:
-        """The next errands that came to their end, as of one process that downloads."""
+    async def next_results(self) -> list[DownloadResult]:
+        """Wait for the results of the next tasks that end; raises what ended a downloader."""
         while True:
-            number, came = await self._inbox.get()
-            if isinstance(came, Exception):
-                raise came
-            done = [self._ended(number, one) for one in came if not self._handed_on(one)]
-            if done:
-                return done
+            index, message = await self._inbox.get()
+            if isinstance(message, Exception):
+                raise message
+            results = []
+            for result in message:
+                if result.next_url:
+                    self._hand_over(result)
+                else:
+                    results.append(self._finish(index, result))
+            if results:
+                return results
 
-    def _handed_on(self, one: Finished) -> bool:
-        if not one.next_url:
-            return False
-        errand, known = self._jobs[one.outcome.hit]
-        self._begun.setdefault(errand.hit, []).extend(one.attempts)
-        known |= {attempt.url: attempt for attempt in one.attempts}
-        self._members[first_of(one.next_url, len(self._members))].ask([(errand, known)])
-        return True
+    def _hand_over(self, result: DownloadResult) -> None:
+        """Give the task to the downloader that owns its next address."""
+        self._attempts.setdefault(result.hit, []).extend(result.attempts)
+        task = self._tasks[result.hit]
+        attempts = {attempt.url: attempt for attempt in result.attempts}
+        task = replace(task, earlier={**task.earlier, **attempts})
+        self._tasks[result.hit] = task
+        self._downloaders[self._owner(result.next_url)].submit([task])
 
-    def _ended(self, number: int, one: Finished) -> Finished:
-        hit = one.outcome.hit
-        self._jobs.pop(hit, None)
-        self._maker[hit] = number
-        return replace(one, attempts=[*self._begun.pop(hit, []), *one.attempts])
+    def _finish(self, index: int, result: DownloadResult) -> DownloadResult:
+        """The result with the attempts of every downloader that took part."""
+        self._tasks.pop(result.hit, None)
+        self._finished_by[result.hit] = index
+        return replace(result, attempts=[*self._attempts.pop(result.hit, []), *result.attempts])
+
+    def _owner(self, url: str) -> int:
+        return shard_of_url(url, len(self._downloaders))

@@ -1,9 +1,9 @@
-"""Whose turn a host is when several processes download for one crawl: each host belongs to one.
+"""Shards of hosts: when several processes download for one crawl, each host belongs to one.
 
-An errand goes to the process that has the host of its best address. When that address fails and the
-next one's host is another's, the errand is handed on. So the pace of a host is kept by the process
-that has it; of that pace a tenth is left to the others together, for hosts to which they are
-redirected.
+A task goes to the process that owns the host of its first address. If that address fails and the
+host of the next one belongs to another process, the task is handed over. So one process alone
+keeps the pace of a host. Redirects may lead to hosts of other processes: for these a tenth of a
+host's pace is set aside, shared by all processes that do not own it.
 """
 
 from __future__ import annotations
@@ -11,47 +11,48 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from scraping.download.ssrf import RejectedError, split
+from scraping.download.ssrf import split_url
+from scraping.reasons import RejectedError
 
-_OWN = 0.9  # of a host's pace
+_OWNER_RATE_SHARE = 0.9  # of a host's pace
 
 
 @dataclass(frozen=True)
-class Share:
-    """The hosts of process ``number`` out of ``num``."""
+class HostShard:
+    """The hosts of process ``index`` out of ``num_shards``."""
 
-    number: int = 0
-    num: int = 1
+    index: int = 0
+    num_shards: int = 1
 
-    def has(self, url: str) -> bool:
-        """Whether the host of ``url`` is this process's; what is no address is everybody's."""
-        if self.num == 1:
+    def owns(self, url: str) -> bool:
+        """Whether the host of ``url`` is in this shard; every shard owns what is no address."""
+        if self.num_shards == 1:
             return True
         try:
-            return number_of(split(url).site, self.num) == self.number
+            return shard_of_site(split_url(url).site, self.num_shards) == self.index
         except RejectedError:
             return True
 
-    def part(self, site: str) -> float:
-        """The part of the pace of ``site`` that this process may take."""
-        if self.num == 1:
+    def rate_share(self, site: str) -> float:
+        """The part, 0 to 1, of the pace of ``site`` that this process may use."""
+        if self.num_shards == 1:
             return 1.0
-        if number_of(site, self.num) == self.number:
-            return _OWN
-        return (1 - _OWN) / (self.num - 1)
+        if shard_of_site(site, self.num_shards) == self.index:
+            return _OWNER_RATE_SHARE
+        return (1 - _OWNER_RATE_SHARE) / (self.num_shards - 1)
 
 
-ALL = Share()
+ALL_HOSTS = HostShard()
 
 
-def number_of(site: str, num: int) -> int:
-    """Which of ``num`` processes has ``site`` (scheme, host and port)."""
-    return zlib.crc32(site.encode()) % num
+def shard_of_site(site: str, num_shards: int) -> int:
+    """Index of the shard that owns ``site`` (scheme, host and port)."""
+    return zlib.crc32(site.encode()) % num_shards
 
 
-def first_of(url: str, num: int) -> int:
-    """Which of ``num`` processes is asked first for ``url``."""
+def shard_of_url(url: str, num_shards: int) -> int:
+    """Index of the shard that owns the host of ``url``; 0 for what is no address."""
     try:
-        return number_of(split(url).site, num)
+        return shard_of_site(split_url(url).site, num_shards)
     except RejectedError:
         return 0

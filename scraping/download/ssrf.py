@@ -1,4 +1,4 @@
-"""Addresses that strangers chose: taken apart, and judged before anyone connects to them."""
+"""Addresses from strangers: parsed, and checked for private networks before anyone connects."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs, quote, urlsplit
 
-from core.errors import SuyanError
+from scraping.reasons import Reason, RejectedError
 
-_MANY = 8192  # addresses whose pieces are remembered: each is taken apart several times
+_NUM_CACHED_URLS = 8192  # each address is parsed several times
 _PORTS = {"http": 80, "https": 443}
-
-
-class RejectedError(SuyanError):
-    """An address gives no picture, and will not; the message is the reason for its row."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class Address:
 
     @property
     def site(self) -> str:
-        """Scheme, host and port: what shares a pace and a robots.txt."""
+        """Scheme, host and port: addresses of one site share a pace and a robots.txt."""
         name = f"[{self.host}]" if ":" in self.host else self.host
         default = self.port == _PORTS[self.scheme]
         return f"{self.scheme}://{name}{'' if default else f':{self.port}'}"
@@ -39,51 +35,51 @@ class Address:
         return f"{self.site}{self.target}"
 
 
-@lru_cache(_MANY)
-def split(url: str) -> Address:
+@lru_cache(_NUM_CACHED_URLS)
+def split_url(url: str) -> Address:
     """The pieces of ``url``. Raises ``RejectedError``: ``bad-address`` or ``not-http``."""
     try:
         parts = urlsplit(url.strip())
         port = parts.port
     except ValueError:
-        raise RejectedError("bad-address") from None
+        raise RejectedError(Reason.BAD_ADDRESS) from None
     if parts.scheme not in _PORTS:
-        raise RejectedError("not-http")
+        raise RejectedError(Reason.NOT_HTTP)
     if not parts.hostname:
-        raise RejectedError("bad-address")
+        raise RejectedError(Reason.BAD_ADDRESS)
     safe = "/%:@!$&'()*+,;=~-._"
     try:
         host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
-        # bytes of a redirect that are not UTF-8 are surrogates here, and go back as they came
+        # bytes of a redirect that are not UTF-8 are surrogates here, and are sent as they came
         target = quote(parts.path or "/", safe=safe, errors="surrogateescape")
         if parts.query:
             target += "?" + quote(parts.query, safe=safe + "?", errors="surrogateescape")
     except UnicodeError:
-        raise RejectedError("bad-address") from None
+        raise RejectedError(Reason.BAD_ADDRESS) from None
     return Address(parts.scheme, host, port or _PORTS[parts.scheme], target)
 
 
 def refuse_private(ip: str) -> None:
-    """Raise ``RejectedError("private-address")`` unless ``ip`` is a public unicast address.
+    """Raise ``RejectedError`` (``private-address``) unless ``ip`` is a public unicast address.
 
-    Loopback, private, link-local, carrier and metadata ranges are all not global; an IPv4 address
-    that IPv6 wraps (mapped, 6to4, NAT64, Teredo) is judged by what it wraps.
+    Loopback, private, link-local, carrier and metadata ranges are all not global. An IPv4 address
+    inside an IPv6 one (mapped, 6to4, NAT64, Teredo) must be public too.
     """
     address = ipaddress.ip_address(ip.split("%", maxsplit=1)[0])
-    wrapped: list[ipaddress.IPv4Address] = []
+    addresses: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = [address]
     if isinstance(address, ipaddress.IPv6Address):
-        wrapped = [
-            *filter(None, [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]),
-        ]
+        addresses += filter(None, [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())])
         if address in ipaddress.ip_network("64:ff9b::/96"):
-            wrapped.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    for one in (address, *wrapped):
-        if not one.is_global or one.is_multicast:
-            raise RejectedError("private-address")
+            addresses.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if any(not address.is_global or address.is_multicast for address in addresses):
+        raise RejectedError(Reason.PRIVATE_ADDRESS)
 
 
-def origin(url: str) -> str:
-    """The address that the engine's own cache (``gimg2.baidu.com``) wraps, or ``url`` itself."""
+def original_url(url: str) -> str:
+    """The address that the engine's own cache (``gimg2.baidu.com``) serves a copy of.
+
+    Any other ``url`` comes back as it is.
+    """
     if "/image_search/" not in url:
         return url
     try:
@@ -91,7 +87,7 @@ def origin(url: str) -> str:
     except ValueError:
         return url
     if (parts.hostname or "").endswith(".baidu.com") and parts.path.startswith("/image_search/"):
-        # src=… stands in the path there, not behind a question mark
+        # the path holds src=… there, without a question mark
         packed = parts.path.removeprefix("/image_search/") + (
             "&" + parts.query if parts.query else ""
         )
@@ -101,10 +97,10 @@ def origin(url: str) -> str:
     return url
 
 
-@lru_cache(_MANY)
+@lru_cache(_NUM_CACHED_URLS)
 def host_of(url: str) -> str:
     """The host of ``url``, in lower case and ASCII; "" when it has none."""
     try:
-        return split(url).host
+        return split_url(url).host
     except RejectedError:
         return ""

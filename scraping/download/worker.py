@@ -1,6 +1,6 @@
-"""The process that talks to strangers' hosts: errands in, finished errands out.
+"""The downloading process: it reads tasks from stdin and writes results to stdout.
 
-It has the network and a core to itself. What it finds lies on the disk as drafts; it knows no
+It alone talks to strangers' hosts. Pictures are written to disk as drafts; the process knows no
 database.
 """
 
@@ -11,87 +11,90 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping
 
-from scraping.catalogue.entities import Attempt, Errand, Finished
-from scraping.download.attempts import Obtainer, Tombstones
-from scraping.download.client import Saved, Settings, framed, read
+from scraping.catalogue.entities import DownloadResult, DownloadTask
+from scraping.download.client import (
+    DownloadSettings,
+    SavedDownloads,
+    encode_message,
+    read_message,
+)
 from scraping.download.fetcher import Fetcher
+from scraping.download.task_runner import TaskRunner, Tombstones
 from scraping.originals import Drafts
 
-_BATCH = 256  # finished errands told together …
-_BATCH_S = 0.1  # … or those of this time
+_RESULTS_PER_MESSAGE = 256
+_MESSAGE_INTERVAL_S = 0.1  # after which fewer results are sent too
 
 
-class _Downloader:
-    """Runs errands, many at a time, and tells in batches what became of them."""
+class _Worker:
+    """Runs tasks side by side and sends their results in batches."""
 
     def __init__(
-        self, settings: Settings, fetcher: Fetcher, writer: asyncio.WriteTransport
+        self, settings: DownloadSettings, fetcher: Fetcher, writer: asyncio.WriteTransport
     ) -> None:
         self._writer = writer
         self._drafts = Drafts(settings.workspace)
-        stones = Tombstones(settings.tombstones)
-        self._obtainer = Obtainer(fetcher, stones, self._drafts, settings.share)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._outbox: list[Finished] = []
+        tombstones = Tombstones(settings.tombstones)
+        self._runner = TaskRunner(fetcher, tombstones, self._drafts, settings.shard)
+        self._running: set[asyncio.Task[None]] = set()
+        self._outbox: list[DownloadResult] = []
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
-        """Run errands until there is nobody any more who asks."""
+        """Run the tasks that ``reader`` brings until it is closed."""
         try:
             while True:
-                message = await read(reader)
-                if isinstance(message, Saved):
-                    self._obtainer.saved(message.urls)
-                    self._drafts.published(message.paths)
+                message = await read_message(reader)
+                if isinstance(message, SavedDownloads):
+                    self._runner.mark_saved(message.urls)
+                    self._drafts.mark_committed(message.paths)
                 else:
-                    for errand, known in message:
-                        self._tasks.add(asyncio.create_task(self._run(errand, known)))
+                    self._running |= {asyncio.create_task(self._run(task)) for task in message}
         except asyncio.IncompleteReadError:
             pass
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for running in self._running:
+                running.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
             self._drafts.discard()
 
-    async def _run(self, errand: Errand, known: Mapping[str, Attempt]) -> None:
+    async def _run(self, task: DownloadTask) -> None:
         try:
-            finished = await self._obtainer.obtain(errand, known)
-        except Exception as error:  # ours or the disk's: it ends the crawl, there
-            self._writer.write(framed(error))
+            result = await self._runner.run(task)
+        except Exception as error:  # a bug, or a full disk: the parent raises it
+            self._writer.write(encode_message(error))
             return
         finally:
-            task = asyncio.current_task()
-            assert task is not None
-            self._tasks.discard(task)
-        self._outbox.append(finished)
-        if len(self._outbox) >= _BATCH or not self._tasks:
-            self._tell()
+            running = asyncio.current_task()
+            assert running is not None
+            self._running.discard(running)
+        self._outbox.append(result)
+        if len(self._outbox) >= _RESULTS_PER_MESSAGE or not self._running:
+            self._send_results()
         elif len(self._outbox) == 1:
-            asyncio.get_running_loop().call_later(_BATCH_S, self._tell)
+            asyncio.get_running_loop().call_later(_MESSAGE_INTERVAL_S, self._send_results)
 
-    def _tell(self) -> None:
+    def _send_results(self) -> None:
         if self._outbox:
-            self._writer.write(framed(self._outbox))
+            self._writer.write(encode_message(self._outbox))
             self._outbox = []
 
 
 async def _main() -> None:
     loop = asyncio.get_running_loop()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints must not speak in between
+    results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print goes to stderr, not between the messages
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
-    writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, answers)
-    settings = await read(reader)
-    async with Fetcher(settings.limits, settings.share) as fetcher:
-        await _Downloader(settings, fetcher, writer).serve(reader)
+    writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, results)
+    settings = await read_message(reader)
+    async with Fetcher(settings.limits, settings.shard) as fetcher:
+        await _Worker(settings, fetcher, writer).serve(reader)
     writer.close()
 
 
 def main() -> None:
-    """Serve whoever holds the other ends of stdin and stdout, until they are closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
-    gc.freeze()  # what was imported stays, and need not be looked through again and again
+    """Serve the parent process until it closes stdin."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    gc.freeze()  # the garbage collector need not look through imported modules again and again
     asyncio.run(_main())

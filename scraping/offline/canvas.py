@@ -1,4 +1,4 @@
-"""Soft-edged shapes on a float picture, placed in face coordinates."""
+"""A canvas for heads: soft-edged shapes in face coordinates on a floating-point picture."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> Points:
 class Canvas:
     """A picture to draw a head on; ``pixels`` is ``[height, width, 3]`` float32, 0 to 255.
 
-    ``scale`` is half the height of the face in shorter sides, ``centre`` in sides, ``roll_deg``
-    turns clockwise, ``yaw`` shifts what lies in front to one side, the most in the middle.
+    ``scale`` is half the height of the face, as a fraction of the picture's shorter side;
+    ``centre`` is a fraction of width and height; ``roll_deg`` turns clockwise; ``yaw`` shifts
+    points to one side, those in the middle of the face the most.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Canvas:
         blur: float = 0.0,
         inside: Points | None = None,
     ) -> None:
-        """Paint a polygon with an edge ``blur`` wide, if asked only ``inside`` another polygon."""
+        """Paint a polygon with an edge ``blur`` wide; where ``inside`` is given, only within it."""
         points = self._place(polygon)
         box = self._box(points, blur)
         if box is None:
@@ -63,7 +64,7 @@ class Canvas:
     def stroke(
         self, line: Points, colour: Colour, width: float, opacity: float = 1.0, blur: float = 0.0
     ) -> None:
-        """Paint an open line of this width."""
+        """Paint an open line; ``width`` and ``blur`` in face units."""
         points = self._place(line)
         thickness = max(1, round(width * self._unit))
         box = self._box(points, blur + width)

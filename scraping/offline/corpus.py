@@ -1,7 +1,7 @@
-"""What the offline engine knows: for each domain the items that a search for it returns.
+"""The corpus of the offline engine: for each domain the items that a search for it returns.
 
-Items are recipes, not bytes: a picture is drawn when it is asked for. A real search returns junk
-too, and so does this one, in a fixed proportion and order.
+A picture is drawn when it is requested. As a real search does, this one returns junk too, in a
+fixed proportion and order.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.pictures import find_pictures
 from scraping.offline import landscapes, portraits
 
 Behaviour = Literal[
@@ -28,10 +29,9 @@ Behaviour = Literal[
     "html",
     "cut",
     "slow",
-    "gone",  # gone: not its thumbnail
+    "gone",  # the original is missing, and its thumbnail is served
 ]
-_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"}
-_OTHER_DOMAIN = 1_000_000  # seeds of the two domains lie this far apart: other people
+_DOMAIN_STRIDE = 1_000_000  # between the seeds of two domains, so that they show different people
 
 
 @dataclass(frozen=True)
@@ -42,31 +42,32 @@ class Item:
     title: str
     make: Callable[[], bytes]
     behaviour: Behaviour = "serve"
-    truth: Callable[[], NDArray[np.uint8]] | None = None  # the true counterpart, same geometry
+    truth: Callable[[], NDArray[np.uint8]] | None = None  # draws the counterpart, same geometry
 
     @functools.cached_property
     def body(self) -> bytes:
-        """The file, made once."""
+        """The file's bytes, made once."""
         return self.make()
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Items by domain, and the words in a search phrase that mean a domain."""
+    """Items by domain, and the words in a search phrase that stand for a domain."""
 
     items: Mapping[str, tuple[Item, ...]]
     words: Mapping[str, tuple[str, ...]]
 
     def search(self, phrase: str) -> tuple[Item, ...]:
-        """What a search for ``phrase`` returns: a domain's items, in an order of the phrase's own.
+        """The items that a search for ``phrase`` returns, in an order that depends on it.
 
-        The domain whose word stands first in the corpus's order wins; no word, no items.
+        They are those of the first domain in ``words`` of which a word is in the phrase; a phrase
+        without such a word has none.
         """
         for domain, words in self.words.items():
             if any(word in phrase for word in (*words, domain)):
                 rng = np.random.default_rng(list(phrase.encode()))
-                found = self.items.get(domain, ())
-                return tuple(found[index] for index in rng.permutation(len(found)))
+                items = self.items.get(domain, ())
+                return tuple(items[index] for index in rng.permutation(len(items)))
         return ()
 
 
@@ -79,27 +80,27 @@ _WORDS = {  # bare before makeup: 卸妆 and 无妆 contain 妆
 
 
 def portrait_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
-    """Drawn people, made up and bare: ``num_good`` different ones in each domain, and junk."""
+    """Drawn people, ``num_good`` different ones with make-up and as many without, and junk."""
     items = {}
     for number, domain in enumerate(("bare", "makeup")):
-        first = seed * 10 * _OTHER_DOMAIN + number * _OTHER_DOMAIN
+        first = seed * 10 * _DOMAIN_STRIDE + number * _DOMAIN_STRIDE
         good = [_portrait(domain, first + index) for index in range(num_good)]
         items[domain] = (*good, *_copies(domain, first, num_good), *_junk(domain, first, num_good))
     shared = tuple(
-        _portrait("makeup", 7 * _OTHER_DOMAIN + index) for index in range(num_good // 40)
+        _portrait("makeup", 7 * _DOMAIN_STRIDE + index) for index in range(num_good // 40)
     )
     items["makeup"] += shared
     items["bare"] += tuple(
         Item(f"bare-{item.name}", item.title, item.make, truth=item.truth) for item in shared
     )
-    return Corpus({domain: tuple(found) for domain, found in items.items()}, _WORDS)
+    return Corpus(items, _WORDS)
 
 
 def landscape_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
-    """Drawn landscapes in summer and winter, different places."""
+    """Drawn landscapes, ``num_good`` places in summer and as many others in winter, and junk."""
     items = {}
     for number, domain in enumerate(("summer", "winter")):
-        first = seed * 10 * _OTHER_DOMAIN + number * _OTHER_DOMAIN
+        first = seed * 10 * _DOMAIN_STRIDE + number * _DOMAIN_STRIDE
         items[domain] = tuple(
             Item(f"{domain}-{first + index}", f"{domain} 风景", _landscape(first + index, domain))
             for index in range(num_good)
@@ -108,13 +109,13 @@ def landscape_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
 
 
 def folder_corpus(sources: Mapping[str, Path]) -> Corpus:
-    """The user's own pictures, by domain: the files of a folder and its subfolders as they are.
+    """The user's own pictures: for each domain the files of a folder and its subfolders.
 
     Raises ``ValueError`` for a folder without pictures.
     """
     items = {}
     for domain, folder in sources.items():
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PICTURE_SUFFIXES)
+        paths = find_pictures(folder)
         if not paths:
             raise ValueError(f"{folder}: found no picture, needed at least one .jpg, .png or .webp")
         items[domain] = tuple(
@@ -126,7 +127,7 @@ def folder_corpus(sources: Mapping[str, Path]) -> Corpus:
 
 
 def portrait(domain: str, seed: int) -> NDArray[np.uint8]:
-    """The drawn person of this number as ``domain`` shows it: ``[H, W, 3]`` uint8 RGB."""
+    """The drawn person of this seed as in ``domain``: ``[H, W, 3]`` uint8 RGB."""
     rng = np.random.default_rng([seed, 7])
     height = int(rng.integers(380, 520))
     width = int(height * rng.uniform(0.75, 1.0))
@@ -158,7 +159,7 @@ def _portrait(domain: str, seed: int) -> Item:
 
 
 def _copies(domain: str, first: int, num_good: int) -> Iterable[Item]:
-    """The same pictures again: byte for byte, encoded anew, smaller."""
+    """Copies of some pictures: identical, encoded again, and smaller."""
     for index in range(0, num_good, 12):
         seed = first + index
         yield Item(f"{domain}-copy-{seed}", "转载", lambda s=seed: jpeg(portrait(domain, s)))  # type: ignore[misc]
@@ -177,25 +178,25 @@ def _copies(domain: str, first: int, num_good: int) -> Iterable[Item]:
 
 
 def _junk(domain: str, first: int, num_good: int) -> Iterable[Item]:
-    """Groups, things without a face, tiny and huge pictures, and broken files."""
+    """Groups, still lifes, tiny and huge pictures, and broken files."""
     for index in range(max(2, num_good // 26)):
         seed = first + 500_000 + index
         yield Item(f"{domain}-group-{seed}", "合影", lambda s=seed: jpeg(group(domain, s)))  # type: ignore[misc]
-        yield Item(f"{domain}-object-{seed}", "化妆品", lambda s=seed: jpeg(_thing(s)))  # type: ignore[misc]
+        yield Item(f"{domain}-object-{seed}", "化妆品", lambda s=seed: jpeg(_still_life(s)))  # type: ignore[misc]
     tiny, huge = first + 600_000, first + 600_001
     yield Item(f"{domain}-tiny", "头像", lambda: jpeg(_resized(portrait(domain, tiny), 0.08)))
     yield Item(f"{domain}-huge", "高清", lambda: jpeg(_resized(portrait(domain, huge), 7.0)))
     yield from _broken(domain, max(2, num_good // 40))
 
 
-def _broken(domain: str, each: int) -> tuple[Item, ...]:
-    """Files that are none: refused, missing, HTML, cut short, noise behind a JPEG's first bytes."""
+def _broken(domain: str, num_each: int) -> tuple[Item, ...]:
+    """Broken files: forbidden, missing, HTML, cut short, noise after a JPEG's first bytes."""
 
     def noise(seed: int) -> bytes:
         return b"\xff\xd8\xff\xe0" + np.random.default_rng(seed).bytes(4000)
 
     items = []
-    for index in range(each):
+    for index in range(num_each):
         for behaviour in ("forbidden", "missing", "html", "cut"):
             name = f"{domain}-{behaviour}-{index}"
             items.append(Item(name, "图片", lambda i=index: noise(i), behaviour))  # type: ignore[misc]
@@ -224,7 +225,7 @@ def group(domain: str, seed: int) -> NDArray[np.uint8]:
     return np.concatenate(people, axis=1)
 
 
-def _thing(seed: int) -> NDArray[np.uint8]:
+def _still_life(seed: int) -> NDArray[np.uint8]:
     """A still life of boxes and discs."""
     rng = np.random.default_rng([seed, 8])
     picture = np.full((400, 480, 3), rng.uniform(120, 240, 3), np.float32)

@@ -1,7 +1,7 @@
-"""The true counterpart of every portrait of a corpus, for evaluation alone.
+"""The true counterpart of every portrait of a corpus; only evaluation may use it.
 
 ``truth/truth.parquet`` has the columns ``sha256`` (of the served file) and ``counterpart`` (a JPEG
-in the folder, of exactly the served picture's geometry).
+in the folder, with the geometry of the served picture).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scraping.offline.corpus import Corpus, jpeg
 
 
 def write_truth(corpus: Corpus, folder: Path, *, progress: Progress = silent) -> None:
-    """Draw every counterpart into ``folder``; the table is written last."""
+    """Draw every counterpart into ``folder``; write the table last."""
     rows = []
-    items = [item for found in corpus.items.values() for item in found if item.truth is not None]
+    items = [item for items in corpus.items.values() for item in items if item.truth is not None]
     for number, item in enumerate(items):
         assert item.truth is not None
         sha256 = hashlib.sha256(item.body).hexdigest()

@@ -1,4 +1,4 @@
-"""Drawn landscapes in summer and in winter: a pair of domains without faces."""
+"""Drawn landscapes in summer and in winter: two domains without faces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def draw(seed: int, *, winter: bool, height: int = 320, width: int = 416) -> NDArray[np.uint8]:
-    """``[height, width, 3]`` uint8 RGB: the same seed is the same place in both seasons."""
+    """``[height, width, 3]`` uint8 RGB; one seed is one place, in both seasons."""
     rng = np.random.default_rng([seed, 6])
     horizon = int(height * rng.uniform(0.4, 0.6))
     pixels = np.empty((height, width, 3), np.float32)
@@ -36,7 +36,7 @@ def draw(seed: int, *, winter: bool, height: int = 320, width: int = 416) -> NDA
 
 
 def _ridge(rng: np.random.Generator, width: int, base: float, swing: float) -> NDArray[np.float64]:
-    """Height of a ridge's line in each column, px."""
+    """The y coordinate of a ridge in each column, px: ``[width]``."""
     points = base + swing * rng.uniform(-1, 1, 9)
     line = cv2.resize(points[None].astype(np.float64), (width, 1), interpolation=cv2.INTER_CUBIC)
     return np.asarray(line[0], dtype=np.float64)

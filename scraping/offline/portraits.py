@@ -1,8 +1,8 @@
 """Drawn portraits of people who do not exist: seeded, varied, bare or made up.
 
 A ``Person`` is an identity, a ``Shot`` is one photograph of it (pose, light, background, camera),
-``Makeup`` is what may be applied. ``draw`` with and without make-up gives two pictures that differ
-inside the made-up regions alone: each is the other's true counterpart.
+``Makeup`` is optional. ``draw`` with and without make-up gives two pictures that differ only where
+make-up is applied: each is the other's true counterpart.
 
 Face coordinates: the origin lies between forehead and chin, x to the viewer's right, y downwards,
 one unit is half the height of the face.
@@ -40,7 +40,7 @@ _BLUSH: Colour = (224, 84, 100)
 
 @dataclass(frozen=True)
 class Person:
-    """A seeded identity. Colours are sRGB 0-255, lengths in face units."""
+    """An identity. Colours are sRGB, 0 to 255; lengths are in face units."""
 
     skin: Colour
     hair: Colour
@@ -62,7 +62,7 @@ class Person:
 
     @classmethod
     def seeded(cls, seed: int) -> Self:
-        """The person of this number, always the same."""
+        """The person of this seed, always the same."""
         rng = np.random.default_rng([seed, 1])
         skin = _SKINS[rng.choice(len(_SKINS), p=_SKIN_WEIGHTS)]
         return cls(
@@ -88,13 +88,13 @@ class Person:
 
 @dataclass(frozen=True)
 class Shot:
-    """One photograph: pose, light, background and camera of a seed."""
+    """Pose, light, background and camera of one photograph."""
 
     seed: int
     yaw: float  # -1 to 1; ±0.25 turns the nose a quarter of a face half-width
     roll_deg: float
-    scale: float  # half the height of the face, in shorter sides of the picture
-    centre: tuple[float, float]  # in sides of the picture
+    scale: float  # half the height of the face, as a fraction of the picture's shorter side
+    centre: tuple[float, float]  # fractions of the picture's width and height
     smile: float
     light_deg: float
     light_strength: float
@@ -104,7 +104,7 @@ class Shot:
 
     @classmethod
     def seeded(cls, seed: int) -> Self:
-        """The shot of this number, always the same."""
+        """The shot of this seed, always the same."""
         rng = np.random.default_rng([seed, 2])
         return cls(
             seed=seed,
@@ -123,7 +123,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Makeup:
-    """What is applied: colours in sRGB 0-255, opacities from 0 to 1."""
+    """Applied make-up: colours in sRGB, 0 to 255; opacities, 0 to 1."""
 
     lips: Colour
     lips_opacity: float
@@ -135,7 +135,7 @@ class Makeup:
 
     @classmethod
     def seeded(cls, seed: int) -> Self:
-        """The make-up of this number, always the same."""
+        """The make-up of this seed, always the same."""
         rng = np.random.default_rng([seed, 3])
         return cls(
             lips=_jitter(rng, _LIPSTICKS[rng.integers(len(_LIPSTICKS))], 6),
@@ -151,7 +151,7 @@ class Makeup:
 def draw(
     person: Person, shot: Shot, makeup: Makeup | None, height: int = 448, width: int = 384
 ) -> NDArray[np.uint8]:
-    """The portrait as ``[height, width, 3]`` uint8 RGB: the same arguments, the same bytes."""
+    """The portrait as ``[height, width, 3]`` uint8 RGB; deterministic."""
     canvas = Canvas(height, width, shot.scale, shot.centre, shot.roll_deg, shot.yaw)
     _background(canvas, shot)
     _behind_face(canvas, person)
@@ -175,7 +175,7 @@ def _jitter(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
 
 
 def _muted(rng: np.random.Generator, low: float, high: float) -> Colour:
-    """A colour of any hue, mostly grey, as walls and clothes are."""
+    """A colour of any hue and low saturation, as of walls and clothes."""
     red, green, blue = 0.65 * rng.uniform(low, high) + 0.35 * rng.uniform(low, high, 3)
     return (float(red), float(green), float(blue))
 
@@ -232,7 +232,7 @@ def _skin(canvas: Canvas, person: Person) -> None:
     skin = person.skin
     outline = _outline(person)
     canvas.fill(outline, skin, blur=0.012)
-    for side in (-1, 1):  # the face turns away from the viewer at its sides
+    for side in (-1, 1):  # shading: at its sides the face turns away from the viewer
         canvas.fill(
             ellipse(side * 0.93 * person.face_width, 0.2, 0.2, 0.8),
             _shade(skin, 0.7),
@@ -321,7 +321,7 @@ def _brow(canvas: Canvas, person: Person, makeup: Makeup | None, side: int) -> N
 
 
 def _lips(person: Person, shot: Shot) -> tuple[Points, Points, Points]:
-    """Upper lip, lower lip and the line between them."""
+    """Outlines of the upper and the lower lip, and the line between them."""
     width = person.mouth_width * (1 + 0.12 * shot.smile)
     lift = 0.05 * shot.smile
     t = np.linspace(-1, 1, 21)
@@ -374,7 +374,7 @@ def _glasses(canvas: Canvas, person: Person) -> None:
 
 
 def _photograph(pixels: NDArray[np.float32], shot: Shot) -> NDArray[np.uint8]:
-    """Light, lens and sensor: the same for the bare and the made-up drawing."""
+    """Apply light, lens and sensor, in the same way to a bare and a made-up drawing."""
     height, width = pixels.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     angle = np.deg2rad(shot.light_deg)

@@ -1,5 +1,5 @@
-"""Answers in Baidu's wire format, quirks included: enciphered addresses, an empty last item,
-invalid escapes, raw control characters, ragged spacing, pages whose script is not quite JSON.
+"""Responses in Baidu's wire format with its quirks: enciphered addresses, an empty last item,
+invalid escapes, raw control characters, odd spacing, pages whose script is not valid JSON.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def acjson(
     total: int,
     address: Callable[[Item, str], str],
 ) -> str:
-    """The JSON answer; ``address(item, kind)`` gives the URL of ``original`` or ``thumbnail``."""
+    """The JSON response; ``address(item, kind)`` is the URL of ``original`` or ``thumbnail``."""
     data: list[dict[str, Any]] = [
         _item(item, offset + index, address, cipher=True) for index, item in enumerate(items)
     ]
-    answer = {
+    response = {
         "queryEnc": quote(phrase),
         "queryExt": phrase,
         "listNum": total,
@@ -41,11 +41,11 @@ def acjson(
         "bdIsClustered": "1",
         "data": [*data, {}],
     }
-    return _with_quirks(json.dumps(answer, ensure_ascii=False))
+    return _with_quirks(json.dumps(response, ensure_ascii=False))
 
 
 def tag(items: Sequence[Item], address: Callable[[Item, str], str]) -> str:
-    """The JSON answer of the front end of 2025: short items, plain addresses, no totals."""
+    """The JSON response of the 2025 front end: short items, plain addresses, no totals."""
     images = [
         {
             "thumburl": address(item, "thumbnail"),
@@ -65,7 +65,7 @@ def page(
     total: int,
     address: Callable[[Item, str], str],
 ) -> str:
-    """The ``flip`` or ``index`` page with the same hits; addresses are plain there."""
+    """The ``flip`` or ``index`` page with the same hits; its addresses are plain."""
     if not items:
         return (
             f"<html><body><p>抱歉，没有找到与“{phrase}”相关的图片</p>找到相关图片0张</body></html>"

@@ -1,7 +1,7 @@
-"""The offline engine: a real HTTP server on loopback that answers as Baidu image search does.
+"""The offline engine: an HTTP server on loopback that answers as Baidu image search does.
 
-One port is the search engine, three more are the "hosts" of originals. Without the home page's
-cookie, a user agent and a referer a search is refused, as in real life.
+One port is the search engine, three more are hosts of originals. As the real one does, it refuses a
+search without the home page's cookie, a user agent and a referer.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ _START_TIMEOUT_S = 30.0
 class OfflineEngine:
     """A search engine over ``corpus``, as a context manager; ``url`` is its address.
 
-    ``port`` 0 takes a free one; a taken port gives way to a free one. The hosts get the ports after
-    it, so that addresses are the same the next time. ``block_after`` searches it
-    refuses everything (``captcha``: with a redirect instead of the anti-bot body). ``garble``
-    spoils its JSON, so that clients must read the pages, unless ``front_2025`` says that it knows
-    the JSON of that year's front end too. ``slow_s`` is the pause of slow hosts, ``robots`` the
-    robots.txt of every host.
+    ``port`` 0, or one that is in use, is replaced by a free port. The hosts get the ports after it,
+    so that addresses are the same the next time. After ``block_after`` searches every search is
+    refused, by an anti-bot body or (``captcha``) by a redirect. ``garble`` breaks the JSON, so that
+    clients must read the pages; with ``front_2025`` the JSON of the 2025 front end still works.
+    ``slow_s`` is the delay of slow hosts, ``robots`` the robots.txt of every host.
     """
 
     def __init__(
@@ -63,10 +62,10 @@ class OfflineEngine:
         self._slow_s = slow_s
         self._robots_txt = robots
         self.num_searches = 0
-        self.downloads: Counter[str] = Counter()  # whole originals given out, by name
+        self.downloads: Counter[str] = Counter()  # whole originals that were served, by name
         self.num_files = 0
-        beside = [port + 1 + index if port else 0 for index in range(_NUM_HOSTS)]
-        self._sockets = [_listen(port), *(_listen(other) for other in beside)]
+        host_ports = [port + 1 + index if port else 0 for index in range(_NUM_HOSTS)]
+        self._sockets = [_listen(port), *map(_listen, host_ports)]
         self._servers: list[_ThreadServer] = []
 
     @property
@@ -90,8 +89,8 @@ class OfflineEngine:
                 Route("/thumbnail/{name:str}", self._thumbnail),
             ]
         )
-        for index, listening in enumerate(self._sockets):
-            self._servers.append(_ThreadServer(engine if index == 0 else host, listening))
+        for index, server_socket in enumerate(self._sockets):
+            self._servers.append(_ThreadServer(engine if index == 0 else host, server_socket))
         for server in self._servers:
             server.start()
         return self
@@ -103,11 +102,11 @@ class OfflineEngine:
         trace: TracebackType | None,
     ) -> None:
         for server in self._servers:
-            server.leave()
+            server.stop()
         for server in self._servers:
             server.join()
-        for listening in self._sockets:
-            listening.close()
+        for server_socket in self._sockets:
+            server_socket.close()
 
     def _address(self, item: Item, kind: str) -> str:
         digest = hashlib.sha256(item.name.encode()).digest()
@@ -116,9 +115,9 @@ class OfflineEngine:
         return f"http://127.0.0.1:{port}/{kind}/{quote(item.name)}.jpg"
 
     async def _home(self, _request: Request) -> Response:
-        answer = HTMLResponse(responses.HOME)
-        answer.set_cookie("BAIDUID", "0123456789ABCDEF0123456789ABCDEF:FG=1")
-        return answer
+        response = HTMLResponse(responses.HOME)
+        response.set_cookie("BAIDUID", "0123456789ABCDEF0123456789ABCDEF:FG=1")
+        return response
 
     def _refusal(self, request: Request) -> Response | None:
         self.num_searches += 1
@@ -135,23 +134,24 @@ class OfflineEngine:
             return RedirectResponse(responses.CAPTCHA + quote(str(request.url)), 302)
         return PlainTextResponse(responses.ANTI_BOT)
 
-    def _found(self, request: Request, page_size: int) -> tuple[str, list[Item], int, int]:
+    def _search(self, request: Request, page_size: int) -> tuple[str, list[Item], int, int]:
+        """The phrase, the items of the page, their offset, and the number of all items."""
         query = request.query_params
         phrase = query.get("word") or query.get("queryWord") or ""
         offset = int(query["pn"]) if query.get("pn", "").isdecimal() else 0
         items = self._corpus.search(phrase)
-        shown = list(items[offset : offset + page_size])
-        if offset and items:  # deeper pages repeat what was shown; the last one leaves nothing out
-            more = offset + page_size < len(items)
-            shown = [*items[offset - 1 : offset], *(shown[:-1] if more else shown)]
-        return phrase, shown, offset, len(items)
+        page = list(items[offset : offset + page_size])
+        if offset and items:  # later pages repeat a hit; the last one has all hits that are left
+            is_last = offset + page_size >= len(items)
+            page = [*items[offset - 1 : offset], *(page if is_last else page[:-1])]
+        return phrase, page, offset, len(items)
 
     async def _acjson(self, request: Request) -> Response:
         if refusal := self._refusal(request):
             return refusal
-        asked = request.query_params.get("rn", "")
-        page_size = min(int(asked), 60) if asked.isdecimal() else 30
-        phrase, items, offset, total = self._found(request, page_size)
+        num_requested = request.query_params.get("rn", "")
+        page_size = min(int(num_requested), 60) if num_requested.isdecimal() else 30
+        phrase, items, offset, total = self._search(request, page_size)
         if self._front_2025 and request.query_params.get("tn") == "resulttagjson":
             return Response(responses.tag(items, self._address), media_type="application/json")
         text = responses.acjson(phrase, items, offset, page_size, total, self._address)
@@ -166,7 +166,7 @@ class OfflineEngine:
         kind = request.path_params["kind"]
         if kind not in {"flip", "index"}:
             return PlainTextResponse("not found", 404)
-        phrase, items, offset, total = self._found(request, 60)
+        phrase, items, offset, total = self._search(request, 60)
         return HTMLResponse(responses.page(kind, phrase, items, offset, total, self._address))
 
     def _item(self, request: Request) -> Item | None:
@@ -200,22 +200,22 @@ class OfflineEngine:
         if item is None or item.behaviour in {"missing", "forbidden", "html", "cut"}:
             return PlainTextResponse("gone", 404)
         try:
-            body = await asyncio.to_thread(_shrunk, item.body)
+            body = await asyncio.to_thread(_thumbnail_jpeg, item.body)
         except (OSError, ValueError):
             return PlainTextResponse("gone", 404)
         return Response(body, media_type="image/jpeg")
 
 
 def serve(corpus: Corpus, port: int) -> None:
-    """Serve until the process is interrupted. Raises ``SuyanError`` when the port is taken."""
+    """Serve until the process is interrupted. Raises ``SuyanError`` when the port is in use."""
     with OfflineEngine(corpus, port) as engine:
         if not engine.url.endswith(f":{port}"):
-            raise SuyanError(f"port {port} is taken; choose another one with --port")
+            raise SuyanError(f"port {port} is in use; choose another one with --port")
         for _ in itertools.repeat(None):
             threading.Event().wait(3600)
 
 
-def _shrunk(body: bytes) -> bytes:
+def _thumbnail_jpeg(body: bytes) -> bytes:
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(body)) as image:
         image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
@@ -224,22 +224,22 @@ def _shrunk(body: bytes) -> bytes:
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server_socket = socket.socket()
+    server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind(("127.0.0.1", port))
+        server_socket.bind(("127.0.0.1", port))
     except OSError:
-        listening.bind(("127.0.0.1", 0))
-    return listening
+        server_socket.bind(("127.0.0.1", 0))
+    return server_socket
 
 
 class _ThreadServer:
-    """A uvicorn server in a thread of its own."""
+    """A uvicorn server that runs in a thread."""
 
-    def __init__(self, app: Starlette, listening: socket.socket) -> None:
+    def __init__(self, app: Starlette, server_socket: socket.socket) -> None:
         config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
         self._server = uvicorn.Server(config)
-        self._socket = listening
+        self._socket = server_socket
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
@@ -247,15 +247,15 @@ class _ThreadServer:
 
     def start(self) -> None:
         self._thread.start()
-        deadline = threading.Event()
+        pause = threading.Event()
         for _ in range(int(_START_TIMEOUT_S / 0.01)):
             if self._server.started:
                 return
-            deadline.wait(0.01)
-        raise SuyanError("the offline engine did not start")
+            pause.wait(0.01)
+        raise SuyanError(f"the offline engine did not start within {_START_TIMEOUT_S:g} s")
 
-    def leave(self) -> None:
-        """Ask it to stop, without waiting for answers under way."""
+    def stop(self) -> None:
+        """Make it stop, without waiting for responses in progress."""
         self._server.should_exit = self._server.force_exit = True
 
     def join(self) -> None:

@@ -1,4 +1,4 @@
-"""Baidu image search on paper: queries to addresses, answers to hits. No network here.
+"""Baidu image search's wire format: queries to addresses, answers to hits. No network access.
 
 Formats of 2017 to 2026: ``acjson`` (also JSONP, GBK, invalid escapes), the ``flip`` and ``index``
 pages, and the ``data.images`` list of the 2025 front end.
@@ -22,14 +22,14 @@ _PLAIN = "7dgjmoru140852vsnkheb963wtqplifca"
 _DECODE = str.maketrans(_CIPHER, _PLAIN)
 _ENCODE = str.maketrans(_PLAIN, _CIPHER)
 _TOKEN = re.compile("|".join(re.escape(token) for token, _ in _TOKENS))
-_OF_TOKEN = dict(_TOKENS)
-_TO_TOKEN = {plain: token for token, plain in _TOKENS}
+_PLAIN_OF_TOKEN = dict(_TOKENS)
+_TOKEN_OF_PLAIN = {plain: token for token, plain in _TOKENS}
 # A string in single or double quotes; the unrolled loop keeps it linear on hostile input.
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\'\\]*(?:\\.[^\'\\]*)*\'', re.DOTALL)
 _BAD_ESCAPE = re.compile(r'\\(?:(u[0-9a-fA-F]{4}|["\\/bfnrt])|(.))', re.DOTALL)
 _JSONP = re.compile(r"^\s*[\w$.]{1,100}\s*\(")
 _SET_DATA = re.compile(r"setData\(\s*['\"]imgData['\"]\s*,")
-_QUOTED = 80
+_QUOTED_CHARS = 80
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The hits of one page; ``num_announced`` is how many the engine claims to have, if it says."""
+class ResultPage:
+    """The hits of one page; ``num_announced`` is the engine's own count of all hits, if it says."""
 
     hits: tuple[Hit, ...]
     num_announced: int | None
@@ -57,13 +57,13 @@ def decode_url(text: str) -> str:
     if not _TOKEN.search(text):
         return text
     pieces = re.split(f"({_TOKEN.pattern})", text)
-    return "".join(_OF_TOKEN.get(piece, piece.translate(_DECODE)) for piece in pieces)
+    return "".join(_PLAIN_OF_TOKEN.get(piece, piece.translate(_DECODE)) for piece in pieces)
 
 
 def encode_url(url: str) -> str:
     """The enciphered form of a percent-encoded URL: ``decode_url`` gives it back."""
     pieces = re.split(r"([:./])", url)
-    return "".join(_TO_TOKEN.get(piece, piece.translate(_ENCODE)) for piece in pieces)
+    return "".join(_TOKEN_OF_PLAIN.get(piece, piece.translate(_ENCODE)) for piece in pieces)
 
 
 def acjson_url(engine: str, phrase: str, offset: int, page_size: int, filters: Filters) -> str:
@@ -78,7 +78,7 @@ def acjson_url(engine: str, phrase: str, offset: int, page_size: int, filters: F
 
 
 def tag_url(engine: str, phrase: str, offset: int, page_size: int, filters: Filters) -> str:
-    """Address of the JSON answer that the front end of 2025 asks for; ``parse_acjson`` reads it."""
+    """Address of the 2025 front end's JSON answer; ``parse_acjson`` reads it."""
     query = {
         "tn": "resulttagjson", "newReq": "1", "data_type": "json", "word": phrase, "ie": "utf-8",
         "oe": "utf-8", **filters.query(), "pn": str(offset), "rn": str(page_size),
@@ -87,23 +87,23 @@ def tag_url(engine: str, phrase: str, offset: int, page_size: int, filters: Filt
 
 
 def page_url(engine: str, kind: Literal["flip", "index"], phrase: str, offset: int) -> str:
-    """Address of the HTML answer, the way back when the JSON one cannot be read."""
+    """Address of the HTML answer, which is asked for when the JSON cannot be read."""
     query = {"tn": "baiduimage", "ie": "utf-8", "word": phrase, "pn": str(offset)}
     return f"{engine}/search/{kind}?{urlencode(query)}"
 
 
-def parse_acjson(body: bytes) -> Answer:
+def parse_acjson(body: bytes) -> ResultPage:
     """Hits of an ``acjson`` body.
 
-    Raises ``BlockedError`` for an anti-bot or captcha body, ``ResponseFormatError`` (which quotes
-    the spot) for anything else that is not the format; nothing else, whatever the bytes.
+    Raises ``BlockedError`` for an anti-bot or captcha body, ``ResponseFormatError``, which quotes
+    the spot, for any other bytes that are not of the format; no other error.
     """
     text = _text(body)
     _refuse_block(text)
-    return _answer(_lenient_json(_JSONP.sub("", text, count=1)))
+    return _result_page(_lenient_json(_JSONP.sub("", text, count=1)))
 
 
-def parse_page(body: bytes) -> Answer:
+def parse_page(body: bytes) -> ResultPage:
     """Hits of a ``flip`` or ``index`` page; raises as ``parse_acjson`` does."""
     text = _text(body)
     _refuse_block(text)
@@ -115,14 +115,14 @@ def parse_page(body: bytes) -> Answer:
         raise ResponseFormatError(f"the page cannot be parsed: {error}") from error
     for script in scripts:
         source = script.get_text()
-        found = _SET_DATA.search(source)
-        if found:
-            return _answer(_lenient_json(source[found.end() :]))
+        match = _SET_DATA.search(source)
+        if match:
+            return _result_page(_lenient_json(source[match.end() :]))
     if "找到相关图片0张" in text:
-        return Answer((), 0)
+        return ResultPage((), 0)
     raise ResponseFormatError(
-        f"no script with setData('imgData', …) in a page of {len(text)} characters that begins "
-        f"{text[:_QUOTED]!r}"
+        f"needed a script with setData('imgData', …), got a page of {len(text)} characters: "
+        f"{text[:_QUOTED_CHARS]!r}"
     )
 
 
@@ -137,39 +137,39 @@ def _refuse_block(text: str) -> None:
     head = text[:4000]
     captcha = "wappass.baidu.com/static/captcha" in head or "百度安全验证" in head
     if captcha or re.search(r'"antiFlag"\s*:\s*"?1', head):
-        raise BlockedError(f"the search engine asks us to stop: {head[:200]!r}")
+        raise BlockedError(f"the search engine refuses to answer: {head[:200]!r}")
 
 
 def _lenient_json(text: str) -> Mapping[str, Any]:
-    """The object that ``text`` begins with, though quotes, escapes and spacing are not JSON's."""
+    """The JSON object in ``text``, with its quotes and escapes made valid first."""
     start = text.find("{")
     mended = _STRING.sub(_mend_string, text[max(start, 0) :])
     try:
         value, _ = json.JSONDecoder(strict=False).raw_decode(mended)
     except json.JSONDecodeError as error:
         spot = mended[max(0, error.pos - 40) : error.pos + 40]
-        raise ResponseFormatError(f"not JSON ({error.msg}) near {spot!r}") from error
+        raise ResponseFormatError(f"needed JSON, got {error.msg} near {spot!r}") from error
     except (ValueError, RecursionError) as error:
-        raise ResponseFormatError(f"not JSON ({error}); begins {text[:80]!r}") from error
+        raise ResponseFormatError(f"needed JSON, got {text[:80]!r} ({error})") from error
     if not isinstance(value, dict):
         raise ResponseFormatError(f"needed a JSON object, got {text[:80]!r}")
     return value
 
 
-def _mend_string(found: re.Match[str]) -> str:
-    quoted = found.group()
+def _mend_string(match: re.Match[str]) -> str:
+    quoted = match.group()
     inner = quoted[1:-1]
     if quoted[0] == "'":
         inner = re.sub(r'(?<!\\)"', r"\"", inner)
     return '"' + _BAD_ESCAPE.sub(_mend_escape, inner) + '"'
 
 
-def _mend_escape(found: re.Match[str]) -> str:
-    """A valid escape as it is; of an invalid one the character alone."""
-    return found.group() if found.group(1) else found.group(2)
+def _mend_escape(match: re.Match[str]) -> str:
+    """A valid escape unchanged; an invalid one without its backslash."""
+    return match.group() if match.group(1) else match.group(2)
 
 
-def _answer(value: Mapping[str, Any]) -> Answer:
+def _result_page(value: Mapping[str, Any]) -> ResultPage:
     data = value.get("data")
     items = data.get("images") if isinstance(data, dict) else data
     if not isinstance(items, list):
@@ -178,11 +178,11 @@ def _answer(value: Mapping[str, Any]) -> Answer:
         )
     announced = value.get("listNum", value.get("displayNum"))
     num = announced if isinstance(announced, int) and announced >= 0 else None
-    return Answer(tuple(hit for item in items if (hit := _hit(item)) is not None), num)
+    return ResultPage(tuple(hit for item in items if (hit := _hit(item)) is not None), num)
 
 
 def _hit(item: Any) -> Hit | None:
-    """The hit of one item; ``None`` for the empty last one and for one without an address."""
+    """The hit of one item; ``None`` for the empty last item and for one without an address."""
     if not isinstance(item, dict):
         return None
     candidates: dict[str, str] = {}
@@ -211,7 +211,7 @@ def _plain(title: str) -> str:
 
 
 def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Plausible addresses of an item in the order they are tried."""
+    """(field, address) of an item in the order they are tried; http(s) addresses alone."""
     fields = [("objURL", _string(item, "objURL", "objurl"))]
     replacements = item.get("replaceUrl")
     fields += [
@@ -228,7 +228,7 @@ def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _string(item: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields that is a non-empty string, without what no database takes."""
+    """The first of these fields that is a non-empty string, without NUL and lone surrogates."""
     text = next((v for n in names if isinstance(v := item.get(n), str) and v), "")
     return text.encode("utf-8", "replace").decode().replace("\0", "")
 

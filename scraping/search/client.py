@@ -1,4 +1,4 @@
-"""The search client: asks politely, cools down when refused, and knows four ways to ask."""
+"""The search client: keeps a pace, cools down when refused, and tries four kinds of response."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _MAX_PAUSE_S = 600.0
 
 
 class SearchClient:
-    """One session with the engine; not for use by several threads.
+    """One HTTP session with the engine; not thread-safe.
 
-    ``sleep`` is given so that pauses can be observed.
+    ``sleep`` makes every pause; tests pass their own.
     """
 
     def __init__(
@@ -44,47 +44,49 @@ class SearchClient:
                 "Referer": f"{config.engine_url}/",
             }
         )
-        self._greeted = False
-        self._last_request = float("-inf")
+        self._has_cookie = False
+        self._last_request_s = float("-inf")
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._session.close()
 
-    def search(self, phrase: str, offset: int) -> baidu.Answer:
-        """The hits of ``phrase`` from ``offset`` on: as JSON, as the JSON of the front end of 2025,
-        or from the ``flip`` or ``index`` page, the first that can be read.
+    def search(self, phrase: str, offset: int) -> baidu.ResultPage:
+        """The hits of ``phrase`` from ``offset`` on.
+
+        They come from the first of four kinds of answer that can be read: JSON, the JSON of the
+        2025 front end, the ``flip`` page, the ``index`` page.
 
         Raises ``BlockedError`` when the engine still refuses after the last cool-down,
-        ``TransientError`` when it does not answer, ``ResponseFormatError`` when neither its JSON
-        nor its pages can be read.
+        ``TransientError`` when it does not answer, ``ResponseFormatError`` when none of the four
+        can be read.
         """
         config = self._config
-        for pause in range(config.max_cool_downs + 1):
+        for num_pauses in range(config.max_cool_downs + 1):
             try:
                 return self._search_once(phrase, offset)
             except BlockedError:
-                if pause == config.max_cool_downs:
+                if num_pauses == config.max_cool_downs:
                     raise
-                wait = backoff.pause_s(None, pause + 1, config.cool_down_s, _MAX_PAUSE_S)
-                _logger.warning("the engine refuses %r; cooling down for %.0f s", phrase, wait)
-                self._sleep(wait)
-                self._greeted = False
+                pause_s = backoff.pause_s(None, num_pauses + 1, config.cool_down_s, _MAX_PAUSE_S)
+                _logger.warning("the engine refuses %r; cooling down for %.0f s", phrase, pause_s)
+                self._sleep(pause_s)
+                self._has_cookie = False
         raise AssertionError("the loop returns or raises")
 
-    def _search_once(self, phrase: str, offset: int) -> baidu.Answer:
+    def _search_once(self, phrase: str, offset: int) -> baidu.ResultPage:
         config = self._config
-        self._greet()
-        asked = (config.engine_url, phrase, offset, config.page_size, config.filters)
-        ways: list[tuple[str, str, Callable[[bytes], baidu.Answer]]] = [
-            ("acjson", baidu.acjson_url(*asked), baidu.parse_acjson),
-            ("tag", baidu.tag_url(*asked), baidu.parse_acjson),
+        self._get_cookie()
+        query = (config.engine_url, phrase, offset, config.page_size, config.filters)
+        endpoints: list[tuple[str, str, Callable[[bytes], baidu.ResultPage]]] = [
+            ("acjson", baidu.acjson_url(*query), baidu.parse_acjson),
+            ("tag", baidu.tag_url(*query), baidu.parse_acjson),
         ]
         for kind in ("flip", "index"):
             url = baidu.page_url(config.engine_url, kind, phrase, offset)
-            ways.append((kind, url, baidu.parse_page))
+            endpoints.append((kind, url, baidu.parse_page))
         errors = []
-        for name, url, parse in ways:
+        for name, url, parse in endpoints:
             try:
                 return parse(self._get(url))
             except ResponseFormatError as error:
@@ -92,11 +94,11 @@ class SearchClient:
                 errors.append(error)
         raise errors[0]
 
-    def _greet(self) -> None:
-        """Fetch the home page once: it sets the cookie without which searches are refused."""
-        if not self._greeted:
+    def _get_cookie(self) -> None:
+        """Fetch the home page once: it sets the cookie that searches need."""
+        if not self._has_cookie:
             self._get(f"{self._config.engine_url}/")
-            self._greeted = True
+            self._has_cookie = True
 
     def _get(self, url: str) -> bytes:
         retrying = tenacity.Retrying(
@@ -109,35 +111,43 @@ class SearchClient:
         return retrying(self._get_once, url)
 
     def _get_once(self, url: str) -> bytes:
-        wait = self._last_request + self._config.search_interval_s - time.monotonic()
-        if wait > 0:
-            self._sleep(wait)
-        self._last_request = time.monotonic()
+        pause_s = self._last_request_s + self._config.search_interval_s - time.monotonic()
+        if pause_s > 0:
+            self._sleep(pause_s)
+        self._last_request_s = time.monotonic()
         timeout = (self._config.connect_timeout_s, self._config.read_timeout_s)
         try:
-            with self._session.get(url, timeout=timeout, allow_redirects=False, stream=True) as got:
-                return _body(got, self._config.total_timeout_s)
+            with self._session.get(
+                url, timeout=timeout, allow_redirects=False, stream=True
+            ) as response:
+                return _body(response, self._config.total_timeout_s)
         except requests.RequestException as error:
             raise TransientError(f"{self._config.engine_url} did not answer: {error}") from error
 
 
-def _body(answer: requests.Response, total_timeout_s: float) -> bytes:
-    location = answer.headers.get("Location", "")
-    if answer.is_redirect and "captcha" in location:
+def _body(response: requests.Response, total_timeout_s: float) -> bytes:
+    location = response.headers.get("Location", "")
+    if response.is_redirect and "captcha" in location:
         raise BlockedError(f"redirected to a captcha: {location[:200]}")
-    if answer.status_code in {403, 418}:
-        raise BlockedError(f"the search engine answered {answer.status_code}")
-    if answer.status_code == 429 or answer.status_code >= 500:
-        wish = backoff.retry_after(answer.headers.get("Retry-After"))
-        raise TransientError(f"the search engine answered {answer.status_code}", wish)
-    if answer.status_code != 200:
-        raise ResponseFormatError(f"needed status 200, got {answer.status_code} ({location[:200]})")
+    if response.status_code in {403, 418}:
+        raise BlockedError(f"the search engine answered status {response.status_code}")
+    if response.status_code == 429 or response.status_code >= 500:
+        retry_after_s = backoff.retry_after_s(response.headers.get("Retry-After"))
+        raise TransientError(
+            f"the search engine answered status {response.status_code}", retry_after_s
+        )
+    if response.status_code != 200:
+        raise ResponseFormatError(
+            f"needed status 200, got {response.status_code} ({location[:200]})"
+        )
     deadline = time.monotonic() + total_timeout_s
     body = bytearray()
-    for chunk in answer.iter_content(65536):
+    for chunk in response.iter_content(65536):
         body += chunk
         if len(body) > _MAX_BODY_BYTES:
-            raise ResponseFormatError(f"an answer of more than {_MAX_BODY_BYTES} bytes")
+            raise ResponseFormatError(
+                f"got an answer of more than {_MAX_BODY_BYTES} bytes, needed a shorter one"
+            )
         if time.monotonic() > deadline:
-            raise TransientError(f"an answer took more than {total_timeout_s} s")
+            raise TransientError(f"the search engine's answer took longer than {total_timeout_s} s")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""What Baidu image search itself filters by, as typed parameters, and how it spells them."""
+"""The filters of Baidu image search as typed fields, and as parameters of a request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Colour(IntEnum):
-    """Values of ``ic``."""
+    """Dominant colours and Baidu's numbers for them, the values of ``ic``."""
 
     any = 0
     red = 1
@@ -34,38 +34,41 @@ _DRAWN = {"any": "", "clip-art": "1", "line-drawing": "2"}
 
 
 class Filters(BaseModel):
-    """The engine's own filters; the defaults ask for everything.
+    """The engine's own filters; the defaults filter nothing.
 
-    They narrow what the engine returns, and it does not always obey: whatever comes is judged again
-    by its content.
+    The engine does not always obey them: preparation judges every picture by its content.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: Literal["any", "small", "medium", "large", "extra-large", "over-1080"] = Field(
-        "any", description="Size class of the picture; over-1080 is the newer front end's"
+        "any", description="Size class of pictures; over-1080 works on the newer front end only"
     )
-    width: int = Field(0, ge=0, le=20_000, description="Exact width, px; 0 any; needs height too")
-    height: int = Field(0, ge=0, le=20_000, description="Exact height, px; 0 any; needs width too")
+    width: int = Field(
+        0, ge=0, le=20_000, description="Exact width, px, together with height; 0: any"
+    )
+    height: int = Field(
+        0, ge=0, le=20_000, description="Exact height, px, together with width; 0: any"
+    )
     colour: Colour = Field(
         Colour.any,
-        description="Dominant colour by Baidu's number: "
+        description="Dominant colour, as Baidu's number: "
         + ", ".join(f"{colour.value} {colour.name.replace('_', ' ')}" for colour in Colour),
     )
-    face: bool = Field(False, description="Pictures with a face alone")
-    portrait: bool = Field(False, description="Portraits alone")
+    face: bool = Field(False, description="Only pictures with a face")
+    portrait: bool = Field(False, description="Only portraits")
     drawn: Literal["any", "clip-art", "line-drawing"] = Field(
-        "any", description="Drawings of one kind alone"
+        "any", description="Only drawings of this kind"
     )
     animated: bool | None = Field(
-        None, description="Animated alone (true), still alone (false), or both (None)"
+        None, description="Only animated pictures (true), only still ones (false), or both (none)"
     )
-    high_definition: bool = Field(False, description="High definition alone")
-    latest: bool = Field(False, description="Newest first")
-    licensed: bool = Field(False, description="Pictures that Baidu marks as licensed alone")
+    high_definition: bool = Field(False, description="Only pictures in high definition")
+    latest: bool = Field(False, description="Newest pictures first")
+    licensed: bool = Field(False, description="Only pictures that Baidu marks as licensed")
 
     @model_validator(mode="after")
-    def _both_sides(self) -> Self:
+    def _check_size(self) -> Self:
         if bool(self.width) != bool(self.height):
             raise ValueError(
                 f"width, height: got {self.width} × {self.height}, needed both or neither"
@@ -73,7 +76,7 @@ class Filters(BaseModel):
         return self
 
     def query(self) -> dict[str, str]:
-        """The parameters of a search request that these filters set, empty ones included."""
+        """The parameters of a search request; a filter that is off gives an empty one."""
         return {
             "lm": _ANIMATED[self.animated],
             "st": _DRAWN[self.drawn],

@@ -1,4 +1,4 @@
-"""The searching half of a crawl: whose turn it is, what a page brought, and when a phrase stops."""
+"""The search frontier: which phrase is asked next, what a page brought, and when a phrase stops."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.errors import BlockedError, ResponseFormatError, SuyanError, TransientError
-from scraping.catalogue.entities import Cursor
+from scraping.catalogue.entities import Cursor, Stop, StopReason
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
-from scraping.search.baidu import Answer
+from scraping.search.baidu import ResultPage
 
 if TYPE_CHECKING:
     from scraping.search.client import SearchClient
 
 _logger = logging.getLogger(__name__)
-_STALE_PAGES = 2  # pages in a row without a new hit that end a phrase
-_REFUSED_PHRASES = 2  # in a row, before the others are not asked any more
-_KINDS: Mapping[type[SuyanError], str] = {
-    BlockedError: "blocked",
-    TransientError: "unreachable",
-    ResponseFormatError: "format",
+_MAX_STALE_PAGES = 2  # pages in a row without a new hit that end a phrase
+_MAX_REFUSED_PHRASES = 2  # refusals in a row, after which no other phrase is asked
+_MAX_DETAIL_CHARS = 300
+_STOP_REASONS: Mapping[type[SuyanError], StopReason] = {
+    BlockedError: StopReason.BLOCKED,
+    TransientError: StopReason.UNREACHABLE,
+    ResponseFormatError: StopReason.FORMAT,
 }
 
 
@@ -32,15 +33,10 @@ class InterruptedSearchError(SuyanError):
     """The crawl ended while a search was waiting."""
 
 
-def is_partial(cursor: Cursor) -> bool:
-    """Whether the engine cut the phrase short, so that it may be tried further."""
-    return cursor.stopped_because.split(":")[0] in {"blocked", "unreachable"}
+class Frontier:
+    """Reads the result pages of a crawl's phrases in turn.
 
-
-class Search:
-    """Reads the pages of a crawl's phrases in turn.
-
-    ``ask`` may be called in another thread; everything else belongs to the catalogue's.
+    ``fetch_page`` may run in another thread; everything else belongs to the catalogue's thread.
     """
 
     def __init__(self, config: CrawlConfig, name: str, catalogue: Catalogue) -> None:
@@ -48,45 +44,53 @@ class Search:
         self._closing = threading.Event()
         self._client: SearchClient | None = None
         self._active = list(config.searches)
-        self._refused = 0
+        self._num_refused = 0
         for phrase in self._active:
             cursor = catalogue.cursor(name, phrase)
-            if is_partial(cursor):
-                catalogue.save_cursor(name, replace(cursor, stopped_because=""))
+            if cursor.is_cut_short:
+                catalogue.save_cursor(name, replace(cursor, stop=None))
 
     def close(self) -> None:
-        """End a search that waits, and give the connections back."""
+        """Interrupt a search that waits, and close the connections."""
         self._closing.set()
         if self._client is not None:
             self._client.close()
 
     def next_cursor(self, num_open: Mapping[str, int]) -> Cursor | None:
-        """The cursor of the phrase whose turn it is; ``None`` when no phrase has more for now.
+        """The cursor of the phrase whose turn it is; ``None`` when no phrase can be read now.
 
-        ``num_open`` says how many errands of each phrase are under way: they may fill its quota.
+        ``num_open`` is the number of unfinished downloads of each phrase: a phrase that these may
+        bring to its quota waits for them.
         """
-        quota = self._config.max_images_per_phrase
         for phrase in list(self._active):
             self._active.remove(phrase)
             cursor = self._catalogue.cursor(self._name, phrase)
-            if not cursor.stopped_because and quota is not None:
-                if cursor.stored < quota <= cursor.stored + num_open.get(phrase, 0):
-                    self._active.append(phrase)
-                    continue
-                if cursor.stored >= quota:
-                    cursor = replace(cursor, stopped_because="quota")
-                    self._catalogue.save_cursor(self._name, cursor)
-            if not cursor.stopped_because and self._refused >= _REFUSED_PHRASES:
-                reason = f"blocked: not asked, for the last {self._refused} phrases were refused"
-                cursor = replace(cursor, stopped_because=reason)
-                self._catalogue.save_cursor(self._name, cursor)
-            if not cursor.stopped_because:
+            if cursor.stop is None and self._may_reach_quota(cursor, num_open.get(phrase, 0)):
                 self._active.append(phrase)
-                return cursor
+                continue
+            if cursor.stop is None:
+                stop = self._stop_before_asking(cursor)
+                if stop is None:
+                    self._active.append(phrase)
+                    return cursor
+                self._catalogue.save_cursor(self._name, replace(cursor, stop=stop))
         return None
 
-    def ask(self, cursor: Cursor) -> Answer | SuyanError:
-        """The cursor's next page, or why there is none (runs in a thread, may take minutes)."""
+    def _may_reach_quota(self, cursor: Cursor, num_open: int) -> bool:
+        quota = self._config.max_images_per_phrase
+        return quota is not None and cursor.stored < quota <= cursor.stored + num_open
+
+    def _stop_before_asking(self, cursor: Cursor) -> Stop | None:
+        quota = self._config.max_images_per_phrase
+        if quota is not None and cursor.stored >= quota:
+            return Stop(StopReason.QUOTA)
+        if self._num_refused >= _MAX_REFUSED_PHRASES:
+            detail = f"not asked, for the last {self._num_refused} phrases were refused"
+            return Stop(StopReason.BLOCKED, detail)
+        return None
+
+    def fetch_page(self, cursor: Cursor) -> ResultPage | SuyanError:
+        """The cursor's next page, or the error instead of one. Runs in a thread, maybe minutes."""
         from scraping.search.client import (
             SearchClient,  # a crawl with only downloads left needs none
         )
@@ -98,48 +102,51 @@ class Search:
         except (BlockedError, TransientError, ResponseFormatError) as error:
             return error
 
-    def take(self, cursor: Cursor, answer: Answer | SuyanError) -> int | None:
-        """Bring what ``ask`` returned for ``cursor`` into the catalogue; the lowest number among
-        its hits.
+    def save_page(self, phrase: str, page: ResultPage | SuyanError) -> int | None:
+        """Bring what ``fetch_page`` returned for ``phrase`` into the catalogue.
+
+        Returns the lowest number among its hits, ``None`` where there is none.
         """
-        cursor = self._catalogue.cursor(self._name, cursor.phrase)
-        if isinstance(answer, SuyanError):
-            kind = _KINDS[type(answer)]
-            self._refused += kind == "blocked"
-            _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, answer)
-            stopped = replace(cursor, stopped_because=f"{kind}: {str(answer)[:300]}")
-            self._catalogue.save_cursor(self._name, stopped)
+        cursor = self._catalogue.cursor(self._name, phrase)
+        if isinstance(page, SuyanError):
+            self._save_error(cursor, page)
             return None
-        self._refused = 0
+        self._num_refused = 0
         engine = self._config.engine_url
-        page = list({hit.key: hit for hit in answer.hits}.values())
-        brought = self._catalogue.look(self._name, engine, cursor, page)
+        hits = list({hit.key: hit for hit in page.hits}.values())
+        page_yield = self._catalogue.page_yield(self._name, engine, cursor, hits)
         moved = replace(
             cursor,
             offset=cursor.offset + self._config.page_size,
             pages=cursor.pages + 1,
-            hits=cursor.hits + len(answer.hits),
-            new=cursor.new + brought.new,
-            stale_pages=0 if brought.new else cursor.stale_pages + 1,
+            hits=cursor.hits + len(page.hits),
+            new=cursor.new + page_yield.num_new,
+            stale_pages=0 if page_yield.num_new else cursor.stale_pages + 1,
         )
-        repeats = brought.repeated == len(page)
-        moved = self._onwards(moved, answer.num_announced, empty=not page, repeats=repeats)
-        return self._catalogue.save_page(self._name, engine, moved, page, time.time())
+        if hits:
+            repeats = page_yield.num_repeated == len(hits)
+            moved = self._continued(moved, page.num_announced, repeats=repeats)
+        else:
+            moved = replace(moved, stop=Stop(StopReason.EXHAUSTED))
+        return self._catalogue.save_page(self._name, engine, moved, hits, time.time())
 
-    def _onwards(
-        self, cursor: Cursor, announced: int | None, *, empty: bool, repeats: bool
-    ) -> Cursor:
-        """The cursor with the reason why its phrase stops here, if it does."""
-        if empty:
-            return replace(cursor, stopped_because="exhausted")
-        if cursor.stale_pages >= _STALE_PAGES and cursor.frontier > cursor.offset:
+    def _save_error(self, cursor: Cursor, error: SuyanError) -> None:
+        stop = Stop(_STOP_REASONS[type(error)], str(error)[:_MAX_DETAIL_CHARS])
+        self._num_refused += stop.reason is StopReason.BLOCKED
+        _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, error)
+        self._catalogue.save_cursor(self._name, replace(cursor, stop=stop))
+
+    def _continued(self, cursor: Cursor, num_announced: int | None, *, repeats: bool) -> Cursor:
+        """The cursor as its phrase goes on after a page with hits, or stops."""
+        if cursor.stale_pages >= _MAX_STALE_PAGES and cursor.frontier > cursor.offset:
             return replace(cursor, offset=cursor.frontier, frontier=0, stale_pages=0)
-        if cursor.stale_pages >= _STALE_PAGES:
-            return replace(cursor, stopped_because="repeats" if repeats else "nothing-new")
-        if announced is not None and cursor.offset >= announced:
-            return replace(cursor, stopped_because="exhausted")
+        if cursor.stale_pages >= _MAX_STALE_PAGES:
+            reason = StopReason.REPEATS if repeats else StopReason.NOTHING_NEW
+            return replace(cursor, stop=Stop(reason))
+        if num_announced is not None and cursor.offset >= num_announced:
+            return replace(cursor, stop=Stop(StopReason.EXHAUSTED))
         if cursor.offset >= self._config.max_pages * self._config.page_size:
-            return replace(cursor, stopped_because="page-limit")
+            return replace(cursor, stop=Stop(StopReason.PAGE_LIMIT))
         return cursor
 
     def _sleep(self, seconds: float) -> None:

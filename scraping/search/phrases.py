@@ -1,4 +1,4 @@
-"""Phrase expansion: a few words become many searches."""
+"""Phrase expansion: many searches from a few phrases, prefixes and suffixes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ def expand(
 ) -> tuple[str, ...]:
     """Every phrase as it is, then with each suffix, with each prefix, and with both.
 
-    Words are joined by a blank, as one types them; each search stands once, the plain ones first.
+    A space joins them. Each search comes once, the plain phrases first.
     """
-    plain = list(phrases)
-    before, after = list(prefixes), list(suffixes)
-    pieces = [(phrase,) for phrase in plain]
+    phrases, prefixes, suffixes = list(phrases), list(prefixes), list(suffixes)
     searches: list[tuple[str, ...]] = [
-        *pieces,
-        *((phrase, suffix) for suffix in after for phrase in plain),
-        *((prefix, phrase) for prefix in before for phrase in plain),
-        *((prefix, phrase, suffix) for prefix in before for suffix in after for phrase in plain),
+        *((phrase,) for phrase in phrases),
+        *((phrase, suffix) for suffix in suffixes for phrase in phrases),
+        *((prefix, phrase) for prefix in prefixes for phrase in phrases),
+        *(
+            (prefix, phrase, suffix)
+            for prefix in prefixes
+            for suffix in suffixes
+            for phrase in phrases
+        ),
     ]
     return tuple(dict.fromkeys(" ".join(words) for words in searches))

@@ -15,7 +15,7 @@ from core.workspace import Workspace
 from flows import latest, recipes
 from flows.parameters import PipelineParameters
 from preprocessing.selection.overrides import add_overrides, overrides_file
-from scraping.crawl import crawl_name, send
+from scraping.crawl import crawl_name, publish_outputs
 from scraping.offline.portraits import Person, Shot, draw
 from storage import originals
 from storage.remote import bucket_of, open_workspace
@@ -75,7 +75,7 @@ def test_what_another_machine_crawled_is_prepared(
     assert bucket is not None
     originals.send(bucket, Workspace(there), [f"{name}.jpg" for name in names])
     for config in (given.crawl_a, given.crawl_b):
-        send(there / "crawls" / crawl_name(config), Workspace(there))
+        publish_outputs(Workspace(there).crawl(crawl_name(config)), Workspace(there))
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
     here, console = open_workspace(shared_home), Console(quiet=True)
     assert here != there

@@ -10,9 +10,9 @@ import pytest
 
 from core.errors import TransientError
 from scraping.config import CrawlConfig
-from scraping.download.fetcher import Fetched, Fetcher, sniff
-from scraping.download.limits import Limits
-from scraping.download.ssrf import RejectedError
+from scraping.download.fetcher import Fetcher, PictureFile
+from scraping.download.limits import DownloadLimits
+from scraping.reasons import RejectedError
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(500)
 
@@ -125,15 +125,15 @@ def _config(**changes: object) -> CrawlConfig:
     return CrawlConfig.model_validate(values | changes)
 
 
-def _fetch(config: CrawlConfig, *urls: str, pauses: list[float] | None = None) -> list[Fetched]:
+def _fetch(config: CrawlConfig, *urls: str, pauses: list[float] | None = None) -> list[PictureFile]:
     """Fetch one after the other with one fetcher; pauses are noted, not made."""
 
     async def pause(seconds: float) -> None:
         if pauses is not None:
             pauses.append(seconds)
 
-    async def all_of_them() -> list[Fetched]:
-        async with Fetcher(Limits.of(config), sleep=pause) as fetcher:
+    async def all_of_them() -> list[PictureFile]:
+        async with Fetcher(DownloadLimits.from_config(config), sleep=pause) as fetcher:
             return [await fetcher.fetch(url) for url in urls]
 
     return asyncio.run(all_of_them())
@@ -250,11 +250,11 @@ def test_a_host_that_keeps_failing_is_left_alone() -> None:
 
 async def _reasons(config: CrawlConfig, url: str, num: int) -> list[str]:
     reasons = []
-    async with Fetcher(Limits.of(config)) as fetcher:
+    async with Fetcher(DownloadLimits.from_config(config)) as fetcher:
         for _ in range(num):
             with pytest.raises(TransientError) as caught:
                 await fetcher.fetch(url)
-            reasons.append(str(caught.value))
+            reasons.append(caught.value.reason)
     return reasons
 
 
@@ -277,19 +277,3 @@ def test_hosts_are_asked_at_their_pace(host: str) -> None:
     _fetch(config, *[f"{host}/good"] * 4, pauses=pauses)
     assert len(pauses) == 3
     assert max(pauses) > 0.15
-
-
-@pytest.mark.parametrize(
-    ("head", "extension"),
-    [
-        (b"\xff\xd8\xff\xdb", "jpg"),
-        (b"\x89PNG\r\n\x1a\n", "png"),
-        (b"GIF89a", "gif"),
-        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "webp"),
-        (b"\x00\x00\x00\x1cftypavif", "avif"),
-        (b"<svg", None),
-        (b"", None),
-    ],
-)
-def test_sniffing(head: bytes, extension: str | None) -> None:
-    assert sniff(head) == extension

@@ -13,7 +13,7 @@ from crawl_runs import assert_whole, crawl_config, start_crawl
 
 from core.workspace import Workspace
 from scraping.catalogue import schema as db
-from scraping.catalogue.leases import Claims
+from scraping.catalogue.leases import Leases
 from scraping.catalogue.repository import Catalogue
 from scraping.crawl import crawl
 from scraping.offline.corpus import portrait_corpus
@@ -25,57 +25,57 @@ def test_an_address_has_one_holder_until_it_is_released(
 ) -> None:
     save_page(catalogue, "one", range(6))
     began = time.time()
-    errands = catalogue.errands("bare-1", began, 100)
-    mine, theirs = Claims(catalogue, "bare-1", 60), Claims(catalogue, "makeup-1", 60)
-    assert mine.take(errands[:4], began) == errands[:4]
-    assert theirs.take(errands, began) == errands[4:]
-    mine.release(errands[:1])
-    assert theirs.take(errands[:4], began) == errands[:1]
+    tasks = catalogue.pending_tasks("bare-1", began, 100)
+    mine, theirs = Leases(catalogue, "bare-1", 60), Leases(catalogue, "makeup-1", 60)
+    assert mine.acquire(tasks[:4], began) == tasks[:4]
+    assert theirs.acquire(tasks, began) == tasks[4:]
+    mine.release(tasks[:1])
+    assert theirs.acquire(tasks[:4], began) == tasks[:1]
     theirs.close()
-    catalogue.save_outcomes("bare-1", [good(errands[4])])
-    assert mine.take(errands[4:], began) == errands[5:]  # what is settled needs no fetching
+    catalogue.save_results("bare-1", [good(tasks[4])])
+    assert mine.acquire(tasks[4:], began) == tasks[5:]  # what is settled needs no fetching
 
 
 def test_an_address_of_two_errands_is_held_until_both_are_settled(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(1))
-    errand = catalogue.errands("bare-1", time.time(), 1)[0]
-    mine, theirs = Claims(catalogue, "bare-1", 60), Claims(catalogue, "makeup-1", 60)
-    twin = replace(errand, hit=errand.hit + 1)
+    task = catalogue.pending_tasks("bare-1", time.time(), 1)[0]
+    mine, theirs = Leases(catalogue, "bare-1", 60), Leases(catalogue, "makeup-1", 60)
+    twin = replace(task, hit=task.hit + 1)
     with catalogue.writing() as connection:
         row = {"id": twin.hit, "engine": "e", "key": "twin", "candidates": [], "failures": 0}
         texts = dict.fromkeys(("reason", "url", "served_by", "sha256"), "")
         connection.execute(db.hits.insert(), row | texts)
-    assert mine.take([errand], time.time()) == [errand]
-    assert mine.take([twin, errand], time.time()) == [twin, errand]
-    mine.release([errand])
-    assert theirs.take([errand], time.time()) == []
+    assert mine.acquire([task], time.time()) == [task]
+    assert mine.acquire([twin, task], time.time()) == [twin, task]
+    mine.release([task])
+    assert theirs.acquire([task], time.time()) == []
     mine.release([twin])
-    assert theirs.take([errand], time.time()) == [errand]
+    assert theirs.acquire([task], time.time()) == [task]
 
 
 def test_claims_end_with_their_lease_and_not_before(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(3))
     began = time.time()
-    errands = catalogue.errands("bare-1", began, 100)
-    dead, alive = Claims(catalogue, "bare-1", 0.5), Claims(catalogue, "makeup-1", 60)
-    dead.take(errands[:2], began)
-    alive.take(errands[2:], began)
-    other = Claims(catalogue, "bare-2", 60)
+    tasks = catalogue.pending_tasks("bare-1", began, 100)
+    dead, alive = Leases(catalogue, "bare-1", 0.5), Leases(catalogue, "makeup-1", 60)
+    dead.acquire(tasks[:2], began)
+    alive.acquire(tasks[2:], began)
+    other = Leases(catalogue, "bare-2", 60)
     time.sleep(0.6)
     dead.renew()
-    assert other.take(errands, began) == []
+    assert other.acquire(tasks, began) == []
     time.sleep(0.6)
-    assert other.take(errands, began) == errands[:2]
+    assert other.acquire(tasks, began) == tasks[:2]
 
 
 def test_a_crawl_that_is_started_again_has_its_claims_back(
     catalogue: Catalogue,
 ) -> None:
     save_page(catalogue, "one", range(3))
-    errands = catalogue.errands("bare-1", time.time(), 100)
-    Claims(catalogue, "bare-1", 3600).take(errands, time.time())
-    again = Claims(catalogue, "bare-1", 3600)
-    assert again.take(errands, time.time()) == errands
+    tasks = catalogue.pending_tasks("bare-1", time.time(), 100)
+    Leases(catalogue, "bare-1", 3600).acquire(tasks, time.time())
+    again = Leases(catalogue, "bare-1", 3600)
+    assert again.acquire(tasks, time.time()) == tasks
 
 
 @pytest.mark.parametrize("killed", [False, True])

@@ -7,11 +7,12 @@ import pytest
 
 from core.errors import TransientError
 from scraping import backoff
-from scraping.download.politeness import Gate, Gates, Robots
-from scraping.download.ssrf import RejectedError, origin, split
+from scraping.download.politeness import RateLimiter, RateLimiters, RobotsRules
+from scraping.download.ssrf import original_url, split_url
+from scraping.reasons import RejectedError
 
 
-def _check(status: int, body: str, url: str) -> tuple[Gates, int]:
+def _check(status: int, body: str, url: str) -> tuple[RateLimiters, int]:
     asked = []
 
     async def get(address: object) -> tuple[int, bytes]:
@@ -21,12 +22,12 @@ def _check(status: int, body: str, url: str) -> tuple[Gates, int]:
         return status, body.encode()
 
     async def both() -> None:
-        robots = Robots(get, gates)
-        await asyncio.gather(robots.check(split(url)), robots.check(split(url)))
+        robots = RobotsRules(get, limiters)
+        await asyncio.gather(robots.check(split_url(url)), robots.check(split_url(url)))
 
-    gates = Gates(10)
+    limiters = RateLimiters(10)
     asyncio.run(both())
-    return gates, len(asked)
+    return limiters, len(asked)
 
 
 def test_what_robots_txt_allows_is_allowed_and_asked_once() -> None:
@@ -54,9 +55,9 @@ def test_a_robots_txt_that_fails_allows_nothing_for_now() -> None:
 
 
 def test_a_crawl_delay_slows_the_host_down() -> None:
-    gates, _ = _check(200, "User-agent: *\nCrawl-delay: 7", "http://a.example/x.jpg")
-    assert gates.of("http://a.example").interval_s == 7
-    assert gates.of("http://b.example").interval_s == 0.1
+    limiters, _ = _check(200, "User-agent: *\nCrawl-delay: 7", "http://a.example/x.jpg")
+    assert limiters.of_site("http://a.example").interval_s == 7
+    assert limiters.of_site("http://b.example").interval_s == 0.1
 
 
 def test_a_hosts_wish_to_wait_holds_for_every_request() -> None:
@@ -65,9 +66,9 @@ def test_a_hosts_wish_to_wait_holds_for_every_request() -> None:
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    gate = Gate(0.001)
-    gate.leave(failed=True, pause_s=60)
-    asyncio.run(gate.enter(pause))
+    limiter = RateLimiter(0.001)
+    limiter.release(failed=True, pause_s=60)
+    asyncio.run(limiter.acquire(pause))
     assert 59 < pauses[0] <= 60
 
 
@@ -76,12 +77,12 @@ def test_a_hosts_wish_to_wait_holds_for_every_request() -> None:
     [("5", 5), ("-3", 0), ("1e9", 600), ("nan", None), ("soon", None), ("", None), (None, None)],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
-    assert backoff.retry_after(value) == seconds
+    assert backoff.retry_after_s(value) == seconds
 
 
 def test_retry_after_as_a_date() -> None:
     later = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
-    assert 28 <= (backoff.retry_after(later) or 0) <= 31
+    assert 28 <= (backoff.retry_after_s(later) or 0) <= 31
 
 
 def test_pauses_grow_are_jittered_and_capped() -> None:
@@ -104,4 +105,4 @@ def test_pauses_grow_are_jittered_and_capped() -> None:
     ],
 )  # fmt: skip
 def test_the_origin_behind_the_engines_cache(url: str, wanted: str) -> None:
-    assert origin(url) == wanted
+    assert original_url(url) == wanted

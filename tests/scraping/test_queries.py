@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from core.workspace import Workspace
 from scraping.catalogue import schema as db
-from scraping.catalogue.repository import Catalogue, catalogue_url
+from scraping.catalogue.database import catalogue_url
+from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
-from scraping.crawl import crawl, crawl_name, publish
+from scraping.crawl import crawl, crawl_name, write_outputs
 from scraping.offline.corpus import portrait_corpus
 from scraping.offline.server import OfflineEngine
 
@@ -22,7 +23,7 @@ def _had_failed(workspace: Path, name: str, failures: int) -> dict[str, Any]:
             chosen = list(connection.execute(sa.select(db.hits.c.id).limit(2)).scalars())
             values = {"status": "failed", "reason": "timeout", "failures": failures}
             connection.execute(db.hits.update().where(db.hits.c.id.in_(chosen)).values(values))
-        publish(catalogue, name, Workspace(workspace))
+        write_outputs(catalogue, name, Workspace(workspace))
     summary = (workspace / "crawls" / name / "summary.json").read_text()
     return dict(json.loads(summary))
 

@@ -15,68 +15,68 @@ from scraping.search.baidu import Hit
 def test_a_hit_is_fetched_once_however_often_it_is_seen(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(5))
     save_page(catalogue, "two", range(3, 8))
-    errands = catalogue.errands("bare-1", time.time(), 100)
-    assert [errand.candidates[0][1][-5] for errand in errands] == list("01234567")
-    assert [errand.phrase for errand in errands] == ["one"] * 5 + ["two"] * 3
-    assert catalogue.save_outcomes("bare-1", [good(errand) for errand in errands]) == 8
-    assert catalogue.errands("bare-1", time.time(), 100) == []
-    assert catalogue.num_found("bare-1") == 8
+    tasks = catalogue.pending_tasks("bare-1", time.time(), 100)
+    assert [task.candidates[0][1][-5] for task in tasks] == list("01234567")
+    assert [task.phrase for task in tasks] == ["one"] * 5 + ["two"] * 3
+    assert catalogue.save_results("bare-1", [good(task) for task in tasks]) == 8
+    assert catalogue.pending_tasks("bare-1", time.time(), 100) == []
+    assert catalogue.num_originals("bare-1") == 8
     assert [catalogue.cursor("bare-1", p).stored for p in ("one", "two")] == [5, 3]
 
 
 def test_another_crawl_gets_what_is_stored_already(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(4))
-    errands = catalogue.errands("bare-1", time.time(), 100)
-    catalogue.save_outcomes("bare-1", [good(errand) for errand in errands])
+    tasks = catalogue.pending_tasks("bare-1", time.time(), 100)
+    catalogue.save_results("bare-1", [good(task) for task in tasks])
     catalogue.begin_round("makeup-1", "makeup", 100, time.time())
     save_page(catalogue, "one", range(2, 6), "makeup-1")
-    assert catalogue.num_found("makeup-1") == 2
-    assert len(catalogue.errands("makeup-1", time.time(), 100)) == 2
-    assert [row.domain for row in queries.rows(catalogue, "makeup-1")] == ["makeup"] * 2
+    assert catalogue.num_originals("makeup-1") == 2
+    assert len(catalogue.pending_tasks("makeup-1", time.time(), 100)) == 2
+    assert [row.domain for row in queries.listing_rows(catalogue, "makeup-1")] == ["makeup"] * 2
 
 
 def test_the_same_bytes_from_two_addresses_are_one_original(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(3))
-    errands = catalogue.errands("bare-1", time.time(), 100)
-    assert catalogue.save_outcomes("bare-1", [good(e, "a" * 64) for e in errands]) == 1
-    assert catalogue.num_found("bare-1") == 1
-    assert len(list(queries.rows(catalogue, "bare-1"))) == 3
+    tasks = catalogue.pending_tasks("bare-1", time.time(), 100)
+    assert catalogue.save_results("bare-1", [good(e, "a" * 64) for e in tasks]) == 1
+    assert catalogue.num_originals("bare-1") == 1
+    assert len(list(queries.listing_rows(catalogue, "bare-1"))) == 3
     assert queries.phrase_duplicates(catalogue, "bare-1") == {"one": 2}
 
 
 def test_what_failed_for_now_is_due_in_the_next_run(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(2))
-    first, second = catalogue.errands("bare-1", time.time(), 100)
+    first, second = catalogue.pending_tasks("bare-1", time.time(), 100)
     began = time.time()
     failed = bad(first, "failed", "timeout")
     gone = bad(second, "rejected", "http-404")
-    catalogue.save_outcomes("bare-1", [failed, gone])
-    assert catalogue.errands("bare-1", began, 100) == []
-    assert [e.hit for e in catalogue.errands("bare-1", time.time() + 1, 100)] == [first.hit]
+    catalogue.save_results("bare-1", [failed, gone])
+    assert catalogue.pending_tasks("bare-1", began, 100) == []
+    assert [e.hit for e in catalogue.pending_tasks("bare-1", time.time() + 1, 100)] == [first.hit]
     assert queries.phrase_reasons(catalogue, "bare-1") == {"one": {"http-404": 1, "timeout": 1}}
 
 
 def test_a_rejected_hit_with_other_addresses_is_tried_again(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(2))
-    errands = catalogue.errands("bare-1", time.time(), 100)
+    tasks = catalogue.pending_tasks("bare-1", time.time(), 100)
     outcomes = [
-        bad(errand, "rejected", reason)
-        for errand, reason in zip(errands, ("http-404", "robots"), strict=True)
+        bad(task, "rejected", reason)
+        for task, reason in zip(tasks, ("http-404", "robots"), strict=True)
     ]
-    catalogue.save_outcomes("bare-1", outcomes)
+    catalogue.save_results("bare-1", outcomes)
     moved = [hit(number, f"http://b.example/{number}.jpg") for number in range(2)]
     catalogue.save_page("bare-1", ENGINE, Cursor("one"), moved, time.time())
-    again = catalogue.errands("bare-1", time.time(), 100)
-    assert [errand.candidates for errand in again] == [(("objURL", "http://b.example/0.jpg"),)]
+    again = catalogue.pending_tasks("bare-1", time.time(), 100)
+    assert [task.candidates for task in again] == [(("objURL", "http://b.example/0.jpg"),)]
 
 
 def test_pages_are_told_apart(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(5))
     hits = [hit(number) for number in range(3, 7)]
-    mine = catalogue.look("bare-1", ENGINE, catalogue.cursor("bare-1", "one"), hits)
-    other = catalogue.look("bare-1", ENGINE, catalogue.cursor("bare-1", "two"), hits)
-    assert (mine.new, mine.repeated) == (2, 2)
-    assert (other.new, other.repeated) == (2, 0)
+    mine = catalogue.page_yield("bare-1", ENGINE, catalogue.cursor("bare-1", "one"), hits)
+    other = catalogue.page_yield("bare-1", ENGINE, catalogue.cursor("bare-1", "two"), hits)
+    assert (mine.num_new, mine.num_repeated) == (2, 2)
+    assert (other.num_new, other.num_repeated) == (2, 0)
 
 
 def test_a_new_round_begins_at_the_top_and_remembers_the_depth(catalogue: Catalogue) -> None:
@@ -85,9 +85,9 @@ def test_a_new_round_begins_at_the_top_and_remembers_the_depth(catalogue: Catalo
     later = time.time() + 60
     assert catalogue.begin_round("bare-1", "bare", 200, later).number == 2
     cursor = catalogue.cursor("bare-1", "one")
-    assert (cursor.offset, cursor.frontier, cursor.stopped_because) == (0, 30, "")
-    found = catalogue.look("bare-1", ENGINE, cursor, [hit(0)])
-    assert (found.new, found.repeated) == (0, 0)  # seen, but not in this round
+    assert (cursor.offset, cursor.frontier, cursor.stop) == (0, 30, None)
+    found = catalogue.page_yield("bare-1", ENGINE, cursor, [hit(0)])
+    assert (found.num_new, found.num_repeated) == (0, 0)  # seen, but not in this round
 
 
 def test_attempts_are_known_by_address(catalogue: Catalogue) -> None:
@@ -95,17 +95,20 @@ def test_attempts_are_known_by_address(catalogue: Catalogue) -> None:
         return Attempt("http://a.example/x", "a.example", time.time(), 0.1, status, reason)
 
     catalogue.save_attempts([attempt("failed", "timeout")])
-    assert catalogue.known(["http://a.example/x"]) == {}
+    assert catalogue.final_attempts(["http://a.example/x"]) == {}
     catalogue.save_attempts([attempt("rejected", "http-404"), attempt("ok")])
-    assert catalogue.known(["http://a.example/x", "other"])["http://a.example/x"].status == "ok"
+    assert (
+        catalogue.final_attempts(["http://a.example/x", "other"])["http://a.example/x"].status
+        == "ok"
+    )
 
 
 def test_hostile_text_is_stored(catalogue: Catalogue) -> None:
     nasty = Hit("k'\"; --", (("objURL", "http://a/%00'x"),), "p'; DROP TABLE hits", "题\n😀", 0, 0)
     catalogue.save_page("bare-1", ENGINE, Cursor("'%_\\"), [nasty], time.time())
-    [errand] = catalogue.errands("bare-1", time.time(), 1)
-    catalogue.save_outcomes("bare-1", [good(errand)])
-    [row] = queries.rows(catalogue, "bare-1")
+    [task] = catalogue.pending_tasks("bare-1", time.time(), 1)
+    catalogue.save_results("bare-1", [good(task)])
+    [row] = queries.listing_rows(catalogue, "bare-1")
     assert (row.phrase, row.title, row.page_url) == ("'%_\\", "题\n😀", "p'; DROP TABLE hits")
 
 
@@ -113,9 +116,9 @@ def test_what_one_crawl_fetches_another_that_saw_it_has_found(catalogue: Catalog
     catalogue.begin_round("makeup-1", "makeup", 100, time.time())
     save_page(catalogue, "one", range(4))
     save_page(catalogue, "zwei", range(2, 6), "makeup-1")
-    errands = catalogue.errands("bare-1", time.time(), 100)
-    catalogue.save_outcomes("bare-1", [good(errand) for errand in errands])
-    assert catalogue.num_found("makeup-1") == 2
+    tasks = catalogue.pending_tasks("bare-1", time.time(), 100)
+    catalogue.save_results("bare-1", [good(task) for task in tasks])
+    assert catalogue.num_originals("makeup-1") == 2
     assert catalogue.cursor("makeup-1", "zwei").stored == 2
 
 
@@ -123,7 +126,7 @@ def test_an_address_of_any_length_is_noted(catalogue: Catalogue) -> None:
     url = "http://a.example/" + "".join(f"{i * 7919 % 1000003:x}" for i in range(790))
     assert 3000 < len(url) < 4000
     catalogue.save_attempts([Attempt(url, "a.example", time.time(), 0.1, "ok", "")])
-    assert catalogue.known([url])[url].status == "ok"
+    assert catalogue.final_attempts([url])[url].status == "ok"
 
 
 def test_two_crawls_that_find_for_each_other_do_not_block_each_other(database: str) -> None:
@@ -139,11 +142,11 @@ def test_two_crawls_that_find_for_each_other_do_not_block_each_other(database: s
                 for phrase in ("one", "two")[:: 1 - 2 * mine]:
                     save_page(catalogue, phrase, numbers[:: 1 - 2 * mine], crawl)
                 together.wait(timeout=60)
-                errands = catalogue.errands(crawl, time.time(), 2 * num_hits)
+                tasks = catalogue.pending_tasks(crawl, time.time(), 2 * num_hits)
                 together.wait(timeout=60)
-                share = [good(e) for e in errands if e.hit % 2 == mine]
+                share = [good(e) for e in tasks if e.hit % 2 == mine]
                 for at in range(0, len(share), 2):
-                    catalogue.save_outcomes(crawl, share[at : at + 2])
+                    catalogue.save_results(crawl, share[at : at + 2])
 
     with Catalogue(database) as catalogue:
         for crawl in crawls:
@@ -153,6 +156,6 @@ def test_two_crawls_that_find_for_each_other_do_not_block_each_other(database: s
             for done in [pool.submit(work, crawl) for crawl in crawls]:
                 done.result()
         for crawl in crawls:
-            assert catalogue.num_found(crawl) == num_rounds * num_hits
+            assert catalogue.num_originals(crawl) == num_rounds * num_hits
             stored = [catalogue.cursor(crawl, phrase).stored for phrase in ("one", "two")]
             assert sum(stored) == num_rounds * num_hits

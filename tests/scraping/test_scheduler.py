@@ -9,20 +9,22 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from core.picture_grid import GAP_PX
 from core.progress import silent
 from core.tables import Original, read_rows
 from core.workspace import Workspace
-from scraping.catalogue.entities import Cursor, Outcome
+from scraping.catalogue.entities import Cursor, DownloadResult
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
-from scraping.download.client import Downloads, Settings
-from scraping.download.pool import Crew
-from scraping.download.sharding import Share, first_of
+from scraping.download.client import DownloadProcess, DownloadSettings
+from scraping.download.pool import DownloaderPool
+from scraping.download.sharding import HostShard, shard_of_url
+from scraping.download.ssrf import split_url
 from scraping.offline.corpus import Corpus, portrait_corpus
 from scraping.offline.server import OfflineEngine
-from scraping.preview import contact_sheet
-from scraping.scheduler import Gathering
+from scraping.preview import write_contact_sheet
+from scraping.scheduler import CrawlScheduler
 from scraping.search.baidu import Hit
 
 
@@ -57,30 +59,33 @@ def test_what_is_settled_is_not_looked_through_again(
     catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = CrawlConfig(domain="bare", phrases=("素颜",))
-    gathering = Gathering(config, "bare-1", Workspace(tmp_path), catalogue, silent)
+    scheduler = CrawlScheduler(config, "bare-1", Workspace(tmp_path), catalogue, silent)
     looks: list[int] = []
-    errands = catalogue.errands
+    tasks = catalogue.pending_tasks
 
     def spied(*args: Any, after: int = 0, **options: Any) -> Any:
         looks.append(after)
-        return errands(*args, after=after, **options)
+        return tasks(*args, after=after, **options)
 
-    monkeypatch.setattr(catalogue, "errands", spied)
+    monkeypatch.setattr(catalogue, "pending_tasks", spied)
     for first in range(0, 50, 10):
         hits = [_hit(number) for number in range(first, first + 10)]
         catalogue.save_page("bare-1", "http://engine", Cursor("素颜"), hits, time.time())
-        found = gathering._next(100)
-        assert [errand.hit for errand in found] == list(range(first + 1, first + 11))
-        bad = [Outcome(e.hit, e.phrase, "rejected", "http-404", "", "", time.time()) for e in found]
-        catalogue.save_outcomes("bare-1", bad)
-        assert gathering._next(100) == []
+        found = scheduler._next_tasks(100)
+        assert [task.hit for task in found] == list(range(first + 1, first + 11))
+        bad = [
+            DownloadResult(e.hit, e.phrase, "rejected", "http-404", "", "", time.time())
+            for e in found
+        ]
+        catalogue.save_results("bare-1", bad)
+        assert scheduler._next_tasks(100) == []
         assert looks[-1] == first  # where this page begins, and not at 0
     others = [_hit(3), _hit(60)]  # the first one has another address now, and may be tried again
     others[0] = replace(others[0], candidates=(("objURL", "http://other/3.jpg"),))
     lowest = catalogue.save_page("bare-1", "http://engine", Cursor("素颜"), others, time.time())
     assert lowest == 4
-    gathering.look_from(lowest)
-    new, again = gathering._next(100)
+    scheduler.revisit_from(lowest)
+    new, again = scheduler._next_tasks(100)
     assert new.hit > 50
     assert again.hit == 4
 
@@ -100,10 +105,12 @@ def test_several_downloading_processes_fetch_what_one_fetches(
     asked = engine.downloads.copy()
     engine.downloads.clear()
 
-    def crew(settings: Settings) -> Crew:
-        return Crew([Downloads(replace(settings, share=Share(k, 3))) for k in range(3)])
+    def pool(settings: DownloadSettings) -> DownloaderPool:
+        return DownloaderPool(
+            [DownloadProcess(replace(settings, shard=HostShard(k, 3))) for k in range(3)]
+        )
 
-    together = crawl(_config(engine), Workspace(tmp_path / "three"), downloader=crew)
+    together = crawl(_config(engine), Workspace(tmp_path / "three"), build_downloader=pool)
     assert _rows(together) == _rows(alone)
     assert {row.served_by for row in _rows(together)} >= {"objURL", "middleURL"}  # handed on
     assert engine.downloads == asked
@@ -111,17 +118,16 @@ def test_several_downloading_processes_fetch_what_one_fetches(
 
 
 def test_a_host_has_one_process_and_the_others_together_a_tenth_of_its_pace() -> None:
-    shares = [Share(number, 4) for number in range(4)]
+    shares = [HostShard(number, 4) for number in range(4)]
     for host in ("a.example", "b.example:8080", "图.example"):
-        (owner,) = [share for share in shares if share.has(f"http://{host}/x.jpg")]
-        assert owner.number == first_of(f"http://{host}/other?y=1", 4)
-        from scraping.download.ssrf import split
+        (owner,) = [share for share in shares if share.owns(f"http://{host}/x.jpg")]
+        assert owner.index == shard_of_url(f"http://{host}/other?y=1", 4)
 
-        site = split(f"http://{host}/").site
-        assert sum(share.part(site) for share in shares) == pytest.approx(1)
-        assert owner.part(site) == pytest.approx(0.9)
-    assert all(share.has("ftp://a/") for share in shares)
-    assert Share().part("http://a.example") == 1
+        site = split_url(f"http://{host}/").site
+        assert sum(share.rate_share(site) for share in shares) == pytest.approx(1)
+        assert owner.rate_share(site) == pytest.approx(0.9)
+    assert all(share.owns("ftp://a/") for share in shares)
+    assert HostShard().rate_share("http://a.example") == 1
 
 
 def test_a_contact_sheet_has_no_gaps_where_files_are_broken(tmp_path: Path) -> None:
@@ -130,8 +136,8 @@ def test_a_contact_sheet_has_no_gaps_where_files_are_broken(tmp_path: Path) -> N
         Image.new("RGB", (64, 64), "red").save(path)
         if broken:
             path.write_bytes(path.read_bytes()[:60])
-    contact_sheet(sorted(tmp_path.glob("*.png")), tmp_path / "sheet.jpg")
+    write_contact_sheet(sorted(tmp_path.glob("*.png")), tmp_path / "sheet.jpg")
     with Image.open(tmp_path / "sheet.jpg") as sheet:
-        assert sheet.size == (256, 128)
+        assert sheet.size == (2 * 128 + 3 * GAP_PX, 128 + 2 * GAP_PX)
         assert min(sheet.getpixel((x, 64))[0] for x in (64, 192)) > 200  # type: ignore[index]
         assert max(sheet.getpixel((x, 64))[1] for x in (64, 192)) < 60  # type: ignore[index]

@@ -26,10 +26,11 @@ from evaluation.model_registry.model_versions import champion, crown
 from evaluation.model_registry.promote import promote
 from preprocessing.selection.overrides import add_overrides, overrides_file, read_overrides
 from scraping.catalogue import schema as db
-from scraping.catalogue.repository import Catalogue, catalogue_url
+from scraping.catalogue.database import catalogue_url
+from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl
-from scraping.forget import forget, remove_buried
+from scraping.forget import forget, remove_forgotten_originals
 from scraping.offline.corpus import portrait_corpus
 from scraping.offline.server import OfflineEngine
 from serving.models import find_model
@@ -138,7 +139,7 @@ def _forgets(here: Path, there: Path, row: Original) -> None:
     assert not (there / row.path).exists()
     assert (here / row.path).exists()
     with Catalogue(catalogue_url(Workspace(here))) as catalogue:
-        assert remove_buried(catalogue, Workspace(here)) == {row.sha256}
+        assert remove_forgotten_originals(catalogue, Workspace(here)) == {row.sha256}
     assert not (here / row.path).exists()
 
 

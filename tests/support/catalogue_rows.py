@@ -2,7 +2,7 @@
 
 import time
 
-from scraping.catalogue.entities import Cursor, Errand, Outcome
+from scraping.catalogue.entities import Cursor, DownloadResult, DownloadTask
 from scraping.catalogue.repository import Catalogue
 from scraping.search.baidu import Hit
 
@@ -22,15 +22,15 @@ def save_page(catalogue: Catalogue, phrase: str, numbers: range, crawl: str = "b
     catalogue.save_page(crawl, ENGINE, moved, hits, time.time())
 
 
-def good(errand: Errand, sha256: str = "") -> Outcome:
-    digest = sha256 or f"{errand.hit:064x}"
-    field, url = errand.candidates[0]
-    return Outcome(
-        errand.hit, errand.phrase, "ok", "", url, field, time.time(), digest,
+def good(task: DownloadTask, sha256: str = "") -> DownloadResult:
+    digest = sha256 or f"{task.hit:064x}"
+    field, url = task.candidates[0]
+    return DownloadResult(
+        task.hit, task.phrase, "ok", "", url, field, time.time(), digest,
         f"originals/{digest}.jpg", 9,
     )  # fmt: skip
 
 
-def bad(errand: Errand, status: str, reason: str) -> Outcome:
-    field, url = errand.candidates[0]
-    return Outcome(errand.hit, errand.phrase, status, reason, url, field, time.time())
+def bad(task: DownloadTask, status: str, reason: str) -> DownloadResult:
+    field, url = task.candidates[0]
+    return DownloadResult(task.hit, task.phrase, status, reason, url, field, time.time())

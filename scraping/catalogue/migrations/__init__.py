@@ -1,1 +1,1 @@
-"""Alembic's environment: how a catalogue of an earlier version becomes one of this version."""
+"""Alembic's environment: migrations from earlier versions of the catalogue's tables."""

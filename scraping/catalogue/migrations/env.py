@@ -1,4 +1,4 @@
-"""Alembic runs this: the migrations, in the transaction of the connection that it was given."""
+"""Alembic runs this module: the migrations, on the connection of ``config.attributes``."""
 
 from __future__ import annotations
 

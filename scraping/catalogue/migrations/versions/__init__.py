@@ -1,1 +1,1 @@
-"""A module for each version of the tables, in order."""
+"""One module for each version of the tables."""

@@ -1,4 +1,4 @@
-"""The tables as they were before catalogues had versions."""
+"""Creates the tables of the first version, which did not record its number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make all tables of an empty database."""
+    """Create all tables in an empty database."""
     op.create_table(
         "crawls",
         sa.Column("name", sa.String, primary_key=True),

@@ -1,4 +1,4 @@
-"""Claims on addresses; and PostgreSQL indexes addresses of any length."""
+"""Adds leases on addresses, and an index on PostgreSQL for addresses of any length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add what several crawls at once need."""
+    """Add the tables of leases, and indexes."""
     op.create_table(
         "holders",
         sa.Column("name", sa.String, primary_key=True),
@@ -24,6 +24,6 @@ def upgrade() -> None:
     )
     op.create_index("claims_by_holder", "claims", ["holder"])
     op.create_index("sightings_by_hit", "sightings", ["hit"])
-    # A B-tree takes no more than 2,704 bytes, and addresses may have 4,000.
+    # A B-tree index takes up to 2,704 bytes, and addresses have up to 4,000.
     op.drop_index("attempts_by_url", "attempts")
     op.create_index("attempts_by_url", "attempts", ["url"], postgresql_using="hash")

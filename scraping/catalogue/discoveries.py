@@ -1,0 +1,65 @@
+"""Which originals each crawl has found, and how many of them each phrase was the first to find.
+
+Several crawls may write at once. Every transaction locks rows in the same order (hits, originals,
+finds, cursors; by key within each table): otherwise two could deadlock on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from scraping.catalogue import schema as db
+
+_ROWS_PER_STATEMENT = 500
+
+Discoveries = Mapping[str, Sequence[tuple[str, str]]]
+"""``(sha256, phrase)`` by the name of a crawl."""
+
+NewPerPhrase = dict[str, Counter[str]]
+"""By the name of a crawl, how many originals were new to it, by phrase."""
+
+
+def add_discoveries(
+    connection: sa.Connection, insert: Callable[[sa.Table], Any], discoveries: Discoveries
+) -> NewPerPhrase:
+    """Note what crawls found; ``count_discoveries`` must follow in the same transaction."""
+    new: NewPerPhrase = {}
+    for crawl in sorted(discoveries):
+        first_by = dict(reversed(discoveries[crawl]))
+        rows = [
+            {"crawl": crawl, "sha256": sha, "phrase": first_by[sha]} for sha in sorted(first_by)
+        ]
+        new[crawl] = Counter()
+        for first in range(0, len(rows), _ROWS_PER_STATEMENT):
+            statement = insert(db.finds).values(rows[first : first + _ROWS_PER_STATEMENT])
+            added = statement.on_conflict_do_nothing().returning(db.finds.c.phrase)
+            new[crawl].update(connection.execute(added).scalars())
+    return new
+
+
+def count_discoveries(connection: sa.Connection, new: NewPerPhrase) -> None:
+    """Add the new originals to the cursors of the phrases that found them."""
+    for crawl in sorted(new):
+        for phrase, num in sorted(new[crawl].items()):
+            cursor = (db.cursors.c.crawl == crawl) & (db.cursors.c.phrase == phrase)
+            more = sa.update(db.cursors).where(cursor).values(stored=db.cursors.c.stored + num)
+            connection.execute(more)
+
+
+def discoveries_of_other_crawls(
+    connection: sa.Connection, crawl: str, digests: Mapping[int, str]
+) -> Discoveries:
+    """What other crawls have found too, as they saw these hits; ``digests`` is sha256 by hit."""
+    query = sa.select(db.sightings.c.crawl, db.sightings.c.hit, db.sightings.c.phrase).where(
+        db.sightings.c.hit.in_(list(digests)),
+        db.sightings.c.crawl != crawl,
+        db.sightings.c.first,
+    )
+    discoveries: dict[str, list[tuple[str, str]]] = {}
+    for row in connection.execute(query):
+        discoveries.setdefault(row.crawl, []).append((digests[row.hit], row.phrase))
+    return discoveries
