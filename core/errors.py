@@ -1,18 +1,18 @@
 """The errors that Suyan raises on purpose.
 
-A bad *image* is never an exception but a row with ``status`` and ``reason``. The tree::
+A bad *image* never raises: it becomes a row with ``status`` and ``reason``. The tree::
 
     SuyanError
-    ├── TransientError        time-out, 429, 5xx: the only thing that is retried
-    ├── BlockedError          the search engine refuses to answer: stop politely, keep everything
-    ├── ResponseFormatError   the answer does not follow the wire format: never retried
-    ├── TooFewImagesError     a domain yields too few usable images: nothing is lost, the run ends
-    ├── FolderMismatchError   a folder holds the work of a different configuration
-    ├── CheckpointError       a checkpoint is missing, torn, or of another shape
-    ├── MissingModelError     a model file or package that the stage needs is not installed
-    └── BucketError           object storage refuses, or lacks what is needed
+    ├── TransientError        a time-out, a 429 or a 5xx: the only error that is retried
+    ├── BlockedError          the search engine refuses: the crawl stops and keeps everything
+    ├── ResponseFormatError   the search engine's answer cannot be read: never retried
+    ├── TooFewImagesError     a domain has too few usable images: the run ends, nothing is lost
+    ├── FolderMismatchError   a folder holds the work of another configuration
+    ├── CheckpointError       a checkpoint is missing, incomplete, or has other shapes
+    ├── MissingModelError     a model file or a package that a stage needs is not installed
+    └── BucketError           object storage refuses a request, or lacks an object
 
-``ValueError`` stands for what a user gave, ``assert`` for our own invariants.
+``ValueError`` is for what a user gave, ``assert`` for our own invariants.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ class SuyanError(Exception):
 
 
 class TransientError(SuyanError):
-    """A time-out, a 429 or a 5xx: worth trying again. ``retry_after_s`` is the host's own wish."""
+    """A time-out, a 429 or a 5xx: another try may succeed.
+
+    ``retry_after_s`` is the pause that the host asked for; ``None`` if it asked for none.
+    """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -31,28 +34,28 @@ class TransientError(SuyanError):
 
 
 class BlockedError(SuyanError):
-    """The search engine wants us to stop (anti-bot body, captcha redirect)."""
+    """The search engine refuses to answer (an anti-bot body, a redirect to a captcha)."""
 
 
 class ResponseFormatError(SuyanError):
-    """A search answer does not follow the wire format; the message quotes the spot."""
+    """An answer of the search engine cannot be read; the message quotes the spot."""
 
 
 class TooFewImagesError(SuyanError):
-    """A domain has fewer usable images than the run needs; the message says what became of them."""
+    """A domain has fewer usable images than the run needs; the message counts the rejected ones."""
 
 
 class FolderMismatchError(SuyanError):
-    """A folder was written with another configuration; the message lists the differences."""
+    """A folder holds the work of another configuration; the message lists the differences."""
 
 
 class CheckpointError(SuyanError):
-    """A checkpoint is missing, torn or does not fit; the message says which tensor and shapes."""
+    """A checkpoint is missing, incomplete or does not fit; the message names tensor and shapes."""
 
 
 class MissingModelError(SuyanError):
-    """A model that a stage needs is not there; the message says how to get it."""
+    """A model that a stage needs is not installed; the message says how to get it."""
 
 
 class BucketError(SuyanError):
-    """Object storage refuses or lacks what is needed; the message says what to do."""
+    """Object storage refuses a request or lacks an object; the message says what to do."""

@@ -40,8 +40,8 @@ def pause_s(error: BaseException | None, num_failed: int, first_s: float, most_s
     """
     if isinstance(error, TransientError) and error.retry_after_s is not None:
         return error.retry_after_s
-    growing = first_s * 2.0 ** (num_failed - 1)
-    return random.uniform(0.75, 1.25) * min(most_s, growing)
+    exponential_s = first_s * 2.0 ** (num_failed - 1)
+    return random.uniform(0.75, 1.25) * min(most_s, exponential_s)
 
 
 def wait(first_s: float, most_s: float) -> Callable[[tenacity.RetryCallState], float]:

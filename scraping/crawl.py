@@ -41,7 +41,7 @@ _GC_THRESHOLD = 20_000  # new objects before the garbage collector looks for cyc
 
 @dataclass(frozen=True)
 class CrawlSummary:
-    """What a crawl has brought so far: hits, originals, reasons, and the yield of each phrase.
+    """The results of a crawl so far: hits, originals, reasons, and the yield of each phrase.
 
     ``partial`` is true when the next call would try something again: phrases that the engine
     refused or did not answer, or the ``num_waiting`` downloads that failed for reasons that may
@@ -202,7 +202,7 @@ def publish_outputs(folder: CrawlFolder, workspace: Workspace) -> None:
 
 
 def phrase_yields(catalogue: Catalogue, name: str) -> list[dict[str, Any]]:
-    """For each phrase of a crawl: what it brought, what failed, and why it stopped."""
+    """For each phrase of a crawl: its hits and originals, its failures, and why it stopped."""
     reasons = queries.phrase_reasons(catalogue, name)
     duplicates = queries.phrase_duplicates(catalogue, name)
     return [

@@ -27,11 +27,11 @@ class Drafts:
     def __init__(self, workspace: Workspace) -> None:
         self._root = str(workspace.folder)
         self._bucket = bucket_of(workspace)
-        self._open: dict[str, str] = {}  # key → temporary path
+        self._temporary_paths: dict[str, str] = {}  # key → temporary path
 
     def has(self, key: str) -> bool:
         """Whether the original is here, or will be as soon as its draft is committed."""
-        return key in self._open or os.path.exists(f"{self._root}/{key}")  # noqa: PTH110 - thousands
+        return key in self._temporary_paths or os.path.exists(f"{self._root}/{key}")  # noqa: PTH110 - thousands
 
     def is_stored(self, key: str) -> bool:
         """Whether the original is here or in the workspace's bucket."""
@@ -43,7 +43,7 @@ class Drafts:
             return ""
         folder, _, name = f"{self._root}/{key}".rpartition("/")
         temporary = f"{folder}/.{os.getpid()}-{_MACHINE}-{name}.tmp"
-        self._open[key] = temporary
+        self._temporary_paths[key] = temporary
         descriptor = _create(folder, temporary)
         try:
             left = memoryview(body)
@@ -56,13 +56,13 @@ class Drafts:
     def mark_committed(self, keys: Iterable[str]) -> None:
         """Note that these originals have their names."""
         for key in keys:
-            self._open.pop(key, None)
+            self._temporary_paths.pop(key, None)
 
     def discard(self) -> None:
         """Remove every draft that was not committed."""
-        for temporary in self._open.values():
+        for temporary in self._temporary_paths.values():
             Path(temporary).unlink(missing_ok=True)
-        self._open.clear()
+        self._temporary_paths.clear()
 
 
 def commit_drafts(workspace: Workspace, drafts: Mapping[str, str]) -> set[str]:
@@ -72,16 +72,16 @@ def commit_drafts(workspace: Workspace, drafts: Mapping[str, str]) -> set[str]:
     costs little more than one file. Returns the keys whose draft and original are both missing.
     """
     root = workspace.folder
-    missing = {key for key, temporary in drafts.items() if not _is_flushed(temporary)}
-    for key in drafts.keys() - missing:
+    missing_keys = {key for key, temporary in drafts.items() if not _is_flushed(temporary)}
+    for key in drafts.keys() - missing_keys:
         try:
             os.replace(drafts[key], f"{root}/{key}")  # noqa: PTH105 - thousands
         except FileNotFoundError:
-            missing.add(key)
+            missing_keys.add(key)
     for folder in {root / key.rpartition("/")[0] for key in drafts}:
         if folder.is_dir():
             sync_folder(folder)
-    return {key for key in missing if not (root / key).exists()}
+    return {key for key in missing_keys if not (root / key).exists()}
 
 
 def remove_stale_drafts(workspace: Workspace) -> None:

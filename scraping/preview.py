@@ -26,8 +26,7 @@ _TIMEOUT_S = 30.0
 def write_contact_sheet(pictures: Sequence[Path], sheet: Path) -> None:
     """Write the pictures as one JPEG grid; without pictures the sheet is removed.
 
-    The files come from strangers: a process of its own decodes them, so that the worst that they
-    can do is to cost the sheet.
+    The files are untrusted: a process of its own decodes them. If one crashes it, there is no sheet.
     """
     if not pictures:
         sheet.unlink(missing_ok=True)

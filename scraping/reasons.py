@@ -11,7 +11,7 @@ from core.errors import SuyanError, TransientError
 
 
 class Reason(StrEnum):
-    """Why an address gave no picture. Besides these there is ``http-<status>``."""
+    """Why an address gave no picture; one more form is ``http-<status>``, of ``http_reason``."""
 
     # Final: raised as RejectedError. The address is not asked again.
     BAD_ADDRESS = "bad-address"
@@ -34,13 +34,13 @@ class Reason(StrEnum):
     CUT_SHORT = "cut-short"
     TLS_FAILED = "tls-failed"
     CONNECTION_FAILED = "connection-failed"
-    HOST_FAILING = "host-failing"  # it failed several times in a row, and is left alone
+    HOST_FAILING = "host-failing"  # requests to it are suspended after several failures in a row
     ROBOTS_UNREACHABLE = "robots-unreachable"
     CLOSED = "closed"  # the crawl ended
 
 
 FORBIDDEN = frozenset({Reason.OPT_OUT, Reason.ROBOTS, Reason.FORGOTTEN})
-"""Somebody does not want the picture taken: no other address of it is tried, then or later."""
+"""The picture may not be downloaded: none of its other addresses is tried, now or later."""
 
 NOT_RETRIED_AT_ONCE = frozenset({Reason.HOST_FAILING, Reason.ROBOTS_UNREACHABLE})
 """May pass, but not within seconds."""
@@ -52,7 +52,7 @@ def http_reason(status: int) -> str:
 
 
 class RejectedError(SuyanError):
-    """An address gives no picture, and will not: ``reason`` is final."""
+    """An address gives no picture, for a ``reason`` that is final."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

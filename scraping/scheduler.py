@@ -1,4 +1,4 @@
-"""The scheduler of a crawl: it searches, has pictures downloaded and saves them, concurrently."""
+"""The scheduler of a crawl: it searches, downloads and saves concurrently."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CrawlScheduler:
         self._target = current.target
         self._num_originals = catalogue.num_originals(name)
         self._num_settled = 0
-        self._open: dict[int, DownloadTask] = {}  # by number of the hit
+        self._open_tasks: dict[int, DownloadTask] = {}  # by number of the hit
         self._inbox: asyncio.Queue[list[DownloadResult] | _SearchAnswer | Exception]
         self._inbox = asyncio.Queue()
         self._background: set[asyncio.Task[None]] = set()
@@ -109,12 +109,12 @@ class CrawlScheduler:
         is_searching = False
         while True:
             if self._submit_tasks() and not is_searching:
-                num_open = Counter(task.phrase for task in self._open.values())
+                num_open = Counter(task.phrase for task in self._open_tasks.values())
                 cursor = self._frontier.next_cursor(num_open)
                 if cursor is not None:
                     self._spawn(partial(self._search, cursor))
                     is_searching = True
-            if not is_searching and not self._open:
+            if not is_searching and not self._open_tasks:
                 if not self._is_contested:
                     return
                 await asyncio.sleep(_POLL_S)
@@ -129,20 +129,20 @@ class CrawlScheduler:
     def _submit_tasks(self) -> bool:
         """Start tasks that the catalogue has; whether it has too few, so that a search is due."""
         self._is_contested = False
-        num_missing = self._target - self._num_originals - len(self._open)
+        num_missing = self._target - self._num_originals - len(self._open_tasks)
         max_open = _OPEN_TASKS_PER_WORKER * self._config.num_workers
-        room = min(num_missing, max_open - len(self._open))
+        room = min(num_missing, max_open - len(self._open_tasks))
         if room < min(max(num_missing, 1), max_open // 4):
             return False
-        pending = self._next_tasks(room)
-        tasks = self._leases.acquire(pending, self._started_at)
-        self._is_contested = len(tasks) < len(pending)
+        pending_tasks = self._next_tasks(room)
+        tasks = self._leases.acquire(pending_tasks, self._started_at)
+        self._is_contested = len(tasks) < len(pending_tasks)
         attempts = self._catalogue.final_attempts(url for t in tasks for _, url in t.candidates)
         for task in tasks:
             urls = [url for _, url in task.candidates if url in attempts]
-            self._open[task.hit] = replace(task, earlier={url: attempts[url] for url in urls})
-        self._downloader.submit([self._open[task.hit] for task in tasks])
-        return len(pending) < room
+            self._open_tasks[task.hit] = replace(task, earlier={url: attempts[url] for url in urls})
+        self._downloader.submit([self._open_tasks[task.hit] for task in tasks])
+        return len(pending_tasks) < room
 
     def _next_tasks(self, num: int) -> list[DownloadTask]:
         """Tasks that are not open: those of later hits, and where these end, any left before them.
@@ -150,14 +150,14 @@ class CrawlScheduler:
         Settled hits are not looked through again: otherwise each page of a long crawl would take
         longer than the one before.
         """
-        pending = partial(self._catalogue.pending_tasks, self._name, self._started_at)
-        tasks = pending(num, after=self._last_hit)
+        pending_tasks = partial(self._catalogue.pending_tasks, self._name, self._started_at)
+        tasks = pending_tasks(num, after=self._last_hit)
         if len(tasks) < num:
-            hits = {task.hit for task in tasks} | self._open.keys()
-            tasks += pending(num - len(tasks), after=self._settled_up_to, without=hits)
+            hits = {task.hit for task in tasks} | self._open_tasks.keys()
+            tasks += pending_tasks(num - len(tasks), after=self._settled_up_to, without=hits)
             if len(tasks) < num:
-                unsettled = hits | {task.hit for task in tasks}
-                self._settled_up_to = min(unsettled, default=self._last_hit + 1) - 1
+                open_hits = hits | {task.hit for task in tasks}
+                self._settled_up_to = min(open_hits, default=self._last_hit + 1) - 1
         self._last_hit = max([self._last_hit, *(task.hit for task in tasks)])
         return tasks
 
@@ -168,13 +168,13 @@ class CrawlScheduler:
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run ``work`` in the background; an error of it goes to the inbox and ends the crawl."""
 
-        async def guarded() -> None:
+        async def forward_error() -> None:
             try:
                 await work()
             except Exception as error:
                 await self._inbox.put(error)
 
-        task = asyncio.create_task(guarded())
+        task = asyncio.create_task(forward_error())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -220,23 +220,23 @@ class CrawlScheduler:
         attempts = [attempt for result in results for attempt in result.attempts]
         self._catalogue.save_attempts(attempts)
         drafts = {result.path: result.draft for result in results if result.draft}
-        missing = commit_drafts(self._workspace, drafts)
-        if missing:  # the machine that had downloaded them is gone
-            self._download_again([result for result in results if result.path in missing])
-            results = [result for result in results if result.path not in missing]
+        missing_keys = commit_drafts(self._workspace, drafts)
+        if missing_keys:  # the machine that had downloaded them is gone
+            self._download_again([result for result in results if result.path in missing_keys])
+            results = [result for result in results if result.path not in missing_keys]
         if self._bucket is not None:
             paths = {result.path for result in results if result.status == Status.OK}
             await asyncio.to_thread(originals.send, self._bucket, self._workspace, paths)
         self._num_originals += self._catalogue.save_results(self._name, results)
         self._downloader.mark_saved(results)
-        self._leases.release([self._open.pop(result.hit) for result in results])
+        self._leases.release([self._open_tasks.pop(result.hit) for result in results])
         self._num_settled += len(results)
         self._report()
         self._check_network(attempts)
 
     def _download_again(self, results: Sequence[DownloadResult]) -> None:
         self._downloader.mark_saved(results)  # so that it forgets that it has downloaded them
-        tasks = [replace(self._open[result.hit], earlier={}) for result in results]
+        tasks = [replace(self._open_tasks[result.hit], earlier={}) for result in results]
         self._downloader.submit(tasks)
 
     def _report(self) -> None:

@@ -27,24 +27,24 @@ def add_discoveries(
     connection: sa.Connection, insert: Callable[[sa.Table], Any], discoveries: Discoveries
 ) -> NewPerPhrase:
     """Note what crawls found; ``count_discoveries`` must follow in the same transaction."""
-    new: NewPerPhrase = {}
+    num_new: NewPerPhrase = {}
     for crawl in sorted(discoveries):
         first_by = dict(reversed(discoveries[crawl]))
         rows = [
             {"crawl": crawl, "sha256": sha, "phrase": first_by[sha]} for sha in sorted(first_by)
         ]
-        new[crawl] = Counter()
+        num_new[crawl] = Counter()
         for first in range(0, len(rows), _ROWS_PER_STATEMENT):
             statement = insert(db.finds).values(rows[first : first + _ROWS_PER_STATEMENT])
-            added = statement.on_conflict_do_nothing().returning(db.finds.c.phrase)
-            new[crawl].update(connection.execute(added).scalars())
-    return new
+            insertion = statement.on_conflict_do_nothing().returning(db.finds.c.phrase)
+            num_new[crawl].update(connection.execute(insertion).scalars())
+    return num_new
 
 
-def count_discoveries(connection: sa.Connection, new: NewPerPhrase) -> None:
+def count_discoveries(connection: sa.Connection, num_new: NewPerPhrase) -> None:
     """Add the new originals to the cursors of the phrases that found them."""
-    for crawl in sorted(new):
-        for phrase, num in sorted(new[crawl].items()):
+    for crawl in sorted(num_new):
+        for phrase, num in sorted(num_new[crawl].items()):
             cursor = (db.cursors.c.crawl == crawl) & (db.cursors.c.phrase == phrase)
             more = sa.update(db.cursors).where(cursor).values(stored=db.cursors.c.stored + num)
             connection.execute(more)

@@ -27,7 +27,7 @@ class StopReason(StrEnum):
     ENOUGH = "enough"  # the crawl had num_images before; never stored with a cursor
     BLOCKED = "blocked"  # the engine refused
     UNREACHABLE = "unreachable"  # the engine did not answer
-    FORMAT = "format"  # nobody could read the answer
+    FORMAT = "format"  # the engine's answer could not be read
 
     @property
     def may_pass(self) -> bool:
@@ -67,7 +67,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far one phrase of a crawl has been read in this round, and why no further."""
+    """How far one phrase of a crawl has been read in this round, and why it stopped there."""
 
     phrase: str
     offset: int = 0  # hits to skip at the next request

@@ -1,6 +1,6 @@
 """Leases on addresses: crawls that run at the same time never download the same address twice.
 
-The tables call a lease a claim, and whoever has some a holder.
+In the tables a lease is called a claim, and the process that has it a holder.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ class Leases:
     They expire when ``renew`` was not called for ``lease_s`` seconds: the addresses of a crashed
     crawl are free then. The same crawl started again has them back at once, since two processes of
     one crawl exclude each other by a lock. A process that was suspended for longer than ``lease_s``
-    may lose its leases: an address may then be downloaded twice, and no row is wrong for it.
+    may lose its leases: an address may then be downloaded twice, but every row stays correct.
     """
 
     def __init__(self, catalogue: Catalogue, crawl: str, lease_s: float) -> None:
         self._catalogue, self._crawl, self._lease_s = catalogue, crawl, lease_s
         self._name = uuid.uuid4().hex
-        self._leased: dict[int, set[str]] = {}  # number of a hit → digests of its addresses
+        self._addresses_by_hit: dict[
+            int, set[str]
+        ] = {}  # number of a hit → digests of its addresses
         self._num_uses: Counter[str] = Counter()  # in how many of those sets an address is
         with catalogue.writing() as connection:
             before = sa.select(db.holders.c.name).where(db.holders.c.crawl == crawl)
@@ -50,7 +52,7 @@ class Leases:
             )
 
     def acquire(self, tasks: Sequence[DownloadTask], since: float) -> list[DownloadTask]:
-        """Lease all addresses of each task, or none; those tasks of which all could be leased.
+        """Lease all addresses of each task or none; returns the tasks whose addresses are leased.
 
         Tasks that another crawl has settled meanwhile are left out. ``since`` is when this run
         began: what failed after that is not tried again.
@@ -63,23 +65,31 @@ class Leases:
 
     def _acquire(self, tasks: Sequence[DownloadTask], since: float) -> list[DownloadTask]:
         addresses = {task.hit: _addresses(task) for task in tasks}
-        missing = set().union(*addresses.values()) - self._num_uses.keys()
+        missing_addresses = set().union(*addresses.values()) - self._num_uses.keys()
         hits = sa.select(db.hits.c.id).where(db.hits.c.id.in_(list(addresses)))
         with self._catalogue.writing() as connection:
-            ended = sa.select(db.holders.c.name).where(db.holders.c.expires_at < _now(connection))
-            _remove_holders(connection, connection.execute(ended).scalars().all())
-            free = self._insert(connection, sorted(missing))  # sorted: two crawls never deadlock
+            expired = sa.select(db.holders.c.name).where(db.holders.c.expires_at < _now(connection))
+            _remove_holders(connection, connection.execute(expired).scalars().all())
+            free_addresses = self._insert(
+                connection, sorted(missing_addresses)
+            )  # sorted: two crawls never deadlock
             open_hits = set(connection.execute(hits.where(unsettled(since))).scalars())
-            leased = free | self._num_uses.keys()
-            acquired = [t for t in tasks if t.hit in open_hits and addresses[t.hit] <= leased]
-            new = {t.hit: addresses[t.hit] for t in acquired if t.hit not in self._leased}
-            self._delete(connection, free.difference(*new.values()))
-        self._leased |= new
-        self._num_uses.update(address for digests in new.values() for address in digests)
-        return acquired
+            own_addresses = free_addresses | self._num_uses.keys()
+            acquired_tasks = [
+                t for t in tasks if t.hit in open_hits and addresses[t.hit] <= own_addresses
+            ]
+            new_addresses = {
+                t.hit: addresses[t.hit]
+                for t in acquired_tasks
+                if t.hit not in self._addresses_by_hit
+            }
+            self._delete(connection, free_addresses.difference(*new_addresses.values()))
+        self._addresses_by_hit |= new_addresses
+        self._num_uses.update(address for digests in new_addresses.values() for address in digests)
+        return acquired_tasks
 
     def _insert(self, connection: sa.Connection, addresses: Sequence[str]) -> set[str]:
-        """Lease those of the addresses that nobody has; which they are."""
+        """Lease those of the addresses that are free; returns them."""
         if not addresses:
             return set()
         rows = [{"address": address, "holder": self._name} for address in addresses]
@@ -88,16 +98,16 @@ class Leases:
 
     def release(self, tasks: Iterable[DownloadTask]) -> None:
         """End the leases of settled tasks, but for addresses that other open tasks share."""
-        unused = set[str]()
+        unused_addresses = set[str]()
         for task in tasks:
-            for address in self._leased.pop(task.hit, ()):
+            for address in self._addresses_by_hit.pop(task.hit, ()):
                 self._num_uses[address] -= 1
                 if not self._num_uses[address]:
                     del self._num_uses[address]
-                    unused.add(address)
-        if unused:
+                    unused_addresses.add(address)
+        if unused_addresses:
             with self._catalogue.writing() as connection:
-                self._delete(connection, unused)
+                self._delete(connection, unused_addresses)
 
     def close(self) -> None:
         """End all leases."""
@@ -105,9 +115,9 @@ class Leases:
             _remove_holders(connection, [self._name])
 
     def _delete(self, connection: sa.Connection, addresses: Collection[str]) -> None:
-        ordered = sorted(addresses)
-        for first in range(0, len(ordered), _VALUES_PER_STATEMENT):
-            chunk = db.claims.c.address.in_(ordered[first : first + _VALUES_PER_STATEMENT])
+        sorted_addresses = sorted(addresses)
+        for first in range(0, len(sorted_addresses), _VALUES_PER_STATEMENT):
+            chunk = db.claims.c.address.in_(sorted_addresses[first : first + _VALUES_PER_STATEMENT])
             connection.execute(sa.delete(db.claims).where(db.claims.c.holder == self._name, chunk))
 
 

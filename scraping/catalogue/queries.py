@@ -69,14 +69,14 @@ def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
         .where(db.sightings.c.crawl == crawl, db.sightings.c.first, db.hits.c.status == Status.OK)
         .group_by(db.sightings.c.phrase)
     )
-    stored = (
+    stored_query = (
         sa.select(db.finds.c.phrase, sa.func.count().label("num"))
         .where(db.finds.c.crawl == crawl)
         .group_by(db.finds.c.phrase)
     )
     with catalogue.reading() as connection:
         num_ok = {row.phrase: row.num for row in connection.execute(query)}
-        num_stored = {row.phrase: row.num for row in connection.execute(stored)}
+        num_stored = {row.phrase: row.num for row in connection.execute(stored_query)}
     return {phrase: max(num - num_stored.get(phrase, 0), 0) for phrase, num in num_ok.items()}
 
 

@@ -85,28 +85,32 @@ class Catalogue:
 
     def begin_round(self, crawl: str, domain: str, target: int, now: float) -> Round:
         """Begin the crawl's next round: cursors go back to the top, failures are forgiven."""
-        before = self.round(crawl)
-        new = Round(before.number + 1 if before else 1, target, now, None)
-        sighted = sa.select(db.sightings.c.hit).where(db.sightings.c.crawl == crawl)
-        unread = sa.case((db.cursors.c.stopped_because == "", db.cursors.c.offset), else_=0)
+        last_round = self.round(crawl)
+        next_round = Round(last_round.number + 1 if last_round else 1, target, now, None)
+        hits_of_crawl = sa.select(db.sightings.c.hit).where(db.sightings.c.crawl == crawl)
+        unread_offset = sa.case((db.cursors.c.stopped_because == "", db.cursors.c.offset), else_=0)
         with self.writing() as connection:
             connection.execute(sa.delete(db.crawls).where(db.crawls.c.name == crawl))
             connection.execute(
                 sa.insert(db.crawls).values(
-                    name=crawl, domain=domain, round=new.number, target=target, started_at=now
+                    name=crawl,
+                    domain=domain,
+                    round=next_round.number,
+                    target=target,
+                    started_at=now,
                 )
             )
             connection.execute(
                 sa.update(db.hits)
-                .where(db.hits.c.status == Status.FAILED, db.hits.c.id.in_(sighted))
+                .where(db.hits.c.status == Status.FAILED, db.hits.c.id.in_(hits_of_crawl))
                 .values(failures=0)
             )
             connection.execute(
                 sa.update(db.cursors)
                 .where(db.cursors.c.crawl == crawl)
-                .values(frontier=unread, offset=0, stale_pages=0, stopped_because="")
+                .values(frontier=unread_offset, offset=0, stale_pages=0, stopped_because="")
             )
-        return new
+        return next_round
 
     def finish_round(self, crawl: str, now: float) -> None:
         """Note that the current round has come to its end."""
@@ -166,8 +170,8 @@ class Catalogue:
             .group_by(db.hits.c.key)
         )
         with self.reading() as connection:
-            repeated = {key: bool(in_round) for key, in_round in connection.execute(query)}
-        return PageYield(len(set(keys) - repeated.keys()), sum(repeated.values()))
+            is_repeated = {key: bool(in_round) for key, in_round in connection.execute(query)}
+        return PageYield(len(set(keys) - is_repeated.keys()), sum(is_repeated.values()))
 
     def save_page(
         self, crawl: str, engine: str, cursor: Cursor, page: Sequence[Hit], now: float
@@ -179,18 +183,16 @@ class Catalogue:
         """
         page = list({hit.key: hit for hit in page}.values())
         with self.writing() as connection:
-            if (
-                self._is_postgresql
-            ):  # two crawls that get the same hits in different orders: in turn
+            if self._is_postgresql:  # two crawls may get the same hits in different orders
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PAGE_LOCK)))
             rows = self._put_hits(connection, engine, page)
             self._put_sightings(connection, crawl, cursor.phrase, page, rows, now)
-            stored = [
+            discoveries = [
                 (row.sha256, cursor.phrase) for row in rows.values() if row.status == Status.OK
             ]
-            new = add_discoveries(connection, self.insert, {crawl: stored})
+            num_new = add_discoveries(connection, self.insert, {crawl: discoveries})
             self._put_cursor(connection, crawl, cursor)
-            count_discoveries(connection, new)
+            count_discoveries(connection, num_new)
         return min((row.id for row in rows.values()), default=None)
 
     def _put_sightings(
@@ -206,10 +208,10 @@ class Catalogue:
         query = sa.select(db.sightings.c.hit).where(
             db.sightings.c.crawl == crawl, db.sightings.c.hit.in_(ids)
         )
-        sighted = set(connection.execute(query).scalars())
+        sighted_hits = set(connection.execute(query).scalars())
         sightings = [
             {"crawl": crawl, "hit": rows[hit.key].id, "phrase": phrase,
-             "first": rows[hit.key].id not in sighted,
+             "first": rows[hit.key].id not in sighted_hits,
              "page_url": hit.page_url, "title": hit.title, "first_seen": now, "last_seen": now}
             for hit in page
         ]  # fmt: skip
@@ -224,12 +226,12 @@ class Catalogue:
     ) -> dict[str, sa.Row[Any]]:
         """Insert or update the rows of these hits; the rows as they were before, by key."""
         if page:
-            new = [
+            new_rows = [
                 {"engine": engine, "key": hit.key, "candidates": [list(c) for c in hit.candidates],
                  "failures": 0, "reason": "", "url": "", "served_by": "", "sha256": ""}
                 for hit in page
             ]  # fmt: skip
-            connection.execute(self.insert(db.hits).on_conflict_do_nothing(), new)
+            connection.execute(self.insert(db.hits).on_conflict_do_nothing(), new_rows)
         query = sa.select(db.hits).where(
             db.hits.c.engine == engine, db.hits.c.key.in_([hit.key for hit in page])
         )
@@ -343,9 +345,9 @@ class Catalogue:
             **discoveries_of_other_crawls(connection, crawl, digests),
             crawl: [(sha256, result.phrase) for sha256, result in by_digest.items()],
         }
-        new = add_discoveries(connection, self.insert, discoveries)
-        count_discoveries(connection, new)
-        return new[crawl].total()
+        num_new = add_discoveries(connection, self.insert, discoveries)
+        count_discoveries(connection, num_new)
+        return num_new[crawl].total()
 
     # Reading
 

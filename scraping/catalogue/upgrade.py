@@ -79,11 +79,11 @@ def _refuse_foreign_tables(
             if table.name in tables
             else set()
         )
-        missing = sorted({column.name for column in table.columns} - columns)
-        if missing:
+        missing_columns = sorted({column.name for column in table.columns} - columns)
+        if missing_columns:
             raise SuyanError(
                 f"the database {_address(connection)} is no catalogue that this version of Suyan "
-                f"can take over: its table {table.name} lacks {', '.join(missing)}. Move it away "
+                f"can take over: its table {table.name} lacks {', '.join(missing_columns)}. Move it away "
                 "and crawl again (originals stay where they are), or name another database in "
                 "SUYAN_CATALOGUE_URL; nothing was changed"
             )

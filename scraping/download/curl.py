@@ -1,8 +1,8 @@
-"""An asyncio HTTP client for hosts that nobody vouches for, on libcurl's multi interface.
+"""An asyncio HTTP client for untrusted hosts, on libcurl's multi interface.
 
-libcurl tells asyncio's event loop which sockets and which time to wait for, and is told of events.
-An IP address is checked in the moment before its socket opens, after the name was resolved, so that
-the address that was checked is the one that is connected to.
+libcurl says which sockets and which timeout asyncio's event loop has to watch, and is called when
+something happens there. An IP address is checked right before its socket opens, after the name was
+resolved, so that the address that was checked is the one that is connected to.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class CurlClient:
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        self._running: dict[pycurl.Curl, asyncio.Future[None]] = {}
+        self._waiters: dict[pycurl.Curl, asyncio.Future[None]] = {}
         self._idle: list[_Transfer] = []
-        self._watched: dict[int, int] = {}  # file descriptor → events
+        self._events_by_socket: dict[int, int] = {}  # file descriptor → events
         self._due: float | None = None  # when libcurl must be called, by the loop's clock
         self._timer: asyncio.TimerHandle | None = None
 
@@ -81,11 +81,11 @@ class CurlClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for curl in list(self._running):
+        for curl in list(self._waiters):
             self._finish(curl, FailedError(Reason.CLOSED))
         self._idle.clear()
         self._multi.close()
-        for descriptor in list(self._watched):
+        for descriptor in list(self._events_by_socket):
             self._watch(pycurl.POLL_REMOVE, descriptor, None, None)
         if self._timer is not None:
             self._timer.cancel()
@@ -104,7 +104,7 @@ class CurlClient:
         except (pycurl.error, UnicodeError):
             raise RejectedError(Reason.BAD_ADDRESS) from None
         done = self._loop.create_future()
-        self._running[transfer.curl] = done
+        self._waiters[transfer.curl] = done
         self._multi.add_handle(transfer.curl)
         try:
             await done
@@ -123,7 +123,7 @@ class CurlClient:
         """Called by libcurl: from now on it waits for these events of a socket."""
         if events == pycurl.POLL_REMOVE:
             events = 0
-        before = self._watched.pop(descriptor, 0)
+        before = self._events_by_socket.pop(descriptor, 0)
         for bit, event, add, remove in (
             (pycurl.POLL_IN, pycurl.CSELECT_IN, self._loop.add_reader, self._loop.remove_reader),
             (pycurl.POLL_OUT, pycurl.CSELECT_OUT, self._loop.add_writer, self._loop.remove_writer),
@@ -133,7 +133,7 @@ class CurlClient:
             elif before & bit and not events & bit:
                 remove(descriptor)
         if events:
-            self._watched[descriptor] = events
+            self._events_by_socket[descriptor] = events
 
     def _set_timer(self, milliseconds: int) -> None:
         """Called by libcurl: it must be called after this time; negative: it has no timeout."""
@@ -142,14 +142,14 @@ class CurlClient:
             return  # libcurl sets it with every transfer: a timer that rings early is set again
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._due, self._ring)
+        self._timer = self._loop.call_at(self._due, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         if self._due is None:
             return
         if self._due > self._loop.time():
-            self._timer = self._loop.call_at(self._due, self._ring)
+            self._timer = self._loop.call_at(self._due, self._on_timer)
         else:
             self._act(pycurl.SOCKET_TIMEOUT, 0)
 
@@ -166,7 +166,7 @@ class CurlClient:
 
     def _finish(self, curl: pycurl.Curl, error: Exception | None = None) -> None:
         """Remove a transfer from libcurl, at its end or before it, and wake who waits for it."""
-        done = self._running.pop(curl, None)
+        done = self._waiters.pop(curl, None)
         if done is None:
             return
         self._multi.remove_handle(curl)
@@ -179,7 +179,7 @@ class CurlClient:
 
 
 @dataclass
-class _Received:
+class _ResponseBuffer:
     """What one transfer has received so far."""
 
     body_limit: BodyLimit = lambda _status, _headers: 0
@@ -196,7 +196,7 @@ class _Transfer:
         self._check_ip = check_ip
         self._sockets: list[socket.socket] = []
         self._header_lines: list[bytes] = []
-        self._received = _Received()
+        self._buffer = _ResponseBuffer()
         self.is_whole = True
         self.refusal: RejectedError | None = None
         self.curl = pycurl.Curl()
@@ -224,19 +224,19 @@ class _Transfer:
         self.curl.setopt(pycurl.HTTPHEADER, headers)
         self.curl.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * timeout_s)))
         self._header_lines.clear()
-        self._received = _Received(body_limit)
+        self._buffer = _ResponseBuffer(body_limit)
         self.is_whole = True
         self.refusal = None
 
     def end(self) -> HttpResponse:
         """What the transfer has received."""
         self._parse_headers()
-        received, self._received = self._received, _Received()
+        buffer, self._buffer = self._buffer, _ResponseBuffer()
         while self._sockets:  # pycurl has duplicates of its own
             self._sockets.pop().close()
-        chunks = received.chunks
+        chunks = buffer.chunks
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return HttpResponse(received.status, received.headers, body, self.is_whole)
+        return HttpResponse(buffer.status, buffer.headers, body, self.is_whole)
 
     def _open(self, _purpose: int, address: Any) -> socket.socket | int:
         try:
@@ -244,33 +244,33 @@ class _Transfer:
         except RejectedError as error:
             self.refusal = error
             return pycurl.SOCKET_BAD
-        opened = socket.socket(address.family, address.socktype, address.protocol)
-        self._sockets.append(opened)
-        return opened
+        new_socket = socket.socket(address.family, address.socktype, address.protocol)
+        self._sockets.append(new_socket)
+        return new_socket
 
     def _write(self, chunk: bytes) -> int | None:
-        received = self._received
-        if not received.chunks:
+        buffer = self._buffer
+        if not buffer.chunks:
             self._parse_headers()
-            received.room = received.body_limit(received.status, received.headers)
-        received.room -= len(chunk)
-        if received.room < 0:
+            buffer.room = buffer.body_limit(buffer.status, buffer.headers)
+        buffer.room -= len(chunk)
+        if buffer.room < 0:
             self.is_whole = False
             return 0  # libcurl aborts the transfer
-        received.chunks.append(chunk)
+        buffer.chunks.append(chunk)
         return None
 
     def _parse_headers(self) -> None:
         """Read status and headers; those of the last response where interim ones came first."""
-        received = self._received
+        buffer = self._buffer
         for line in self._header_lines:
             if line.startswith(b"HTTP/"):
-                received.status, received.headers = int(line.split(None, 2)[1]), {}
+                buffer.status, buffer.headers = int(line.split(None, 2)[1]), {}
                 continue
             name, _, value = line.decode("utf-8", "surrogateescape").partition(":")
             name, value = name.strip().lower(), value.strip()
-            before = received.headers.get(name)
-            received.headers[name] = value if before is None else f"{before}, {value}"
+            before = buffer.headers.get(name)
+            buffer.headers[name] = value if before is None else f"{before}, {value}"
         self._header_lines.clear()
 
 

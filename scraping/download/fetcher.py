@@ -1,6 +1,6 @@
-"""Downloads of pictures from addresses that strangers chose: nothing about them is trusted.
+"""Downloads of pictures from untrusted addresses.
 
-Only http(s). A name is resolved once, its IP addresses are checked, and one of those very addresses
+Only http(s) is allowed. A host name is resolved once, its IP addresses are checked, and one of those very addresses
 is connected to; each redirect is treated the same way. Redirects, bytes and times are limited, and
 the content decides which format a file has. All of it runs in one event loop: ``requests`` would
 need a thread per transfer.
@@ -185,8 +185,8 @@ class Fetcher:
         def body_limit(status: int, headers: Mapping[str, str]) -> int:
             if status != 200:
                 return _MAX_ERROR_BYTES
-            announced = headers.get("content-length", "")
-            too_large = announced.isdecimal() and int(announced[:20]) > max_bytes
+            content_length = headers.get("content-length", "")
+            too_large = content_length.isdecimal() and int(content_length[:20]) > max_bytes
             return 0 if too_large or self._opts_out(headers) else max_bytes
 
         try:

@@ -96,10 +96,10 @@ class RobotsRules:
         A host without a robots.txt allows everything. One whose robots.txt cannot be fetched allows
         nothing for now: ``FailedError`` (``robots-unreachable``).
         """
-        reading = _cached(
+        rules_future = _cached(
             self._rules, address.site, lambda: asyncio.ensure_future(self._load(address))
         )
-        rules = reading.result() if reading.done() else await asyncio.shield(reading)
+        rules = rules_future.result() if rules_future.done() else await asyncio.shield(rules_future)
         if rules is not None and not rules.can_fetch(address.url, ROBOT):
             raise RejectedError(Reason.ROBOTS)
 

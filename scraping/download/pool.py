@@ -72,8 +72,8 @@ class DownloaderPool:
         """Report that the catalogue has these results, and originals their names."""
         by_downloader: dict[int, list[DownloadResult]] = {}
         for result in results:
-            involved = {self._owner(attempt.url) for attempt in result.attempts}
-            for index in involved | {self._finished_by.pop(result.hit)}:
+            participants = {self._owner(attempt.url) for attempt in result.attempts}
+            for index in participants | {self._finished_by.pop(result.hit)}:
                 by_downloader.setdefault(index, []).append(result)
         for index, own_results in by_downloader.items():
             self._downloaders[index].mark_saved(own_results)

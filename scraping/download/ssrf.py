@@ -1,4 +1,4 @@
-"""Addresses from strangers: parsed, and checked for private networks before anyone connects."""
+"""Untrusted addresses: how they are parsed, and the check against private networks."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def original_url(url: str) -> str:
         return url
     if (parts.hostname or "").endswith(".baidu.com") and parts.path.startswith("/image_search/"):
         # the path holds src=… there, without a question mark
-        packed = parts.path.removeprefix("/image_search/") + (
+        path_query = parts.path.removeprefix("/image_search/") + (
             "&" + parts.query if parts.query else ""
         )
-        source = parse_qs(packed).get("src", [""])[0]
+        source = parse_qs(path_query).get("src", [""])[0]
         if source:
             return source if "://" in source else f"http://{source.lstrip('/')}"
     return url

@@ -73,21 +73,21 @@ class TaskRunner:
         Raises ``OSError`` when the disk is full, and nothing that a host could cause.
         """
         attempts: list[Attempt] = []
-        tried: list[tuple[str, Attempt]] = []
+        trials: list[tuple[str, Attempt]] = []
         for field, url in task.candidates:
             if url not in task.earlier and not self._shard.owns(url):
-                return replace(_without_picture(task, tried), attempts=attempts, next_url=url)
+                return replace(_without_picture(task, trials), attempts=attempts, next_url=url)
             outcome = await self._try(task, field, url)
-            tried.append((field, outcome.attempt))
+            trials.append((field, outcome.attempt))
             if outcome.is_new:
                 attempts.append(outcome.attempt)
             if outcome.attempt.status == Status.OK:
                 result = _with_picture(task, field, outcome.attempt)
                 return replace(result, attempts=attempts, draft=outcome.draft)
             if outcome.attempt.reason in FORBIDDEN:
-                tried = [(field, outcome.attempt)]
+                trials = [(field, outcome.attempt)]
                 break
-        return replace(_without_picture(task, tried), attempts=attempts)
+        return replace(_without_picture(task, trials), attempts=attempts)
 
     def mark_saved(self, urls: Iterable[str]) -> None:
         """Drop downloads that the catalogue has by now: later tasks bring them as earlier ones."""
@@ -164,14 +164,14 @@ def _with_picture(task: DownloadTask, field: str, attempt: Attempt) -> DownloadR
     )
 
 
-def _without_picture(task: DownloadTask, tried: Sequence[tuple[str, Attempt]]) -> DownloadResult:
+def _without_picture(task: DownloadTask, trials: Sequence[tuple[str, Attempt]]) -> DownloadResult:
     """The result has the reason of the first address; it may pass if that of any address may."""
-    if not tried:
+    if not trials:
         return DownloadResult(
             task.hit, task.phrase, Status.REJECTED, Reason.NO_ADDRESS, "", "", time.time()
         )
-    field, first = tried[0]
-    has_failed = any(attempt.status == Status.FAILED for _, attempt in tried)
+    field, first = trials[0]
+    has_failed = any(attempt.status == Status.FAILED for _, attempt in trials)
     status = Status.FAILED if has_failed else Status.REJECTED
     return DownloadResult(
         task.hit, task.phrase, status, first.reason, first.url, field, time.time()

@@ -1,7 +1,7 @@
 """The downloading process: it reads tasks from stdin and writes results to stdout.
 
-It alone talks to strangers' hosts. Pictures are written to disk as drafts; the process knows no
-database.
+Only this process connects to untrusted hosts. It writes pictures to disk as drafts, and has no access
+to the catalogue.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Worker:
         self._drafts = Drafts(settings.workspace)
         tombstones = Tombstones(settings.tombstones)
         self._runner = TaskRunner(fetcher, tombstones, self._drafts, settings.shard)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running_tasks: set[asyncio.Task[None]] = set()
         self._outbox: list[DownloadResult] = []
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
@@ -49,13 +49,15 @@ class _Worker:
                     self._runner.mark_saved(message.urls)
                     self._drafts.mark_committed(message.paths)
                 else:
-                    self._running |= {asyncio.create_task(self._run(task)) for task in message}
+                    self._running_tasks |= {
+                        asyncio.create_task(self._run(task)) for task in message
+                    }
         except asyncio.IncompleteReadError:
             pass
         finally:
-            for running in self._running:
-                running.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            for asyncio_task in self._running_tasks:
+                asyncio_task.cancel()
+            await asyncio.gather(*self._running_tasks, return_exceptions=True)
             self._drafts.discard()
 
     async def _run(self, task: DownloadTask) -> None:
@@ -65,11 +67,11 @@ class _Worker:
             self._writer.write(encode_message(error))
             return
         finally:
-            running = asyncio.current_task()
-            assert running is not None
-            self._running.discard(running)
+            asyncio_task = asyncio.current_task()
+            assert asyncio_task is not None
+            self._running_tasks.discard(asyncio_task)
         self._outbox.append(result)
-        if len(self._outbox) >= _RESULTS_PER_MESSAGE or not self._running:
+        if len(self._outbox) >= _RESULTS_PER_MESSAGE or not self._running_tasks:
             self._send_results()
         elif len(self._outbox) == 1:
             asyncio.get_running_loop().call_later(_MESSAGE_INTERVAL_S, self._send_results)

@@ -72,17 +72,17 @@ class Canvas:
             return
         left, top, right, bottom = box
         mask = np.zeros((bottom - top, right - left), np.uint8)
-        fixed = np.rint((points - (left, top)) * 2**_SHIFT).astype(np.int32)
-        cv2.polylines(mask, [fixed], False, 255, thickness, cv2.LINE_AA, _SHIFT)
-        scaled = mask.astype(np.float32) * (min(1.0, width * self._unit) / 255)
-        self._blend(self._soften(scaled, blur), box, colour, opacity)
+        fixed_point = np.rint((points - (left, top)) * 2**_SHIFT).astype(np.int32)
+        cv2.polylines(mask, [fixed_point], False, 255, thickness, cv2.LINE_AA, _SHIFT)
+        line_mask = mask.astype(np.float32) * (min(1.0, width * self._unit) / 255)
+        self._blend(self._soften(line_mask, blur), box, colour, opacity)
 
     def _place(self, points: Points) -> NDArray[np.float64]:
         """Face coordinates → pixels ``[N, 2]``."""
         x, y = points[:, 0], points[:, 1]
         front = np.clip(1 - x**2 - 0.3 * y**2, 0, 1)
-        turned = np.stack([x + self._yaw * front, y], axis=1) @ self._turn
-        return np.asarray(self._centre + self._unit * turned, dtype=np.float64)
+        rotated = np.stack([x + self._yaw * front, y], axis=1) @ self._turn
+        return np.asarray(self._centre + self._unit * rotated, dtype=np.float64)
 
     def _box(self, points: Points, margin: float) -> tuple[int, int, int, int] | None:
         pad = 3 * margin * self._unit + 2
@@ -96,8 +96,8 @@ class Canvas:
     def _polygon(points: Points, box: tuple[int, int, int, int]) -> NDArray[np.float32]:
         left, top, right, bottom = box
         mask = np.zeros((bottom - top, right - left), np.uint8)
-        fixed = np.rint((points - (left, top)) * 2**_SHIFT).astype(np.int32)
-        cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _SHIFT)
+        fixed_point = np.rint((points - (left, top)) * 2**_SHIFT).astype(np.int32)
+        cv2.fillPoly(mask, [fixed_point], 255, cv2.LINE_AA, _SHIFT)
         return np.asarray(mask / np.float32(255), dtype=np.float32)
 
     def _soften(self, mask: NDArray[np.float32], blur: float) -> NDArray[np.float32]:

@@ -157,8 +157,8 @@ class OfflineEngine:
         text = responses.acjson(phrase, items, offset, page_size, total, self._address)
         body = text[: len(text) // 2] if self._garble else text
         gbk = request.query_params.get("ie") != "utf-8"
-        encoded = body.encode("gb18030" if gbk else "utf-8")
-        return Response(encoded, media_type="application/json")
+        content = body.encode("gb18030" if gbk else "utf-8")
+        return Response(content, media_type="application/json")
 
     async def _page(self, request: Request) -> Response:
         if refusal := self._refusal(request):

@@ -143,11 +143,11 @@ def _refuse_block(text: str) -> None:
 def _lenient_json(text: str) -> Mapping[str, Any]:
     """The JSON object in ``text``, with its quotes and escapes made valid first."""
     start = text.find("{")
-    mended = _STRING.sub(_mend_string, text[max(start, 0) :])
+    valid_text = _STRING.sub(_mend_string, text[max(start, 0) :])
     try:
-        value, _ = json.JSONDecoder(strict=False).raw_decode(mended)
+        value, _ = json.JSONDecoder(strict=False).raw_decode(valid_text)
     except json.JSONDecodeError as error:
-        spot = mended[max(0, error.pos - 40) : error.pos + 40]
+        spot = valid_text[max(0, error.pos - 40) : error.pos + 40]
         raise ResponseFormatError(f"needed JSON, got {error.msg} near {spot!r}") from error
     except (ValueError, RecursionError) as error:
         raise ResponseFormatError(f"needed JSON, got {text[:80]!r} ({error})") from error
@@ -157,9 +157,9 @@ def _lenient_json(text: str) -> Mapping[str, Any]:
 
 
 def _mend_string(match: re.Match[str]) -> str:
-    quoted = match.group()
-    inner = quoted[1:-1]
-    if quoted[0] == "'":
+    literal = match.group()
+    inner = literal[1:-1]
+    if literal[0] == "'":
         inner = re.sub(r'(?<!\\)"', r"\"", inner)
     return '"' + _BAD_ESCAPE.sub(_mend_escape, inner) + '"'
 
@@ -176,8 +176,8 @@ def _result_page(value: Mapping[str, Any]) -> ResultPage:
         raise ResponseFormatError(
             f"needed a list 'data', got {type(data).__name__}; the keys are {sorted(value)[:12]}"
         )
-    announced = value.get("listNum", value.get("displayNum"))
-    num = announced if isinstance(announced, int) and announced >= 0 else None
+    list_num = value.get("listNum", value.get("displayNum"))
+    num = list_num if isinstance(list_num, int) and list_num >= 0 else None
     return ResultPage(tuple(hit for item in items if (hit := _hit(item)) is not None), num)
 
 

@@ -101,14 +101,14 @@ class SearchClient:
             self._has_cookie = True
 
     def _get(self, url: str) -> bytes:
-        retrying = tenacity.Retrying(
+        retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
             wait=backoff.wait(1, 30),
             stop=tenacity.stop_after_attempt(self._config.num_tries),
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._get_once, url)
+        return retry(self._get_once, url)
 
     def _get_once(self, url: str) -> bytes:
         pause_s = self._last_request_s + self._config.search_interval_s - time.monotonic()

@@ -1,4 +1,4 @@
-"""The search frontier: which phrase is asked next, what a page brought, and when a phrase stops."""
+"""The search frontier: which phrase is read next, and when a phrase stops."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Frontier:
             return error
 
     def save_page(self, phrase: str, page: ResultPage | SuyanError) -> int | None:
-        """Bring what ``fetch_page`` returned for ``phrase`` into the catalogue.
+        """Store what ``fetch_page`` returned for ``phrase`` in the catalogue.
 
         Returns the lowest number among its hits, ``None`` where there is none.
         """
@@ -115,7 +115,7 @@ class Frontier:
         engine = self._config.engine_url
         hits = list({hit.key: hit for hit in page.hits}.values())
         page_yield = self._catalogue.page_yield(self._name, engine, cursor, hits)
-        moved = replace(
+        new_cursor = replace(
             cursor,
             offset=cursor.offset + self._config.page_size,
             pages=cursor.pages + 1,
@@ -125,10 +125,10 @@ class Frontier:
         )
         if hits:
             repeats = page_yield.num_repeated == len(hits)
-            moved = self._continued(moved, page.num_announced, repeats=repeats)
+            new_cursor = self._continued(new_cursor, page.num_announced, repeats=repeats)
         else:
-            moved = replace(moved, stop=Stop(StopReason.EXHAUSTED))
-        return self._catalogue.save_page(self._name, engine, moved, hits, time.time())
+            new_cursor = replace(new_cursor, stop=Stop(StopReason.EXHAUSTED))
+        return self._catalogue.save_page(self._name, engine, new_cursor, hits, time.time())
 
     def _save_error(self, cursor: Cursor, error: SuyanError) -> None:
         stop = Stop(_STOP_REASONS[type(error)], str(error)[:_MAX_DETAIL_CHARS])
