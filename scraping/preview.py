@@ -26,7 +26,8 @@ _TIMEOUT_S = 30.0
 def write_contact_sheet(pictures: Sequence[Path], sheet: Path) -> None:
     """Write the pictures as one JPEG grid; without pictures the sheet is removed.
 
-    The files are untrusted: a process of its own decodes them. If one crashes it, there is no sheet.
+    The files are untrusted: a process of its own decodes them. If one of them crashes it, there is
+    no sheet.
     """
     if not pictures:
         sheet.unlink(missing_ok=True)

@@ -70,29 +70,24 @@ class Leases:
         with self._catalogue.writing() as connection:
             expired = sa.select(db.holders.c.name).where(db.holders.c.expires_at < _now(connection))
             _remove_holders(connection, connection.execute(expired).scalars().all())
-            free_addresses = self._insert(
-                connection, sorted(missing_addresses)
-            )  # sorted: two crawls never deadlock
+            leased_now = self._insert(connection, missing_addresses)
             open_hits = set(connection.execute(hits.where(unsettled(since))).scalars())
-            own_addresses = free_addresses | self._num_uses.keys()
-            acquired_tasks = [
-                t for t in tasks if t.hit in open_hits and addresses[t.hit] <= own_addresses
-            ]
-            new_addresses = {
-                t.hit: addresses[t.hit]
-                for t in acquired_tasks
-                if t.hit not in self._addresses_by_hit
-            }
-            self._delete(connection, free_addresses.difference(*new_addresses.values()))
-        self._addresses_by_hit |= new_addresses
-        self._num_uses.update(address for digests in new_addresses.values() for address in digests)
-        return acquired_tasks
+            own = leased_now | self._num_uses.keys()
+            leased_tasks = [t for t in tasks if t.hit in open_hits and addresses[t.hit] <= own]
+            new_hits = {task.hit for task in leased_tasks} - self._addresses_by_hit.keys()
+            used = set().union(*(addresses[hit] for hit in new_hits))
+            self._delete(connection, leased_now - used)
+        for hit in new_hits:
+            self._addresses_by_hit[hit] = addresses[hit]
+            self._num_uses.update(addresses[hit])
+        return leased_tasks
 
-    def _insert(self, connection: sa.Connection, addresses: Sequence[str]) -> set[str]:
+    def _insert(self, connection: sa.Connection, addresses: Collection[str]) -> set[str]:
         """Lease those of the addresses that are free; returns them."""
         if not addresses:
             return set()
-        rows = [{"address": address, "holder": self._name} for address in addresses]
+        # sorted, so that two crawls never wait for each other
+        rows = [{"address": address, "holder": self._name} for address in sorted(addresses)]
         insert = self._catalogue.insert(db.claims).on_conflict_do_nothing()
         return set(connection.execute(insert.returning(db.claims.c.address), rows).scalars())
 

@@ -83,8 +83,8 @@ def _refuse_foreign_tables(
         if missing_columns:
             raise SuyanError(
                 f"the database {_address(connection)} is no catalogue that this version of Suyan "
-                f"can take over: its table {table.name} lacks {', '.join(missing_columns)}. Move it away "
-                "and crawl again (originals stay where they are), or name another database in "
+                f"can take over: table {table.name} lacks {', '.join(missing_columns)}. Move it "
+                "away and crawl again (originals stay where they are), or name another database in "
                 "SUYAN_CATALOGUE_URL; nothing was changed"
             )
 

@@ -1,9 +1,9 @@
 """Downloads of pictures from untrusted addresses.
 
-Only http(s) is allowed. A host name is resolved once, its IP addresses are checked, and one of those very addresses
-is connected to; each redirect is treated the same way. Redirects, bytes and times are limited, and
-the content decides which format a file has. All of it runs in one event loop: ``requests`` would
-need a thread per transfer.
+Only http(s) is allowed. A host name is resolved once, its IP addresses are checked, and one of
+these very addresses is connected to; a redirect is treated in the same way. Redirects, bytes and
+times are limited, and the content decides which format a file has. All of it runs in one event
+loop: ``requests`` would need a thread per transfer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The downloading process: it reads tasks from stdin and writes results to stdout.
 
-Only this process connects to untrusted hosts. It writes pictures to disk as drafts, and has no access
-to the catalogue.
+Only this process connects to untrusted hosts. It writes pictures to disk as drafts, and has no
+access to the catalogue.
 """
 
 from __future__ import annotations
