@@ -74,9 +74,9 @@ def main() -> None:
 
 def _drawn(num_good: int) -> Corpus:
     """A corpus whose pictures were all drawn: else whoever comes first waits for that."""
-    from scraping.offline.corpus import scenery
+    from scraping.offline.corpus import landscape_corpus
 
-    corpus = scenery(num_good=num_good)
+    corpus = landscape_corpus(num_good=num_good)
     for items in corpus.items.values():
         for item in items:
             _ = item.body

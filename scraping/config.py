@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from core.identity import INCIDENTAL
+from core.config_identity import INCIDENTAL
 from scraping.search.filters import Filters
 from scraping.search.phrases import expand
 

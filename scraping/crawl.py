@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.errors import SuyanError
 from core.files import claim_folder, digest, load_json, write_json
-from core.identity import identity
+from core.config_identity import identity
 from core.locks import file_lock
 from core.progress import Progress, silent
 from core.tables import Original, write_rows

@@ -63,9 +63,10 @@ def _crawl_config(engine: OfflineEngine, **changes: Any) -> CrawlConfig:
 _CRAWL = """
 import sys
 from pathlib import Path
+from core.workspace import Workspace
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl
-crawl(CrawlConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]))
+crawl(CrawlConfig.model_validate_json(sys.argv[1]), Workspace(Path(sys.argv[2])))
 """
 
 

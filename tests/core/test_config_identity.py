@@ -2,7 +2,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from core.identity import INCIDENTAL, identity
+from core.config_identity import INCIDENTAL, identity
 
 
 class _Work(BaseModel):
