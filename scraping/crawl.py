@@ -17,9 +17,9 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import claim_folder, digest, load_json, write_json
-from core.config_identity import identity
 from core.locks import file_lock
 from core.progress import Progress, silent
 from core.tables import Original, write_rows
