@@ -128,6 +128,15 @@ def test_options_that_stand_alone_exist(document: Path) -> None:
 
 
 @each_document
+def test_targets_of_make_exist(document: Path) -> None:
+    targets = re.findall(
+        r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    text = document.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= {*targets}
+
+
+@each_document
 def test_parameters_exist(document: Path) -> None:
     prose = " ".join(spans(document))
     named = re.findall(rf"(?<![\w/.])({'|'.join(SECTIONS)})\.([a-z_]+)", prose)
