@@ -121,8 +121,7 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
 def _differences(actual: Any, expected: Any, field: str) -> Iterator[str]:
     if isinstance(actual, dict) and isinstance(expected, dict):
         for key in sorted(actual.keys() | expected.keys()):
-            yield from _differences(
-                actual.get(key), expected.get(key), f"{field}.{key}" if field else key
-            )
+            path = f"{field}.{key}" if field else key
+            yield from _differences(actual.get(key), expected.get(key), path)
     elif actual != expected:
         yield f"{field}: the folder has {actual!r}, this run asks for {expected!r}"
