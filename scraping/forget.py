@@ -64,7 +64,7 @@ def forget(target: str, workspace: Workspace, *, progress: Progress = silent) ->
         bucket = bucket_of(workspace)
         if bucket is not None:
             originals.remove(bucket, digests)
-        published = _published_with(bucket, digests) if bucket is not None else []
+        published = _published_with(bucket, workspace, digests) if bucket is not None else []
         for name in sorted(crawls):
             write_outputs(catalogue, name, workspace)
             publish_outputs(workspace.crawl(name), workspace)
@@ -146,11 +146,11 @@ def remove_forgotten_originals(catalogue: Catalogue, workspace: Workspace) -> se
     return digests
 
 
-def _published_with(bucket: Bucket, digests: set[str]) -> list[str]:
+def _published_with(bucket: Bucket, workspace: Workspace, digests: set[str]) -> list[str]:
     """Addresses of the dataset versions in the bucket that show one of these originals."""
     addresses = []
-    for version in snapshots.names(bucket, "datasets"):
-        name = f"datasets/{version}"
+    for version in snapshots.names(bucket, workspace.key(workspace.datasets)):
+        name = workspace.key(workspace.dataset(version).path)
         snapshot = snapshots.read(bucket, name)
         if snapshot is None or _MANIFEST not in snapshot.files:
             continue
