@@ -7,6 +7,7 @@ import contextlib
 import errno
 import gc
 import importlib
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from scraping.scheduler import CrawlScheduler
 from storage import synced_files
 
 _NUM_PREVIEWED = 60
+_DISK_FULL = "53100"  # PostgreSQL's SQLSTATE
 _GC_THRESHOLD = 20_000  # new objects before the garbage collector looks for cycles
 
 
@@ -226,14 +228,21 @@ def _full_disk_as_error(workspace: Workspace) -> Iterator[None]:
     try:
         yield
     except (OSError, DBAPIError) as error:
-        # SQLite has no errno for it, only this text
-        is_full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}
-        if not is_full and "disk is full" not in str(error):
+        if not _is_full_disk(error):
             raise
         raise SuyanError(
             f"the disk of {workspace} is full. Everything stored so far is kept: free some space "
             "(or move the workspace) and run the same command again to go on"
         ) from error
+
+
+def _is_full_disk(error: OSError | DBAPIError) -> bool:
+    if isinstance(error, DBAPIError):
+        sqlite_code = getattr(error.orig, "sqlite_errorcode", None)
+        return (
+            sqlite_code == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", "") == _DISK_FULL
+        )
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ def test_an_address_has_one_holder_until_it_is_released(
     assert mine.acquire(tasks[4:], began) == tasks[5:]  # what is settled needs no fetching
 
 
-def test_an_address_of_two_errands_is_held_until_both_are_settled(catalogue: Catalogue) -> None:
+def test_an_address_of_two_tasks_is_held_until_both_are_settled(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(1))
     task = catalogue.pending_tasks("bare-1", time.time(), 1)[0]
     mine, theirs = Leases(catalogue, "bare-1", 60), Leases(catalogue, "makeup-1", 60)
@@ -53,7 +53,7 @@ def test_an_address_of_two_errands_is_held_until_both_are_settled(catalogue: Cat
     assert theirs.acquire([task], time.time()) == [task]
 
 
-def test_claims_end_with_their_lease_and_not_before(catalogue: Catalogue) -> None:
+def test_leases_end_in_time_and_not_before(catalogue: Catalogue) -> None:
     save_page(catalogue, "one", range(3))
     began = time.time()
     tasks = catalogue.pending_tasks("bare-1", began, 100)
@@ -68,7 +68,7 @@ def test_claims_end_with_their_lease_and_not_before(catalogue: Catalogue) -> Non
     assert other.acquire(tasks, began) == tasks[:2]
 
 
-def test_a_crawl_that_is_started_again_has_its_claims_back(
+def test_a_crawl_that_is_started_again_has_its_leases_back(
     catalogue: Catalogue,
 ) -> None:
     save_page(catalogue, "one", range(3))
