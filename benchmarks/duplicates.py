@@ -1,6 +1,6 @@
 """Recall and precision of near-duplicate detection, with planted copies of photographs.
 
-Each original gets a copy of each kind, and each kind is clustered together with all originals, as
+Each original gets a copy of each kind, and each kind is build_clusters together with all originals, as
 a preparation does: analysis with faces, tiers, confirmation. A copy counts as found when it is in
 its original's cluster. Precision is over all pairs that share a cluster: a pair is right when both
 come from one original. Originals that are themselves copies of one another (equal thumbnails, by a
@@ -35,12 +35,12 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from core.pictures import Rejected, read_picture
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
-from preprocessing.analysis.fingerprint import LOOK_BYTES, WINDOWS, Fingerprint
+from preprocessing.analysis.fingerprint import THUMBNAIL_BYTES, WINDOWS, Fingerprint
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import Pairs, candidates, newer, older
-from preprocessing.dedup.hash_columns import Prints
-from preprocessing.dedup.similarity import alikenesses, looks
-from preprocessing.sandbox import Lost, guarded
+from preprocessing.dedup.candidates import HashColumns
+from preprocessing.dedup.similarity import similarities, looks
+from preprocessing.sandbox import Failure, map_sandboxed
 from preprocessing.selection.manifest import Judge, cluster
 
 _CONFIG = PrepareConfig(domain_a="a", domain_b="b")
@@ -176,7 +176,7 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
     print(f"\n{'kind':20} {'recall':>8} {'wrong pairs':>12} {'pHash <= 8':>12} {'wrong pairs':>12}")
     for kind in _KINDS:
         names = [str(path) for path in (*files[""], *files[kind])]
-        prints = Prints()
+        prints = HashColumns()
         for name in names:
             _add(prints, seen[name])
         founder = cluster(_CONFIG, names, prints, _judge(seen)).founder.tolist()
@@ -200,7 +200,7 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
-def _add(prints: Prints, seen: Analysis) -> None:
+def _add(prints: HashColumns, seen: Analysis) -> None:
     large = [(k, f.aligned) for k, f in enumerate(seen.faces) if f.side >= _CONFIG.min_face_px]
     prints.add(len(prints), seen.whole, large)
 
@@ -208,9 +208,9 @@ def _add(prints: Prints, seen: Analysis) -> None:
 def _judge(seen: Mapping[str, Analysis]) -> Judge:
     def judge(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
         def look(number: int, face: int) -> bytes:
-            return seen[names[number]].looks[(face + 1) * LOOK_BYTES :][:LOOK_BYTES]
+            return seen[names[number]].looks[(face + 1) * THUMBNAIL_BYTES :][:THUMBNAIL_BYTES]
 
-        return np.array(alikenesses(looks(pairs, look)))
+        return np.array(similarities(looks(pairs, look)))
 
     return judge
 
@@ -219,7 +219,7 @@ def _measure_among(
     files: dict[str, list[Path]], seen: dict[str, Analysis], num_others: int
 ) -> None:
     names = [str(path) for paths in files.values() for path in paths]
-    num, prints = len(files[""]), Prints()
+    num, prints = len(files[""]), HashColumns()
     _add_others(prints, [seen[str(path)] for path in files[""]], num_others)
     for name in names:
         _add(prints, seen[name])
@@ -251,7 +251,7 @@ def _measure_among(
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
-def _add_others(prints: Prints, like: Sequence[Analysis], num: int) -> None:
+def _add_others(prints: HashColumns, like: Sequence[Analysis], num: int) -> None:
     """Add pictures with a face each, that have hashes alone, as those of these pictures."""
     rng = np.random.default_rng(0)
     wholes = [picture.whole for picture in like if picture.whole is not None]
@@ -270,8 +270,8 @@ def _add_others(prints: Prints, like: Sequence[Analysis], num: int) -> None:
 
 def _analyses(paths: list[Path], job: Callable[[Path], Analysis]) -> dict[str, Analysis]:
     seen = {}
-    for path, outcome in guarded(job, paths, num_workers=2, timeout_s=30):
-        assert not isinstance(outcome, Lost), (path, outcome)
+    for path, outcome in map_sandboxed(job, paths, num_workers=2, timeout_s=30):
+        assert not isinstance(outcome, Failure), (path, outcome)
         seen[str(path)] = outcome
         if len(seen) % 200 == 0:
             print(f"\ranalysed {len(seen)} of {len(paths)}", end="", flush=True)

@@ -183,11 +183,11 @@ def _decisions(folder: Path, num: int) -> Parts:
     from preprocessing.analysis.analyse import AnalysisConfig
     from preprocessing.cache import AnalysisCache
     from preprocessing.config import PrepareConfig
-    from preprocessing.selection.attributes import Survey
-    from preprocessing.selection.listing import Listing
-    from preprocessing.selection.manifest import decide
-    from preprocessing.selection.manifest_stats import Tally
-    from preprocessing.selection.originals import Register
+    from preprocessing.selection.attributes import Attributes
+    from preprocessing.selection.originals import Listing
+    from preprocessing.selection.manifest import build_manifest
+    from preprocessing.selection.manifest import ManifestStats
+    from preprocessing.selection.originals import OriginalIndex
     from preprocessing.version.card import write_card
     from preprocessing.version.card_rows import told
     from preprocessing.version.staging import FOLDERS
@@ -200,15 +200,15 @@ def _decisions(folder: Path, num: int) -> Parts:
     config = PrepareConfig(domain_a="a", domain_b="b", faces=False)
     cache = AnalysisCache(Workspace(folder), AnalysisConfig.of(config))
     _known(cache, num)
-    clock, tally = _Clock(), Tally(config)
-    register = Register.of(Listing("A", folder / "listing.parquet"))
+    clock, tally = _Clock(), ManifestStats(config)
+    register = OriginalIndex.of(Listing("A", folder / "listing.parquet"))
     yield "prepare: listing", clock.lap()
-    survey = Survey(config, register, {})
+    survey = Attributes(config, register, {})
     for some in groups(register.names, 500):
         for name, seen in cache.find(some).items():
             survey.add(name, seen)
-    decision = decide(config, register, survey, cache.find, {}, judge)
-    yield "prepare: decide", clock.lap()
+    decision = build_manifest(config, register, survey, cache.find, {}, judge)
+    yield "prepare: build_manifest", clock.lap()
     write_rows(folder / "manifest.parquet", Picture, tally.counted(decision.rows()))
     yield "prepare: manifest", clock.lap()
     counts = tally.counts(FOLDERS), tally.rejected()
@@ -221,12 +221,12 @@ def _decisions(folder: Path, num: int) -> Parts:
 
 def _publication(folder: Path, num: int) -> Parts:
     """Crops of a dataset version, copied, synced and renamed by what a preparation uses."""
-    from preprocessing.version.staging import Publication
+    from preprocessing.version.staging import StagedVersion
 
     crop = folder / "crop.png"
     crop.write_bytes(os.urandom(4096))  # the calls are what grows; bytes are bytes
     clock = _Clock()
-    with Publication(folder) as publication:
+    with StagedVersion(folder) as publication:
         for k in range(num):
             publication.take(crop, f"trainA/{k:064x}.png")
         assert publication.appear(folder / "version")

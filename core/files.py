@@ -105,12 +105,11 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
     Raises ``FolderMismatchError`` that lists each differing field, both values and the remedies.
     """
     path = folder / "config.json"
-    wanted = json.loads(canonical_json(config))
+    requested = json.loads(canonical_json(config))
     if not path.exists():
-        write_json(path, wanted)
+        write_json(path, requested)
         return
-    found = load_json(path)
-    differences = list(_differences(found, wanted, ""))
+    differences = list(_differences(load_json(path), requested, ""))
     if differences:
         raise FolderMismatchError(
             f"{folder} holds the work of another configuration:\n"
@@ -119,11 +118,11 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _differences(found: Any, wanted: Any, where: str) -> Iterator[str]:
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in sorted(found.keys() | wanted.keys()):
+def _differences(stored: Any, requested: Any, where: str) -> Iterator[str]:
+    if isinstance(stored, dict) and isinstance(requested, dict):
+        for key in sorted(stored.keys() | requested.keys()):
             yield from _differences(
-                found.get(key), wanted.get(key), f"{where}.{key}" if where else key
+                stored.get(key), requested.get(key), f"{where}.{key}" if where else key
             )
-    elif found != wanted:
-        yield f"{where}: the folder has {found!r}, this run asks for {wanted!r}"
+    elif stored != requested:
+        yield f"{where}: the folder has {stored!r}, this run asks for {requested!r}"

@@ -84,6 +84,20 @@ class DatasetFolder:
         """The same in Markdown."""
         return self.path / "card.md"
 
+    @property
+    def changes(self) -> Path:
+        """What differs from the version before; CSV."""
+        return self.path / "changes.csv"
+
+    @property
+    def previews(self) -> Path:
+        """Small JPEGs of the originals that the card page shows."""
+        return self.path / "previews"
+
+    def contact_sheet(self, split: str) -> Path:
+        """A grid of pictures of one of ``SPLITS``; JPEG."""
+        return self.path / f"contact-{split}.jpg"
+
     def split(self, name: str) -> Path:
         """The pictures of a split and side: one of ``SPLITS``."""
         return self.path / name
@@ -392,9 +406,9 @@ class Workspace:
         """The stored models of ``recipe``."""
         return RecipeModels(self.models / recipe)
 
-    def pointer(self, recipe: str, what: str) -> Path:
-        """``recipes/<recipe>/<what>.json``: the newest ``dataset`` or ``run`` of a recipe."""
-        return self.folder / "recipes" / recipe / f"{what}.json"
+    def pointer(self, recipe: str, kind: str) -> Path:
+        """``recipes/<recipe>/<kind>.json``: the newest ``dataset`` or ``run`` of a recipe."""
+        return self.folder / "recipes" / recipe / f"{kind}.json"
 
     def original(self, sha256: str, extension: str) -> Path:
         """Where the original of this content lies."""

@@ -17,9 +17,9 @@ from preprocessing.analysis.fingerprint import Fingerprint, content_box, fingerp
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup import candidates as proposing
 from preprocessing.dedup.candidates import Pairs, candidates, newer
-from preprocessing.dedup.clusters import Clusters, Judge, clustered
-from preprocessing.dedup.hash_columns import WHOLE, Prints
-from preprocessing.dedup.similarity import alikenesses, looks
+from preprocessing.dedup.clusters import Clusters, Judge, build_clusters
+from preprocessing.dedup.candidates import WHOLE, HashColumns
+from preprocessing.dedup.similarity import similarities, looks
 from preprocessing.images import geometry
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
@@ -76,8 +76,8 @@ def whole(pixels: NDArray[np.uint8]) -> Picture:
     return fingerprint(pixels), ()
 
 
-def columns(pictures: Sequence[Picture]) -> Prints:
-    prints = Prints()
+def columns(pictures: Sequence[Picture]) -> HashColumns:
+    prints = HashColumns()
     for number, (one, faces) in enumerate(pictures):
         prints.add(number, one, enumerate(faces))
     return prints
@@ -90,11 +90,11 @@ def by_looks(pictures: Sequence[Picture]) -> Judge:
         assert print_ is not None
         return print_.look
 
-    return lambda pairs: np.array(alikenesses(looks(pairs, look)))
+    return lambda pairs: np.array(similarities(looks(pairs, look)))
 
 
 def cluster(pictures: Sequence[Picture]) -> list[int]:
-    found = clustered(
+    found = build_clusters(
         columns(pictures),
         lambda _: False,
         by_looks(pictures),
@@ -159,7 +159,7 @@ def test_plain_borders_are_found_and_pictures_are_left_whole() -> None:
     assert content_box(np.zeros((1, 1, 3), np.uint8)) == (0, 0, 1, 1)
 
 
-def numbered(hashes: Sequence[int]) -> Prints:
+def numbered(hashes: Sequence[int]) -> HashColumns:
     """Fingerprints that say nothing but their hash."""
     return columns([(Fingerprint((h,) * 7, h ^ (2**64 - 1)), ()) for h in hashes])
 
@@ -185,7 +185,7 @@ def test_clusters_and_sides_of_older_pictures_do_not_depend_on_newer_ones(
     hashes = [centres[group] ^ sum(1 << bit for bit in flips) for group, flips in members]
 
     def grow(num: int) -> Clusters:
-        return clustered(
+        return build_clusters(
             numbered(hashes[:num]),
             lambda k: hashes[k] % 3 == 0,
             by_bits(hashes),
@@ -221,7 +221,7 @@ def test_very_many_like_pictures_are_one_cluster_without_comparing_all() -> None
 
 def test_a_bridge_between_the_two_sides_takes_the_younger_one_out() -> None:
     ends = [0b0, 0b111111, 0b111]
-    found = clustered(
+    found = build_clusters(
         numbered(ends), lambda k: k == 1, by_bits(ends), bits=3, alike=1 - 3 / 64, doubtful=0
     )
     assert list(found.founder) == [0, 0, 0]
@@ -234,7 +234,7 @@ def test_doubtful_pairs_are_told_and_not_joined() -> None:
     pictures = [whole(one), whole(mixed)]
     judge = by_looks(pictures)
     alike = judge(candidates(columns(pictures), 16))[0]
-    found = clustered(
+    found = build_clusters(
         columns(pictures), lambda _: False, judge,
         bits=16, alike=alike + 0.005, doubtful=alike - 0.005,
     )  # fmt: skip

@@ -12,10 +12,10 @@ from preprocessing.analysis.analyse import Analysis
 from preprocessing.analysis.fingerprint import Fingerprint
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import Pairs
-from preprocessing.selection.attributes import Survey
-from preprocessing.selection.listing import Found
-from preprocessing.selection.manifest import Decision, Judge, decide
-from preprocessing.selection.originals import Register
+from preprocessing.selection.attributes import Attributes
+from preprocessing.selection.originals import ListedOriginal
+from preprocessing.selection.manifest import Manifest, Judge, build_manifest
+from preprocessing.selection.originals import OriginalIndex
 from preprocessing.selection.overrides import Action
 from preprocessing.selection.split import is_held_out
 
@@ -23,9 +23,9 @@ CONFIG = PrepareConfig(domain_a="a", domain_b="b", faces=False)
 ROW = Original("", "p", "u", "objURL", "", "", "", "", 9, "ok", "", "")
 
 
-def original(name: str, side: str, age: int, hits: int = 1) -> Found:
+def original(name: str, side: str, age: int, hits: int = 1) -> ListedOriginal:
     rows = (replace(ROW, sha256=name, path=name, fetched_at=f"{age:04}"),) * hits
-    return Found(name, side, rows)
+    return ListedOriginal(name, side, rows)
 
 
 def sees(number: int, width: int = 300, sharpness: float = 50.0) -> Analysis:
@@ -35,7 +35,7 @@ def sees(number: int, width: int = 300, sharpness: float = 50.0) -> Analysis:
 
 
 def decided(
-    originals: Sequence[Found],
+    originals: Sequence[ListedOriginal],
     analyses: Mapping[str, Analysis],
     overrides: Mapping[str, Action] | None = None,
     **changes: Any,
@@ -45,21 +45,21 @@ def decided(
         return np.array([float(wholes[p["view"]] == wholes[p["frame"]]) for p in pairs])
 
     config = CONFIG.model_copy(update=changes)
-    return list(made(config, Register.of(originals), analyses, overrides or {}, judge).rows())
+    return list(made(config, OriginalIndex.of(originals), analyses, overrides or {}, judge).rows())
 
 
 def made(
     config: PrepareConfig,
-    register: Register,
+    register: OriginalIndex,
     analyses: Mapping[str, Analysis],
     overrides: Mapping[str, Action],
     judge: Judge,
-) -> Decision:
+) -> Manifest:
     """The decision, whatever the order in which originals are surveyed."""
-    survey = Survey(config, register, overrides)
+    survey = Attributes(config, register, overrides)
     for name in reversed(register.names):
         survey.add(name, analyses[name])
-    return decide(config, register, survey, lambda _: analyses, overrides, judge)
+    return build_manifest(config, register, survey, lambda _: analyses, overrides, judge)
 
 
 def reasons(rows: Sequence[Picture]) -> list[str]:
@@ -113,7 +113,7 @@ def test_a_picture_does_not_change_sides_when_a_newer_one_bridges_two_clusters()
     def judge(_names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
         return np.array([float(2 in (p["view"], p["frame"])) for p in pairs])
 
-    register = Register.of([*apart, original("bridge", "A", 3)])
+    register = OriginalIndex.of([*apart, original("bridge", "A", 3)])
     decision = made(CONFIG, register, analyses, {}, judge)
     rows = {row.sha256: row for row in decision.rows()}
     assert rows[test].reason == "would-change-sides"

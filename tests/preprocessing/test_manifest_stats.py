@@ -7,7 +7,7 @@ import pytest
 
 from core.tables import Picture
 from preprocessing.config import PrepareConfig
-from preprocessing.selection.manifest_stats import Tally
+from preprocessing.selection.manifest import ManifestStats
 
 CONFIG = PrepareConfig(domain_a="day_time", domain_b="night", min_images=2)
 USED = Picture(
@@ -21,8 +21,8 @@ ROWS = [
 ]
 
 
-def tally(rows: Sequence[Picture]) -> Tally:
-    found = Tally(CONFIG)
+def tally(rows: Sequence[Picture]) -> ManifestStats:
+    found = ManifestStats(CONFIG)
     assert list(found.counted(rows)) == list(rows)
     return found
 

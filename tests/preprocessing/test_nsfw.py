@@ -14,7 +14,7 @@ from preprocessing.analysis import nsfw
 from preprocessing.analysis.analyse import AnalysisConfig, analyse
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import prepare
-from preprocessing.sandbox import guarded
+from preprocessing.sandbox import map_sandboxed
 
 CONFIG = PrepareConfig(domain_a="a", domain_b="b", max_unsafe=0.8)
 
@@ -46,6 +46,6 @@ def test_a_harmless_picture_scores_low_in_a_confined_worker(tmp_path: Path) -> N
         pixels = np.random.default_rng(seed).integers(90, 160, (12, 9, 3), np.uint8)
         paths.append(tmp_path / f"{seed}.png")
         Image.fromarray(pixels).resize((270, 360), Image.Resampling.BICUBIC).save(paths[-1])
-    scores = [score for _, score in guarded(Job(), paths, num_workers=1, timeout_s=30)]
+    scores = [score for _, score in map_sandboxed(Job(), paths, num_workers=1, timeout_s=30)]
     assert len(scores) == 3
     assert all(isinstance(score, float) and 0 <= score < 0.8 for score in scores), scores

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from preprocessing.analysis.analyse import CANONICAL_PX, canonical
+from preprocessing.analysis.analyse import CANONICAL_PX, aligned_face
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.occlusion import covered, features
 from scraping.offline.portraits import Makeup, Person, Shot, draw
@@ -20,7 +20,7 @@ def faces() -> list[Picture]:
     for seed in range(24):
         makeup = Makeup.seeded(seed) if seed % 2 else None
         picture = draw(Person.seeded(seed), Shot.seeded(seed), makeup)
-        found += [canonical(picture, face) for face in detector.detect(picture)[:1]]
+        found += [aligned_face(picture, face) for face in detector.detect(picture)[:1]]
     return found
 
 

@@ -26,10 +26,10 @@ from preprocessing.analysis.analyse import AnalysisConfig
 from preprocessing.cache import AnalysisCache, forget_analyses
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import PrepareSummary, prepare
-from preprocessing.sandbox import Workers
+from preprocessing.sandbox import WorkerPool
 from preprocessing.selection.overrides import add_overrides, overrides_file
 from preprocessing.version import staging
-from preprocessing.version.staging import Publication
+from preprocessing.version.staging import StagedVersion
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
 CONFIG = PrepareConfig(domain_a="makeup", domain_b="bare", crop_px=96, min_images=6, num_workers=2)
@@ -233,14 +233,14 @@ def test_the_manifest_knows_where_everything_comes_from(prepared: Prepared) -> N
 def test_other_crops_need_no_new_analysis(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs, each = list[str](), Workers.each
+    jobs, each = list[str](), WorkerPool.each
 
-    def watched(self: Workers, function: Any, items: Any, **options: Any) -> Any:
+    def watched(self: WorkerPool, function: Any, items: Any, **options: Any) -> Any:
         if items:
             jobs.append(getattr(function, "__name__", type(function).__name__))
         return each(self, function, items, **options)
 
-    monkeypatch.setattr(Workers, "each", watched)
+    monkeypatch.setattr(WorkerPool, "each", watched)
     smaller = again(prepared, crop_px=64)
     assert not smaller.reused
     assert sum(smaller.counts.values()) == sum(prepared[1].counts.values())
@@ -363,7 +363,7 @@ def test_a_killed_preparation_leaves_no_half_version(
         process.wait()
         for folder in tmp_path.glob("datasets/[!.]*"):
             assert (folder / "card.json").exists()
-    with Publication(tmp_path / "datasets") as other:
+    with StagedVersion(tmp_path / "datasets") as other:
         summary = prepare(CONFIG, *listings, tmp_path)
         partial = [path.name for path in tmp_path.glob("datasets/.*.partial")]
         assert partial == [other.folder.name]  # that of a process which is alive

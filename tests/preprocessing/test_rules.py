@@ -1,9 +1,9 @@
-"""Rules decide by figures alone."""
+"""Rules build_manifest by figures alone."""
 
 import numpy as np
 import pytest
 
-from preprocessing.analysis.analyse import Analysis, FaceSeen
+from preprocessing.analysis.analyse import Analysis, FaceAnalysis
 from preprocessing.analysis.fingerprint import Fingerprint
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
@@ -13,7 +13,7 @@ CONFIG = PrepareConfig(domain_a="a", domain_b="b", crop_px=100)
 PRINT = Fingerprint((0,) * 7, 0)
 
 
-def face(x: float = 200, y: float = 200, **changes: object) -> FaceSeen:
+def face(x: float = 200, y: float = 200, **changes: object) -> FaceAnalysis:
     """A frontal face about (x, y) with eyes 60 px apart."""
     points = [
         (x - 30, y),
@@ -31,10 +31,10 @@ def face(x: float = 200, y: float = 200, **changes: object) -> FaceSeen:
         "covered": 0.0,
         "aligned": PRINT,
     }
-    return FaceSeen(**{**values, **changes})
+    return FaceAnalysis(**{**values, **changes})
 
 
-def seen(*faces: FaceSeen, height: int = 500, width: int = 400, **changes: object) -> Analysis:
+def seen(*faces: FaceAnalysis, height: int = 500, width: int = 400, **changes: object) -> Analysis:
     return Analysis("", height, width, 50.0, None, PRINT, faces, **changes)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from core.errors import SuyanError
 from preprocessing import sandbox
-from preprocessing.sandbox import Lost, Workers, guarded
+from preprocessing.sandbox import Failure, WorkerPool, map_sandboxed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,7 @@ class _Endless:
 
 
 def outcomes(names: list[str]) -> dict[str, object]:
-    return dict(guarded(work, names, num_workers=2, timeout_s=0.5))
+    return dict(map_sandboxed(work, names, num_workers=2, timeout_s=0.5))
 
 
 def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     started = time.monotonic()
     found = outcomes(names)
     assert set(found) == set(names)
-    lost = {name: outcome.reason for name, outcome in found.items() if isinstance(outcome, Lost)}
+    lost = {name: outcome.reason for name, outcome in found.items() if isinstance(outcome, Failure)}
     assert lost.pop("hang-in-c") in {"decoder-died", "timed-out"}
     assert lost == {
         "crash": "decoder-died",
@@ -77,10 +77,10 @@ def whose(_item: int) -> int:
 
 
 def test_workers_last_from_job_to_job_and_are_replaced_when_they_die() -> None:
-    with Workers(1, timeout_s=5) as crew:
+    with WorkerPool(1, timeout_s=5) as crew:
         (first,) = {pid for _, pid in crew.each(whose, range(3))}
         (again,) = {pid for _, pid in crew.each(whose, range(3))}
-        assert dict(crew.each(work, ["crash"])) == {"crash": Lost("decoder-died")}
+        assert dict(crew.each(work, ["crash"])) == {"crash": Failure("decoder-died")}
         (other,) = {pid for _, pid in crew.each(whose, range(3))}
     assert first == again != other
 
@@ -95,7 +95,7 @@ def test_a_parent_goes_on_with_its_own_work_only_while_it_waits() -> None:
             yield
 
     steps = own()
-    with Workers(1, timeout_s=5) as crew:
+    with WorkerPool(1, timeout_s=5) as crew:
         assert dict(crew.each(work, ["one", "two"], meanwhile=steps)) == {
             "one": "ONE",
             "two": "TWO",
@@ -122,8 +122,8 @@ def test_workers_do_not_import_what_their_parent_was_started_with() -> None:
 
 def test_workers_end_with_a_parent_that_was_killed() -> None:
     code = (
-        "from preprocessing.sandbox import guarded; import time\n"
-        "if __name__ == '__main__': list(guarded(time.sleep, [60] * 9, num_workers=1, timeout_s=9))"
+        "from preprocessing.sandbox import map_sandboxed; import time\n"
+        "if __name__ == '__main__': list(map_sandboxed(time.sleep, [60] * 9, num_workers=1, timeout_s=9))"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as parent:
         while len(found := psutil.Process(parent.pid).children()) < 2:  # with a resource tracker

@@ -14,10 +14,10 @@ from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.cache import AnalysisCache
 from preprocessing.dedup import verify as module
 from preprocessing.dedup.candidates import candidates
-from preprocessing.dedup.hash_columns import Prints
-from preprocessing.dedup.similarity import alikenesses, looks
+from preprocessing.dedup.candidates import HashColumns
+from preprocessing.dedup.similarity import similarities, looks
 from preprocessing.dedup.verify import compare
-from preprocessing.sandbox import Workers
+from preprocessing.sandbox import WorkerPool
 
 NAMES = [f"{k:064x}" for k in range(4)]
 
@@ -30,8 +30,8 @@ def fingerprints(num: int) -> list[Fingerprint]:
     return [fingerprint(picture.astype(np.uint8)) for picture in noisy]
 
 
-def columns(pictures: list[Fingerprint]) -> Prints:
-    prints = Prints()
+def columns(pictures: list[Fingerprint]) -> HashColumns:
+    prints = HashColumns()
     for number, picture in enumerate(pictures):
         prints.add(number, picture)
     return prints
@@ -53,10 +53,10 @@ def test_a_pair_is_compared_once_and_new_ones_alone_after_that(
 ) -> None:
     pictures = fingerprints(4)
     old, every = candidates(columns(pictures[:3]), 12), candidates(columns(pictures), 12)
-    expected = alikenesses(looks(every, lambda number, _: pictures[number].look))
+    expected = similarities(looks(every, lambda number, _: pictures[number].look))
     compared = list[int]()
 
-    class Counting(Workers):
+    class Counting(WorkerPool):
         def each(self, function: Any, items: Any) -> Any:
             compared.extend(len(batch) for _, batch in items)
             return ((item, function(item)) for item in reversed(items))
@@ -80,5 +80,5 @@ def test_a_pair_is_compared_once_and_new_ones_alone_after_that(
 def test_a_cache_that_lost_a_picture_is_named(cache: AnalysisCache) -> None:
     pairs = candidates(columns(fingerprints(4)), 12)
     names = [*NAMES[:3], "f" * 64]
-    with Workers(1, timeout_s=5) as workers, pytest.raises(SuyanError, match="run it again"):
+    with WorkerPool(1, timeout_s=5) as workers, pytest.raises(SuyanError, match="run it again"):
         compare(names, pairs, cache=cache, workers=workers, progress=silent)
