@@ -1,6 +1,6 @@
 """Recall and precision of near-duplicate detection, with planted copies of photographs.
 
-Each original gets a copy of each kind, and each kind is build_clusters together with all originals, as
+Each original gets a copy of each kind, and each kind is clustered together with all originals, as
 a preparation does: analysis with faces, tiers, confirmation. A copy counts as found when it is in
 its original's cluster. Precision is over all pairs that share a cluster: a pair is right when both
 come from one original. Originals that are themselves copies of one another (equal thumbnails, by a
@@ -37,11 +37,16 @@ from core.pictures import Rejected, read_picture
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
 from preprocessing.analysis.fingerprint import THUMBNAIL_BYTES, WINDOWS, Fingerprint
 from preprocessing.config import PrepareConfig
-from preprocessing.dedup.candidates import Pairs, candidates, newer, older
-from preprocessing.dedup.candidates import HashColumns
-from preprocessing.dedup.similarity import similarities, looks
+from preprocessing.dedup.candidates import (
+    HashColumns,
+    Pairs,
+    find_candidates,
+    newer_pictures,
+    older_pictures,
+)
+from preprocessing.dedup.similarity import similarities, thumbnail_pairs
 from preprocessing.sandbox import Failure, map_sandboxed
-from preprocessing.selection.manifest import Judge, cluster
+from preprocessing.selection.manifest import CompareOriginals, cluster_originals
 
 _CONFIG = PrepareConfig(domain_a="a", domain_b="b")
 _USUAL_BITS = 8
@@ -176,10 +181,10 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
     print(f"\n{'kind':20} {'recall':>8} {'wrong pairs':>12} {'pHash <= 8':>12} {'wrong pairs':>12}")
     for kind in _KINDS:
         names = [str(path) for path in (*files[""], *files[kind])]
-        prints = HashColumns()
+        hashes_of_kind = HashColumns()
         for name in names:
-            _add(prints, seen[name])
-        founder = cluster(_CONFIG, names, prints, _judge(seen)).founder.tolist()
+            _add(hashes_of_kind, seen[name])
+        founder = cluster_originals(_CONFIG, names, hashes_of_kind, _compare(seen)).founder.tolist()
         recalls[kind] = sum(founder[k] == founder[num + k] for k in range(num)) / num
         good, bad = _pairs(founder, num)
         near = np.bitwise_count(hashes[""][:, None] ^ hashes[kind][None]) <= _USUAL_BITS
@@ -205,14 +210,14 @@ def _add(prints: HashColumns, seen: Analysis) -> None:
     prints.add(len(prints), seen.whole, large)
 
 
-def _judge(seen: Mapping[str, Analysis]) -> Judge:
-    def judge(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
-        def look(number: int, face: int) -> bytes:
-            return seen[names[number]].looks[(face + 1) * THUMBNAIL_BYTES :][:THUMBNAIL_BYTES]
+def _compare(seen: Mapping[str, Analysis]) -> CompareOriginals:
+    def compare(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
+        def thumbnail(number: int, face: int) -> bytes:
+            return seen[names[number]].thumbnails[(face + 1) * THUMBNAIL_BYTES :][:THUMBNAIL_BYTES]
 
-        return np.array(similarities(looks(pairs, look)))
+        return np.array(similarities(thumbnail_pairs(pairs, thumbnail)))
 
-    return judge
+    return compare
 
 
 def _measure_among(
@@ -224,9 +229,9 @@ def _measure_among(
     for name in names:
         _add(prints, seen[name])
     began = time.perf_counter()
-    pairs = candidates(prints, _CONFIG.duplicate_bits)
+    pairs = find_candidates(prints, _CONFIG.duplicate_bits)
     took = time.perf_counter() - began
-    place, other = newer(pairs) - num_others, older(pairs) - num_others
+    place, other = newer_pictures(pairs) - num_others, older_pictures(pairs) - num_others
     each = (place < 0).sum() / num_others
     print(f"\n{num_others} others: {each:.1f} pairs each to compare; joined in {took:.0f} s")
     print(f"{'kind':20} {'proposed':>9} {'confirmed':>10} {'others proposed, each':>22}")
@@ -235,9 +240,9 @@ def _measure_among(
         mine = (place >= number * num) & (place < (number + 1) * num)
         true = mine & (place - number * num == other)
         own = pairs[true].copy()
-        own["view"] -= num_others
-        own["frame"] -= num_others
-        sure = _judge(seen)(names, own) >= _CONFIG.duplicate_alike
+        own["inner"] -= num_others
+        own["outer"] -= num_others
+        sure = _compare(seen)(names, own) >= _CONFIG.duplicate_alike
         proposed, confirmed = (
             len(set(found.tolist())) / num for found in (other[true], other[true][sure])
         )

@@ -75,7 +75,9 @@ def draw_grid(
                 corners = (x, y, x + width - 1, y + height - 1)
                 draw.rectangle(corners, outline=tile.frame, width=3)
             if tile.label:
-                draw.text((x + 1, y + height), tile.label, _FAINT, ImageFont.load_default(_LABEL_FONT_PX))
+                draw.text(
+                    (x + 1, y + height), tile.label, _FAINT, ImageFont.load_default(_LABEL_FONT_PX)
+                )
     return page
 
 

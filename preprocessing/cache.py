@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -145,7 +145,7 @@ class AnalysisCache:
                 query = f"SELECT sha256, {column} FROM seen WHERE kind = ? AND sha256 IN ({marks})"  # noqa: S608
                 yield from connection.execute(query, (self._kind, *part))
 
-    def _insert(self, table: str, rows: list[tuple[object, ...]]) -> None:
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
         if not rows:
             return
         marks = ", ".join("?" * len(rows[0]))

@@ -22,7 +22,8 @@ class PrepareConfig(BaseModel):
     domain_a: str = Field(pattern=_NAME, description="Name of domain A, e.g. makeup")
     domain_b: str = Field(pattern=_NAME, description="Name of domain B, e.g. bare")
     faces: bool = Field(
-        True, description="Whether faces are found, aligned and cropped; off: the middle square of the picture"
+        True,
+        description="Whether faces are found, aligned and cropped; off: the middle square",
     )
     faces_policy: Literal["single", "largest", "all"] = Field(
         "single",
@@ -34,7 +35,7 @@ class PrepareConfig(BaseModel):
         0.36,
         gt=0.05,
         lt=0.6,
-        description="Distance of the eyes in the crop, share of its side; smaller leaves more margin",
+        description="Distance of the eyes in the crop, share of its side; less leaves more margin",
     )
     eye_height: float = Field(
         0.40,
@@ -74,13 +75,13 @@ class PrepareConfig(BaseModel):
         description="Smallest sharpness of the face (or of the picture): variance of the Laplacian "
         "at 128 px, grey levels squared",
     )
-    min_side_px: int = Field(64, ge=1, le=4096, description="Smallest shorter side of an original, px")
+    min_side_px: int = Field(
+        64, ge=1, le=4096, description="Smallest shorter side of an original, px"
+    )
     max_megapixels: float = Field(
         60.0, gt=0, le=500, description="Largest original that is decoded, megapixels"
     )
-    max_aspect: float = Field(
-        2.6, ge=1, le=100, description="Largest ratio of an original's sides"
-    )
+    max_aspect: float = Field(2.6, ge=1, le=100, description="Largest ratio of an original's sides")
     duplicate_bits: int = Field(
         10,
         ge=0,

@@ -36,8 +36,8 @@ _MAX_REMOTE_BATCHES = 100  # each is a row of an orchestrator
 _MIN_ITEMS_PER_REMOTE_BATCH = 16  # each batch starts a process
 
 MapBatches = Callable[[Callable[[Sequence[Any]], Any], Sequence[Sequence[Any]]], Iterator[Any]]
-"""``map_batches(function, batches)`` calls ``function`` for each batch on any machine, and gives the
-results as they are ready. A batch whose machine dies is run again on another one.
+"""``map_batches(function, batches)`` calls ``function`` for each batch on any machine; the results
+come as they are ready. A batch whose machine dies is run again on another one.
 """
 
 

@@ -54,9 +54,7 @@ class FaceDetector:
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
         """Faces of ``[H, W, 3]`` uint8 RGB, the largest first."""
-        faces = self._detect_once(picture) or self._detect_once(
-            picture, border_share=_BORDER_SHARE
-        )
+        faces = self._detect_once(picture) or self._detect_once(picture, border_share=_BORDER_SHARE)
         faces = [self._refine(picture, face) for face in faces]
         return sorted(faces, key=lambda face: face.side, reverse=True)
 

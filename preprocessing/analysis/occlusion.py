@@ -1,4 +1,4 @@
-"""Whether a face's lower half is covered by a mask or a hand: a linear model of colours and texture.
+"""The probability that a face's lower half is covered: a linear model of colours and texture.
 
 Its weights are in ``occlusion.json``; ``benchmarks/occlusion.py`` fits them and measures recall and
 precision.
@@ -52,7 +52,10 @@ def features(aligned: NDArray[np.uint8]) -> NDArray[np.float64]:
     slopes = [np.abs(cv2.Sobel(light, cv2.CV_32F, *along)) for along in ((1, 0), (0, 1))]
     channels = [*cv2.split(lab), *slopes]
     cells = np.stack(
-        [cv2.resize(c, (_CELLS_PER_SIDE, _CELLS_PER_SIDE), interpolation=cv2.INTER_AREA) for c in channels]
+        [
+            cv2.resize(c, (_CELLS_PER_SIDE, _CELLS_PER_SIDE), interpolation=cv2.INTER_AREA)
+            for c in channels
+        ]
     )
     half = ((cells + cells[:, :, ::-1]) / 2)[:, :, : _CELLS_PER_SIDE // 2]
     upper = np.median(half[:3, *_NOSE_BRIDGE].reshape(3, -1), axis=1)

@@ -1,5 +1,4 @@
-"""Incremental near-duplicate clustering: the oldest picture defines a cluster, newer ones join it.
-"""
+"""Incremental near-duplicate clustering: the oldest picture defines a cluster, newer ones join."""
 
 from __future__ import annotations
 

@@ -80,14 +80,14 @@ def self_pairs(hashes: Hashes, radius: int) -> Blocks:
     """Every pair ``i < j`` of ``hashes`` that differ in at most ``radius`` bits, once; for ``j``
     from ``ALL`` on, the pairs that the module's docstring describes.
 
-    They come in blocks ``(i, j)`` of int64 arrays, so that a dense cluster does not fill the memory.
+    They come in blocks ``(i, j)`` of int64 arrays: a dense cluster does not fill the memory.
     """
     yield from _pairs(hashes, hashes, radius, same=True)
 
 
 def cross_pairs(left: Hashes, right: Hashes, radius: int) -> Blocks:
-    """Every pair of a hash of ``left`` and one of ``right`` within ``radius`` bits, once; from place
-    ``ALL`` on, the pairs that the module's docstring describes.
+    """Every pair of a hash of ``left`` and one of ``right`` within ``radius`` bits, once; from
+    place ``ALL`` on, the pairs that the module's docstring describes.
 
     They come in blocks of int64 arrays: places in ``left``, places in ``right``.
     """
@@ -98,7 +98,10 @@ def _pairs(left: Hashes, right: Hashes, radius: int, *, same: bool) -> Blocks:
     if not 0 <= radius < 64:
         raise ValueError(f"radius: got {radius}, needed 0 to 63 bits")
     left, right = np.asarray(left, np.uint64), np.asarray(right, np.uint64)
-    if len(left) * len(right) <= _MAX_HASHES_BY_BRUTE_FORCE**2 and max(len(left), len(right)) <= ALL:
+    if (
+        len(left) * len(right) <= _MAX_HASHES_BY_BRUTE_FORCE**2
+        and max(len(left), len(right)) <= ALL
+    ):
         yield from _compare_all(left, right, radius, same=same)
         return
     start = 0

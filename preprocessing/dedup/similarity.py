@@ -54,11 +54,8 @@ class ThumbnailPair:
     is_of_faces: bool  # aligned faces, not whole pictures
 
 
-def thumbnail_pairs(
-    pairs: Pairs, thumbnail: Callable[[int, int], bytes]
-) -> list[ThumbnailPair]:
-    """The thumbnails of each pair; ``thumbnail(k, face)`` is that of picture k or one of its faces.
-    """
+def thumbnail_pairs(pairs: Pairs, thumbnail: Callable[[int, int], bytes]) -> list[ThumbnailPair]:
+    """The thumbnails of each pair; ``thumbnail(k, face)`` is that of picture k or of its face."""
     return [
         ThumbnailPair(
             inner=thumbnail(inner, inner_face),

@@ -106,7 +106,7 @@ def profile(keypoints: NDArray[np.float64]) -> float:
 
 
 def crop(picture: NDArray[np.uint8], transform: Transform, crop_px: int) -> NDArray[np.uint8]:
-    """The crop, ``[crop_px, crop_px, 3]`` uint8: anti-aliased; beyond the picture its edge repeats."""
+    """``[crop_px, crop_px, 3]`` uint8: anti-aliased; beyond the picture its edge repeats."""
     scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
     factor = max(1, int(1 / scale)) if scale > 0 else 1
     matrix = transform.copy()

@@ -1,5 +1,4 @@
-"""Decisions that depend on several originals: the best of each cluster, its side and split. Pure.
-"""
+"""Decisions that depend on several originals: a cluster's best one, its side and split. Pure."""
 
 from __future__ import annotations
 

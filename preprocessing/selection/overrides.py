@@ -1,8 +1,8 @@
 """A person's decisions about pictures: a CSV file beside the datasets, used by the next version.
 
-Each line is ``sha256,action,note``; eight digits of the sha256, or more, are enough. The actions are
-``keep`` (against the rules), ``drop``, and ``move`` (keep it in the other domain). Empty lines and
-lines that begin with # are skipped; of several lines for a picture the last one counts. Files that a
+Each line is ``sha256,action,note``; eight digits of the sha256 are enough. The actions are ``keep``
+(against the rules), ``drop``, and ``move`` (keep it in the other domain). Empty lines and lines
+that begin with # are skipped; of several lines for a picture the last one counts. Files that a
 spreadsheet saved are read too: semicolons or tabs instead of commas, UTF-16, GB 18030.
 """
 

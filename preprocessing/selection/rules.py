@@ -24,7 +24,9 @@ class Crop:
     outside: float = 0.0  # share of the crop beyond the photograph
 
 
-def possible_crops(analysis: Analysis, config: PrepareConfig, *, forced: bool = False) -> list[Crop]:
+def possible_crops(
+    analysis: Analysis, config: PrepareConfig, *, forced: bool = False
+) -> list[Crop]:
     """The crops of an original, at least one: a rejected one where there is no good one.
 
     ``forced``: a person decided to keep the original. Then rules of quality do not apply, and of

@@ -71,7 +71,10 @@ class CropWriter:
         return failures
 
     def _write(
-        self, tasks: dict[CropTask, _CropRow], cached: list[tuple[Path, str]], version: StagedVersion
+        self,
+        tasks: dict[CropTask, _CropRow],
+        cached: list[tuple[Path, str]],
+        version: StagedVersion,
     ) -> Iterator[tuple[str, str]]:
         """Write the crops of ``tasks`` and add these and the ``cached`` ones to the version.
 

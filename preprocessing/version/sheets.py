@@ -80,7 +80,7 @@ def sheets_of_accepted(
 
 
 def sheets_of_rejected(folder: Path, rows: CardRows, cache: AnalysisCache) -> Iterator[Sheet]:
-    """The sheets of rejected pictures, of clusters and of doubtful pairs, to draw into ``folder``."""
+    """The sheets of rejected pictures, clusters and doubtful pairs, to draw into ``folder``."""
     for reason, rejected in rows.by_reason.items():
         if decoded := [row for row in rejected if row.width]:
             title = f"rejected, {reason}: {len(rejected)} pictures"
@@ -97,9 +97,7 @@ def sheets_of_rejected(folder: Path, rows: CardRows, cache: AnalysisCache) -> It
 def _cluster_sheet(
     path: Path, clusters: Sequence[Sequence[CardRow]], cache: AnalysisCache
 ) -> Sheet:
-    largest = [
-        members[:_MAX_MEMBERS_PER_CLUSTER] for members in clusters[:_MAX_CLUSTERS_PER_SHEET]
-    ]
+    largest = [members[:_MAX_MEMBERS_PER_CLUSTER] for members in clusters[:_MAX_CLUSTERS_PER_SHEET]]
     tiles = iter(_preview_tiles([row for members in largest for row in members], cache))
     part = f" of {len(clusters)}" if len(largest) < len(clusters) else ""
     title = f"clusters of near duplicates: {len(largest)}{part}; green: the accepted picture"

@@ -62,7 +62,7 @@ class StagedVersion:
         return (self._prefetched / crop.name).exists()
 
     def add(self, crop: Path, file: str) -> None:
-        """Add the crop as ``file``, a path that begins with one of ``SPLITS``; copies in threads."""
+        """Add the crop as ``file``, a path below one of ``SPLITS``; threads copy it."""
         with suppress(FileNotFoundError):
             (self._prefetched / crop.name).rename(self.folder / file)
             return

@@ -47,7 +47,7 @@ def outcomes(names: list[str]) -> dict[str, object]:
 
 
 def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_BATCH", 4)
+    monkeypatch.setattr(sandbox, "_ITEMS_PER_BATCH", 4)
     names = [f"item{number}" for number in range(20)]
     names[3], names[7], names[9], names[13], names[16] = (
         "crash", "swell", "fail", "hang", "hang-in-c",
@@ -77,11 +77,11 @@ def whose(_item: int) -> int:
 
 
 def test_workers_last_from_job_to_job_and_are_replaced_when_they_die() -> None:
-    with WorkerPool(1, timeout_s=5) as crew:
-        (first,) = {pid for _, pid in crew.each(whose, range(3))}
-        (again,) = {pid for _, pid in crew.each(whose, range(3))}
-        assert dict(crew.each(work, ["crash"])) == {"crash": Failure("decoder-died")}
-        (other,) = {pid for _, pid in crew.each(whose, range(3))}
+    with WorkerPool(1, timeout_s=5) as pool:
+        (first,) = {pid for _, pid in pool.map_unordered(whose, range(3))}
+        (again,) = {pid for _, pid in pool.map_unordered(whose, range(3))}
+        assert dict(pool.map_unordered(work, ["crash"])) == {"crash": Failure("decoder-died")}
+        (other,) = {pid for _, pid in pool.map_unordered(whose, range(3))}
     assert first == again != other
 
 
@@ -95,8 +95,8 @@ def test_a_parent_goes_on_with_its_own_work_only_while_it_waits() -> None:
             yield
 
     steps = own()
-    with WorkerPool(1, timeout_s=5) as crew:
-        assert dict(crew.each(work, ["one", "two"], meanwhile=steps)) == {
+    with WorkerPool(1, timeout_s=5) as pool:
+        assert dict(pool.map_unordered(work, ["one", "two"], idle_work=steps)) == {
             "one": "ONE",
             "two": "TWO",
         }
@@ -123,7 +123,8 @@ def test_workers_do_not_import_what_their_parent_was_started_with() -> None:
 def test_workers_end_with_a_parent_that_was_killed() -> None:
     code = (
         "from preprocessing.sandbox import map_sandboxed; import time\n"
-        "if __name__ == '__main__': list(map_sandboxed(time.sleep, [60] * 9, num_workers=1, timeout_s=9))"
+        "if __name__ == '__main__':\n"
+        "    list(map_sandboxed(time.sleep, [60] * 9, num_workers=1, timeout_s=9))"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as parent:
         while len(found := psutil.Process(parent.pid).children()) < 2:  # with a resource tracker
