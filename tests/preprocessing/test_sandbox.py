@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
+from sandbox_jobs import decode, process_id
 
 from core.errors import SuyanError
 from preprocessing import sandbox
@@ -18,32 +18,8 @@ from preprocessing.sandbox import Failure, WorkerPool, map_sandboxed
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def work(name: str) -> str:
-    """Stands in for a decoder."""
-    if name == "crash":
-        os._exit(11)
-    if name == "swell":
-        return str(np.ones(1 << 31, np.uint8).sum())
-    if name == "fail":
-        raise RuntimeError(name)
-    if name == "main":
-        return str(hasattr(sys.modules["__main__"], "__file__"))
-    if name == "full":
-        raise OSError("no space left")
-    while name == "hang":  # in Python: can be interrupted
-        pass
-    if name == "hang-in-c":
-        sum(iter(_Endless()))
-    return name.upper()
-
-
-class _Endless:
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(10**12))
-
-
 def outcomes(names: list[str]) -> dict[str, object]:
-    return dict(map_sandboxed(work, names, num_workers=2, timeout_s=0.5))
+    return dict(map_sandboxed(decode, names, num_workers=2, timeout_s=0.5))
 
 
 def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,16 +48,12 @@ def test_what_is_not_the_items_fault_is_raised() -> None:
         outcomes(["fine", "full"])
 
 
-def whose(_item: int) -> int:
-    return os.getpid()
-
-
 def test_workers_last_from_job_to_job_and_are_replaced_when_they_die() -> None:
     with WorkerPool(1, timeout_s=5) as pool:
-        (first,) = {pid for _, pid in pool.map_unordered(whose, range(3))}
-        (again,) = {pid for _, pid in pool.map_unordered(whose, range(3))}
-        assert dict(pool.map_unordered(work, ["crash"])) == {"crash": Failure("decoder-died")}
-        (other,) = {pid for _, pid in pool.map_unordered(whose, range(3))}
+        (first,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
+        (again,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
+        assert dict(pool.map_unordered(decode, ["crash"])) == {"crash": Failure("decoder-died")}
+        (other,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
     assert first == again != other
 
 
@@ -96,7 +68,7 @@ def test_a_parent_goes_on_with_its_own_work_only_while_it_waits() -> None:
 
     steps = own()
     with WorkerPool(1, timeout_s=5) as pool:
-        assert dict(pool.map_unordered(work, ["one", "two"], idle_work=steps)) == {
+        assert dict(pool.map_unordered(decode, ["one", "two"], idle_work=steps)) == {
             "one": "ONE",
             "two": "TWO",
         }

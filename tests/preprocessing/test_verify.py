@@ -79,5 +79,5 @@ def test_a_pair_is_compared_once_and_new_ones_alone_after_that(
 def test_a_cache_that_lost_a_picture_is_named(cache: AnalysisCache) -> None:
     pairs = find_candidates(columns(fingerprints(4)), 12)
     names = [*NAMES[:3], "f" * 64]
-    with WorkerPool(1, timeout_s=5) as workers, pytest.raises(SuyanError, match="run it again"):
+    with WorkerPool(1, timeout_s=5) as workers, pytest.raises(SuyanError, match="Run it again"):
         compare_pairs(names, pairs, cache=cache, workers=workers, progress=silent)
