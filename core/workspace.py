@@ -84,6 +84,10 @@ class DatasetFolder:
         """The same in Markdown."""
         return self.path / "card.md"
 
+    def card_section_page(self, section: str, page: int) -> Path:
+        """The further pages, from 2 on, of a section of the card that is too long for one."""
+        return self.path / f"card-{section}-{page}.html"
+
     @property
     def changes(self) -> Path:
         """What differs from the version before; CSV."""

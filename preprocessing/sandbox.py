@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from enum import StrEnum
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any, Generic, Self, TypeVar
@@ -41,18 +42,25 @@ come as they are ready. A batch whose machine dies is run again on another one.
 """
 
 
+class FailureReason(StrEnum):
+    """Why an item has no result; also a reason in the manifest."""
+
+    TIMED_OUT = "timed-out"
+    OUT_OF_MEMORY = "out-of-memory"
+    DECODER_DIED = "decoder-died"
+    UNEXPECTED_ERROR = "unexpected-error"
+
+
 @dataclass(frozen=True)
 class Failure:
-    """Why an item has no result: ``timed-out``, ``out-of-memory``, ``decoder-died`` or
-    ``unexpected-error``.
-    """
+    """The outcome of an item without a result."""
 
-    reason: str
+    reason: FailureReason
 
     @property
     def is_transient(self) -> bool:
         """Whether another attempt may succeed: the machine, not the file, may be the cause."""
-        return self.reason in {"decoder-died", "unexpected-error"}
+        return self.reason in {FailureReason.DECODER_DIED, FailureReason.UNEXPECTED_ERROR}
 
 
 class _TimeLimitError(BaseException):  # no decoder's `except Exception` may swallow it
@@ -199,7 +207,7 @@ def _one_by_one(
                     outcomes = job.result()
                     yield waiting.popleft(), outcomes[0]
             except BrokenProcessPool:
-                yield waiting.popleft(), Failure("decoder-died")
+                yield waiting.popleft(), Failure(FailureReason.DECODER_DIED)
 
 
 def _require_start(pool: ProcessPoolExecutor) -> None:
@@ -274,15 +282,15 @@ def _run(function: Callable[[Item], Result], item: Item, timeout_s: float) -> Re
         signal.setitimer(signal.ITIMER_PROF, timeout_s)
         return function(item)
     except _TimeLimitError:
-        return Failure("timed-out")
+        return Failure(FailureReason.TIMED_OUT)
     except MemoryError:
-        return Failure("out-of-memory")
+        return Failure(FailureReason.OUT_OF_MEMORY)
     except (SuyanError, OSError):
         raise
     except Exception as error:
         if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
-            return Failure("out-of-memory")
-        return Failure("unexpected-error")
+            return Failure(FailureReason.OUT_OF_MEMORY)
+        return Failure(FailureReason.UNEXPECTED_ERROR)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)

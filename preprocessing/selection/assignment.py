@@ -13,7 +13,8 @@ from preprocessing.config import PrepareConfig
 from preprocessing.dedup.clusters import Clusters
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.originals import SIDES, OriginalIndex
-from preprocessing.selection.overrides import Action
+from preprocessing.selection.overrides import ACTIONS_AGAINST_RULES, Action
+from preprocessing.selection.reasons import Reason, duplicate_of
 from preprocessing.selection.split import choose_held_out
 
 MIN_TEST_PICTURES = 2  # of a side: distances between sets need more than one
@@ -63,21 +64,21 @@ class ClusterAssignment:
         ``crop_reason`` is what the rules say of the crop alone.
         """
         if self._overrides.get(number) == "drop":
-            return "dropped-by-hand"
+            return Reason.DROPPED_BY_HAND
         if crop_reason:
             return crop_reason
         if self._is_forced(number):
-            return "" if side == self._home(number) else "in-both-domains"
+            return "" if side == self._home(number) else Reason.IN_BOTH_DOMAINS
         if number in self._clusters.displaced:
-            return "would-change-sides"
+            return Reason.WOULD_CHANGE_SIDES
         founder = int(self._clusters.founder[number])
         num_hits = dict(zip(SIDES, self._hits_of_cluster[founder], strict=True))
         if num_hits["A"] and num_hits["B"]:
             is_minority = num_hits[side] <= num_hits[_OTHER_SIDE[side]]
             if self._config.both_domains == "drop" or is_minority:
-                return "in-both-domains"
+                return Reason.IN_BOTH_DOMAINS
         best = self._best.get((founder, side), number)
-        return "" if best == number else f"duplicate-of:{self._names[best]}"
+        return "" if best == number else duplicate_of(self._names[best])
 
     def _sides(self, number: int) -> list[str]:
         return [side for side, num in zip(SIDES, self._num_hits[number], strict=True) if num]
@@ -86,7 +87,7 @@ class ClusterAssignment:
         return SIDES[int(np.argmax(self._num_hits[number]))]
 
     def _is_forced(self, number: int) -> bool:
-        return self._overrides.get(number) in {"keep", "move"}
+        return self._overrides.get(number) in ACTIONS_AGAINST_RULES
 
     def _count_hits(self) -> NDArray[np.int64]:
         """The number of hits of each cluster, by its founder and side, ``[N, 2]``."""

@@ -13,7 +13,7 @@ from preprocessing.analysis.analyse import Analysis
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import HashColumns
 from preprocessing.selection.originals import OriginalIndex
-from preprocessing.selection.overrides import Action
+from preprocessing.selection.overrides import ACTIONS_AGAINST_RULES, Action
 from preprocessing.selection.rules import Crop, possible_crops
 
 _NUMBERS_PER_TRANSFORM = 6
@@ -50,7 +50,7 @@ class Attributes:
         self.hashes.add(number, analysis.whole, large_faces)
         self._places[number] = len(self._num_pixels)
         self._num_pixels.append(analysis.width * analysis.height)
-        forced = self._overrides.get(name) in {"keep", "move"}
+        forced = self._overrides.get(name) in ACTIONS_AGAINST_RULES
         numbers = self._reason_numbers
         for crop in possible_crops(analysis, self._config, forced=forced):
             self._faces.append(crop.face)

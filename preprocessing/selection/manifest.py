@@ -28,6 +28,7 @@ from preprocessing.selection.assignment import MIN_TEST_PICTURES, ClusterAssignm
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.originals import SIDES, ListedOriginal, OriginalIndex
 from preprocessing.selection.overrides import Action
+from preprocessing.selection.reasons import reason_kind
 from preprocessing.selection.rules import Crop
 from preprocessing.selection.split import is_held_out
 
@@ -206,11 +207,6 @@ class ManifestStats:
                     f"needed {self._config.min_images}; rejected: {reasons or 'none'}"
                 )
         return problems
-
-
-def reason_kind(reason: str) -> str:
-    """A reason without its particulars, for counting."""
-    return reason.split(":", maxsplit=1)[0]
 
 
 def _digest(row: Picture) -> bytes:

@@ -21,6 +21,7 @@ from core.files import atomic_file
 from core.workspace import Workspace
 
 Action = Literal["keep", "drop", "move"]
+ACTIONS_AGAINST_RULES: frozenset[Action] = frozenset({"keep", "move"})
 
 _HEADER = "sha256,action,note\n"
 _MIN_DIGITS = 8

@@ -9,6 +9,7 @@ import numpy as np
 from preprocessing.analysis.analyse import Analysis, FaceAnalysis
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
+from preprocessing.selection.reasons import Reason
 
 _TOLERATED_OUTSIDE = 0.01  # share of the crop outside the photograph that brings it no closer
 
@@ -40,7 +41,7 @@ def possible_crops(
     if not config.faces:
         transform = geometry.centre_transform(analysis.height, analysis.width, config.crop_px)
         is_blurred = analysis.sharpness < config.min_sharpness and not forced
-        reason = "blurred" if is_blurred else ""
+        reason = Reason.BLURRED if is_blurred else ""
         return [Crop(-1, reason, _row_major(transform), analysis.sharpness)]
     faces = _faces_to_crop(analysis, config, forced=forced)
     if isinstance(faces, str):
@@ -54,25 +55,25 @@ def _faces_to_crop(
     """The faces to crop with their numbers, or why there is none."""
     numbered = list(enumerate(analysis.faces))
     if not numbered:
-        return "no-face"
+        return Reason.NO_FACE
     large = [pair for pair in numbered if pair[1].side >= config.min_face_px]
     if forced:
         return (large or numbered)[:1]
     if not large:
-        return "face-too-small"
+        return Reason.FACE_TOO_SMALL
     if len(large) > 1 and config.faces_policy == "single":
-        return "several-faces"
+        return Reason.SEVERAL_FACES
     return large if config.faces_policy == "all" else large[:1]
 
 
 def _picture_reason(analysis: Analysis, config: PrepareConfig) -> str:
     shorter, longer = sorted((analysis.height, analysis.width))
     if shorter < config.min_side_px:
-        return "too-small"
+        return Reason.TOO_SMALL
     if longer > config.max_aspect * shorter:
-        return "odd-shape"
+        return Reason.ODD_SHAPE
     if analysis.unsafe is not None and config.max_unsafe is not None:
-        return "unsafe" if analysis.unsafe > config.max_unsafe else ""
+        return Reason.UNSAFE if analysis.unsafe > config.max_unsafe else ""
     return ""
 
 
@@ -99,12 +100,12 @@ def _face_crop(
 
 def _face_reason(face: FaceAnalysis, outside: float, config: PrepareConfig) -> str:
     if geometry.profile(face.points) > config.max_profile:
-        return "profile"
+        return Reason.PROFILE
     if outside > config.max_outside:
-        return "leaves-the-frame"
+        return Reason.LEAVES_THE_FRAME
     if face.sharpness < config.min_sharpness:
-        return "blurred"
-    return "covered" if face.covered > config.max_covered else ""
+        return Reason.BLURRED
+    return Reason.COVERED if face.covered > config.max_covered else ""
 
 
 def _row_major(transform: geometry.Transform) -> tuple[float, ...]:

@@ -46,8 +46,10 @@ class _Section:
     pages: list[list[_Group]]
 
     def file(self, page: int) -> str:
-        """The file of this page, counted from 1."""
-        return "card.html" if page == 1 else f"card-{self.anchor}-{page}.html"
+        """The name of this page's file; pages count from 1."""
+        folder = DatasetFolder(Path())
+        path = folder.card_page if page == 1 else folder.card_section_page(self.anchor, page)
+        return path.name
 
 
 @dataclass(frozen=True)

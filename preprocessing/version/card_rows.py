@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.tables import iter_rows
 from preprocessing.selection.manifest import Manifest
+from preprocessing.selection.reasons import Reason, reason_kind
 
 MAX_TILES_PER_SHEET = 60
 
@@ -58,7 +59,7 @@ def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
     for row in iter_rows(path, CardRow):
         if row.status == "ok":
             _add_to_sample(accepted[row.file.split("/")[0]], row)
-        elif not row.reason.startswith("duplicate-of:"):
+        elif reason_kind(row.reason) != Reason.DUPLICATE_OF:
             by_reason[row.reason].append(row)
         if row.cluster in several:
             _add_member(members[row.cluster], row)

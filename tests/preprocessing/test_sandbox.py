@@ -13,7 +13,7 @@ from sandbox_jobs import decode, process_id
 
 from core.errors import SuyanError
 from preprocessing import sandbox
-from preprocessing.sandbox import Failure, WorkerPool, map_sandboxed
+from preprocessing.sandbox import Failure, FailureReason, WorkerPool, map_sandboxed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,7 +52,9 @@ def test_workers_last_from_job_to_job_and_are_replaced_when_they_die() -> None:
     with WorkerPool(1, timeout_s=5) as pool:
         (first,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
         (again,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
-        assert dict(pool.map_unordered(decode, ["crash"])) == {"crash": Failure("decoder-died")}
+        assert dict(pool.map_unordered(decode, ["crash"])) == {
+            "crash": Failure(FailureReason.DECODER_DIED)
+        }
         (other,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
     assert first == again != other
 
