@@ -105,11 +105,11 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
     Raises ``FolderMismatchError`` that lists each differing field, both values and the remedies.
     """
     path = folder / "config.json"
-    requested = json.loads(canonical_json(config))
+    expected = json.loads(canonical_json(config))
     if not path.exists():
-        write_json(path, requested)
+        write_json(path, expected)
         return
-    differences = list(_differences(load_json(path), requested, ""))
+    differences = list(_differences(load_json(path), expected, ""))
     if differences:
         raise FolderMismatchError(
             f"{folder} holds the work of another configuration:\n"
@@ -118,11 +118,10 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _differences(stored: Any, requested: Any, where: str) -> Iterator[str]:
-    if isinstance(stored, dict) and isinstance(requested, dict):
-        for key in sorted(stored.keys() | requested.keys()):
-            yield from _differences(
-                stored.get(key), requested.get(key), f"{where}.{key}" if where else key
-            )
-    elif stored != requested:
-        yield f"{where}: the folder has {stored!r}, this run asks for {requested!r}"
+def _differences(actual: Any, expected: Any, field: str) -> Iterator[str]:
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        for key in sorted(actual.keys() | expected.keys()):
+            path = f"{field}.{key}" if field else key
+            yield from _differences(actual.get(key), expected.get(key), path)
+    elif actual != expected:
+        yield f"{field}: the folder has {actual!r}, this run asks for {expected!r}"
