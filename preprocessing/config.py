@@ -1,15 +1,16 @@
 """Configuration of dataset preparation.
 
-Names and defaults of fields enter the digest that names a version: they are kept as they are.
+Names and values of fields enter the digest that names a version, except of incidental ones; both
+the names and the defaults must therefore stay as they are.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from core.identity import outside_identity
+from core.config_identity import INCIDENTAL
 
 _NAME = r"^[a-z0-9][a-z0-9_]{0,39}$"
 
@@ -117,25 +118,22 @@ class PrepareConfig(BaseModel):
     test_fraction: float = Field(
         0.15, gt=0, lt=0.9, description="Share of each side held out for evaluation"
     )
-    min_images: int = Field(
+    min_images: Annotated[int, INCIDENTAL] = Field(
         50,
         ge=2,
         description="Smallest number of usable pictures of each domain; with fewer the run ends",
-        json_schema_extra=outside_identity(),
     )
-    timeout_s: float = Field(
+    timeout_s: Annotated[float, INCIDENTAL] = Field(
         4.0,
         gt=0,
         le=3600,
         description="Largest processor time for one original, seconds",
-        json_schema_extra=outside_identity(),
     )
-    num_workers: int = Field(
+    num_workers: Annotated[int, INCIDENTAL] = Field(
         2,
         ge=1,
         le=64,
         description="Number of processes that decode and crop",
-        json_schema_extra=outside_identity(),
     )
 
     @model_validator(mode="after")

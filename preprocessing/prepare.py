@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.config_identity import identity
 from core.errors import SuyanError, TooFewImagesError
 from core.files import write_json
-from core.identity import identity_fields
 from core.progress import Progress, silent
 from core.tables import Picture, groups, write_rows
 from core.workspace import DatasetFolder, Workspace
@@ -143,7 +143,7 @@ class _Preparation:
         staged = DatasetFolder(version.folder)
         write_json(staged.config, config.model_dump(mode="json"))
         write_rows(staged.manifest, Picture, stats.count(manifest.rows()))
-        name = stats.version([identity_fields(config), dict(libraries()), STAGE_VERSION])
+        name = stats.version([identity(config), dict(libraries()), STAGE_VERSION])
         final = self._workspace.dataset(name)
         counts, rejected, problems = stats.counts(), stats.rejected(), stats.problems()
         if final.manifest.exists() and not problems:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.config_identity import identity
 from core.tables import Original, Picture
 from preprocessing.analysis.analyse import Analysis
 from preprocessing.analysis.fingerprint import Fingerprint
@@ -165,3 +166,8 @@ def test_the_name_depends_on_decisions_and_settings_alone() -> None:
 def test_another_decision_is_another_version(change: dict[str, str]) -> None:
     other = [replace(ROWS[0], **change), *ROWS[1:]]
     assert stats_of(other).version({}) != stats_of(ROWS).version({})
+
+
+def test_settings_that_change_no_picture_name_no_version() -> None:
+    left_out = CONFIG.model_dump().keys() - identity(CONFIG).keys()
+    assert left_out == {"num_workers", "timeout_s", "min_images"}

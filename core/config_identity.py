@@ -1,0 +1,34 @@
+"""Which fields of a configuration name a piece of work, and which merely say how it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+class Incidental:
+    """Marks a field that changes how work is done and not what comes out of it.
+
+    ::
+
+        num_workers: Annotated[int, INCIDENTAL] = Field(16, description="…")
+    """
+
+
+INCIDENTAL: Final = Incidental()
+"""The marker of such a field."""
+
+
+def identity(config: BaseModel) -> dict[str, Any]:
+    """``config`` as JSON values, without the fields that are marked as ``INCIDENTAL``.
+
+    Its ``core.files.digest`` names the work: the same identity, the same result.
+    """
+    incidental = {
+        name
+        for name, field in type(config).model_fields.items()
+        if any(isinstance(marker, Incidental) for marker in field.metadata)
+    }
+    return config.model_dump(mode="json", exclude=incidental)
