@@ -200,7 +200,7 @@ def _changes_since_last(
     where no such version can be read.
     """
     versions = []
-    for folder in final.parent.iterdir():
+    for folder in final.parent.glob("*"):
         card = try_load_json(DatasetFolder(folder).card) or {}
         is_version = card.get("version") == folder.name  # unlike a rejected one
         if is_version and card.get("domains") == _domains(config) and "made_at" in card:

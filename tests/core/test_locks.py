@@ -84,7 +84,12 @@ def test_a_killed_process_gives_its_lock_back(tmp_path: Path) -> None:
 
 def test_a_process_is_alive_until_it_ends() -> None:
     assert is_alive(os.getpid())
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()  # before that it may have its parent's command line
     try:
         assert is_alive(process.pid)
         assert is_alive(process.pid, "input()")

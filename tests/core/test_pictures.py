@@ -10,7 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, features
 
-from core.pictures import Rejected, find_pictures, load_picture, read_picture
+from core.pictures import (
+    Decoded,
+    Rejected,
+    find_pictures,
+    load_picture,
+    read_picture,
+    read_pictures,
+    read_reduced,
+    resize,
+)
 
 BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
 REASONS = {"undecodable", "too-many-pixels", "too-small", "out-of-memory"}
@@ -145,6 +154,49 @@ def test_floating_point_levels_are_scaled(tmp_path: Path, white: float) -> None:
     ramp = np.linspace(0, white, 256, dtype=np.float32).reshape(16, 16)
     pixels = decoded(saved(tmp_path, Image.fromarray(ramp), "a.tiff"))
     assert np.abs(pixels[..., 0].ravel().astype(int) - np.arange(256)).max() <= 1
+
+
+def test_single_extreme_levels_blacken_no_picture(tmp_path: Path) -> None:
+    levels = np.full((8, 8), 0.5, np.float32)
+    levels[0, :4] = (1.03, np.inf, np.nan, -np.inf)
+    grey = decoded(saved(tmp_path, Image.fromarray(levels), "a.tiff"))[..., 0]
+    assert grey[0, 0] == 255
+    assert np.abs(grey[1:].astype(int) - 127).max() <= 1
+    assert list(grey[0, 2:4]) == [0, 0]
+
+
+def test_a_turned_jpeg_that_is_read_at_half_its_size_keeps_its_own(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path, Image.new("RGB", (400, 200), "white"), "a.jpg", exif=exif)
+    half = read_reduced(path, enough_px=150)
+    assert isinstance(half, Decoded)
+    assert (half.height, half.width, half.factor) == (400, 200, 2)
+    assert half.pixels.shape == (200, 100, 3)
+    whole = read_reduced(path, enough_px=201)
+    assert isinstance(whole, Decoded)
+    assert (whole.pixels.shape, whole.factor) == ((400, 200, 3), 1)
+
+
+def test_pictures_are_resized_without_aliasing_and_left_alone_at_their_size() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert resize(stripes, 64, 64) is stripes
+    small = resize(stripes, 16, 8)
+    assert small.shape == (8, 16, 3)
+    assert np.abs(small[:, 2:-2].astype(int) - 128).max() <= 2
+
+
+def test_many_pictures_are_read_in_order(tmp_path: Path) -> None:
+    paths = [
+        saved(tmp_path, Image.new("RGB", (4, 4), (number, 0, 0)), f"{number}.png")
+        for number in range(20)
+    ]
+    (tmp_path / "7.png").write_bytes(b"broken")
+    pictures = list(read_pictures(paths))
+    assert pictures[7] == Rejected("undecodable")
+    reds = [picture[0, 0, 0] for picture in pictures if not isinstance(picture, Rejected)]
+    assert reds == [number for number in range(20) if number != 7]
 
 
 def test_cmyk_keeps_its_colours(tmp_path: Path) -> None:
