@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Literal
 
 import webdataset
 
-from core.files import atomic_file
+from core.files import atomic_file, canonical_json
 from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
 from core.workspace import DatasetFolder
@@ -85,9 +84,8 @@ def _write_shards(
 
 
 def _sample(dataset: Path, row: Picture) -> dict[str, str | bytes]:
-    described = json.dumps(asdict(row), ensure_ascii=False, sort_keys=True)
     return {
         "__key__": f"{row.side}-{Path(row.file).stem}",
         "png": (dataset / row.file).read_bytes(),
-        "json": described.encode(),
+        "json": canonical_json(asdict(row)).encode(),
     }
