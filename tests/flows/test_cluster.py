@@ -146,7 +146,7 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     again = tmp_path / "again"
     (again / "cache").mkdir(parents=True)
     (again / "originals").symlink_to(here / "originals")
-    expected = prepare(config, *listings, here)
+    expected = prepare(config, *listings, Workspace(here))
     with _one_killed(cluster, lambda: _is_begun(again)) as killed:
         assert _prepared(config, *listings, again, address) == expected.version
     assert killed
@@ -180,7 +180,7 @@ def test_a_cluster_works_for_a_workspace_in_a_bucket(
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
     version = _prepared(config, *listings, open_workspace(shared_home), address)
     assert snapshots.names(bucket, "datasets") == [version]
-    assert prepare(config, *listings, home).version == version
+    assert prepare(config, *listings, Workspace(home)).version == version
 
 
 def _is_begun(workspace: Path) -> bool:
