@@ -45,7 +45,8 @@ from preprocessing.dedup.candidates import (
     older_pictures,
 )
 from preprocessing.dedup.similarity import similarities, thumbnail_pairs
-from preprocessing.sandbox import Failure, map_sandboxed
+from preprocessing.sandbox import map_sandboxed
+from preprocessing.sandbox_worker import Failure
 from preprocessing.selection.manifest import CompareOriginals, cluster_originals
 
 _CONFIG = PrepareConfig(domain_a="a", domain_b="b")

@@ -21,7 +21,8 @@ from preprocessing.analysis.nsfw import require_safety_filter
 from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.verify import compare_pairs
-from preprocessing.sandbox import Failure, MapBatches, WorkerPool
+from preprocessing.sandbox import MapBatches, WorkerPool
+from preprocessing.sandbox_worker import Failure
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.manifest import Manifest, ManifestStats, build_manifest
 from preprocessing.selection.originals import ListedOriginal, Listing, OriginalIndex

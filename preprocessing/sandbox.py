@@ -7,32 +7,28 @@ machines, each of which runs its batch in such a process.
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
-import resource
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from enum import StrEnum
-from multiprocessing import get_context, parent_process
-from threading import Thread
-from typing import Any, Generic, Self, TypeVar
-
-import cv2
+from multiprocessing import get_context
+from typing import Any, Generic, Self
 
 from core.errors import SuyanError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from preprocessing.sandbox_worker import (
+    Failure,
+    FailureReason,
+    Item,
+    Outcomes,
+    Result,
+    confine,
+    run_batch,
+)
 
 _ITEMS_PER_BATCH = 8  # of a worker
-_KILL_FACTOR = 1.25  # of the time limit: ends the process, where a loop in C ignores the limit
-_WALL_CLOCK_FACTOR = 10  # of the time limit: waiting for a busy processor is no hang
-_MAX_WORKER_BYTES = 1 << 30  # of private memory
 _MAX_REMOTE_BATCHES = 100  # each is a row of an orchestrator
 _MIN_ITEMS_PER_REMOTE_BATCH = 16  # each batch starts a process
 
@@ -40,34 +36,6 @@ MapBatches = Callable[[Callable[[Sequence[Any]], Any], Sequence[Sequence[Any]]],
 """``map_batches(function, batches)`` calls ``function`` for each batch on any machine; the results
 come as they are ready. A batch whose machine dies is run again on another one.
 """
-
-
-class FailureReason(StrEnum):
-    """Why an item has no result; also a reason in the manifest."""
-
-    TIMED_OUT = "timed-out"
-    OUT_OF_MEMORY = "out-of-memory"
-    DECODER_DIED = "decoder-died"
-    UNEXPECTED_ERROR = "unexpected-error"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """The outcome of an item without a result."""
-
-    reason: FailureReason
-
-    @property
-    def is_transient(self) -> bool:
-        """Whether another attempt may succeed: the machine, not the file, may be the cause."""
-        return self.reason in {FailureReason.DECODER_DIED, FailureReason.UNEXPECTED_ERROR}
-
-
-class _TimeLimitError(BaseException):  # no decoder's `except Exception` may swallow it
-    pass
-
-
-Outcomes = list[Result | Failure]
 
 
 class WorkerPool:
@@ -141,7 +109,7 @@ class WorkerPool:
     ) -> Future[Outcomes[Result]]:
         self._pool = self._pool or _build_pool(self._num)
         with _no_main():
-            return self._pool.submit(_run_batch, function, items, self._timeout_s)
+            return self._pool.submit(run_batch, function, items, self._timeout_s)
 
     def _end(self) -> None:
         if self._pool:
@@ -203,7 +171,7 @@ def _one_by_one(
             try:
                 while waiting:
                     with _no_main():
-                        job = pool.submit(_run_batch, function, [waiting[0]], timeout_s)
+                        job = pool.submit(run_batch, function, [waiting[0]], timeout_s)
                     outcomes = job.result()
                     yield waiting.popleft(), outcomes[0]
             except BrokenProcessPool:
@@ -227,7 +195,7 @@ def _require_start(pool: ProcessPoolExecutor) -> None:
 
 def _build_pool(num_workers: int) -> ProcessPoolExecutor:
     # spawn: a fork of a process with threads (torch, OpenCV, Prefect) can hang
-    return ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=_confine)
+    return ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=confine)
 
 
 @contextlib.contextmanager
@@ -242,56 +210,3 @@ def _no_main() -> Iterator[None]:
         yield
     finally:
         vars(main).update(saved)
-
-
-def _confine() -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # C decoders report every bad file there
-    with contextlib.suppress(OSError, ValueError):  # not every system has this limit
-        resource.setrlimit(resource.RLIMIT_DATA, (_MAX_WORKER_BYTES, _MAX_WORKER_BYTES))
-    signal.signal(signal.SIGPROF, _interrupt)
-    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)  # ends the process, even in C code
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent was killed. It would wait for ever otherwise, and hold its
-    output open, so that a reader of that (Prefect's worker) would not notice the death.
-    """
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise _TimeLimitError
-
-
-def _run_batch(
-    function: Callable[[Item], Result], items: Sequence[Item], timeout_s: float
-) -> Outcomes[Result]:
-    return [_run(function, item, timeout_s) for item in items]
-
-
-def _run(function: Callable[[Item], Result], item: Item, timeout_s: float) -> Result | Failure:
-    faulthandler.dump_traceback_later(timeout_s * _WALL_CLOCK_FACTOR, exit=True, file=2)
-    try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, timeout_s * _KILL_FACTOR)
-        signal.setitimer(signal.ITIMER_PROF, timeout_s)
-        return function(item)
-    except _TimeLimitError:
-        return Failure(FailureReason.TIMED_OUT)
-    except MemoryError:
-        return Failure(FailureReason.OUT_OF_MEMORY)
-    except (SuyanError, OSError):
-        raise
-    except Exception as error:
-        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
-            return Failure(FailureReason.OUT_OF_MEMORY)
-        return Failure(FailureReason.UNEXPECTED_ERROR)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        faulthandler.cancel_dump_traceback_later()

@@ -14,7 +14,8 @@ from preprocessing.analysis.fingerprint import THUMBNAIL_BYTES
 from preprocessing.cache import AnalysisCache
 from preprocessing.dedup.candidates import Pairs
 from preprocessing.dedup.similarity import ThumbnailPair, similarities, thumbnail_pairs
-from preprocessing.sandbox import Failure, WorkerPool
+from preprocessing.sandbox import WorkerPool
+from preprocessing.sandbox_worker import Failure
 
 _PAIRS_PER_BATCH = 50  # of a worker
 _PAIRS_PER_COMMIT = 5000  # their thumbnails are in memory; lost at most when the process is killed

@@ -1,7 +1,7 @@
 """Reasons for which a picture is rejected, as the manifest holds them.
 
 A file that cannot be read has one of the reasons of ``core.pictures.read_picture``,
-``sandbox.FailureReason`` or ``analyse.FILE_MISSING`` instead.
+``sandbox_worker.FailureReason`` or ``analyse.FILE_MISSING`` instead.
 """
 
 from __future__ import annotations

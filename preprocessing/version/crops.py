@@ -14,7 +14,8 @@ from core.workspace import Workspace
 from preprocessing.cache import AnalysisCache, crop_file, is_complete_png
 from preprocessing.config import PrepareConfig
 from preprocessing.images.crop import CropTask, enough_px, write_crop
-from preprocessing.sandbox import Failure, WorkerPool
+from preprocessing.sandbox import WorkerPool
+from preprocessing.sandbox_worker import Failure
 from preprocessing.selection.rules import Crop
 from preprocessing.version.staging import StagedVersion
 

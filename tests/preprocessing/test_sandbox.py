@@ -13,7 +13,8 @@ from sandbox_jobs import decode, process_id
 
 from core.errors import SuyanError
 from preprocessing import sandbox
-from preprocessing.sandbox import Failure, FailureReason, WorkerPool, map_sandboxed
+from preprocessing.sandbox import WorkerPool, map_sandboxed
+from preprocessing.sandbox_worker import Failure, FailureReason
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +80,7 @@ def test_a_parent_goes_on_with_its_own_work_only_while_it_waits() -> None:
 
 
 def test_no_item_is_blamed_where_no_process_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_confine", os.abort)
+    monkeypatch.setattr(sandbox, "confine", os.abort)
     with pytest.raises(SuyanError, match="as soon as they start"):
         outcomes(["fine"])
 
