@@ -35,13 +35,19 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from core.pictures import Rejected, read_picture
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
-from preprocessing.analysis.fingerprint import LOOK_BYTES, WINDOWS, Fingerprint
+from preprocessing.analysis.fingerprint import THUMBNAIL_BYTES, WINDOWS, Fingerprint
 from preprocessing.config import PrepareConfig
-from preprocessing.dedup.candidates import Pairs, candidates, newer, older
-from preprocessing.dedup.hash_columns import Prints
-from preprocessing.dedup.similarity import alikenesses, looks
-from preprocessing.sandbox import Lost, guarded
-from preprocessing.selection.manifest import Judge, cluster
+from preprocessing.dedup.candidates import (
+    HashColumns,
+    Pairs,
+    find_candidates,
+    newer_pictures,
+    older_pictures,
+)
+from preprocessing.dedup.similarity import similarities, thumbnail_pairs
+from preprocessing.sandbox import map_sandboxed
+from preprocessing.sandbox_worker import Failure
+from preprocessing.selection.manifest import CompareOriginals, cluster_originals
 
 _CONFIG = PrepareConfig(domain_a="a", domain_b="b")
 _USUAL_BITS = 8
@@ -176,10 +182,10 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
     print(f"\n{'kind':20} {'recall':>8} {'wrong pairs':>12} {'pHash <= 8':>12} {'wrong pairs':>12}")
     for kind in _KINDS:
         names = [str(path) for path in (*files[""], *files[kind])]
-        prints = Prints()
+        hashes_of_kind = HashColumns()
         for name in names:
-            _add(prints, seen[name])
-        founder = cluster(_CONFIG, names, prints, _judge(seen)).founder.tolist()
+            _add(hashes_of_kind, seen[name])
+        founder = cluster_originals(_CONFIG, names, hashes_of_kind, _compare(seen)).founder.tolist()
         recalls[kind] = sum(founder[k] == founder[num + k] for k in range(num)) / num
         good, bad = _pairs(founder, num)
         near = np.bitwise_count(hashes[""][:, None] ^ hashes[kind][None]) <= _USUAL_BITS
@@ -200,33 +206,33 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
-def _add(prints: Prints, seen: Analysis) -> None:
+def _add(prints: HashColumns, seen: Analysis) -> None:
     large = [(k, f.aligned) for k, f in enumerate(seen.faces) if f.side >= _CONFIG.min_face_px]
     prints.add(len(prints), seen.whole, large)
 
 
-def _judge(seen: Mapping[str, Analysis]) -> Judge:
-    def judge(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
-        def look(number: int, face: int) -> bytes:
-            return seen[names[number]].looks[(face + 1) * LOOK_BYTES :][:LOOK_BYTES]
+def _compare(seen: Mapping[str, Analysis]) -> CompareOriginals:
+    def compare(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
+        def thumbnail(number: int, face: int) -> bytes:
+            return seen[names[number]].thumbnails[(face + 1) * THUMBNAIL_BYTES :][:THUMBNAIL_BYTES]
 
-        return np.array(alikenesses(looks(pairs, look)))
+        return np.array(similarities(thumbnail_pairs(pairs, thumbnail)))
 
-    return judge
+    return compare
 
 
 def _measure_among(
     files: dict[str, list[Path]], seen: dict[str, Analysis], num_others: int
 ) -> None:
     names = [str(path) for paths in files.values() for path in paths]
-    num, prints = len(files[""]), Prints()
+    num, prints = len(files[""]), HashColumns()
     _add_others(prints, [seen[str(path)] for path in files[""]], num_others)
     for name in names:
         _add(prints, seen[name])
     began = time.perf_counter()
-    pairs = candidates(prints, _CONFIG.duplicate_bits)
+    pairs = find_candidates(prints, _CONFIG.duplicate_bits)
     took = time.perf_counter() - began
-    place, other = newer(pairs) - num_others, older(pairs) - num_others
+    place, other = newer_pictures(pairs) - num_others, older_pictures(pairs) - num_others
     each = (place < 0).sum() / num_others
     print(f"\n{num_others} others: {each:.1f} pairs each to compare; joined in {took:.0f} s")
     print(f"{'kind':20} {'proposed':>9} {'confirmed':>10} {'others proposed, each':>22}")
@@ -235,9 +241,9 @@ def _measure_among(
         mine = (place >= number * num) & (place < (number + 1) * num)
         true = mine & (place - number * num == other)
         own = pairs[true].copy()
-        own["view"] -= num_others
-        own["frame"] -= num_others
-        sure = _judge(seen)(names, own) >= _CONFIG.duplicate_alike
+        own["inner"] -= num_others
+        own["outer"] -= num_others
+        sure = _compare(seen)(names, own) >= _CONFIG.duplicate_alike
         proposed, confirmed = (
             len(set(found.tolist())) / num for found in (other[true], other[true][sure])
         )
@@ -251,7 +257,7 @@ def _measure_among(
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
-def _add_others(prints: Prints, like: Sequence[Analysis], num: int) -> None:
+def _add_others(prints: HashColumns, like: Sequence[Analysis], num: int) -> None:
     """Add pictures with a face each, that have hashes alone, as those of these pictures."""
     rng = np.random.default_rng(0)
     wholes = [picture.whole for picture in like if picture.whole is not None]
@@ -270,8 +276,8 @@ def _add_others(prints: Prints, like: Sequence[Analysis], num: int) -> None:
 
 def _analyses(paths: list[Path], job: Callable[[Path], Analysis]) -> dict[str, Analysis]:
     seen = {}
-    for path, outcome in guarded(job, paths, num_workers=2, timeout_s=30):
-        assert not isinstance(outcome, Lost), (path, outcome)
+    for path, outcome in map_sandboxed(job, paths, num_workers=2, timeout_s=30):
+        assert not isinstance(outcome, Failure), (path, outcome)
         seen[str(path)] = outcome
         if len(seen) % 200 == 0:
             print(f"\ranalysed {len(seen)} of {len(paths)}", end="", flush=True)

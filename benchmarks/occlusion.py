@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from photographs import DATA
 
 from core.pictures import Rejected, read_reduced
-from preprocessing.analysis.analyse import canonical
+from preprocessing.analysis.analyse import aligned_face
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.occlusion import features
 from scraping.offline.portraits import Makeup, Person, Shot, draw
@@ -110,7 +110,7 @@ def _faces(folders: tuple[str, ...], step: int = 1) -> Iterator[tuple[Path, Face
             if not isinstance(decoded, Rejected):
                 for face in detector.detect(decoded.pixels):
                     if face.side * decoded.factor >= _LEAST_PX:
-                        yield path, canonical(decoded.pixels, face)
+                        yield path, aligned_face(decoded.pixels, face)
 
 
 def _groups(faces: list[Face]) -> NDArray[np.int64]:
@@ -152,7 +152,7 @@ def _drawn() -> list[Face]:
         picture = draw(
             Person.seeded(seed), Shot.seeded(seed), Makeup.seeded(seed) if seed % 2 else None
         )
-        found += [canonical(picture, face) for face in detector.detect(picture)[:1]]
+        found += [aligned_face(picture, face) for face in detector.detect(picture)[:1]]
     return found
 
 

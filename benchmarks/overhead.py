@@ -34,17 +34,18 @@ _ALLOWED_SHARE = 0.03
 _DIRECT = """
 import json, sys
 from pathlib import Path
+from core.workspace import Workspace
 from flows.parameters import PipelineParameters
 from evaluation.evaluate import evaluate
-from evaluation.promote import promote
+from evaluation.model_registry.promote import promote
 from preprocessing.prepare import prepare
 from scraping.crawl import crawl
 from training.train import train
 given = PipelineParameters.model_validate(json.loads(sys.argv[1]))
-home = Path(sys.argv[2])
+home = Workspace(Path(sys.argv[2]))
 listings = [crawl(config, home).listing for config in (given.crawl_a, given.crawl_b)]
 prepared = prepare(given.prepare, *listings, home)
-run = home / "runs" / "direct"
+run = home.run("direct").path
 train(given.train, prepared.dataset, run)
 evaluation = evaluate(given.evaluate, prepared.dataset, run, home)
 promote(run, evaluation.folder, home, given.recipe, given.promote)

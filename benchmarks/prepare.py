@@ -180,6 +180,7 @@ def _refresh(folder: Path, num_workers: int) -> dict[str, float]:
 
 def _prepare(workspace: Path, files: list[Path], num_workers: int) -> dict[str, float]:
     from core.tables import Original, write_rows
+    from core.workspace import Workspace
     from preprocessing.config import PrepareConfig
     from preprocessing.prepare import prepare
 
@@ -197,7 +198,7 @@ def _prepare(workspace: Path, files: list[Path], num_workers: int) -> dict[str, 
         domain_a="a", domain_b="b", crop_px=_CROP_PX, min_images=2, num_workers=num_workers
     )
     started = time.perf_counter()
-    summary = prepare(config, *listings, workspace)
+    summary = prepare(config, *listings, Workspace(workspace))
     return {"work_s": time.perf_counter() - started, "kept": sum(summary.counts.values())}
 
 

@@ -161,7 +161,7 @@ def _dataset(workspace: Path, most: int) -> Path:
         domain_a="makeup", domain_b="bare", faces=False, crop_px=128, min_sharpness=0, min_images=2,
         test_fraction=0.3 if most < 100 else 0.15,
     )  # fmt: skip
-    return prepare(config, *listings, workspace).dataset
+    return prepare(config, *listings, Workspace(workspace)).dataset
 
 
 def _originals(workspace: Path, side: str, most: int) -> Iterator[Path]:

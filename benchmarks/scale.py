@@ -164,13 +164,13 @@ def _known(cache, num: int) -> None:  # noqa: ANN001
     drawn = io.BytesIO()
     Image.fromarray(rng.integers(0, 255, (112, 90, 3), np.uint8)).save(drawn, "JPEG", quality=50)
 
-    def seen(k: int) -> Analysis:
+    def analysis(k: int) -> Analysis:
         whole = Fingerprint((int(hashes[k]),) * 7, int(hashes[k]) ^ (2**64 - 1))
         sharpness = 5.0 if k % 10 < 3 else 100.0
         return Analysis("", 400, 320, sharpness, None, whole, (), drawn.getvalue())
 
     for batch in groups(range(num), 1000):
-        cache.add((_sha256(k), seen(k)) for k in batch)
+        cache.add_analyses((_sha256(k), analysis(k)) for k in batch)
 
 
 def _decisions(folder: Path, num: int) -> Parts:
@@ -183,37 +183,34 @@ def _decisions(folder: Path, num: int) -> Parts:
     from preprocessing.analysis.analyse import AnalysisConfig
     from preprocessing.cache import AnalysisCache
     from preprocessing.config import PrepareConfig
-    from preprocessing.selection.attributes import Survey
-    from preprocessing.selection.listing import Listing
-    from preprocessing.selection.manifest import decide
-    from preprocessing.selection.manifest_stats import Tally
-    from preprocessing.selection.originals import Register
+    from preprocessing.selection.attributes import Attributes
+    from preprocessing.selection.manifest import ManifestStats, build_manifest
+    from preprocessing.selection.originals import Listing, OriginalIndex
     from preprocessing.version.card import write_card
-    from preprocessing.version.card_rows import told
-    from preprocessing.version.staging import FOLDERS
+    from preprocessing.version.card_rows import load_card_rows
 
-    def judge(_names, pairs):  # noqa: ANN001, ANN202
-        near = np.minimum(pairs["view"], pairs["frame"]) % 50 == 5
-        return (near & (np.abs(pairs["view"] - pairs["frame"]) == 1)).astype(np.float64)
+    def compare(_names, pairs):  # noqa: ANN001, ANN202
+        near = np.minimum(pairs["inner"], pairs["outer"]) % 50 == 5
+        return (near & (np.abs(pairs["inner"] - pairs["outer"]) == 1)).astype(np.float64)
 
     write_rows(folder / "listing.parquet", Original, _originals(num))
     config = PrepareConfig(domain_a="a", domain_b="b", faces=False)
     cache = AnalysisCache(Workspace(folder), AnalysisConfig.of(config))
     _known(cache, num)
-    clock, tally = _Clock(), Tally(config)
-    register = Register.of(Listing("A", folder / "listing.parquet"))
+    clock, stats = _Clock(), ManifestStats(config)
+    index = OriginalIndex.build(Listing("A", folder / "listing.parquet"))
     yield "prepare: listing", clock.lap()
-    survey = Survey(config, register, {})
-    for some in groups(register.names, 500):
-        for name, seen in cache.find(some).items():
-            survey.add(name, seen)
-    decision = decide(config, register, survey, cache.find, {}, judge)
+    attributes = Attributes(config, index, {})
+    for batch in groups(index.names, 500):
+        for name, analysis in cache.load_analyses(batch).items():
+            attributes.add(name, analysis)
+    manifest = build_manifest(config, index, attributes, cache.load_analyses, {}, compare)
     yield "prepare: decide", clock.lap()
-    write_rows(folder / "manifest.parquet", Picture, tally.counted(decision.rows()))
+    write_rows(folder / "manifest.parquet", Picture, stats.count(manifest.rows()))
     yield "prepare: manifest", clock.lap()
-    counts = tally.counts(FOLDERS), tally.rejected()
-    shown = told(folder / "manifest.parquet", decision)
-    write_card(folder, folder / "datasets" / "a-b", config, shown, *counts, cache)
+    counts = stats.counts(), stats.rejected()
+    rows = load_card_rows(folder / "manifest.parquet", manifest)
+    write_card(folder, folder / "datasets" / "a-b", config, rows, *counts, cache)
     yield "prepare: card", clock.lap()
     assert sum(counts[0].values()) > num // 2
     assert counts[1]["A"]["blurred"] + counts[1]["A"]["duplicate-of"] > num // 4
@@ -221,15 +218,15 @@ def _decisions(folder: Path, num: int) -> Parts:
 
 def _publication(folder: Path, num: int) -> Parts:
     """Crops of a dataset version, copied, synced and renamed by what a preparation uses."""
-    from preprocessing.version.staging import Publication
+    from preprocessing.version.staging import StagedVersion
 
     crop = folder / "crop.png"
     crop.write_bytes(os.urandom(4096))  # the calls are what grows; bytes are bytes
     clock = _Clock()
-    with Publication(folder) as publication:
+    with StagedVersion(folder) as version:
         for k in range(num):
-            publication.take(crop, f"trainA/{k:064x}.png")
-        assert publication.appear(folder / "version")
+            version.add(crop, f"trainA/{k:064x}.png")
+        assert version.commit(folder / "version")
     yield "publication", clock.lap()
 
 

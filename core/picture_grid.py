@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from core.files import atomic_file
 GAP_PX = 4
 _TITLE_PX = 26
 _LABEL_PX = 14
+_TITLE_FONT_PX, _LABEL_FONT_PX = 14, 10
 _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (120, 120, 120)
 
 
@@ -36,7 +38,8 @@ def draw_grid(
     """Rows of tiles (``None``: a gap) on white, below a title.
 
     ``tile_px``: longer side that every picture is fitted to, pixels; ``None`` keeps their sizes.
-    A tile is as large as the largest picture. Labels get a line of their own where there are any.
+    A tile is as large as the largest picture, and the page at least as wide as the title. Labels
+    get a line of their own where there are any.
     """
     tiles = [tile for row in rows for tile in row if tile is not None]
     pictures = {id(tile): _fitted(tile.picture, tile_px) for tile in tiles}
@@ -45,17 +48,19 @@ def draw_grid(
     label_px = _LABEL_PX if any(tile.label for tile in tiles) else 0
     top = _TITLE_PX if title else GAP_PX
     num_columns = max((len(row) for row in rows), default=0)
+    title_font = ImageFont.load_default(_TITLE_FONT_PX)
+    title_px = math.ceil(title_font.getlength(title)) + 4 * GAP_PX if title else 0
     page = Image.new(
         "RGB",
         (
-            max(1, num_columns * (width + GAP_PX) + GAP_PX),
+            max(1, title_px, num_columns * (width + GAP_PX) + GAP_PX),
             max(1, top + len(rows) * (height + label_px + GAP_PX)),
         ),
         _PAPER,
     )
     draw = ImageDraw.Draw(page)
     if title:
-        draw.text((2 * GAP_PX, 6), title, _INK, ImageFont.load_default(14))
+        draw.text((2 * GAP_PX, 6), title, _INK, title_font)
     for row_number, row in enumerate(rows):
         y = top + row_number * (height + label_px + GAP_PX)
         for column, tile in enumerate(row):
@@ -70,7 +75,9 @@ def draw_grid(
                 corners = (x, y, x + width - 1, y + height - 1)
                 draw.rectangle(corners, outline=tile.frame, width=3)
             if tile.label:
-                draw.text((x + 1, y + height), tile.label, _FAINT, ImageFont.load_default(10))
+                draw.text(
+                    (x + 1, y + height), tile.label, _FAINT, ImageFont.load_default(_LABEL_FONT_PX)
+                )
     return page
 
 

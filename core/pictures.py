@@ -32,6 +32,7 @@ _MAX_FRAMES = 2000
 _ORIENTATION = 0x0112  # EXIF; 5 to 8 swap width and height
 _MAX_TEXT_BYTES = 1 << 20  # of a PNG's text chunks, unpacked, all together
 _MAX_PROFILE_BYTES = 4 << 20
+_MAX_FLOAT_HIGHLIGHT = 2.0  # where white is 1: a sharpened picture exceeds it at its edges
 
 
 @dataclass(frozen=True)
@@ -186,12 +187,17 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Integers count to 255, 65,535 or 2³² − 1, floating-point levels to 1 or as integers do."""
-    levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    highest = levels.max(initial=0)
+    """White is 65,535 for 16 bits, 1 for floating-point levels up to ``_MAX_FLOAT_HIGHLIGHT``; else
+    the first of 255, 65,535 and the highest level that is at least as high as that.
+
+    Infinite levels are white, and those that are no number black.
+    """
+    levels = np.asarray(image, dtype=np.float64)
+    highest = levels.max(initial=0, where=np.isfinite(levels))
+    levels = np.nan_to_num(levels, nan=0.0, posinf=highest, neginf=0.0)
     if image.mode.startswith("I;16"):
         white = 65535.0
-    elif image.mode == "F" and highest <= 1:
+    elif image.mode == "F" and highest <= _MAX_FLOAT_HIGHLIGHT:
         white = 1.0
     else:
         white = next(top for top in (255.0, 65535.0, np.inf) if highest <= top)

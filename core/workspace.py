@@ -89,6 +89,24 @@ class DatasetFolder:
         """The same in Markdown."""
         return self.path / "card.md"
 
+    def card_section_page(self, section: str, page: int) -> Path:
+        """The further pages, from 2 on, of a section of the card that is too long for one."""
+        return self.path / f"card-{section}-{page}.html"
+
+    @property
+    def changes(self) -> Path:
+        """What differs from the version before; CSV."""
+        return self.path / "changes.csv"
+
+    @property
+    def previews(self) -> Path:
+        """Small JPEGs of the originals that the card page shows."""
+        return self.path / "previews"
+
+    def contact_sheet(self, split: str) -> Path:
+        """A grid of pictures of one of ``SPLITS``; JPEG."""
+        return self.path / f"contact-{split}.jpg"
+
     def preview(self, sha256: str) -> Path:
         """The small copy of an original that the card's pages show; JPEG."""
         return self.path / "previews" / f"{sha256[:16]}.jpg"

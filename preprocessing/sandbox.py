@@ -1,77 +1,54 @@
-"""Work on untrusted files in worker processes: one that crashes, hangs or swells costs one row.
+"""Worker processes for untrusted files: one that crashes, hangs or fills the memory costs one row.
 
-The worker processes are this machine's; ``Workers`` with a ``spread`` sends batches to other
-machines, where each batch has such a process.
+The processes run on this machine. A ``WorkerPool`` with ``map_batches`` sends batches to other
+machines, each of which runs its batch in such a process.
 """
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
-import resource
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from threading import Thread
-from typing import Any, Generic, Self, TypeVar
-
-import cv2
+from multiprocessing import get_context
+from typing import Any, Generic, Self
 
 from core.errors import SuyanError
+from preprocessing.sandbox_worker import (
+    Failure,
+    FailureReason,
+    Item,
+    Outcomes,
+    Result,
+    confine,
+    run_batch,
+)
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_ITEMS_PER_BATCH = 8  # of a worker
+_MAX_REMOTE_BATCHES = 100  # each is a row of an orchestrator
+_MIN_ITEMS_PER_REMOTE_BATCH = 16  # each batch starts a process
 
-_BATCH = 8  # items a worker gets at a time
-_GRACE = 1.25  # of the time limit: then the process ends, as a loop inside C would never
-_WALL = 10  # times the limit: a processor that is shared slows everybody down, a hang does not end
-_MAX_BYTES = 1 << 30  # of private memory, for a worker
-_MOST_BATCHES = 100  # that are spread out: each costs an orchestrator a row
-_LEAST_IN_BATCH = 16  # items of a batch that is spread out: each starts a process
-
-Spread = Callable[[Callable[[Sequence[Any]], Any], Sequence[Sequence[Any]]], Iterator[Any]]
-"""``spread(function, batches)``: ``function`` of each batch, anywhere; results as they are ready.
-
-A batch whose machine dies is done again by another one.
+MapBatches = Callable[[Callable[[Sequence[Any]], Any], Sequence[Sequence[Any]]], Iterator[Any]]
+"""``map_batches(function, batches)`` calls ``function`` for each batch on any machine; the results
+come as they are ready. A batch whose machine dies is run again on another one.
 """
 
 
-@dataclass(frozen=True)
-class Lost:
-    """What becomes of an item without a result: ``timed-out``, ``out-of-memory``, ``decoder-died``
-    or ``unexpected-error``.
+class WorkerPool:
+    """Worker processes that are kept from one job to the next; a context manager that ends them.
+
+    ``timeout_s`` limits the processor time of an item, so that a busy machine gives the same
+    outcomes. With ``map_batches``, jobs that may run remotely go to other machines.
     """
 
-    reason: str
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether another attempt may end otherwise: the machine, not the file, may be to blame."""
-        return self.reason in {"decoder-died", "unexpected-error"}
-
-
-class _TooSlow(BaseException):  # no decoder's `except Exception` may swallow it
-    pass
-
-
-Outcomes = list[Result | Lost]
-
-
-class Workers:
-    """Worker processes that last from one job to the next; a context manager that ends them.
-
-    ``timeout_s`` is processor time for an item, so that a busy machine gives the same outcomes.
-    With ``spread``, jobs that may run anywhere go to other machines.
-    """
-
-    def __init__(self, num_workers: int, timeout_s: float, spread: Spread | None = None) -> None:
-        self._num, self._timeout_s, self._spread = num_workers, timeout_s, spread
+    def __init__(
+        self, num_workers: int, timeout_s: float, map_batches: MapBatches | None = None
+    ) -> None:
+        self._num, self._timeout_s, self._map_batches = num_workers, timeout_s, map_batches
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -80,28 +57,30 @@ class Workers:
     def __exit__(self, *_error: object) -> None:
         self._end()
 
-    def each(
+    def map_unordered(
         self,
         function: Callable[[Item], Result],
         items: Sequence[Item],
         *,
-        anywhere: bool = False,
-        meanwhile: Iterator[object] = iter(()),  # noqa: B008  (an empty one stays empty)
-    ) -> Iterator[tuple[Item, Result | Lost]]:
-        """``function`` of each item, in worker processes; pairs come as they are ready.
+        may_run_remotely: bool = False,
+        idle_work: Iterator[object] = iter(()),  # noqa: B008  (an empty one stays empty)
+    ) -> Iterator[tuple[Item, Result | Failure]]:
+        """Call ``function`` for each item in worker processes; (item, result) as they are ready.
 
-        ``anywhere``: other machines may do it, as the files it reads and writes are theirs too.
-        ``meanwhile`` is this process's own work in small steps, which is gone on with only while
-        there is nothing but to wait; what is left of it is the caller's to do, or not.
+        ``may_run_remotely``: other machines see the files that it reads and writes.
+        ``idle_work`` is work of this process in small steps, taken while it waits for workers; the
+        steps that are left afterwards are up to the caller.
 
-        What ran when a worker died is tried again one by one, so that only the culprit is lost.
-        ``SuyanError`` and ``OSError`` (a missing model, a full disk) are raised: they are not the
-        item's fault.
+        The items that were in work when a worker died are tried again one by one, so that only the
+        cause is lost. ``SuyanError`` and ``OSError`` (a missing model, a full disk) are raised,
+        because no item causes them.
         """
-        if anywhere and self._spread is not None:
-            yield from _spread_out(function, items, spread=self._spread, timeout_s=self._timeout_s)
+        if may_run_remotely and self._map_batches is not None:
+            yield from _map_remotely(
+                function, items, map_batches=self._map_batches, timeout_s=self._timeout_s
+            )
             return
-        size = max(1, min(_BATCH, len(items) // (4 * self._num)))
+        size = max(1, min(_ITEMS_PER_BATCH, len(items) // (4 * self._num)))
         waiting = deque(items[at : at + size] for at in range(0, len(items), size))
         suspects: list[Item] = []
         while waiting:
@@ -111,7 +90,7 @@ class Workers:
                     while waiting and len(running) < 2 * self._num:
                         running[self._submit(function, waiting[0])] = waiting[0]
                         waiting.popleft()
-                    for future in _first_done(running, meanwhile):
+                    for future in _first_done(running, idle_work):
                         outcomes = future.result()
                         yield from zip(running.pop(future), outcomes, strict=True)
             except BrokenProcessPool:
@@ -119,8 +98,8 @@ class Workers:
                 suspects += (item for batch in running.values() for item in batch)
         yield from _one_by_one(function, suspects, self._timeout_s)
 
-    def dismiss(self) -> None:
-        """Let the processes end while the caller goes on; another job would start new ones."""
+    def release(self) -> None:
+        """Let the processes end while the caller continues; another job would start new ones."""
         if self._pool:
             self._pool.shutdown(wait=False)
         self._pool = None
@@ -128,9 +107,9 @@ class Workers:
     def _submit(
         self, function: Callable[[Item], Result], items: Sequence[Item]
     ) -> Future[Outcomes[Result]]:
-        self._pool = self._pool or _pool(self._num)
+        self._pool = self._pool or _build_pool(self._num)
         with _no_main():
-            return self._pool.submit(_run_batch, function, items, self._timeout_s)
+            return self._pool.submit(run_batch, function, items, self._timeout_s)
 
     def _end(self) -> None:
         if self._pool:
@@ -138,45 +117,45 @@ class Workers:
         self._pool = None
 
 
-def guarded(
+def map_sandboxed(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,
     num_workers: int,
     timeout_s: float,
-) -> Iterator[tuple[Item, Result | Lost]]:
-    """``Workers.each`` for one job alone."""
-    with Workers(num_workers, timeout_s) as workers:
-        yield from workers.each(function, items)
+) -> Iterator[tuple[Item, Result | Failure]]:
+    """``WorkerPool.map_unordered`` for a single job."""
+    with WorkerPool(num_workers, timeout_s) as workers:
+        yield from workers.map_unordered(function, items)
 
 
-def _spread_out(
+def _map_remotely(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,
-    spread: Spread,
+    map_batches: MapBatches,
     timeout_s: float,
-) -> Iterator[tuple[Item, Result | Lost]]:
-    """``guarded`` over many machines: the same pairs, in another order."""
-    size = max(_LEAST_IN_BATCH, -(-len(items) // _MOST_BATCHES))
+) -> Iterator[tuple[Item, Result | Failure]]:
+    """``map_sandboxed`` on many machines: the same pairs, in another order."""
+    size = max(_MIN_ITEMS_PER_REMOTE_BATCH, -(-len(items) // _MAX_REMOTE_BATCHES))
     batches = [items[at : at + size] for at in range(0, len(items), size)]
-    for pairs in spread(_GuardedBatch(function, timeout_s), batches):
+    for pairs in map_batches(_SandboxedBatch(function, timeout_s), batches):
         yield from pairs
 
 
 @dataclass(frozen=True)
-class _GuardedBatch(Generic[Item, Result]):
+class _SandboxedBatch(Generic[Item, Result]):
     function: Callable[[Item], Result]
     timeout_s: float
 
-    def __call__(self, items: Sequence[Item]) -> list[tuple[Item, Result | Lost]]:
-        return list(guarded(self.function, items, num_workers=1, timeout_s=self.timeout_s))
+    def __call__(self, items: Sequence[Item]) -> list[tuple[Item, Result | Failure]]:
+        return list(map_sandboxed(self.function, items, num_workers=1, timeout_s=self.timeout_s))
 
 
 def _first_done(
-    running: Collection[Future[Outcomes[Result]]], meanwhile: Iterator[object]
+    running: Collection[Future[Outcomes[Result]]], idle_work: Iterator[object]
 ) -> set[Future[Outcomes[Result]]]:
-    for _ in meanwhile:
+    for _ in idle_work:
         if done := {future for future in running if future.done()}:
             return done
     return wait(running, return_when=FIRST_COMPLETED).done
@@ -184,103 +163,50 @@ def _first_done(
 
 def _one_by_one(
     function: Callable[[Item], Result], items: Sequence[Item], timeout_s: float
-) -> Iterator[tuple[Item, Result | Lost]]:
+) -> Iterator[tuple[Item, Result | Failure]]:
     waiting = deque(items)
     while waiting:
-        with _pool(1) as pool:
+        with _build_pool(1) as pool:
             _require_start(pool)
             try:
                 while waiting:
                     with _no_main():
-                        job = pool.submit(_run_batch, function, [waiting[0]], timeout_s)
+                        job = pool.submit(run_batch, function, [waiting[0]], timeout_s)
                     outcomes = job.result()
                     yield waiting.popleft(), outcomes[0]
             except BrokenProcessPool:
-                yield waiting.popleft(), Lost("decoder-died")
+                yield waiting.popleft(), Failure(FailureReason.DECODER_DIED)
 
 
 def _require_start(pool: ProcessPoolExecutor) -> None:
-    """Raise ``SuyanError`` where no process can start: then no item is to blame."""
+    """Raise ``SuyanError`` where no process can start: then no item is the cause."""
     try:
         with _no_main():
             first = pool.submit(os.getpid)
         first.result()
     except BrokenProcessPool as error:
         raise SuyanError(
-            "worker processes end as soon as they start, so no picture can be opened; needed: a "
+            "worker processes end as soon as they start, so no picture can be opened. They need a "
             "main programme that can be imported (a file that calls prepare() only below "
-            "`if __name__ == '__main__':`, not a script read from standard input), and enough "
-            "memory. What the process wrote is above"
+            "`if __name__ == '__main__':`, not a script read from standard input) and enough "
+            "memory. The message of the process is above"
         ) from error
 
 
-def _pool(num_workers: int) -> ProcessPoolExecutor:
-    # spawn: a forked copy of a process with threads (torch, OpenCV, Prefect) can hang
-    return ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=_confine)
+def _build_pool(num_workers: int) -> ProcessPoolExecutor:
+    # spawn: a fork of a process with threads (torch, OpenCV, Prefect) can hang
+    return ProcessPoolExecutor(num_workers, mp_context=get_context("spawn"), initializer=confine)
 
 
 @contextlib.contextmanager
 def _no_main() -> Iterator[None]:
-    """Processes started meanwhile do not import what this one was started with: Prefect, say, which
-    takes seconds. Functions come from modules of our own.
+    """Keep processes that start during the block from importing this one's main programme, which
+    may be Prefect and take seconds. The functions they run come from modules of ours.
     """
     main = sys.modules["__main__"]
-    kept = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    saved = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if hasattr(main, name)}
     main.__spec__ = None
     try:
         yield
     finally:
-        vars(main).update(kept)
-
-
-def _confine() -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders in C chat about every bad file
-    with contextlib.suppress(OSError, ValueError):  # not every system has this limit
-        resource.setrlimit(resource.RLIMIT_DATA, (_MAX_BYTES, _MAX_BYTES))
-    signal.signal(signal.SIGPROF, _interrupt)
-    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)  # ends the process, wherever it is
-
-
-def _end_with_parent() -> None:
-    """Left behind by a parent that was killed, a worker would wait for ever, and hold its output
-    open: whoever reads that (Prefect's worker) would not notice the death.
-    """
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise _TooSlow
-
-
-def _run_batch(
-    function: Callable[[Item], Result], items: Sequence[Item], timeout_s: float
-) -> Outcomes[Result]:
-    return [_run(function, item, timeout_s) for item in items]
-
-
-def _run(function: Callable[[Item], Result], item: Item, timeout_s: float) -> Result | Lost:
-    faulthandler.dump_traceback_later(timeout_s * _WALL, exit=True, file=2)
-    try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, timeout_s * _GRACE)
-        signal.setitimer(signal.ITIMER_PROF, timeout_s)
-        return function(item)
-    except _TooSlow:
-        return Lost("timed-out")
-    except MemoryError:
-        return Lost("out-of-memory")
-    except (SuyanError, OSError):
-        raise
-    except Exception as error:
-        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
-            return Lost("out-of-memory")
-        return Lost("unexpected-error")
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        faulthandler.cancel_dump_traceback_later()
+        vars(main).update(saved)

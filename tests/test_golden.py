@@ -135,7 +135,7 @@ def test_a_finished_crawl_is_known(workspace: Path) -> None:
 
 
 def test_a_dataset_version_is_known(workspace: Path) -> None:
-    summary = prepare(PREPARE, *listings(workspace), workspace)
+    summary = prepare(PREPARE, *listings(workspace), Workspace(workspace))
     assert (summary.version, summary.reused) == (DATASET, True)
     assert columns(summary.dataset / "manifest.parquet") == MANIFEST
 
@@ -145,7 +145,7 @@ def test_the_same_originals_make_the_same_version(workspace: Path, tmp_path: Pat
     wanted = workspace / "datasets" / DATASET
     wanted = wanted.rename(tmp_path / "wanted")
     (workspace / "cache" / "analysis.sqlite").unlink()
-    summary = prepare(PREPARE, *listings(workspace), workspace)
+    summary = prepare(PREPARE, *listings(workspace), Workspace(workspace))
     assert (summary.version, summary.reused) == (DATASET, False)
     found, known = (
         pq.read_table(folder / "manifest.parquet").to_pylist()

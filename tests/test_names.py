@@ -24,6 +24,8 @@ BANNED_WORDS = {
     "told", "shown", "looks", "alikeness", "errand", "errands", "crew", "tally", "wish", "wishes",
     "alike", "manners", "studio", "rival", "standing", "gather", "gathering", "obtainer",
 }  # fmt: skip
+# Not ours to change: config.json of existing versions holds these fields, and digests include them.
+STORED = {"duplicate_alike", "doubtful_alike"}
 
 
 def _names(path: Path) -> Iterator[tuple[int, str]]:
@@ -52,6 +54,7 @@ def test_names_say_what_they_hold(package: str) -> None:
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in sorted((ROOT / package).rglob("*.py"))
         for line, name in _names(path)
+        if name not in STORED
         if "_".join(_words(name)) in BANNED or BANNED_WORDS & set(_words(name))
     ]
     assert not bad, f"{len(bad)} names:\n" + "\n".join(bad)

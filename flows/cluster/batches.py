@@ -16,7 +16,7 @@ from flows.ui.run_progress import run_logger
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
 
-    from preprocessing.sandbox import Spread
+    from preprocessing.sandbox import MapBatches
 
 TaskRunnerName = Annotated[
     str,
@@ -61,8 +61,8 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
         yield runner
 
 
-def spread_over(runner: DaskTaskRunner) -> Spread:
-    """A ``Spread`` over the workers of ``runner``: a batch, a task run. Call it in a run.
+def spread_over(runner: DaskTaskRunner) -> MapBatches:
+    """A ``MapBatches`` over the workers of ``runner``: a batch, a task run. Call it in a run.
 
     A batch whose worker dies is given to another one by Dask.
     """

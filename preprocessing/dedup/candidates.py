@@ -1,79 +1,154 @@
-"""Pairs of pictures that may be one, by their perceptual hashes; ``alike`` says whether they are.
+"""Pairs of pictures that may be one, by their perceptual hashes; ``similarity`` decides.
 
-Tiers: the whole picture and its windows (copies with their edges cut off), then its aligned faces
-(copies cut to another shape), each mirrored too. Equal files need no tier: they have one sha256.
+Two tiers are searched: whole pictures against windows of pictures (copies with their edges cut
+off), and aligned faces (copies cropped to another shape); each also mirrored. Equal files share
+one sha256 and need no tier.
 """
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.analysis.fingerprint import WINDOWS, Fingerprint
 from preprocessing.dedup.hamming import Hashes, cross_pairs
-from preprocessing.dedup.hash_columns import Prints, Tier
 
-_MOST = 30  # older pictures that a picture is compared with, for a window and orientation
-_AT_ONCE = 1 << 18  # pairs held in memory before all but the nearest are dropped, at least
+WHOLE_PICTURE = -1  # in place of a face's number
+_MAX_OLDER_PICTURES = 30  # per picture, window and orientation
+_MIN_PAIRS_PER_PRUNING = 1 << 18  # held in memory before all but the nearest are dropped
 
 PAIR = np.dtype(
     [
-        ("view", np.int32),  # number of the picture whose thumbnail resembles …
-        ("frame", np.int32),  # … a window of this one's
-        ("view_face", np.int8),  # which of its aligned faces; -1: the whole picture
-        ("frame_face", np.int8),
+        ("inner", np.int32),  # number of the picture whose thumbnail resembles …
+        ("outer", np.int32),  # … a window of this one's
+        ("inner_face", np.int8),  # number of the aligned face, or WHOLE_PICTURE
+        ("outer_face", np.int8),
         ("window", np.int8),
         ("mirrored", np.bool_),
-        ("apart", np.int8),  # bits
+        ("distance", np.int8),  # bits
     ]
 )
 Pairs = NDArray[np.void]  # of PAIR
 
 
-def candidates(pictures: Prints, bits: int) -> Pairs:
-    """For each picture the older ones (of smaller number) whose hashes are within ``bits`` bits:
-    ``[P]`` of ``PAIR``, by the newer picture, the nearest first.
+@dataclass(frozen=True)
+class Tier:
+    """Fingerprints that are compared with one another, in the order of the pictures' age."""
 
-    Each pair comes once for a tier, a direction and an orientation, by its nearest window; of very
-    many like pictures the nearest alone, which is enough to belong to their cluster.
+    pictures: NDArray[np.int64]  # [N], number of the picture
+    faces: NDArray[np.int8]  # [N], number of its face, or WHOLE_PICTURE
+    hashes: Hashes  # [N, W], one for each window
+    mirrored: Hashes  # [N]
+
+
+class HashColumns:
+    """The hashes of all pictures in columns, about a hundred bytes per picture.
+
+    Pictures go by their numbers and are added in any order.
     """
-    found = np.concatenate(
+
+    def __init__(self) -> None:
+        self._num = 0
+        self._tiers = _TierColumns(len(WINDOWS)), _TierColumns(1)
+
+    def __len__(self) -> int:
+        """The number of pictures."""
+        return self._num
+
+    def add(
+        self,
+        picture: int,
+        whole: Fingerprint | None,
+        faces: Iterable[tuple[int, Fingerprint]] = (),
+    ) -> None:
+        """Add a picture's fingerprint (``None``: it was not decoded), and those of its faces by
+        their numbers.
+        """
+        wholes, aligned = self._tiers
+        if whole is not None:
+            wholes.add(picture, WHOLE_PICTURE, whole)
+        for face, face_fingerprint in faces:
+            aligned.add(picture, face, face_fingerprint)
+        self._num += 1
+
+    def tiers(self) -> Iterator[Tier]:
+        """The whole pictures with their windows, then the aligned faces."""
+        return (columns.tier() for columns in self._tiers)
+
+
+class _TierColumns:
+    def __init__(self, num_windows: int) -> None:
+        self._num_windows = num_windows
+        self._pictures, self._faces = array("q"), array("b")
+        self._hashes, self._mirrored = array("Q"), array("Q")
+
+    def add(self, picture: int, face: int, fingerprint: Fingerprint) -> None:
+        self._pictures.append(picture)
+        self._faces.append(face)
+        self._hashes.extend(fingerprint.hashes[: self._num_windows])
+        self._mirrored.append(fingerprint.mirrored)
+
+    def tier(self) -> Tier:
+        pictures = np.frombuffer(self._pictures, np.int64)
+        order = np.argsort(pictures, kind="stable")  # a picture's faces stay in their order
+        hashes = np.frombuffer(self._hashes, np.uint64).reshape(-1, self._num_windows)
+        return Tier(
+            pictures=pictures[order],
+            faces=np.frombuffer(self._faces, np.int8)[order],
+            hashes=hashes[order],
+            mirrored=np.frombuffer(self._mirrored, np.uint64)[order],
+        )
+
+
+def find_candidates(pictures: HashColumns, bits: int) -> Pairs:
+    """Of each picture the older ones (with smaller numbers) whose hashes differ in at most ``bits``
+    bits: ``[P]`` of ``PAIR``, ordered by the newer picture, the nearest first.
+
+    A pair comes once for each tier, direction and orientation, by its nearest window. Of very many
+    similar pictures only the nearest are listed, which is enough to join their cluster.
+    """
+    pairs = np.concatenate(
         [
-            _of_tier(tier, bits, mirrored=mirrored)
+            _candidates_of_tier(tier, bits, mirrored=mirrored)
             for tier in pictures.tiers()
             for mirrored in (False, True)
         ]
     )
-    return found[np.lexsort((found["apart"], newer(found)))]
+    return pairs[np.lexsort((pairs["distance"], newer_pictures(pairs)))]
 
 
-def newer(pairs: Pairs) -> NDArray[np.int32]:
-    """The number of each pair's newer picture."""
-    return np.asarray(np.maximum(pairs["view"], pairs["frame"]), np.int32)
+def newer_pictures(pairs: Pairs) -> NDArray[np.int32]:
+    """The number of each pair's newer picture, ``[P]``."""
+    return np.asarray(np.maximum(pairs["inner"], pairs["outer"]), np.int32)
 
 
-def older(pairs: Pairs) -> NDArray[np.int32]:
-    """The number of each pair's older picture."""
-    return np.asarray(np.minimum(pairs["view"], pairs["frame"]), np.int32)
+def older_pictures(pairs: Pairs) -> NDArray[np.int32]:
+    """The number of each pair's older picture, ``[P]``."""
+    return np.asarray(np.minimum(pairs["inner"], pairs["outer"]), np.int32)
 
 
-def _of_tier(tier: Tier, bits: int, *, mirrored: bool) -> Pairs:
-    views = tier.mirrored if mirrored else tier.hashes[:, 0].copy()
+def _candidates_of_tier(tier: Tier, bits: int, *, mirrored: bool) -> Pairs:
+    wholes = tier.mirrored if mirrored else tier.hashes[:, 0].copy()
     near = []
     for window in range(tier.hashes.shape[1]):
-        rows = near_pairs(views, tier.hashes[:, window].copy(), tier.pictures, bits)
+        rows = near_pairs(wholes, tier.hashes[:, window].copy(), tier.pictures, bits)
         near.append(np.insert(rows, 4, window, axis=1))
     rows = _best_windows(np.concatenate(near))
     pairs = np.zeros(len(rows), PAIR)
-    _, pairs["apart"], view, frame, pairs["window"] = rows.T
-    pairs["view"], pairs["view_face"] = tier.pictures[view], tier.faces[view]
-    pairs["frame"], pairs["frame_face"] = tier.pictures[frame], tier.faces[frame]
+    _, pairs["distance"], inner, outer, pairs["window"] = rows.T
+    pairs["inner"], pairs["inner_face"] = tier.pictures[inner], tier.faces[inner]
+    pairs["outer"], pairs["outer_face"] = tier.pictures[outer], tier.faces[outer]
     pairs["mirrored"] = mirrored
     return pairs
 
 
 def _best_windows(rows: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Of the rows (newer, apart, view, frame, window) of each view and frame the nearest; in the
-    order in which these pairs first come.
+    """Of the rows (newer, distance, inner, outer, window) the nearest of each inner and outer, in
+    the order in which these pairs first occur.
     """
     order = np.lexsort((rows[:, 1], rows[:, 3], rows[:, 2]))
     pairs = rows[order, 2:4]
@@ -85,29 +160,30 @@ def _best_windows(rows: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def near_pairs(
-    views: Hashes, frames: Hashes, owners: NDArray[np.int64], bits: int
+    inner: Hashes, outer: Hashes, pictures: NDArray[np.int64], bits: int
 ) -> NDArray[np.int32]:
-    """Which views and frames of two pictures are within ``bits`` bits: rows ``[P, 4]`` of newer
-    picture, bits apart, place of the view, place of the frame; of each picture the nearest.
+    """Hashes of two pictures that differ in at most ``bits`` bits: rows ``[P, 4]`` of newer
+    picture, distance in bits, place in ``inner``, place in ``outer``.
 
-    ``owners`` has the picture of each place, in order.
+    ``pictures`` has the number of the picture at each place, ascending. Of each picture only the
+    nearest rows are listed.
     """
-    blocks, waiting = [np.zeros((0, 4), np.int32)], 0
-    for i, j in cross_pairs(views, frames, bits):
-        other = owners[i] != owners[j]
-        i, j = i[other], j[other]  # noqa: PLW2901
+    blocks, num_unpruned = [np.zeros((0, 4), np.int32)], 0
+    for i, j in cross_pairs(inner, outer, bits):
+        differing = pictures[i] != pictures[j]
+        i, j = i[differing], j[differing]  # noqa: PLW2901
         rows = np.empty((len(i), 4), np.int32)
-        rows[:, 0], rows[:, 2], rows[:, 3] = np.maximum(owners[i], owners[j]), i, j
-        rows[:, 1] = np.bitwise_count(views[i] ^ frames[j])
+        rows[:, 0], rows[:, 2], rows[:, 3] = np.maximum(pictures[i], pictures[j]), i, j
+        rows[:, 1] = np.bitwise_count(inner[i] ^ outer[j])
         blocks.append(rows)
-        waiting += len(rows)
-        if waiting > max(_AT_ONCE, len(blocks[0])):
-            blocks, waiting = [_nearest(np.concatenate(blocks))], 0
+        num_unpruned += len(rows)
+        if num_unpruned > max(_MIN_PAIRS_PER_PRUNING, len(blocks[0])):
+            blocks, num_unpruned = [_nearest(np.concatenate(blocks))], 0
     return _nearest(np.concatenate(blocks))
 
 
 def _nearest(rows: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The first ``_MOST`` rows of each newer picture, by distance and age."""
+    """The first ``_MAX_OLDER_PICTURES`` rows of each newer picture, by distance and age."""
     rows = rows[np.lexsort((rows[:, 3], rows[:, 2], rows[:, 1], rows[:, 0]))]
     first = np.searchsorted(rows[:, 0], rows[:, 0])
-    return rows[np.arange(len(rows)) - first < _MOST]
+    return rows[np.arange(len(rows)) - first < _MAX_OLDER_PICTURES]

@@ -1,4 +1,4 @@
-"""Clusters of near duplicates, which older pictures found and newer ones join."""
+"""Incremental near-duplicate clustering: the oldest picture defines a cluster, newer ones join."""
 
 from __future__ import annotations
 
@@ -9,99 +9,111 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.dedup.candidates import Pairs, candidates, newer, older
-from preprocessing.dedup.hash_columns import Prints
+from preprocessing.dedup.candidates import (
+    HashColumns,
+    Pairs,
+    find_candidates,
+    newer_pictures,
+    older_pictures,
+)
 
-Judge = Callable[[Pairs], NDArray[np.float64]]
-"""How alike the pictures of each pair are, ``[P]``: 1 is the same picture."""
+ComparePairs = Callable[[Pairs], NDArray[np.float64]]
+"""The similarity of each pair, ``[P]``: 1 is the same picture."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """Two pictures by their numbers, and how alike they are: 1 is the same picture."""
+    """Two pictures by their numbers, and their similarity: 1 is the same picture."""
 
     older: int
     newer: int
-    alike: float
+    similarity: float
 
 
 @dataclass(frozen=True)
 class Clusters:
     """``founder[k]`` is the oldest member of picture k's cluster.
 
-    ``displaced`` were on the other side of the split before a newer picture joined their cluster to
-    an older one: they may not be used, for they would change sides.
+    The ``displaced`` pictures were on the other side of the split before a newer picture joined
+    their cluster to an older one. They must not be used, because they would change sides.
     """
 
     founder: NDArray[np.int32]  # [N]
     displaced: set[int]
-    doubtful: list[Match]  # nearly alike enough, and in two clusters
+    doubtful: list[Match]  # of two clusters, and nearly similar enough to be one
 
-    def several(self) -> NDArray[np.bool_]:
-        """Of each picture, whether its cluster has others, ``[N]``."""
+    def has_several_members(self) -> NDArray[np.bool_]:
+        """Whether the cluster of each picture has more than one member, ``[N]``."""
         num = np.bincount(self.founder, minlength=len(self.founder))
         return np.asarray(num[self.founder] > 1)
 
 
-def clustered(
-    pictures: Prints,
-    held_out: Callable[[int], bool],
-    judge: Judge,
+def build_clusters(
+    pictures: HashColumns,
+    is_held_out: Callable[[int], bool],
+    compare: ComparePairs,
     *,
     bits: int,
-    alike: float,
-    doubtful: float,
+    min_similarity: float,
+    min_doubtful: float,
 ) -> Clusters:
-    """Cluster pictures that are numbered in order of age, the oldest first.
+    """The clusters of pictures that are numbered by age, the oldest first.
 
     A cluster is on the side of its founder, so newer pictures change nothing about older ones: the
     clusters of the first n pictures, and their sides, are what they were when there were only n.
-    ``held_out(k)`` says on which side of the split picture k is as a founder; ``judge`` says of all
-    pairs how alike they are.
+    ``is_held_out(k)`` says on which side of the split picture k is as a founder. Pairs are proposed
+    within ``bits`` bits; those of ``min_similarity`` share a cluster, those between
+    ``min_doubtful`` and that are listed as doubtful.
     """
-    pairs = candidates(pictures, bits)
-    told = judge(pairs)
-    near = told >= doubtful
-    pairs, told = pairs[near], told[near]
-    growth = _Growth(len(pictures), held_out)
+    pairs = find_candidates(pictures, bits)
+    similarity = compare(pairs)
+    near = similarity >= min_doubtful
+    pairs, similarity = pairs[near], similarity[near]
+    growth = _GrowingClusters(len(pictures), is_held_out)
     doubts = list[Match]()
-    rows = zip(newer(pairs).tolist(), older(pairs).tolist(), told.tolist(), strict=True)
-    for one, matches in itertools.groupby(rows, key=lambda row: row[0]):
-        touched = set[int]()
-        for _, other, found in matches:
-            root = int(growth.founder[other])
-            if root in touched:
+    matches = map(
+        Match, older_pictures(pairs).tolist(), newer_pictures(pairs).tolist(), similarity.tolist()
+    )
+    for picture, of_picture in itertools.groupby(matches, key=lambda match: match.newer):
+        joined = set[int]()
+        for match in of_picture:
+            founder = int(growth.founder[match.older])
+            if founder in joined:
                 continue
-            if found >= alike:
-                touched.add(root)
+            if match.similarity >= min_similarity:
+                joined.add(founder)
             else:
-                doubts.append(Match(other, one, found))
-        growth.join(one, sorted(touched))
-    founder = growth.founder
+                doubts.append(match)
+        growth.join(picture, sorted(joined))
+    return Clusters(growth.founder, growth.displaced, _between_clusters(doubts, growth.founder))
+
+
+def _between_clusters(doubts: list[Match], founder: NDArray[np.int32]) -> list[Match]:
+    """Of each two clusters the match with the greatest similarity."""
     best: dict[tuple[int, int], Match] = {}
-    for match in sorted(doubts, key=lambda match: match.alike):
+    for match in sorted(doubts, key=lambda match: match.similarity):
         if founder[match.older] != founder[match.newer]:
             best[int(founder[match.older]), int(founder[match.newer])] = match
-    return Clusters(founder, growth.displaced, list(best.values()))
+    return list(best.values())
 
 
-class _Growth:
-    """Clusters as they grow, picture by picture in order of age."""
+class _GrowingClusters:
+    """Clusters that grow picture by picture, in order of age."""
 
-    def __init__(self, num: int, held_out: Callable[[int], bool]) -> None:
+    def __init__(self, num: int, is_held_out: Callable[[int], bool]) -> None:
         self.founder = np.arange(num, dtype=np.int32)
         self.displaced = set[int]()
         self._members: dict[int, list[int]] = {}  # of clusters that have more than their founder
-        self._held_out = held_out
+        self._is_held_out = is_held_out
 
-    def join(self, newer: int, roots: list[int]) -> None:
-        """``newer`` resembles members of the clusters ``roots`` (oldest first): all become one."""
-        if not roots:
+    def join(self, newer: int, founders: list[int]) -> None:
+        """Join ``newer`` and the clusters of ``founders`` (the oldest first) to one cluster."""
+        if not founders:
             return
-        oldest, *others = roots
-        for root in others:
-            if self._held_out(root) != self._held_out(oldest):
-                self.displaced.update(self._members.get(root, [root]))
-        joining = [k for root in (*others, newer) for k in self._members.pop(root, [root])]
+        oldest, *younger = founders
+        for founder in younger:
+            if self._is_held_out(founder) != self._is_held_out(oldest):
+                self.displaced.update(self._members.get(founder, [founder]))
+        joining = [k for place in (*younger, newer) for k in self._members.pop(place, [place])]
         self._members.setdefault(oldest, [oldest]).extend(joining)
         self.founder[joining] = oldest

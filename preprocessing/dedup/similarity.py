@@ -1,7 +1,7 @@
-"""How alike two pictures are, by their thumbnails laid over each other.
+"""The similarity of two pictures, by their thumbnails aligned to each other.
 
-A hash alone is a poor judge of faces, which all look alike to it; comparing every thumbnail with
-every other one would take too long: so ``candidates`` proposes pairs, and here they are judged.
+Hashes alone do not tell faces apart, and comparing every thumbnail with every other one would take
+too long: ``candidates`` proposes pairs by their hashes, and this module compares them.
 """
 
 from __future__ import annotations
@@ -16,171 +16,186 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.analysis.fingerprint import COARSE_PX, THUMB_PX, WINDOWS, colours, thumbnail
-from preprocessing.dedup.candidates import Pairs
-from preprocessing.dedup.hash_columns import WHOLE
+from preprocessing.analysis.fingerprint import (
+    COARSE_PX,
+    THUMB_PX,
+    WINDOWS,
+    coarse_colours,
+    grey_thumbnail,
+)
+from preprocessing.dedup.candidates import WHOLE_PICTURE, Pairs
 
-JUDGE_VERSION = 2  # raise it when two fingerprints are alike to another degree
-_STEPS, _FIRST_STEPS = 20, 3  # of the alignment
-_HOPELESS = 0.85  # alike to this degree after the first steps: more would not make it a copy
-_OTHER_LIGHT, _OTHER_COLOUR = 0.45, 0.35  # correlations before aligning: least of copies 0.56, 0.53
-_DETAIL_PX = 2.5  # standard deviation of the blur whose residue is compared: shape, not shading
-_COVERED = 0.15  # share of the pixels that a watermark may cover
-_LEAST_OVERLAP = 1 / 3
-_LEAST_DETAIL = 0.9  # below this colours are not asked
-_FACE_DOUBT, _EDITED_DOUBT = 0.013, 0.008  # of a correlation of details
-_GREY = 1.5  # standard deviation of a* and b* below which a picture has no colours
-_NOISE = 1.0  # grey levels: weaker detail than this says nothing
-_FLAT = 2.5  # standard deviation below which a picture is plain, grey levels
-_SAME_GREY = 4.0  # two plain pictures this near are one
+SIMILARITY_VERSION = 2  # raise it when the same two fingerprints have another similarity
+_FIRST_STEPS, _ALIGNMENT_STEPS = 3, 20
+_MIN_FIRST_DETAIL = 0.85  # correlation after the first steps: below it no step makes it a copy
+# Correlations before the alignment; the least of copies were 0.56 and 0.53.
+_MIN_UNALIGNED_LIGHT, _MIN_UNALIGNED_COLOUR = 0.45, 0.35
+_DETAIL_BLUR_PX = 2.5  # standard deviation: what the blur removes is detail, shape without shading
+_WATERMARK_SHARE = 0.15  # of the pixels that a watermark may cover
+_MIN_OVERLAP_SHARE = 1 / 3
+_MIN_DETAIL = 0.9  # correlation below which colours are not compared
+_FACE_PENALTY, _EDITED_PENALTY = 0.013, 0.008  # off the correlation of details
+_GREY_PICTURE_LAB = 1.5  # standard deviation of a* and b* below which a picture has no colours
+_NOISE_GREY_LEVELS = 1.0  # weaker detail than this is noise
+_PLAIN_GREY_LEVELS = 2.5  # standard deviation below which a picture is plain
+_SAME_PLAIN_GREY_LEVELS = 4.0  # plain pictures whose means are nearer than this are one
 
 Transform = NDArray[np.float32]  # [2, 3]
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """What is compared: the looks of two fingerprints, and how one lies in the other."""
+class ThumbnailPair:
+    """Two thumbnails to compare, and where one is expected in the other."""
 
-    view: bytes  # resembles …
-    frame: bytes  # … this window of this one
+    inner: bytes  # resembles …
+    outer: bytes  # … a window of this one
     window: int
-    mirrored: bool
-    faces: bool  # aligned faces, not whole pictures
+    is_mirrored: bool
+    is_of_faces: bool  # aligned faces, not whole pictures
 
 
-def looks(pairs: Pairs, look: Callable[[int, int], bytes]) -> list[Looks]:
-    """The looks of each pair; ``look(k, face)`` is that of picture k, or of one of its faces."""
+def thumbnail_pairs(pairs: Pairs, thumbnail: Callable[[int, int], bytes]) -> list[ThumbnailPair]:
+    """The thumbnails of each pair; ``thumbnail(k, face)`` is that of picture k or of its face."""
     return [
-        Looks(look(view, view_face), look(frame, frame_face), window, mirrored, view_face != WHOLE)
-        for view, frame, view_face, frame_face, window, mirrored, _ in pairs.tolist()
+        ThumbnailPair(
+            inner=thumbnail(inner, inner_face),
+            outer=thumbnail(outer, outer_face),
+            window=window,
+            is_mirrored=is_mirrored,
+            is_of_faces=inner_face != WHOLE_PICTURE,
+        )
+        for inner, outer, inner_face, outer_face, window, is_mirrored, _ in pairs.tolist()
     ]
 
 
-def alikeness(pair: Looks) -> float:
-    """How alike the two thumbnails are once one is laid over the other, -1 to 1.
+def similarity(pair: ThumbnailPair) -> float:
+    """The similarity of the two thumbnails once one is aligned to the other, -1 to 1.
 
-    The overlay is found by maximising the enhanced correlation coefficient (Evangelidis and
-    Psarakis 2008) over affine maps. Then the fine detail of both is correlated, without the share
-    of pixels that differ most: a watermark hides some of a copy, whereas another photograph of the
-    same scene differs everywhere. Light and colours must be laid out alike too; a copy whose
-    colours were edited, and aligned faces, which are alike to begin with, must be surer. Most pairs
-    are no copies, and are given up as soon as that is sure.
+    The alignment maximises the enhanced correlation coefficient (Evangelidis and Psarakis 2008)
+    over affine maps. Then the fine detail of both is correlated, without the pixels that differ
+    most: a watermark covers a part of a copy, whereas another photograph of the same scene differs
+    everywhere. Light and colours must correlate too. Edited colours, and aligned faces, which
+    resemble each other anyway, cost a penalty. Most pairs are no copies; the comparison of such a
+    pair ends as soon as that is certain.
     """
-    view = thumbnail(pair.view)
-    if pair.mirrored:
-        view = np.ascontiguousarray(view[:, ::-1])
-    frame = thumbnail(pair.frame)
-    (level, spread), (other_level, other_spread) = _spread(view), _spread(frame)
-    if min(spread, other_spread) < _FLAT:
-        both = max(spread, other_spread) < _FLAT
-        return float(both and abs(level - other_level) < _SAME_GREY)
-    start = _start(pair.window)
-    _, light, colour = _colours(pair, start)
-    if light < _OTHER_LIGHT or colour < _OTHER_COLOUR:
+    inner, outer = _oriented(grey_thumbnail(pair.inner), pair), grey_thumbnail(pair.outer)
+    (mean, deviation), (outer_mean, outer_deviation) = map(_mean_and_deviation, (inner, outer))
+    if min(deviation, outer_deviation) < _PLAIN_GREY_LEVELS:
+        both_plain = max(deviation, outer_deviation) < _PLAIN_GREY_LEVELS
+        return float(both_plain and abs(mean - outer_mean) < _SAME_PLAIN_GREY_LEVELS)
+    start = _window_overlay(pair.window)
+    _, light, colour = _compare_colours(pair, start)
+    if light < _MIN_UNALIGNED_LIGHT or colour < _MIN_UNALIGNED_COLOUR:
         return min(light, colour)
-    fine = _detail(view)
-    as_it_lies = _detail_correlation(fine, frame, start), start
-    for steps in (_FIRST_STEPS, _STEPS):
-        found = _aligned(view, frame, start, steps)
-        aligned = _detail_correlation(fine, frame, found), found
-        detail, overlay = max(as_it_lies, aligned, key=lambda pair: pair[0])
-        if detail < _HOPELESS:
+    inner_detail = _detail(inner)
+    unaligned = _detail_correlation(inner_detail, outer, start), start
+    for num_steps in (_FIRST_STEPS, _ALIGNMENT_STEPS):
+        alignment = _align(inner, outer, start, num_steps)
+        aligned = _detail_correlation(inner_detail, outer, alignment), alignment
+        detail, overlay = max(unaligned, aligned, key=lambda scored: scored[0])
+        if detail < _MIN_FIRST_DETAIL:
             break
-    if detail < _LEAST_DETAIL:
+    if detail < _MIN_DETAIL:
         return detail
-    return detail - _doubt_by_colour(pair, overlay)
+    return detail - _colour_penalty(pair, overlay)
 
 
-def alikenesses(pairs: Sequence[Looks]) -> list[float]:
-    """How alike each pair is."""
-    return [alikeness(pair) for pair in pairs]
+def similarities(pairs: Sequence[ThumbnailPair]) -> list[float]:
+    """The similarity of each pair."""
+    return [similarity(pair) for pair in pairs]
 
 
-def _spread(values: NDArray[Any]) -> tuple[float, float]:
-    """Mean and standard deviation: NumPy's take several times as long for so few."""
+def _oriented(picture: NDArray[Any], pair: ThumbnailPair) -> NDArray[Any]:
+    """The inner picture as it is compared: mirrored where the pair is."""
+    return np.ascontiguousarray(picture[:, ::-1]) if pair.is_mirrored else picture
+
+
+def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:
+    """Mean and standard deviation; NumPy takes several times as long for so few values."""
     mean, deviation = cv2.meanStdDev(values)
     return float(mean[0, 0]), float(deviation[0, 0])
 
 
-def _aligned(
-    view: NDArray[np.uint8], frame: NDArray[np.uint8], start: _Overlay, steps: int
+def _align(
+    inner: NDArray[np.uint8], outer: NDArray[np.uint8], start: _Overlay, num_steps: int
 ) -> _Overlay:
-    """The overlay after so many steps, or ``start`` where none is found."""
-    limit = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, steps, 1e-3
+    """The overlay after at most ``num_steps`` steps, or ``start`` where they do not converge."""
+    limit = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, num_steps, 1e-3
     try:
-        _, found = cv2.findTransformECC(
-            view, frame, start.transform.copy(), cv2.MOTION_AFFINE, limit, None, 3
+        _, transform = cv2.findTransformECC(
+            inner, outer, start.transform.copy(), cv2.MOTION_AFFINE, limit, None, 3
         )
-    except cv2.error:  # it does not converge: they lie well already, or never
+    except cv2.error:  # they are aligned already, or have nothing in common
         return start
-    return _Overlay(np.asarray(found, np.float32))
+    return _Overlay(np.asarray(transform, np.float32))
 
 
-def _doubt_by_colour(pair: Looks, overlay: _Overlay) -> float:
-    """What is taken off the detail's correlation; 1 where light or colours contradict it."""
-    shift, light, colour = _colours(pair, overlay)
-    if pair.faces:
-        sure = shift <= 1.0 and light >= 0.97 and colour >= 0.95
-        return _FACE_DOUBT if sure else 1.0
+def _colour_penalty(pair: ThumbnailPair, overlay: _Overlay) -> float:
+    """What is taken off the correlation of details; 1 where light or colours contradict it."""
+    shift, light, colour = _compare_colours(pair, overlay)
+    if pair.is_of_faces:
+        agree = shift <= 1.0 and light >= 0.97 and colour >= 0.95
+        return _FACE_PENALTY if agree else 1.0
     if shift <= 2.0:
         return 0.0 if light >= 0.9 and colour >= 0.85 else 1.0
-    return _EDITED_DOUBT if light >= 0.96 and colour >= 0.5 else 1.0
+    return _EDITED_PENALTY if light >= 0.96 and colour >= 0.5 else 1.0
 
 
-def _colours(pair: Looks, overlay: _Overlay) -> tuple[float, float, float]:
-    """How far a* or b* are shifted on the whole, CIELAB units; correlation of light; of colours."""
-    view, frame = colours(pair.view), colours(pair.frame)
-    if pair.mirrored:
-        view = np.ascontiguousarray(view[:, ::-1])
-    laid = _laid(frame, overlay.coarse)
-    pixels = np.concatenate([view, laid], axis=2)[overlay.coarse_inside]  # [K, 6]
+def _compare_colours(pair: ThumbnailPair, overlay: _Overlay) -> tuple[float, float, float]:
+    """The shift of the mean a* or b*, CIELAB units; the correlation of light; that of colours."""
+    inner, outer = _oriented(coarse_colours(pair.inner), pair), coarse_colours(pair.outer)
+    warped = _warp(outer, overlay.coarse)
+    pixels = np.concatenate([inner, warped], axis=2)[overlay.coarse_inside]  # [K, 6]
     mean = pixels.mean(axis=0)
-    sums = ((pixels - mean).T @ (pixels - mean)).tolist()  # all that follows, in one go
-    _, a, b, _, a_laid, b_laid = mean.tolist()
-    shift = max(abs(a - a_laid), abs(b - b_laid))
-    greys = [
-        ((sums[k][k] + sums[k + 1][k + 1]) / len(pixels) + (apart**2) / 2) / 2 < _GREY**2
-        for k, apart in ((1, a - b), (4, a_laid - b_laid))
+    sums = ((pixels - mean).T @ (pixels - mean)).tolist()  # of products, for all correlations
+    _, a, b, _, outer_a, outer_b = mean.tolist()
+    shift = max(abs(a - outer_a), abs(b - outer_b))
+    are_grey = [
+        ((sums[k][k] + sums[k + 1][k + 1]) / len(pixels) + (gap**2) / 2) / 2 < _GREY_PICTURE_LAB**2
+        for k, gap in ((1, a - b), (4, outer_a - outer_b))
     ]  # the variance of a* and b* together
-    colour = 1.0 if any(greys) else _correlation(sums, (1, 2))
-    return shift, _correlation(sums, (0,)), colour  # a grey picture's colours contradict nothing
+    # the colours of a grey picture contradict nothing
+    colour = 1.0 if any(are_grey) else _correlation(sums, (1, 2))
+    return shift, _correlation(sums, (0,)), colour
 
 
 def _correlation(sums: Sequence[Sequence[float]], channels: Sequence[int]) -> float:
-    own, other = (sum(sums[k + at][k + at] for k in channels) + _NOISE for at in (0, 3))
-    return sum(sums[k][k + 3] for k in channels) / math.sqrt(own * other)
+    inner, outer = (
+        sum(sums[k + first][k + first] for k in channels) + _NOISE_GREY_LEVELS for first in (0, 3)
+    )
+    return sum(sums[k][k + 3] for k in channels) / math.sqrt(inner * outer)
 
 
 @dataclass(frozen=True)
 class _Overlay:
-    """How a view's thumbnail is laid over a frame's: its pixels → the frame's."""
+    """Where the inner thumbnail lies in the outer one: inner pixels → outer pixels."""
 
     transform: Transform
 
     @functools.cached_property
     def inside(self) -> NDArray[np.bool_]:
-        """The view's pixels that lie well within the frame."""
-        on = _inside(self.transform, THUMB_PX)
-        return np.asarray(cv2.erode(on, np.ones((5, 5), np.uint8)) > 0)
+        """The inner pixels that lie well within the outer picture, ``[48, 48]``."""
+        mask = _inside(self.transform, THUMB_PX)
+        return np.asarray(cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0)
 
     @functools.cached_property
     def coarse(self) -> Transform:
-        """The same for their coarse colours."""
+        """The same transform for the coarse colours."""
         scale, middle = COARSE_PX / THUMB_PX, np.full(2, 0.5, np.float32)
-        found = self.transform.copy()
-        found[:, 2] += 0.5 - found[:, :2] @ middle  # centres at half-integers
-        found[:, 2] = scale * found[:, 2] + found[:, :2] @ middle - 0.5
-        return found
+        coarse = self.transform.copy()
+        coarse[:, 2] += 0.5 - coarse[:, :2] @ middle  # centres at half-integers
+        coarse[:, 2] = scale * coarse[:, 2] + coarse[:, :2] @ middle - 0.5
+        return coarse
 
     @functools.cached_property
     def coarse_inside(self) -> NDArray[np.bool_]:
-        """The coarse pixels that lie within the frame."""
+        """The coarse inner pixels that lie within the outer picture, ``[16, 16]``."""
         return np.asarray(_inside(self.coarse, COARSE_PX) > 0)
 
 
 @functools.cache
-def _start(window: int) -> _Overlay:
-    """A thumbnail laid over the one that has it as this window."""
+def _window_overlay(window: int) -> _Overlay:
+    """The overlay of a picture that is exactly this window of the other."""
     left, top, right, bottom = WINDOWS[window]
     matrix = np.array(
         [[1 - left - right, 0, left * THUMB_PX], [0, 1 - top - bottom, top * THUMB_PX]], np.float32
@@ -189,7 +204,7 @@ def _start(window: int) -> _Overlay:
     return _Overlay(matrix)
 
 
-def _laid(picture: NDArray[Any], transform: Transform) -> NDArray[Any]:
+def _warp(picture: NDArray[Any], transform: Transform) -> NDArray[Any]:
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     return np.asarray(cv2.warpAffine(picture, transform, picture.shape[:2], flags=flags))
 
@@ -201,22 +216,24 @@ def _inside(transform: Transform, side: int) -> NDArray[np.uint8]:
 
 
 def _detail_correlation(
-    fine: NDArray[np.float32], frame: NDArray[np.uint8], overlay: _Overlay
+    inner_detail: NDArray[np.float32], outer: NDArray[np.uint8], overlay: _Overlay
 ) -> float:
-    """Of a view's detail and the frame's; -1 where too little of them lies on each other."""
+    """The correlation of both pictures' detail; -1 where they overlap too little."""
     inside = overlay.inside
-    if inside.mean() < _LEAST_OVERLAP:
+    if inside.mean() < _MIN_OVERLAP_SHARE:
         return -1.0
-    one, two = fine[inside], _detail(_laid(frame, overlay.transform))[inside]
-    spreads = [max(_spread(values)[1], _NOISE) for values in (one, two)]
-    gap = np.abs(one / spreads[0] - two / spreads[1])
-    most = int((1 - _COVERED) * (len(gap) - 1))
-    kept = gap <= np.partition(gap, most)[most]
-    one, two = one[kept] - one[kept].mean(), two[kept] - two[kept].mean()
-    scale = np.sqrt((one @ one + _NOISE) * (two @ two + _NOISE))
-    return float(one @ two / scale)
+    left = inner_detail[inside]
+    right = _detail(_warp(outer, overlay.transform))[inside]
+    deviations = [max(_mean_and_deviation(part)[1], _NOISE_GREY_LEVELS) for part in (left, right)]
+    gap = np.abs(left / deviations[0] - right / deviations[1])
+    rank = int((1 - _WATERMARK_SHARE) * (len(gap) - 1))
+    uncovered = gap <= np.partition(gap, rank)[rank]
+    left, right = left[uncovered], right[uncovered]
+    left, right = left - left.mean(), right - right.mean()
+    scale = np.sqrt((left @ left + _NOISE_GREY_LEVELS) * (right @ right + _NOISE_GREY_LEVELS))
+    return float(left @ right / scale)
 
 
 def _detail(thumb: NDArray[np.uint8]) -> NDArray[np.float32]:
     values = thumb.astype(np.float32)
-    return np.asarray(values - cv2.GaussianBlur(values, (0, 0), _DETAIL_PX), np.float32)
+    return np.asarray(values - cv2.GaussianBlur(values, (0, 0), _DETAIL_BLUR_PX), np.float32)

@@ -1,4 +1,4 @@
-"""Pairs that may be one picture, compared in worker processes, each pair once for good."""
+"""The similarity of candidate pairs, computed in worker processes, once for each pair."""
 
 from __future__ import annotations
 
@@ -10,72 +10,80 @@ from numpy.typing import NDArray
 
 from core.errors import SuyanError
 from core.progress import Progress
-from preprocessing.analysis.fingerprint import LOOK_BYTES
+from preprocessing.analysis.fingerprint import THUMBNAIL_BYTES
 from preprocessing.cache import AnalysisCache
 from preprocessing.dedup.candidates import Pairs
-from preprocessing.dedup.similarity import Looks, alikenesses, looks
-from preprocessing.sandbox import Lost, Workers
+from preprocessing.dedup.similarity import ThumbnailPair, similarities, thumbnail_pairs
+from preprocessing.sandbox import WorkerPool
+from preprocessing.sandbox_worker import Failure
 
-_PAIRS = 50  # that a worker gets at a time
-_AT_ONCE = 5000  # whose looks are in memory, and lost at most when the process is killed
+_PAIRS_PER_BATCH = 50  # of a worker
+_PAIRS_PER_COMMIT = 5000  # their thumbnails are in memory; lost at most when the process is killed
 
 
-def compare(
+def compare_pairs(
     names: Sequence[str],
     pairs: Pairs,
     *,
     cache: AnalysisCache,
-    workers: Workers,
+    workers: WorkerPool,
     progress: Progress,
 ) -> NDArray[np.float64]:
-    """How alike the pairs are, ``[P]``: from the cache, or found out now and kept there.
+    """The similarity of each pair, ``[P]``, from the cache or computed now and stored there.
 
-    ``names`` are the pictures' sha256 by number. Raises ``SuyanError`` when the cache has lost what
-    it knew of them.
+    ``names`` are the pictures' sha256 by number. Raises ``SuyanError`` when the cache has lost
+    thumbnails of them.
     """
-    alike = np.empty(len(pairs))
-    for start in range(0, len(pairs), _AT_ONCE):
-        part = pairs[start : start + _AT_ONCE]
+    values = np.empty(len(pairs))
+    for start in range(0, len(pairs), _PAIRS_PER_COMMIT):
+        part = pairs[start : start + _PAIRS_PER_COMMIT]
         keys = _keys(names, part)
-        known = cache.judged(keys)
-        waiting = np.array([key not in known for key in keys], bool)
-        if waiting.any():
-            fresh = _compared(names, part[waiting], cache, workers)
-            known |= zip((keys[k] for k in np.flatnonzero(waiting)), fresh, strict=True)
-            cache.add_judged({keys[k]: known[keys[k]] for k in np.flatnonzero(waiting)})
-        alike[start : start + _AT_ONCE] = [known[key] for key in keys]
+        similarity = cache.load_similarities(keys)
+        is_missing = np.array([key not in similarity for key in keys], bool)
+        if is_missing.any():
+            computed = _compute(names, part[is_missing], cache, workers)
+            missing_keys = [keys[k] for k in np.flatnonzero(is_missing)]
+            added = dict(zip(missing_keys, computed, strict=True))
+            cache.add_similarities(added)
+            similarity |= added
+        values[start : start + _PAIRS_PER_COMMIT] = [similarity[key] for key in keys]
         progress("prepare: duplicates", start + len(part), len(pairs), "")
-    return alike
+    return values
 
 
 def _keys(names: Sequence[str], pairs: Pairs) -> list[bytes]:
-    """16 bytes a pair, for its pictures and how they lie."""
+    """16 bytes for each pair, of its pictures, faces, window and orientation."""
     return [
-        hashlib.blake2b(f"{names[view]} {names[frame]} {lie}".encode(), digest_size=16).digest()
-        for view, frame, *lie, _ in pairs.tolist()
+        hashlib.blake2b(
+            f"{names[inner]} {names[outer]} {placement}".encode(), digest_size=16
+        ).digest()
+        for inner, outer, *placement, _ in pairs.tolist()
     ]
 
 
-def _compared(
-    names: Sequence[str], pairs: Pairs, cache: AnalysisCache, workers: Workers
+def _compute(
+    names: Sequence[str], pairs: Pairs, cache: AnalysisCache, workers: WorkerPool
 ) -> list[float]:
-    numbers = np.unique([pairs["view"], pairs["frame"]]).tolist()
-    kept = cache.looks([names[k] for k in numbers])
-    if len(kept) < len(numbers):
+    numbers = np.unique([pairs["inner"], pairs["outer"]]).tolist()
+    thumbnails = cache.load_thumbnails([names[k] for k in numbers])
+    if len(thumbnails) < len(numbers):
         raise SuyanError(
-            f"the cache has lost {len(numbers) - len(kept)} of the pictures that are compared: was "
-            "it removed, or something forgotten, meanwhile? Please run it again"
+            f"the cache has lost {len(numbers) - len(thumbnails)} of the pictures that are "
+            "compared; it was removed, or pictures were forgotten, while this ran. Run it again"
         )
 
-    def look(number: int, face: int) -> bytes:
-        return kept[names[number]][(face + 1) * LOOK_BYTES :][:LOOK_BYTES]
+    def thumbnail(number: int, face: int) -> bytes:
+        return thumbnails[names[number]][(face + 1) * THUMBNAIL_BYTES :][:THUMBNAIL_BYTES]
 
-    batches = [looks(pairs[at : at + _PAIRS], look) for at in range(0, len(pairs), _PAIRS)]
-    found: list[list[float]] = [[] for _ in batches]
-    for (place, batch), outcome in workers.each(_judge, list(enumerate(batches))):
-        found[place] = alikenesses(batch) if isinstance(outcome, Lost) else outcome
-    return [value for values in found for value in values]
+    batches = [
+        thumbnail_pairs(pairs[start : start + _PAIRS_PER_BATCH], thumbnail)
+        for start in range(0, len(pairs), _PAIRS_PER_BATCH)
+    ]
+    results: list[list[float]] = [[] for _ in batches]
+    for (place, batch), outcome in workers.map_unordered(_compare_batch, list(enumerate(batches))):
+        results[place] = similarities(batch) if isinstance(outcome, Failure) else outcome
+    return [value for values in results for value in values]
 
 
-def _judge(numbered: tuple[int, Sequence[Looks]]) -> list[float]:
-    return alikenesses(numbered[1])
+def _compare_batch(numbered: tuple[int, Sequence[ThumbnailPair]]) -> list[float]:
+    return similarities(numbered[1])

@@ -1,4 +1,4 @@
-"""Cutting a crop out of an original. Runs in worker processes, as ``analyse`` does."""
+"""Crops of originals as PNG files. Runs in worker processes, as ``analysis.analyse`` does."""
 
 from __future__ import annotations
 
@@ -15,60 +15,58 @@ from PIL import Image
 from core.files import atomic_file
 from core.pictures import Rejected, read_reduced
 from preprocessing.images import geometry
-from preprocessing.version.sheet_drawing import TILE_PX
 
-CUT_VERSION = 2  # raise it when the same original and transform give other pixels
+CROP_VERSION = 2  # raise it when the same original and transform give other pixels
+TILE_PX = 112  # side of a contact sheet's tile
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A crop to make: from which file, by which transform (2×3, row-major), to which file."""
+class CropTask:
+    """A crop to write: the file it is taken from, its place there, and the file it goes to."""
 
     original: Path
-    transform: tuple[float, ...]
+    transform: tuple[float, ...]  # 2×3 row-major affine, original pixels → crop pixels
     crop_px: int
     enough_px: int  # longer side at which the original still has a pixel for each of the crop's
     max_pixels: float
     target: Path
 
 
+@dataclass(frozen=True)
+class CropOutcome:
+    """The result of a ``CropTask``: ``reason`` is "" where the crop was written."""
+
+    reason: str
+    tile: bytes = b""  # the crop as a small JPEG, for contact sheets
+
+
 def enough_px(transform: geometry.Transform, height: int, width: int) -> int:
-    """See ``Cut.enough_px``."""
+    """``CropTask.enough_px`` for an original of this size."""
     scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))  # crop px in an original px
     return math.ceil(max(height, width) * min(scale, 1.0))
 
 
-@dataclass(frozen=True)
-class Cutting:
-    """What became of a crop: ``reason`` is "" where it was written; ``tile`` is it as a small JPEG,
-    for contact sheets.
-    """
-
-    reason: str
-    tile: bytes = b""
-
-
-def cut(job: Cut) -> Cutting:
-    """Write the crop as PNG, or say why not."""
-    decoded = read_reduced(job.original, max_pixels=job.max_pixels, enough_px=job.enough_px)
+def write_crop(task: CropTask) -> CropOutcome:
+    """Write the crop as PNG, atomically; an original that cannot be read is a reason, no error."""
+    decoded = read_reduced(task.original, max_pixels=task.max_pixels, enough_px=task.enough_px)
     if isinstance(decoded, Rejected):
-        return Cutting(decoded.reason)
-    transform = np.array(job.transform).reshape(2, 3)
+        return CropOutcome(decoded.reason)
+    transform = np.array(task.transform).reshape(2, 3)
     transform[:, :2] *= decoded.factor
-    pixels = geometry.crop(decoded.pixels, transform, job.crop_px)
-    with atomic_file(job.target) as file:
-        file.write(_png(pixels))
-    side, tile = min(TILE_PX, job.crop_px), io.BytesIO()
-    Image.fromarray(geometry.shrunk(pixels, side, side)).save(tile, "JPEG", quality=90)
-    return Cutting("", tile.getvalue())
+    pixels = geometry.crop(decoded.pixels, transform, task.crop_px)
+    with atomic_file(task.target) as file:
+        file.write(_encode_png(pixels))
+    side, tile = min(TILE_PX, task.crop_px), io.BytesIO()
+    Image.fromarray(geometry.shrink(pixels, side, side)).save(tile, "JPEG", quality=90)
+    return CropOutcome("", tile.getvalue())
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    """Without a search for repetitions, of which photographs have none: faster, and smaller too."""
-    how = {
+def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """PNG without a search for repetitions: photographs have none, so it is faster and smaller."""
+    options = {
         cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_PAETH,
         cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
     }
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    _, png = cv2.imencode(".png", bgr, [number for pair in how.items() for number in pair])
+    _, png = cv2.imencode(".png", bgr, [number for pair in options.items() for number in pair])
     return png.tobytes()

@@ -1,4 +1,4 @@
-"""Where a picture's crop lies, and cutting it out: pure geometry.
+"""Affine geometry of crops: where a crop lies in its picture, and the pixels in it.
 
 A transform is a 2×3 affine matrix, original pixels → crop pixels, pixel centres at half-integers.
 """
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 Transform = NDArray[np.float64]  # [2, 3]
 
-_ZOOM_STEPS = 9
+_ZOOM_STEPS = 9  # tried from 1 to max_zoom
 
 
 def eye_transform(
     keypoints: NDArray[np.float64], crop_px: int, eye_distance: float, eye_height: float
 ) -> Transform:
-    """The similarity that puts the eyes level, ``eye_distance`` apart and ``eye_height`` down.
+    """The similarity transform that puts the eyes level, ``eye_distance`` apart and ``eye_height``
+    below the top.
 
     Both are shares of ``crop_px``; ``keypoints`` begins with the eyes. Raises ``ValueError`` when
     the eyes coincide.
@@ -28,7 +29,7 @@ def eye_transform(
     across = second - first
     distance = float(np.hypot(*across))
     if distance < 1e-6:
-        raise ValueError("the eyes coincide: no direction to align by")
+        raise ValueError("found both eyes at one point, needed two points to align the face by")
     scale = eye_distance * crop_px / distance
     cosine, sine = across / distance
     turn = scale * np.array([[cosine, sine], [-sine, cosine]])
@@ -37,13 +38,13 @@ def eye_transform(
 
 
 def centre_transform(height: int, width: int, crop_px: int) -> Transform:
-    """The largest centred square, scaled to ``crop_px``."""
+    """The transform of the largest centred square to ``crop_px``."""
     scale = crop_px / min(height, width)
     offset = (crop_px - scale * np.array([width, height])) / 2
     return np.column_stack([scale * np.eye(2), offset])
 
 
-def fitted(
+def fit_inside(
     transform: Transform,
     height: int,
     width: int,
@@ -53,7 +54,7 @@ def fitted(
     max_zoom: float,
     spare: float,
 ) -> Transform:
-    """The same crop, closer by as little as it takes to keep it in a picture of this size.
+    """``transform`` enlarged by as little as keeps the crop inside a picture of this size.
 
     Where the photograph ends near the face, the crop shows it up to ``max_zoom`` times larger,
     until at most the share ``spare`` of the crop lies outside. The crop's point ``fixed`` (x, y in
@@ -63,19 +64,19 @@ def fitted(
     zooms = np.linspace(1, max_zoom, _ZOOM_STEPS)
 
     def closer(step: int) -> Transform:
-        found = transform * zooms[step]
-        found[:, 2] += (1 - zooms[step]) * anchor
-        return np.asarray(found, np.float64)
+        zoomed = transform * zooms[step]
+        zoomed[:, 2] += (1 - zooms[step]) * anchor
+        return np.asarray(zoomed, np.float64)
 
     def fits(step: int) -> bool:
         return outside_share(closer(step), height, width, crop_px) <= spare
 
-    # a point that stays in the picture: the closer, the less lies outside; else none fits
+    # bisection: while the fixed point is in the picture, a closer crop has less outside it
     return closer(bisect.bisect_left(range(_ZOOM_STEPS - 1), True, key=fits))
 
 
 def apply(transform: Transform, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points ``[N, 2]`` of the original → points of the crop."""
+    """Points ``[N, 2]`` of the original as points of the crop, ``[N, 2]``."""
     return np.asarray(points @ transform[:, :2].T + transform[:, 2], dtype=np.float64)
 
 
@@ -94,7 +95,10 @@ def outside_share(transform: Transform, height: int, width: int, crop_px: int) -
 
 
 def profile(keypoints: NDArray[np.float64]) -> float:
-    """How far the nose is off the eyes' middle, along them, in eye distances: 0 is frontal."""
+    """The nose's offset from the middle of the eyes, along their line, in eye distances.
+
+    0 is a frontal face; ``inf`` where the eyes coincide.
+    """
     right, left, nose = np.asarray(keypoints, dtype=np.float64)[:3]
     across = left - right
     squared = float(across @ across)
@@ -102,7 +106,7 @@ def profile(keypoints: NDArray[np.float64]) -> float:
 
 
 def crop(picture: NDArray[np.uint8], transform: Transform, crop_px: int) -> NDArray[np.uint8]:
-    """``[crop_px, crop_px, 3]`` uint8; anti-aliased; what lies outside repeats the edge."""
+    """``[crop_px, crop_px, 3]`` uint8: anti-aliased; beyond the picture its edge repeats."""
     scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
     factor = max(1, int(1 / scale)) if scale > 0 else 1
     matrix = transform.copy()
@@ -124,14 +128,14 @@ def crop(picture: NDArray[np.uint8], transform: Transform, crop_px: int) -> NDAr
     )
 
 
-def shrunk(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """``[height, width, 3]``, by area. Halved first while that is enough: many times as fast."""
-    half = halved(picture, width, height)
+def shrink(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """``[height, width, 3]`` uint8, averaged by area; halving first makes it many times as fast."""
+    half = halve(picture, width, height)
     return np.asarray(cv2.resize(half, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def halved(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The picture at 1, ½, ¼ … of its size, the least that has this width and height."""
+def halve(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """The picture at 1, ½, ¼ … of its size: the smallest that has this width and height."""
     while picture.shape[1] >= 2 * width and picture.shape[0] >= 2 * height:
         half = ((picture.shape[1] + 1) // 2, (picture.shape[0] + 1) // 2)
         picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
@@ -139,6 +143,6 @@ def halved(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
 
 
 def sharpness(picture: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian in grey levels squared: small is blurred."""
+    """Variance of the Laplacian in grey levels squared; a blurred picture has a small one."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())

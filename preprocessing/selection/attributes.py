@@ -1,4 +1,4 @@
-"""What is remembered of all originals, in columns: a few hundred bytes of each."""
+"""What the decisions need of all originals, in columns: a few hundred bytes each."""
 
 from __future__ import annotations
 
@@ -11,82 +11,89 @@ from numpy.typing import NDArray
 
 from preprocessing.analysis.analyse import Analysis
 from preprocessing.config import PrepareConfig
-from preprocessing.dedup.hash_columns import Prints
-from preprocessing.selection.originals import Register
-from preprocessing.selection.overrides import Action
-from preprocessing.selection.rules import View, views
+from preprocessing.dedup.candidates import HashColumns
+from preprocessing.selection.originals import OriginalIndex
+from preprocessing.selection.overrides import ACTIONS_AGAINST_RULES, Action
+from preprocessing.selection.rules import Crop, possible_crops
 
-_TRANSFORM = 6  # numbers
+_NUMBERS_PER_TRANSFORM = 6
 
 
-class Survey:
-    """Originals by their numbers in the register, whatever the order in which they are added: size,
-    fingerprints, and the crops that they are good for after a person's ``overrides``.
+class Attributes:
+    """Sizes, hashes and possible crops of originals by their number in the index.
+
+    Originals are added in any order; crops are those after a person's ``overrides``.
     """
 
     def __init__(
-        self, config: PrepareConfig, register: Register, overrides: Mapping[str, Action]
+        self, config: PrepareConfig, index: OriginalIndex, overrides: Mapping[str, Action]
     ) -> None:
-        self._config, self._number, self._overrides = config, register.number, overrides
-        self.prints = Prints()
-        self._places = np.full(len(register.names), -1, np.int64)  # of each number, or -1
-        self._pixels, self._ends = array("q"), array("q")
+        self._config, self._number, self._overrides = config, index.number, overrides
+        self.hashes = HashColumns()
+        self._places = np.full(len(index.names), -1, np.int64)  # in order of addition; -1: none
+        self._num_pixels = array("q")
+        self._crop_ends = array("q")  # of each original's crops in the columns below
         self._faces, self._reasons = array("b"), array("I")
         self._transforms, self._sharpness, self._outside = array("d"), array("d"), array("d")
-        self._kinds = dict[str, int]()  # reasons, which are few, by number
+        self._reason_numbers = dict[str, int]()  # there are few reasons
 
     def __contains__(self, name: str) -> bool:
         """Whether the original of this sha256 was added."""
         return bool(self._places[self._number[name]] >= 0)
 
-    def add(self, name: str, seen: Analysis) -> None:
-        """What an original shows, by its sha256."""
-        number, least = self._number[name], self._config.min_face_px
-        large = [(k, face.aligned) for k, face in enumerate(seen.faces) if face.side >= least]
-        self.prints.add(number, seen.whole, large)
-        self._places[number] = len(self._pixels)
-        self._pixels.append(seen.width * seen.height)
-        forced = self._overrides.get(name) in {"keep", "move"}
-        for crop in views(seen, self._config, forced=forced):
+    def add(self, name: str, analysis: Analysis) -> None:
+        """Add the analysis of an original by its sha256."""
+        number, min_face_px = self._number[name], self._config.min_face_px
+        large_faces = [
+            (k, face.aligned) for k, face in enumerate(analysis.faces) if face.side >= min_face_px
+        ]
+        self.hashes.add(number, analysis.whole, large_faces)
+        self._places[number] = len(self._num_pixels)
+        self._num_pixels.append(analysis.width * analysis.height)
+        forced = self._overrides.get(name) in ACTIONS_AGAINST_RULES
+        numbers = self._reason_numbers
+        for crop in possible_crops(analysis, self._config, forced=forced):
             self._faces.append(crop.face)
-            self._reasons.append(self._kinds.setdefault(crop.reason, len(self._kinds)))
-            self._transforms.extend(crop.transform or (np.nan,) * _TRANSFORM)
+            self._reasons.append(numbers.setdefault(crop.reason, len(numbers)))
+            self._transforms.extend(crop.transform or (np.nan,) * _NUMBERS_PER_TRANSFORM)
             self._sharpness.append(crop.sharpness)
             self._outside.append(crop.outside)
-        self._ends.append(len(self._faces))
+        self._crop_ends.append(len(self._faces))
 
-    def crops(self, name: str) -> list[View]:
-        """The possible crops of an original, those with a reason against them too."""
-        reasons, place = list(self._kinds), int(self._places[self._number[name]])
+    def crops(self, name: str) -> list[Crop]:
+        """The possible crops of an original, rejected ones too."""
+        reasons, place = list(self._reason_numbers), int(self._places[self._number[name]])
+        start = self._crop_ends[place - 1] if place else 0
         return [
-            View(
-                self._faces[at],
-                reasons[self._reasons[at]],
-                self._transform(at),
-                self._sharpness[at],
-                self._outside[at],
+            Crop(
+                face=self._faces[row],
+                reason=reasons[self._reasons[row]],
+                transform=self._transform(row),
+                sharpness=self._sharpness[row],
+                outside=self._outside[row],
             )
-            for at in range(self._ends[place - 1] if place else 0, self._ends[place])
+            for row in range(start, self._crop_ends[place])
         ]
 
-    def pixels(self) -> NDArray[np.int64]:
+    def num_pixels(self) -> NDArray[np.int64]:
         """Width times height of each original, ``[N]``; 0 where it was not decoded."""
-        return np.array(self._pixels, np.int64)[self._places]
+        return np.array(self._num_pixels, np.int64)[self._places]
 
     def sharpness(self) -> NDArray[np.float64]:
-        """Of each original's sharpest crop, ``[N]``; 0 where it has none."""
-        return self._most(np.array(self._sharpness, np.float64))
+        """Sharpness of each original's sharpest crop, ``[N]``; 0 where it has none."""
+        return self._max_of_crops(np.array(self._sharpness, np.float64))
 
-    def usable(self) -> NDArray[np.bool_]:
-        """Whether an original has a crop with nothing against it, ``[N]``."""
-        good = np.array(self._reasons, np.int64) == self._kinds.get("", -1)
-        return self._most(good.astype(np.float64)) > 0
+    def is_usable(self) -> NDArray[np.bool_]:
+        """Whether an original has a crop that is not rejected, ``[N]``."""
+        good = np.array(self._reasons, np.int64) == self._reason_numbers.get("", -1)
+        return self._max_of_crops(good.astype(np.float64)) > 0
 
-    def _most(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        starts = np.array([0, *self._ends[:-1]], np.int64)
-        most = np.maximum.reduceat(values, starts) if len(values) else values
-        return most[self._places]
+    def _max_of_crops(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        starts = np.array([0, *self._crop_ends[:-1]], np.int64)
+        maxima = np.maximum.reduceat(values, starts) if len(values) else values
+        return maxima[self._places]
 
-    def _transform(self, at: int) -> tuple[float, ...]:
-        found = tuple(self._transforms[at * _TRANSFORM : (at + 1) * _TRANSFORM])
-        return () if math.isnan(found[0]) else found
+    def _transform(self, row: int) -> tuple[float, ...]:
+        first = row * _NUMBERS_PER_TRANSFORM
+        transform = tuple(self._transforms[first : first + _NUMBERS_PER_TRANSFORM])
+        return () if math.isnan(transform[0]) else transform

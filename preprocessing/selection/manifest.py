@@ -1,153 +1,231 @@
-"""What becomes of each original: crops, clusters, sides, splits. Pure: figures in, rows out.
+"""The manifest: the row of each original, the counts of the rows, and the version's name. Pure.
 
-Of each picture some three hundred bytes are kept (``Survey``); its analysis and its hits are looked
-at in batches, once for these figures and once for its rows.
+Some three hundred bytes of each original are held in memory (``Attributes``); analyses and hits are
+read in batches, once for the attributes and once for the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.files import canonical_json, digest
 from core.tables import Picture, groups
-from preprocessing.analysis.analyse import Analysis, FaceSeen
+from core.workspace import SPLITS
+from preprocessing.analysis.analyse import Analysis, FaceAnalysis
 from preprocessing.config import PrepareConfig
-from preprocessing.dedup.candidates import Pairs
-from preprocessing.dedup.clusters import Clusters, clustered
-from preprocessing.dedup.hash_columns import Prints
+from preprocessing.dedup.candidates import HashColumns, Pairs
+from preprocessing.dedup.clusters import Clusters, build_clusters
 from preprocessing.images import geometry
-from preprocessing.selection.assignment import Standing
-from preprocessing.selection.attributes import Survey
-from preprocessing.selection.listing import Found
-from preprocessing.selection.originals import Register
+from preprocessing.selection.assignment import MIN_TEST_PICTURES, ClusterAssignment
+from preprocessing.selection.attributes import Attributes
+from preprocessing.selection.originals import SIDES, ListedOriginal, OriginalIndex
 from preprocessing.selection.overrides import Action
-from preprocessing.selection.rules import View
+from preprocessing.selection.reasons import reason_kind
+from preprocessing.selection.rules import Crop
 from preprocessing.selection.split import is_held_out
 
-_AT_ONCE = 500  # originals whose analyses are in memory
+_ORIGINALS_PER_BATCH = 500  # whose analyses are in memory
+_DIGEST_BYTES = 16  # of a row
+_MAX_PROFILE = 99.0  # in the manifest, which holds no infinity
 
-Find = Callable[[Sequence[str]], Mapping[str, Analysis]]
-"""The analyses of some originals, by sha256; they may be without looks and previews."""
+LoadAnalyses = Callable[[Sequence[str]], Mapping[str, Analysis]]
+"""The analyses of originals by sha256; they may lack thumbnails and previews."""
 
-Judge = Callable[[Sequence[str], Pairs], NDArray[np.float64]]
-"""How alike the pictures of each pair are; the first argument has their sha256 by number."""
+CompareOriginals = Callable[[Sequence[str], Pairs], NDArray[np.float64]]
+"""The similarity of each pair; the first argument has the sha256 of each number."""
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What was decided about all originals; ``clusters`` go by the register's numbers."""
+class Manifest:
+    """The decisions about all originals, of which ``rows`` makes the manifest's rows."""
 
     config: PrepareConfig
-    register: Register
-    find: Find
+    index: OriginalIndex
+    load_analyses: LoadAnalyses
     overrides: Mapping[str, Action]
-    survey: Survey
-    clusters: Clusters
-    standing: Standing
+    attributes: Attributes
+    clusters: Clusters  # by the numbers of the index
+    assignment: ClusterAssignment
 
-    def several(self) -> set[str]:
+    def clusters_of_several(self) -> set[str]:
         """The names of the clusters of more than one picture."""
-        founders = self.clusters.founder[self.clusters.several()]
-        return {self.register.names[founder] for founder in np.unique(founders).tolist()}
+        founders = self.clusters.founder[self.clusters.has_several_members()]
+        return {self.index.names[founder] for founder in np.unique(founders).tolist()}
 
-    def doubtful(self) -> list[tuple[str, str, float]]:
-        """Pairs that are nearly alike enough to be one, by sha256; the most alike first."""
-        names = self.register.names
-        matches = sorted(self.clusters.doubtful, key=lambda match: -match.alike)
-        return [(names[m.older], names[m.newer], round(m.alike, 3)) for m in matches]
+    def doubtful_pairs(self) -> list[tuple[str, str, float]]:
+        """Pairs that are nearly similar enough to be one picture: both sha256 and the similarity,
+        the most similar first.
+        """
+        names = self.index.names
+        matches = sorted(self.clusters.doubtful, key=lambda match: -match.similarity)
+        return [(names[m.older], names[m.newer], round(m.similarity, 3)) for m in matches]
 
     def rows(self) -> Iterator[Picture]:
-        """The manifest's rows, sides in the order of their listings: one for each original of each
-        side, or for each of its faces where all are cropped.
+        """The rows in the order of the listings: one for each original of each side, or for each of
+        its faces where all faces are cropped.
         """
-        for batch in groups(self.register.originals, _AT_ONCE):
-            seen = self.find([original.sha256 for original in batch])
+        for batch in groups(self.index.originals, _ORIGINALS_PER_BATCH):
+            analyses = self.load_analyses([original.sha256 for original in batch])
             for original in batch:
-                number = self.register.number[original.sha256]
-                for view in self.survey.crops(original.sha256):
-                    yield self._row(original, number, seen[original.sha256], view)
+                for crop in self.attributes.crops(original.sha256):
+                    yield self._row(original, analyses[original.sha256], crop)
 
-    def _row(self, original: Found, number: int, seen: Analysis, view: View) -> Picture:
-        config, first = self.config, original.rows[0]
-        reason = self.standing.reason(number, original.side, view.reason)
-        side = original.side if reason else self.standing.target(number, original.side)
-        split = "" if reason else "test" if self.standing.is_test(number) else "train"
-        face = seen.faces[view.face] if view.face >= 0 else None
+    def _row(self, original: ListedOriginal, analysis: Analysis, crop: Crop) -> Picture:
+        config, assignment, hit = self.config, self.assignment, original.rows[0]
+        number = self.index.number[original.sha256]
+        reason = assignment.reason(number, original.side, crop.reason)
+        side = original.side if reason else assignment.target_side(number, original.side)
+        split = "" if reason else "test" if assignment.is_test(number) else "train"
+        face = analysis.faces[crop.face] if crop.face >= 0 else None
+        whole = analysis.whole
         return Picture(
             sha256=original.sha256,
             domain=config.domain_a if side == "A" else config.domain_b,
             side=side,
             split=split,
-            file=f"{split}{side}/{_stem(original.sha256, view.face)}.png" if split else "",
+            file=f"{split}{side}/{_stem(original.sha256, crop.face)}.png" if split else "",
             status="rejected" if reason else "ok",
             reason=reason,
-            cluster=self.standing.founder(number) if seen.whole else "",
-            phash=f"{seen.whole.phash:016x}" if seen.whole else "",
+            cluster=assignment.founder(number) if whole else "",
+            phash=f"{whole.phash:016x}" if whole else "",
             face_phash=f"{face.aligned.phash:016x}" if face else "",
-            width=seen.width,
-            height=seen.height,
+            width=analysis.width,
+            height=analysis.height,
             keypoints=face.keypoints if face else [],
-            transform=list(view.transform),
-            sharpness=view.sharpness,
-            phrase=first.phrase,
-            url=first.url,
-            original=first.path,
-            page_url=first.page_url,
+            transform=list(crop.transform),
+            sharpness=crop.sharpness,
+            phrase=hit.phrase,
+            url=hit.url,
+            original=hit.path,
+            page_url=hit.page_url,
             phrases=list(dict.fromkeys(row.phrase for row in original.rows)),
             sources=list(dict.fromkeys(row.url for row in original.rows)),
-            face=view.face,
+            face=crop.face,
             box=face.box if face else [],
-            crop_box=_corners(view, config.crop_px),
-            mirrored_phash=f"{seen.whole.mirrored:016x}" if seen.whole else "",
-            outside=view.outside,
-            unsafe=-1.0 if seen.unsafe is None else seen.unsafe,
+            crop_box=_corners(crop, config.crop_px),
+            mirrored_phash=f"{whole.mirrored:016x}" if whole else "",
+            outside=crop.outside,
+            unsafe=-1.0 if analysis.unsafe is None else analysis.unsafe,
             override=self.overrides.get(original.sha256, ""),
-            **_scores(face),
+            **_face_columns(face),
         )
 
 
-def decide(
+def build_manifest(
     config: PrepareConfig,
-    register: Register,
-    survey: Survey,
-    find: Find,
+    index: OriginalIndex,
+    attributes: Attributes,
+    load_analyses: LoadAnalyses,
     overrides: Mapping[str, Action],
-    judge: Judge,
-) -> Decision:
-    """What becomes of the originals of both sides, all of which are in the ``survey``."""
-    clusters = cluster(config, register.names, survey.prints, judge)
-    standing = Standing(config, register, clusters, survey, overrides)
-    return Decision(config, register, find, overrides, survey, clusters, standing)
-
-
-def cluster(config: PrepareConfig, names: Sequence[str], prints: Prints, judge: Judge) -> Clusters:
-    """Near-duplicate clusters of originals in order of age."""
-    return clustered(
-        prints,
-        lambda k: is_held_out(names[k], config.test_fraction),
-        partial(judge, names),
-        bits=config.duplicate_bits,
-        alike=config.duplicate_alike,
-        doubtful=config.doubtful_alike,
+    compare: CompareOriginals,
+) -> Manifest:
+    """The decisions about the originals of both sides, all of which are in ``attributes``."""
+    clusters = cluster_originals(config, index.names, attributes.hashes, compare)
+    return Manifest(
+        config=config,
+        index=index,
+        load_analyses=load_analyses,
+        overrides=overrides,
+        attributes=attributes,
+        clusters=clusters,
+        assignment=ClusterAssignment(config, index, clusters, attributes, overrides),
     )
 
 
-def _scores(face: FaceSeen | None) -> dict[str, float]:
+def cluster_originals(
+    config: PrepareConfig, names: Sequence[str], hashes: HashColumns, compare: CompareOriginals
+) -> Clusters:
+    """Near-duplicate clusters of originals, whose ``names`` (sha256) are in order of age."""
+    return build_clusters(
+        hashes,
+        lambda k: is_held_out(names[k], config.test_fraction),
+        partial(compare, names),
+        bits=config.duplicate_bits,
+        min_similarity=config.duplicate_alike,
+        min_doubtful=config.doubtful_alike,
+    )
+
+
+class ManifestStats:
+    """Counts of a manifest's rows, and the version's name; every row passes through ``count``."""
+
+    def __init__(self, config: PrepareConfig) -> None:
+        self._config = config
+        self._num_pictures = Counter[str]()  # by split and side
+        self._reasons: dict[str, Counter[str]] = {side: Counter() for side in SIDES}
+        self._row_digests = bytearray()
+
+    def count(self, rows: Iterable[Picture]) -> Iterator[Picture]:
+        """The same rows, each counted as it passes."""
+        for row in rows:
+            if row.status == "ok":
+                self._num_pictures[f"{row.split}{row.side}"] += 1
+            else:
+                self._reasons[row.side][reason_kind(row.reason)] += 1
+            self._row_digests += _digest(row)
+            yield row
+
+    def counts(self) -> dict[str, int]:
+        """The number of usable pictures of each of ``SPLITS``."""
+        return {name: self._num_pictures[name] for name in SPLITS}
+
+    def rejected(self) -> dict[str, dict[str, int]]:
+        """The number of rejected pictures by side and kind of reason, the most frequent first."""
+        return {side: dict(reasons.most_common()) for side, reasons in self._reasons.items()}
+
+    def version(self, settings: Any) -> str:
+        """The version's name, of settings and decisions.
+
+        Neither the order of the rows nor figures in them matter: the last digits of a figure differ
+        between processors.
+        """
+        halves = np.frombuffer(self._row_digests, ">u8").reshape(-1, 2)
+        ordered = halves[np.lexsort((halves[:, 1], halves[:, 0]))]
+        decisions = hashlib.sha256(ordered.tobytes()).hexdigest()
+        name = f"{self._config.domain_a}-{self._config.domain_b}-{digest([settings, decisions])}"
+        return name.replace("_", "-")
+
+    def problems(self) -> list[str]:
+        """What each domain lacks to be trained on; empty where there is enough of both."""
+        problems = []
+        for side, domain in zip(SIDES, (self._config.domain_a, self._config.domain_b), strict=True):
+            train, test = self._num_pictures[f"train{side}"], self._num_pictures[f"test{side}"]
+            usable, rejected = train + test, self._reasons[side]
+            if usable < self._config.min_images or train < 2 or test < MIN_TEST_PICTURES:
+                reasons = ", ".join(f"{reason}: {num}" for reason, num in rejected.most_common())
+                problems.append(
+                    f"domain {domain!r}: {usable + rejected.total()} originals found, {usable} "
+                    f"usable ({train} to train on, {test} to test on), "
+                    f"needed {self._config.min_images}; rejected: {reasons or 'none'}"
+                )
+        return problems
+
+
+def _digest(row: Picture) -> bytes:
+    decision = row.sha256, row.side, row.face, row.file, row.reason, row.cluster, row.override
+    return hashlib.blake2b(canonical_json(decision).encode(), digest_size=_DIGEST_BYTES).digest()
+
+
+def _face_columns(face: FaceAnalysis | None) -> dict[str, float]:
     if face is None:
         return {}
-    profile = round(min(geometry.profile(face.points), 99.0), 3)
+    profile = round(min(geometry.profile(face.points), _MAX_PROFILE), 3)
     return {"face_score": face.score, "profile": profile, "covered": face.covered}
 
 
-def _corners(view: View, crop_px: int) -> list[float]:
+def _corners(crop: Crop, crop_px: int) -> list[float]:
     """The crop's corners in the original, clockwise from its top left, x0 y0 …"""
-    if not view.transform:
+    if not crop.transform:
         return []
-    corners = geometry.corners(np.array(view.transform).reshape(2, 3), crop_px)
+    corners = geometry.corners(np.array(crop.transform).reshape(2, 3), crop_px)
     return [round(value, 2) for value in corners.ravel().tolist()]
 
 

@@ -1,41 +1,91 @@
-"""All originals of both listings, numbered by age."""
+"""The originals of both listings: read as often as needed, never held whole, numbered by age."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.selection.listing import Found
+from core.tables import Original, iter_rows
 
 SIDES = "AB"
 
 
 @dataclass(frozen=True)
-class Register:
-    """``names`` are sha256 in the order in which the originals were fetched, each one once.
+class ListedOriginal:
+    """An original in the listing of one side; ``rows`` are the hits that gave its bytes."""
 
-    ``originals`` can be gone through as often as needed.
+    sha256: str
+    side: str
+    rows: tuple[Original, ...]
+
+
+class Listing:
+    """The originals of a listing, each one once: it comes with the last hit that gave it.
+
+    Only originals of several hits are kept in memory until then.
     """
 
-    originals: Iterable[Found]
+    def __init__(self, side: str, path: Path) -> None:
+        self._side, self._path = side, path
+        self._num_hits = _num_hits_of_repeated(path)
+
+    def __iter__(self) -> Iterator[ListedOriginal]:
+        incomplete = defaultdict[str, list[Original]](list)
+        for row in iter_rows(self._path, Original):
+            if row.status != "ok":
+                continue
+            rows = [row]
+            if row.sha256 in self._num_hits:
+                incomplete[row.sha256].append(row)
+                if len(incomplete[row.sha256]) < self._num_hits[row.sha256]:
+                    continue
+                rows = incomplete.pop(row.sha256)
+            yield ListedOriginal(row.sha256, self._side, tuple(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """Columns of ``Original``."""
+
+    sha256: str
+    status: str
+
+
+def _num_hits_of_repeated(path: Path) -> dict[str, int]:
+    """How many hits gave an original, for those that more than one hit gave."""
+    num_hits = Counter(hit.sha256 for hit in iter_rows(path, _Hit) if hit.status == "ok")
+    return {name: num for name, num in num_hits.items() if num > 1}
+
+
+@dataclass(frozen=True)
+class OriginalIndex:
+    """The originals of both sides by number.
+
+    ``names`` are sha256 in the order in which the originals were fetched, each one once;
+    ``originals`` can be iterated as often as needed.
+    """
+
+    originals: Iterable[ListedOriginal]
     names: list[str]
     number: dict[str, int]  # of a name
-    hits: NDArray[np.int32]  # [N, 2], that gave it, on side A and B
+    num_hits: NDArray[np.int32]  # [N, 2], that gave it, on side A and B
 
     @classmethod
-    def of(cls, originals: Iterable[Found]) -> Register:
-        """The register of some originals."""
-        first = dict[str, str]()
+    def build(cls, originals: Iterable[ListedOriginal]) -> OriginalIndex:
+        """The index of these originals."""
+        fetched_at = dict[str, str]()
         for original in originals:
-            at = min(row.fetched_at for row in original.rows)
-            first[original.sha256] = min(at, first.get(original.sha256, at))
-        names = sorted(first, key=lambda name: (first[name], name))
+            first = min(row.fetched_at for row in original.rows)
+            fetched_at[original.sha256] = min(first, fetched_at.get(original.sha256, first))
+        names = sorted(fetched_at, key=lambda name: (fetched_at[name], name))
         number = {name: k for k, name in enumerate(names)}
-        hits = np.zeros((len(names), 2), np.int32)
+        num_hits = np.zeros((len(names), 2), np.int32)
         for original in originals:
             place = number[original.sha256], SIDES.index(original.side)
-            hits[place] += len(original.rows)
-        return cls(originals, names, number, hits)
+            num_hits[place] += len(original.rows)
+        return cls(originals=originals, names=names, number=number, num_hits=num_hits)

@@ -1,9 +1,9 @@
-"""A person's decisions: a CSV file beside the datasets, honoured by the next version.
+"""A person's decisions about pictures: a CSV file beside the datasets, used by the next version.
 
-One line a picture: ``sha256,action,note``. The digest may be cut to its first eight digits or more.
-Actions: ``keep`` (whatever the rules say), ``drop``, ``move`` (to the other domain, and keep).
-Lines that begin with # and empty ones are skipped; of several lines for a picture the last counts.
-What spreadsheets make of the file is read too: semicolons or tabs for commas, UTF-16, GB 18030.
+Each line is ``sha256,action,note``; eight digits of the sha256 are enough. The actions are ``keep``
+(against the rules), ``drop``, and ``move`` (keep it in the other domain). Empty lines and lines
+that begin with # are skipped; of several lines for a picture the last one counts. Files that a
+spreadsheet saved are read too: semicolons or tabs instead of commas, UTF-16, GB 18030.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from core.files import atomic_file
 from core.workspace import Workspace
 
 Action = Literal["keep", "drop", "move"]
+ACTIONS_AGAINST_RULES: frozenset[Action] = frozenset({"keep", "move"})
 
 _HEADER = "sha256,action,note\n"
-_LEAST_DIGITS = 8
+_MIN_DIGITS = 8
 
 
 def overrides_file(workspace: Workspace, domain_a: str, domain_b: str) -> Path:
-    """Where the decisions about this pair of domains are kept."""
-    return workspace / "datasets" / f"overrides-{domain_a}-{domain_b}.csv"
+    """The file of the decisions about this pair of domains."""
+    return workspace.overrides(domain_a, domain_b)
 
 
 def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
-    """The decisions about these originals (sha256); none where there is no file.
+    """The decisions about the originals ``names`` (sha256); empty where there is no file.
 
-    Decisions about pictures that are not among ``names`` are left aside: they may come back.
-    Raises ``ValueError`` with file and line for a line that cannot be understood.
+    Decisions about other pictures are skipped, because these may come back. Raises ``ValueError``
+    with file and line for a line that cannot be understood.
     """
     if not path.exists():
         return {}
     ordered = sorted(names)
-    found: dict[str, Action] = {}
-    written = path.read_bytes()
-    text = io.StringIO(written.decode(_encoding(written)), newline=None)
+    decisions: dict[str, Action] = {}
+    content = path.read_bytes()
+    text = io.StringIO(content.decode(_encoding(content)), newline=None)
     for number, line in enumerate(text, 1):
         cells = _cells(line)
         if not any(cells) or cells[0].lower().startswith(("#", "sha256", "sep=")):
@@ -60,36 +61,37 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
                 f"{path}, line {number}: {prefix} begins the sha256 of {len(matching)} pictures; "
                 "give more digits"
             )
-        found.update(dict.fromkeys(matching, cast("Action", action)))
-    return found
+        decisions.update(dict.fromkeys(matching, cast("Action", action)))
+    return decisions
 
 
 def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -> None:
-    """Append decisions to the file (made where it is missing), atomically, in its own encoding.
+    """Append decisions to the file, atomically and in its own encoding; create it where it is
+    missing.
 
-    Raises ``ValueError`` for what is no sha256 or begin of one; the file is left as it was.
+    Raises ``ValueError``, and leaves the file as it was, for a name that does not begin a sha256.
     """
     names = [name.strip().lower() for name in names]
     for name in names:
         _require_digits(name, "pictures")
-    written = path.read_bytes() if path.exists() else _HEADER.encode()
-    encoding = _encoding(written)
-    end = "" if written.decode(encoding).endswith("\n") else "\n"
+    content = path.read_bytes() if path.exists() else _HEADER.encode()
+    encoding = _encoding(content)
+    end = "" if content.decode(encoding).endswith("\n") else "\n"
     rows, note = io.StringIO(), " ".join(note.split())  # a decision is one line
     csv.writer(rows, lineterminator="\n").writerows((name, action, note) for name in names)
     added = (end + rows.getvalue()).encode(encoding.removesuffix("-sig"), "backslashreplace")
     with atomic_file(path) as file:
-        file.write(written + added)
+        file.write(content + added)
 
 
-def _encoding(written: bytes) -> str:
-    """How the file is written. Its decisions are ASCII: a wrong guess would spoil a note's look."""
+def _encoding(content: bytes) -> str:
+    """The likely encoding. Decisions are ASCII, so a wrong guess garbles notes alone."""
     for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
-        if written.startswith(mark):
+        if content.startswith(mark):
             return encoding
-    for encoding in ("utf-8-sig", "gb18030"):  # the latter is what a Chinese Excel saves
+    for encoding in ("utf-8-sig", "gb18030"):  # a Chinese Excel saves the latter
         try:
-            written.decode(encoding)
+            content.decode(encoding)
         except UnicodeDecodeError:
             continue
         return encoding
@@ -97,16 +99,16 @@ def _encoding(written: bytes) -> str:
 
 
 def _cells(line: str) -> list[str]:
-    """A line's cells, split at whichever of comma, semicolon and tab comes first."""
+    """A line's cells; the separator is the first of comma, semicolon and tab."""
     line = line.removeprefix("\ufeff")
-    found = re.search("[,;\t]", line)
-    rows = csv.reader([line], delimiter=found[0] if found else ",")
+    separator = re.search("[,;\t]", line)
+    rows = csv.reader([line], delimiter=separator[0] if separator else ",")
     return [cell.strip() for cell in next(rows, [])]
 
 
 def _require_digits(prefix: str, where: str) -> None:
-    if not re.fullmatch(f"[0-9a-f]{{{_LEAST_DIGITS},64}}", prefix):
+    if not re.fullmatch(f"[0-9a-f]{{{_MIN_DIGITS},64}}", prefix):
         raise ValueError(
-            f"{where}: got {prefix!r}, needed at least {_LEAST_DIGITS} hex digits of a picture's "
-            "sha256 (they stand below each picture of card.html)"
+            f"{where}: got {prefix!r}, needed at least {_MIN_DIGITS} hex digits of a picture's "
+            "sha256 (card.html shows them below each picture)"
         )

@@ -1,4 +1,4 @@
-"""Which crops an original is good for, by the configuration's rules: pure, and cheap to repeat."""
+"""The crops that an original offers, by the configuration's rules: pure, and cheap to repeat."""
 
 from __future__ import annotations
 
@@ -6,102 +6,108 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocessing.analysis.analyse import Analysis, FaceSeen
+from preprocessing.analysis.analyse import Analysis, FaceAnalysis
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
+from preprocessing.selection.reasons import Reason
 
-_SPARE = 0.01  # share outside the photograph for which no crop is brought closer
+_TOLERATED_OUTSIDE = 0.01  # share of the crop outside the photograph that brings it no closer
 
 
 @dataclass(frozen=True)
-class View:
-    """A crop of an original, or why there is none: ``reason`` is "" for one that may be used.
+class Crop:
+    """A possible crop of an original; ``reason`` says why it is rejected, "" where it is not."""
 
-    ``face`` is its number in the analysis (-1: the whole picture); ``transform`` is row-major.
-    """
-
-    face: int
+    face: int  # its number in the analysis; -1: the whole picture
     reason: str
-    transform: tuple[float, ...] = ()
-    sharpness: float = 0.0
+    transform: tuple[float, ...] = ()  # 2×3 row-major affine, original pixels → crop pixels
+    sharpness: float = 0.0  # variance of the Laplacian at 128 px, grey levels²
     outside: float = 0.0  # share of the crop beyond the photograph
 
 
-def views(seen: Analysis, config: PrepareConfig, *, forced: bool = False) -> list[View]:
-    """The crops of an original; one with a reason where there is none to be had.
+def possible_crops(
+    analysis: Analysis, config: PrepareConfig, *, forced: bool = False
+) -> list[Crop]:
+    """The crops of an original, at least one: a rejected one where there is no good one.
 
-    ``forced`` is a person's wish to keep it: rules of taste are not asked, and of several faces the
-    largest is taken. What cannot be cropped at all still has its reason.
+    ``forced``: a person decided to keep the original. Then rules of quality do not apply, and of
+    several faces the largest is cropped; only what cannot be cropped at all is rejected.
     """
-    if seen.reason:
-        return [View(-1, seen.reason)]
-    reason = "" if forced else _picture_reason(seen, config)
+    if analysis.reason:
+        return [Crop(-1, analysis.reason)]
+    reason = "" if forced else _picture_reason(analysis, config)
     if reason:
-        return [View(-1, reason)]
+        return [Crop(-1, reason)]
     if not config.faces:
-        transform = geometry.centre_transform(seen.height, seen.width, config.crop_px)
-        blurred = seen.sharpness < config.min_sharpness and not forced
-        return [View(-1, "blurred" if blurred else "", _flat(transform), seen.sharpness)]
-    chosen = _chosen(seen, config, forced=forced)
-    if isinstance(chosen, str):
-        return [View(-1, chosen)]
-    return [_face_view(number, face, seen, config, forced=forced) for number, face in chosen]
+        transform = geometry.centre_transform(analysis.height, analysis.width, config.crop_px)
+        is_blurred = analysis.sharpness < config.min_sharpness and not forced
+        reason = Reason.BLURRED if is_blurred else ""
+        return [Crop(-1, reason, _row_major(transform), analysis.sharpness)]
+    faces = _faces_to_crop(analysis, config, forced=forced)
+    if isinstance(faces, str):
+        return [Crop(-1, faces)]
+    return [_face_crop(number, face, analysis, config, forced=forced) for number, face in faces]
 
 
-def _chosen(
-    seen: Analysis, config: PrepareConfig, *, forced: bool
-) -> list[tuple[int, FaceSeen]] | str:
+def _faces_to_crop(
+    analysis: Analysis, config: PrepareConfig, *, forced: bool
+) -> list[tuple[int, FaceAnalysis]] | str:
     """The faces to crop with their numbers, or why there is none."""
-    numbered = list(enumerate(seen.faces))
+    numbered = list(enumerate(analysis.faces))
     if not numbered:
-        return "no-face"
+        return Reason.NO_FACE
     large = [pair for pair in numbered if pair[1].side >= config.min_face_px]
     if forced:
         return (large or numbered)[:1]
     if not large:
-        return "face-too-small"
+        return Reason.FACE_TOO_SMALL
     if len(large) > 1 and config.faces_policy == "single":
-        return "several-faces"
+        return Reason.SEVERAL_FACES
     return large if config.faces_policy == "all" else large[:1]
 
 
-def _picture_reason(seen: Analysis, config: PrepareConfig) -> str:
-    shorter, longer = sorted((seen.height, seen.width))
+def _picture_reason(analysis: Analysis, config: PrepareConfig) -> str:
+    shorter, longer = sorted((analysis.height, analysis.width))
     if shorter < config.min_side_px:
-        return "too-small"
+        return Reason.TOO_SMALL
     if longer > config.max_aspect * shorter:
-        return "odd-shape"
-    if seen.unsafe is not None and config.max_unsafe is not None:
-        return "unsafe" if seen.unsafe > config.max_unsafe else ""
+        return Reason.ODD_SHAPE
+    if analysis.unsafe is not None and config.max_unsafe is not None:
+        return Reason.UNSAFE if analysis.unsafe > config.max_unsafe else ""
     return ""
 
 
-def _face_view(
-    number: int, face: FaceSeen, seen: Analysis, config: PrepareConfig, *, forced: bool
-) -> View:
-    size = config.crop_px
-    upright = geometry.eye_transform(face.points, size, config.eye_distance, config.eye_height)
-    # about the tip of the nose, so that neither forehead nor mouth is lost alone
-    transform = geometry.fitted(
-        upright, seen.height, seen.width, size,
+def _face_crop(
+    number: int, face: FaceAnalysis, analysis: Analysis, config: PrepareConfig, *, forced: bool
+) -> Crop:
+    crop_px = config.crop_px
+    upright = geometry.eye_transform(face.points, crop_px, config.eye_distance, config.eye_height)
+    transform = geometry.fit_inside(
+        upright, analysis.height, analysis.width, crop_px,
+        # the tip of the nose stays in place, so that neither forehead nor mouth alone is lost
         fixed=(0.5, config.eye_height + config.eye_distance / 2),
-        max_zoom=config.max_zoom, spare=_SPARE,
+        max_zoom=config.max_zoom, spare=_TOLERATED_OUTSIDE,
     )  # fmt: skip
-    outside = geometry.outside_share(transform, seen.height, seen.width, size)
-    reason = ""
-    if forced:
-        pass
-    elif geometry.profile(face.points) > config.max_profile:
-        reason = "profile"
-    elif outside > config.max_outside:
-        reason = "leaves-the-frame"
-    elif face.sharpness < config.min_sharpness:
-        reason = "blurred"
-    elif face.covered > config.max_covered:
-        reason = "covered"
-    return View(number, reason, _flat(transform), face.sharpness, round(outside, 4))
+    outside = geometry.outside_share(transform, analysis.height, analysis.width, crop_px)
+    return Crop(
+        face=number,
+        reason="" if forced else _face_reason(face, outside, config),
+        transform=_row_major(transform),
+        sharpness=face.sharpness,
+        outside=round(outside, 4),
+    )
 
 
-def _flat(transform: geometry.Transform) -> tuple[float, ...]:
-    """Row-major, rounded: another processor's last digits must not name another crop."""
+def _face_reason(face: FaceAnalysis, outside: float, config: PrepareConfig) -> str:
+    if geometry.profile(face.points) > config.max_profile:
+        return Reason.PROFILE
+    if outside > config.max_outside:
+        return Reason.LEAVES_THE_FRAME
+    if face.sharpness < config.min_sharpness:
+        return Reason.BLURRED
+    return Reason.COVERED if face.covered > config.max_covered else ""
+
+
+def _row_major(transform: geometry.Transform) -> tuple[float, ...]:
+    """Row-major and rounded: the last digits differ between processors and must name no crop."""
     return tuple(float(value) for value in np.round(transform, 6).ravel())

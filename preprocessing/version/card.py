@@ -1,10 +1,9 @@
-"""A dataset version's card: what it holds, what was left out and why, and how it looks."""
+"""The card of a dataset version: its contents, and every rejected picture with the reason."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -14,27 +13,26 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from core.files import atomic_file, write_json
+from core.files import atomic_file, try_load_json, write_json
 from core.tables import groups
-from core.workspace import Workspace
+from core.workspace import DatasetFolder, Workspace
 from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.config import PrepareConfig
 from preprocessing.selection.overrides import overrides_file
-from preprocessing.version.card_rows import Shown, Told
-from preprocessing.version.diff import Change, changes
-from preprocessing.version.sheet_drawing import draw_sheet
-from preprocessing.version.sheets import sheets, write_previews
+from preprocessing.version.card_rows import CardRow, CardRows
+from preprocessing.version.diff import Change, find_changes
+from preprocessing.version.sheets import draw_sheet, sheets_of_rejected, write_previews
 
-_ON_A_PAGE = 1000  # pictures of a section
+_PICTURES_PER_PAGE = 1000  # of a section
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Pictures beside each other, with a few words where something is to be said."""
+    """Pictures beside each other, with a caption where there is something to say."""
 
-    rows: Sequence[Shown]
+    rows: Sequence[CardRow]
     anchor: str = ""
-    words: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,26 +42,28 @@ class _Section:
     anchor: str
     title: str
     num: int
-    words: str
+    intro: str
     pages: list[list[_Group]]
 
     def file(self, page: int) -> str:
-        """The page of this number, counted from 1."""
-        return "card.html" if page == 1 else f"card-{self.anchor}-{page}.html"
+        """The name of this page's file; pages count from 1."""
+        folder = DatasetFolder(Path())
+        path = folder.card_page if page == 1 else folder.card_section_page(self.anchor, page)
+        return path.name
 
 
 @dataclass(frozen=True)
-class _Contents:
-    """Everything a card tells."""
+class _Card:
+    """The contents of a card, for the templates."""
 
     version: str
     config: PrepareConfig
     counts: Mapping[str, int]
     rejected: Mapping[str, Mapping[str, int]]
     before: str  # name of the version before, or ""
-    changed: list[Change]
-    told: Told
-    sheets: bool  # of what is kept: there are some
+    changes: list[Change]
+    rows: CardRows
+    has_enough: bool  # else this is the card of a preparation that ended with too few pictures
     overrides: Path
 
 
@@ -71,133 +71,157 @@ def write_card(
     folder: Path,
     final: Path,
     config: PrepareConfig,
-    told: Told,
+    rows: CardRows,
     counts: Mapping[str, int],
     rejected: Mapping[str, Mapping[str, int]],
     cache: AnalysisCache,
     *,
-    published: bool = True,
+    has_enough: bool = True,
 ) -> None:
     """Write the card of the version that will be ``final`` into ``folder``, which has its manifest.
 
-    That is ``card.json``, ``card.md``, ``card.html`` (every rejected picture, duplicate cluster and
-    doubtful pair, with the lines that overrule a decision; on pages of their own where they are
-    many), ``changes.csv``, and contact sheets of what was left out. Those of what is kept are
-    ``contact.kept_sheets``; unless it is ``published`` there are none.
+    It consists of ``card.json``, ``card.md``, ``card.html`` (every rejected picture, duplicate
+    cluster and doubtful pair, with the lines that overrule a decision; long sections continue on
+    pages of their own), ``changes.csv``, and contact sheets of the rejected pictures. The sheets of
+    accepted ones come from ``sheets.sheets_of_accepted`` and need all crops. A card without
+    ``has_enough`` refers to no such sheets.
     """
-    before, changed = _changes(folder / "manifest.parquet", final, config)
-    contents = _Contents(
-        final.name, config, counts, rejected, before, changed, told, published,
-        overrides_file(Workspace(final.parents[1]), config.domain_a, config.domain_b),
-    )  # fmt: skip
-    write_json(folder / "card.json", _json(contents))
-    with atomic_file(folder / "changes.csv") as file:
-        file.write(_csv(contents.changed).encode())
-    _write_pages(folder, contents)
-    write_previews(folder / "previews", told, cache)
-    for sheet in sheets(folder, told, cache):
+    staged, workspace = DatasetFolder(folder), Workspace(final.parents[1])
+    before, changes = _changes_since_last(staged.manifest, final, config)
+    card = _Card(
+        version=final.name,
+        config=config,
+        counts=counts,
+        rejected=rejected,
+        before=before,
+        changes=changes,
+        rows=rows,
+        has_enough=has_enough,
+        overrides=overrides_file(workspace, config.domain_a, config.domain_b),
+    )
+    write_json(staged.card, _as_json(card))
+    _write_text(staged.changes, _as_csv(changes))
+    _write_pages(staged, card)
+    write_previews(staged.previews, rows, cache)
+    for sheet in sheets_of_rejected(folder, rows, cache):
         draw_sheet(sheet)
 
 
-def _write_pages(folder: Path, contents: _Contents) -> None:
+def _write_pages(staged: DatasetFolder, card: _Card) -> None:
     templates = Environment(
         loader=PackageLoader("preprocessing.version", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
     )
-    sections = list(_sections(contents))
-    known: dict[str, Any] = {"card": contents, "sections": sections}
-    known["kinds"] = _kinds(contents.changed)
-    for name in ("card.md", "card.html"):
-        _write_page(folder / name, templates.get_template(f"{name}.jinja").render(known))
-    more = templates.get_template("more.html.jinja")
+    sections = list(_sections(card))
+    context: dict[str, Any] = {
+        "card": card, "sections": sections, "num_changes": _num_changes(card.changes),
+    }  # fmt: skip
+    for path in (staged.card_text, staged.card_page):
+        _write_text(path, templates.get_template(f"{path.name}.jinja").render(context))
+    template = templates.get_template("more.html.jinja")
     for section in sections:
         for page in range(2, len(section.pages) + 1):
-            text = more.render(known, section=section, page=page)
-            _write_page(folder / section.file(page), text)
+            text = template.render(context, section=section, page=page)
+            _write_text(staged.path / section.file(page), text)
 
 
-def _write_page(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     with atomic_file(path) as file:
         file.write(text.encode())
 
 
-def _sections(contents: _Contents) -> Iterator[_Section]:
-    shown = contents.told
-    for reason, rows in shown.by_reason.items():
-        pages = [[_Group(some)] for some in groups(rows, _ON_A_PAGE)]
-        yield _Section(reason, f"Rejected: {reason}", len(rows), "", pages)
-    clusters = [_Group(rows, f"cluster-{rows[0].cluster[:16]}") for rows in shown.clusters]
-    title, words = "Clusters of near duplicates", "Framed in green: the one that is kept."
-    yield _Section("duplicates", title, len(clusters), words, _paged(clusters))
-    doubts = [_Group((one, two), words=f"alike {alike}") for one, two, alike in shown.doubtful]
-    words = (
-        "Taken for different pictures, though nearly alike enough to be one (threshold "
-        f"{contents.config.duplicate_alike}). Drop one of them if they are the same."
+def _sections(card: _Card) -> Iterator[_Section]:
+    for reason, rejected in card.rows.by_reason.items():
+        pages = [[_Group(batch)] for batch in groups(rejected, _PICTURES_PER_PAGE)]
+        yield _Section(
+            anchor=reason, title=f"Rejected: {reason}", num=len(rejected), intro="", pages=pages
+        )
+    clusters = [_Group(rows, f"cluster-{rows[0].cluster[:16]}") for rows in card.rows.clusters]
+    yield _Section(
+        anchor="duplicates",
+        title="Clusters of near duplicates",
+        num=len(clusters),
+        intro="The accepted picture has a green frame.",
+        pages=_pages(clusters),
     )
-    yield _Section("doubtful", "Doubtful pairs", len(doubts), words, _paged(doubts))
+    pairs = [
+        _Group((older, newer), caption=f"similarity {similarity}")
+        for older, newer, similarity in card.rows.doubtful
+    ]
+    yield _Section(
+        anchor="doubtful",
+        title="Doubtful pairs",
+        num=len(pairs),
+        intro="Pairs that were taken for different pictures, although their similarity is close to "
+        f"the threshold of {card.config.duplicate_alike}. If they are the same, drop one of them.",
+        pages=_pages(pairs),
+    )
 
 
-def _paged(some: Sequence[_Group]) -> list[list[_Group]]:
+def _pages(sequence: Sequence[_Group]) -> list[list[_Group]]:
     pages: list[list[_Group]] = [[]]
-    num = 0
-    for group in some:
-        if num and num + len(group.rows) > _ON_A_PAGE:
+    num_pictures = 0
+    for group in sequence:
+        if num_pictures and num_pictures + len(group.rows) > _PICTURES_PER_PAGE:
             pages.append([])
-            num = 0
+            num_pictures = 0
         pages[-1].append(group)
-        num += len(group.rows)
+        num_pictures += len(group.rows)
     return pages
 
 
-def _json(contents: _Contents) -> dict[str, Any]:
-    config = contents.config
+def _as_json(card: _Card) -> dict[str, Any]:
+    config = card.config
     return {
-        "version": contents.version,
+        "version": card.version,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "domains": {"A": config.domain_a, "B": config.domain_b},
-        "counts": dict(contents.counts),
-        "rejected": {side: dict(reasons) for side, reasons in contents.rejected.items()},
+        "domains": _domains(config),
+        "counts": dict(card.counts),
+        "rejected": {side: dict(reasons) for side, reasons in card.rejected.items()},
         "crop_px": config.crop_px,
         "faces": config.faces,
-        "duplicate_clusters": len(contents.told.clusters),
-        "doubtful_pairs": len(contents.told.doubtful),
-        "before": contents.before,
-        "changes": _kinds(contents.changed),
+        "duplicate_clusters": len(card.rows.clusters),
+        "doubtful_pairs": len(card.rows.doubtful),
+        "before": card.before,
+        "changes": _num_changes(card.changes),
         "libraries": dict(libraries()),
     }
 
 
-def _changes(manifest: Path, final: Path, config: PrepareConfig) -> tuple[str, list[Change]]:
-    """Name of the newest other version of these domains, and what it had otherwise; none when it
-    cannot be read.
+def _domains(config: PrepareConfig) -> dict[str, str]:
+    return {"A": config.domain_a, "B": config.domain_b}
+
+
+def _changes_since_last(
+    manifest: Path, final: Path, config: PrepareConfig
+) -> tuple[str, list[Change]]:
+    """The name of the newest other version of these domains, and the changes since; ``("", [])``
+    where no such version can be read.
     """
     versions = []
-    for path in final.parent.glob("*/card.json"):
-        try:
-            card = json.loads(path.read_text())
-            published = card["version"] == path.parent.name  # not what was rejected
-            if published and card["domains"] == {"A": config.domain_a, "B": config.domain_b}:
-                versions.append((card["made_at"], path.parent))
-        except (ValueError, KeyError):  # of an older release
-            continue
+    for folder in final.parent.glob("*"):
+        card = try_load_json(DatasetFolder(folder).card) or {}
+        is_version = card.get("version") == folder.name  # unlike a rejected one
+        if is_version and card.get("domains") == _domains(config) and "made_at" in card:
+            versions.append((card["made_at"], folder))
     for _, folder in sorted(versions, reverse=True):
         if folder != final:
             try:
-                return folder.name, changes(folder / "manifest.parquet", manifest)
+                return folder.name, find_changes(DatasetFolder(folder).manifest, manifest)
             except (ValueError, OSError):
                 continue
     return "", []
 
 
-def _csv(changed: Sequence[Change]) -> str:
+def _as_csv(changes: Sequence[Change]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(Change))
-    writer.writerows(astuple(change) for change in changed)
+    writer.writerows(astuple(change) for change in changes)
     return text.getvalue()
 
 
-def _kinds(changed: Sequence[Change]) -> dict[str, int]:
-    found = Counter(change.kind for change in changed)
-    return {kind: found[kind] for kind in ("added", "removed", "moved", "recut")}
+def _num_changes(changes: Sequence[Change]) -> dict[str, int]:
+    num = Counter(change.kind for change in changes)
+    return {kind: num[kind] for kind in ("added", "removed", "moved", "recut")}

@@ -1,7 +1,4 @@
-"""What a card tells of single pictures, read from the manifest: what was left out, and a few kept.
-
-Nobody looks at what is as it should be: of that, no more is held than a contact sheet's worth.
-"""
+"""The manifest's rows that a card shows: all rejected pictures, and a sample of accepted ones."""
 
 from __future__ import annotations
 
@@ -12,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.tables import iter_rows
-from preprocessing.selection.manifest import Decision
-from preprocessing.version.sheet_drawing import ON_A_SHEET
+from preprocessing.selection.manifest import Manifest
+from preprocessing.selection.reasons import Reason, reason_kind
+
+MAX_TILES_PER_SHEET = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class CardRow:
     """Columns of ``Picture``."""
 
     sha256: str
@@ -37,54 +36,57 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Rows of a manifest by what there is to tell about them."""
+class CardRows:
+    """Rows of a manifest by what the card says of them.
 
-    kept: dict[str, list[Shown]]  # by folder: some, by chance, much the same in each version
-    by_reason: dict[str, list[Shown]]  # rejected ones but duplicates, the most frequent first
-    clusters: list[list[Shown]]  # of two members and more, the largest first, the kept one first
-    doubtful: list[tuple[Shown, Shown, float]]  # the most alike first
+    Of accepted pictures a sample of ``MAX_TILES_PER_SHEET`` a split is held; of rejected ones all.
+    """
+
+    accepted: dict[str, list[CardRow]]  # by split; a sample that changes little between versions
+    by_reason: dict[str, list[CardRow]]  # rejected, but no duplicates; the most frequent first
+    clusters: list[list[CardRow]]  # of several members, the largest first, the accepted one first
+    doubtful: list[tuple[CardRow, CardRow, float]]  # with the similarity; the most similar first
 
 
-def told(manifest: Path, decision: Decision) -> Told:
-    """What there is to tell of a manifest that was written by this decision."""
-    doubtful = decision.doubtful()
-    doubted = {name for one, two, _ in doubtful for name in (one, two)}
-    several = decision.several()
-    kept, by_reason = defaultdict[str, list[Shown]](list), defaultdict[str, list[Shown]](list)
-    members = defaultdict[str, dict[str, Shown]](dict)
-    by_name: dict[str, Shown] = {}
-    for row in iter_rows(manifest, Shown):
+def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
+    """The rows of the manifest file at ``path``, which was written from ``manifest``."""
+    pairs, several = manifest.doubtful_pairs(), manifest.clusters_of_several()
+    doubtful_names = {name for older, newer, _ in pairs for name in (older, newer)}
+    accepted = defaultdict[str, list[CardRow]](list)
+    by_reason = defaultdict[str, list[CardRow]](list)
+    members = defaultdict[str, dict[str, CardRow]](dict)
+    by_name: dict[str, CardRow] = {}
+    for row in iter_rows(path, CardRow):
         if row.status == "ok":
-            _take(kept[row.file.split("/")[0]], row)
-        elif not row.reason.startswith("duplicate-of:"):
+            _add_to_sample(accepted[row.file.split("/")[0]], row)
+        elif reason_kind(row.reason) != Reason.DUPLICATE_OF:
             by_reason[row.reason].append(row)
         if row.cluster in several:
-            _join(members[row.cluster], row)
-        if row.sha256 in doubted:
+            _add_member(members[row.cluster], row)
+        if row.sha256 in doubtful_names:
             by_name[row.sha256] = row
-    return Told(
-        dict(kept),
-        dict(sorted(by_reason.items(), key=lambda pair: (-len(pair[1]), pair[0]))),
-        _ordered(list(members.values())),
-        [(by_name[one], by_name[two], alike) for one, two, alike in doubtful],
+    return CardRows(
+        accepted=dict(accepted),
+        by_reason=dict(sorted(by_reason.items(), key=lambda pair: (-len(pair[1]), pair[0]))),
+        clusters=_sort_clusters(list(members.values())),
+        doubtful=[(by_name[older], by_name[newer], value) for older, newer, value in pairs],
     )
 
 
-def _take(some: list[Shown], row: Shown) -> None:
-    """Keep a sheet's worth of the first by name; files are named by content."""
-    if len(some) < ON_A_SHEET or row.file < some[-1].file:
-        insort(some, row, key=lambda one: one.file)
-        del some[ON_A_SHEET:]
+def _add_to_sample(sample: list[CardRow], row: CardRow) -> None:
+    """Hold the first by file name: a random sample, because files are named by their content."""
+    if len(sample) < MAX_TILES_PER_SHEET or row.file < sample[-1].file:
+        insort(sample, row, key=lambda member: member.file)
+        del sample[MAX_TILES_PER_SHEET:]
 
 
-def _join(members: dict[str, Shown], row: Shown) -> None:
-    """Of the rows of an original one that is kept, if there is one."""
+def _add_member(members: dict[str, CardRow], row: CardRow) -> None:
+    """Hold one row of each original, an accepted one if there is any."""
     if row.sha256 not in members or row.status == "ok":
         members[row.sha256] = row
 
 
-def _ordered(clusters: Sequence[dict[str, Shown]]) -> list[list[Shown]]:
+def _sort_clusters(clusters: Sequence[dict[str, CardRow]]) -> list[list[CardRow]]:
     ordered = [
         sorted(members.values(), key=lambda row: (row.status != "ok", row.sha256))
         for members in clusters

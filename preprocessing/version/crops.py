@@ -1,4 +1,4 @@
-"""A version's crops: made by workers where no version had them yet, and put into its folder."""
+"""The crops of a dataset version: written by workers unless an older version has them already."""
 
 from __future__ import annotations
 
@@ -11,84 +11,100 @@ import numpy as np
 from core.progress import Progress
 from core.tables import groups, iter_rows
 from core.workspace import Workspace
-from preprocessing.cache import AnalysisCache, crop_file, is_whole
+from preprocessing.cache import AnalysisCache, crop_file, is_complete_png
 from preprocessing.config import PrepareConfig
-from preprocessing.images.crop import Cut, cut, enough_px
-from preprocessing.sandbox import Lost, Workers
-from preprocessing.selection.rules import View
-from preprocessing.version.staging import Publication
+from preprocessing.images.crop import CropTask, enough_px, write_crop
+from preprocessing.sandbox import WorkerPool
+from preprocessing.sandbox_worker import Failure
+from preprocessing.selection.rules import Crop
+from preprocessing.version.staging import StagedVersion
 
-_AT_ONCE = 10_000  # crops of which there are jobs at a time
-_BATCH = 100  # tiles kept at a time
+_CROPS_PER_BATCH = 10_000  # of which there are tasks in memory
+_TILES_PER_COMMIT = 100
 
 
-class Crops:
-    """Crops of a workspace's originals, each one cut once for good."""
+class CropWriter:
+    """Writes crops of a workspace's originals; each one is computed once and cached."""
 
     def __init__(
         self,
         config: PrepareConfig,
         workspace: Workspace,
         cache: AnalysisCache,
-        workers: Workers,
+        workers: WorkerPool,
         progress: Progress,
     ) -> None:
         self._config, self._workspace, self._cache = config, workspace, cache
         self._workers, self._progress = workers, progress
 
-    def expect(self, views: Iterable[tuple[str, View]], publication: Publication) -> Iterator[None]:
-        """Copy the crops that there are of these views of originals, for some version had them: one
-        at each step.
+    def prefetch(self, crops: Iterable[tuple[str, Crop]], version: StagedVersion) -> Iterator[None]:
+        """Copy those of these crops (with the sha256 of their originals) that are cached already;
+        one at each step.
         """
-        for sha256, view in views:
-            if not view.reason and is_whole(crop := self._file(sha256, view.transform)):
-                publication.expect(crop)
+        for sha256, crop in crops:
+            path = self._path(sha256, crop.transform)
+            if not crop.reason and is_complete_png(path):
+                version.prefetch(path)
             yield
 
-    def fill(self, manifest: Path, num: int, publication: Publication) -> dict[str, str]:
-        """Have the manifest's ``num`` crops in the version; the originals that failed, with
-        reasons.
+    def write_all(self, manifest: Path, num: int, version: StagedVersion) -> dict[str, str]:
+        """Add the manifest's ``num`` crops to the version; the reasons of originals that failed, by
+        their sha256.
         """
-        failed = dict[str, str]()
+        failures = dict[str, str]()
         done = 0
-        used = (row for row in iter_rows(manifest, _Used) if row.status == "ok")
-        for rows in groups(used, _AT_ONCE):
-            jobs, there = dict[Cut, _Used](), list[tuple[Path, str]]()
+        used = (row for row in iter_rows(manifest, _CropRow) if row.status == "ok")
+        for rows in groups(used, _CROPS_PER_BATCH):
+            tasks, cached = dict[CropTask, _CropRow](), list[tuple[Path, str]]()
             for row in rows:
-                crop = self._file(row.sha256, tuple(row.transform))
-                if publication.has(crop) or is_whole(crop):
-                    there.append((crop, row.file))
+                path = self._path(row.sha256, tuple(row.transform))
+                if version.has_prefetched(path) or is_complete_png(path):
+                    cached.append((path, row.file))
                 else:
-                    jobs[self._job(row, crop)] = row
-            done += len(there)
+                    tasks[self._task(row, path)] = row
+            done += len(cached)
             self._progress("prepare: crops", done, num, "")
-            taking = _taken(there, publication)
-            tiles = dict[Path, bytes]()
-            for job, outcome in self._workers.each(
-                cut, list(jobs), anywhere=True, meanwhile=taking
-            ):
-                if outcome.reason:
-                    failed[jobs[job].sha256] = outcome.reason
-                elif not isinstance(outcome, Lost):
-                    publication.take(job.target, jobs[job].file)
-                    tiles[job.target] = outcome.tile
-                if len(tiles) >= _BATCH:
-                    self._cache.add_tiles(tiles)
-                    tiles.clear()
+            for reason, sha256 in self._write(tasks, cached, version):
+                if reason:
+                    failures[sha256] = reason
                 done += 1
                 self._progress("prepare: crops", done, num, "")
-            self._cache.add_tiles(tiles)
-            for _ in taking:
-                pass
-        return failed
+        return failures
 
-    def _file(self, sha256: str, transform: tuple[float, ...]) -> Path:
+    def _write(
+        self,
+        tasks: dict[CropTask, _CropRow],
+        cached: list[tuple[Path, str]],
+        version: StagedVersion,
+    ) -> Iterator[tuple[str, str]]:
+        """Write the crops of ``tasks`` and add these and the ``cached`` ones to the version.
+
+        Gives the reason ("" where it was written) and the original's sha256 of each task.
+        """
+        adding = _add_all(cached, version)
+        tiles = dict[Path, bytes]()
+        for task, outcome in self._workers.map_unordered(
+            write_crop, list(tasks), may_run_remotely=True, idle_work=adding
+        ):
+            row = tasks[task]
+            if not outcome.reason and not isinstance(outcome, Failure):
+                version.add(task.target, row.file)
+                tiles[task.target] = outcome.tile
+            if len(tiles) >= _TILES_PER_COMMIT:
+                self._cache.add_tiles(tiles)
+                tiles.clear()
+            yield outcome.reason, row.sha256
+        self._cache.add_tiles(tiles)
+        for _ in adding:
+            pass
+
+    def _path(self, sha256: str, transform: tuple[float, ...]) -> Path:
         return crop_file(self._workspace, sha256, transform, self._config.crop_px)
 
-    def _job(self, row: _Used, target: Path) -> Cut:
+    def _task(self, row: _CropRow, target: Path) -> CropTask:
         transform = np.array(row.transform).reshape(2, 3)
-        return Cut(
-            original=self._workspace / row.original,
+        return CropTask(
+            original=self._workspace.folder / row.original,
             transform=tuple(row.transform),
             crop_px=self._config.crop_px,
             enough_px=enough_px(transform, row.height, row.width),
@@ -97,14 +113,14 @@ class Crops:
         )
 
 
-def _taken(crops: Iterable[tuple[Path, str]], publication: Publication) -> Iterator[None]:
-    for crop, file in crops:
-        publication.take(crop, file)
+def _add_all(crops: Iterable[tuple[Path, str]], version: StagedVersion) -> Iterator[None]:
+    for path, file in crops:
+        version.add(path, file)
         yield
 
 
 @dataclass(frozen=True, slots=True)
-class _Used:
+class _CropRow:
     """Columns of ``Picture``."""
 
     sha256: str

@@ -1,8 +1,7 @@
-"""A dataset version for other tools: a zip of image folders, or WebDataset shards."""
+"""The export of a dataset version for other tools: a zip of image folders, or WebDataset shards."""
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -10,14 +9,15 @@ from typing import Literal
 
 import webdataset
 
-from core.files import atomic_file
+from core.files import atomic_file, canonical_json
 from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
+from core.workspace import DatasetFolder
 
 Format = Literal["zip", "webdataset"]
 
-_TOLD = ("config.json", "card.json", "card.md", "manifest.parquet")
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # equal datasets give equal archives
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same in every archive, so that equal datasets give equal ones
+_FILE_MODE = 0o644 << 16  # as a zip's entries have it
 
 
 def export(
@@ -28,62 +28,64 @@ def export(
     shard_pictures: int = 1000,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Write the used pictures of a version into the folder ``out``; the files written.
+    """Write the accepted pictures of a version into the folder ``out``; the files written.
 
     ``zip`` is one archive of trainA, trainB, testA and testB with manifest and card. ``webdataset``
-    is tar shards ``<folder>-000000.tar`` of at most ``shard_pictures`` pictures, in each of which a
-    picture is ``<key>.png`` beside ``<key>.json`` (its manifest row). Equal versions give equal
-    files. Raises ``ValueError`` for a folder that is no dataset.
+    is tar shards ``<split>-000000.tar`` of at most ``shard_pictures`` pictures, each of which is
+    ``<key>.png`` beside ``<key>.json`` (its manifest row). Equal versions give equal files. Raises
+    ``ValueError`` for a folder that is no dataset.
     """
-    if not (dataset / "manifest.parquet").is_file():
-        there = sorted(path.parent.name for path in dataset.parent.glob("*/trainA"))
-        listed = f"; there are {', '.join(there)}" if there else ""
+    folder = DatasetFolder(dataset)
+    if not folder.manifest.is_file():
+        versions = sorted(path.parent.name for path in dataset.parent.glob("*/trainA"))
+        hint = f"; the datasets beside it are {', '.join(versions)}" if versions else ""
         raise ValueError(
-            f"{dataset}: found no manifest.parquet, needed the folder of a dataset{listed}"
+            f"{dataset}: found no {folder.manifest.name}, needed the folder of a dataset{hint}"
         )
-    rows = [row for row in iter_rows(dataset / "manifest.parquet", Picture) if row.status == "ok"]
+    rows = [row for row in iter_rows(folder.manifest, Picture) if row.status == "ok"]
     rows.sort(key=lambda row: row.file)
     out.mkdir(parents=True, exist_ok=True)
     if kind == "zip":
-        return [_zip(dataset, rows, out, progress)]
-    return _shards(dataset, rows, out, shard_pictures, progress)
+        return [_write_zip(folder, rows, out, progress)]
+    return _write_shards(dataset, rows, out, shard_pictures, progress)
 
 
-def _zip(dataset: Path, rows: list[Picture], out: Path, progress: Progress) -> Path:
-    target = out / f"{dataset.name}.zip"
+def _write_zip(folder: DatasetFolder, rows: list[Picture], out: Path, progress: Progress) -> Path:
+    target = out / f"{folder.path.name}.zip"
+    metadata = (folder.config, folder.card, folder.card_text, folder.manifest)
+    names = [*(path.name for path in metadata), *(row.file for row in rows)]
     with atomic_file(target) as file, zipfile.ZipFile(file, "w") as archive:
-        for name in (*_TOLD, *(row.file for row in rows)):
-            entry = zipfile.ZipInfo(f"{dataset.name}/{name}", _EPOCH)
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, (dataset / name).read_bytes())  # stored: PNG is compressed
-            progress("export", len(archive.infolist()), len(rows) + len(_TOLD), "")
+        for done, name in enumerate(names, 1):
+            entry = zipfile.ZipInfo(f"{folder.path.name}/{name}", _EPOCH)
+            entry.external_attr = _FILE_MODE
+            archive.writestr(entry, (folder.path / name).read_bytes())  # PNG is compressed already
+            progress("export", done, len(names), "")
     return target
 
 
-def _shards(
+def _write_shards(
     dataset: Path, rows: list[Picture], out: Path, shard_pictures: int, progress: Progress
 ) -> list[Path]:
-    written, done = [], 0
-    for folder in sorted({row.file.split("/")[0] for row in rows}):
-        mine = [row for row in rows if row.file.startswith(f"{folder}/")]
-        for number, start in enumerate(range(0, len(mine), shard_pictures)):
-            target = out / f"{dataset.name}-{folder}-{number:06d}.tar"
+    shards, done = [], 0
+    for split in sorted({row.file.split("/")[0] for row in rows}):
+        of_split = [row for row in rows if row.file.startswith(f"{split}/")]
+        for number, start in enumerate(range(0, len(of_split), shard_pictures)):
+            target = out / f"{dataset.name}-{split}-{number:06d}.tar"
             with (
                 atomic_file(target) as file,
                 webdataset.TarWriter(file, mtime=0, encoder=False) as shard,
             ):
-                for row in mine[start : start + shard_pictures]:
+                for row in of_split[start : start + shard_pictures]:
                     shard.write(_sample(dataset, row))
                     done += 1
                     progress("export", done, len(rows), "")
-            written.append(target)
-    return written
+            shards.append(target)
+    return shards
 
 
 def _sample(dataset: Path, row: Picture) -> dict[str, str | bytes]:
-    described = json.dumps(asdict(row), ensure_ascii=False, sort_keys=True)
     return {
         "__key__": f"{row.side}-{Path(row.file).stem}",
         "png": (dataset / row.file).read_bytes(),
-        "json": described.encode(),
+        "json": canonical_json(asdict(row)).encode(),
     }

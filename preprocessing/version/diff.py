@@ -1,8 +1,8 @@
-"""What a dataset version has that the one before had not, by their manifests."""
+"""The differences between a dataset version and the one before, by their manifests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from core.tables import iter_rows
 
 @dataclass(frozen=True)
 class Change:
-    """A picture's file in the version before and now ("" where it is not used), and why."""
+    """A row of ``changes.csv``: a picture's file in the version before and now, "" for unused."""
 
     sha256: str
-    kind: str  # "added", "removed", "moved" (another side or split), "recut"
+    kind: str  # "added", "removed", "moved" (to another side or split), "recut"
     before: str
     now: str
     reason: str  # of its removal
@@ -22,6 +22,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """Columns of ``Picture``."""
+
     sha256: str
     face: int
     status: str
@@ -38,25 +40,25 @@ class _Row:
         return self.file, tuple(self.transform)
 
 
-def changes(before: Path, now: Path) -> list[Change]:
-    """Pictures that came, went, moved, or are cropped otherwise; in the order of their digests.
+def find_changes(before: Path, now: Path) -> list[Change]:
+    """The pictures that were added, removed, moved or recut between two manifests, by sha256.
 
     Raises ``ValueError`` or ``OSError`` for a manifest that cannot be read.
     """
-    differing = _differing(before, now)
+    differing = _differing_keys(before, now)
     old = {row.key: row for row in _used(before) if row.key in differing}
     new = {row.key: row for row in _used(now) if row.key in differing}
-    gone = {row.sha256 for key, row in old.items() if key not in new}
+    removed = {row.sha256 for key, row in old.items() if key not in new}
     reasons = {
         row.sha256: row.reason
         for row in iter_rows(now, _Row)
-        if row.status != "ok" and row.sha256 in gone
+        if row.status != "ok" and row.sha256 in removed
     }
     return [_change(old.get(key), new.get(key), reasons) for key in sorted(differing)]
 
 
-def _differing(before: Path, now: Path) -> set[bytes]:
-    """Keys of what is not the same in both; of what is, some hundred bytes are kept meanwhile."""
+def _differing_keys(before: Path, now: Path) -> set[bytes]:
+    """Keys of the pictures that are not the same in both; of each picture a hash is in memory."""
     places = {row.key: hash(row.place) for row in _used(before)}
     differing = {row.key for row in _used(now) if places.pop(row.key, None) != hash(row.place)}
     return differing | places.keys()
@@ -66,12 +68,12 @@ def _used(manifest: Path) -> Iterator[_Row]:
     return (row for row in iter_rows(manifest, _Row) if row.status == "ok")
 
 
-def _change(was: _Row | None, now: _Row | None, reasons: dict[str, str]) -> Change:
-    if was is None:
-        assert now is not None
-        return Change(now.sha256, "added", "", now.file, "")
-    if now is None:
-        reason = reasons.get(was.sha256, "no longer listed")
-        return Change(was.sha256, "removed", was.file, "", reason)
-    kind = "moved" if was.file != now.file else "recut"
-    return Change(now.sha256, kind, was.file, now.file, "")
+def _change(old: _Row | None, new: _Row | None, reasons: Mapping[str, str]) -> Change:
+    if old is None:
+        assert new is not None
+        return Change(sha256=new.sha256, kind="added", before="", now=new.file, reason="")
+    if new is None:
+        reason = reasons.get(old.sha256, "no longer listed")
+        return Change(sha256=old.sha256, kind="removed", before=old.file, now="", reason=reason)
+    kind = "moved" if old.file != new.file else "recut"
+    return Change(sha256=new.sha256, kind=kind, before=old.file, now=new.file, reason="")

@@ -1,100 +1,150 @@
-"""Contact sheets and previews of a dataset version."""
+"""Contact sheets and previews of a dataset version: its pictures at a glance, as JPEG files."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+from PIL import Image
+
+from core.picture_grid import Tile, draw_grid, in_rows, save_jpeg
 from core.tables import groups
-from core.workspace import Workspace
+from core.workspace import DatasetFolder, Workspace
 from preprocessing.cache import AnalysisCache, crop_file
-from preprocessing.version.card_rows import Shown, Told
-from preprocessing.version.sheet_drawing import (
-    ON_A_SHEET,
-    Sheet,
-    Tile,
-    evenly,
-    in_rows,
-    side_by_side,
-)
+from preprocessing.images.crop import TILE_PX
+from preprocessing.version.card_rows import MAX_TILES_PER_SHEET, CardRow, CardRows
+
+Row = TypeVar("Row")
 
 _GREEN, _BLUE, _ORANGE = (40, 150, 70), (60, 110, 200), (220, 130, 30)
-_CLUSTERS_ON_A_SHEET = 30
-_MEMBERS_ON_A_SHEET = 10
-_AT_ONCE = 500  # previews in memory
+_COLUMNS = 10
+_MAX_CLUSTERS_PER_SHEET = 30
+_MAX_MEMBERS_PER_CLUSTER = _COLUMNS
+_MAX_LABEL_CHARACTERS = 20
+_PREVIEWS_PER_BATCH = 500  # in memory
+_JPEG_QUALITY = 85
 
 
-def write_previews(folder: Path, told: Told, cache: AnalysisCache) -> None:
-    """Write small JPEGs of everything that the card shows."""
-    shown = [
-        *(row for rows in told.by_reason.values() for row in rows),
-        *(row for rows in told.clusters for row in rows),
-        *(row for one, two, _ in told.doubtful for row in (one, two)),
+@dataclass(frozen=True)
+class Sheet:
+    """A contact sheet to draw: rows of tiles (``None``: a gap) below a title."""
+
+    path: Path
+    title: str
+    rows: Sequence[Sequence[Tile | None]]
+
+
+def draw_sheet(sheet: Sheet) -> None:
+    """Write the sheet as one JPEG, atomically."""
+    page = draw_grid(sheet.rows, tile_px=TILE_PX, title=sheet.title)
+    save_jpeg(sheet.path, page, quality=_JPEG_QUALITY)
+
+
+def write_previews(folder: Path, rows: CardRows, cache: AnalysisCache) -> None:
+    """Create ``folder`` with a small JPEG of every original that the card page shows."""
+    on_page = [
+        *(row for rejected in rows.by_reason.values() for row in rejected),
+        *(row for members in rows.clusters for row in members),
+        *(row for older, newer, _ in rows.doubtful for row in (older, newer)),
     ]
     folder.mkdir()
-    for names in groups(dict.fromkeys(row.sha256 for row in shown), _AT_ONCE):
-        for sha256, preview in cache.previews(names).items():
+    for names in groups(dict.fromkeys(row.sha256 for row in on_page), _PREVIEWS_PER_BATCH):
+        for sha256, preview in cache.load_previews(names).items():
             (folder / f"{sha256[:16]}.jpg").write_bytes(preview)
 
 
-def kept_sheets(
-    folder: Path,
+def sheets_of_accepted(
+    dataset: DatasetFolder,
     workspace: Workspace,
     crop_px: int,
-    told: Told,
+    rows: CardRows,
     counts: Mapping[str, int],
     cache: AnalysisCache,
 ) -> Iterator[Sheet]:
-    """The sheets of what is kept, to draw into ``folder``; the crops are there."""
-    for name, rows in told.kept.items():
-        crops = [crop_file(workspace, row.sha256, tuple(row.transform), crop_px) for row in rows]
-        small = cache.tiles(crops)
-        tiles = [
-            Tile(small.get(crop) or crop.read_bytes(), Path(row.file).stem[:12])
-            for row, crop in zip(rows, crops, strict=True)
+    """The sheets of accepted pictures, whose crops are in the cache, one for each split."""
+    for split, accepted in rows.accepted.items():
+        crops = [
+            crop_file(workspace, row.sha256, tuple(row.transform), crop_px) for row in accepted
         ]
-        part = f", {len(tiles)} of them" if len(tiles) < counts[name] else ""
-        title = f"{name}: {counts[name]} pictures{part}"
-        yield Sheet(folder / f"contact-{name}.jpg", title, in_rows(tiles))
+        small = cache.load_tiles(crops)
+        tiles = [
+            _tile(small.get(crop) or crop.read_bytes(), Path(row.file).stem[:12])
+            for row, crop in zip(accepted, crops, strict=True)
+        ]
+        part = f", {len(tiles)} of them" if len(tiles) < counts[split] else ""
+        title = f"{split}: {counts[split]} pictures{part}"
+        yield Sheet(dataset.contact_sheet(split), title, in_rows(tiles, _COLUMNS))
 
 
-def sheets(folder: Path, told: Told, cache: AnalysisCache) -> Iterator[Sheet]:
-    """The sheets of what was left out, to draw into ``folder``."""
-    for reason, rows in told.by_reason.items():
-        if decoded := [row for row in rows if row.width]:
-            title = f"rejected, {reason}: {len(rows)} pictures"
-            tiles = _tiles(evenly(decoded, ON_A_SHEET), cache)
-            yield Sheet(folder / f"rejected-{reason}.jpg", title, in_rows(tiles))
-    if told.clusters:
-        yield _clusters(folder / "duplicates.jpg", told.clusters, cache)
-    if told.doubtful:
-        title = f"doubtful pairs: {len(told.doubtful)}, taken for different pictures"
-        yield Sheet(folder / "doubtful.jpg", title, in_rows(_doubts(told, cache)))
+def sheets_of_rejected(folder: Path, rows: CardRows, cache: AnalysisCache) -> Iterator[Sheet]:
+    """The sheets of rejected pictures, clusters and doubtful pairs, to draw into ``folder``."""
+    for reason, rejected in rows.by_reason.items():
+        if decoded := [row for row in rejected if row.width]:
+            title = f"rejected, {reason}: {len(rejected)} pictures"
+            tiles = _preview_tiles(_sample_evenly(decoded, MAX_TILES_PER_SHEET), cache)
+            yield Sheet(folder / f"rejected-{reason}.jpg", title, in_rows(tiles, _COLUMNS))
+    if rows.clusters:
+        yield _cluster_sheet(folder / "duplicates.jpg", rows.clusters, cache)
+    if rows.doubtful:
+        title = f"doubtful pairs: {len(rows.doubtful)}, taken for different pictures"
+        tiles = _doubtful_tiles(rows, cache)
+        yield Sheet(folder / "doubtful.jpg", title, in_rows(tiles, _COLUMNS))
 
 
-def _clusters(path: Path, clusters: Sequence[Sequence[Shown]], cache: AnalysisCache) -> Sheet:
-    some = [rows[:_MEMBERS_ON_A_SHEET] for rows in clusters[:_CLUSTERS_ON_A_SHEET]]
-    tiles = iter(_tiles([row for rows in some for row in rows], cache))
-    part = f" of {len(clusters)}" if len(some) < len(clusters) else ""
-    title = f"clusters of near duplicates: {len(some)}{part}; green: the one that is kept"
-    return Sheet(path, title, side_by_side([[next(tiles) for _ in rows] for rows in some]))
+def _cluster_sheet(
+    path: Path, clusters: Sequence[Sequence[CardRow]], cache: AnalysisCache
+) -> Sheet:
+    largest = [members[:_MAX_MEMBERS_PER_CLUSTER] for members in clusters[:_MAX_CLUSTERS_PER_SHEET]]
+    tiles = iter(_preview_tiles([row for members in largest for row in members], cache))
+    part = f" of {len(clusters)}" if len(largest) < len(clusters) else ""
+    title = f"clusters of near duplicates: {len(largest)}{part}; green: the accepted picture"
+    return Sheet(path, title, _side_by_side([[next(tiles) for _ in rows] for rows in largest]))
 
 
-def _doubts(told: Told, cache: AnalysisCache) -> list[Tile]:
-    pairs = told.doubtful[: ON_A_SHEET // 2]
-    tiles = _tiles([row for one, two, _ in pairs for row in (one, two)], cache)
-    labels = [text for _, _, alike in pairs for text in ("", f"alike {alike}")]
+def _side_by_side(clusters: Sequence[Sequence[Tile]]) -> list[list[Tile | None]]:
+    """Rows of clusters of at most a row's length: as many as fit, with a gap between them."""
+    rows: list[list[Tile | None]] = []
+    for tiles in clusters:
+        if rows and len(rows[-1]) + 1 + len(tiles) <= _COLUMNS:
+            rows[-1] += [None, *tiles]
+        else:
+            rows.append([*tiles])
+    return rows
+
+
+def _doubtful_tiles(rows: CardRows, cache: AnalysisCache) -> list[Tile]:
+    pairs = rows.doubtful[: MAX_TILES_PER_SHEET // 2]
+    tiles = _preview_tiles([row for older, newer, _ in pairs for row in (older, newer)], cache)
+    labels = [text for _, _, similarity in pairs for text in ("", f"similarity {similarity}")]
     return [
-        Tile(tile.picture, label or tile.label, tile.frame)
-        for tile, label in zip(tiles, labels, strict=True)
+        replace(tile, label=label or tile.label) for tile, label in zip(tiles, labels, strict=True)
     ]
 
 
-def _tiles(rows: Sequence[Shown], cache: AnalysisCache) -> list[Tile]:
-    previews = cache.previews({row.sha256 for row in rows})
-    return [_tile(row, previews) for row in rows]
+def _preview_tiles(rows: Sequence[CardRow], cache: AnalysisCache) -> list[Tile]:
+    previews = cache.load_previews({row.sha256 for row in rows})
+    return [
+        _tile(previews[row.sha256], f"{row.side} {row.sha256[:10]}", _frame_colour(row))
+        for row in rows
+    ]
 
 
-def _tile(row: Shown, previews: Mapping[str, bytes]) -> Tile:
-    frame = _GREEN if row.status == "ok" else _ORANGE if row.side == "A" else _BLUE
-    return Tile(previews[row.sha256], f"{row.side} {row.sha256[:10]}", frame)
+def _frame_colour(row: CardRow) -> tuple[int, int, int]:
+    if row.status == "ok":
+        return _GREEN
+    return _ORANGE if row.side == "A" else _BLUE
+
+
+def _tile(content: bytes, label: str, frame: tuple[int, int, int] | None = None) -> Tile:
+    """A tile of a JPEG or PNG of our own making: the only files opened here, and harmless."""
+    with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as picture:
+        return Tile(picture.convert("RGB"), label[:_MAX_LABEL_CHARACTERS], frame)
+
+
+def _sample_evenly(rows: Sequence[Row], limit: int) -> list[Row]:
+    """At most ``limit`` of the rows, evenly chosen."""
+    step = max(1, len(rows) / limit)
+    return [rows[int(k * step)] for k in range(min(limit, len(rows)))]

@@ -1,4 +1,4 @@
-"""A dataset version's folder, which appears whole or not at all."""
+"""The folder of a dataset version while it is written; it appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,130 +6,137 @@ import os
 import secrets
 import shutil
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from filelock import FileLock, Timeout
+from core.files import sync_file, sync_folder
+from core.locks import file_lock
+from core.workspace import SPLITS, DatasetFolder
 
-from core.files import sync_folder
-
-FOLDERS = ("trainA", "trainB", "testA", "testB")
-_PARTIAL = ".partial"
-_EARLY = "early"  # folder of crops that will probably be wanted
-_AT_ONCE = 4  # files that are flushed: a file system commits them together
-_WAITING = 10_000  # copies: more would take memory, and fewer keep others from being cut meanwhile
+_PARTIAL_SUFFIX = ".partial"
+_PREFETCH_FOLDER = "early"  # of crops that will probably be used
+_COPY_THREADS = 4  # a file system commits their files together
+_MAX_PENDING_COPIES = 10_000  # more take memory, fewer keep workers waiting
 
 
-class Publication:
-    """The folder of a version in the making, under another name (``folder``, in ``datasets``); a
-    context manager that leaves nothing of it behind unless it appeared. What is left when a process
-    is killed goes when the next one begins.
+class StagedVersion:
+    """A dataset version in the making: a hidden ``folder`` in ``datasets``.
 
-    Crops are copied while others are cut, those that will probably be wanted before that. They are
-    never linked: a picture that somebody edits where it lies must not change in the cache and in
-    other versions.
+    A context manager that removes the folder unless it was committed. The folder of a process that
+    was killed is removed when the next one starts.
+
+    Crops are copied while others are still made, and those that will probably be used before that.
+    They are never linked: an edit of a picture in one version must not change the cache and other
+    versions.
     """
 
     def __init__(self, datasets: Path) -> None:
         datasets.mkdir(parents=True, exist_ok=True)
-        _clear(datasets)
-        self.folder = datasets / f".{os.getpid()}-{secrets.token_hex(4)}{_PARTIAL}"
-        self._early = self.folder / _EARLY
-        self._lock = _lock(self.folder)
-        self._pool = ThreadPoolExecutor(_AT_ONCE)
+        _remove_abandoned(datasets)
+        self.folder = datasets / f".{os.getpid()}-{secrets.token_hex(4)}{_PARTIAL_SUFFIX}"
+        self._prefetched = self.folder / _PREFETCH_FOLDER
+        self._lock: AbstractContextManager[None] = _own(self.folder)
+        self._pool = ThreadPoolExecutor(_COPY_THREADS)
         self._copies = deque[Future[None]]()
 
     def __enter__(self) -> Self:
-        self._lock.acquire()
-        for name in (*FOLDERS, _EARLY):
+        self._lock.__enter__()
+        for name in (*SPLITS, _PREFETCH_FOLDER):
             (self.folder / name).mkdir(parents=True)
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._pool.shutdown(cancel_futures=True)
         shutil.rmtree(self.folder, ignore_errors=True)
-        _unlock(self._lock)
+        self._lock.__exit__(None, None, None)
 
-    def expect(self, crop: Path) -> None:
-        """Copy a crop that will probably be wanted; returns when that is done."""
-        _copy(crop, self._early / crop.name)
+    def prefetch(self, crop: Path) -> None:
+        """Copy a crop that will probably be used; returns when it is copied."""
+        _copy(crop, self._prefetched / crop.name)
 
-    def has(self, crop: Path) -> bool:
-        """Whether the crop was expected."""
-        return (self._early / crop.name).exists()
+    def has_prefetched(self, crop: Path) -> bool:
+        """Whether the crop was prefetched and not added yet."""
+        return (self._prefetched / crop.name).exists()
 
-    def take(self, crop: Path, file: str) -> None:
-        """Have the crop in the version as ``file``, in one of ``FOLDERS``."""
+    def add(self, crop: Path, file: str) -> None:
+        """Add the crop as ``file``, a path below one of ``SPLITS``; threads copy it."""
         with suppress(FileNotFoundError):
-            (self._early / crop.name).rename(self.folder / file)
+            (self._prefetched / crop.name).rename(self.folder / file)
             return
-        if len(self._copies) >= _WAITING:
+        if len(self._copies) >= _MAX_PENDING_COPIES:
             self._copies.popleft().result()
         self._copies.append(self._pool.submit(_copy, crop, self.folder / file))
 
-    def reject(self, kept: Path) -> Path:
-        """Keep what was written into ``folder`` in another place, and nothing of pictures."""
-        for name in FOLDERS:
+    def keep_as_rejected(self, target: Path) -> Path:
+        """Rename the folder to ``target``, in place of an older one, without its crops."""
+        for name in SPLITS:
             (self.folder / name).rmdir()
-        shutil.rmtree(self._early)
-        shutil.rmtree(kept, ignore_errors=True)
-        return self.folder.rename(kept)
+        shutil.rmtree(self._prefetched)
+        shutil.rmtree(target, ignore_errors=True)
+        return self.folder.rename(target)
 
     def flush(self) -> None:
-        """Have what was written into ``folder`` so far on the disk; ``take`` has its own ways."""
-        for other in self.folder.iterdir():
-            if other.name in (*FOLDERS, _EARLY) or other.name.startswith("."):  # being written
+        """Flush every file in ``folder`` to disk, except crops, which are flushed one by one."""
+        for entry in self.folder.iterdir():
+            is_being_written = entry.name.startswith(".")
+            if entry.name in (*SPLITS, _PREFETCH_FOLDER) or is_being_written:
                 continue
-            files = other.rglob("*") if other.is_dir() else [other]
-            list(self._pool.map(_sync, (path for path in files if path.is_file())))
+            files = entry.rglob("*") if entry.is_dir() else [entry]
+            list(self._pool.map(sync_file, (path for path in files if path.is_file())))
 
-    def appear(self, final: Path) -> bool:
-        """Be there as ``final``, with everything on the disk; ``False`` if another process was
-        faster.
+    def commit(self, final: Path) -> bool:
+        """Rename the folder to ``final`` once everything is on disk; ``False`` where another
+        process was faster.
 
         Raises ``OSError`` when something that is no version is in its place.
         """
-        shutil.rmtree(self._early)
+        shutil.rmtree(self._prefetched)
         self.flush()
         while self._copies:
             self._copies.popleft().result()
-        for name in FOLDERS:
+        for name in SPLITS:
             sync_folder(self.folder / name)
         with suppress(OSError):
             self.folder.rename(final)
             sync_folder(final.parent)
             return True
-        if not (final / "manifest.parquet").exists():
-            raise OSError(f"{final}: cannot be made; is something else in its place?")
+        if not DatasetFolder(final).manifest.exists():
+            raise OSError(
+                f"{final}: the dataset version could not be moved there; remove or rename what is "
+                "in its place"
+            )
         return False
 
 
-def _clear(datasets: Path) -> None:
-    """Remove what processes that were killed have left."""
-    for folder in datasets.glob(f".*{_PARTIAL}"):
-        lock = _lock(folder)
-        with suppress(Timeout):
-            lock.acquire(timeout=0)  # else it is in the making
+class _InUseError(Exception):
+    """Another process holds the lock of a folder."""
+
+
+def _remove_abandoned(datasets: Path) -> None:
+    """Remove the folders of processes that were killed."""
+    for folder in datasets.glob(f".*{_PARTIAL_SUFFIX}"):
+        with suppress(_InUseError), _own(folder):
             shutil.rmtree(folder, ignore_errors=True)
-            _unlock(lock)
 
 
-def _lock(folder: Path) -> FileLock:
-    return FileLock(f"{folder}.lock")
+@contextmanager
+def _own(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock file, and remove it afterwards; ``_InUseError`` where it is held."""
+    lock = folder.with_name(f"{folder.name}.lock")
+    with file_lock(lock, on_wait=_raise_in_use):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
-def _unlock(lock: FileLock) -> None:
-    Path(lock.lock_file).unlink(missing_ok=True)
-    lock.release()
+def _raise_in_use() -> None:
+    raise _InUseError
 
 
 def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
-    _sync(target)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(target)

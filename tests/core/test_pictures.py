@@ -1,15 +1,25 @@
 """Untrusted files become RGB arrays as a viewer shows them, or short reasons."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
-from core.pictures import Rejected, read_picture
+from core.pictures import (
+    Decoded,
+    Rejected,
+    find_pictures,
+    load_picture,
+    read_picture,
+    read_pictures,
+    read_reduced,
+    resize,
+)
 
 BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
 REASONS = {"undecodable", "too-many-pixels", "too-small", "out-of-memory"}
@@ -117,6 +127,152 @@ def test_missing_and_empty_files_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for name in ("empty", "missing"):
         assert read_picture(tmp_path / name, max_pixels=1e6) == Rejected("undecodable")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_avif_decodes(tmp_path: Path) -> None:
+    pixels = decoded(saved(tmp_path, Image.new("RGB", (40, 30), (200, 30, 60)), "a.avif"))
+    assert pixels.shape == (30, 40, 3)
+    assert np.abs(pixels.astype(int) - (200, 30, 60)).max() <= 4
+
+
+def test_of_a_stereo_photo_the_first_picture_is_taken(tmp_path: Path) -> None:
+    left, right = (Image.new("RGB", (32, 32), colour) for colour in ("red", "blue"))
+    path = saved(tmp_path, left, "a.mpo", format="MPO", save_all=True, append_images=[right])
+    assert np.abs(decoded(path).astype(int) - (255, 0, 0)).max() <= 4
+
+
+def test_a_sixteen_bit_grey_ramp_keeps_its_levels(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    pixels = decoded(saved(tmp_path, Image.fromarray(ramp), "a.png"))
+    assert np.abs(pixels[..., 0].ravel().astype(int) - np.arange(256)).max() <= 1
+    assert (pixels == pixels[..., :1]).all()
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0])
+def test_floating_point_levels_are_scaled(tmp_path: Path, white: float) -> None:
+    ramp = np.linspace(0, white, 256, dtype=np.float32).reshape(16, 16)
+    pixels = decoded(saved(tmp_path, Image.fromarray(ramp), "a.tiff"))
+    assert np.abs(pixels[..., 0].ravel().astype(int) - np.arange(256)).max() <= 1
+
+
+def test_single_extreme_levels_blacken_no_picture(tmp_path: Path) -> None:
+    levels = np.full((8, 8), 0.5, np.float32)
+    levels[0, :4] = (1.03, np.inf, np.nan, -np.inf)
+    grey = decoded(saved(tmp_path, Image.fromarray(levels), "a.tiff"))[..., 0]
+    assert grey[0, 0] == 255
+    assert np.abs(grey[1:].astype(int) - 127).max() <= 1
+    assert list(grey[0, 2:4]) == [0, 0]
+
+
+def test_a_turned_jpeg_that_is_read_at_half_its_size_keeps_its_own(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path, Image.new("RGB", (400, 200), "white"), "a.jpg", exif=exif)
+    half = read_reduced(path, enough_px=150)
+    assert isinstance(half, Decoded)
+    assert (half.height, half.width, half.factor) == (400, 200, 2)
+    assert half.pixels.shape == (200, 100, 3)
+    whole = read_reduced(path, enough_px=201)
+    assert isinstance(whole, Decoded)
+    assert (whole.pixels.shape, whole.factor) == ((400, 200, 3), 1)
+
+
+def test_pictures_are_resized_without_aliasing_and_left_alone_at_their_size() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert resize(stripes, 64, 64) is stripes
+    small = resize(stripes, 16, 8)
+    assert small.shape == (8, 16, 3)
+    assert np.abs(small[:, 2:-2].astype(int) - 128).max() <= 2
+
+
+def test_many_pictures_are_read_in_order(tmp_path: Path) -> None:
+    paths = [
+        saved(tmp_path, Image.new("RGB", (4, 4), (number, 0, 0)), f"{number}.png")
+        for number in range(20)
+    ]
+    (tmp_path / "7.png").write_bytes(b"broken")
+    pictures = list(read_pictures(paths))
+    assert pictures[7] == Rejected("undecodable")
+    reds = [picture[0, 0, 0] for picture in pictures if not isinstance(picture, Rejected)]
+    assert reds == [number for number in range(20) if number != 7]
+
+
+def test_cmyk_keeps_its_colours(tmp_path: Path) -> None:
+    image = Image.new("RGB", (16, 16), (200, 30, 60)).convert("CMYK")
+    assert np.abs(decoded(saved(tmp_path, image, "a.jpg")).astype(int) - (200, 30, 60)).max() <= 4
+
+
+# Columns are the primaries' XYZ under D50, as colour profiles hold them.
+SRGB = np.array([[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7142]])
+DISPLAY_P3 = np.array(
+    [[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0419, 0.7841]]
+)
+
+
+def display_p3_profile() -> bytes:
+    """The sRGB profile with another name and the primaries of Display P3."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for number in range(struct.unpack_from(">I", profile, 128)[0]):
+        tag, start, size = struct.unpack_from(">4sII", profile, 132 + 12 * number)
+        if tag in {b"rXYZ", b"gXYZ", b"bXYZ"}:
+            primary = DISPLAY_P3[:, b"rgb".index(tag[:1])]
+            struct.pack_into(">3i", profile, start + 8, *(round(v * 65536) for v in primary))
+        elif tag == b"desc":
+            name, other = ("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be"))
+            profile[start : start + size] = profile[start : start + size].replace(name, other)
+    return bytes(profile)
+
+
+def test_a_wide_gamut_becomes_srgb(tmp_path: Path) -> None:
+    image = Image.new("RGB", (8, 8), (180, 100, 100))
+    pixels = decoded(saved(tmp_path, image, "a.png", icc_profile=display_p3_profile()))
+    linear = ((np.array([180, 100, 100]) / 255 + 0.055) / 1.055) ** 2.4
+    expected = np.linalg.solve(SRGB, DISPLAY_P3 @ linear)
+    assert np.abs(pixels - 255 * (1.055 * expected ** (1 / 2.4) - 0.055)).max() <= 3
+    assert pixels[0, 0, 0] > 185  # a visible difference
+
+
+def broken_apng(folder: Path) -> Path:
+    """An animation whose first frame goes on with a chunk that has no name."""
+    rng = np.random.default_rng(0)
+    frames = [Image.fromarray(rng.integers(0, 255, (300, 300, 3), np.uint8)) for _ in range(2)]
+    path = saved(folder, frames[0], "a.png", save_all=True, append_images=frames[1:])
+    content = bytearray(path.read_bytes())
+    assert b"acTL" in content
+    second = content.index(b"IDAT", content.index(b"IDAT") + 4)
+    content[second : second + 4] = b"\1\2\3\4"
+    path.write_bytes(content)
+    return path
+
+
+def test_a_broken_animation_is_an_outcome(tmp_path: Path) -> None:
+    path = broken_apng(tmp_path)
+    with pytest.raises(SyntaxError), Image.open(path) as image:  # what Pillow does
+        image.load()
+    assert read_picture(path, max_pixels=1e6) == Rejected("undecodable")
+    with pytest.raises(ValueError, match=rf"{path}: not a readable picture \(undecodable\)"):
+        load_picture(path)
+
+
+def test_pictures_are_found_by_suffix_in_any_case_and_in_subfolders(tmp_path: Path) -> None:
+    names = [
+        "a.JPG", "b/c/d.jpeg", "b/e.WebP", "f.jfif", "g.tif", "h.bmp", "i.avif",
+        ".hidden.jpg", ".thumbnails/a.jpg", "b/.cache/c.png", "notes.txt", "jpg",
+    ]  # fmt: skip
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
+    assert found == sorted(names[:7])
+
+
+def test_pictures_are_found_below_a_hidden_folder_that_was_named(tmp_path: Path) -> None:
+    (tmp_path / ".mine").mkdir()
+    (tmp_path / ".mine" / "a.png").touch()
+    assert [path.name for path in find_pictures(tmp_path / ".mine")] == ["a.png"]
 
 
 def seeds() -> list[bytes]:

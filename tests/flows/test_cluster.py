@@ -120,8 +120,8 @@ def _prepared(config: PrepareConfig, a: Path, b: Path, workspace: Path, address:
 def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "_LEAST_IN_BATCH", 4)
-    monkeypatch.setattr("preprocessing.prepare._BATCH", 4)
+    monkeypatch.setattr(sandbox, "_MIN_ITEMS_PER_REMOTE_BATCH", 4)
+    monkeypatch.setattr("preprocessing.prepare._ANALYSES_PER_COMMIT", 4)
     here, there = tmp_path / "here", tmp_path / "there"
     address = cluster.scheduler_address
     with OfflineEngine(landscape_corpus(num_good=16)) as engine:
@@ -146,7 +146,7 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     again = tmp_path / "again"
     (again / "cache").mkdir(parents=True)
     (again / "originals").symlink_to(here / "originals")
-    expected = prepare(config, *listings, here)
+    expected = prepare(config, *listings, Workspace(here))
     with _one_killed(cluster, lambda: _is_begun(again)) as killed:
         assert _prepared(config, *listings, again, address) == expected.version
     assert killed
@@ -158,7 +158,7 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
 def test_a_cluster_works_for_a_workspace_in_a_bucket(
     cluster: LocalCluster, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "_LEAST_IN_BATCH", 4)
+    monkeypatch.setattr(sandbox, "_MIN_ITEMS_PER_REMOTE_BATCH", 4)
     monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
     account = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     with Client(cluster) as client:
@@ -180,7 +180,7 @@ def test_a_cluster_works_for_a_workspace_in_a_bucket(
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
     version = _prepared(config, *listings, open_workspace(shared_home), address)
     assert snapshots.names(bucket, "datasets") == [version]
-    assert prepare(config, *listings, home).version == version
+    assert prepare(config, *listings, Workspace(home)).version == version
 
 
 def _is_begun(workspace: Path) -> bool:

@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from preprocessing.analysis.face_detector import FaceDetector
-from preprocessing.analysis.fingerprint import Fingerprint, content_box, fingerprint, thumbnail
+from preprocessing.analysis.fingerprint import Fingerprint, content_box, fingerprint, grey_thumbnail
 from preprocessing.config import PrepareConfig
-from preprocessing.dedup import candidates as proposing
-from preprocessing.dedup.candidates import Pairs, candidates, newer
-from preprocessing.dedup.clusters import Clusters, Judge, clustered
-from preprocessing.dedup.hash_columns import WHOLE, Prints
-from preprocessing.dedup.similarity import alikenesses, looks
+from preprocessing.dedup import candidates as module
+from preprocessing.dedup.candidates import (
+    WHOLE_PICTURE,
+    HashColumns,
+    Pairs,
+    find_candidates,
+    newer_pictures,
+)
+from preprocessing.dedup.clusters import Clusters, ComparePairs, build_clusters
+from preprocessing.dedup.similarity import similarities, thumbnail_pairs
 from preprocessing.images import geometry
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
@@ -76,31 +81,31 @@ def whole(pixels: NDArray[np.uint8]) -> Picture:
     return fingerprint(pixels), ()
 
 
-def columns(pictures: Sequence[Picture]) -> Prints:
-    prints = Prints()
-    for number, (one, faces) in enumerate(pictures):
-        prints.add(number, one, enumerate(faces))
-    return prints
+def columns(pictures: Sequence[Picture]) -> HashColumns:
+    hashes = HashColumns()
+    for number, (whole_, faces) in enumerate(pictures):
+        hashes.add(number, whole_, enumerate(faces))
+    return hashes
 
 
-def by_looks(pictures: Sequence[Picture]) -> Judge:
-    def look(number: int, face: int) -> bytes:
-        one, faces = pictures[number]
-        print_ = one if face == WHOLE else faces[face]
-        assert print_ is not None
-        return print_.look
+def by_thumbnails(pictures: Sequence[Picture]) -> ComparePairs:
+    def thumbnail(number: int, face: int) -> bytes:
+        whole_, faces = pictures[number]
+        of_tier = whole_ if face == WHOLE_PICTURE else faces[face]
+        assert of_tier is not None
+        return of_tier.thumbnail
 
-    return lambda pairs: np.array(alikenesses(looks(pairs, look)))
+    return lambda pairs: np.array(similarities(thumbnail_pairs(pairs, thumbnail)))
 
 
 def cluster(pictures: Sequence[Picture]) -> list[int]:
-    found = clustered(
+    found = build_clusters(
         columns(pictures),
         lambda _: False,
-        by_looks(pictures),
+        by_thumbnails(pictures),
         bits=CONFIG.duplicate_bits,
-        alike=CONFIG.duplicate_alike,
-        doubtful=CONFIG.doubtful_alike,
+        min_similarity=CONFIG.duplicate_alike,
+        min_doubtful=CONFIG.doubtful_alike,
     )
     return list(found.founder)
 
@@ -134,7 +139,7 @@ def test_any_tier_may_join_and_pictures_without_fingerprint_stay_alone() -> None
 
 def test_two_faces_of_one_picture_are_no_pair() -> None:
     one = fingerprint(picture(0))
-    assert len(candidates(columns([(None, (one, one))]), 10)) == 0
+    assert len(find_candidates(columns([(None, (one, one))]), 10)) == 0
 
 
 def test_nothing_has_no_clusters() -> None:
@@ -144,7 +149,7 @@ def test_nothing_has_no_clusters() -> None:
 def test_the_hashes_are_those_of_imagehash() -> None:
     for seed in range(5):
         found = fingerprint(picture(seed), trim=False)
-        small = cv2.resize(thumbnail(found.look), (32, 32), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(grey_thumbnail(found.thumbnail), (32, 32), interpolation=cv2.INTER_AREA)
         assert found.phash == int(str(imagehash.phash(Image.fromarray(small))), 16)
         turned = np.ascontiguousarray(small[:, ::-1])
         assert found.mirrored == int(str(imagehash.phash(Image.fromarray(turned))), 16)
@@ -159,17 +164,17 @@ def test_plain_borders_are_found_and_pictures_are_left_whole() -> None:
     assert content_box(np.zeros((1, 1, 3), np.uint8)) == (0, 0, 1, 1)
 
 
-def numbered(hashes: Sequence[int]) -> Prints:
+def numbered(hashes: Sequence[int]) -> HashColumns:
     """Fingerprints that say nothing but their hash."""
     return columns([(Fingerprint((h,) * 7, h ^ (2**64 - 1)), ()) for h in hashes])
 
 
-def by_bits(hashes: Sequence[int]) -> Judge:
-    def judged(pairs: Pairs) -> NDArray[np.float64]:
-        places = zip(pairs["view"].tolist(), pairs["frame"].tolist(), strict=True)
+def by_bits(hashes: Sequence[int]) -> ComparePairs:
+    def compare(pairs: Pairs) -> NDArray[np.float64]:
+        places = zip(pairs["inner"].tolist(), pairs["outer"].tolist(), strict=True)
         return np.array([1.0 - (hashes[i] ^ hashes[j]).bit_count() / 64 for i, j in places])
 
-    return judged
+    return compare
 
 
 groups = st.lists(
@@ -185,13 +190,13 @@ def test_clusters_and_sides_of_older_pictures_do_not_depend_on_newer_ones(
     hashes = [centres[group] ^ sum(1 << bit for bit in flips) for group, flips in members]
 
     def grow(num: int) -> Clusters:
-        return clustered(
+        return build_clusters(
             numbered(hashes[:num]),
             lambda k: hashes[k] % 3 == 0,
             by_bits(hashes),
             bits=bits,
-            alike=1 - bits / 64,
-            doubtful=0,
+            min_similarity=1 - bits / 64,
+            min_doubtful=0,
         )
 
     before, after = grow(num_old), grow(len(hashes))
@@ -214,29 +219,34 @@ def test_very_many_like_pictures_are_one_cluster_without_comparing_all() -> None
         whole((base + rng.integers(-9, 9, base.shape)).clip(0, 255).astype(np.uint8))
         for _ in range(150)
     ]
-    pairs = candidates(columns(many), 10)
-    assert max(np.bincount(newer(pairs))) < 14 * proposing._MOST
+    pairs = find_candidates(columns(many), 10)
+    assert max(np.bincount(newer_pictures(pairs))) < 14 * module._MAX_OLDER_PICTURES
     assert cluster(many) == [0] * 150
 
 
 def test_a_bridge_between_the_two_sides_takes_the_younger_one_out() -> None:
     ends = [0b0, 0b111111, 0b111]
-    found = clustered(
-        numbered(ends), lambda k: k == 1, by_bits(ends), bits=3, alike=1 - 3 / 64, doubtful=0
+    found = build_clusters(
+        numbered(ends),
+        lambda k: k == 1,
+        by_bits(ends),
+        bits=3,
+        min_similarity=1 - 3 / 64,
+        min_doubtful=0,
     )
     assert list(found.founder) == [0, 0, 0]
     assert found.displaced == {1}
 
 
-def test_doubtful_pairs_are_told_and_not_joined() -> None:
+def test_doubtful_pairs_are_listed_and_not_joined() -> None:
     one, other = picture(1), picture(2)
     mixed = (0.78 * one + 0.22 * other).astype(np.uint8)
     pictures = [whole(one), whole(mixed)]
-    judge = by_looks(pictures)
-    alike = judge(candidates(columns(pictures), 16))[0]
-    found = clustered(
-        columns(pictures), lambda _: False, judge,
-        bits=16, alike=alike + 0.005, doubtful=alike - 0.005,
+    compare = by_thumbnails(pictures)
+    similarity = compare(find_candidates(columns(pictures), 16))[0]
+    found = build_clusters(
+        columns(pictures), lambda _: False, compare,
+        bits=16, min_similarity=similarity + 0.005, min_doubtful=similarity - 0.005,
     )  # fmt: skip
     assert list(found.founder) == [0, 1]
     assert [(m.older, m.newer) for m in found.doubtful] == [(0, 1)]

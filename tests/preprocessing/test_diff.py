@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.tables import Picture, write_rows
-from preprocessing.version.diff import Change, changes
+from preprocessing.version.diff import Change, find_changes
 
 A, B, C, D = (name * 64 for name in "abcd")
 
@@ -25,7 +25,7 @@ def picture(sha256: str, **values: Any) -> Picture:
     return Picture(**{**blank, "sha256": sha256, "status": "ok", **values})
 
 
-def test_what_came_went_moved_and_is_cut_otherwise_is_told(tmp_path: Path) -> None:
+def test_additions_removals_moves_and_other_crops_are_listed(tmp_path: Path) -> None:
     before, now = tmp_path / "before.parquet", tmp_path / "now.parquet"
     same = picture(D, file="trainA/d", transform=[1.0])
     write_rows(
@@ -49,7 +49,7 @@ def test_what_came_went_moved_and_is_cut_otherwise_is_told(tmp_path: Path) -> No
             same,
         ],
     )
-    assert changes(before, now) == [
+    assert find_changes(before, now) == [
         Change(A, "recut", "trainA/a", "trainA/a", ""),
         Change(B, "removed", "trainA/b", "", "dropped-by-hand"),
         Change(B, "removed", "trainA/b-1", "", "dropped-by-hand"),
@@ -57,11 +57,11 @@ def test_what_came_went_moved_and_is_cut_otherwise_is_told(tmp_path: Path) -> No
     ]
     write_rows(before, Picture, [picture(D, file="testA/d", transform=[1.0])])
     write_rows(now, Picture, [same])
-    assert changes(before, now) == [Change(D, "moved", "testA/d", "trainA/d", "")]
+    assert find_changes(before, now) == [Change(D, "moved", "testA/d", "trainA/d", "")]
 
 
 def test_a_manifest_that_cannot_be_read_is_an_error_that_callers_know(tmp_path: Path) -> None:
     path = tmp_path / "manifest.parquet"
     path.write_bytes(b"PAR1")
     with pytest.raises((ValueError, OSError)):
-        changes(path, path)
+        find_changes(path, path)

@@ -44,8 +44,8 @@ def listed(blocks: Blocks) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("radius", [0, 1, 2, 3, 6, 7, 10, 13])
 def test_every_pair_is_found_once(monkeypatch: pytest.MonkeyPatch, radius: int) -> None:
-    monkeypatch.setattr(hamming, "_FEW", 1)
-    monkeypatch.setattr(hamming, "_BLOCK", 64)
+    monkeypatch.setattr(hamming, "_MAX_HASHES_BY_BRUTE_FORCE", 1)
+    monkeypatch.setattr(hamming, "_COMPARISONS_PER_BLOCK", 64)
     hashes = planted(radius, 400, radius)
     expected = {(i, j) for i, j in brute(hashes, hashes, radius) if i < j}
     found = listed(list(self_pairs(hashes, radius)))
@@ -61,8 +61,8 @@ def test_every_pair_is_found_once(monkeypatch: pytest.MonkeyPatch, radius: int) 
 def test_later_hashes_find_their_near_ones_and_change_nothing_before_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hamming, "_FEW", 1)
-    monkeypatch.setattr(hamming, "_BLOCK", 64)
+    monkeypatch.setattr(hamming, "_MAX_HASHES_BY_BRUTE_FORCE", 1)
+    monkeypatch.setattr(hamming, "_COMPARISONS_PER_BLOCK", 64)
     monkeypatch.setattr(hamming, "ALL", 100)
     monkeypatch.setattr(hamming, "NEAR", 400)  # then tables for 1,600
     hashes = families(5, 900)
@@ -86,7 +86,7 @@ def test_later_hashes_find_their_near_ones_and_change_nothing_before_them(
     crossed = listed(list(cross_pairs(hashes, hashes, 10)))
     assert len(crossed) == len(set(crossed))
     assert set(crossed) == {(i, i) for i in range(900)} | set(found) | {(j, i) for i, j in found}
-    monkeypatch.setattr(hamming, "_FEW", 2000)  # a short side changes nothing
+    monkeypatch.setattr(hamming, "_MAX_HASHES_BY_BRUTE_FORCE", 2000)  # a short side changes nothing
     few = listed(list(cross_pairs(hashes[:3], hashes, 10)))
     assert sorted(few) == sorted((i, j) for i, j in crossed if i < 3)
 
@@ -98,10 +98,10 @@ def test_small_sets_are_compared_pair_by_pair() -> None:
 
 
 def test_equal_hashes_do_not_come_as_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hamming, "_FEW", 1)
+    monkeypatch.setattr(hamming, "_MAX_HASHES_BY_BRUTE_FORCE", 1)
     blocks = list(self_pairs(np.full(1200, 7, np.uint64), 6))
     assert sum(len(i) for i, _ in blocks) == 1200 * 1199 // 2
-    assert max(len(i) for i, _ in blocks) <= hamming._BLOCK
+    assert max(len(i) for i, _ in blocks) <= hamming._COMPARISONS_PER_BLOCK
 
 
 def test_nothing_has_no_pairs_and_odd_radii_are_refused() -> None:

@@ -1,21 +1,27 @@
-"""Decisions about originals that depend on one another."""
+"""Decisions about originals that depend on one another; a version is named by its decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from core.config_identity import identity
 from core.tables import Original, Picture
 from preprocessing.analysis.analyse import Analysis
 from preprocessing.analysis.fingerprint import Fingerprint
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import Pairs
-from preprocessing.selection.attributes import Survey
-from preprocessing.selection.listing import Found
-from preprocessing.selection.manifest import Decision, Judge, decide
-from preprocessing.selection.originals import Register
+from preprocessing.selection.attributes import Attributes
+from preprocessing.selection.manifest import (
+    CompareOriginals,
+    Manifest,
+    ManifestStats,
+    build_manifest,
+)
+from preprocessing.selection.originals import ListedOriginal, OriginalIndex
 from preprocessing.selection.overrides import Action
 from preprocessing.selection.split import is_held_out
 
@@ -23,43 +29,44 @@ CONFIG = PrepareConfig(domain_a="a", domain_b="b", faces=False)
 ROW = Original("", "p", "u", "objURL", "", "", "", "", 9, "ok", "", "")
 
 
-def original(name: str, side: str, age: int, hits: int = 1) -> Found:
+def original(name: str, side: str, age: int, hits: int = 1) -> ListedOriginal:
     rows = (replace(ROW, sha256=name, path=name, fetched_at=f"{age:04}"),) * hits
-    return Found(name, side, rows)
+    return ListedOriginal(name, side, rows)
 
 
-def sees(number: int, width: int = 300, sharpness: float = 50.0) -> Analysis:
+def analysis_of(number: int, width: int = 300, sharpness: float = 50.0) -> Analysis:
     """A picture that looks like all others of its number."""
     hashes = (number * 0x0101010101010101,) * 7
     return Analysis("", 200, width, sharpness, None, Fingerprint(hashes, 2**64 - 1 - hashes[0]))
 
 
-def decided(
-    originals: Sequence[Found],
+def rows_of(
+    originals: Sequence[ListedOriginal],
     analyses: Mapping[str, Analysis],
     overrides: Mapping[str, Action] | None = None,
     **changes: Any,
 ) -> list[Picture]:
-    def judge(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
+    def compare(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
         wholes = [analyses[name].whole for name in names]
-        return np.array([float(wholes[p["view"]] == wholes[p["frame"]]) for p in pairs])
+        return np.array([float(wholes[p["inner"]] == wholes[p["outer"]]) for p in pairs])
 
     config = CONFIG.model_copy(update=changes)
-    return list(made(config, Register.of(originals), analyses, overrides or {}, judge).rows())
+    index = OriginalIndex.build(originals)
+    return list(manifest_of(config, index, analyses, overrides or {}, compare).rows())
 
 
-def made(
+def manifest_of(
     config: PrepareConfig,
-    register: Register,
+    index: OriginalIndex,
     analyses: Mapping[str, Analysis],
     overrides: Mapping[str, Action],
-    judge: Judge,
-) -> Decision:
-    """The decision, whatever the order in which originals are surveyed."""
-    survey = Survey(config, register, overrides)
-    for name in reversed(register.names):
-        survey.add(name, analyses[name])
-    return decide(config, register, survey, lambda _: analyses, overrides, judge)
+    compare: CompareOriginals,
+) -> Manifest:
+    """The manifest, whatever the order in which originals are added."""
+    attributes = Attributes(config, index, overrides)
+    for name in reversed(index.names):
+        attributes.add(name, analyses[name])
+    return build_manifest(config, index, attributes, lambda _: analyses, overrides, compare)
 
 
 def reasons(rows: Sequence[Picture]) -> list[str]:
@@ -67,13 +74,13 @@ def reasons(rows: Sequence[Picture]) -> list[str]:
 
 
 def test_of_a_cluster_the_best_is_kept_and_one_that_was_sharpened_is_not_better() -> None:
-    found = decided(
+    found = rows_of(
         [original(name, "A", age) for age, name in enumerate(["one", "two", "three", "four"])],
         {
-            "one": sees(3, 300, 50),
-            "two": sees(3, 400, 50),
-            "three": sees(3, 400, 900),
-            "four": sees(7, 100, 50),
+            "one": analysis_of(3, 300, 50),
+            "two": analysis_of(3, 400, 50),
+            "three": analysis_of(3, 400, 900),
+            "four": analysis_of(7, 100, 50),
         },
     )
     assert reasons(found) == ["duplicate-of:two", "", "duplicate-of:two", ""]
@@ -84,21 +91,21 @@ def test_a_picture_of_both_domains_is_dropped_or_given_to_the_one_that_found_it_
     None
 ):
     originals = [original("one", "A", 1, 3), original("two", "B", 2), original("one", "B", 3)]
-    analyses = {"one": sees(3), "two": sees(3)}
-    assert set(reasons(decided(originals, analyses))) == {"in-both-domains"}
-    given = decided(originals, analyses, both_domains="majority")
+    analyses = {"one": analysis_of(3), "two": analysis_of(3)}
+    assert set(reasons(rows_of(originals, analyses))) == {"in-both-domains"}
+    given = rows_of(originals, analyses, both_domains="majority")
     assert reasons(given) == ["", "in-both-domains", "in-both-domains"]
     originals[1] = original("two", "B", 2, 2)
-    tied = decided(originals, analyses, both_domains="majority")
+    tied = rows_of(originals, analyses, both_domains="majority")
     assert set(reasons(tied)) == {"in-both-domains"}
 
 
 def test_a_person_overrules_and_what_was_dropped_has_no_say() -> None:
     originals = [original("one", "A", 1, 3), original("two", "B", 2), original("one", "B", 3)]
-    analyses = {"one": sees(3), "two": sees(3)}
-    without = decided(originals, analyses, {"one": "drop"})
+    analyses = {"one": analysis_of(3), "two": analysis_of(3)}
+    without = rows_of(originals, analyses, {"one": "drop"})
     assert reasons(without) == ["dropped-by-hand", "", "dropped-by-hand"]
-    moved = decided(originals, analyses, {"one": "move"})
+    moved = rows_of(originals, analyses, {"one": "move"})
     assert reasons(moved) == ["", "duplicate-of:one", "in-both-domains"]
     assert (moved[0].side, moved[0].domain, moved[0].override) == ("B", "b", "move")
 
@@ -107,15 +114,60 @@ def test_a_picture_does_not_change_sides_when_a_newer_one_bridges_two_clusters()
     names = [f"name-{k}" for k in range(60)]
     train = next(name for name in names if not is_held_out(name, CONFIG.test_fraction))
     test = next(name for name in names if is_held_out(name, CONFIG.test_fraction))
-    analyses = {train: sees(0), test: sees(0), "bridge": sees(0)}
+    analyses = {train: analysis_of(0), test: analysis_of(0), "bridge": analysis_of(0)}
     apart = [original(train, "A", 1), original(test, "A", 2)]
 
-    def judge(_names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
-        return np.array([float(2 in (p["view"], p["frame"])) for p in pairs])
+    def compare(_names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
+        return np.array([float(2 in (p["inner"], p["outer"])) for p in pairs])
 
-    register = Register.of([*apart, original("bridge", "A", 3)])
-    decision = made(CONFIG, register, analyses, {}, judge)
-    rows = {row.sha256: row for row in decision.rows()}
+    index = OriginalIndex.build([*apart, original("bridge", "A", 3)])
+    manifest = manifest_of(CONFIG, index, analyses, {}, compare)
+    rows = {row.sha256: row for row in manifest.rows()}
     assert rows[test].reason == "would-change-sides"
     assert sum(row.status == "ok" for row in rows.values()) == 1
-    assert decision.several() == {train}
+    assert manifest.clusters_of_several() == {train}
+
+
+STATS_CONFIG = PrepareConfig(domain_a="day_time", domain_b="night", min_images=2)
+USED = Picture(
+    "", "day_time", "A", "train", "", "ok", "", "", "", "", 9, 9, [], [], 1.0, "p", "u", "o"
+)
+ROWS = [
+    *(replace(USED, sha256=f"{k}", file=f"trainA/{k}") for k in range(3)),
+    *(replace(USED, sha256=f"t{k}", split="test", file=f"testA/{k}") for k in range(2)),
+    replace(USED, sha256="9", side="B", status="rejected", reason="duplicate-of:7", split=""),
+    replace(USED, sha256="8", side="B", status="rejected", reason="duplicate-of:6", split=""),
+]
+
+
+def stats_of(rows: Sequence[Picture]) -> ManifestStats:
+    stats = ManifestStats(STATS_CONFIG)
+    assert list(stats.count(rows)) == list(rows)
+    return stats
+
+
+def test_rows_are_counted_as_they_pass() -> None:
+    stats = stats_of(ROWS)
+    assert stats.counts() == {"trainA": 3, "trainB": 0, "testA": 2, "testB": 0}
+    assert stats.rejected() == {"A": {}, "B": {"duplicate-of": 2}}
+    (problem,) = stats.problems()
+    assert problem.startswith("domain 'night': 2 originals found, 0 usable")
+
+
+def test_the_name_depends_on_decisions_and_settings_alone() -> None:
+    name = stats_of(ROWS).version({"crop_px": 1})
+    assert name.startswith("day-time-night-")
+    assert stats_of(ROWS[::-1]).version({"crop_px": 1}) == name
+    assert stats_of([replace(row, sharpness=2.0) for row in ROWS]).version({"crop_px": 1}) == name
+    assert stats_of(ROWS).version({"crop_px": 2}) != name
+
+
+@pytest.mark.parametrize("change", [{"side": "B"}, {"reason": "blurred"}, {"override": "keep"}])
+def test_another_decision_is_another_version(change: dict[str, str]) -> None:
+    other = [replace(ROWS[0], **change), *ROWS[1:]]
+    assert stats_of(other).version({}) != stats_of(ROWS).version({})
+
+
+def test_settings_that_change_no_picture_name_no_version() -> None:
+    left_out = CONFIG.model_dump().keys() - identity(CONFIG).keys()
+    assert left_out == {"num_workers", "timeout_s", "min_images"}

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from preprocessing.analysis.analyse import CANONICAL_PX, canonical
+from preprocessing.analysis.analyse import CANONICAL_PX, aligned_face
 from preprocessing.analysis.face_detector import FaceDetector
-from preprocessing.analysis.occlusion import covered, features
+from preprocessing.analysis.occlusion import covered_probability, features
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
 Picture = NDArray[np.uint8]
@@ -20,7 +20,7 @@ def faces() -> list[Picture]:
     for seed in range(24):
         makeup = Makeup.seeded(seed) if seed % 2 else None
         picture = draw(Person.seeded(seed), Shot.seeded(seed), makeup)
-        found += [canonical(picture, face) for face in detector.detect(picture)[:1]]
+        found += [aligned_face(picture, face) for face in detector.detect(picture)[:1]]
     return found
 
 
@@ -34,8 +34,8 @@ def masked(face: Picture, colour: tuple[int, int, int]) -> Picture:
 def test_bare_faces_are_bare_with_make_up_and_in_grey(faces: list[Picture]) -> None:
     greys = [cv2.cvtColor(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for f in faces]
     assert len(faces) > 20
-    assert max(covered(face) for face in faces) < 0.5
-    assert sum(covered(face) > 0.5 for face in greys) <= 1
+    assert max(covered_probability(face) for face in faces) < 0.5
+    assert sum(covered_probability(face) > 0.5 for face in greys) <= 1
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_bare_faces_are_bare_with_make_up_and_in_grey(faces: list[Picture]) -> N
 def test_masks_of_any_colour_are_found(
     faces: list[Picture], colour: tuple[int, int, int], least: float
 ) -> None:
-    found = [covered(masked(face, colour)) > 0.5 for face in faces]
+    found = [covered_probability(masked(face, colour)) > 0.5 for face in faces]
     assert np.mean(found) > least
 
 
@@ -63,4 +63,4 @@ def test_it_does_not_matter_which_half_is_which(faces: list[Picture]) -> None:
 def test_plain_pictures_have_an_answer() -> None:
     for grey in (0, 128, 255):
         plain = np.full((CANONICAL_PX, CANONICAL_PX, 3), grey, np.uint8)
-        assert 0 <= covered(plain) <= 1
+        assert 0 <= covered_probability(plain) <= 1

@@ -26,10 +26,10 @@ from preprocessing.analysis.analyse import AnalysisConfig
 from preprocessing.cache import AnalysisCache, forget_analyses
 from preprocessing.config import PrepareConfig
 from preprocessing.prepare import PrepareSummary, prepare
-from preprocessing.sandbox import Workers
+from preprocessing.sandbox import WorkerPool
 from preprocessing.selection.overrides import add_overrides, overrides_file
 from preprocessing.version import staging
-from preprocessing.version.staging import Publication
+from preprocessing.version.staging import StagedVersion
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
 CONFIG = PrepareConfig(domain_a="makeup", domain_b="bare", crop_px=96, min_images=6, num_workers=2)
@@ -106,7 +106,7 @@ def prepared(
     def record(stage: str, done: int, total: int | None, message: str) -> None:
         calls.append((stage, done, total))
 
-    summary = prepare(CONFIG, *listings, workspace, progress=record)
+    summary = prepare(CONFIG, *listings, Workspace(workspace), progress=record)
     return workspace, summary, calls
 
 
@@ -152,7 +152,7 @@ def test_the_same_again_is_reused_and_nothing_is_left_over(prepared: Prepared) -
     workspace, summary, calls = prepared
     paths = [workspace / "crawls" / name / "listing.parquet" for name in ("makeup", "bare")]
     before = {path: path.stat().st_mtime_ns for path in summary.dataset.rglob("*")}
-    again = prepare(CONFIG.model_copy(update={"num_workers": 1}), *paths, workspace)
+    again = prepare(CONFIG.model_copy(update={"num_workers": 1}), *paths, Workspace(workspace))
     assert again.reused
     assert not summary.reused
     assert (again.counts, again.rejected, again.dataset) == (
@@ -191,7 +191,7 @@ def test_a_version_that_is_there_already_may_be_too_small(prepared: Prepared) ->
 def test_empty_listings_end_the_run_with_a_reckoning(tmp_path: Path) -> None:
     listings = [listing(tmp_path, name, []) for name in ("makeup", "bare")]
     with pytest.raises(TooFewImagesError, match="0 originals found"):
-        prepare(CONFIG, *listings, tmp_path)
+        prepare(CONFIG, *listings, Workspace(tmp_path))
 
 
 def test_pictures_without_faces_are_cropped_in_the_middle(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_pictures_without_faces_are_cropped_in_the_middle(tmp_path: Path) -> Non
     ]
     listings = [listing(tmp_path, d, f) for d, f in zip(("makeup", "bare"), files, strict=True)]
     config = CONFIG.model_copy(update={"faces": False})
-    summary = prepare(config, *listings, tmp_path)
+    summary = prepare(config, *listings, Workspace(tmp_path))
     assert sum(summary.counts.values()) == 18
     assert min(summary.counts["testA"], summary.counts["testB"]) >= 2
 
@@ -209,7 +209,7 @@ def test_pictures_without_faces_are_cropped_in_the_middle(tmp_path: Path) -> Non
 def again(prepared: Prepared, **changes: object) -> PrepareSummary:
     workspace = prepared[0]
     paths = [workspace / "crawls" / name / "listing.parquet" for name in ("makeup", "bare")]
-    return prepare(CONFIG.model_copy(update=changes), *paths, workspace)
+    return prepare(CONFIG.model_copy(update=changes), *paths, Workspace(workspace))
 
 
 def test_the_manifest_knows_where_everything_comes_from(prepared: Prepared) -> None:
@@ -233,21 +233,21 @@ def test_the_manifest_knows_where_everything_comes_from(prepared: Prepared) -> N
 def test_other_crops_need_no_new_analysis(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs, each = list[str](), Workers.each
+    jobs, map_unordered = list[str](), WorkerPool.map_unordered
 
-    def watched(self: Workers, function: Any, items: Any, **options: Any) -> Any:
+    def watched(self: WorkerPool, function: Any, items: Any, **options: Any) -> Any:
         if items:
             jobs.append(getattr(function, "__name__", type(function).__name__))
-        return each(self, function, items, **options)
+        return map_unordered(self, function, items, **options)
 
-    monkeypatch.setattr(Workers, "each", watched)
+    monkeypatch.setattr(WorkerPool, "map_unordered", watched)
     smaller = again(prepared, crop_px=64)
     assert not smaller.reused
     assert sum(smaller.counts.values()) == sum(prepared[1].counts.values())
     card = json.loads((smaller.dataset / "card.json").read_text())
     assert card["before"] == prepared[1].version
     assert card["changes"] == {"added": 0, "removed": 0, "moved": 0, "recut": 20}
-    assert jobs == ["cut"]  # nobody looked at an original or compared a pair again
+    assert jobs == ["write_crop"]  # nobody looked at an original or compared a pair again
 
 
 def test_the_same_originals_give_the_same_version_in_another_workspace(
@@ -257,7 +257,7 @@ def test_the_same_originals_give_the_same_version_in_another_workspace(
     shutil.copytree(workspace / "originals", tmp_path / "originals")
     shutil.copytree(workspace / "crawls", tmp_path / "crawls")
     paths = [tmp_path / "crawls" / name / "listing.parquet" for name in ("makeup", "bare")]
-    other = prepare(CONFIG.model_copy(update={"num_workers": 1}), *paths, tmp_path)
+    other = prepare(CONFIG.model_copy(update={"num_workers": 1}), *paths, Workspace(tmp_path))
     assert (other.version, other.reused) == (summary.version, False)
     for path in summary.dataset.glob("*/*.png"):
         assert (other.dataset / path.relative_to(summary.dataset)).read_bytes() == path.read_bytes()
@@ -274,7 +274,7 @@ def test_a_refresh_copies_what_it_knows_while_new_pictures_are_looked_at(
 
     monkeypatch.setattr(staging, "_copy", watched)
     listings = [listing(tmp_path, d, f) for d, f in zip(("makeup", "bare"), corpus, strict=True)]
-    first = prepare(CONFIG, *listings, tmp_path)
+    first = prepare(CONFIG, *listings, Workspace(tmp_path))
     known = {path.stem for path in first.dataset.glob("*/*.png")}
     assert {name for name, _ in copies} == known
     assert "early" not in {folder for _, folder in copies}
@@ -331,7 +331,7 @@ def test_the_card_links_what_was_left_out(prepared: Prepared) -> None:
 
 
 def test_a_long_card_has_pages(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("preprocessing.version.card._ON_A_PAGE", 1)
+    monkeypatch.setattr("preprocessing.version.card._PICTURES_PER_PAGE", 1)
     dataset = again(prepared, crop_px=80).dataset
     rows = read_rows(dataset / "manifest.parquet", Picture)
     pages = {path.name: path.read_text() for path in dataset.glob("*.html")}
@@ -351,7 +351,9 @@ def test_a_killed_preparation_leaves_no_half_version(
     code = (
         "import sys; from pathlib import Path; from preprocessing.prepare import prepare\n"
         "from preprocessing.config import PrepareConfig\n"
-        "prepare(PrepareConfig.model_validate_json(sys.argv[1]), *map(Path, sys.argv[2:]))\n"
+        "from core.workspace import Workspace; config, a, b, folder = sys.argv[1:]\n"
+        "prepare(PrepareConfig.model_validate_json(config), Path(a), Path(b),\n"
+        "    Workspace(Path(folder)))\n"
     )
     command = [sys.executable, "-c", code, CONFIG.model_dump_json(), *listings, tmp_path]
     for seconds in (1.5, 2.5, 3.5):
@@ -363,8 +365,8 @@ def test_a_killed_preparation_leaves_no_half_version(
         process.wait()
         for folder in tmp_path.glob("datasets/[!.]*"):
             assert (folder / "card.json").exists()
-    with Publication(tmp_path / "datasets") as other:
-        summary = prepare(CONFIG, *listings, tmp_path)
+    with StagedVersion(tmp_path / "datasets") as other:
+        summary = prepare(CONFIG, *listings, Workspace(tmp_path))
         partial = [path.name for path in tmp_path.glob("datasets/.*.partial")]
         assert partial == [other.folder.name]  # that of a process which is alive
     assert sum(summary.counts.values()) == 20
@@ -379,7 +381,7 @@ def test_bad_files_cost_themselves_alone(
     listings = [
         listing(tmp_path, "makeup", [*corpus[0][:9], *bad]), listing(tmp_path, "bare", corpus[1]),
     ]  # fmt: skip
-    summary = prepare(CONFIG, *listings, tmp_path)
+    summary = prepare(CONFIG, *listings, Workspace(tmp_path))
     rows = read_rows(summary.dataset / "manifest.parquet", Picture)
     assert {hashlib.sha256(content).hexdigest() for content in bad} <= {row.sha256 for row in rows}
     assert summary.rejected["A"]["undecodable"] > 100
@@ -394,8 +396,10 @@ def test_what_is_forgotten_leaves_the_cache(prepared: Prepared, tmp_path: Path) 
     forget_analyses(Workspace(tmp_path), [gone])
     forget_analyses(Workspace(tmp_path / "elsewhere"), [gone])
     cache = AnalysisCache(Workspace(tmp_path), AnalysisConfig.of(CONFIG))
-    assert set(cache.find([gone, other])) == {other}
-    tiles = {path.name[:64] for path in cache.tiles(list(workspace.glob("cache/crops/*/*.png")))}
+    assert set(cache.load_analyses([gone, other])) == {other}
+    tiles = {
+        path.name[:64] for path in cache.load_tiles(list(workspace.glob("cache/crops/*/*.png")))
+    }
     assert other in tiles
     assert gone not in tiles
     left = {path.name[:64] for path in tmp_path.glob("cache/crops/*/*.png")}

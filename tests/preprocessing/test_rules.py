@@ -1,19 +1,19 @@
-"""Rules decide by figures alone."""
+"""Rules build_manifest by figures alone."""
 
 import numpy as np
 import pytest
 
-from preprocessing.analysis.analyse import Analysis, FaceSeen
+from preprocessing.analysis.analyse import Analysis, FaceAnalysis
 from preprocessing.analysis.fingerprint import Fingerprint
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
-from preprocessing.selection.rules import views
+from preprocessing.selection.rules import possible_crops
 
 CONFIG = PrepareConfig(domain_a="a", domain_b="b", crop_px=100)
 PRINT = Fingerprint((0,) * 7, 0)
 
 
-def face(x: float = 200, y: float = 200, **changes: object) -> FaceSeen:
+def face(x: float = 200, y: float = 200, **changes: object) -> FaceAnalysis:
     """A frontal face about (x, y) with eyes 60 px apart."""
     points = [
         (x - 30, y),
@@ -31,22 +31,24 @@ def face(x: float = 200, y: float = 200, **changes: object) -> FaceSeen:
         "covered": 0.0,
         "aligned": PRINT,
     }
-    return FaceSeen(**{**values, **changes})
+    return FaceAnalysis(**{**values, **changes})
 
 
-def seen(*faces: FaceSeen, height: int = 500, width: int = 400, **changes: object) -> Analysis:
+def analysis_of(
+    *faces: FaceAnalysis, height: int = 500, width: int = 400, **changes: object
+) -> Analysis:
     return Analysis("", height, width, 50.0, None, PRINT, faces, **changes)
 
 
 def reasons(analysis: Analysis, **changes: object) -> list[str]:
-    return [view.reason for view in views(analysis, CONFIG.model_copy(update=changes))]
+    return [crop.reason for crop in possible_crops(analysis, CONFIG.model_copy(update=changes))]
 
 
 def test_a_good_face_is_cropped_about_its_eyes() -> None:
-    (view,) = views(seen(face()), CONFIG)
-    assert view.reason == ""
-    assert (view.face, view.outside) == (0, 0)
-    eyes = geometry.apply(np.array(view.transform).reshape(2, 3), face().points[:2])
+    (crop,) = possible_crops(analysis_of(face()), CONFIG)
+    assert crop.reason == ""
+    assert (crop.face, crop.outside) == (0, 0)
+    eyes = geometry.apply(np.array(crop.transform).reshape(2, 3), face().points[:2])
     assert eyes == pytest.approx(np.array([[32, 40], [68, 40]]), abs=0.1)
 
 
@@ -57,15 +59,15 @@ SIDEWAYS = [*face().keypoints[:4], 230.0, 235.0, *face().keypoints[6:]]
     ("analysis", "reason"),
     [
         (Analysis("undecodable"), "undecodable"),
-        (seen(), "no-face"),
-        (seen(face(), height=60, width=400), "too-small"),
-        (seen(face(), height=1100, width=400), "odd-shape"),
-        (seen(face(box=[0, 0, 40, 47])), "face-too-small"),
-        (seen(face(), face(300, 300)), "several-faces"),
-        (seen(face(sharpness=3.0)), "blurred"),
-        (seen(face(covered=3.0)), "covered"),
-        (seen(face(x=30)), "leaves-the-frame"),
-        (seen(face(keypoints=SIDEWAYS)), "profile"),
+        (analysis_of(), "no-face"),
+        (analysis_of(face(), height=60, width=400), "too-small"),
+        (analysis_of(face(), height=1100, width=400), "odd-shape"),
+        (analysis_of(face(box=[0, 0, 40, 47])), "face-too-small"),
+        (analysis_of(face(), face(300, 300)), "several-faces"),
+        (analysis_of(face(sharpness=3.0)), "blurred"),
+        (analysis_of(face(covered=3.0)), "covered"),
+        (analysis_of(face(x=30)), "leaves-the-frame"),
+        (analysis_of(face(keypoints=SIDEWAYS)), "profile"),
     ],
 )
 def test_each_rule_has_its_reason(analysis: Analysis, reason: str) -> None:
@@ -73,36 +75,35 @@ def test_each_rule_has_its_reason(analysis: Analysis, reason: str) -> None:
 
 
 def test_policies_for_several_faces() -> None:
-    several = seen(face(), face(300, 300, sharpness=1.0), face(box=[0, 0, 9, 9]))
+    several = analysis_of(face(), face(300, 300, sharpness=1.0), face(box=[0, 0, 9, 9]))
     assert reasons(several, faces_policy="largest") == [""]
     assert reasons(several, faces_policy="all") == ["", "blurred"]
-    assert [v.face for v in views(several, CONFIG.model_copy(update={"faces_policy": "all"}))] == [
-        0, 1,
-    ]  # fmt: skip
+    every = CONFIG.model_copy(update={"faces_policy": "all"})
+    assert [crop.face for crop in possible_crops(several, every)] == [0, 1]
 
 
 def test_a_photograph_that_ends_near_the_face_is_shown_closer() -> None:
-    tight = seen(face(x=200, y=60))
+    tight = analysis_of(face(x=200, y=60))
     assert reasons(tight, max_zoom=1.0, max_outside=0.02) == ["leaves-the-frame"]
-    (view,) = views(tight, CONFIG.model_copy(update={"max_outside": 0.02}))
-    found = geometry.apply(np.array(view.transform).reshape(2, 3), face(200, 60).points)
+    (crop,) = possible_crops(tight, CONFIG.model_copy(update={"max_outside": 0.02}))
+    found = geometry.apply(np.array(crop.transform).reshape(2, 3), face(200, 60).points)
     zoom = (found[1, 0] - found[0, 0]) / 36
-    assert view.reason == ""
+    assert crop.reason == ""
     assert 1 < zoom <= 1.25 + 1e-3
     assert found[:2].mean(axis=0) == pytest.approx([50, 58 - 18 * zoom], abs=0.1)
     assert found[3, 1] < 90  # the mouth stays within what training crops
 
 
 def test_a_person_may_keep_what_the_rules_would_not() -> None:
-    several = seen(face(sharpness=1.0, covered=9.0), face(300, 300))
-    (view,) = views(several, CONFIG, forced=True)
-    assert (view.reason, view.face) == ("", 0)
-    assert [v.reason for v in views(seen(), CONFIG, forced=True)] == ["no-face"]
+    several = analysis_of(face(sharpness=1.0, covered=9.0), face(300, 300))
+    (crop,) = possible_crops(several, CONFIG, forced=True)
+    assert (crop.reason, crop.face) == ("", 0)
+    assert [v.reason for v in possible_crops(analysis_of(), CONFIG, forced=True)] == ["no-face"]
 
 
 def test_whole_pictures_are_judged_as_wholes() -> None:
-    assert reasons(seen(), faces=False) == [""]
-    assert reasons(seen(), faces=False, min_sharpness=60.0) == ["blurred"]
+    assert reasons(analysis_of(), faces=False) == [""]
+    assert reasons(analysis_of(), faces=False, min_sharpness=60.0) == ["blurred"]
 
 
 def test_the_safety_filter_rejects_above_its_limit() -> None:

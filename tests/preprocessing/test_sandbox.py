@@ -7,47 +7,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
+from sandbox_jobs import decode, process_id
 
 from core.errors import SuyanError
 from preprocessing import sandbox
-from preprocessing.sandbox import Lost, Workers, guarded
+from preprocessing.sandbox import WorkerPool, map_sandboxed
+from preprocessing.sandbox_worker import Failure, FailureReason
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def work(name: str) -> str:
-    """Stands in for a decoder."""
-    if name == "crash":
-        os._exit(11)
-    if name == "swell":
-        return str(np.ones(1 << 31, np.uint8).sum())
-    if name == "fail":
-        raise RuntimeError(name)
-    if name == "main":
-        return str(hasattr(sys.modules["__main__"], "__file__"))
-    if name == "full":
-        raise OSError("no space left")
-    while name == "hang":  # in Python: can be interrupted
-        pass
-    if name == "hang-in-c":
-        sum(iter(_Endless()))
-    return name.upper()
-
-
-class _Endless:
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(10**12))
-
-
 def outcomes(names: list[str]) -> dict[str, object]:
-    return dict(guarded(work, names, num_workers=2, timeout_s=0.5))
+    return dict(map_sandboxed(decode, names, num_workers=2, timeout_s=0.5))
 
 
 def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_BATCH", 4)
+    monkeypatch.setattr(sandbox, "_ITEMS_PER_BATCH", 4)
     names = [f"item{number}" for number in range(20)]
     names[3], names[7], names[9], names[13], names[16] = (
         "crash", "swell", "fail", "hang", "hang-in-c",
@@ -55,7 +32,7 @@ def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     started = time.monotonic()
     found = outcomes(names)
     assert set(found) == set(names)
-    lost = {name: outcome.reason for name, outcome in found.items() if isinstance(outcome, Lost)}
+    lost = {name: outcome.reason for name, outcome in found.items() if isinstance(outcome, Failure)}
     assert lost.pop("hang-in-c") in {"decoder-died", "timed-out"}
     assert lost == {
         "crash": "decoder-died",
@@ -72,16 +49,14 @@ def test_what_is_not_the_items_fault_is_raised() -> None:
         outcomes(["fine", "full"])
 
 
-def whose(_item: int) -> int:
-    return os.getpid()
-
-
 def test_workers_last_from_job_to_job_and_are_replaced_when_they_die() -> None:
-    with Workers(1, timeout_s=5) as crew:
-        (first,) = {pid for _, pid in crew.each(whose, range(3))}
-        (again,) = {pid for _, pid in crew.each(whose, range(3))}
-        assert dict(crew.each(work, ["crash"])) == {"crash": Lost("decoder-died")}
-        (other,) = {pid for _, pid in crew.each(whose, range(3))}
+    with WorkerPool(1, timeout_s=5) as pool:
+        (first,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
+        (again,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
+        assert dict(pool.map_unordered(decode, ["crash"])) == {
+            "crash": Failure(FailureReason.DECODER_DIED)
+        }
+        (other,) = {pid for _, pid in pool.map_unordered(process_id, range(3))}
     assert first == again != other
 
 
@@ -95,8 +70,8 @@ def test_a_parent_goes_on_with_its_own_work_only_while_it_waits() -> None:
             yield
 
     steps = own()
-    with Workers(1, timeout_s=5) as crew:
-        assert dict(crew.each(work, ["one", "two"], meanwhile=steps)) == {
+    with WorkerPool(1, timeout_s=5) as pool:
+        assert dict(pool.map_unordered(decode, ["one", "two"], idle_work=steps)) == {
             "one": "ONE",
             "two": "TWO",
         }
@@ -105,7 +80,7 @@ def test_a_parent_goes_on_with_its_own_work_only_while_it_waits() -> None:
 
 
 def test_no_item_is_blamed_where_no_process_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_confine", os.abort)
+    monkeypatch.setattr(sandbox, "confine", os.abort)
     with pytest.raises(SuyanError, match="as soon as they start"):
         outcomes(["fine"])
 
@@ -122,8 +97,9 @@ def test_workers_do_not_import_what_their_parent_was_started_with() -> None:
 
 def test_workers_end_with_a_parent_that_was_killed() -> None:
     code = (
-        "from preprocessing.sandbox import guarded; import time\n"
-        "if __name__ == '__main__': list(guarded(time.sleep, [60] * 9, num_workers=1, timeout_s=9))"
+        "from preprocessing.sandbox import map_sandboxed; import time\n"
+        "if __name__ == '__main__':\n"
+        "    list(map_sandboxed(time.sleep, [60] * 9, num_workers=1, timeout_s=9))"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as parent:
         while len(found := psutil.Process(parent.pid).children()) < 2:  # with a resource tracker

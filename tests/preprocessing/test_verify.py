@@ -13,11 +13,10 @@ from preprocessing.analysis.analyse import Analysis, AnalysisConfig
 from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.cache import AnalysisCache
 from preprocessing.dedup import verify as module
-from preprocessing.dedup.candidates import candidates
-from preprocessing.dedup.hash_columns import Prints
-from preprocessing.dedup.similarity import alikenesses, looks
-from preprocessing.dedup.verify import compare
-from preprocessing.sandbox import Workers
+from preprocessing.dedup.candidates import HashColumns, find_candidates
+from preprocessing.dedup.similarity import similarities, thumbnail_pairs
+from preprocessing.dedup.verify import compare_pairs
+from preprocessing.sandbox import WorkerPool
 
 NAMES = [f"{k:064x}" for k in range(4)]
 
@@ -30,11 +29,11 @@ def fingerprints(num: int) -> list[Fingerprint]:
     return [fingerprint(picture.astype(np.uint8)) for picture in noisy]
 
 
-def columns(pictures: list[Fingerprint]) -> Prints:
-    prints = Prints()
+def columns(pictures: list[Fingerprint]) -> HashColumns:
+    hashes = HashColumns()
     for number, picture in enumerate(pictures):
-        prints.add(number, picture)
-    return prints
+        hashes.add(number, picture)
+    return hashes
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def cache(tmp_path: Path) -> AnalysisCache:
         Workspace(tmp_path), AnalysisConfig(faces=False, safety=False, max_pixels=1e6)
     )
     pictures = zip(NAMES, fingerprints(4), strict=True)
-    cache.add((name, Analysis("", whole=picture)) for name, picture in pictures)
+    cache.add_analyses((name, Analysis("", whole=picture)) for name, picture in pictures)
     return cache
 
 
@@ -52,33 +51,33 @@ def test_a_pair_is_compared_once_and_new_ones_alone_after_that(
     cache: AnalysisCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = fingerprints(4)
-    old, every = candidates(columns(pictures[:3]), 12), candidates(columns(pictures), 12)
-    expected = alikenesses(looks(every, lambda number, _: pictures[number].look))
+    old, every = find_candidates(columns(pictures[:3]), 12), find_candidates(columns(pictures), 12)
+    expected = similarities(thumbnail_pairs(every, lambda number, _: pictures[number].thumbnail))
     compared = list[int]()
 
-    class Counting(Workers):
-        def each(self, function: Any, items: Any) -> Any:
+    class Counting(WorkerPool):
+        def map_unordered(self, function: Any, items: Any) -> Any:
             compared.extend(len(batch) for _, batch in items)
             return ((item, function(item)) for item in reversed(items))
 
     with Counting(1, timeout_s=5) as workers:
-        first = compare(NAMES, old, cache=cache, workers=workers, progress=silent)
+        first = compare_pairs(NAMES, old, cache=cache, workers=workers, progress=silent)
         assert list(first) == expected[: len(old)]  # the newest picture's pairs come last
         assert sum(compared) == len(old) > 0
         compared.clear()
-        monkeypatch.setattr(module, "_PAIRS", 1)
-        monkeypatch.setattr(module, "_AT_ONCE", 5)
-        found = compare(NAMES, every, cache=cache, workers=workers, progress=silent)
+        monkeypatch.setattr(module, "_PAIRS_PER_BATCH", 1)
+        monkeypatch.setattr(module, "_PAIRS_PER_COMMIT", 5)
+        found = compare_pairs(NAMES, every, cache=cache, workers=workers, progress=silent)
         assert list(found) == expected
         assert sum(compared) == len(every) - len(old) > 0
         compared.clear()
-        again = compare(NAMES, every, cache=cache, workers=workers, progress=silent)
+        again = compare_pairs(NAMES, every, cache=cache, workers=workers, progress=silent)
         assert list(again) == expected
         assert compared == []
 
 
 def test_a_cache_that_lost_a_picture_is_named(cache: AnalysisCache) -> None:
-    pairs = candidates(columns(fingerprints(4)), 12)
+    pairs = find_candidates(columns(fingerprints(4)), 12)
     names = [*NAMES[:3], "f" * 64]
-    with Workers(1, timeout_s=5) as workers, pytest.raises(SuyanError, match="run it again"):
-        compare(names, pairs, cache=cache, workers=workers, progress=silent)
+    with WorkerPool(1, timeout_s=5) as workers, pytest.raises(SuyanError, match="Run it again"):
+        compare_pairs(names, pairs, cache=cache, workers=workers, progress=silent)

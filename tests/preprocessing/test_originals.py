@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.tables import Original, write_rows
-from preprocessing.selection.listing import Listing
-from preprocessing.selection.originals import Register
+from preprocessing.selection.originals import Listing, OriginalIndex
 
 ROW = Original("d", "p", "http://x/", "objURL", "", "", "", "", 9, "ok", "", "2026-01-01T00:00:00")
 
@@ -29,7 +28,7 @@ def test_an_original_comes_once_with_all_its_hits_whenever_one_asks(tmp_path: Pa
 def test_originals_are_numbered_by_age_over_both_listings(tmp_path: Path) -> None:
     one = Listing("A", listing(tmp_path / "a.parquet", "abac", "3435"))
     other = Listing("B", listing(tmp_path / "b.parquet", "cda", "225"))
-    register = Register.of([*one, *other])
-    assert register.names == ["c", "d", "a", "b"]
-    assert register.number == {"c": 0, "d": 1, "a": 2, "b": 3}
-    assert register.hits.tolist() == [[1, 1], [0, 1], [2, 1], [1, 0]]
+    index = OriginalIndex.build([*one, *other])
+    assert index.names == ["c", "d", "a", "b"]
+    assert index.number == {"c": 0, "d": 1, "a": 2, "b": 3}
+    assert index.num_hits.tolist() == [[1, 1], [0, 1], [2, 1], [1, 0]]

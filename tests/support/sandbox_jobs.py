@@ -1,0 +1,36 @@
+"""What worker processes of the tests run: they import it by name, as they cannot a test."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def decode(name: str) -> str:
+    """Stand in for a decoder: the name says how it ends."""
+    if name == "crash":
+        os._exit(11)
+    if name == "swell":
+        return str(np.ones(1 << 31, np.uint8).sum())
+    if name == "fail":
+        raise RuntimeError(name)
+    if name == "main":
+        return str(hasattr(sys.modules["__main__"], "__file__"))
+    if name == "full":
+        raise OSError("no space left")
+    while name == "hang":  # in Python: can be interrupted
+        pass
+    if name == "hang-in-c":
+        sum(iter(_Endless()))
+    return name.upper()
+
+
+class _Endless:
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(10**12))
+
+
+def process_id(_item: int) -> int:
+    """The process that does the item."""
+    return os.getpid()
