@@ -17,7 +17,7 @@ from training.config import TrainConfig
 from training.data.dataset import UnalignedPictures
 from training.run.checkpoint import best_checkpoint, latest_checkpoint
 from training.run.run_log import TrainingLog
-from training.run.sample_grid import Samples
+from training.run.sample_grid import SampleGrid
 from training.run.signals import DeferredSignals
 from training.run.state import restore
 from training.runtime.compile import compile_networks, should_compile
@@ -78,7 +78,7 @@ def train(
         pictures = UnalignedPictures(dataset, config, world)
         if world.is_first:
             claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
-        samples = Samples(dataset, config.crop_px)
+        samples = SampleGrid(dataset, config.crop_px)
         num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
         to_compile = should_compile(config, num_steps)
         gan = build(config, world, to_compile=to_compile)

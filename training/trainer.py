@@ -19,12 +19,12 @@ from core.progress import Progress
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import cycle_share, feature_share, learning_rate
 from training.build import plain_generators
-from training.data.dataset import UnalignedPictures, ahead
+from training.data.dataset import UnalignedPictures, prefetch
 from training.data.tensors import to_pictures, to_tensor
 from training.run.checkpoint import Position, latest_checkpoint, save_checkpoint
 from training.run.monitors import Guards, all_finite
 from training.run.run_log import TrainingLog
-from training.run.sample_grid import Samples
+from training.run.sample_grid import SampleGrid
 from training.run.signals import DeferredSignals
 from training.run.state import Standing, restore, state_dict
 
@@ -45,7 +45,7 @@ class Loop:
         gan: CycleGan,
         run: Path,
         pictures: UnalignedPictures,
-        samples: Samples,
+        samples: SampleGrid,
         log: TrainingLog | None,
         signals: DeferredSignals,
         progress: Progress,
@@ -98,8 +98,8 @@ class Loop:
             cycle_share(config, epoch),
             feature_share(config, epoch),
         )
-        for index, batch in enumerate(ahead(self._pictures.batches(epoch, first)), start=first):
-            losses = gan.step(*batch.on(gan.device))
+        for index, batch in enumerate(prefetch(self._pictures.batches(epoch, first)), start=first):
+            losses = gan.step(*batch.to(gan.device))
             standing.position = Position(standing.position.step + 1, epoch, index + 1)
             self._after_step(losses, rate)
             if index + 1 < self._pictures.num_batches:

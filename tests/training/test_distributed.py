@@ -82,15 +82,15 @@ def test_the_shares_of_a_batch_are_the_batch(dataset: Path) -> None:
         assert torch.equal(batch.b, torch.cat([first.b, second.b]))
 
 
-@pytest.mark.parametrize("room", [0.0, 1e-9])
-def test_pictures_that_memory_has_no_room_for_are_the_same(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch, room: float
+@pytest.mark.parametrize("share", [0.0, 1e-9])
+def test_pictures_that_memory_has_no_space_for_are_the_same(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
     held = list(UnalignedPictures(dataset, CONFIG).batches(1))
-    monkeypatch.setattr("training.data.dataset._ROOM", room)
-    monkeypatch.setattr("training.data.dataset._AT_ONCE", 3)
+    monkeypatch.setattr("training.data.dataset._MEMORY_SHARE", share)
+    monkeypatch.setattr("training.data.picture_folder._FILES_PER_GROUP", 3)
     pictures = UnalignedPictures(dataset, CONFIG)
-    assert len(pictures._a._held) == (3 if room else 0)
+    assert len(pictures._a._in_memory) == (3 if share else 0)
     for one, other in zip(held, pictures.batches(1), strict=True):
         assert torch.equal(one.a, other.a)
         assert torch.equal(one.b, other.b)

@@ -19,7 +19,7 @@ from torch import Tensor
 from core.errors import SuyanError
 from training.algorithm.cyclegan import CycleGan
 from training.config import TrainConfig
-from training.data.dataset import UnalignedPictures, resized
+from training.data.dataset import UnalignedPictures, training_size
 from training.run import checkpoint as checkpoint_module
 from training.run.checkpoint import (
     best_checkpoint,
@@ -263,7 +263,7 @@ def test_pictures_are_resized_as_the_reference_does(
     preprocess: str, size: tuple[int, int], wanted: tuple[int, int]
 ) -> None:
     config = SMALL.model_copy(update={"preprocess": preprocess})
-    assert resized(Image.new("RGB", size), config).size == wanted
+    assert training_size(*size, config) == wanted
 
 
 def test_a_picture_too_small_to_crop_is_named(dataset: Path) -> None:
