@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from training.models.factory import GENERATORS
+
+
+def _list_generators(schema: dict[str, Any]) -> None:
+    """Make a form offer the generators that there are."""
+    schema["enum"] = list(GENERATORS)
 
 
 class TrainConfig(BaseModel):
@@ -12,8 +19,9 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    generator: Literal["resnet", "unet_128", "unet_256"] = Field(
+    generator: str = Field(
         "resnet",
+        json_schema_extra=_list_generators,
         description="Kind of generator: resnet with num_blocks (the paper's), or a U-Net that "
         "halves 7 or 8 times and so needs crop_px to be a multiple of 128 or 256",
     )
@@ -203,9 +211,16 @@ class TrainConfig(BaseModel):
     )
     sample_every: int = Field(500, ge=1, description="Steps between two sample grids")
 
+    @field_validator("generator")
+    @classmethod
+    def _is_registered(cls, name: str) -> str:
+        if name not in GENERATORS:
+            raise ValueError(f"got {name!r}, needed one of {', '.join(GENERATORS)}")
+        return name
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        multiple = {"resnet": 4, "unet_128": 128, "unet_256": 256}[self.generator]
+        multiple = GENERATORS[self.generator].multiple
         if self.crop_px % multiple:
             raise ValueError(
                 f"crop_px: got {self.crop_px}, needed a multiple of {multiple} for {self.generator}"

@@ -28,7 +28,7 @@ from training.run.checkpoint import (
     latest_checkpoint,
     load_generators,
 )
-from training.run.monitors import Guards
+from training.run.monitors import Monitors
 from training.run.run_log import TrainingLog, read_log
 from training.train import train
 
@@ -215,7 +215,7 @@ def test_a_log_that_a_full_disk_tore_goes_on_whole(
     assert [row["step"] for row in read_log(tmp_path / "log.jsonl")] == [10]
 
 
-def test_a_grid_that_cannot_be_written_is_told_and_training_goes_on(
+def test_a_grid_that_cannot_be_written_is_reported_and_training_goes_on(
     dataset: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
@@ -238,14 +238,14 @@ def test_averages_lie_beside_the_raw_weights(dataset: Path, tmp_path: Path) -> N
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
-def test_saturation_and_collapse_are_told_once() -> None:
-    guards = Guards("lsgan")
-    told = [guards.saturation({"D_A": 0.0001, "D_B": 0.2}) for _ in range(40)]
-    assert [message is not None for message in told].count(True) == 1
-    assert "D_A tells every translation" in next(filter(None, told))
-    assert guards.collapse(0.8) is None
-    assert "5%" in (guards.collapse(0.05) or "")
-    assert guards.collapse(0.05) is None
+def test_saturation_and_collapse_are_reported_once() -> None:
+    monitors = Monitors("lsgan")
+    messages = [monitors.saturation({"D_A": 0.0001, "D_B": 0.2}) for _ in range(40)]
+    assert [message is not None for message in messages].count(True) == 1
+    assert "D_A tells every translation" in next(filter(None, messages))
+    assert monitors.collapse(0.8) is None
+    assert "5%" in (monitors.collapse(0.05) or "")
+    assert monitors.collapse(0.05) is None
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from training.config import TrainConfig
 from training.data.augment import Augmentation
 from training.data.picture_folder import PictureFolder, load_squares
 from training.data.tensors import to_floats
+from training.models.factory import GENERATORS
 from training.runtime.distributed import World
 
 _MEMORY_SHARE = 1 / 4  # of the memory that is free at the start, for pictures
@@ -146,8 +147,10 @@ def training_size(width: int, height: int, config: TrainConfig) -> tuple[int, in
     else:
         size = (width, height)
     if "crop" not in config.preprocess:
-        size = (max(4, round(size[0] / 4) * 4), max(4, round(size[1] / 4) * 4))
-    elif min(size) < config.crop_px:
+        multiple = GENERATORS[config.generator].multiple
+        width, height = (max(1, round(side / multiple)) * multiple for side in size)
+        return width, height
+    if min(size) < config.crop_px:
         raise ValueError(
             f"a picture of {width}x{height} px leaves {size[0]}x{size[1]} px with preprocess="
             f"{config.preprocess}, needed {config.crop_px} px (crop_px) each way"

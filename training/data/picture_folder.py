@@ -80,10 +80,10 @@ class PictureFolder:
     def take_last(self, num: int) -> list[Path]:
         """Remove the last ``num`` pictures from the set; their files."""
         first = len(self._paths) - num
-        taken = self._paths[first:]
+        paths = self._paths[first:]
         del self._paths[first:]
         del self._in_memory[first:]
-        return taken
+        return paths
 
     def _read(self, path: Path) -> Picture | Rejected:
         picture = _with_memory(path, read_picture(path))
@@ -142,41 +142,38 @@ def _with_memory(path: Path, result: Result) -> Result:
 
 
 def _log_left_out(folder: Path, num_files: int, rejected: Sequence[str]) -> None:
-    if rejected:
-        _logger.warning(
-            "%s: %d of %d files cannot be read and are left out: %s",
-            folder.name, len(rejected), num_files, _some(rejected),
-        )  # fmt: skip
-    others = _other_files(folder)
-    if others:
-        _logger.warning(
-            "%s: %d files are no pictures by their suffixes and are left out: %s",
-            folder.name, len(others), _some(others),
-        )  # fmt: skip
+    for count, reason, names in (
+        (f"{len(rejected)} of {num_files} files", "cannot be read", rejected),
+        ("files", "have suffixes of no picture format", _other_files(folder)),
+    ):
+        if names:
+            message = "%s: %s %s and are left out: %s"
+            _logger.warning(message, folder.name, count, reason, _listed(names))
 
 
 def _nothing_readable(folder: Path, paths: Sequence[Path]) -> str:
+    """The message of a folder without a readable picture; ``paths``: its picture files."""
     if not folder.is_dir():
-        what = "the folder does not exist"
+        content = "the folder does not exist"
     elif paths:
-        what = f"{len(paths)} files that cannot be read: {_some(_names(folder, paths))}"
+        names = _listed(_names(folder, paths))
+        content = f"its {len(paths)} picture files cannot be read: {names}"
     else:
-        others = _other_files(folder)
-        what = f"other files: {_some(others)}" if others else "the folder is empty"
+        content = f"its files are {_listed(_other_files(folder)) or 'none'}"
     suffixes = ", ".join(image_format.suffixes[0] for image_format in FORMATS)
-    return f"{folder}: found no picture ({what}); needed at least one file of {suffixes}"
+    return f"{folder}: found no picture ({content}); needed at least one file of {suffixes}"
 
 
 def _other_files(folder: Path) -> list[str]:
-    """Visible files, pictures apart, by their paths in ``folder``."""
+    """Visible files without the suffix of a picture format, by their paths in ``folder``."""
     paths = [path for path in folder.rglob("*") if path.suffix.lower() not in SUFFIXES]
     names = _names(folder, sorted(path for path in paths if path.is_file()))
-    return [name for name in names if not f"/{name}".count("/.")]
+    return [name for name in names if "/." not in f"/{name}"]
 
 
 def _names(folder: Path, paths: Iterable[Path]) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in paths]
 
 
-def _some(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
