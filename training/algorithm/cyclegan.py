@@ -135,7 +135,7 @@ class CycleGan:
             (self.D_A, self.pool_B, real_B, fake_B),
             (self.D_B, self.pool_A, real_A, fake_A),
         ):
-            pooled = self.world.share(pool.exchange(self.world.all_gather(fake)))
+            pooled = self.world.share(pool.exchange(self.world.concatenate(fake)))
             loss = self._discriminator_loss(network, real, self._laid_out(pooled), rng)
             loss.backward()  # type: ignore[no-untyped-call]
             network_losses.append(loss)

@@ -16,9 +16,8 @@ class Architecture:
 
     label: str  # for people, such as "ResNet, 9 blocks"
     multiple: int  # px; both sides of an input are multiples of it
-    margin_px: (
-        int  # how far the input that an output pixel depends on extends, as far as it matters
-    )
+    least_px: int  # side of the smallest input
+    margin_px: int  # distance beyond which pixels of the input hardly change one of the output
     tile_px: int  # side of the tiles that a large picture is translated in, margins included
     block_channels: int = 0  # of the 3×3 convolutions in ``Generator.repeated_blocks``
     is_in_reference: bool = False  # whether junyanz/pytorch-CycleGAN-and-pix2pix has it

@@ -118,6 +118,7 @@ def architecture(config: TrainConfig) -> Architecture:
     return Architecture(
         label=f"ResNet, {config.num_blocks} blocks",
         multiple=_MULTIPLE,
+        least_px=2 * _MULTIPLE,  # the blocks pad by reflection, which needs two pixels
         margin_px=margin_px,
         tile_px=max(_TILE_PX, 4 * margin_px),
         block_channels=4 * config.ngf,

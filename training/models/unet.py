@@ -123,6 +123,7 @@ def architecture(config: TrainConfig) -> Architecture:
     return Architecture(
         label=f"U-Net, {num_downs} halvings",
         multiple=2**num_downs,
+        least_px=2**num_downs,
         margin_px=256,
         tile_px=1024,
         is_in_reference=True,

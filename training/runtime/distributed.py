@@ -34,7 +34,7 @@ class World:
         num = len(tensor) // self.size
         return tensor[self.rank * num : (self.rank + 1) * num]
 
-    def all_gather(self, part: Tensor) -> Tensor:
+    def concatenate(self, part: Tensor) -> Tensor:
         """The whole batch from every process's part, by rank, ``[n, …]`` → ``[n · size, …]``."""
         if self.size == 1:
             return part
