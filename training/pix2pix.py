@@ -56,10 +56,11 @@ def import_reference(
         check_tensors(files[name], state_dict, network.state_dict(), _REMEDY)
         network.load_state_dict(state_dict)
         networks[name] = network
+    folder = ModelFolder(out)
     claim_folder(out, config.model_dump(mode="json"))
     for name, network in networks.items():
-        save_weights(ModelFolder(out).weights(name), network)
-    write_json(out / "source.json", {"imported_from": str(source), "epoch": epoch})
+        save_weights(folder.weights(name), network)
+    write_json(folder.import_source, {"imported_from": str(source), "epoch": epoch})
     return config
 
 

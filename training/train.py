@@ -74,7 +74,7 @@ def train(
         )
     started = time.monotonic()
     with joined_world(config.device) as world:
-        check(config, world)
+        check_world(config, world)
         prepare_torch(config)
         pictures = UnalignedPictures(dataset, config, world)
         if world.is_first:
@@ -112,7 +112,7 @@ def train(
     )
 
 
-def check(config: TrainConfig, world: World) -> None:
+def check_world(config: TrainConfig, world: World) -> None:
     """Raise ``ValueError`` for a configuration that several processes cannot train together."""
     if world.size > 1 and config.norm == "batch":
         raise ValueError(

@@ -22,7 +22,7 @@ from training.data.dataset import UnalignedPictures, prefetch
 from training.data.tensors import to_pictures, to_tensor
 from training.run.checkpoint import Position, latest_checkpoint, save_checkpoint
 from training.run.monitors import Monitors, all_finite
-from training.run.run_log import TrainingLog
+from training.run.run_log import EventKind, TrainingLog
 from training.run.sample_grid import SampleGrid
 from training.run.signals import DeferredSignals
 from training.run.state import TrainState, checkpoint_state, restore
@@ -153,7 +153,7 @@ class Trainer:
                 **losses,
             }
             self._log.write(row)
-        self._report("saturation", self._monitors.saturation(losses))
+        self._report(EventKind.SATURATION, self._monitors.saturation(losses))
 
     def _end_epoch(self, epoch: int) -> None:
         state, config = self._state, self._config
@@ -172,7 +172,7 @@ class Trainer:
             self._save(best_score=value)
         if state.is_stopped:
             message = f"no better validation in {config.patience}: stopped after epoch {epoch}"
-            self._report("early-stop", message)
+            self._report(EventKind.EARLY_STOP, message)
 
     def _validate(self) -> float:
         """The mean distance of both directions' translations from the target's held-back pictures.
@@ -222,12 +222,14 @@ class Trainer:
             try:
                 grid, variety = self._samples.write(path, *generators, self._gan.device)
             except OSError as error:
-                self._report("not-saved", f"{path} cannot be written: {error}; training goes on")
+                self._report(
+                    EventKind.NOT_SAVED, f"{path} cannot be written: {error}; training goes on"
+                )
                 continue
             self._log.picture(step, f"samples{name}", grid)
             if step > 0 and not name:
                 self._log.measure(step, {"variety": variety})
-                self._report("collapse", self._monitors.collapse(variety))
+                self._report(EventKind.COLLAPSE, self._monitors.collapse(variety))
 
     def _save(self, *, is_last: bool = False, best_score: float | None = None) -> None:
         """Write a checkpoint; where that fails, report it and train on, except at the end.
@@ -253,7 +255,9 @@ class Trainer:
             if is_last:
                 raise
             last = latest_checkpoint(self._run)
-            self._report("not-saved", f"{error}; training goes on, and the last one is {last}")
+            self._report(
+                EventKind.NOT_SAVED, f"{error}; training goes on, and the last one is {last}"
+            )
 
     def _roll_back(self, reason: str) -> None:
         """Go back to the last checkpoint at half the learning rate."""
@@ -268,7 +272,7 @@ class Trainer:
         self._state.num_rollbacks, self._state.rate_scale = num, scale
         back = self._state.position.step
         self._report(
-            "rollback",
+            EventKind.ROLLBACK,
             f"not finite at step {step}: {reason}; back to step {back}, "
             f"at {scale:g} of the learning rate",
         )
@@ -276,10 +280,10 @@ class Trainer:
         if self._log is not None:
             self._log.go_back(back)
 
-    def _report(self, event: str, message: str | None) -> None:
+    def _report(self, kind: EventKind, message: str | None) -> None:
         if message is None or self._log is None:
             return
         step = self._state.position.step
         _logger.warning("step %d: %s", step, message)
-        self._log.event(step, event, message)
-        self.events.append(f"{event} at step {step}: {message}")
+        self._log.event(step, kind, message)
+        self.events.append(f"{kind} at step {step}: {message}")

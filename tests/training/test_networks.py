@@ -190,7 +190,7 @@ def test_resize_convolutions_leave_no_grid_on_a_flat_picture() -> None:
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])
-def test_a_unet_enlarges_as_it_is_told(upsampling: Upsampling) -> None:
+def test_a_unet_enlarges_as_configured(upsampling: Upsampling) -> None:
     network = UnetGenerator(7, 2, upsampling=upsampling)
     output = network(torch.rand(1, 3, 128, 256))
     assert output.shape == (1, 3, 128, 256)

@@ -46,18 +46,6 @@ SMALL = TrainConfig(
 )
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "datasets" / "tiny"
-    for name, num in (("trainA", 5), ("trainB", 4), ("testA", 2), ("testB", 2)):
-        (folder / name).mkdir(parents=True)
-        for index in range(num):
-            pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{index}.png")
-    return folder
-
-
 def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return {
         f"{path.stem}.{key}": tensor

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ from core.workspace import RunFolder
 
 _logger = logging.getLogger(__name__)
 _LEAST_FREE_BYTES = 2**20  # on a full disk TensorBoard's thread dies and prints a trace
+
+
+class EventKind(StrEnum):
+    """What a person should know of a training."""
+
+    ROLLBACK = "rollback"  # to the last checkpoint, after a loss or weight that is not finite
+    SATURATION = "saturation"  # of a discriminator
+    COLLAPSE = "collapse"  # of the generators
+    EARLY_STOP = "early-stop"
+    NOT_SAVED = "not-saved"  # a checkpoint or sample grid
 
 
 class TrainingLog:
@@ -59,12 +70,12 @@ class TrainingLog:
             _append(self._files.measures, {"step": step, **values})
             self._add_scalars({"step": step, **values})
 
-    def event(self, step: int, event: str, message: str) -> None:
+    def event(self, step: int, kind: EventKind, message: str) -> None:
         """Append one event."""
         with self._tolerate_full_disk():
-            _append(self._files.events, {"step": step, "event": event, "message": message})
+            _append(self._files.events, {"step": step, "event": kind.value, "message": message})
             self._open(step)
-            self._board.add_text(event, message, step)
+            self._board.add_text(kind.value, message, step)
 
     def picture(self, step: int, name: str, grid: NDArray[np.uint8]) -> None:
         """Add a ``[H, W, 3]`` uint8 picture to TensorBoard, unless the last write failed."""

@@ -23,7 +23,7 @@ class DeferredSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._previous = {number: signal.signal(number, self._defer) for number in _SIGNALS}
         return self
 
     def __exit__(
@@ -43,7 +43,7 @@ class DeferredSignals:
             self._restore()
             signal.raise_signal(number)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _defer(self, number: int, _frame: FrameType | None) -> None:
         if number == self.pending == signal.SIGINT:
             self.deliver()
         self.pending = number

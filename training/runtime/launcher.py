@@ -127,9 +127,9 @@ def train_together(
     ``max_restarts`` times, ``ValueError`` for a configuration that they cannot train together.
     """
     from training.runtime.distributed import World
-    from training.train import check
+    from training.train import check_world
 
-    check(config, World(size=torchrun.processes_per_node * torchrun.num_nodes))
+    check_world(config, World(size=torchrun.num_processes))
     claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
     command = ["-m", "training", str(RunFolder(run).config), str(dataset), str(run)]
     command += ["--distance", distance] if distance else []
@@ -142,7 +142,7 @@ def train_together(
         [sys.executable, *command, _REPORT_OPTION],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         env={"OMP_NUM_THREADS": _num_threads(torchrun), **os.environ},
     ) as agent:
@@ -231,9 +231,7 @@ def main() -> None:
 
     # A store that outlives its processes would give new ones the addresses of dead ones.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    if (
-        _REPORT_OPTION in sys.argv
-    ):  # without it a person started the agent: it may outlive the shell
+    if _REPORT_OPTION in sys.argv:  # else a person started the agent, which may outlive a shell
         end_with_parent()
     try:
         run.run(run.parse_args(sys.argv[1:]))  # type: ignore[no-untyped-call]

@@ -29,7 +29,7 @@ from training.run.checkpoint import (
     load_generators,
 )
 from training.run.monitors import Monitors
-from training.run.run_log import TrainingLog, read_log
+from training.run.run_log import EventKind, TrainingLog, read_log
 from training.train import train
 
 SMALL = TrainConfig(
@@ -46,18 +46,6 @@ SMALL = TrainConfig(
     num_threads=1,
     device="cpu",
 )
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "datasets" / "tiny"
-    for name, num in (("trainA", 5), ("trainB", 4), ("testA", 2), ("testB", 2)):
-        (folder / name).mkdir(parents=True)
-        for index in range(num):
-            pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{index}.png")
-    return folder
 
 
 def _break_step(monkeypatch: pytest.MonkeyPatch, step: int, times: int = 1) -> None:
@@ -200,7 +188,7 @@ def test_a_log_that_a_full_disk_tore_goes_on_whole(
     monkeypatch.setattr(Path, "open", lambda path, *_, **__: Full(path, "a"))
     with caplog.at_level(logging.WARNING):
         log.write({"step": 20, "G_A": 2.0})
-        log.event(20, "saturation", "lost")
+        log.event(20, EventKind.SATURATION, "lost")
         log.picture(20, "samples", np.zeros((4, 4, 3), np.uint8))
     assert caplog.text.count("No space left on device") == 1  # said once
     room["left"] = 1000
