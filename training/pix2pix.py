@@ -113,7 +113,7 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
     except Exception as error:  # torch raises half a dozen types on torn or hostile files
-        # torch advises to trust the file; only the name of what it refused is of use.
+        # torch's message advises to trust the file; only the name that it refused is useful.
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it wants to run {refused[1]}" if refused else "torn, or no file of torch.save"
         raise CheckpointError(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Architecture:
-    """The facts of a generator, for whoever runs, exports or describes it.
+    """The facts of a generator, for code that runs, exports or describes it.
 
     Each generator's module states its own, in ``architecture(config)``.
     """
@@ -52,5 +52,5 @@ class Generator(nn.Module):
         raise NotImplementedError
 
     def repeated_blocks(self) -> list[nn.Module]:
-        """Equal blocks that hold most of the arithmetic; on a CPU they alone are compiled."""
+        """Blocks of equal shapes that do most of the arithmetic; on a CPU only they are compiled."""
         return []

@@ -53,7 +53,7 @@ class TrainingLog:
             self._open(resumed_step)
 
     def close(self) -> None:
-        """Flush and close what TensorBoard reads."""
+        """Flush and close TensorBoard's file."""
         with self._tolerate_full_disk():
             if self._board is not None:
                 self._board.close()
@@ -111,7 +111,7 @@ class TrainingLog:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._files.tensorboard))
         if self._board is not None:
             return
-        # Slow to import, and needed by training alone.
+        # Slow to import, and only training needs it.
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
 
         self._board = SummaryWriter(str(self._files.tensorboard), purge_step=step + 1)

@@ -30,7 +30,7 @@ from training.config import TrainConfig
 if TYPE_CHECKING:
     from training.train import TrainSummary
 
-_logger = logging.getLogger(__name__)  # of it, a flow's log shows warnings and errors alone
+_logger = logging.getLogger(__name__)  # a flow's log shows only its warnings and errors
 _TERMINATION_S = 60.0  # in which a step must end and its checkpoint be written
 _PARENT_POLL_S = 1.0
 _REPORT_OPTION = "--report"
@@ -39,7 +39,7 @@ _PATH_FIELDS = ("run", "checkpoint", "best")  # of a ``TrainSummary``
 
 
 class Torchrun(BaseModel):
-    """How many processes train a run; results depend on it by rounding alone."""
+    """How many processes train a run; results differ by rounding only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
