@@ -52,5 +52,5 @@ class Generator(nn.Module):
         raise NotImplementedError
 
     def repeated_blocks(self) -> list[nn.Module]:
-        """Blocks of equal shapes that do most of the arithmetic; on a CPU only they are compiled."""
+        """Blocks of equal shape that do most of the arithmetic; on a CPU only they are compiled."""
         return []
