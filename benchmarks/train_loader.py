@@ -61,7 +61,7 @@ def _ours(pictures: UnalignedPictures, epoch: int) -> float:
     device = torch.device("cpu")
     began, num = time.process_time(), 0
     for batch in islice(pictures.batches(epoch), _NUM):
-        a, b = batch.on(device)
+        a, b = batch.to(device)
         num += len(a) + len(b)
     return num / (time.process_time() - began)
 

@@ -31,8 +31,8 @@ from serving.cpu_inference import arrange
 from serving.model_export import export
 from serving.models import open_model
 from training.config import TrainConfig
-from training.models.factory import init_weights
 from training.models.resnet import ResnetGenerator
+from training.models.weight_init import init_weights
 from training.run.checkpoint import save_weights
 
 _PX = 256

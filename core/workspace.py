@@ -268,6 +268,11 @@ class ModelFolder:
         """The report of its evaluation."""
         return self.path / "report.html"
 
+    @property
+    def import_source(self) -> Path:
+        """Of a model that was imported: from where."""
+        return self.path / "source.json"
+
     def weights(self, network: str) -> Path:
         """Of ``G_A`` or ``G_B``."""
         return self.path / f"{network}.safetensors"

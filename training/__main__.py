@@ -1,6 +1,6 @@
-"""``python -m training CONFIG DATASET RUN``: train without Prefect, on several devices too.
+"""``python -m training CONFIG DATASET RUN`` trains without Prefect, on one device or several.
 
-CONFIG is a JSON file of a ``TrainConfig`` (a run's ``config.json`` will do). For example::
+CONFIG is a JSON file of a ``TrainConfig``, or the ``config.json`` of a run. For example::
 
     torchrun --nproc-per-node 2 -m training config.json workspace/datasets/makeup-bare-1 runs/two
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import logging
 import os
 import sys
@@ -18,46 +17,52 @@ from dataclasses import asdict
 from pathlib import Path
 
 from core.errors import SuyanError
+from core.files import load_json
 from core.progress import silent
 from training.config import TrainConfig
-from training.runtime.launcher import end_with_parent, tell
+from training.runtime.launcher import end_with_parent, write_report
 from training.train import Distance, train
+
+_STEPS_PER_LINE = 50
 
 
 def main() -> None:
-    """Train as the arguments say; an error becomes its message and status 1."""
+    """Train as the arguments say; an error is printed and ends with status 1."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("config", type=Path, help="JSON file of a TrainConfig")
     parser.add_argument("dataset", type=Path, help="folder with trainA, trainB")
     parser.add_argument("run", type=Path, help="folder for checkpoints, samples and logs")
     parser.add_argument(
-        "--distance", default="", help="MODULE:FUNCTION that makes the distance to validate by"
+        "--distance", default="", help="MODULE:FUNCTION that builds the distance to validate by"
     )
     parser.add_argument("--report", action="store_true", help="write progress as JSON lines")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_parent()
     is_first = os.environ.get("RANK", "0") == "0"
-    progress = (_report if given.report else _Lines()) if is_first else silent
+    progress = (_report_progress if arguments.report else _ProgressLines()) if is_first else silent
     try:
-        config = _config(given.config)
-        distance = _made(given.distance) if given.distance else None
-        summary = train(config, given.dataset, given.run, progress=progress, distance=distance)
+        config = _load_config(arguments.config)
+        distance = _build_distance(arguments.distance) if arguments.distance else None
+        summary = train(
+            config, arguments.dataset, arguments.run, progress=progress, distance=distance
+        )
     except (SuyanError, ValueError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    if is_first and given.report:
-        tell({"summary": asdict(summary)})
+    if is_first and arguments.report:
+        write_report({"summary": asdict(summary)})
     elif is_first:
         logging.getLogger(__name__).info("%s", summary.checkpoint)
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        _end_at_once()
+        _exit_without_cleanup()
 
 
-def _end_at_once() -> None:
-    """End without the interpreter's own end, in which a thread of gloo's that still lets go of a
-    tensor aborts the process now and then: torchrun would take a training that is done for a failed
-    one.
+def _exit_without_cleanup() -> None:
+    """Exit with status 0 before the interpreter cleans up.
+
+    A thread of gloo that frees a tensor during the cleanup aborts the process now and then, and
+    torchrun would take a finished training for a failed one.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
@@ -65,36 +70,36 @@ def _end_at_once() -> None:
     os._exit(0)
 
 
-def _config(path: Path) -> TrainConfig:
-    """Of a file that holds it, or a run's, which has it under ``train``."""
+def _load_config(path: Path) -> TrainConfig:
+    """The ``TrainConfig`` in a file, or under ``train`` in a run's."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        within = isinstance(values, dict) and "train" in values
-        return TrainConfig.model_validate(values["train"] if within else values)
+        values = load_json(path)
+        return TrainConfig.model_validate(values.get("train", values))
     except ValueError as error:
         raise ValueError(f"{path}: needed the JSON of a TrainConfig: {error}") from error
 
 
-def _made(name: str) -> Distance:
+def _build_distance(name: str) -> Distance:
+    """What the function ``module:function`` returns."""
     module, _, function = name.partition(":")
-    made: Distance = getattr(importlib.import_module(module), function)()
-    return made
+    distance: Distance = getattr(importlib.import_module(module), function)()
+    return distance
 
 
-def _report(stage: str, done: int, total: int | None, message: str) -> None:
-    tell({"progress": [stage, done, total, message]})
+def _report_progress(stage: str, done: int, total: int | None, message: str) -> None:
+    write_report({"progress": [stage, done, total, message]})
 
 
-class _Lines:
-    """Progress as a line every fifty steps, with the time that is still needed."""
+class _ProgressLines:
+    """Logs progress every fifty steps, with the minutes left."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, int] | None = None
+        self._start: tuple[float, int] | None = None  # time in s, and steps done then
 
     def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
         now = time.monotonic()
-        self._first = began, first = self._first or (now, done)
-        if done % 50 and done != total:
+        self._start = began, first = self._start or (now, done)
+        if done % _STEPS_PER_LINE and done != total:
             return
         left = ""
         if total is not None and first < done < total:

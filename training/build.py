@@ -1,8 +1,7 @@
-"""A CycleGAN of a configuration, on its device."""
+"""Builds the CycleGAN of a configuration, on its device."""
 
 from __future__ import annotations
 
-import itertools
 import random
 
 import torch
@@ -11,8 +10,10 @@ from torch import nn
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.ema import MovingAverage
 from training.algorithm.image_pool import ImagePool
+from training.algorithm.optimizer import build_adam
 from training.config import TrainConfig
-from training.models.factory import build_discriminator, build_generator, init_weights
+from training.models.factory import build_discriminator, build_generator
+from training.models.weight_init import init_weights
 from training.runtime.device import choose_device
 from training.runtime.distributed import World
 
@@ -20,7 +21,7 @@ from training.runtime.distributed import World
 def build(config: TrainConfig, world: World | None = None, *, to_compile: bool = False) -> CycleGan:
     """A freshly initialised CycleGAN of this configuration, on its device, not compiled yet.
 
-    ``to_compile``: it will be, which decides how it lies in memory.
+    ``to_compile``: whether it will be, which decides its memory layout.
     """
     world = world or World()
     device = choose_device(config.device)
@@ -44,8 +45,8 @@ def build(config: TrainConfig, world: World | None = None, *, to_compile: bool =
         G_B=G_B,
         D_A=D_A,
         D_B=D_B,
-        optimizer_G=_adam(config, G_A, G_B),
-        optimizer_D=_adam(config, D_A, D_B),
+        optimizer_G=build_adam(config, G_A, G_B),
+        optimizer_D=build_adam(config, D_A, D_B),
         pool_A=ImagePool(config.pool_size, random.Random(f"{config.seed} A")),
         pool_B=ImagePool(config.pool_size, random.Random(f"{config.seed} B")),
         layout=layout,
@@ -55,22 +56,15 @@ def build(config: TrainConfig, world: World | None = None, *, to_compile: bool =
 
 
 def _layout(config: TrainConfig, device: torch.device, *, to_compile: bool) -> torch.memory_format:
-    """Channels-last, but for instance norm on a CPU, uncompiled: that is slower so."""
-    slower = device.type == "cpu" and config.norm == "instance" and not to_compile
-    if config.channels_last and not slower:
+    """Channels-last, except where that is slower: uncompiled instance norm on a CPU."""
+    is_slower = device.type == "cpu" and config.norm == "instance" and not to_compile
+    if config.channels_last and not is_slower:
         return torch.channels_last
     return torch.contiguous_format
 
 
-def _adam(config: TrainConfig, *networks: nn.Module) -> torch.optim.Adam:
-    parameters = itertools.chain(*(network.parameters() for network in networks))
-    return torch.optim.Adam(
-        parameters, lr=config.learning_rate, betas=(config.beta1, 0.999), fused=config.fused_adam
-    )
-
-
 def plain_generators(gan: CycleGan) -> tuple[nn.Module, nn.Module]:
-    """Copies of G_A and G_B in evaluation mode, not compiled: for looking, not for training."""
+    """Copies of G_A and G_B in evaluation mode, not compiled, for samples and validation."""
     copies = []
     for network in (gan.G_A, gan.G_B):
         copy = build_generator(gan.config)

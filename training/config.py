@@ -2,111 +2,144 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from training.models.factory import GENERATORS
+
+
+def _list_generators(schema: dict[str, Any]) -> None:
+    """Make a form offer the generators that there are."""
+    schema["enum"] = list(GENERATORS)
 
 
 class TrainConfig(BaseModel):
-    """The CycleGAN and how it is trained; the defaults are those of Zhu et al. 2017 (§4, §7)."""
+    """A CycleGAN and its training; the defaults are those of Zhu et al. 2017 (§4, §7)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    generator: Literal["resnet", "unet_128", "unet_256"] = Field(
+    generator: str = Field(
         "resnet",
-        description="Kind of generator: resnet with num_blocks (the paper's), or a U-Net that "
-        "halves 7 or 8 times and so needs crop_px to be a multiple of 128 or 256",
+        json_schema_extra=_list_generators,
+        description="Architecture of the generators: resnet with num_blocks (the paper's), or "
+        "a U-Net that halves a picture 7 or 8 times, which needs crop_px to be a "
+        "multiple of 128 or 256",
     )
     num_blocks: int = Field(
         9, ge=1, le=16, description="Residual blocks of a resnet: 9 for 256 px, 6 for 128 px"
     )
     upsampling: Literal["transposed", "resize"] = Field(
         "transposed",
-        description="How a generator enlarges: transposed convolutions (the paper's), or resize, "
-        "which leaves no grid (Odena et al. 2016)",
+        description="Layers of a generator that enlarge: transposed convolutions (the "
+        "paper's), or resize with a convolution, which leaves no grid (Odena et "
+        "al. 2016)",
     )
     residual: bool = Field(
         False,
-        description="A generator adds a correction to its input instead of drawing it anew, and "
-        "starts by changing nothing: for changes that are small, such as make-up, and for short "
-        "trainings (Kupyn et al. 2018); wants lambda_a and lambda_b of 0.5 to 2",
+        description="Generators that add a correction to their input instead of drawing the "
+        "whole picture; at first they change nothing. For small changes, such as "
+        "make-up, and for short trainings (Kupyn et al. 2018); needs lambda_a and "
+        "lambda_b of 0.5 to 2",
     )
-    dropout: bool = Field(False, description="Drop half of a generator's features at random")
+    dropout: bool = Field(False, description="Dropout of half of a generator's features")
     discriminator: Literal["n_layers", "pixel"] = Field(
         "n_layers",
-        description="Kind of discriminator: n_layers with d_layers (3: the reference's basic), or "
-        "pixel, which judges colours alone",
+        description="Architecture of the discriminators: n_layers with d_layers (3: the "
+        "reference's basic), or pixel, which judges each pixel's colour alone",
     )
     ngf: int = Field(64, ge=1, le=256, description="Channels after a generator's first layer")
     ndf: int = Field(64, ge=1, le=256, description="Channels after a discriminator's first layer")
     d_layers: int = Field(
-        3, ge=1, le=5, description="Strided layers of a discriminator: 3 judges 70x70 px patches"
+        3,
+        ge=1,
+        le=5,
+        description="Strided layers of an n_layers discriminator: with 3 it judges patches of "
+        "70x70 px",
     )
     norm: Literal["instance", "batch"] = Field(
         "instance",
-        description="Normalisation: instance is the paper's and forgets a picture's mean colour; "
-        "batch keeps it and wants a batch_size of 4 or more",
+        description="Normalisation layers: instance is the paper's and forgets a picture's "
+        "mean colour; batch keeps it and needs a batch_size of 4 or more",
     )
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = Field(
-        "normal", description="Distribution of the first weights"
+        "normal", description="Distribution of the initial weights"
     )
     init_gain: float = Field(
-        0.02, gt=0, le=10, description="Scale of the first weights; kaiming has its own"
+        0.02, gt=0, le=10, description="Scale of the initial weights; kaiming ignores it"
     )
     gan_loss: Literal["lsgan", "vanilla", "wgangp"] = Field(
-        "lsgan", description="Adversarial loss: least squares (the paper's), cross entropy, or WGAN"
+        "lsgan",
+        description="Adversarial loss: lsgan, least squares (the paper's); vanilla, cross "
+        "entropy; or wgangp, Wasserstein",
     )
     gradient_penalty: float = Field(
-        10.0, ge=0, description="Weight of wgangp's gradient penalty (the reference has none)"
+        10.0, ge=0, description="Weight of the gradient penalty of wgangp (the reference uses none)"
     )
     preprocess: Literal[
         "resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"
     ] = Field(
         "resize_and_crop",
-        description="What is done to pictures, by the reference's names: resize_and_crop to a "
-        "square of load_px, then crop_px at random; scale_width keeps the shape; none only rounds "
-        "sides to multiples of 4. Without crop, pictures of several sizes need batch_size 1",
+        description="Resizing and cropping of pictures, by the reference's names: "
+        "resize_and_crop resizes to a square of load_px, then crops crop_px at "
+        "random; scale_width keeps the shape; none only rounds sides to what the "
+        "generator needs (multiples of 4 for a resnet). Without crop, pictures of "
+        "several sizes need batch_size 1",
     )
-    load_px: int = Field(286, ge=32, le=2048, description="Side that pictures are resized to, px")
+    load_px: int = Field(286, ge=32, le=2048, description="Side in px that pictures are resized to")
     crop_px: int = Field(
         256,
         ge=32,
         le=2048,
-        description="Side of the random crop that is trained on, px; 4 divides it",
+        description="Side in px of the random crop that is trained on, a multiple of 4 (128 or "
+        "256 for a U-Net)",
     )
-    flip: bool = Field(True, description="Mirror every other picture, at random")
+    flip: bool = Field(True, description="Mirroring of every other picture, at random")
     augmentation: Literal["reference", "mild"] = Field(
         "reference",
-        description="reference crops and mirrors; mild also turns and scales a little, which helps "
-        "with few pictures and is safe for make-up",
+        description="Random changes of pictures: reference crops and mirrors; mild also turns "
+        "and scales a little, which helps with few pictures and is safe for "
+        "make-up",
     )
     colour_jitter: float = Field(
         0.0,
         ge=0,
         le=0.5,
-        description="Random change of brightness and contrast, at most this share",
+        description="Largest random change of brightness and contrast, as a share",
     )
     serial_batches: bool = Field(
-        False, description="Take both sides in order instead of at random (to overfit on purpose)"
+        False,
+        description="Pictures of both sides in order instead of at random (to overfit on purpose)",
     )
     batch_size: int = Field(1, ge=1, le=256, description="Pictures of each side in one step")
     num_epochs: int = Field(100, ge=0, le=10_000, description="Epochs at the full learning rate")
     num_epochs_decay: int = Field(
-        100, ge=0, le=10_000, description="Epochs after these, over which the rate falls to zero"
+        100,
+        ge=0,
+        le=10_000,
+        description="Epochs after these, over which the learning rate falls to zero",
     )
     lr_policy: Literal["linear", "step", "plateau", "cosine"] = Field(
-        "linear", description="How the learning rate falls"
+        "linear",
+        description="Course of the learning rate: linear falls over num_epochs_decay, step "
+        "every decay_step epochs, plateau when the validation (without one, the cycle "
+        "loss) stops improving, cosine over num_epochs",
     )
     decay_step: int = Field(
-        50, ge=1, le=10_000, description="Epochs after which the policy step divides the rate by 10"
+        50,
+        ge=1,
+        le=10_000,
+        description="Epochs after which lr_policy step divides the learning rate by 10",
     )
     decay: Literal["after-epoch", "before-epoch"] = Field(
         "after-epoch",
-        description="When the falling rate steps: after-epoch lets the last epoch learn; "
+        description="When a linear rate falls: after-epoch lets the last epoch learn; "
         "before-epoch is what the reference's releases of 2020 to 2025 do",
     )
-    learning_rate: float = Field(2e-4, gt=0, le=0.1, description="Adam's rate at the start")
-    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment")
+    learning_rate: float = Field(
+        2e-4, gt=0, le=0.1, description="Adam's learning rate at the start"
+    )
+    beta1: float = Field(0.5, ge=0, lt=1, description="Decay of Adam's first moment")
     lambda_a: float = Field(10.0, ge=0, description="Weight of the cycle loss A to B to A")
     lambda_b: float = Field(10.0, ge=0, description="Weight of the cycle loss B to A to B")
     lambda_identity: float = Field(
@@ -116,66 +149,71 @@ class TrainConfig(BaseModel):
         1.0,
         ge=0,
         le=1,
-        description="Share of the cycle weight that is left in the last epoch, reached linearly; "
-        "below 1: better cycles (Wang & Lin 2018)",
+        description="Share of the cycle loss's weight in the last epoch, reached linearly from "
+        "1; below 1: better cycles (Wang & Lin 2018)",
     )
     cycle_features: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Share of the cycle loss that compares the discriminator's features instead of "
-        "pixels in the last epoch, reached linearly from 0 (Wang & Lin 2018)",
+        description="Share of the cycle loss that compares the discriminator's features "
+        "instead of pixels in the last epoch, reached linearly from 0 (Wang & Lin "
+        "2018)",
     )
     cycle_quality: bool = Field(
         False,
-        description="Weigh each picture's cycle loss by how real the discriminator takes its "
-        "translation for, 0 to 1 (Wang & Lin 2018)",
+        description="Weighting of each picture's cycle loss by how real the discriminator "
+        "finds its translation, 0 to 1 (Wang & Lin 2018)",
     )
     diff_augment: tuple[Literal["color", "translation", "cutout"], ...] = Field(
         (),
-        description="Changes made to all that the discriminators see, which helps with few "
-        "pictures (DiffAugment, Zhao et al. 2020)",
+        description="Random changes of all pictures that the discriminators judge, which help "
+        "with few pictures (DiffAugment, Zhao et al. 2020)",
     )
     ema_decay: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Decay a step of the moving average of the generators, e.g. 0.999, kept beside "
-        "the raw ones; 0: none",
+        description="Decay per step of moving averages of the generators' weights, such as "
+        "0.999, saved beside the raw weights; 0: no averages",
     )
-    pool_size: int = Field(50, ge=0, le=10_000, description="Past translations that D also judges")
+    pool_size: int = Field(
+        50, ge=0, le=10_000, description="Past translations that the discriminators judge again"
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, order and augmentation")
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
-        description="auto takes a GPU if there is one",
+        description="Device to compute on: auto takes a GPU if there is one, else the CPU",
     )
-    num_threads: int = Field(0, ge=0, le=256, description="CPU threads; 0 lets torch choose")
+    num_threads: int = Field(0, ge=0, le=256, description="CPU threads; 0: torch's choice")
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="torch.compile: a minute or two at the start, then faster steps; auto compiles "
-        "runs that are long enough to gain by it",
+        description="torch.compile: takes a minute or two at the start and makes steps faster; "
+        "auto compiles runs that are long enough to gain by it",
     )
     winograd: bool = Field(
         True,
-        description="On a CPU, compiled: 3x3 convolutions by Winograd's algorithm, right to 2e-6",
+        description="Winograd's algorithm for 3x3 convolutions of compiled runs on a CPU; "
+        "relative error about 2e-6",
     )
     merge_passes: bool = Field(
-        True, description="Run passes through one network as one batch where that is the same"
+        True, description="Passes through one network as one batch, where the result is the same"
     )
     channels_last: bool = Field(
         True,
-        description="Memory layout that convolutions like better; not used on a CPU with instance "
-        "norm unless compiled, where it is slower",
+        description="Store activations channels-last, which convolutions run faster in; "
+        "ignored for instance norm on a CPU unless compiled, where it is slower",
     )
     fused_adam: bool = Field(True, description="One kernel for all weights of an optimiser")
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
         "float32",
-        description="Arithmetic of convolutions; tf32 and bfloat16 are faster on GPUs, and less "
+        description="Arithmetic of convolutions; tf32 and bfloat16 are faster on GPUs and less "
         "exact (gradients differ by up to a third in bfloat16)",
     )
     cuda_graphs: bool = Field(
-        False, description="On a GPU, compiled: replay the kernels of a step without launching them"
+        False,
+        description="CUDA graphs for compiled runs on a GPU: a step's kernels are launched as one",
     )
     validate_every: int = Field(
         0,
@@ -183,37 +221,52 @@ class TrainConfig(BaseModel):
         description="Epochs between two validations (KID on training pictures held back); 0: none",
     )
     num_validation: int = Field(
-        50, ge=2, le=5000, description="Training pictures of each side held back for validation"
+        50,
+        ge=2,
+        le=5000,
+        description="Training pictures of each side that are held back for validation",
     )
     patience: int = Field(
         0,
         ge=0,
-        description="Stop after this many validations without a new best; 0: train to the end",
+        description="Validations without a new best after which training stops; 0: it never "
+        "stops early",
     )
     max_rollbacks: int = Field(
         3,
         ge=0,
         le=100,
-        description="How often a loss that is not finite takes the run back to its last "
-        "checkpoint, at half the learning rate, before it gives up",
+        description="Rollbacks to the last checkpoint, at half the learning rate, after a loss "
+        "that is not finite, before training fails",
     )
     checkpoint_every: int = Field(500, ge=1, description="Steps between two checkpoints")
     keep_checkpoints: int = Field(
-        3, ge=1, le=1000, description="How many of the last are kept, beside the best"
+        3, ge=1, le=1000, description="Newest checkpoints that are kept, beside the best one"
     )
     sample_every: int = Field(500, ge=1, description="Steps between two sample grids")
 
+    @field_validator("generator")
+    @classmethod
+    def _is_registered(cls, name: str) -> str:
+        if name not in GENERATORS:
+            raise ValueError(f"got {name!r}, needed one of {', '.join(GENERATORS)}")
+        return name
+
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        multiple = {"resnet": 4, "unet_128": 128, "unet_256": 256}[self.generator]
+    def _check_fields_together(self) -> Self:
+        multiple = GENERATORS[self.generator].multiple
         if self.crop_px % multiple:
             raise ValueError(
                 f"crop_px: got {self.crop_px}, needed a multiple of {multiple} for {self.generator}"
             )
-        least = 3 * 2**self.d_layers
-        if self.discriminator == "n_layers" and "crop" in self.preprocess and self.crop_px < least:
+        least_px = 3 * 2**self.d_layers
+        if (
+            self.discriminator == "n_layers"
+            and "crop" in self.preprocess
+            and self.crop_px < least_px
+        ):
             raise ValueError(
-                f"d_layers: got {self.d_layers}, which needs a crop_px of {least} or more, and "
+                f"d_layers: got {self.d_layers}, which needs a crop_px of {least_px} or more, and "
                 f"crop_px is {self.crop_px}"
             )
         if self.cycle_quality and self.gan_loss == "wgangp":
@@ -237,15 +290,15 @@ class TrainConfig(BaseModel):
 
 
 def reference() -> TrainConfig:
-    """The reference's defaults at 256 px: what a GPU is for."""
+    """The reference's defaults at 256 px, which need a GPU."""
     return TrainConfig()
 
 
 def demo() -> TrainConfig:
-    """Small enough for minutes on two slow cores, large enough to see what happens.
+    """A training of minutes on two slow cores, whose effect can be seen.
 
-    A U-Net that corrects its input starts with sharp pictures; a resnet learns to draw them in many
-    more steps than these. At the paper's cycle weight it would change nothing: docs/training.md.
+    A residual U-Net starts with sharp pictures; a resnet needs many more steps to draw them. With
+    the paper's cycle weight it would change nothing (docs/training.md).
     """
     return TrainConfig(
         generator="unet_128",

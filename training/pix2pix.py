@@ -1,6 +1,7 @@
-"""Checkpoints of the reference (``latest_net_G_A.pth``, ``latest_net_G.pth``) to and from ours.
+"""Reads and writes checkpoints of the reference, junyanz/pytorch-CycleGAN-and-pix2pix.
 
-Nothing in a file is executed: it is read with ``weights_only``, and what it holds is checked.
+They are files such as ``latest_net_G_A.pth`` or ``latest_net_G.pth``. No code in a file is
+executed: it is read with ``weights_only``, and its content is checked.
 """
 
 from __future__ import annotations
@@ -11,58 +12,70 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import CheckpointError
 from core.files import atomic_file, claim_folder, write_json
+from core.workspace import CheckpointFolder, ModelFolder
 from training.config import TrainConfig
-from training.models.factory import build_discriminator, build_generator
+from training.models.factory import (
+    architecture_of,
+    build_discriminator,
+    build_generator,
+    recognise_generator,
+)
 from training.run.checkpoint import check_tensors, load_config, load_weights, save_weights
 
 _NAMES = ("G_A", "G_B", "D_A", "D_B")
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 _PREFIXES = ("module.", "_orig_mod.")
-_READ_OFF = "the file is incomplete, or its parts differ in {}"
+_REMEDY = "the file is incomplete, or its parts differ in {}"
 
 
 def import_reference(
     source: Path, out: Path, *, epoch: str = "latest", crop_px: int = 256
 ) -> TrainConfig:
-    """Make a model folder ``out`` from a reference checkpoint; the configuration it has.
+    """Write a model folder ``out`` from a checkpoint of the reference; its configuration.
 
-    ``source`` is a folder with ``<epoch>_net_G_A.pth`` and its kin, or with a published model's
-    ``<epoch>_net_G.pth`` (one direction, A → B), or such a file itself. The architecture is read
-    off the tensors; ``crop_px``, the side that the networks were trained at, is not in them.
-    Raises ``CheckpointError`` saying which file or tensor is wrong, ``FolderMismatchError`` where
-    ``out`` holds another model.
+    ``source`` is a folder with ``<epoch>_net_G_A.pth``, ``…_G_B.pth``, ``…_D_A.pth`` and
+    ``…_D_B.pth``, or with a published model's ``<epoch>_net_G.pth`` (one direction, A → B), or such
+    a file. The architecture is recognised by the tensors; ``crop_px``, the side (px) of the crops
+    that the networks were trained on, is not in them. Raises ``CheckpointError`` saying which file
+    or tensor is wrong, ``FolderMismatchError`` where ``out`` holds another model.
     """
     files = _files(source, epoch)
     tensors = {name: read_pth(path) for name, path in files.items()}
     generator = next(name for name in ("G_A", "G_B") if name in tensors)
-    architecture = generator_architecture(tensors[generator], files[generator])
+    fields = _generator_fields(tensors[generator], files[generator])
     if "D_A" in tensors:
-        architecture |= discriminator_architecture(tensors["D_A"], files["D_A"])
-    config = TrainConfig(crop_px=crop_px, load_px=max(crop_px * 286 // 256, 32), **architecture)
+        fields |= _discriminator_fields(tensors["D_A"], files["D_A"])
+    config = TrainConfig(crop_px=crop_px, load_px=max(crop_px * 286 // 256, 32), **fields)
     networks = {}
-    for name, found in tensors.items():
-        network = build_generator(config) if name[0] == "G" else build_discriminator(config)
-        check_tensors(files[name], network.state_dict(), found, _READ_OFF)
-        network.load_state_dict(found)
+    for name, state_dict in tensors.items():
+        network = _build(config, name)
+        check_tensors(files[name], state_dict, network.state_dict(), _REMEDY)
+        network.load_state_dict(state_dict)
         networks[name] = network
+    folder = ModelFolder(out)
     claim_folder(out, config.model_dump(mode="json"))
     for name, network in networks.items():
-        save_weights(out / f"{name}.safetensors", network)
-    write_json(out / "source.json", {"imported_from": str(source), "epoch": epoch})
+        save_weights(folder.weights(name), network)
+    write_json(folder.import_source, {"imported_from": str(source), "epoch": epoch})
     return config
 
 
 def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> list[Path]:
-    """Write ``<epoch>_net_G_A.pth`` and its kin from a checkpoint or model folder; the files.
+    """Write a checkpoint or model folder as files of the reference in ``out``; their paths.
 
-    A single direction becomes ``<epoch>_net_G.pth``, as published models have it. Raises
-    ``CheckpointError`` for a broken checkpoint or one with layers that the reference lacks.
+    They are named ``<epoch>_net_G_A.pth`` and so on, a single direction ``<epoch>_net_G.pth``, as
+    published models are. Raises ``CheckpointError`` for a broken checkpoint or one with layers
+    that the reference lacks.
     """
     config = load_config(checkpoint)
+    if not architecture_of(config).is_in_reference:
+        raise CheckpointError(
+            f"{checkpoint}: generator is {config.generator}, which the reference does not have"
+        )
     if config.upsampling != "transposed":
         raise CheckpointError(
             f"{checkpoint}: upsampling is {config.upsampling}, which the reference does not have; "
@@ -73,14 +86,15 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
             f"{checkpoint}: its generators are residual, which the reference does not have; only "
             "models trained with residual off run there"
         )
-    names = [name for name in _NAMES if (checkpoint / f"{name}.safetensors").is_file()]
+    folder = CheckpointFolder(checkpoint)
+    names = [name for name in _NAMES if folder.weights(name).is_file()]
     if not any(name.startswith("G") for name in names):
         raise CheckpointError(f"{checkpoint}: found no G_A.safetensors; is it a checkpoint?")
     is_single = names == ["G_A"]
     files = []
     for name in names:
-        network = build_generator(config) if name[0] == "G" else build_discriminator(config)
-        load_weights(checkpoint / f"{name}.safetensors", network)
+        network = _build(config, name)
+        load_weights(folder.weights(name), network)
         path = out / f"{epoch}_net_{'G' if is_single else name}.pth"
         with atomic_file(path) as file:
             torch.save({k: v.contiguous() for k, v in network.state_dict().items()}, file)
@@ -89,35 +103,33 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
 
 
 def read_pth(path: Path) -> dict[str, Tensor]:
-    """The tensors of a reference file, zip or older, under today's keys.
+    """The tensors of a reference file in either of torch's formats, float32, by today's names.
 
-    Old instance norms carry statistics that were never used: exactly those go. So do the prefixes
-    of data-parallel and compiled networks. Raises ``CheckpointError``.
+    Left out are the statistics that instance norms of old versions saved and never used, and the
+    prefixes of data-parallel and compiled networks. Raises ``CheckpointError``.
     """
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        state_dict: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
     except Exception as error:  # torch raises half a dozen types on torn or hostile files
-        # What torch says advises to trust the file; only the name of what it refused is of use.
+        # torch's message advises to trust the file; only the name that it refused is useful.
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it wants to run {refused[1]}" if refused else "torn, or no file of torch.save"
         raise CheckpointError(
             f"{path}: cannot be read as weights alone ({reason}); needed a state dict saved by "
             "torch.save, and nothing else in it"
         ) from error
-    if not isinstance(found, Mapping) or not found:
-        raise CheckpointError(
-            f"{path}: found {'an empty' if found == {} else 'a'} {type(found).__name__}, needed a "
-            "state dict: names and tensors"
-        )
-    for key, value in found.items():
+    if not isinstance(state_dict, Mapping) or not state_dict:
+        kind = f"{'an empty' if state_dict == {} else 'a'} {type(state_dict).__name__}"
+        raise CheckpointError(f"{path}: found {kind}, needed a state dict: names and tensors")
+    for key, value in state_dict.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(
                 f"{path}: found a {type(value).__name__} under {key!r}, needed a tensor: save the "
                 "network's state_dict() alone"
             )
-    tensors = {key: value for key, value in found.items() if value.numel()}
+    tensors = {key: value for key, value in state_dict.items() if value.numel()}
     for prefix in _PREFIXES:
         if all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
@@ -133,37 +145,26 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     return {key: value.float() for key, value in used.items()}
 
 
-def generator_architecture(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Any]:
-    """``generator``, ``num_blocks``, ``ngf``, ``norm``, ``dropout`` as the tensors tell them."""
-    if "model.model.0.weight" in tensors:
-        depth = max(key.count(".model") for key in tensors)
-        num_downs = {7: "unet_128", 8: "unet_256"}.get(depth)
-        outermost = tensors["model.model.0.weight"]
-        if num_downs is None:
-            raise CheckpointError(f"{source}: a U-Net of {depth} halvings; needed 7 or 8")
-        _require_rgb(outermost, source)
-        norm = "instance" if "model.model.0.bias" in tensors else "batch"
-        return {"generator": num_downs, "ngf": outermost.shape[0], "norm": norm}
-    first = tensors.get("model.1.weight")
-    if first is None or first.ndim != 4:
+def _build(config: TrainConfig, name: str) -> nn.Module:
+    return build_generator(config) if name.startswith("G") else build_discriminator(config)
+
+
+def _generator_fields(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Any]:
+    """The fields of a ``TrainConfig`` that describe the generator with these tensors."""
+    try:
+        fields = recognise_generator(tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    if fields is None:
         raise CheckpointError(
             f"{source}: found tensors such as {sorted(tensors)[:3]}, needed those of a ResNet "
             "(model.1.weight) or U-Net (model.model.0.weight) generator"
         )
-    _require_rgb(first, source)
-    blocks = {m[1] for key in tensors if (m := re.match(r"model\.(\d+)\.conv_block\.", key))}
-    dropout = any(".conv_block.6." in key and value.ndim == 4 for key, value in tensors.items())
-    return {
-        "generator": "resnet",
-        "num_blocks": len(blocks),
-        "ngf": first.shape[0],
-        "norm": "batch" if "model.2.weight" in tensors else "instance",
-        "dropout": dropout,
-    }
+    return fields
 
 
-def discriminator_architecture(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Any]:
-    """``discriminator``, ``d_layers``, ``ndf`` as the tensors tell them."""
+def _discriminator_fields(tensors: Mapping[str, Tensor], source: Path) -> dict[str, Any]:
+    """The fields of a ``TrainConfig`` that describe the discriminator with these tensors."""
     pixel = tensors.get("net.0.weight")
     if pixel is not None:
         return {"discriminator": "pixel", "ndf": pixel.shape[0]}
@@ -182,7 +183,7 @@ def discriminator_architecture(tensors: Mapping[str, Tensor], source: Path) -> d
 
 
 def _files(source: Path, epoch: str) -> dict[str, Path]:
-    """Files by network; a published single generator counts as G_A."""
+    """The files by network; a published single generator counts as G_A."""
     if source.is_file():
         named = re.search(r"net_(G_A|G_B|D_A|D_B)\.pth$", source.name)
         return {named[1] if named else "G_A": source}
@@ -192,16 +193,9 @@ def _files(source: Path, epoch: str) -> dict[str, Path]:
     if "G_A" not in files and single.is_file():
         files = {"G_A": single}
     if not any(name.startswith("G") for name in files):
-        held = ", ".join(sorted(path.name for path in source.glob("*.pth"))[:5]) or "no .pth file"
+        present = sorted(path.name for path in source.glob("*.pth"))[:5]
         raise CheckpointError(
-            f"{source}: found {held}; needed {epoch}_net_G_A.pth (and {epoch}_net_G_B.pth) or "
-            f"{epoch}_net_G.pth; --epoch names another epoch"
+            f"{source}: found {', '.join(present) or 'no .pth file'}; needed {epoch}_net_G_A.pth "
+            f"(and {epoch}_net_G_B.pth) or {epoch}_net_G.pth; --epoch names another epoch"
         )
     return files
-
-
-def _require_rgb(first: Tensor, source: Path) -> None:
-    if first.ndim != 4 or first.shape[1] != 3:
-        raise CheckpointError(
-            f"{source}: the first layer has shape {list(first.shape)}, needed 3 input channels"
-        )

@@ -1,4 +1,4 @@
-"""The stage's verb: train a CycleGAN on a dataset version, or go on where the last run ended."""
+"""The stage's verb: train a CycleGAN on a dataset version, or resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from training.config import TrainConfig
 from training.data.dataset import UnalignedPictures
 from training.run.checkpoint import best_checkpoint, latest_checkpoint
 from training.run.run_log import TrainingLog
-from training.run.sample_grid import Samples
+from training.run.sample_grid import SampleGrid
 from training.run.signals import DeferredSignals
 from training.run.state import restore
 from training.runtime.compile import compile_networks, should_compile
 from training.runtime.device import prepare_torch
 from training.runtime.distributed import World, joined_world
-from training.trainer import Loop
+from training.trainer import Trainer
 
 Distance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
-"""How far two sets of pictures, ``[N, H, W, 3]`` uint8, are apart, e.g. their KID."""
+"""How far two sets of pictures, ``[N, H, W, 3]`` uint8, are apart, for example their KID."""
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a call of ``train`` did; ``seconds`` and ``resumed_from_step`` are this call's own.
+    """What a call of ``train`` did; ``seconds``, ``resumed_from_step`` and ``events`` are of this
+    call, ``steps`` and ``epochs`` of the whole run.
 
     ``best`` is the checkpoint of the best validation, ``None`` without any; ``events`` are what a
-    person should know (rollbacks, saturation, collapse, early stop), this call's own.
+    person should know (rollbacks, saturation, collapse, early stop).
     """
 
     run: Path
@@ -57,12 +58,12 @@ def train(
 ) -> TrainSummary:
     """Train to the end of the last epoch and return the last checkpoint.
 
-    Run again after any interruption: it goes on from the last whole checkpoint and, on a CPU with
-    the same number of threads, ends with bitwise the weights of an uninterrupted run. Started by
-    ``torchrun``, all processes train together, each on its share of every batch. ``distance``
-    judges translations of the pictures held back, where the configuration validates.
+    Called again after an interruption, it resumes from the last whole checkpoint and, on a CPU
+    with the same number of threads, ends with bitwise the weights of an uninterrupted run. Started
+    by ``torchrun``, all processes train together, each on its share of every batch. ``distance``
+    measures translations of the pictures held back, where the configuration validates.
 
-    Raises ``ValueError`` for a dataset without pictures or a configuration that cannot be met,
+    Raises ``ValueError`` for a dataset without pictures or a configuration that it does not allow,
     ``FolderMismatchError`` when ``run`` holds another configuration's work, ``SuyanError`` when
     losses are not finite again and again, ``OSError`` when the last checkpoint cannot be written.
     """
@@ -73,24 +74,26 @@ def train(
         )
     started = time.monotonic()
     with joined_world(config.device) as world:
-        check(config, world)
+        check_world(config, world)
         prepare_torch(config)
         pictures = UnalignedPictures(dataset, config, world)
         if world.is_first:
             claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
-        samples = Samples(dataset, config.crop_px)
+        samples = SampleGrid(dataset, config.crop_px)
         num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
         to_compile = should_compile(config, num_steps)
         gan = build(config, world, to_compile=to_compile)
-        standing = restore(gan, run)
-        resumed = standing.position.step
+        state = restore(gan, run)
+        resumed = state.position.step
         if to_compile and resumed < num_steps:
             compile_networks(gan)
         with DeferredSignals() as signals:
             log = TrainingLog(run, resumed) if world.is_first else None
             try:
-                loop = Loop(gan, run, pictures, samples, log, signals, progress, distance)
-                standing = loop.run(standing)
+                trainer = Trainer(
+                    gan, run, pictures, samples, log, signals, progress, distance, state
+                )
+                state = trainer.run()
             finally:
                 if log is not None:
                     log.close()
@@ -100,17 +103,17 @@ def train(
     return TrainSummary(
         run=run,
         checkpoint=checkpoint,
-        steps=standing.position.step,
-        epochs=standing.position.epoch - 1,
+        steps=state.position.step,
+        epochs=state.position.epoch - 1,
         seconds=time.monotonic() - started,
         resumed_from_step=resumed,
         best=best_checkpoint(run),
-        events=tuple(loop.events),
+        events=tuple(trainer.events),
     )
 
 
-def check(config: TrainConfig, world: World) -> None:
-    """Raise ``ValueError`` for what the processes of ``world`` cannot train together."""
+def check_world(config: TrainConfig, world: World) -> None:
+    """Raise ``ValueError`` for a configuration that several processes cannot train together."""
     if world.size > 1 and config.norm == "batch":
         raise ValueError(
             f"norm: got batch with {world.size} processes, whose statistics would differ from "

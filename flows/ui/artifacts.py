@@ -109,7 +109,7 @@ class TrainingPage:
         import numpy as np
 
         from training.data.augment import preview
-        from training.data.dataset import load_pictures
+        from training.data.picture_folder import load_pictures
 
         few = [load_pictures(dataset / f"train{side}", config.load_px, limit=2) for side in "AB"]
         path = self._run / "augmentation.jpg"
@@ -210,9 +210,9 @@ def _step(grid: Path) -> str:
 
 def _first_rows(grids: Sequence[Path]) -> Image.Image:
     """The first row of pictures of each grid, one under the other."""
-    opened = [Image.open(path).convert("RGB") for path in grids]
-    side = max(1, (opened[0].width + 4) // 6)  # six columns of square pictures
-    rows = [image.crop((0, 0, image.width, min(side, image.height))) for image in opened]
+    from training.run.sample_grid import first_row
+
+    rows = [first_row(Image.open(path).convert("RGB")) for path in grids]
     sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     top = 0
     for row in rows:

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from serving.cpu_convolution import WinogradConv, transforms
 from serving.cpu_inference import FastResnet, Norm, arrange, shared_statistics
-from training.models.factory import init_weights
 from training.models.resnet import ResnetGenerator
+from training.models.weight_init import init_weights
 
 
 def _network(

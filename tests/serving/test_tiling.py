@@ -17,8 +17,8 @@ from serving.tiling import (
     to_tensor,
     translate_whole,
 )
-from training.models.factory import init_weights
 from training.models.resnet import ResnetGenerator
+from training.models.weight_init import init_weights
 
 
 class Same(nn.Module):

@@ -310,7 +310,7 @@ def test_better_cycles_let_go_of_pixels() -> None:
     ]
     assert [feature_share(config, epoch) for epoch in (1, 3, 5)] == [0, 0.25, 0.5]
     gan = build(SMALL)
-    gan.cycle_share, gan.feature_share = 0.5, 0.25
+    gan.set_cycle_shares(0.5, 0.25)
     a, b = (torch.rand(1, 3, 32, 32) * 2 - 1 for _ in range(2))
     with torch.no_grad():
         reconstructed = gan.G_B(gan.G_A(a))

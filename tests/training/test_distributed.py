@@ -5,10 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from training.config import TrainConfig
@@ -36,26 +34,13 @@ CONFIG = TrainConfig(
 )
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "datasets" / "tiny"
-    for name, num in (("trainA", 10), ("trainB", 7), ("testA", 2), ("testB", 2)):
-        (folder / name).mkdir(parents=True)
-        for index in range(num):
-            coarse = rng.integers(0, 256, (6, 6, 3), np.uint8)
-            picture = Image.fromarray(coarse).resize((40, 40), Image.Resampling.BICUBIC)
-            picture.save(folder / name / f"{index}.png")
-    return folder
-
-
 @pytest.mark.parametrize("gan_loss", ["lsgan", "wgangp"])
-def test_two_processes_train_like_one(gan_loss: str, dataset: Path, tmp_path: Path) -> None:
+def test_two_processes_train_like_one(gan_loss: str, smooth_dataset: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"gan_loss": gan_loss})
-    alone = train(config, dataset, tmp_path / "one")
+    alone = train(config, smooth_dataset, tmp_path / "one")
     (tmp_path / "config.json").write_text(config.model_dump_json())
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    arguments = ["-m", "training", tmp_path / "config.json", dataset, tmp_path / "two"]
+    arguments = ["-m", "training", tmp_path / "config.json", smooth_dataset, tmp_path / "two"]
     done = subprocess.run(
         [sys.executable, *command, *arguments],
         cwd=ROOT,
@@ -74,28 +59,30 @@ def test_two_processes_train_like_one(gan_loss: str, dataset: Path, tmp_path: Pa
                 torch.testing.assert_close(two[key], tensor, rtol=1e-3, atol=2e-5)
 
 
-def test_the_shares_of_a_batch_are_the_batch(dataset: Path) -> None:
-    whole = list(UnalignedPictures(dataset, CONFIG).batches(1))
-    parts = [list(UnalignedPictures(dataset, CONFIG, World(r, 2)).batches(1)) for r in (0, 1)]
+def test_the_shares_of_a_batch_are_the_batch(smooth_dataset: Path) -> None:
+    whole = list(UnalignedPictures(smooth_dataset, CONFIG).batches(1))
+    parts = [
+        list(UnalignedPictures(smooth_dataset, CONFIG, World(r, 2)).batches(1)) for r in (0, 1)
+    ]
     for batch, first, second in zip(whole, *parts, strict=True):
         assert torch.equal(batch.a, torch.cat([first.a, second.a]))
         assert torch.equal(batch.b, torch.cat([first.b, second.b]))
 
 
-@pytest.mark.parametrize("room", [0.0, 1e-9])
-def test_pictures_that_memory_has_no_room_for_are_the_same(
-    dataset: Path, monkeypatch: pytest.MonkeyPatch, room: float
+@pytest.mark.parametrize("share", [0.0, 1e-9])
+def test_pictures_that_memory_has_no_space_for_are_the_same(
+    smooth_dataset: Path, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
-    held = list(UnalignedPictures(dataset, CONFIG).batches(1))
-    monkeypatch.setattr("training.data.dataset._ROOM", room)
-    monkeypatch.setattr("training.data.dataset._AT_ONCE", 3)
-    pictures = UnalignedPictures(dataset, CONFIG)
-    assert len(pictures._a._held) == (3 if room else 0)
+    held = list(UnalignedPictures(smooth_dataset, CONFIG).batches(1))
+    monkeypatch.setattr("training.data.dataset._MEMORY_SHARE", share)
+    monkeypatch.setattr("training.data.picture_folder._FILES_PER_GROUP", 3)
+    pictures = UnalignedPictures(smooth_dataset, CONFIG)
+    assert len(pictures._a._in_memory) == (3 if share else 0)
     for one, other in zip(held, pictures.batches(1), strict=True):
         assert torch.equal(one.a, other.a)
         assert torch.equal(one.b, other.b)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(dataset: Path) -> None:
+def test_a_batch_that_cannot_be_shared_is_refused(smooth_dataset: Path) -> None:
     with pytest.raises(ValueError, match="batch_size: got 4, needed a multiple of the 3 processes"):
-        UnalignedPictures(dataset, CONFIG, World(0, 3))
+        UnalignedPictures(smooth_dataset, CONFIG, World(0, 3))

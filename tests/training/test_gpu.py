@@ -53,7 +53,7 @@ def test_all_of_a_step_is_on_the_gpu(
     with FakeTensorMode():
         with torch.device("cuda:0"):
             gan = build(config)
-        gan.cycle_share, gan.feature_share = 0.5, config.cycle_features
+        gan.set_cycle_shares(0.5, config.cycle_features)
         for _ in range(2):  # the second finds a full pool
             allocate_gradients(gan)
             pictures = torch.zeros(config.batch_size, 3, 32, 32, device="cuda:0")

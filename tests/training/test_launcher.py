@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
@@ -43,19 +42,6 @@ CONFIG = TrainConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng = np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("datasets") / "tiny"
-    for name, num in (("trainA", 10), ("trainB", 7), ("testA", 2), ("testB", 2)):
-        (folder / name).mkdir(parents=True)
-        for index in range(num):
-            coarse = rng.integers(0, 256, (6, 6, 3), np.uint8)
-            picture = Image.fromarray(coarse).resize((40, 40), Image.Resampling.BICUBIC)
-            picture.save(folder / name / f"{index}.png")
-    return folder
-
-
 def _processes(run: Path) -> Iterator[psutil.Process]:
     """The processes that train this run, without their agent."""
     for process in psutil.process_iter(["cmdline"]):
@@ -73,22 +59,26 @@ def _kill_second_after(run: Path, killed: list[int]) -> None:
 
 
 def test_a_killed_process_costs_nothing_but_time(
-    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    smooth_dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    undisturbed = train_together(CONFIG, dataset, tmp_path / "calm", TWO)
-    told: list[int] = []
+    undisturbed = train_together(CONFIG, smooth_dataset, tmp_path / "calm", TWO)
+    steps: list[int] = []
     killed: list[int] = []
     run = tmp_path / "disturbed"
     killer = threading.Thread(target=_kill_second_after, args=(run, killed), daemon=True)
     killer.start()
     summary = train_together(
-        CONFIG, dataset, run, TWO, progress=lambda _stage, done, _total, _message: told.append(done)
+        CONFIG,
+        smooth_dataset,
+        run,
+        TWO,
+        progress=lambda _stage, done, _total, _message: steps.append(done),
     )
     killer.join(5)
     assert killed
     assert killed[0] < undisturbed.steps
     assert summary.resumed_from_step >= killed[0]
-    assert told[-1] == summary.steps
+    assert steps[-1] == summary.steps
     assert "failed (exitcode: -9)" in caplog.text  # the level at which a flow's log takes it
     assert (summary.steps, summary.epochs) == (undisturbed.steps, undisturbed.epochs)
     _assert_equal(summary, undisturbed)
@@ -102,15 +92,15 @@ def _assert_equal(one: TrainSummary, two: TrainSummary) -> None:
             np.testing.assert_allclose(tensor, other[key], rtol=1e-4, atol=1e-6, err_msg=key)
 
 
-def test_what_the_processes_said_last_is_the_error(dataset: Path, tmp_path: Path) -> None:
+def test_what_the_processes_said_last_is_the_error(smooth_dataset: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"batch_size": 3})
     with pytest.raises(SuyanError, match=r"batch_size: got 3, needed a multiple of the 2"):
-        train_together(config, dataset, tmp_path / "run", Torchrun(
+        train_together(config, smooth_dataset, tmp_path / "run", Torchrun(
             processes_per_node=2, max_restarts=0
         ))  # fmt: skip
 
 
-def test_nobody_trains_on_for_a_flow_that_was_killed(dataset: Path, tmp_path: Path) -> None:
+def test_nobody_trains_on_for_a_flow_that_was_killed(smooth_dataset: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     config = CONFIG.model_copy(update={"num_epochs": 5000})
     (tmp_path / "go.py").write_text(
@@ -120,7 +110,7 @@ def test_nobody_trains_on_for_a_flow_that_was_killed(dataset: Path, tmp_path: Pa
         "train_together(config, Path(sys.argv[2]), Path(sys.argv[3]), "
         "Torchrun(processes_per_node=2))\n"
     )
-    command = [sys.executable, tmp_path / "go.py", config.model_dump_json(), dataset, run]
+    command = [sys.executable, tmp_path / "go.py", config.model_dump_json(), smooth_dataset, run]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, cwd=ROOT) as flow:
         while not checkpoints(run):
@@ -136,8 +126,10 @@ def test_nobody_trains_on_for_a_flow_that_was_killed(dataset: Path, tmp_path: Pa
 def test_machines_need_a_place_to_meet() -> None:
     with pytest.raises(ValidationError, match="rendezvous: got none for 2 machines"):
         Torchrun(num_nodes=2)
-    told = Torchrun(num_nodes=2, processes_per_node=4, rendezvous="gpu1:29400").arguments("run-1")
-    assert told[:6] == [
+    arguments = Torchrun(num_nodes=2, processes_per_node=4, rendezvous="gpu1:29400").arguments(
+        "run-1"
+    )
+    assert arguments[:6] == [
         "--rdzv-backend", "c10d", "--rdzv-endpoint", "gpu1:29400", "--rdzv-id", "run-1",
     ]  # fmt: skip
     assert not Torchrun().is_needed

@@ -115,9 +115,9 @@ def test_hostile_and_broken_files_are_refused_and_not_executed(tmp_path: Path) -
     with pytest.raises(CheckpointError, match="cannot be read as weights alone"):
         import_reference(path, tmp_path / "ours")
     torch.save({"model.1.weight": _Evil(mark)}, path)
-    with pytest.raises(CheckpointError, match=r"weights alone \(it wants to run getattr") as told:
+    with pytest.raises(CheckpointError, match=r"weights alone \(it wants to run getattr") as error:
         import_reference(path, tmp_path / "ours")
-    assert "weights_only" not in str(told.value)  # torch's advice is to run it
+    assert "weights_only" not in str(error.value)  # torch's advice is to run it
     assert not mark.exists()
     for content, message in (
         ([1, 2], "found a list"),

@@ -1,17 +1,17 @@
-"""One optimisation step of CycleGAN, in the reference's order (``cycle_gan_model.py``).
+"""One optimisation step of CycleGAN, in the order of the reference's ``cycle_gan_model.py``.
 
-With instance norm, both passes of a generator over real pictures (translation and identity) go
-through it as one batch, and so do the real and pooled pictures of a discriminator: the same
-mathematics in fewer, larger convolutions. With batch norm they would see each other's statistics.
+With instance norm, a generator translates and maps to identity in one batch, and a discriminator
+judges real and pooled pictures in one: the same mathematics in fewer, larger convolutions. With
+batch norm the passes stay apart, for in one batch each would change the other's statistics.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,9 @@ from training.algorithm import losses
 from training.algorithm.diff_augment import augment
 from training.algorithm.ema import MovingAverage
 from training.algorithm.image_pool import ImagePool
+from training.algorithm.optimizer import load_optimizer, set_learning_rate
 from training.config import TrainConfig
+from training.models.architecture import Generator
 from training.runtime.distributed import World
 
 NETWORKS = ("G_A", "G_B", "D_A", "D_B")
@@ -34,13 +36,13 @@ _Passes = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
 class CycleGan:
     """Networks, optimisers and pools. G_A: A → B, judged by D_A; G_B: B → A, judged by D_B.
 
-    Random numbers of a step are a function of seed and step alone: a run resumes without a state.
+    A step's random numbers depend on seed and step alone, so no generator's state is saved.
     """
 
     config: TrainConfig
     device: torch.device
-    G_A: nn.Module
-    G_B: nn.Module
+    G_A: Generator
+    G_B: Generator
     D_A: nn.Module
     D_B: nn.Module
     optimizer_G: torch.optim.Optimizer
@@ -48,11 +50,11 @@ class CycleGan:
     pool_A: ImagePool  # holds translations into A
     pool_B: ImagePool  # holds translations into B
     layout: torch.memory_format = torch.contiguous_format  # of pictures and weights
-    averages: dict[str, MovingAverage] = field(default_factory=dict)  # of G_A and G_B, if wanted
+    averages: dict[str, MovingAverage] = field(default_factory=dict)  # of G_A and G_B, or empty
     world: World = field(default_factory=World)
-    num_steps: int = 0  # that are done
-    cycle_share: float = 1.0  # of λ, in this epoch
-    feature_share: float = 0.0  # of the cycle loss, in this epoch
+    num_steps: int = field(default=0, init=False)  # steps done so far
+    _cycle_share: float = field(default=1.0, init=False)
+    _feature_share: float = field(default=0.0, init=False)
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks by the names of their files, averages as ``G_A_ema`` and ``G_B_ema``."""
@@ -62,16 +64,36 @@ class CycleGan:
     def set_learning_rate(self, rate: float) -> None:
         """Give both optimisers this rate."""
         for optimizer in (self.optimizer_G, self.optimizer_D):
-            for group in optimizer.param_groups:
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate)
-                else:
-                    group["lr"] = rate
+            set_learning_rate(optimizer, rate)
+
+    def set_cycle_shares(self, cycle_share: float, feature_share: float) -> None:
+        """Weigh the cycle loss by this share of λ, and take this share of it on D's features."""
+        self._cycle_share, self._feature_share = cycle_share, feature_share
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimisers and pools, in types that ``torch.load(weights_only=True)`` reads.
+
+        The networks' weights are saved apart, as files that other programs read.
+        """
+        return {
+            "optimizer_G": self.optimizer_G.state_dict(),
+            "optimizer_D": self.optimizer_D.state_dict(),
+            "pool_A": self.pool_A.state_dict(),
+            "pool_B": self.pool_B.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], num_steps: int) -> None:
+        """Go on from what ``state_dict`` returned after ``num_steps`` steps."""
+        load_optimizer(self.optimizer_G, state["optimizer_G"])
+        load_optimizer(self.optimizer_D, state["optimizer_D"])
+        self.pool_A.load_state_dict(state["pool_A"], self.device)
+        self.pool_B.load_state_dict(state["pool_B"], self.device)
+        self.num_steps = num_steps
 
     def step(self, real_A: Tensor, real_B: Tensor) -> dict[str, Tensor]:
         """Train on one batch of each side, ``[N, 3, H, W]`` in [-1, 1]; the losses by name.
 
-        With several processes, N is this one's share, and so are the losses.
+        With several processes, N counts this process's share, of which the losses are taken.
         """
         rng = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.num_steps)
         if self.config.cuda_graphs and self.device.type == "cuda":
@@ -83,8 +105,8 @@ class CycleGan:
         self.num_steps += 1
         for average in self.averages.values():
             average.update(self.num_steps)
-        found = {name: loss.detach() for name, loss in parts.items()}
-        return found | {"D_A": loss_D_A.detach(), "D_B": loss_D_B.detach()}
+        parts |= {"D_A": loss_D_A, "D_B": loss_D_B}
+        return {name: loss.detach() for name, loss in parts.items()}
 
     def _update_generators(
         self, real_A: Tensor, real_B: Tensor, rng: torch.Generator
@@ -95,12 +117,12 @@ class CycleGan:
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         self.world.average_gradients(self._parameters(self.G_A, self.G_B))
         self.optimizer_G.step()
-        if self.config.cuda_graphs:  # the next replay writes where these lie
+        if self.config.cuda_graphs:  # the next replay overwrites the memory of its outputs
             fake_A, fake_B = fake_A.clone(), fake_B.clone()
         return parts, fake_A.detach(), fake_B.detach()
 
     def _zero_gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        """Forget the last step's; with CUDA graphs they stay where no replay writes."""
+        """Clear the last step's gradients; CUDA graphs need theirs to stay at one address."""
         optimizer.zero_grad(set_to_none=not self.config.cuda_graphs)
 
     def _update_discriminators(
@@ -108,18 +130,18 @@ class CycleGan:
     ) -> tuple[Tensor, Tensor]:
         _require_grad(self._parameters(self.D_A, self.D_B), required=True)
         self._zero_gradients(self.optimizer_D)
-        found = []
+        network_losses = []
         for network, pool, real, fake in (
             (self.D_A, self.pool_B, real_B, fake_B),
             (self.D_B, self.pool_A, real_A, fake_A),
         ):
-            judged = self.world.share(pool.exchange(self.world.gather(fake)))
-            loss = self._discriminator_loss(network, real, self._laid_out(judged), rng)
+            pooled = self.world.share(pool.exchange(self.world.concatenate(fake)))
+            loss = self._discriminator_loss(network, real, self._laid_out(pooled), rng)
             loss.backward()  # type: ignore[no-untyped-call]
-            found.append(loss)
+            network_losses.append(loss)
         self.world.average_gradients(self._parameters(self.D_A, self.D_B))
         self.optimizer_D.step()
-        return found[0], found[1]
+        return network_losses[0], network_losses[1]
 
     def _generator_losses(
         self, real_A: Tensor, real_B: Tensor, rng: torch.Generator
@@ -144,30 +166,30 @@ class CycleGan:
     def _cycle(
         self, network: nn.Module, reconstructed: Tensor, original: Tensor, scores: Tensor
     ) -> Tensor:
-        """The cycle loss; with better cycles it weighs less, and in part D's features.
+        """The cycle loss of one side, a scalar, with the changes of Wang & Lin 2018 (configurable).
 
-        ``scores``: those of the translations in between, by which it may be weighed.
+        ``scores``: D's, of the translations in between; ``cycle_quality`` weighs pictures by them.
         """
         weights = None
         if self.config.cycle_quality:
             weights = losses.quality(scores.detach(), self.config.gan_loss)
         loss = losses.cycle(reconstructed, original, weights)
-        if self.feature_share > 0:
+        if self._feature_share > 0:
             features = cast("Callable[[Tensor], Tensor]", network.features)
             with torch.no_grad():
-                wanted = features(original)
-            apart = losses.cycle(features(reconstructed), wanted, weights)
-            loss = (1 - self.feature_share) * loss + self.feature_share * apart
-        return self.cycle_share * loss
+                target = features(original)
+            feature_loss = losses.cycle(features(reconstructed), target, weights)
+            loss = (1 - self._feature_share) * loss + self._feature_share * feature_loss
+        return self._cycle_share * loss
 
     def _forward(self, real_A: Tensor, real_B: Tensor) -> _Passes:
-        """Translations, reconstructions and, where the identity loss wants them, identities.
+        """Translations, reconstructions and, with an identity loss, identity mappings.
 
         Unmerged passes keep the reference's order, on which batch norm's running statistics depend.
         """
-        wants_identity = self.config.lambda_identity > 0
+        has_identity = self.config.lambda_identity > 0
         same_A = same_B = None
-        if wants_identity and self._merges:
+        if has_identity and self._merges:
             fake_B, same_B = self._pass(self.G_A, real_A, real_B)
             fake_A, same_A = self._pass(self.G_B, real_B, real_A)
             return fake_B, self.G_B(fake_B), fake_A, self.G_A(fake_A), same_B, same_A
@@ -175,7 +197,7 @@ class CycleGan:
         rec_A = self.G_B(fake_B)
         fake_A = self.G_B(real_B)
         rec_B = self.G_A(fake_A)
-        if wants_identity:
+        if has_identity:
             same_B, same_A = self.G_A(real_B), self.G_B(real_A)
         return fake_B, rec_A, fake_A, rec_B, same_B, same_A
 
@@ -186,8 +208,8 @@ class CycleGan:
         scores = self._pass(network, self._augmented(real, rng), self._augmented(fake, rng))
         loss = losses.discriminator(*scores, config.gan_loss)
         if config.gan_loss == "wgangp" and config.gradient_penalty > 0:
-            shares = self.world.share(torch.rand(len(real) * self.world.size, generator=rng))
-            penalty = losses.gradient_penalty(network, real, fake, shares.to(real))
+            mixtures = self.world.share(torch.rand(len(real) * self.world.size, generator=rng))
+            penalty = losses.gradient_penalty(network, real, fake, mixtures.to(real))
             loss = loss + config.gradient_penalty * penalty
         return loss
 
@@ -195,12 +217,12 @@ class CycleGan:
     def _merges(self) -> bool:
         return self.config.merge_passes and self.config.norm == "instance"
 
-    def _pass(self, network: nn.Module, one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
-        """Both batches through a network: as one where that is the same."""
+    def _pass(self, network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """The network's outputs for two batches, computed as one where that changes nothing."""
         if not self._merges:
-            return network(one), network(two)
-        both = network(self._laid_out(torch.cat([one, two])))
-        return both[: len(one)], both[len(one) :]
+            return network(first), network(second)
+        both = network(self._laid_out(torch.cat([first, second])))
+        return both[: len(first)], both[len(first) :]
 
     def _augmented(self, pictures: Tensor, rng: torch.Generator) -> Tensor:
         policy = self.config.diff_augment
@@ -216,7 +238,7 @@ class CycleGan:
 
     @contextlib.contextmanager
     def _dropout_numbers(self) -> Iterator[None]:
-        """Dropout draws from torch's global generator: lent to it, seeded by the step."""
+        """Seed torch's global generator by the step, for dropout; its state is put back after."""
         if not self.config.dropout:
             yield
             return

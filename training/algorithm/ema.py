@@ -1,4 +1,4 @@
-"""A moving average of a network's weights: smoother than the weights of any one step.
+"""A moving average of a network's weights, smoother than the weights of a single step.
 
 Source: Yazıcı et al. 2019, "The Unusual Effectiveness of Averaging in GAN Training",
 arXiv 1806.04498, with the warm-up that Karras et al. 2020 use (arXiv 1912.04958).
@@ -13,7 +13,7 @@ from torch import nn
 
 
 class MovingAverage:
-    """``network`` holds the average of another network's weights, in evaluation mode."""
+    """Keeps the average of a network's weights in a copy of it, ``network``, in evaluation mode."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self._decay = decay
@@ -22,7 +22,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, num_steps: int) -> None:
-        """Take in the weights after ``num_steps`` steps; early on the average forgets faster."""
+        """Include the weights after ``num_steps`` steps; early steps are forgotten faster."""
         decay = min(self._decay, (1 + num_steps) / (10 + num_steps))
         averages: list[torch.Tensor] = list(self.network.parameters())
         weights: list[torch.Tensor] = list(self._source.parameters())

@@ -1,4 +1,4 @@
-"""The pool of past translations that the discriminators also see (§4; Shrivastava et al. 2017)."""
+"""The pool of past translations that discriminators judge too (§4; Shrivastava et al. 2017)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class ImagePool:
-    """Until ``size`` pictures are stored, stores and returns each new one.
+    """Stores ``size`` pictures; after that, each new picture is, with probability one half,
+    exchanged for a random stored one.
 
-    After that, each new picture is, with probability one half, exchanged for a random stored one.
-    Source: ``util/image_pool.py`` of the reference. ``size`` 0 returns what comes.
+    With ``size`` 0 every new picture is returned. Source: ``util/image_pool.py`` of the reference.
     """
 
     def __init__(self, size: int, rng: random.Random) -> None:
@@ -22,7 +22,7 @@ class ImagePool:
         self._stored: list[Tensor] = []
 
     def exchange(self, pictures: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` → the pictures that D shall judge, same shape, without gradient."""
+        """New pictures ``[N, 3, H, W]`` → those for D to judge, same shape, without gradient."""
         return torch.stack([self._exchange_one(picture) for picture in pictures.detach()])
 
     def _exchange_one(self, picture: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class ImagePool:
         return {"stored": self._stored, "rng": [version, list(internal), gauss]}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore what ``state_dict`` returned, its pictures on ``device``."""
         self._stored = [picture.to(device) for picture in state["stored"]]
         version, internal, gauss = state["rng"]
         self._rng.setstate((version, tuple(internal), gauss))

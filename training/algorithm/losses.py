@@ -17,11 +17,11 @@ GanLoss = Literal["lsgan", "vanilla", "wgangp"]
 
 
 def adversarial(scores: Tensor, *, real: bool, kind: GanLoss = "lsgan") -> Tensor:
-    """How far D's scores are from calling pictures ``real`` (or fake), a scalar.
+    """The loss of D's scores for pictures that it should call ``real`` (or fake), a scalar.
 
     ``lsgan``: mean squared distance from 1 (or 0) (Mao et al. 2017; §4). ``vanilla``: binary cross
     entropy of the scores as logits (Goodfellow et al. 2014). ``wgangp``: minus (or plus) their mean
-    (Arjovsky et al. 2017). Of bfloat16 scores it is taken in float32.
+    (Arjovsky et al. 2017). bfloat16 scores are converted to float32 first.
     """
     if scores.dtype == torch.bfloat16:
         scores = scores.float()
@@ -33,23 +33,23 @@ def adversarial(scores: Tensor, *, real: bool, kind: GanLoss = "lsgan") -> Tenso
 
 
 def cycle(reconstructed: Tensor, original: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean absolute difference, a scalar (equation 2); ``weights``, ``[N]``, weigh each picture."""
+    """Mean absolute difference, a scalar (equation 2), with a weight for each picture, ``[N]``."""
     if weights is None:
         return F.l1_loss(reconstructed, original)
     return (weights * (reconstructed - original).abs().flatten(1).mean(dim=1)).mean()
 
 
 def quality(scores: Tensor, kind: GanLoss = "lsgan") -> Tensor:
-    """How real D takes each picture for, ``[N]`` in [0, 1], from its scores ``[N, 1, h, w]``.
+    """How real D finds each picture, ``[N]`` in [0, 1], from its scores ``[N, 1, h, w]``.
 
     Source: Wang & Lin 2018, "CycleGAN with Better Cycles", arXiv 2408.15374, §4.3 (weight cycle
-    consistency by the quality of the generated image): to hold an unreal translation to its way
-    back hinders training. Their formula prints the weight as D_X(x), the score of the original,
-    against what the section says; here it is that of the translation, D_Y(G(x)), without gradient
-    and held within [0, 1]. Not for ``wgangp``, whose scores have no scale.
+    consistency by the quality of the generated image): cycle consistency of an unreal translation
+    hinders training. Their formula prints the weight as D_X(x), the score of the original, against
+    the text of the section; here it is the translation's, D_Y(G(x)), without gradient and clipped
+    to [0, 1]. Not for ``wgangp``, whose scores have no scale.
     """
-    likely = torch.sigmoid(scores) if kind == "vanilla" else scores
-    return likely.flatten(1).mean(dim=1).clamp(0, 1)
+    probabilities = torch.sigmoid(scores) if kind == "vanilla" else scores
+    return probabilities.flatten(1).mean(dim=1).clamp(0, 1)
 
 
 def identity(mapped: Tensor, original: Tensor) -> Tensor:
@@ -58,22 +58,23 @@ def identity(mapped: Tensor, original: Tensor) -> Tensor:
 
 
 def discriminator(scores_real: Tensor, scores_fake: Tensor, kind: GanLoss = "lsgan") -> Tensor:
-    """Half the sum over real and fake pictures, a scalar: halving slows D down (§7.1)."""
+    """Half the sum of the losses of real and fake pictures, a scalar: D learns slower (§7.1)."""
     real = adversarial(scores_real, real=True, kind=kind)
     return 0.5 * (real + adversarial(scores_fake, real=False, kind=kind))
 
 
 def gradient_penalty(
-    network: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, shares: Tensor
+    network: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mixtures: Tensor
 ) -> Tensor:
     """Mean squared distance of D's gradient norm from 1, a scalar (Gulrajani et al. 2017, eq. 3).
 
-    Taken at ``share · real + (1 - share) · fake`` for each picture; ``shares``: ``[N]`` in [0, 1].
+    The gradient is taken at ``mixture · real + (1 - mixture) · fake`` for each picture;
+    ``mixtures``: ``[N]`` in [0, 1].
     """
-    share = shares.view(-1, 1, 1, 1)
-    between = (share * real + (1 - share) * fake).detach().requires_grad_()
-    scores = network(between)
-    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+    mixture = mixtures.view(-1, 1, 1, 1)
+    mixed = (mixture * real + (1 - mixture) * fake).detach().requires_grad_()
+    scores = network(mixed)
+    (gradient,) = torch.autograd.grad(scores.sum(), mixed, create_graph=True)
     norms = torch.linalg.vector_norm(gradient.flatten(1) + 1e-16, dim=1)
     distance: Tensor = (norms - 1).square().mean()
     return distance

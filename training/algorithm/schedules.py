@@ -1,4 +1,4 @@
-"""Learning-rate policies of the reference, and the weights of better cycles."""
+"""Schedules by epoch: the reference's learning rates, and the cycle weights of Wang & Lin 2018."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from training.config import TrainConfig
 
 
 def learning_rate(config: TrainConfig, epoch: int, plateau: Plateau | None = None) -> float:
-    """The rate during ``epoch`` (from 1).
+    """The learning rate during ``epoch`` (from 1).
 
     ``linear``, ``after-epoch``: constant through ``num_epochs``, then falling, above zero in the
     last epoch; ``before-epoch``: one epoch ahead of that, zero in the last one. ``step``: a tenth
     after every ``decay_step`` epochs. ``cosine``: half a wave over ``num_epochs``; it rises again
-    in the epochs of ``num_epochs_decay``. ``plateau``: as ``plateau`` found.
+    in the epochs of ``num_epochs_decay``. ``plateau``: multiplied by ``plateau.factor``.
     Source: ``get_scheduler`` in ``models/networks.py``.
     """
     full = config.learning_rate
@@ -31,11 +31,11 @@ def learning_rate(config: TrainConfig, epoch: int, plateau: Plateau | None = Non
 
 @dataclass
 class Plateau:
-    """A fifth of the rate after more than five epochs that are not better by one per cent.
+    """Divides the rate by five after more than five epochs that are not better by one per cent.
 
-    torch's ``ReduceLROnPlateau(factor=0.2, threshold=0.01, patience=5)``, as the reference has it.
-    The reference hands it a constant 0; here it sees the validation distance where there is one,
-    and else the epoch's mean cycle loss.
+    torch's ``ReduceLROnPlateau(factor=0.2, threshold=0.01, patience=5)``, as in the reference. The
+    reference gives it a constant 0; here it gets the validation distance where there is one, else
+    the sum of the epoch's cycle losses.
     """
 
     factor: float = 1.0
@@ -43,7 +43,7 @@ class Plateau:
     bad_epochs: int = 0
 
     def after_epoch(self, value: float) -> None:
-        """Note an epoch's ``value``; lower is better."""
+        """Take in an epoch's ``value``; lower is better."""
         if value < self.best * 0.99:
             self.best, self.bad_epochs = value, 0
         else:
@@ -53,11 +53,11 @@ class Plateau:
 
 
 def cycle_share(config: TrainConfig, epoch: int) -> float:
-    """The share of λ that the cycle loss weighs in ``epoch``: from 1 linearly to ``cycle_end``.
+    """The cycle loss's weight in ``epoch`` as a share of λ: from 1 linearly to ``cycle_end``.
 
     Source: Wang & Lin 2018, "CycleGAN with Better Cycles", arXiv 2408.15374, §4.2.
     """
-    return 1 + (config.cycle_end - 1) * _done(config, epoch)
+    return 1 + (config.cycle_end - 1) * _progress(config, epoch)
 
 
 def feature_share(config: TrainConfig, epoch: int) -> float:
@@ -65,10 +65,10 @@ def feature_share(config: TrainConfig, epoch: int) -> float:
 
     Source: Wang & Lin 2018, §4.1.
     """
-    return config.cycle_features * _done(config, epoch)
+    return config.cycle_features * _progress(config, epoch)
 
 
-def _done(config: TrainConfig, epoch: int) -> float:
-    """0 in the first epoch, 1 in the last one."""
+def _progress(config: TrainConfig, epoch: int) -> float:
+    """0 in the first epoch, 1 in the last one, linear between."""
     total = config.num_epochs + config.num_epochs_decay
     return (epoch - 1) / (total - 1) if total > 1 else 0.0

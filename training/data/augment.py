@@ -1,13 +1,13 @@
-"""Augmentation by albumentations: the only module that knows the library.
+"""Random changes of training pictures, by albumentations: the only module that imports it.
 
-``reference`` is what junyanz/pytorch-CycleGAN-and-pix2pix does: pictures of load_px (286) px, a
+``reference`` does what junyanz/pytorch-CycleGAN-and-pix2pix does: pictures of load_px (286) px, a
 random crop of crop_px (256), a mirror for every other one. ``mild`` turns and scales them a little
 before that.
 
-What else is safe depends on what tells the two domains apart, for a change that imitates this
-difference teaches the generators that it means nothing, and they leave it alone. For make-up:
+Which other changes are safe depends on what distinguishes the two domains: from a change that
+imitates this difference, generators learn that it has no meaning. For make-up:
 
-- safe: mirror, crop, small turns and zooms. Faces are met in every position, made up or not.
+- safe: mirror, crop, small turns and zooms. Faces lie anywhere, with make-up or without.
 - not safe: hue, saturation, contrast and colour balance (lipstick, rouge, eye shadow, foundation
   *are* such changes), blur, smoothing and sharpening (skin is smoother with make-up), noise,
   cut-outs over lips and eyes.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask a package index at import
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else it asks a package index at import
 
 import albumentations as A
 import cv2
@@ -29,21 +29,21 @@ from PIL import Image
 
 from training.config import TrainConfig
 
-_TURN_DEG = 4
-_ZOOM = (0.96, 1.06)
-_PREVIEWED = 8  # augmentations of a picture
+_MAX_TURN_DEG = 4
+_ZOOM_RANGE = (0.96, 1.06)
+_NUM_PREVIEWS = 8  # of a picture
 
 
 class Augmentation:
-    """Random crop, mirror and what else is configured, each call decided by its own seed."""
+    """Random crop, mirror and the other configured changes, determined by a seed for each call."""
 
     def __init__(self, config: TrainConfig) -> None:
         steps: list[A.BasicTransform] = []
         if config.augmentation == "mild":
             steps.append(
                 A.Affine(
-                    rotate=(-_TURN_DEG, _TURN_DEG),
-                    scale=_ZOOM,
+                    rotate=(-_MAX_TURN_DEG, _MAX_TURN_DEG),
+                    scale=_ZOOM_RANGE,
                     border_mode=cv2.BORDER_REFLECT_101,
                     interpolation=cv2.INTER_CUBIC,
                     p=0.8,
@@ -64,12 +64,12 @@ class Augmentation:
 
 
 def preview(pictures: NDArray[np.uint8], config: TrainConfig) -> Image.Image:
-    """A row for each of ``[N, load, load, 3]`` uint8 pictures: as it is, then augmented anew."""
+    """A sheet with a row for each of ``[N, load, load, 3]`` uint8: the picture, then 8 changes."""
     augment = Augmentation(config)
     num, side = len(pictures), config.crop_px
-    sheet = np.full((num * side, (_PREVIEWED + 1) * side, 3), 255, np.uint8)
+    sheet = np.full((num * side, (_NUM_PREVIEWS + 1) * side, 3), 255, np.uint8)
     for row, picture in enumerate(pictures):
         tiles = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)]
-        tiles += [augment(picture, row * _PREVIEWED + seed) for seed in range(_PREVIEWED)]
+        tiles += [augment(picture, row * _NUM_PREVIEWS + seed) for seed in range(_NUM_PREVIEWS)]
         sheet[row * side : (row + 1) * side] = np.concatenate(tiles, axis=1)
     return Image.fromarray(sheet)

@@ -1,4 +1,4 @@
-"""Pictures as tensors and back: ``[N, H, W, 3]`` uint8 ↔ ``[N, 3, H, W]`` float32 in [-1, 1]."""
+"""Pictures to tensors and back: ``[N, H, W, 3]`` uint8 ↔ ``[N, 3, H, W]`` float32 in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def to_pictures(tensor: Tensor) -> NDArray[np.uint8]:
 
 def to_floats(pictures: Tensor, device: torch.device) -> Tensor:
     """``[N, H, W, 3]`` uint8 → ``[N, 3, H, W]`` float32 in [-1, 1] on ``device``, channels-last."""
-    if device.type == "cuda":  # bytes travel, in the background
+    if device.type == "cuda":  # copied as bytes, while the GPU computes
         pictures = pictures.pin_memory().to(device, non_blocking=True)
     return pictures.to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

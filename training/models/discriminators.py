@@ -12,7 +12,7 @@ from training.models.layers import Norm, norm_layer
 
 
 class PatchDiscriminator(nn.Module):
-    """``n_layers``: 4×4 convolutions; three strided ones (``basic``) judge 70×70 patches."""
+    """``n_layers``: 4×4 convolutions; three strided ones (``basic``) judge patches of 70×70 px."""
 
     def __init__(self, num_layers: int, ndf: int, norm: Norm = "instance") -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class PatchDiscriminator(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def features(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` → what the last convolution judges, ``[N, C, h, w]``."""
+        """``[N, 3, H, W]`` → input of the last convolution, ``[N, C, h, w]``."""
         for layer in list(self.model)[:-1]:
             x = layer(x)
         return x
@@ -46,7 +46,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class PixelDiscriminator(nn.Module):
-    """``pixel``: 1×1 convolutions, each pixel judged by its colour alone (pix2pix, §3.2.2)."""
+    """``pixel``: 1×1 convolutions, which judge each pixel by its colour (pix2pix, §3.2.2)."""
 
     def __init__(self, ndf: int, norm: Norm = "instance") -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class PixelDiscriminator(nn.Module):
         )
 
     def features(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` → what the last convolution judges, ``[N, 2 · ndf, H, W]``."""
+        """``[N, 3, H, W]`` → input of the last convolution, ``[N, 2 · ndf, H, W]``."""
         for layer in list(self.net)[:-1]:
             x = layer(x)
         return x

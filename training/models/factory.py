@@ -1,72 +1,79 @@
-"""Networks of a configuration, with the reference's initial weights."""
+"""The networks that a configuration may name, and how each is built.
+
+A new generator is a module with ``build(config)`` and ``architecture(config)``, and one line of
+``GENERATORS``. This module imports torch only in its functions: forms and commands read
+``GENERATORS`` without waiting for it.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-from training.config import TrainConfig
-from training.models import resnet, unet
-from training.models.architecture import Architecture
-from training.models.discriminators import PatchDiscriminator, PixelDiscriminator
-from training.models.resnet import ResnetGenerator
-from training.models.unet import UnetGenerator
-
-Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
+    from training.config import TrainConfig
+    from training.models.architecture import Architecture, Generator
 
 
-_GENERATORS: Mapping[str, ModuleType] = {"resnet": resnet, "unet_128": unet, "unet_256": unet}
-"""The module of each ``TrainConfig.generator``: it has ``build`` and ``architecture``."""
+@dataclass(frozen=True)
+class GeneratorEntry:
+    """A value of ``TrainConfig.generator``: its module and, as its architecture says too, of what
+    both sides of a picture must be multiples (px).
+    """
+
+    module: str
+    multiple: int
 
 
-def build_generator(config: TrainConfig) -> nn.Module:
+GENERATORS = {
+    "resnet": GeneratorEntry("training.models.resnet", multiple=4),
+    "unet_128": GeneratorEntry("training.models.unet", multiple=128),
+    "unet_256": GeneratorEntry("training.models.unet", multiple=256),
+}
+
+
+def build_generator(config: TrainConfig) -> Generator:
     """A generator of this configuration, on the CPU, with torch's own first weights."""
-    network: nn.Module = _GENERATORS[config.generator].build(config)
+    network: Generator = _module(config.generator).build(config)
     return network
 
 
 def architecture_of(config: TrainConfig) -> Architecture:
-    """What the generator of this configuration says of itself."""
-    facts: Architecture = _GENERATORS[config.generator].architecture(config)
+    """The facts of the generator of this configuration."""
+    facts: Architecture = _module(config.generator).architecture(config)
     return facts
+
+
+def recognise_generator(tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """The fields of a ``TrainConfig`` whose generator has the reference's state dict ``tensors``.
+
+    ``None`` for no generator of the reference. Raises ``ValueError`` for a variant of one that is
+    not supported.
+    """
+    for name in dict.fromkeys(entry.module for entry in GENERATORS.values()):
+        recognise = getattr(importlib.import_module(name), "recognise", None)
+        fields: dict[str, Any] | None = recognise(tensors) if recognise else None
+        if fields is not None:
+            return fields
+    return None
 
 
 def build_discriminator(config: TrainConfig) -> nn.Module:
     """A discriminator of this configuration, on the CPU, with torch's own first weights."""
+    from training.models.discriminators import (  # noqa: PLC0415 - with torch
+        PatchDiscriminator,
+        PixelDiscriminator,
+    )
+
     if config.discriminator == "pixel":
         return PixelDiscriminator(config.ndf, config.norm)
     return PatchDiscriminator(config.d_layers, config.ndf, config.norm)
 
 
-def init_weights(
-    network: nn.Module, generator: torch.Generator, gain: float = 0.02, how: Init = "normal"
-) -> None:
-    """Convolutions as ``how`` says, batch norms from normal(1, ``gain``), biases 0; in place.
-
-    ``normal``: standard deviation ``gain``; ``xavier`` (Glorot & Bengio 2010) and ``orthogonal``
-    (Saxe et al. 2014): times ``gain``; ``kaiming`` (He et al. 2015): by inputs, without ``gain``.
-    A residual generator's last convolution starts at 0, so that it changes nothing at first.
-    Source: ``init_weights`` of the reference.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            weight = module.weight
-            if how == "normal":
-                nn.init.normal_(weight, 0.0, gain, generator=generator)
-            elif how == "xavier":
-                nn.init.xavier_normal_(weight, gain, generator=generator)
-            elif how == "kaiming":
-                nn.init.kaiming_normal_(weight, generator=generator)
-            else:
-                nn.init.orthogonal_(weight, gain, generator=generator)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, gain, generator=generator)
-            nn.init.zeros_(module.bias)
-    if isinstance(network, ResnetGenerator | UnetGenerator) and network.residual:
-        nn.init.zeros_(cast("Tensor", network.last.weight))
+def _module(generator: str) -> ModuleType:
+    return importlib.import_module(GENERATORS[generator].module)

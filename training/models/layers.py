@@ -15,10 +15,10 @@ Upsampling = Literal["transposed", "resize"]
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
-    """Instance norm without parameters or running statistics, right in either memory layout.
+    """Instance norm without parameters or running statistics, correct in either memory layout.
 
-    On a CPU, torch's own gives wrong gradients for channels-last input; group norm with a group a
-    channel is the same function, and right in both layouts.
+    On a CPU, torch's own has wrong gradients for channels-last input; group norm with one channel
+    a group is the same function, with right ones.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
 
 
 class Conv3x3(nn.Conv2d):
-    """A 3×3 convolution without padding that may run by Winograd's algorithm (``winograd``)."""
+    """A 3×3 convolution without padding, computed by Winograd's algorithm where ``winograd``."""
 
     def __init__(self, channels: int, *, bias: bool) -> None:
         super().__init__(channels, channels, 3, bias=bias)
@@ -46,8 +46,8 @@ class Conv3x3(nn.Conv2d):
 class ResizeConv(nn.Module):
     """Nearest-neighbour enlargement, then a 3×3 convolution: every pixel gets the same weights.
 
-    Where a transposed convolution overlaps unevenly and leaves a grid, this does not. Source:
-    Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
+    A transposed convolution overlaps unevenly, which leaves a grid in pictures. Source: Odena et
+    al. 2016, "Deconvolution and Checkerboard Artifacts".
     """
 
     def __init__(self, num_in: int, num_out: int, *, bias: bool) -> None:
@@ -61,5 +61,13 @@ class ResizeConv(nn.Module):
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
-    """Over ``channels``: batch norm with weights, or instance norm without."""
+    """Batch norm with weights, or instance norm without, of ``channels``."""
     return nn.BatchNorm2d(channels) if norm == "batch" else InstanceNorm2d(channels)
+
+
+def require_rgb(weight: Tensor) -> None:
+    """Raise ``ValueError`` unless ``weight`` is a convolution's of 3 input channels."""
+    if weight.ndim != 4 or weight.shape[1] != 3:
+        raise ValueError(
+            f"found a first layer of shape {list(weight.shape)}, needed 3 input channels"
+        )

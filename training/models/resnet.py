@@ -6,11 +6,22 @@ The layers sit at the reference's positions, so that state dicts carry its keys.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
 from torch import Tensor, nn
 
 from training.config import TrainConfig
-from training.models.architecture import Architecture
-from training.models.layers import Conv3x3, Norm, ResizeConv, Upsampling, norm_layer
+from training.models.architecture import Architecture, Generator
+from training.models.layers import (
+    Conv3x3,
+    Norm,
+    ResizeConv,
+    Upsampling,
+    norm_layer,
+    require_rgb,
+)
 
 
 class ResnetBlock(nn.Module):
@@ -18,7 +29,7 @@ class ResnetBlock(nn.Module):
 
     def __init__(self, channels: int, norm: Norm, *, dropout: bool = False) -> None:
         super().__init__()
-        bias = norm == "instance"  # batch norm has one of its own
+        bias = norm == "instance"  # batch norm adds its own
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
             Conv3x3(channels, bias=bias),
@@ -35,12 +46,11 @@ class ResnetBlock(nn.Module):
         return x + self.conv_block(x)  # type: ignore[no-any-return]
 
 
-class ResnetGenerator(nn.Module):
+class ResnetGenerator(Generator):
     """``resnet_<num_blocks>blocks`` with instance norm (9, ngf 64: 11,378,179 parameters).
 
     ``upsampling`` ``"resize"`` puts a ``ResizeConv`` where the reference has a transposed
-    convolution (keys ``model.19.conv``, ``model.22.conv``). ``residual`` adds the input to what the
-    network draws and clips the sum: DeblurGAN's skip (Kupyn et al. 2018, §3.2).
+    convolution (keys ``model.19.conv``, ``model.22.conv``).
     """
 
     def __init__(
@@ -53,8 +63,7 @@ class ResnetGenerator(nn.Module):
         upsampling: Upsampling = "transposed",
         residual: bool = False,
     ) -> None:
-        super().__init__()
-        self.residual = residual
+        super().__init__(residual=residual)
         bias = norm == "instance"
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
@@ -83,31 +92,37 @@ class ResnetGenerator(nn.Module):
         self.model = nn.Sequential(*layers)
 
     @property
-    def last(self) -> nn.Module:
-        """The layer that draws."""
-        return self.model[-2]
+    def output_layer(self) -> nn.Conv2d:
+        """The last convolution."""
+        return cast("nn.Conv2d", self.model[-2])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` in [-1, 1] → the same shape and range; 4 divides H and W."""
-        drawn = self.model(x)
-        return (x + drawn).clamp(-1, 1) if self.residual else drawn  # type: ignore[no-any-return]
+    def draw(self, x: Tensor) -> Tensor:
+        """``[N, 3, H, W]`` in [-1, 1] → the same shape and range; H and W are multiples of 4."""
+        return self.model(x)  # type: ignore[no-any-return]
+
+    def repeated_blocks(self) -> list[nn.Module]:
+        """The residual blocks: nine tenths of a step's arithmetic, of one shape."""
+        return [layer for layer in self.model if isinstance(layer, ResnetBlock)]
 
 
 _MULTIPLE = 4  # the network halves a picture twice
-_EDGE_PX = 15  # what the layers around the residual blocks see beyond a pixel
-_BLOCK_PX = 8  # and what each block adds: two 3×3 convolutions at a quarter of the size
+_EDGE_PX = 15  # radius of the receptive field of the layers around the residual blocks
+_BLOCK_PX = 8  # added by each block: two 3×3 convolutions at a quarter of the size
 _TILE_PX = 768
 
 
 def architecture(config: TrainConfig) -> Architecture:
-    """The facts of ``build``'s network: its margin is its receptive field's."""
+    """The facts of ``build``'s network; its margin is the radius of its receptive field."""
     receptive_px = _EDGE_PX + _BLOCK_PX * config.num_blocks
     margin_px = -(-receptive_px // _MULTIPLE) * _MULTIPLE
     return Architecture(
         label=f"ResNet, {config.num_blocks} blocks",
         multiple=_MULTIPLE,
+        least_px=2 * _MULTIPLE,  # the blocks pad by reflection, which needs two pixels
         margin_px=margin_px,
         tile_px=max(_TILE_PX, 4 * margin_px),
+        block_channels=4 * config.ngf,
+        is_in_reference=True,
     )
 
 
@@ -121,3 +136,23 @@ def build(config: TrainConfig) -> ResnetGenerator:
         upsampling=config.upsampling,
         residual=config.residual,
     )
+
+
+def recognise(tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """The fields of a ``TrainConfig`` whose ``build`` has the state dict ``tensors``.
+
+    ``None`` where they are of no ResNet. Raises ``ValueError`` for other pictures than RGB.
+    """
+    first = tensors.get("model.1.weight")
+    if first is None or first.ndim != 4:
+        return None
+    require_rgb(first)
+    blocks = {m[1] for key in tensors if (m := re.match(r"model\.(\d+)\.conv_block\.", key))}
+    dropout = any(".conv_block.6." in key and value.ndim == 4 for key, value in tensors.items())
+    return {
+        "generator": "resnet",
+        "num_blocks": len(blocks),
+        "ngf": first.shape[0],
+        "norm": "batch" if "model.2.weight" in tensors else "instance",
+        "dropout": dropout,
+    }

@@ -5,18 +5,19 @@ Source: junyanz/pytorch-CycleGAN-and-pix2pix, ``models/networks.py``.
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from training.config import TrainConfig
-from training.models.architecture import Architecture
-from training.models.layers import Norm, ResizeConv, Upsampling, norm_layer
+from training.models.architecture import Architecture, Generator
+from training.models.layers import Norm, ResizeConv, Upsampling, norm_layer, require_rgb
 
 
 class UnetBlock(nn.Module):
-    """One level of the U-Net: down, the level within (if any), up, beside a skip.
+    """One level of the U-Net: halving, the inner level (if any), doubling, beside a skip.
 
     The reference's LeakyReLU works in place, so that its skip carries ``leaky_relu(x)``, not ``x``.
     """
@@ -25,7 +26,7 @@ class UnetBlock(nn.Module):
         self,
         outer: int,
         inner: int,
-        within: UnetBlock | None,
+        inner_block: UnetBlock | None,
         norm: Norm,
         *,
         dropout: bool = False,
@@ -33,13 +34,13 @@ class UnetBlock(nn.Module):
     ) -> None:
         super().__init__()
         bias = norm == "instance"
-        width = inner if within is None else 2 * inner
+        width = inner if inner_block is None else 2 * inner
         layers: list[nn.Module] = [
             nn.LeakyReLU(0.2),
             nn.Conv2d(outer, inner, 4, stride=2, padding=1, bias=bias),
         ]
-        if within is not None:
-            layers += [norm_layer(norm, inner), within]
+        if inner_block is not None:
+            layers += [norm_layer(norm, inner), inner_block]
         layers += [
             nn.ReLU(),
             _doubling(width, outer, upsampling, bias=bias),
@@ -57,11 +58,11 @@ class UnetBlock(nn.Module):
         return torch.cat([skip, y], dim=1)
 
 
-class UnetGenerator(nn.Module):
+class UnetGenerator(Generator):
     """``unet_128`` (7 halvings) or ``unet_256`` (8: 54,409,603 parameters).
 
     ``upsampling`` ``"resize"`` puts a ``ResizeConv`` where the reference has a transposed
-    convolution. ``residual`` as for a ``ResnetGenerator``.
+    convolution.
     """
 
     def __init__(
@@ -74,8 +75,7 @@ class UnetGenerator(nn.Module):
         upsampling: Upsampling = "transposed",
         residual: bool = False,
     ) -> None:
-        super().__init__()
-        self.residual = residual
+        super().__init__(residual=residual)
         bias = norm == "instance"
         block = UnetBlock(8 * ngf, 8 * ngf, None, norm, upsampling=upsampling)
         for _ in range(num_downs - 5):
@@ -92,19 +92,20 @@ class UnetGenerator(nn.Module):
         )
 
     @property
-    def last(self) -> nn.Module:
-        """The layer that draws."""
-        drawing = cast("nn.Sequential", self.model.model)[-2]
-        return drawing.conv if isinstance(drawing, ResizeConv) else drawing
+    def output_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
+        """The last convolution."""
+        layer = cast("nn.Sequential", self.model.model)[-2]
+        if isinstance(layer, ResizeConv):
+            return layer.conv
+        return cast("nn.ConvTranspose2d", layer)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` in [-1, 1] → the same; 128 (or 256) divides H and W."""
-        drawn = self.model.model(x)  # type: ignore[operator]
-        return (x + drawn).clamp(-1, 1) if self.residual else drawn  # type: ignore[no-any-return]
+    def draw(self, x: Tensor) -> Tensor:
+        """``[N, 3, H, W]`` in [-1, 1] → the same; H and W are multiples of 128 (or 256)."""
+        return self.model.model(x)  # type: ignore[operator, no-any-return]
 
 
 def _doubling(num_in: int, num_out: int, upsampling: Upsampling, *, bias: bool) -> nn.Module:
-    """A U-Net's layer that doubles height and width."""
+    """The convolution of a U-Net that doubles height and width."""
     if upsampling == "resize":
         return ResizeConv(num_in, num_out, bias=bias)
     return nn.ConvTranspose2d(num_in, num_out, 4, stride=2, padding=1, bias=bias)
@@ -120,7 +121,12 @@ def architecture(config: TrainConfig) -> Architecture:
     """
     num_downs = _NUM_DOWNS[config.generator]
     return Architecture(
-        label=f"U-Net, {num_downs} halvings", multiple=2**num_downs, margin_px=256, tile_px=1024
+        label=f"U-Net, {num_downs} halvings",
+        multiple=2**num_downs,
+        least_px=2**num_downs,
+        margin_px=256,
+        tile_px=1024,
+        is_in_reference=True,
     )
 
 
@@ -134,3 +140,21 @@ def build(config: TrainConfig) -> UnetGenerator:
         upsampling=config.upsampling,
         residual=config.residual,
     )
+
+
+def recognise(tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """The fields of a ``TrainConfig`` whose ``build`` has the state dict ``tensors``.
+
+    ``None`` where they are of no U-Net. Raises ``ValueError`` for another number of halvings than
+    7 or 8, and for other pictures than RGB.
+    """
+    outermost = tensors.get("model.model.0.weight")
+    if outermost is None:
+        return None
+    depth = max(key.count(".model") for key in tensors)
+    name = next((name for name, num_downs in _NUM_DOWNS.items() if num_downs == depth), None)
+    if name is None:
+        raise ValueError(f"found a U-Net of {depth} halvings; needed 7 or 8")
+    require_rgb(outermost)
+    norm = "instance" if "model.model.0.bias" in tensors else "batch"
+    return {"generator": name, "ngf": outermost.shape[0], "norm": norm}

@@ -1,14 +1,13 @@
-"""Checkpoints: one folder each, written whole or not at all, read without unpickling code.
+"""Checkpoints: one folder each, written whole or not at all, read without unpickling.
 
 ``checkpoints/step_00001200/`` holds ``G_A``, ``G_B``, ``D_A``, ``D_B`` as safetensors (and
 ``G_A_ema``, ``G_B_ema`` where averages are kept), the configuration as ``config.json``, and
-``state.pt`` (optimisers, pools, standing) for resuming. ``best.json`` beside them names the best.
+``state.pt`` (optimisers, pools, ``TrainState``) for resuming. ``best.json`` beside the folders
+names the best one.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -23,19 +22,24 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core.errors import CheckpointError
-from core.files import atomic_file, sync_folder, write_json
+from core.files import atomic_file, load_json, sync_file, sync_folder, try_load_json, write_json
+from core.workspace import CheckpointFolder, RunFolder
 from training.config import TrainConfig
 from training.models.factory import build_generator
 
-_NAME = re.compile(r"step_(\d{8})")
+TORN_PREFIX = "torn-"
+"""Begins the name of a checkpoint folder that could not be read."""
+
+_NAME = re.compile(r"step_\d{8}")
+_MAX_NAMES = 3  # of tensors in a message
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run is: ``batch`` batches of ``epoch`` (from 1) are done, ``step`` steps in all."""
+    """How far a run is: ``step`` steps are done, the last ``batch`` of them in ``epoch``."""
 
     step: int
-    epoch: int
+    epoch: int  # from 1
     batch: int
 
 
@@ -48,32 +52,32 @@ def save_checkpoint(
     *,
     best_score: float | None = None,
 ) -> Path:
-    """Write ``run/checkpoints/step_<step>`` atomically, drop the oldest ones; the new folder.
+    """Write ``run/checkpoints/step_<step>`` atomically and remove the oldest ones; the new folder.
 
-    ``best_score``: of the validation that makes it the run's best (lower is better), which stays
-    until there is a better one. Raises ``OSError`` (a full disk), and then leaves what was there as
-    it was.
+    ``best_score``: of the validation that makes this checkpoint the run's best (lower is better);
+    the best one is kept until there is a better one. Raises ``OSError`` where it cannot be written
+    (a full disk); earlier checkpoints are then untouched.
     """
-    parent = run / "checkpoints"
-    final = parent / f"step_{position.step:08d}"
+    folder = RunFolder(run)
+    final = folder.checkpoint(f"step_{position.step:08d}").path
     if final.exists():
         return final
-    partial = parent / f".{final.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = CheckpointFolder(folder.checkpoints / f".{final.name}.partial")
+    shutil.rmtree(partial.path, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
+        partial.path.mkdir(parents=True)
         for name, network in networks.items():
-            save_weights(partial / f"{name}.safetensors", network)
-        with atomic_file(partial / "state.pt") as file:
+            save_weights(partial.weights(name), network)
+        with atomic_file(partial.state) as file:
             torch.save({**state, "position": [position.step, position.epoch, position.batch]}, file)
-        write_json(partial / "config.json", config.model_dump(mode="json"))
+        write_json(partial.config, config.model_dump(mode="json"))
         if best_score is not None:  # first: killed in between, the run makes this checkpoint again
-            write_json(parent / "best.json", {"checkpoint": final.name, "score": best_score})
-        partial.rename(final)
+            write_json(folder.best, {"checkpoint": final.name, "score": best_score})
+        partial.path.rename(final)
     except (OSError, RuntimeError, SafetensorError) as error:  # what torch and safetensors raise
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial.path, ignore_errors=True)
         raise OSError(f"{final} cannot be written: {error}") from error
-    sync_folder(parent)
+    sync_folder(folder.checkpoints)
     best = best_checkpoint(run)
     for old in checkpoints(run)[config.keep_checkpoints :]:
         if old != best:
@@ -83,19 +87,15 @@ def save_checkpoint(
 
 def best_checkpoint(run: Path) -> Path | None:
     """The run's best checkpoint folder, or ``None`` where nothing was validated."""
-    try:
-        name = json.loads((run / "checkpoints" / "best.json").read_text())["checkpoint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    folder = run / "checkpoints" / str(name)
-    return folder if _NAME.fullmatch(str(name)) and folder.is_dir() else None
+    name = str((try_load_json(RunFolder(run).best) or {}).get("checkpoint"))
+    folder = RunFolder(run).checkpoint(name).path
+    return folder if _NAME.fullmatch(name) and folder.is_dir() else None
 
 
 def checkpoints(run: Path) -> list[Path]:
     """The run's checkpoint folders, newest first."""
-    folder = run / "checkpoints"
-    found = [path for path in folder.glob("step_*") if _NAME.fullmatch(path.name)]
-    return sorted(found, reverse=True)
+    folders = RunFolder(run).checkpoints.glob("step_*")
+    return sorted((path for path in folders if _NAME.fullmatch(path.name)), reverse=True)
 
 
 def latest_checkpoint(run: Path) -> Path | None:
@@ -119,21 +119,20 @@ def load_generators(
 def load_generator(
     checkpoint: Path, name: str, device: str = "cpu", *, averaged: bool = False
 ) -> tuple[nn.Module, TrainConfig]:
-    """One generator, ``"G_A"`` or ``"G_B"``, as ``load_generators`` gives both.
+    """One generator, ``"G_A"`` or ``"G_B"``, in evaluation mode on ``device``, and its
+    configuration: for models of one direction, as the reference publishes them.
 
-    Published models of the reference have but one direction.
+    Raises ``CheckpointError`` as ``load_generators`` does.
     """
     config = load_config(checkpoint)
-    path = checkpoint / f"{name}{'_ema' if averaged else ''}.safetensors"
+    path = CheckpointFolder(checkpoint).weights(f"{name}_ema" if averaged else name)
     if not path.is_file():
-        held = ", ".join(sorted(file.stem for file in checkpoint.glob("*.safetensors"))) or "none"
+        networks = ", ".join(sorted(file.stem for file in checkpoint.glob("*.safetensors")))
+        reason = (
+            "it was trained with ema_decay 0" if averaged else "it has the other direction alone"
+        )
         raise CheckpointError(
-            f"{checkpoint}: found no {path.name} (networks there: {held}); "
-            + (
-                "it was trained with ema_decay 0"
-                if averaged
-                else "it has the other direction alone"
-            )
+            f"{checkpoint}: found no {path.name} (networks there: {networks or 'none'}); {reason}"
         )
     network = build_generator(config)
     load_weights(path, network)
@@ -142,14 +141,15 @@ def load_generator(
 
 def has_averages(checkpoint: Path) -> bool:
     """Whether moving averages of both generators lie beside the raw weights."""
-    return all((checkpoint / f"{name}_ema.safetensors").is_file() for name in ("G_A", "G_B"))
+    folder = CheckpointFolder(checkpoint)
+    return all(folder.weights(f"{name}_ema").is_file() for name in ("G_A", "G_B"))
 
 
 def load_config(checkpoint: Path) -> TrainConfig:
     """The configuration beside a checkpoint's weights. Raises ``CheckpointError``."""
-    path = checkpoint / "config.json"
+    path = CheckpointFolder(checkpoint).config
     try:
-        return TrainConfig.model_validate(json.loads(path.read_text()))
+        return TrainConfig.model_validate(load_json(path))
     except FileNotFoundError:
         raise CheckpointError(f"{checkpoint}: found no config.json; is it a checkpoint?") from None
     except (ValueError, ValidationError) as error:
@@ -157,8 +157,8 @@ def load_config(checkpoint: Path) -> TrainConfig:
 
 
 def load_state(checkpoint: Path) -> tuple[dict[str, Any], Position]:
-    """What ``save_checkpoint`` got as ``state``, and the position. Raises ``CheckpointError``."""
-    path = checkpoint / "state.pt"
+    """``state`` and ``position`` of ``save_checkpoint``. Raises ``CheckpointError``."""
+    path = CheckpointFolder(checkpoint).state
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return state, Position(*state["position"])
@@ -167,11 +167,10 @@ def load_state(checkpoint: Path) -> tuple[dict[str, Any], Position]:
 
 
 def save_weights(path: Path, network: nn.Module) -> None:
-    """Write the network's state dict as safetensors, durably."""
+    """Write the network's state dict as safetensors and flush it to disk."""
     tensors = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
     save_file(tensors, path)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(path)
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
@@ -180,35 +179,34 @@ def load_weights(path: Path, network: nn.Module) -> None:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
-    check_tensors(path, network.state_dict(), tensors)
+    check_tensors(path, tensors, network.state_dict())
     network.load_state_dict(tensors)
 
 
 def check_tensors(
     path: Path,
-    wanted: Mapping[str, Tensor],
-    found: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
     remedy: str = "set {} in config.json to the value of the training",
 ) -> None:
-    """Raise ``CheckpointError``, saying what to change, unless both have the same tensors.
-
-    ``remedy`` says what to do about the options that decide about them, where ``{}`` stands.
+    """Raise ``CheckpointError`` unless ``tensors``, read from ``path``, fit ``expected``: the same
+    names and shapes. ``remedy``: how to mend it; ``{}`` in it becomes the options to look at.
     """
-    missing = sorted(wanted.keys() - found.keys())
-    surplus = sorted(found.keys() - wanted.keys())
+    missing = sorted(expected.keys() - tensors.keys())
+    surplus = sorted(tensors.keys() - expected.keys())
     if missing or surplus:
         options = "generator, num_blocks, norm, dropout, upsampling, discriminator or d_layers"
         raise CheckpointError(
-            f"{path}: tensors do not fit: {len(missing)} missing ({_some(missing)}), "
-            f"{len(surplus)} too many ({_some(surplus)}); {remedy.format(options)}"
+            f"{path}: tensors do not fit: {len(missing)} missing ({_listed(missing)}), "
+            f"{len(surplus)} too many ({_listed(surplus)}); {remedy.format(options)}"
         )
-    for key, tensor in wanted.items():
-        if tensor.shape != found[key].shape:
+    for key, tensor in expected.items():
+        if tensor.shape != tensors[key].shape:
             raise CheckpointError(
-                f"{path}: tensor {key} has shape {list(found[key].shape)}, needed "
+                f"{path}: tensor {key} has shape {list(tensors[key].shape)}, needed "
                 f"{list(tensor.shape)}; {remedy.format('ngf or ndf')}"
             )
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "") or "none"
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "") or "none"

@@ -1,4 +1,4 @@
-"""What to notice while training: losses that are not finite, a saturated D, a collapsed G."""
+"""Monitors of a training: losses that are not finite, a saturated D, a collapsed G."""
 
 from __future__ import annotations
 
@@ -6,37 +6,40 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
-_WINDOW = 20  # logged steps
-_LEAST_D = {"lsgan": 0.005, "vanilla": 0.01}  # mean loss below which D has nothing left to say
+_NUM_LOGGED_STEPS = 20  # over which a discriminator's loss is averaged
+_LEAST_D_LOSS = {"lsgan": 0.005, "vanilla": 0.01}  # below it D gives G hardly any gradient
 _LEAST_VARIETY = 0.1
 
 
-class Guards:
-    """Notices what a person should know; each finding is told once."""
+class Monitors:
+    """Returns a message for a person when training degenerates, each message once."""
 
     def __init__(self, gan_loss: str) -> None:
-        self._least = _LEAST_D.get(gan_loss)
-        self._recent: dict[str, deque[float]] = {
-            name: deque(maxlen=_WINDOW) for name in ("D_A", "D_B")
+        self._least_loss = _LEAST_D_LOSS.get(gan_loss)
+        self._recent_losses: dict[str, deque[float]] = {
+            name: deque(maxlen=_NUM_LOGGED_STEPS) for name in ("D_A", "D_B")
         }
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def saturation(self, losses: Mapping[str, float]) -> str | None:
-        """A message when a discriminator's loss has been near zero for a while."""
-        for name, recent in self._recent.items():
+        """A message when a discriminator's mean loss over 20 logged steps is near zero."""
+        for name, recent in self._recent_losses.items():
             recent.append(losses[name])
-            mean = sum(recent) / len(recent)
-            if self._least is not None and len(recent) == _WINDOW and mean < self._least:
+            mean, least = sum(recent) / len(recent), self._least_loss
+            if least is not None and len(recent) == _NUM_LOGGED_STEPS and mean < least:
                 return self._once(
                     name,
                     f"{name} tells every translation from real pictures (mean loss {mean:.4f}, a "
-                    f"healthy one stays above {self._least}): the generator learns little from it. "
-                    "More pictures, diff_augment or a smaller ndf help",
+                    f"healthy one stays above {least}): the generator learns little from it. More "
+                    "pictures, diff_augment or a smaller ndf help",
                 )
         return None
 
     def collapse(self, variety: float) -> str | None:
-        """A message when translations of different pictures look alike."""
+        """A message when translations of different pictures are nearly the same.
+
+        ``variety``: their spread over that of the pictures, as ``SampleGrid.write`` returns it.
+        """
         if math.isfinite(variety) and variety >= _LEAST_VARIETY:
             return None
         return self._once(
@@ -47,12 +50,12 @@ class Guards:
         )
 
     def _once(self, key: str, message: str) -> str | None:
-        if key in self._told:
+        if key in self._reported:
             return None
-        self._told.add(key)
+        self._reported.add(key)
         return message
 
 
 def all_finite(losses: Mapping[str, float]) -> bool:
-    """Whether every loss is a number."""
+    """Whether no loss is infinite or NaN."""
     return all(math.isfinite(loss) for loss in losses.values())

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM wait for the end of a training step, so that what is saved is whole."""
+"""Ctrl-C and SIGTERM, deferred to the end of a training step, so that it is saved whole."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DeferredSignals:
-    """While entered, SIGINT and SIGTERM only set ``pending``; ``deliver`` lets them happen.
+    """While entered, SIGINT and SIGTERM only set ``pending``; ``deliver`` raises them.
 
-    A second Ctrl-C does not wait. Outside of the main thread, where no handler can be set, nothing
-    is deferred.
+    A second Ctrl-C is raised at once. Outside of the main thread, where Python allows no handler,
+    signals are not deferred.
     """
 
     def __init__(self) -> None:
-        self.pending: int | None = None
+        self.pending: int | None = None  # number of the signal
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._previous = {number: signal.signal(number, self._defer) for number in _SIGNALS}
         return self
 
     def __exit__(
@@ -37,13 +37,13 @@ class DeferredSignals:
             self.deliver()
 
     def deliver(self) -> None:
-        """Give a pending signal to whoever handled it before; returns when there is none."""
+        """Raise the pending signal, if any, for the handler that was set before ``__enter__``."""
         if self.pending is not None:
             number, self.pending = self.pending, None
             self._restore()
             signal.raise_signal(number)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _defer(self, number: int, _frame: FrameType | None) -> None:
         if number == self.pending == signal.SIGINT:
             self.deliver()
         self.pending = number

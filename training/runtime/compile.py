@@ -1,4 +1,4 @@
-"""What of a run ``torch.compile`` makes faster, and when that pays."""
+"""Which networks ``torch.compile`` makes faster, and for which runs that saves time."""
 
 from __future__ import annotations
 
@@ -9,41 +9,39 @@ import sysconfig
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from training.algorithm.cyclegan import CycleGan
 from training.config import TrainConfig
+from training.models.factory import architecture_of
 from training.models.layers import Conv3x3
-from training.models.resnet import ResnetBlock
 from training.runtime.device import choose_device
 
 _LEAST_GPU_STEPS = 2000
-
 _LEAST_CPU_WORK = 300 * 256**2 * 64**2  # pixels · ngf²: about an hour of full-size steps
-
 _LEAST_CAPABILITY = (7, 0)  # of a GPU for which Triton compiles
-
-_LEAST_WINOGRAD = 128  # channels, below which the transforms cost more than they save
+_LEAST_WINOGRAD_CHANNELS = 128  # with fewer, the transforms cost more than they save
 
 
 def should_compile(config: TrainConfig, num_steps: int) -> bool:
-    """Whether compiling is wanted, or (``auto``) will save more time than it takes.
+    """Whether the configuration asks to compile or, with ``auto``, compiling saves time.
 
-    ``num_steps``: of the whole run, so that a resumed one computes what an uninterrupted one does.
+    ``num_steps``: of the whole run, so that a resumed run computes as an uninterrupted one does.
     """
     device = choose_device(config.device)
     if config.compile != "auto":
         return config.compile == "on"
     if "crop" not in config.preprocess or not _can_compile(device):
-        return False  # a graph for each size of picture would be compiled
+        return False  # without crops, each size of picture would be compiled anew
     if device.type == "cuda":
         return num_steps >= _LEAST_GPU_STEPS
     pixels = num_steps * config.batch_size * config.crop_px**2
-    large = config.generator == "resnet" and 4 * config.ngf >= _LEAST_WINOGRAD
-    return large and pixels * config.ngf**2 >= _LEAST_CPU_WORK
+    is_large = architecture_of(config).block_channels >= _LEAST_WINOGRAD_CHANNELS
+    return is_large and pixels * config.ngf**2 >= _LEAST_CPU_WORK
 
 
 def _can_compile(device: torch.device) -> bool:
-    """Whether what torch's compiler needs is here: a compiler, Python's headers, a GPU it knows."""
+    """Whether torch's compiler has what it needs: a C++ compiler, Python's headers, a known GPU."""
     if sys.platform == "win32" or not Path(sysconfig.get_path("include"), "Python.h").exists():
         return False
     if device.type == "cuda":
@@ -56,26 +54,25 @@ def _can_compile(device: torch.device) -> bool:
 
 
 def compile_networks(gan: CycleGan) -> None:
-    """``torch.compile`` in place what gains by it.
+    """Compile networks in place: on a GPU all of them, on a CPU the generators' repeated blocks.
 
-    On a CPU that is a resnet's blocks, with Winograd convolutions: nine tenths of a step's
-    arithmetic, and a single graph for each shape, since all blocks share it. On a GPU, every
-    network.
+    Repeated blocks share one graph for each shape, and their convolutions run by Winograd's
+    algorithm.
     """
     config = gan.config
     if gan.device.type == "cpu":
-        exact = config.winograd and config.precision == "float32"
-        for network in (gan.G_A, gan.G_B):
-            for module in network.modules():
+        may_use_winograd = config.winograd and config.precision == "float32"
+        for block in gan.G_A.repeated_blocks() + gan.G_B.repeated_blocks():
+            for module in block.modules():
                 if isinstance(module, Conv3x3):
-                    module.winograd = exact and module.in_channels >= _LEAST_WINOGRAD
-                elif isinstance(module, ResnetBlock):
-                    module.compile(dynamic=False)
+                    is_wide = module.in_channels >= _LEAST_WINOGRAD_CHANNELS
+                    module.winograd = may_use_winograd and is_wide
+            block.compile(dynamic=False)
         return
     mode = "reduce-overhead" if config.cuda_graphs else "default"
     if config.cuda_graphs:
         allocate_gradients(gan)
-    networks = [gan.G_A, gan.G_B]
+    networks: list[nn.Module] = [gan.G_A, gan.G_B]
     if config.gan_loss != "wgangp":  # compiled code cannot be differentiated twice
         networks += [gan.D_A, gan.D_B]
     for network in networks:
@@ -83,9 +80,10 @@ def compile_networks(gan: CycleGan) -> None:
 
 
 def allocate_gradients(gan: CycleGan) -> None:
-    """Zero gradients in memory of their own: a CUDA graph would put them where the next one writes.
+    """Allocate zero gradients outside of the CUDA graphs' memory.
 
-    The discriminators' graphs run one after the other, and only then does their optimiser step.
+    A graph would put gradients where the next graph writes, and both discriminators' graphs run
+    before their optimiser steps.
     """
     for network in (gan.G_A, gan.G_B, gan.D_A, gan.D_B):
         for parameter in network.parameters():

@@ -17,7 +17,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def prepare_torch(config: TrainConfig) -> None:
-    """Give torch the configuration's threads and arithmetic, for this process."""
+    """Set torch's threads and arithmetic for this process, as the configuration says."""
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     fast = config.precision != "float32"

@@ -1,6 +1,6 @@
-"""Several processes on one run: each takes its share of a batch, and all stay bitwise the same.
+"""Several processes on one run: each takes its share of a batch, and all keep the same weights.
 
-Started by ``torchrun``, which tells each process its place; gloo between CPUs, NCCL between GPUs.
+``torchrun`` starts them and gives each its rank; CPUs communicate by gloo, GPUs by NCCL.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from torch.nn import Parameter
 
 @dataclass(frozen=True)
 class World:
-    """How many processes train together (``size``), and which of them this is (``rank``)."""
+    """The processes that train together, as torch.distributed's "world": ``size`` of them, of
+    which this one is number ``rank`` (from 0).
+    """
 
     rank: int = 0
     size: int = 1
@@ -32,8 +34,8 @@ class World:
         num = len(tensor) // self.size
         return tensor[self.rank * num : (self.rank + 1) * num]
 
-    def gather(self, part: Tensor) -> Tensor:
-        """The whole batch from everybody's part, in order, ``[n, …]`` → ``[n · size, …]``."""
+    def concatenate(self, part: Tensor) -> Tensor:
+        """The whole batch from every process's part, by rank, ``[n, …]`` → ``[n · size, …]``."""
         if self.size == 1:
             return part
         parts = [
@@ -51,7 +53,7 @@ class World:
         return values
 
     def average_gradients(self, parameters: Iterable[Parameter]) -> None:
-        """Replace every gradient by its mean over all processes, as one message."""
+        """Replace every gradient by its mean over all processes; one message carries them all."""
         if self.size == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -60,8 +62,8 @@ class World:
         for gradient, piece in zip(gradients, pieces, strict=True):
             gradient.copy_(piece.view(gradient.shape))
 
-    def any(self, value: bool) -> bool:  # a yes-or-no that all processes must agree on
-        """Whether ``value`` holds in any process."""
+    def any(self, value: bool) -> bool:
+        """Whether ``value`` is true in any process; all processes get the same answer."""
         if self.size == 1:
             return value
         flag = torch.tensor(float(value), device=_device())
@@ -69,16 +71,16 @@ class World:
         return bool(flag > 0)
 
     def wait(self) -> None:
-        """Return once every process is here."""
+        """Return once every process has called this."""
         if self.size > 1:
             distributed.barrier()
 
 
 @contextmanager
 def joined_world(device: str = "auto") -> Iterator[World]:
-    """The processes that ``torchrun`` started with this one; alone without it.
+    """The processes that ``torchrun`` started with this one; without it, this one alone.
 
-    Each takes the GPU of its place on its machine, where ``device`` is ``"auto"`` or ``"cuda"``.
+    With ``device`` ``"auto"`` or ``"cuda"``, each takes the GPU of its ``LOCAL_RANK``.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1 or distributed.is_initialized():

@@ -1,8 +1,8 @@
-"""One run by several processes, on one machine or many, under torch's elastic launcher.
+"""Trains one run by several processes, on one machine or many, under torch's elastic launcher.
 
-``train_together`` is ``train`` with the same outcome. Each machine has an agent (torchrun) that
-starts the processes there; when one of them dies, all of them are started again, and go on from the
-last checkpoint. Whoever started an agent may be killed: agent and processes end too.
+``train_together`` has the outcome of ``train``. On each machine an agent (torchrun) starts the
+processes; when one of them dies, all are started again and resume from the last checkpoint. When
+the process that started an agent is killed, the agent and its processes end too.
 """
 
 from __future__ import annotations
@@ -24,51 +24,56 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from core.errors import SuyanError
 from core.files import claim_folder
 from core.progress import Progress, silent
+from core.workspace import RunFolder
 from training.config import TrainConfig
 
 if TYPE_CHECKING:
     from training.train import TrainSummary
 
-_logger = logging.getLogger(__name__)  # a flow's log takes warnings, and nothing below
-_PATIENCE_S = 60.0  # for a step to end and its checkpoint to be written
-_ORPHAN_EVERY_S = 1.0
-_REPORT = "--report"
-_PATHS = ("run", "checkpoint", "best")
+_logger = logging.getLogger(__name__)  # a flow's log shows only its warnings and errors
+_TERMINATION_S = 60.0  # in which a step must end and its checkpoint be written
+_PARENT_POLL_S = 1.0
+_REPORT_OPTION = "--report"
+_NUM_LAST_LINES = 31  # in the error of a training that failed
+_PATH_FIELDS = ("run", "checkpoint", "best")  # of a ``TrainSummary``
 
 
 class Torchrun(BaseModel):
-    """By how many processes a run is trained; it changes no result but for rounding."""
+    """How many processes train a run; results differ by rounding only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     processes_per_node: int = Field(
-        1, ge=1, le=64, description="Processes on each machine: one for each GPU"
+        1, ge=1, le=64, description="Training processes on each machine: one for each GPU"
     )
     num_nodes: int = Field(
-        1, ge=1, le=1024, description="Machines, which must share the workspace's folder"
+        1,
+        ge=1,
+        le=1024,
+        description="Machines that train together; they share the workspace's folder",
     )
     rendezvous: str = Field(
         "",
         pattern=r"^(|[^\s:/@]+:\d+)$",
-        description="HOST:PORT where the machines meet: this machine's, free and reachable for the "
-        "others; empty for one machine",
+        description="HOST:PORT of this machine where several machines meet, free and reachable for "
+        "the others; empty for one machine",
     )
     max_restarts: int = Field(
-        3, ge=0, le=100, description="How often the processes are started again after one died"
+        3, ge=0, le=100, description="Restarts of the processes after one of them died, at most"
     )
 
     @property
     def num_processes(self) -> int:
-        """Those of all machines together."""
+        """Processes of all machines together."""
         return self.processes_per_node * self.num_nodes
 
     @property
     def is_needed(self) -> bool:
-        """Whether more than the process of the flow itself is to train."""
+        """Whether torchrun is needed: one process trains without it."""
         return self.num_processes > 1
 
     def check(self, config: TrainConfig) -> None:
-        """Raise ``ValueError`` for what these processes would refuse once they have started."""
+        """Raise ``ValueError`` for a configuration that these processes cannot train together."""
         if self.is_needed and config.norm == "batch":
             raise ValueError(
                 f"train.norm: got batch with torchrun's {self.num_processes} processes, whose "
@@ -89,14 +94,14 @@ class Torchrun(BaseModel):
         return self
 
     def arguments(self, name: str) -> list[str]:
-        """What torchrun is told on each machine; ``name`` is of the run."""
+        """Arguments of torchrun on each machine; the run's ``name`` identifies the rendezvous."""
         if self.num_nodes == 1:
-            meeting = ["--standalone"]
+            rendezvous = ["--standalone"]
         else:
-            meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", self.rendezvous]
-            meeting += ["--rdzv-id", name]
+            rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", self.rendezvous]
+            rendezvous += ["--rdzv-id", name]
         return [
-            *meeting,
+            *rendezvous,
             *("--nnodes", str(self.num_nodes)),
             *("--nproc-per-node", str(self.processes_per_node)),
             *("--max-restarts", str(self.max_restarts)),
@@ -112,72 +117,74 @@ def train_together(
     progress: Progress = silent,
     distance: str = "",
 ) -> TrainSummary:
-    """Train as ``train`` does, by the processes that ``torchrun`` asks for.
+    """Train as ``train`` does, by as many processes as ``torchrun`` says.
 
-    ``distance`` names the function that makes the distance to validate by,
-    ``"module:function"``; each process calls it. With several machines, the command for the
-    others is logged, and nothing happens until all of them are there.
+    ``distance``: ``"module:function"`` that builds the distance to validate by; each process calls
+    it. With several machines, the command for the others is logged, and training starts once all
+    of them have joined.
 
-    Raises ``SuyanError`` with the last lines that the processes wrote when they failed more often
-    than ``max_restarts``, ``ValueError`` for a configuration that they cannot train together.
+    Raises ``SuyanError`` with the processes' last lines when they have failed more than
+    ``max_restarts`` times, ``ValueError`` for a configuration that they cannot train together.
     """
     from training.runtime.distributed import World
-    from training.train import check
+    from training.train import check_world
 
-    check(config, World(size=torchrun.processes_per_node * torchrun.num_nodes))
+    check_world(config, World(size=torchrun.num_processes))
     claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
-    work = ["-m", "training", str(run / "config.json"), str(dataset), str(run)]
-    work += ["--distance", distance] if distance else []
-    launch = torchrun.arguments(run.name)
+    command = ["-m", "training", str(RunFolder(run).config), str(dataset), str(run)]
+    command += ["--distance", distance] if distance else []
+    command = ["-m", "training.runtime.launcher", *torchrun.arguments(run.name), *command]
     if torchrun.num_nodes > 1:
-        others = " ".join(["python -m training.runtime.launcher", *launch, *work])
-        _logger.warning("waiting for the other machines; on each: %s", others)
+        _logger.warning(
+            "waiting for the other machines; on each, run: python %s", " ".join(command)
+        )
     with subprocess.Popen(
-        [sys.executable, "-m", "training.runtime.launcher", *launch, *work, _REPORT],
+        [sys.executable, *command, _REPORT_OPTION],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
-        env={"OMP_NUM_THREADS": _threads(torchrun), **os.environ},
+        env={"OMP_NUM_THREADS": _num_threads(torchrun), **os.environ},
     ) as agent:
         try:
-            return _followed(agent, progress)
+            return _relay_reports(agent, progress)
         finally:
-            _end(agent)
+            _terminate(agent)
 
 
-def _threads(torchrun: Torchrun) -> str:
+def _num_threads(torchrun: Torchrun) -> str:
     return str(max(1, (os.cpu_count() or 1) // torchrun.processes_per_node))
 
 
-def _followed(agent: subprocess.Popen[str], progress: Progress) -> TrainSummary:
-    """Pass on what the processes report, until they end."""
+def _relay_reports(agent: subprocess.Popen[str], progress: Progress) -> TrainSummary:
+    """Pass the processes' progress on until they end; their summary."""
     from training.train import TrainSummary  # with torch, which a flow need not wait for
 
     assert agent.stdout is not None
     summary: TrainSummary | None = None
-    last: list[str] = []
+    last_lines: list[str] = []
     for line in agent.stdout:
-        report = _report(line)
+        report = _parse_report(line)
         if report is None:
-            last = [*last[-30:], line.rstrip()]
+            last_lines = [*last_lines[1 - _NUM_LAST_LINES :], line.rstrip()]
             _logger.warning("%s", line.rstrip())
         elif "progress" in report:
             progress(*report["progress"])
         else:
             values = report["summary"]
-            paths = {name: Path(values[name]) for name in _PATHS if values[name] is not None}
+            paths = {name: Path(values[name]) for name in _PATH_FIELDS if values[name] is not None}
             summary = TrainSummary(**{**values, **paths, "events": tuple(values["events"])})
     code = agent.wait()
     if code or summary is None:
         raise SuyanError(
             f"the processes that trained together ended with status {code}. Every checkpoint is "
-            "kept: run the same again to go on. Their last lines:\n  " + "\n  ".join(last)
+            "kept: run the same again to go on. Their last lines:\n  " + "\n  ".join(last_lines)
         )
     return summary
 
 
-def _report(line: str) -> dict[str, Any] | None:
+def _parse_report(line: str) -> dict[str, Any] | None:
+    """What ``write_report`` wrote, or ``None`` for any other line."""
     if not line.startswith('{"'):
         return None
     try:
@@ -187,49 +194,49 @@ def _report(line: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and value.keys() & {"progress", "summary"} else None
 
 
-def tell(report: Mapping[str, Any]) -> None:
-    """Write a line that ``train_together`` understands; paths as text."""
+def write_report(report: Mapping[str, Any]) -> None:
+    """Print a report as one line of JSON for ``train_together``, paths as text."""
     print(json.dumps(report, default=str), flush=True)  # noqa: T201 - a pipe between our processes
 
 
 def end_with_parent() -> None:
-    """Have this process get SIGTERM when the one that started it is no more, SIGKILL later."""
+    """Send this process SIGTERM once its parent is gone, and SIGKILL a minute later."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_ORPHAN_EVERY_S)
+            time.sleep(_PARENT_POLL_S)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_PATIENCE_S)
+        time.sleep(_TERMINATION_S)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _end(agent: subprocess.Popen[str]) -> None:
+def _terminate(agent: subprocess.Popen[str]) -> None:
     if agent.poll() is None:
-        agent.terminate()  # it tells its processes, which save
+        agent.terminate()  # it passes the signal on to its processes, which save
         try:
-            agent.communicate(timeout=_PATIENCE_S)
+            agent.communicate(timeout=_TERMINATION_S)
         except subprocess.TimeoutExpired:
             agent.kill()
 
 
 def main() -> None:
-    """Be the agent of this machine: torchrun that ends with whoever started it."""
+    """Run torchrun as this machine's agent; it ends when the process that started it does."""
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import (
         ChildFailedError,
     )
 
-    # A store that outlives its processes would tell new ones the addresses of dead ones.
+    # A store that outlives its processes would give new ones the addresses of dead ones.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    if _REPORT in sys.argv:  # else it was started by hand, and may outlive a shell
+    if _REPORT_OPTION in sys.argv:  # else a person started the agent, which may outlive a shell
         end_with_parent()
     try:
         run.run(run.parse_args(sys.argv[1:]))  # type: ignore[no-untyped-call]
     except ChildFailedError:
-        sys.exit(1)  # the processes have said why
+        sys.exit(1)  # the processes have printed the reason
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch import Tensor
 from core.errors import SuyanError
 from training.algorithm.cyclegan import CycleGan
 from training.config import TrainConfig
-from training.data.dataset import UnalignedPictures, resized
+from training.data.dataset import UnalignedPictures, training_size
 from training.run import checkpoint as checkpoint_module
 from training.run.checkpoint import (
     best_checkpoint,
@@ -28,8 +28,8 @@ from training.run.checkpoint import (
     latest_checkpoint,
     load_generators,
 )
-from training.run.monitors import Guards
-from training.run.run_log import TrainingLog, read_log
+from training.run.monitors import Monitors
+from training.run.run_log import EventKind, TrainingLog, read_log
 from training.train import train
 
 SMALL = TrainConfig(
@@ -46,18 +46,6 @@ SMALL = TrainConfig(
     num_threads=1,
     device="cpu",
 )
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "datasets" / "tiny"
-    for name, num in (("trainA", 5), ("trainB", 4), ("testA", 2), ("testB", 2)):
-        (folder / name).mkdir(parents=True)
-        for index in range(num):
-            pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{index}.png")
-    return folder
 
 
 def _break_step(monkeypatch: pytest.MonkeyPatch, step: int, times: int = 1) -> None:
@@ -200,7 +188,7 @@ def test_a_log_that_a_full_disk_tore_goes_on_whole(
     monkeypatch.setattr(Path, "open", lambda path, *_, **__: Full(path, "a"))
     with caplog.at_level(logging.WARNING):
         log.write({"step": 20, "G_A": 2.0})
-        log.event(20, "saturation", "lost")
+        log.event(20, EventKind.SATURATION, "lost")
         log.picture(20, "samples", np.zeros((4, 4, 3), np.uint8))
     assert caplog.text.count("No space left on device") == 1  # said once
     room["left"] = 1000
@@ -215,7 +203,7 @@ def test_a_log_that_a_full_disk_tore_goes_on_whole(
     assert [row["step"] for row in read_log(tmp_path / "log.jsonl")] == [10]
 
 
-def test_a_grid_that_cannot_be_written_is_told_and_training_goes_on(
+def test_a_grid_that_cannot_be_written_is_reported_and_training_goes_on(
     dataset: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
@@ -238,14 +226,14 @@ def test_averages_lie_beside_the_raw_weights(dataset: Path, tmp_path: Path) -> N
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
-def test_saturation_and_collapse_are_told_once() -> None:
-    guards = Guards("lsgan")
-    told = [guards.saturation({"D_A": 0.0001, "D_B": 0.2}) for _ in range(40)]
-    assert [message is not None for message in told].count(True) == 1
-    assert "D_A tells every translation" in next(filter(None, told))
-    assert guards.collapse(0.8) is None
-    assert "5%" in (guards.collapse(0.05) or "")
-    assert guards.collapse(0.05) is None
+def test_saturation_and_collapse_are_reported_once() -> None:
+    monitors = Monitors("lsgan")
+    messages = [monitors.saturation({"D_A": 0.0001, "D_B": 0.2}) for _ in range(40)]
+    assert [message is not None for message in messages].count(True) == 1
+    assert "D_A tells every translation" in next(filter(None, messages))
+    assert monitors.collapse(0.8) is None
+    assert "5%" in (monitors.collapse(0.05) or "")
+    assert monitors.collapse(0.05) is None
 
 
 @pytest.mark.parametrize(
@@ -263,7 +251,7 @@ def test_pictures_are_resized_as_the_reference_does(
     preprocess: str, size: tuple[int, int], wanted: tuple[int, int]
 ) -> None:
     config = SMALL.model_copy(update={"preprocess": preprocess})
-    assert resized(Image.new("RGB", size), config).size == wanted
+    assert training_size(*size, config) == wanted
 
 
 def test_a_picture_too_small_to_crop_is_named(dataset: Path) -> None:

@@ -1,0 +1,128 @@
+"""Which files of a folder are trained on, and how they are read."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageOps
+
+from training.config import TrainConfig
+from training.data.dataset import UnalignedPictures
+from training.data.picture_folder import PictureFolder, load_pictures
+from training.runtime.distributed import World
+
+SMALL = TrainConfig(
+    num_blocks=1, ngf=4, ndf=4, d_layers=2, load_px=32, crop_px=32, batch_size=2, device="cpu"
+)
+
+
+def _picture(seed: int, px: int = 40) -> Image.Image:
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
+    return Image.fromarray(coarse).resize((px, px), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    for side in ("trainA", "trainB"):
+        (tmp_path / side).mkdir()
+        for number in range(6):
+            _picture(number).save(tmp_path / side / f"{number}.png")
+    return tmp_path
+
+
+def _break(dataset: Path) -> None:
+    """One file too short, one that is no picture, and two of other kinds."""
+    whole = (dataset / "trainA" / "1.png").read_bytes()
+    (dataset / "trainA" / "0torn.png").write_bytes(whole[: len(whole) // 2])
+    (dataset / "trainA" / "9text.jpg").write_text("no picture", encoding="utf-8")
+    (dataset / "trainA" / "notes.txt").write_text("by hand", encoding="utf-8")
+    (dataset / "trainA" / ".hidden.png").write_bytes(b"")
+
+
+@pytest.mark.parametrize("memory_share", [0.25, 0.0])
+def test_broken_files_are_named_and_change_nothing_of_the_others(
+    dataset: Path,
+    memory_share: float,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = list(UnalignedPictures(dataset, SMALL).batches(1))
+    _break(dataset)
+    monkeypatch.setattr("training.data.dataset._MEMORY_SHARE", memory_share)
+    with caplog.at_level(logging.WARNING):
+        pictures = UnalignedPictures(dataset, SMALL)
+    first, second = caplog.messages
+    assert first == (
+        "trainA: 2 of 8 files cannot be read and are left out: "
+        "0torn.png (undecodable), 9text.jpg (undecodable)"
+    )
+    assert second == "trainA: files have suffixes of no picture format and are left out: notes.txt"
+    assert pictures.epoch_length == 6
+    for one, other in zip(whole, pictures.batches(1), strict=True):
+        assert one.a.equal(other.a)
+        assert one.b.equal(other.b)
+
+
+def test_only_the_first_process_names_broken_files(
+    dataset: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _break(dataset)
+    with caplog.at_level(logging.WARNING):
+        UnalignedPictures(dataset, SMALL, World(1, 2))
+    assert not caplog.messages
+
+
+def test_a_broken_picture_is_not_held_back(dataset: Path) -> None:
+    config = SMALL.model_copy(update={"validate_every": 1, "num_validation": 2})
+    whole = UnalignedPictures(dataset, config).held_back
+    _break(dataset)
+    held_back = UnalignedPictures(dataset, config).held_back
+    assert whole is not None
+    assert held_back is not None
+    assert np.array_equal(held_back[0], whole[0])
+    (dataset / "trainA" / "5.png").write_bytes(b"")
+    few = config.model_copy(update={"num_validation": 5})
+    with pytest.raises(ValueError, match=r"trainA: found 5 readable pictures, needed more than"):
+        UnalignedPictures(dataset, few)
+
+
+def test_a_folder_without_a_readable_picture_says_what_it_holds(tmp_path: Path) -> None:
+    def message() -> str:
+        with pytest.raises(ValueError, match="found no picture") as error:
+            load_pictures(tmp_path / "side", 32)
+        with pytest.raises(ValueError, match="found no picture"):
+            PictureFolder(tmp_path / "side", lambda width, height: (width, height), 0)
+        return str(error.value)
+
+    assert "the folder does not exist" in message()
+    (tmp_path / "side").mkdir()
+    assert "its files are none" in message()
+    (tmp_path / "side" / "a.heic").write_bytes(b"")
+    assert "its files are a.heic" in message()
+    (tmp_path / "side" / "b.PNG").write_bytes(b"")
+    assert "its 1 picture files cannot be read: b.PNG" in message()
+    assert "needed at least one file of .jpg, .png, .webp" in message()
+
+
+def test_every_picture_is_read_as_a_viewer_shows_it(tmp_path: Path) -> None:
+    """Subfolders, suffixes in any case, and all that a file says beside its pixels."""
+    upright = _picture(0, 48)
+    folder = tmp_path / "trainA"
+    (folder / "more").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90° to the right
+    upright.transpose(Image.Transpose.ROTATE_90).save(folder / "a-turned.PNG", exif=exif)
+    grey = ImageOps.grayscale(upright)
+    levels = np.asarray(grey).astype(np.uint16) * 257
+    Image.fromarray(levels).save(folder / "b-sixteen-bits.Tif")
+    clear = upright.convert("RGBA")
+    clear.putalpha(0)
+    clear.save(folder / "c-transparent.webp", lossless=True, exact=True)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    upright.save(folder / "more" / "d-plain.bmp", icc_profile=profile)
+    pictures = load_pictures(folder, 48)
+    assert np.array_equal(pictures[0], np.asarray(upright))
+    assert np.array_equal(pictures[1], np.asarray(grey.convert("RGB")))
+    assert (pictures[2] == 255).all()
+    assert np.array_equal(pictures[3], np.asarray(upright))

@@ -1,0 +1,42 @@
+"""The reference's initial weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from training.models.architecture import Generator
+
+Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
+
+
+def init_weights(
+    network: nn.Module, generator: torch.Generator, gain: float = 0.02, how: Init = "normal"
+) -> None:
+    """Fill convolutions as ``how`` says, batch norms from normal(1, ``gain``), biases with 0.
+
+    ``normal``: standard deviation ``gain``; ``xavier`` (Glorot & Bengio 2010) and ``orthogonal``
+    (Saxe et al. 2014): times ``gain``; ``kaiming`` (He et al. 2015): by inputs, without ``gain``.
+    A residual generator's last convolution starts at 0, so that it changes nothing at first.
+    Source: ``init_weights`` in the reference's ``models/networks.py``.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            weight = module.weight
+            if how == "normal":
+                nn.init.normal_(weight, 0.0, gain, generator=generator)
+            elif how == "xavier":
+                nn.init.xavier_normal_(weight, gain, generator=generator)
+            elif how == "kaiming":
+                nn.init.kaiming_normal_(weight, generator=generator)
+            else:
+                nn.init.orthogonal_(weight, gain, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, gain, generator=generator)
+            nn.init.zeros_(module.bias)
+    if isinstance(network, Generator) and network.residual:
+        nn.init.zeros_(network.output_layer.weight)
