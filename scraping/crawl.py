@@ -165,7 +165,7 @@ def publish(catalogue: Catalogue, name: str, workspace: Workspace) -> None:
 def send(folder: Path, workspace: Workspace) -> None:
     """Store a crawl's files in the workspace's bucket too, if it has one."""
     for path in sorted(folder.glob("[!.]*")):
-        synced_files.send(workspace, path)
+        synced_files.push(workspace, path)
 
 
 def _must_read(catalogue: Catalogue, name: str, config: CrawlConfig, folder: Path) -> bool:

@@ -59,7 +59,7 @@ def forget(what: str, workspace: Workspace, *, progress: Progress = silent) -> F
             progress("forget", number, len(buried), "")
         bucket = bucket_of(workspace)
         if bucket is not None:
-            originals.remove(bucket, buried)
+            originals.delete(bucket, buried)
         published = _published_with(bucket, buried) if bucket is not None else []
         for name in sorted(crawls):
             publish(catalogue, name, workspace)
@@ -139,7 +139,7 @@ def _published_with(bucket: Bucket, digests: set[str]) -> list[str]:
     """Addresses of the dataset versions in the bucket that show one of these originals."""
     found = []
     for name in snapshots.names(bucket, "datasets"):
-        published = snapshots.read(bucket, f"datasets/{name}")
+        published = snapshots.load(bucket, f"datasets/{name}")
         if published is None or "manifest.parquet" not in published.files:
             continue
         content = snapshots.read_file(bucket, f"datasets/{name}", published, "manifest.parquet")

@@ -209,7 +209,7 @@ class Gathering:
         outcomes = [one.outcome for one in finished]
         if self._bucket is not None:
             found = {outcome.path for outcome in outcomes if outcome.status == "ok"}
-            await asyncio.to_thread(originals.send, self._bucket, self._workspace, found)
+            await asyncio.to_thread(originals.publish, self._bucket, self._workspace, found)
         self._found += self._catalogue.save_outcomes(self._name, outcomes)
         self._downloads.saved(finished)
         self._claims.release([self._open.pop(outcome.hit) for outcome in outcomes])

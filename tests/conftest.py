@@ -83,7 +83,7 @@ def shared_home(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The address of an empty workspace in a bucket of its own, as ``SUYAN_HOME`` takes it."""
     import boto3
 
-    from storage.s3 import opened
+    from storage.s3 import open_bucket
 
     for name, value in {
         "AWS_ENDPOINT_URL": s3_endpoint,
@@ -98,9 +98,9 @@ def shared_home(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     client = boto3.client("s3")
     client.create_bucket(Bucket=name)
     client.close()
-    opened.cache_clear()
+    open_bucket.cache_clear()
     yield f"s3://{name}/of/us"
-    opened.cache_clear()
+    open_bucket.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -40,13 +40,14 @@ def model(make_model: ModelMaker) -> Model:
 _SERVE = """
 import json, signal, sys
 from pathlib import Path
+from core.workspace import Workspace
 from scraping.offline.corpus import group, portrait
 from serving.models import open_model
-from serving.studio import Limits
-from serving.web import serve
+from serving.web.app import serve
+from serving.web.session import Limits
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as cli.main.main does
 folder, port, limits = sys.argv[1:]
-model = open_model(Path(folder), "makeup", folder)
+model = open_model(Workspace(Path(folder)), "makeup", folder)
 examples = [portrait("makeup", 3), group("makeup", 40)]
 serve(model, "127.0.0.1", int(port), examples, Limits(**json.loads(limits)))
 """
