@@ -27,8 +27,8 @@ from torch import Tensor
 
 from core.files import write_json
 from core.workspace import Workspace
-from serving.cpu_inference import arrange
-from serving.model_export import export
+from serving.cpu_inference import optimize_for_cpu
+from serving.model_export import export_model
 from serving.models import open_model
 from training.config import TrainConfig
 from training.models.factory import init_weights
@@ -49,11 +49,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = _model(Path(name))
         model = open_model(Workspace(Path(name)), "makeup", str(folder))
-        (exported, *_) = export(model, Path(name) / "onnx", "onnx")
+        (exported, *_) = export_model(model, Path(name) / "onnx", "onnx")
         network = model.network("A2B")
         runners = {
             "eager": network,
-            "suyan": arrange(model.network("A2B")),
+            "suyan": optimize_for_cpu(model.network("A2B")),
             "onnxruntime": _onnx(exported.file, threads),
         }
         batches = (1, 2 if quick else _BATCH)
