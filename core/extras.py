@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 
-def install_hint(extra: str) -> str:
-    """The command that installs the optional packages of ``extra``, for messages.
+def install_command(extra: str) -> str:
+    """The command, for Suyan's repository, that installs the optional packages of ``extra``.
 
-    Suyan is installed from its repository: a package of this name on the index is not ours.
+    It must not name Suyan: the package of that name on the index is not ours.
     """
-    return f"pip install -e '.[{extra}]' (in Suyan's repository)"
+    return f"pip install -e '.[{extra}]'"

@@ -104,7 +104,7 @@ class PrepareConfig(BaseModel):
         None,
         ge=0,
         le=1,
-        description="Highest score of the optional safety filter (pip install 'suyan[safety]'), "
+        description="Highest score of the optional safety filter (pip install -e '.[safety]'), "
         "0 harmless to 1 explicit; empty: no filter",
     )
     test_fraction: float = Field(

@@ -59,7 +59,7 @@ def forget(what: str, workspace: Workspace, *, progress: Progress = silent) -> F
             progress("forget", number, len(buried), "")
         bucket = bucket_of(workspace)
         if bucket is not None:
-            originals.delete(bucket, buried)
+            originals.delete(bucket, workspace, buried)
         published = _published_with(bucket, buried) if bucket is not None else []
         for name in sorted(crawls):
             publish(catalogue, name, workspace)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.errors import MissingModelError, SuyanError
-from core.extras import install_hint
+from core.extras import install_command
 from core.files import atomic_file, canonical_json, file_sha256
 from core.workspace import ModelFolder
 from evaluation.model_registry.model_card import ExportedFile, load_facts, model_card
@@ -61,7 +61,8 @@ def export_model(
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingModelError(
-            f"{', '.join(missing)} is not installed; install it with: {install_hint('export')}"
+            f"{', '.join(missing)} is not installed; in Suyan's repository, run: "
+            f"{install_command('export')}"
         )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".suyan-") as name:

@@ -75,7 +75,7 @@ class Photo:
         return replace(self, pixels=pixels, alpha=self.alpha if is_same_size else None)
 
 
-def read(
+def read_photo(
     path: Path, *, max_megapixels: float = MAX_MEGAPIXELS, keep_location: bool = False
 ) -> Photo | Refusal:
     """The photograph, or why it cannot be read. Raises nothing for bad files.
@@ -96,13 +96,13 @@ def read(
         return Photo(picture, is_metadata_readable=False)
 
 
-def write(path: Path, photo: Photo) -> None:
+def write_photo(path: Path, photo: Photo) -> None:
     """Write ``photo`` in its format, atomically. Raises ``OSError`` if it cannot be written."""
     with atomic_file(path) as file:
-        file.write(encode(photo))
+        file.write(encode_photo(photo))
 
 
-def encode(photo: Photo) -> bytes:
+def encode_photo(photo: Photo) -> bytes:
     """The bytes of ``photo``'s file; JPEG at quality 95 without chroma subsampling."""
     image = Image.fromarray(photo.pixels)
     if photo.alpha is not None and photo.format is not JPEG:

@@ -217,7 +217,7 @@ class _Job:
 
     def _translate(self, source: Input, step: Step) -> PhotoOutcome:
         options = self._output_options
-        photo = photo_io.read(
+        photo = photo_io.read_photo(
             source.photo,
             max_megapixels=options.max_megapixels,
             keep_location=options.keep_location,
@@ -232,15 +232,15 @@ class _Job:
             faces = self._translator.faces(photo.pixels)
             if not faces:
                 return PhotoOutcome(source.photo, reason=NO_FACE)
-            photo_io.write(target, photo.with_pixels(draw_face_numbers(photo.pixels, faces)))
+            photo_io.write_photo(target, photo.with_pixels(draw_face_numbers(photo.pixels, faces)))
             return PhotoOutcome(source.photo, target, num_faces=len(faces), note=photo.note)
         translation = self._translator.translate(photo.pixels, self._options, step)
         if isinstance(translation, Refusal):
             return PhotoOutcome(source.photo, reason=translation.reason, note=photo.note)
-        photo_io.write(target, photo.with_pixels(translation.pixels))
+        photo_io.write_photo(target, photo.with_pixels(translation.pixels))
         if options.compare:
             pair = photo.with_pixels(side_by_side(photo.pixels, translation.pixels))
-            photo_io.write(_comparison(target), pair)
+            photo_io.write_photo(_comparison(target), pair)
         note = "; ".join(filter(None, (photo.note, translation.note)))
         return PhotoOutcome(source.photo, target, num_faces=translation.num_faces, note=note)
 

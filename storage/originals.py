@@ -47,10 +47,10 @@ def fetch(
     return num_fetched
 
 
-def delete(bucket: Bucket, digests: Collection[str]) -> None:
+def delete(bucket: Bucket, workspace: Workspace, digests: Collection[str]) -> None:
     """Delete the originals with these sha256, whatever their extension."""
     for head in sorted({digest[:2] for digest in digests}):
-        keys = bucket.sizes(f"originals/{head}")
+        keys = bucket.sizes(workspace.key(workspace.originals / head))
         bucket.delete([key for key in keys if Path(key).name.partition(".")[0] in digests])
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import BucketError, TransientError
-from core.extras import install_hint
+from core.extras import install_command
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -38,7 +38,7 @@ def connect(name: str, prefix: str) -> Any:
     except ImportError as error:
         raise BucketError(
             f"s3://{name}: the package {error.name} is not installed; a workspace on object "
-            f"storage needs it: {install_hint('s3')}"
+            f"storage needs it. In Suyan's repository, run: {install_command('s3')}"
         ) from error
     try:
         provider = Boto3CredentialProvider()

@@ -23,7 +23,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from core.errors import MissingModelError
-from core.extras import install_hint
+from core.extras import install_command
 from core.locks import is_alive
 from serving import photo_io
 from serving.face_selection import FaceChoice
@@ -169,7 +169,7 @@ def _build_app(session: Session, folder: Path, examples: Sequence[Path], host: s
         import gradio as gr
     except ModuleNotFoundError as error:
         raise MissingModelError(
-            f"gradio is not installed; install it with: {install_hint('web')}"
+            f"gradio is not installed; in Suyan's repository, run: {install_command('web')}"
         ) from error
     from serving.web.page import CSS, build_page
 
@@ -277,7 +277,7 @@ def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
         options = TranslateOptions(mode=mode, faces=choice, strength=strength)
         with _temporary_file(await photo.read(), folder) as path:
             result = await run_in_threadpool(session.translate, path, direction, options)
-        body = await run_in_threadpool(photo_io.encode, result.after)
+        body = await run_in_threadpool(photo_io.encode_photo, result.after)
         headers = {"X-Suyan-Faces": str(result.translation.num_faces), "Cache-Control": "no-store"}
         return Response(body, media_type=result.after.format.media_type, headers=headers)
 

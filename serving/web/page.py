@@ -104,7 +104,7 @@ class _Page:
         _, target = self.session.model.directions[direction]
         suffix = result.after.format.suffixes[0]
         file = Path(mkdtemp(dir=self.folder)) / f"{photo.stem[:60]}-{target}{suffix}"
-        photo_io.write(file, result.after)
+        photo_io.write_photo(file, result.after)
         return file
 
     def _summary(self, result: PhotoTranslation, seconds: float) -> str:

@@ -109,7 +109,7 @@ class Session:
                 "too-large",
                 f"is too large: {num_bytes / 1e6:.0f} MB; the limit is {max_bytes / 1e6:.0f}",
             )
-        photo = photo_io.read(path, max_megapixels=self.limits.max_megapixels)
+        photo = photo_io.read_photo(path, max_megapixels=self.limits.max_megapixels)
         if isinstance(photo, Refusal):
             raise RefusedError(photo.kind, photo.reason)
         return photo

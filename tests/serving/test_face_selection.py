@@ -68,7 +68,7 @@ def test_files_folders_and_patterns(tmp_path: Path) -> None:
     assert places(str(tmp_path / "**" / "*.jpg")) == ["a.jpg", "a.jpg"]
     assert places(str(tmp_path / "a.jpg"), str(tmp_path)) == ["a.jpg", "b.PNG", "sub/a.jpg"]
     assert places(str(tmp_path / "gone.jpg")) == ["gone.jpg"]  # reported later
-    with pytest.raises(ValueError, match="no file fits"):
+    with pytest.raises(ValueError, match="no file matches"):
         places(str(tmp_path / "*.webp"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="a folder without pictures"):
