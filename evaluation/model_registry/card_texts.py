@@ -11,8 +11,8 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "without paired pictures.",
         "exported": " Suyan exported it as {file_format}.",
         "no_scores": "It was not measured.",
-        "features": "KID and FID were computed at {px} px from the features of {features}. For "
-        "both, lower is better.",
+        "features": "KID and FID without mention of Inception use the features of {features}, of "
+        "pictures at {px} px. Lower is better.",
         "files": "Files",
         "files_header": "| File | Translates | sha256 of the weights |",
         "interface": "Input and output",
@@ -39,7 +39,8 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "训练时不使用成对图片。",
         "exported": "由 Suyan 导出为 {file_format}。",
         "no_scores": "尚未测量。",
-        "features": "KID 与 FID 在 {px} 像素下以 {features} 的特征计算，二者均越低越好。",
+        "features": "未注明 Inception 的 KID 与 FID 使用 {features} 的特征（图片边长 {px} "
+        "像素），越低越好。",
         "files": "文件",
         "files_header": "| 文件 | 转换方向 | 权重的 sha256 |",
         "interface": "输入与输出",

@@ -104,7 +104,7 @@ def test_torch_export_is_a_program_of_its_own(make_model: ModelMaker, tmp_path: 
     assert "**makeup → bare**" in card
     assert "| KID to real pictures | 0.0123 (0.0100 … 0.0200) | 0.0456 (0.0100 … 0.0200) |" in card
     assert "| FID to real pictures | 45.6 |" in card
-    assert "at 64 px from the features of EfficientNet-Lite0, 1280 features." in card
+    assert "use the features of EfficientNet-Lite0, 1280 features, of pictures at 64 px." in card
     assert "- makeup: 妆容" in card
     assert "{" not in card
     assert "batch normalisation" in card
