@@ -199,7 +199,7 @@ def _database(path: Path, what: str) -> Finding:
     if state != "ok":
         return Finding(what, "problem", f"{found}: {state}", "Restore a copy of this file.")
     if megabytes > _LARGE_DATABASE_MB:
-        remedy = "docs/deployment.md, 'Retention', says what makes it smaller."
+        remedy = "docs/weekly-running.md, 'Retention', says what makes it smaller."
         return Finding(what, "note", found, remedy)
     return Finding(what, "ok", found)
 
