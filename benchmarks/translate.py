@@ -1,9 +1,9 @@
-"""Milliseconds for a 256 px face on the CPU: Suyan's arrangement, PyTorch eager, onnxruntime.
+"""Milliseconds per 256 px face on the CPU: Suyan's optimised network, PyTorch eager, onnxruntime.
 
-The network is the paper's (9 blocks, 64 channels) with random weights. All take turns in one
-process with the same number of threads; the least time of each counts, for what else runs on the
-machine only adds to it. Also: how far each is from eager, in outputs that lie in [-1, 1], and how
-long ``suyan translate`` takes for a tiny picture beyond importing torch.
+The network is the paper's (9 blocks, 64 channels) with random weights. All three take turns in one
+process with the same number of threads. The least time of each counts, because other load on the
+machine only adds to it. Also measured: the greatest difference of each from eager (outputs lie in
+[-1, 1]), and how long ``suyan translate`` takes for a tiny picture beyond importing torch.
 
 onnxruntime comes with ``pip install -e '.[export]'``.
 """
@@ -27,8 +27,8 @@ from torch import Tensor
 
 from core.files import write_json
 from core.workspace import Workspace
-from serving.cpu_inference import arrange
-from serving.model_export import export
+from serving.cpu_inference import optimize_for_cpu
+from serving.model_export import export_model
 from serving.models import open_model
 from training.config import TrainConfig
 from training.models.resnet import ResnetGenerator
@@ -49,17 +49,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = _model(Path(name))
         model = open_model(Workspace(Path(name)), "makeup", str(folder))
-        (exported, *_) = export(model, Path(name) / "onnx", "onnx")
+        (exported, *_) = export_model(model, Path(name) / "onnx", "onnx")
         network = model.network("A2B")
         runners = {
             "eager": network,
-            "suyan": arrange(model.network("A2B")),
+            "suyan": optimize_for_cpu(model.network("A2B")),
             "onnxruntime": _onnx(exported.file, threads),
         }
         batches = (1, 2 if quick else _BATCH)
-        times, apart = _race(runners, batches, rounds=4 if quick else 16)
-        start_s = _start(Path(name), folder, rounds=1 if quick else 5)
-    _tell(times, apart, batches, threads, start_s, exported.max_abs_diff)
+        times, differences = _measure(runners, batches, rounds=4 if quick else 16)
+        start_s = _start_time(Path(name), folder, rounds=1 if quick else 5)
+    _report(times, differences, batches, threads, start_s, exported.max_abs_diff)
 
 
 def _model(workspace: Path) -> Path:
@@ -82,15 +82,15 @@ def _onnx(file: Path, threads: int) -> Callable[[Tensor], Tensor]:
 
 
 @torch.inference_mode()
-def _race(
+def _measure(
     runners: dict[str, Callable[[Tensor], Tensor]], batches: tuple[int, ...], rounds: int
 ) -> tuple[dict[tuple[str, int], float], dict[str, float]]:
-    """Least seconds a picture by runner and batch, and the distance from eager by runner.
+    """Least seconds per picture by runner and batch size, and differences from eager by runner.
 
-    Each sees about ``rounds`` pictures of a batch size, the first batch not counted.
+    Each runner gets about ``rounds`` pictures of each batch size; its first batch does not count.
     """
     best: dict[tuple[str, int], float] = {}
-    apart = dict.fromkeys(runners, 0.0)
+    differences = dict.fromkeys(runners, 0.0)
     rng = torch.Generator().manual_seed(1)
     for batch in batches:
         pictures = torch.rand(batch, 3, _PX, _PX, generator=rng) * 2 - 1
@@ -99,17 +99,17 @@ def _race(
             for name, run in runners.items():
                 started = time.perf_counter()
                 outputs[name] = run(pictures)
-                took = (time.perf_counter() - started) / batch
+                took_s = (time.perf_counter() - started) / batch
                 if turn:  # the first warms up
-                    best[name, batch] = min(took, best.get((name, batch), np.inf))
+                    best[name, batch] = min(took_s, best.get((name, batch), np.inf))
         for name, output in outputs.items():
-            distance = float((output - outputs["eager"]).abs().max())
-            apart[name] = max(apart[name], distance)
-    return best, apart
+            difference = float((output - outputs["eager"]).abs().max())
+            differences[name] = max(differences[name], difference)
+    return best, differences
 
 
-def _start(workspace: Path, model: Path, rounds: int) -> float:
-    """Least seconds that the command takes for a tiny picture beyond ``import torch``."""
+def _start_time(workspace: Path, model: Path, rounds: int) -> float:
+    """Least seconds that the command takes for a tiny picture beyond importing torch."""
     photo = workspace / "photo.png"
     Image.new("RGB", (8, 8), "teal").save(photo)
     command = ["-m", "cli.main", "translate", str(photo), "--whole", "--overwrite"]
@@ -125,9 +125,9 @@ def _seconds(code: str) -> float:
     return time.perf_counter() - started
 
 
-def _tell(
+def _report(
     times: dict[tuple[str, int], float],
-    apart: dict[str, float],
+    differences: dict[str, float],
     batches: tuple[int, ...],
     threads: int,
     start_s: float,
@@ -135,9 +135,9 @@ def _tell(
 ) -> None:
     print(f"\nA {_PX} px face, resnet_9blocks, {threads} CPU threads, milliseconds a face")
     print(f"{'':14}" + "".join(f"{f'batch {batch}':>10}" for batch in batches) + "   from eager")
-    for name, distance in apart.items():
+    for name, difference in differences.items():
         cells = "".join(f"{1e3 * times[name, batch]:10.0f}" for batch in batches)
-        print(f"{name:14}{cells}   {distance:10.1e}")
+        print(f"{name:14}{cells}   {difference:10.1e}")
     print(f"suyan translate starts in {start_s:.2f} s beyond importing torch")
     figures = {
         "ratio_eager": times["eager", 1] / times["suyan", 1],
@@ -145,8 +145,8 @@ def _tell(
         "ratio_onnxruntime": times["onnxruntime", 1] / times["suyan", 1],
         "ms_face": 1e3 * times["suyan", 1],
         "start_s": start_s,
-        "fast_max_abs_diff": apart["suyan"],
-        "onnx_max_abs_diff": max(onnx_max_abs_diff, apart["onnxruntime"]),
+        "fast_max_abs_diff": differences["suyan"],
+        "onnx_max_abs_diff": max(onnx_max_abs_diff, differences["onnxruntime"]),
     }
     print(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
 

@@ -146,7 +146,7 @@ def _bucket(workspace: Workspace) -> Finding:
     try:
         bucket = bucket_of(workspace)
         assert bucket is not None
-        took_s = bucket.try_out()
+        took_s = bucket.probe()
     except SuyanError as error:
         what, _, remedy = str(error).partition(". ")
         return Finding("object storage", "problem", what, remedy)

@@ -164,7 +164,7 @@ def curate(
 
     config = parameters_of(recipe, params, None, None, allow_private=False).prepare
     path = overrides_file(workspace, config.domain_a, config.domain_b)
-    with synced_files.changing(workspace, path, by_hand=True):
+    with synced_files.update(workspace, path, by_hand=True):
         add_overrides(path, pictures, action, note)
     num = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
     typer.echo(f"{path}: {action} {num} from the next version on")
@@ -207,7 +207,7 @@ def promote(
     from evaluation.model_registry.model_versions import crown
     from storage import models
 
-    with models.changing(workspace, recipe, version):
+    with models.update(workspace, recipe, version):
         crowned = crown(workspace, recipe, version, reason)
     typer.echo(f"{crowned.name} is the champion of {recipe}")
 
@@ -221,7 +221,7 @@ def rollback(
     from evaluation.model_registry.model_versions import rollback as go_back
     from storage import models
 
-    with models.changing(workspace, recipe):
+    with models.update(workspace, recipe):
         crowned = go_back(workspace, recipe)
     typer.echo(f"{crowned.name} is the champion of {recipe} again")
 

@@ -36,7 +36,7 @@ def prepare_crawled(
         for config in (parameters.crawl_a, parameters.crawl_b)
     )
     for config, path in ((parameters.crawl_a, listing_a), (parameters.crawl_b, listing_b)):
-        synced_files.follow(workspace, path)  # another machine may have crawled
+        synced_files.pull(workspace, path)  # another machine may have crawled
         if not path.exists():
             raise ValueError(
                 f"{config.domain}: found no {path}, needed a crawl of the same phrases; "

@@ -74,8 +74,8 @@ def train_alone(
         run = workspace / "runs" / run_name(config, name)
         console.print(f"{folder} → {run}", soft_wrap=True, highlight=False)
         with _alone(run), _bar(console) as progress:
-            runs.fetch(run)
-            with runs.sharing(run):
+            runs.fetch(workspace, run.name)
+            with runs.publisher(workspace, run.name):
                 if torchrun.is_needed:
                     distance = "evaluation.validation:kid_distance" if config.validate_every else ""
                     told = train_together(
@@ -129,8 +129,8 @@ def evaluate_alone(
         with _bar(console) as progress:
             champion = find_champion(workspace, recipe)
             found = evaluate(config, dataset, run, workspace, champion=champion, progress=progress)
-        runs.send_evaluation(found.folder)
-        with models.changing(workspace, recipe):
+        runs.publish_evaluation(workspace, run.name, found.folder.name)
+        with models.update(workspace, recipe):
             promotion = promote(run, found.folder, workspace, recipe, rule)
     for line in (found.verdict, promotion.reason, f"Look at it: {found.report}"):
         console.print(line, soft_wrap=True, highlight=False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from serving.inputs import Input
-    from serving.translate import Options, Outcome, Translator, Wish
+    from serving.translate import OutputOptions, PhotoOutcome, TranslateOptions, Translator
 
 app = typer.Typer()
 _errors = Console(stderr=True)
@@ -73,12 +73,12 @@ def translate(
     from serving.face_selection import FaceChoice
     from serving.inputs import find_photos
     from serving.models import open_model
-    from serving.translate import Options, Translator, Wish
+    from serving.translate import OutputOptions, TranslateOptions, Translator
     from storage import models
 
     if whole and (faces or show_faces):
         raise ValueError("--whole and --faces exclude each other")
-    wish = Wish(
+    options = TranslateOptions(
         mode="whole" if whole else "faces" if faces else "model",
         faces=FaceChoice.parse(faces or "all"),
         strength=strength,
@@ -90,14 +90,14 @@ def translate(
     translator = Translator(opened, opened.direction(to))
     source, target = opened.directions[translator.direction]
     _errors.print(f"{opened.name}: {source} → {target}", markup=False, highlight=False)
-    options = Options(
+    output_options = OutputOptions(
         compare=compare,
         show_faces=show_faces,
         overwrite=overwrite,
         keep_location=keep_location,
         max_megapixels=max_megapixels,
     )
-    outcomes = _with_progress(inputs, out, translator, wish, options)
+    outcomes = _with_progress(inputs, out, translator, options, output_options)
     for outcome in outcomes:
         _tell(outcome)
     failed = sum(outcome.output is None for outcome in outcomes)
@@ -108,8 +108,12 @@ def translate(
 
 
 def _with_progress(
-    inputs: Sequence[Input], out: Path, translator: Translator, wish: Wish, options: Options
-) -> list[Outcome]:
+    inputs: Sequence[Input],
+    out: Path,
+    translator: Translator,
+    options: TranslateOptions,
+    output_options: OutputOptions,
+) -> list[PhotoOutcome]:
     from serving.translate import translate as run_translate
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
@@ -119,15 +123,15 @@ def _with_progress(
             inputs,
             out,
             translator,
-            wish,
             options,
+            output_options,
             progress=lambda _stage, done, total, message: bar.update(
                 task, completed=done, total=total, description=message
             ),
         )
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: PhotoOutcome) -> None:
     if outcome.output is None:
         typer.echo(f"{outcome.photo}: not done: {outcome.reason}")
         return
@@ -190,12 +194,12 @@ def export(
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Write a model for other programs, checked against PyTorch, with a model card."""
-    from serving.model_export import export as run_export
+    from serving.model_export import export_model
     from serving.models import open_model
     from storage import models
 
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
-    for one in run_export(opened, out, kind, overwrite=overwrite):
+    for one in export_model(opened, out, kind, overwrite=overwrite):
         typer.echo(f"{one.file}: differs from PyTorch by {one.max_abs_diff:.1e} at most")
     typer.echo(f"{out / 'README.md'}: the model card")

@@ -214,9 +214,14 @@ class RunFolder:
         """The checkpoint of this name, ``step_<8 digits>``."""
         return CheckpointFolder(self.checkpoints / name)
 
+    @property
+    def evaluations(self) -> Path:
+        """The folder of the evaluations."""
+        return self.path / "evaluation"
+
     def evaluation(self, checkpoint: str) -> EvaluationFolder:
         """The figures of the checkpoint of this name."""
-        return EvaluationFolder(self.path / "evaluation" / checkpoint)
+        return EvaluationFolder(self.evaluations / checkpoint)
 
     def samples(self, step: int, *, averaged: bool = False) -> Path:
         """The grid of sample translations at ``step``; ``averaged``: by averaged weights."""
@@ -388,6 +393,11 @@ class Workspace:
     def features(self) -> Path:
         """Features of pictures, named by pictures and network."""
         return self.cache / "features"
+
+    @property
+    def merge_notes(self) -> Path:
+        """Of files that people edit, what this machine and the bucket last agreed on; JSON."""
+        return self.cache / "agreed"
 
     @property
     def truth(self) -> Path:

@@ -47,7 +47,7 @@ def run_folder(workspace: Workspace, recipe: str, name: str = NEWEST) -> Path:
                 f"{recipe} has no run in {workspace} yet: run train/{recipe} first, or name one"
             )
     _require_plain(workspace / "runs", name)
-    runs.fetch(workspace / "runs" / name)
+    runs.fetch(workspace, name)
     return _existing(workspace / "runs", name, "config.json")
 
 
@@ -125,7 +125,7 @@ def _pointer(workspace: Workspace, recipe: str, what: str) -> Path:
 
 def _read(workspace: Workspace, recipe: str, what: str) -> dict[str, Any]:
     path = _pointer(workspace, recipe, what)
-    synced_files.follow(workspace, path)
+    synced_files.pull(workspace, path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -136,4 +136,4 @@ def _read(workspace: Workspace, recipe: str, what: str) -> dict[str, Any]:
 def _write(workspace: Workspace, recipe: str, what: str, value: dict[str, Any]) -> None:
     path = _pointer(workspace, recipe, what)
     write_json(path, value)
-    synced_files.send(workspace, path)
+    synced_files.push(workspace, path)

@@ -43,7 +43,7 @@ def fetch_originals(
     rows = (row for listing in listings for row in iter_rows(listing, Original))
     wanted = {row.path: row.sha256 for row in rows if row.status == "ok"}
     originals.fetch(bucket, workspace, wanted, progress=progress)
-    synced_files.agree(workspace, overrides_file(workspace, config.domain_a, config.domain_b))
+    synced_files.merge(workspace, overrides_file(workspace, config.domain_a, config.domain_b))
 
 
 def publish_dataset(summary: PrepareSummary, workspace: Workspace) -> None:

@@ -146,10 +146,10 @@ def train_model(
         _alone(run),
     ):
         sync.fetch_dataset(workspace, dataset.name)
-        runs.fetch(run)
+        runs.fetch(workspace, run.name)
         page = artifacts.TrainingPage(config, dataset, run)
         progress = TrainingProgress(run, page.show)
-        with runs.sharing(run):
+        with runs.publisher(workspace, run.name):
             if torchrun.is_needed:
                 distance = "evaluation.validation:kid_distance" if config.validate_every else ""
                 summary = train_together(
@@ -184,7 +184,7 @@ def evaluate_model(
 
     with in_use(workspace):
         sync.fetch_dataset(workspace, dataset.name)
-        runs.fetch(run)
+        runs.fetch(workspace, run.name)
         models.fetch(workspace, recipe)
         evaluation = evaluate(
             config,
@@ -194,7 +194,7 @@ def evaluate_model(
             champion=find_champion(workspace, recipe),
             progress=LogProgress(run_logger().info),
         )
-        runs.send_evaluation(evaluation.folder)
+        runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
         artifacts.evaluation(evaluation)
     return _told(evaluation, outcomes.of_evaluate(evaluation))
 
@@ -223,10 +223,11 @@ def promote_model(
     """
     if approval is not None:
         rule = rule.model_copy(update={"automatic": False})
-        runs.send_evaluation(evaluation.folder)  # with what the person decided
-    with in_use(workspace), models.changing(workspace, recipe):
+        # with what the person decided
+        runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
+    with in_use(workspace), models.update(workspace, recipe):
         sync.fetch_dataset(workspace, str(evaluation.scores["dataset"]))
-        runs.fetch(run)
+        runs.fetch(workspace, run.name)
         before = _champion_name(workspace, recipe)
         known = {path.name for path in versions(workspace, recipe)}
         promotion = promote(run, evaluation.folder, workspace, recipe, rule)

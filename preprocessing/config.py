@@ -112,8 +112,8 @@ class PrepareConfig(BaseModel):
         None,
         ge=0,
         le=1,
-        description="Largest score of the optional safety filter (pip install -e '.[safety]'), 0 "
-        "harmless to 1 explicit; empty: no filter",
+        description="Highest score of the optional safety filter (pip install -e '.[safety]'), "
+        "0 harmless to 1 explicit; empty: no filter",
     )
     test_fraction: float = Field(
         0.15, gt=0, lt=0.9, description="Share of each side held out for evaluation"

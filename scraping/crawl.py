@@ -200,7 +200,7 @@ def write_outputs(catalogue: Catalogue, name: str, workspace: Workspace) -> None
 def publish_outputs(folder: CrawlFolder, workspace: Workspace) -> None:
     """Store a crawl's files in the workspace's bucket too, if it has one."""
     for path in sorted(folder.path.glob("[!.]*")):
-        synced_files.send(workspace, path)
+        synced_files.push(workspace, path)
 
 
 def phrase_yields(catalogue: Catalogue, name: str) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def forget(target: str, workspace: Workspace, *, progress: Progress = silent) ->
             progress("forget", number, len(digests), "")
         bucket = bucket_of(workspace)
         if bucket is not None:
-            originals.remove(bucket, digests)
+            originals.delete(bucket, workspace, digests)
         published = _published_with(bucket, workspace, digests) if bucket is not None else []
         for name in sorted(crawls):
             write_outputs(catalogue, name, workspace)
@@ -151,7 +151,7 @@ def _published_with(bucket: Bucket, workspace: Workspace, digests: set[str]) -> 
     addresses = []
     for version in snapshots.names(bucket, workspace.key(workspace.datasets)):
         name = workspace.key(workspace.dataset(version).path)
-        snapshot = snapshots.read(bucket, name)
+        snapshot = snapshots.load(bucket, name)
         if snapshot is None or _MANIFEST not in snapshot.files:
             continue
         content = snapshots.read_file(bucket, name, snapshot, _MANIFEST)

@@ -226,7 +226,7 @@ class CrawlScheduler:
             results = [result for result in results if result.path not in missing_keys]
         if self._bucket is not None:
             paths = {result.path for result in results if result.status == Status.OK}
-            await asyncio.to_thread(originals.send, self._bucket, self._workspace, paths)
+            await asyncio.to_thread(originals.publish, self._bucket, self._workspace, paths)
         self._num_originals += self._catalogue.save_results(self._name, results)
         self._downloader.mark_saved(results)
         self._leases.release([self._open_tasks.pop(result.hit) for result in results])

@@ -1,4 +1,4 @@
-"""Pictures for looking at: before and after side by side, faces with their numbers. Pure."""
+"""Annotated pictures for people: before and after side by side, faces with their numbers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _COLOUR = (255, 214, 10)
 
 
 def side_by_side(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``[H, 2 W, 3]`` uint8; a wide picture gets ``[2 H, W, 3]``, one above the other."""
+    """Both ``[H, W, 3]`` uint8 as ``[H, 2 W, 3]``; wide ones as ``[2 H, W, 3]``, stacked."""
     height, width = before.shape[:2]
     axis = 0 if width > 1.5 * height else 1
     return np.concatenate([before, after], axis=axis)
 
 
-def numbered(picture: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
-    """``picture`` with a box and a number for each face, from left to right."""
-    shown = picture.copy()
-    line = max(1, round(max(picture.shape[:2]) / 400))
+def draw_face_numbers(picture: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
+    """A copy of ``picture`` with a box and a number for each face, counted from left to right."""
+    annotated = picture.copy()
+    line_px = max(1, round(max(picture.shape[:2]) / 400))
     for number, face in enumerate(left_to_right(faces), start=1):
         left, top, right, bottom = (round(value) for value in face.box)
-        cv2.rectangle(shown, (left, top), (right, bottom), _COLOUR, line, cv2.LINE_AA)
-        size = max(0.5, (right - left) / 160)
-        place = (left + 2 * line, top + round(28 * size) + 2 * line)
-        for colour, thick in (((0, 0, 0), 4), (_COLOUR, 2)):
-            stroke = max(1, round(thick * size))
+        cv2.rectangle(annotated, (left, top), (right, bottom), _COLOUR, line_px, cv2.LINE_AA)
+        scale = max(0.5, (right - left) / 160)
+        origin = (left + 2 * line_px, top + round(28 * scale) + 2 * line_px)
+        for colour, thickness in (((0, 0, 0), 4), (_COLOUR, 2)):  # an outline below the digits
+            stroke_px = max(1, round(thickness * scale))
             font = cv2.FONT_HERSHEY_SIMPLEX
-            cv2.putText(shown, str(number), place, font, size, colour, stroke, cv2.LINE_AA)
-    return shown
+            cv2.putText(annotated, str(number), origin, font, scale, colour, stroke_px, cv2.LINE_AA)
+    return annotated

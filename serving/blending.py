@@ -1,4 +1,4 @@
-"""A translated crop back into its photograph, at the photograph's own resolution: pure."""
+"""Blending a translated crop into its photograph, at the photograph's own resolution."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from preprocessing.images import geometry
 from preprocessing.images.geometry import Transform
 
 _FEATHER = 0.12  # width of the soft edge, share of the crop's side
-_CAST_BLUR = 0.12  # how smooth a colour cast is taken to be, share of the crop's side
+_CAST_BLUR = 0.12  # standard deviation of the blur that finds a cast, share of the crop's side
 _FOREHEAD, _CHIN = 1.15, 1.75  # ends of the face above and below the eyes, in eye-mouth distances
 _CHEEK = 1.2  # half its width, in eye distances
-_INNER, _OUTER = 0.8, 1.15  # where the mask begins and ends to fade, in radii of the face
+_INNER, _OUTER = 0.8, 1.15  # between these the mask fades from 1 to 0, in radii of the face
 
 
-def paste(
+def blend_change(
     photo: NDArray[np.uint8], change: NDArray[np.float32], transform: Transform
 ) -> NDArray[np.uint8]:
-    """``photo`` ``[H, W, 3]`` uint8 with ``change`` ``[C, C, 3]`` (grey levels) added to the crop.
+    """A copy of ``photo`` ``[H, W, 3]`` uint8 with ``change`` ``[C, C, 3]`` (grey levels) added.
 
-    ``transform`` leads from photo to crop. Only the change is scaled, so that detail of the
-    photograph finer than the crop's pixels stays.
+    ``transform`` maps the photo's pixels to the crop's. Only the change is resampled, so that
+    details of the photograph that are finer than the crop's pixels stay.
     """
     side = change.shape[0]
     left, top, right, bottom = _bounds(transform, side, photo.shape[0], photo.shape[1])
@@ -32,14 +32,14 @@ def paste(
     if right <= left or bottom <= top:
         return result
     matrix = transform.copy()
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # crop px for a photo's px
-    if scale > 1:  # a small face: its change shrinks, without aliasing
-        smaller = max(1, round(side / scale))
-        change = cv2.resize(change, (smaller, smaller), interpolation=cv2.INTER_AREA)
-        matrix *= smaller / side
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # crop px per photo px
+    if scale > 1:  # a small face: shrink its change without aliasing
+        small_side = max(1, round(side / scale))
+        change = cv2.resize(change, (small_side, small_side), interpolation=cv2.INTER_AREA)
+        matrix *= small_side / side
     matrix[:, 2] += matrix[:, :2] @ (left, top)
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centres at integers
-    spread = cv2.warpAffine(
+    warped = cv2.warpAffine(
         change,
         matrix,
         (right - left, bottom - top),
@@ -47,18 +47,18 @@ def paste(
         borderMode=cv2.BORDER_CONSTANT,
     )
     window = result[top:bottom, left:right]
-    window[:] = np.clip(np.rint(window + spread), 0, 255)
+    window[:] = np.clip(np.rint(window + warped), 0, 255)
     return result
 
 
-def change_of_face(
+def face_change(
     before: NDArray[np.uint8], after: NDArray[np.uint8], mask: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """``[C, C, 3]`` float32 grey levels: what of ``after - before`` belongs to the face.
+    """``[C, C, 3]`` float32 grey levels: ``after - before`` on the face, without a colour cast.
 
-    ``mask`` ``[C, C]`` is 1 on the face. A generator shifts colours of the whole crop (with
-    instance norm it cannot know their mean): that cast is read off where nothing should change,
-    continued smoothly into the face and taken away, so that no step is left at the seam.
+    ``mask`` ``[C, C]`` is 1 on the face. A generator shifts the colours of the whole crop, since
+    instance norm hides their mean from it. This cast is measured outside the face, where nothing
+    should change, continued smoothly into the face, and subtracted, so that no seam is left.
     """
     change = after.astype(np.float32) - before.astype(np.float32)
     return np.asarray((change - _cast(change, 1 - mask)) * mask[..., None], dtype=np.float32)
@@ -67,23 +67,25 @@ def change_of_face(
 def face_mask(keypoints: NDArray[np.float64], side: int) -> NDArray[np.float32]:
     """``[side, side]`` float32: 1 on the face, fading to 0 at hair, neck and the crop's edges.
 
-    ``keypoints`` ``[6, 2]`` in the aligned crop's pixels; the face is an ellipse laid through them.
+    ``keypoints`` ``[6, 2]`` in pixels of the aligned crop; the face is an ellipse fitted to them.
     """
     eyes = (keypoints[0] + keypoints[1]) / 2
     across = float(np.hypot(*(keypoints[1] - keypoints[0])))
     down = max(float(keypoints[3, 1] - eyes[1]), 0.5 * across)  # eyes to mouth
     centre_y = eyes[1] + down * (_CHIN - _FOREHEAD) / 2
     radius_y, radius_x = down * (_CHIN + _FOREHEAD) / 2, _CHEEK * across
-    place = np.arange(side, dtype=np.float32) + 0.5
-    radius = np.hypot((place[None] - eyes[0]) / radius_x, (place[:, None] - centre_y) / radius_y)
+    centres = np.arange(side, dtype=np.float32) + 0.5
+    radius = np.hypot(
+        (centres[None] - eyes[0]) / radius_x, (centres[:, None] - centre_y) / radius_y
+    )
     inside = 1 - _smoothstep((radius - _INNER) / (_OUTER - _INNER))
     return np.asarray(inside * feather(side), dtype=np.float32)
 
 
 def feather(side: int) -> NDArray[np.float32]:
     """``[side, side]`` float32: 1 inside, falling smoothly to 0 at the edges."""
-    place = (np.arange(side, dtype=np.float32) + 0.5) / side
-    ramp = _smoothstep(np.minimum(place, 1 - place) / _FEATHER)
+    centres = (np.arange(side, dtype=np.float32) + 0.5) / side
+    ramp = _smoothstep(np.minimum(centres, 1 - centres) / _FEATHER)
     return np.asarray(np.outer(ramp, ramp), dtype=np.float32)
 
 
@@ -95,14 +97,14 @@ def _smoothstep(value: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 def _cast(change: NDArray[np.float32], outside: NDArray[np.float32]) -> NDArray[np.float32]:
     """``change`` where ``outside`` is 1, blurred and continued to where it is 0."""
     sigma = _CAST_BLUR * change.shape[0]
-    weight = outside**2 + 1e-3  # the ring counts, the faded rim hardly
+    weight = outside**2 + 1e-3  # pixels well outside the face count most
     total = cv2.GaussianBlur(change * weight[..., None], (0, 0), sigma)
     return np.asarray(total / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None], dtype=np.float32)
 
 
 def _bounds(transform: Transform, side: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """The part of a photo of this size that the crop covers: left, top, right, bottom."""
+    """Left, top, right and bottom of the part of the photo that the crop covers, px."""
     corners = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float64)
-    there = geometry.apply(cv2.invertAffineTransform(transform), corners)
-    (left, top), (right, bottom) = np.floor(there.min(axis=0)), np.ceil(there.max(axis=0))
+    covered = geometry.apply(cv2.invertAffineTransform(transform), corners)
+    (left, top), (right, bottom) = np.floor(covered.min(axis=0)), np.ceil(covered.max(axis=0))
     return max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom))

@@ -1,9 +1,10 @@
-"""The same generator, arranged for a CPU that only translates: equal within rounding, much faster.
+"""A generator optimised for inference on a CPU: the same function within rounding, much faster.
 
-Four changes, none of them an approximation: channels-last throughout; residual convolutions by
-Winograd (``cpu_convolution.py``); transposed convolutions as the four that they consist of; the
-last convolution, whose three channels leave vector units idle, for 4×4 pixels at once. Batch norm,
-which is fixed after training, is folded into the convolution before it.
+No change is an approximation. Activations are channels-last throughout; convolutions of residual
+blocks use Winograd's algorithm (``cpu_convolution.py``); a transposed convolution runs as the four
+convolutions that it consists of; the last convolution, whose three channels would leave vector
+units idle, computes 4×4 pixels at a time; batch norm, which is fixed after training, is folded into
+the convolution before it.
 """
 
 from __future__ import annotations
@@ -18,72 +19,84 @@ from torch.nn import functional as F
 from serving.cpu_convolution import Scratch, WinogradConv
 from training.models.resnet import ResnetBlock, ResnetGenerator
 
-_AT_ONCE = 4  # the last convolution makes squares of this many pixels
+_SQUARE_PX = 4  # side of the squares that the last convolution computes at a time
 
 
-def arrange(network: nn.Module) -> nn.Module:
-    """``network`` for inference on a CPU: itself, changed in place, or a faster one of its weights.
+def optimize_for_cpu(network: nn.Module) -> nn.Module:
+    """A faster network that computes the same function on a CPU.
 
-    Expects evaluation mode, float32. Any network comes back with its instance norms exchanged for
-    ``Norm``; a ``ResnetGenerator`` as a ``FastResnet``.
+    Expects evaluation mode and float32. A ``ResnetGenerator`` becomes a ``FastResnet``; any other
+    network is returned itself, with its instance norms replaced by ``InstanceNorm``.
     """
     if isinstance(network, ResnetGenerator):
         return FastResnet(network)
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.InstanceNorm2d):
             parent, _, last = name.rpartition(".")
-            setattr(network.get_submodule(parent), last, _kept(module))
+            setattr(network.get_submodule(parent), last, _replace_norm(module))
     return network
 
 
-class Norm(nn.Module):
-    """Instance norm whose statistics can be taken over a whole batch and then kept.
+class InstanceNorm(nn.Module):
+    """Instance norm that can use the statistics of another batch; see ``shared_statistics``.
 
-    See ``shared_statistics``. ``[N, C, H, W]`` → the same shape.
+    ``[N, C, H, W]`` → the same shape.
     """
 
     def __init__(self, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
-        self.taking = False
-        self.kept: tuple[Tensor, Tensor] | None = None  # mean, variance, [C] each
+        self._is_recording = False
+        self._statistics: tuple[Tensor, Tensor] | None = None  # mean and variance, [C] each
+
+    def record(self) -> None:
+        """From now on, take the statistics over each whole batch, and store the last ones."""
+        self._is_recording = True
+
+    def freeze(self) -> None:
+        """From now on, use the stored statistics."""
+        self._is_recording = False
+
+    def reset(self) -> None:
+        """Take the statistics of each picture by itself again."""
+        self._is_recording, self._statistics = False, None
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        if self.taking:
+        """``[N, C, H, W]`` → the same shape."""
+        if self._is_recording:
             variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-            self.kept = (mean, variance)
-        if self.kept is not None:
-            return F.batch_norm(x, *self.kept, eps=self.eps)
-        # in channels-last order several times as fast as instance_norm, and the same
+            self._statistics = (mean, variance)
+        if self._statistics is not None:
+            return F.batch_norm(x, *self._statistics, eps=self.eps)
+        # the same function as instance_norm, and several times as fast on channels-last tensors
         return F.group_norm(x, x.shape[1], eps=self.eps)
 
 
 @contextlib.contextmanager
-def shared_statistics(network: nn.Module, pieces: Tensor) -> Iterator[None]:
-    """Within, instance norms use the statistics of ``pieces`` ``[N, 3, H, W]`` taken together.
+def shared_statistics(network: nn.Module, samples: Tensor) -> Iterator[None]:
+    """During the block, instance norms use the statistics of all ``samples`` ``[N, 3, H, W]``.
 
-    So pieces of one picture are translated as parts of it: what a piece becomes no longer depends
-    on what else it shows. Nothing changes for networks without instance norm.
+    So all tiles of a picture are normalised alike, whatever each of them shows. Networks without
+    ``InstanceNorm`` are not affected.
     """
-    norms = [module for module in network.modules() if isinstance(module, Norm)]
+    norms = [module for module in network.modules() if isinstance(module, InstanceNorm)]
     try:
         if norms:
             for norm in norms:
-                norm.taking = True
-            network(pieces)
+                norm.record()
+            network(samples)
             for norm in norms:
-                norm.taking = False
+                norm.freeze()
         yield
     finally:
         for norm in norms:
-            norm.taking, norm.kept = False, None
+            norm.reset()
 
 
 class FastResnet(nn.Module):
-    """``ResnetGenerator`` rearranged; ``[N, 3, H, W]`` in [-1, 1], 4 divides H and W.
+    """A ``ResnetGenerator`` of the same weights: ``[N, 3, H, W]`` in [-1, 1] → the same.
 
-    One call at a time: its convolutions share their scratch memory.
+    H and W are multiples of 4. It runs one batch at a time: its convolutions share buffers.
     """
 
     def __init__(self, network: ResnetGenerator) -> None:
@@ -93,22 +106,22 @@ class FastResnet(nn.Module):
         stages: list[nn.Module] = []
         scratch = Scratch()
         following = [*layers[1:], None]
-        folded = False  # the norm that comes now is part of the convolution before it
+        is_folded = False  # whether this layer is a norm that the convolution before it includes
         for layer, norm in zip(layers, following, strict=True):
-            if folded:
-                folded = False
+            if is_folded:
+                is_folded = False
             elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and norm is not None:
-                weight, bias, left = _folded(layer, norm)
+                weight, bias, rest = _fold_norm(layer, norm)
                 if isinstance(layer, nn.Conv2d):
-                    stages += [_conv(layer, weight, bias), left]
+                    stages += [_conv(layer, weight, bias), rest]
                 else:
-                    stages += [_Up(weight, bias), left]
-                folded = True
+                    stages += [_TransposedConv(weight, bias), rest]
+                is_folded = True
             elif isinstance(layer, ResnetBlock):
                 stages.append(_Block(layer, scratch))
             else:
-                stages.append(_kept(layer))
-        stages += [_Last(last), squash]
+                stages.append(_replace_norm(layer))
+        stages += [_OutputConv(last), squash]
         self.stages = nn.Sequential(*stages)
         self.residual = network.residual
         self.eval()
@@ -127,9 +140,9 @@ class _Block(nn.Module):
         _, first, norm_1, _, _, second, norm_2 = layers
         assert isinstance(first, nn.Conv2d)
         assert isinstance(second, nn.Conv2d)
-        weight, bias, self.norm_1 = _folded(first, norm_1)
+        weight, bias, self.norm_1 = _fold_norm(first, norm_1)
         self.first = WinogradConv(weight, bias, scratch)
-        weight, bias, self.norm_2 = _folded(second, norm_2)
+        weight, bias, self.norm_2 = _fold_norm(second, norm_2)
         self.second = WinogradConv(weight, bias, scratch)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,10 +150,11 @@ class _Block(nn.Module):
         return self.norm_2(self.second(_reflect(y))).add_(x)  # type: ignore[no-any-return]
 
 
-class _Up(nn.Module):
-    """Transposed 3×3 convolution of stride 2, padding 1, output padding 1: one for each parity.
+class _TransposedConv(nn.Module):
+    """A transposed 3×3 convolution of stride 2, padding 1 and output padding 1.
 
-    Output row 2i takes tap 1 of row i; row 2i + 1 takes tap 2 of row i and tap 0 of row i + 1.
+    It runs as one convolution for each parity of row and column: output row 2i uses tap 1 of row
+    i; row 2i + 1 uses tap 2 of row i and tap 0 of row i + 1.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -166,37 +180,42 @@ class _Up(nn.Module):
         return y
 
 
-class _Last(nn.Module):
-    """The last 7×7 convolution, as one of stride 4 that makes 4×4 pixels of each channel."""
+class _OutputConv(nn.Module):
+    """The last 7×7 convolution, as one of stride 4 that computes 4×4 pixels of each channel."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         weight = conv.weight.detach()
         k, c, side, _ = weight.shape
-        wide = weight.new_zeros(k, _AT_ONCE, _AT_ONCE, c, side + _AT_ONCE - 1, side + _AT_ONCE - 1)
-        for y in range(_AT_ONCE):
-            for x in range(_AT_ONCE):
+        wide = weight.new_zeros(
+            k, _SQUARE_PX, _SQUARE_PX, c, side + _SQUARE_PX - 1, side + _SQUARE_PX - 1
+        )
+        for y in range(_SQUARE_PX):
+            for x in range(_SQUARE_PX):
                 wide[:, y, x, :, y : y + side, x : x + side] = weight
         flat = wide.flatten(0, 2)
         self.weight = flat.contiguous(memory_format=torch.channels_last)
         assert conv.bias is not None
-        self.bias = conv.bias.detach().repeat_interleave(_AT_ONCE**2)
+        self.bias = conv.bias.detach().repeat_interleave(_SQUARE_PX**2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(F.conv2d(x, self.weight, self.bias, stride=_AT_ONCE), _AT_ONCE)
+        return F.pixel_shuffle(F.conv2d(x, self.weight, self.bias, stride=_SQUARE_PX), _SQUARE_PX)
 
 
 def _reflect(x: Tensor) -> Tensor:
     return F.pad(x, (1, 1, 1, 1), mode="reflect")
 
 
-def _folded(
+def _fold_norm(
     conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.Module
 ) -> tuple[Tensor, Tensor | None, nn.Module]:
-    """Weight, bias and what is left of the norm: instance norm takes the bias away by itself."""
+    """Weight and bias that include the norm, and the norm that is left to compute.
+
+    An instance norm stays; the bias before it has no effect and is dropped.
+    """
     weight = conv.weight.detach()
     if isinstance(norm, nn.InstanceNorm2d):
-        return weight, None, Norm(norm.eps)
+        return weight, None, InstanceNorm(norm.eps)
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -208,10 +227,10 @@ def _folded(
     return (weight.double() * scale.view(shape)).float(), shift.float(), nn.Identity()
 
 
-def _kept(layer: nn.Module) -> nn.Module:
-    """A layer that stays as it is, unless it is an instance norm."""
-    plain = isinstance(layer, nn.InstanceNorm2d) and not layer.affine
-    return Norm(layer.eps) if plain else layer  # type: ignore[arg-type]
+def _replace_norm(layer: nn.Module) -> nn.Module:
+    """``InstanceNorm`` for an instance norm without parameters; any other layer itself."""
+    is_plain_norm = isinstance(layer, nn.InstanceNorm2d) and not layer.affine
+    return InstanceNorm(layer.eps) if is_plain_norm else layer  # type: ignore[arg-type]
 
 
 def _conv(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:

@@ -1,9 +1,10 @@
-"""Which faces of a photograph are translated."""
+"""The faces of a photograph that are translated."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
 from preprocessing.analysis.face_detector import Face
@@ -13,7 +14,7 @@ from preprocessing.images import geometry
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """``all``, ``largest``, or numbers as a person counts: from left to right, from 1."""
+    """A person's choice: all faces, the largest, or numbers from left to right, starting at 1."""
 
     numbers: tuple[int, ...] = ()
     largest: bool = False
@@ -35,12 +36,20 @@ class FaceChoice:
 ALL = FaceChoice()
 
 
+class FaceDefect(StrEnum):
+    """A reason for which training would have left out a face."""
+
+    TOO_SMALL = "too-small"
+    PROFILE = "profile"
+
+
 @dataclass(frozen=True)
-class Chosen:
-    """The faces to translate, and what a person should know about the others."""
+class FaceSelection:
+    """The faces to translate, and a note for people about the others."""
 
     faces: tuple[Face, ...]
-    note: str
+    num_skipped: int = 0  # faces with a defect that nobody chose by number
+    note: str = ""
 
 
 def left_to_right(faces: Sequence[Face]) -> list[Face]:
@@ -48,45 +57,56 @@ def left_to_right(faces: Sequence[Face]) -> list[Face]:
     return sorted(faces, key=lambda face: face.box[0] + face.box[2])
 
 
-def choose(faces: Sequence[Face], choice: FaceChoice, prepare: PrepareConfig) -> Chosen:
-    """The chosen ones of ``faces`` (at least one).
+def select_faces(
+    faces: Sequence[Face], choice: FaceChoice, prepare: PrepareConfig
+) -> FaceSelection:
+    """The faces that ``choice`` selects; ``faces`` has at least one.
 
-    Where nothing was asked for by number, faces that training would have left out (too small, in
-    profile) are left alone, and named in the note.
+    Faces with a defect are skipped, and mentioned in the note, unless they are chosen by number.
     """
     ordered = left_to_right(faces)
     if choice.numbers:
-        taken = [ordered[number - 1] for number in choice.numbers if number <= len(ordered)]
+        selected = [ordered[number - 1] for number in choice.numbers if number <= len(ordered)]
         missing = [str(number) for number in choice.numbers if number > len(ordered)]
-        note = f"there are {len(ordered)} faces, so none with number {', '.join(missing)}"
-        return Chosen(tuple(taken), note if missing else "")
-    reasons = {number: _objection(face, prepare) for number, face in enumerate(ordered, start=1)}
-    fit = [face for number, face in enumerate(ordered, start=1) if not reasons[number]]
+        note = f"there are {len(ordered)} faces; none has the number {', '.join(missing)}"
+        return FaceSelection(tuple(selected), note=note if missing else "")
+    skipped = {
+        number: (face, defect)
+        for number, face in enumerate(ordered, start=1)
+        if (defect := face_defect(face, prepare)) is not None
+    }
+    suitable = [face for number, face in enumerate(ordered, start=1) if number not in skipped]
+    note = _skipped_note(skipped, prepare)
     if choice.largest:
-        largest = sorted(fit, key=lambda face: -face.side)[:1]
-        return Chosen(tuple(largest), "" if fit else _told(reasons))
-    return Chosen(tuple(fit), _told(reasons))
+        largest = sorted(suitable, key=lambda face: -face.side)[:1]
+        return FaceSelection(tuple(largest)) if suitable else FaceSelection((), len(skipped), note)
+    return FaceSelection(tuple(suitable), len(skipped), note)
 
 
-def fit_numbers(faces: Sequence[Face], prepare: PrepareConfig) -> list[int]:
-    """Numbers of the faces that ``all`` would take."""
+def suitable_numbers(faces: Sequence[Face], prepare: PrepareConfig) -> list[int]:
+    """Numbers of the faces that the choice ``all`` selects."""
     ordered = enumerate(left_to_right(faces), start=1)
-    return [number for number, face in ordered if not _objection(face, prepare)]
+    return [number for number, face in ordered if face_defect(face, prepare) is None]
 
 
-def _objection(face: Face, prepare: PrepareConfig) -> str:
-    """Why training would not have used this face; ``""`` when it would."""
+def face_defect(face: Face, prepare: PrepareConfig) -> FaceDefect | None:
+    """Why training with this preparation would have left out the face; ``None``: it would not."""
     if face.side < prepare.min_face_px:
-        return f"too small ({face.side:.0f} px; training used {prepare.min_face_px} px and more)"
+        return FaceDefect.TOO_SMALL
     if geometry.profile(face.keypoints) > prepare.max_profile:
-        return "turned too far aside"
-    return ""
+        return FaceDefect.PROFILE
+    return None
 
 
-def _told(reasons: dict[int, str]) -> str:
-    left = {number: reason for number, reason in reasons.items() if reason}
-    if not left:
+def _skipped_note(skipped: dict[int, tuple[Face, FaceDefect]], prepare: PrepareConfig) -> str:
+    if not skipped:
         return ""
-    named = "; ".join(f"face {number} {reason}" for number, reason in left.items())
-    numbers = ",".join(str(number) for number in left)
-    return f"left alone: {named} (--faces {numbers} translates it anyway)"
+    reasons = []
+    for number, (face, defect) in skipped.items():
+        if defect is FaceDefect.TOO_SMALL:
+            least = f"training used {prepare.min_face_px} px and more"
+            reasons.append(f"face {number} is too small ({face.side:.0f} px; {least})")
+        else:
+            reasons.append(f"face {number} is turned too far aside")
+    numbers = ",".join(map(str, skipped))
+    return f"skipped: {'; '.join(reasons)} (--faces {numbers} translates it anyway)"

@@ -1,4 +1,4 @@
-"""Which files to translate, and where each result goes: no file is opened here but folders."""
+"""The photographs to translate, and the path of each result; no file is opened."""
 
 from __future__ import annotations
 
@@ -7,58 +7,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.photo_io import PICTURE_SUFFIXES
+from core.image_formats import SUFFIXES
+from core.pictures import find_pictures
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file, and its place in the folder of results: relative, still with the file's suffix."""
+    """A photograph, and the path of its result below the output folder, with the photo's suffix."""
 
     photo: Path
-    place: Path
+    relative_path: Path
 
 
-def find_photos(given: Sequence[str], out: Path) -> list[Input]:
-    """Files, folders (with their subfolders) and patterns such as ``'holiday/*.jpg'``, in order.
+def find_photos(arguments: Sequence[str], out: Path) -> list[Input]:
+    """The photographs that ``arguments`` name, in order, each once.
 
-    A file comes once. Results of earlier runs, in ``out``, are left out of folders and patterns. A
-    file that does not exist is kept, to be reported. Raises ``ValueError`` for a folder without
-    pictures and a pattern that fits nothing.
+    An argument is a file, a folder (with its subfolders) or a pattern such as ``'holiday/*.jpg'``.
+    Files in ``out`` are left out of folders and patterns: they are results of earlier runs. A file
+    that does not exist is returned too, so that translation reports it. Raises ``ValueError`` for a
+    folder without pictures and for a pattern that matches no file.
     """
-    found: dict[Path, Input] = {}
-    for entry in given:
-        for one in _expanded(entry, out.resolve()):
-            found.setdefault(one.photo.resolve(), one)
-    return list(found.values())
+    inputs: dict[Path, Input] = {}
+    for argument in arguments:
+        for source in _expand(argument, out.resolve()):
+            inputs.setdefault(source.photo.resolve(), source)
+    return list(inputs.values())
 
 
-def _expanded(entry: str, out: Path) -> list[Input]:
-    path = Path(entry)
+def _expand(argument: str, out: Path) -> list[Input]:
+    path = Path(argument)
     if path.is_dir():
-        inside = [file for file in sorted(path.rglob("*")) if _is_picture(file, out)]
-        if not inside:
-            others = sum(1 for file in path.rglob("*") if file.is_file())
+        pictures = [file for file in find_pictures(path) if not _lies_in(file, out)]
+        if not pictures:
+            num_files = sum(1 for file in path.rglob("*") if file.is_file())
             raise ValueError(
-                f"{entry}: a folder without pictures ({others} other files); needed at least one "
-                f"of {', '.join(sorted(PICTURE_SUFFIXES))}"
+                f"{argument}: a folder without pictures ({num_files} other files); needed at least "
+                f"one of {', '.join(sorted(SUFFIXES))}"
             )
-        return [Input(file, file.relative_to(path)) for file in inside]
-    if glob.has_magic(entry) and not path.exists():
-        matches = sorted(Path(name) for name in glob.glob(entry, recursive=True))  # noqa: PTH207 - absolute patterns too
+        return [Input(file, file.relative_to(path)) for file in pictures]
+    if glob.has_magic(argument) and not path.exists():
+        matches = sorted(Path(name) for name in glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute patterns too
         files = [file for file in matches if file.is_file() and not _lies_in(file, out)]
         if not files:
-            raise ValueError(f"{entry}: no file fits this pattern")
+            raise ValueError(f"{argument}: no file matches this pattern")
         return [Input(file, Path(file.name)) for file in files]
     return [Input(path, Path(path.name))]
-
-
-def _is_picture(file: Path, out: Path) -> bool:
-    return (
-        file.suffix.lower() in PICTURE_SUFFIXES
-        and not file.name.startswith(".")
-        and file.is_file()
-        and not _lies_in(file, out)
-    )
 
 
 def _lies_in(file: Path, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A model for other programs: ONNX, ``torch.export`` or the reference's files, checked."""
+"""Export of a model: ONNX, ``torch.export`` or the reference's files, compared with PyTorch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,117 +19,163 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.errors import MissingModelError, SuyanError
-from core.files import atomic_file, canonical_json
-from serving.export_card import model_card
-from serving.models import Direction, Model
+from core.extras import install_command
+from core.files import atomic_file, canonical_json, file_sha256
+from core.workspace import ModelFolder
+from evaluation.model_registry.model_card import ExportedFile, load_facts, model_card
+from serving.models import Direction, Model, weights_file
+from training.models.factory import architecture_of
 from training.pix2pix import export_reference, read_pth
 
 Format = Literal["onnx", "torch-export", "reference"]
-TOLERANCE = 1e-4
-_SUFFIX = {"onnx": ".onnx", "torch-export": ".pt2"}
-_NEEDED = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
+MAX_DIFFERENCE = 1e-4
+_SUFFIXES: Mapping[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
+_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
 _OPSET = 20
-_CHECKED = ((1, 64, 64), (2, 72, 104), (1, 256, 256))  # N, H, W; at least
-_CARD = "README.md"
+_TEST_SHAPES = ((1, 64, 64), (2, 72, 104), (1, 256, 256))  # N, H, W; rounded up to the multiple
+_CARD_NAME = "README.md"
 
 
 @dataclass(frozen=True)
-class Exported:
-    """An exported generator; ``max_abs_diff``: its greatest difference from PyTorch's output."""
+class GeneratorExport:
+    """The file of one direction's generator."""
 
     file: Path
     direction: Direction
-    max_abs_diff: float  # outputs lie in [-1, 1]
+    max_abs_diff: float  # from PyTorch's outputs, which lie in [-1, 1]
 
 
-def export(model: Model, out: Path, kind: Format, *, overwrite: bool = False) -> list[Exported]:
-    """Write each generator of ``model`` and a model card into ``out``; the generators.
+def export_model(
+    model: Model, out: Path, file_format: Format, *, overwrite: bool = False
+) -> list[GeneratorExport]:
+    """Write each generator of ``model`` and a model card into ``out``; the generators' files.
 
-    In ``onnx`` and ``torch-export`` N, H and W stay free (H and W are multiples of 4, for a U-Net
-    of 128 or 256). ``reference`` writes discriminators too, where there are any. Every generator
-    is run beside the PyTorch network on random pictures of several sizes before it gets its name.
-    Raises ``MissingModelError`` that names a missing package, ``ValueError`` for files that exist,
-    ``CheckpointError`` for layers that the reference lacks, ``SuyanError`` for an output that
-    differs by more than 1e-4.
+    In ``onnx`` and ``torch-export`` files N, H and W are free (H and W are multiples of the
+    architecture's). ``reference`` also writes the discriminators, if the model has them. Every
+    generator is compared with PyTorch on random pictures of several sizes; if outputs differ by
+    more than 1e-4, nothing is written and ``SuyanError`` is raised. Raises ``MissingModelError``
+    for a missing package, ``ValueError`` for files that exist, and ``CheckpointError`` for layers
+    that the reference does not have.
     """
-    missing = [name for name in _NEEDED.get(kind, ()) if importlib.util.find_spec(name) is None]
+    packages = _PACKAGES.get(file_format, ())
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingModelError(
-            f"{', '.join(missing)} is not installed; install it with: pip install 'suyan[export]'"
+            f"{', '.join(missing)} is not installed; in Suyan's repository, run: "
+            f"{install_command('export')}"
         )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".suyan-") as name:
-        drafts = _reference(model, Path(name)) if kind == "reference" else {}
-        names = {way: file.name for way, file in drafts.items()} or {
-            way: f"{source}2{to}{_SUFFIX[kind]}" for way, (source, to) in model.directions.items()
-        }
-        _refuse_to_replace(
-            out, {*names.values(), _CARD, *(path.name for path in Path(name).iterdir())}, overwrite
-        )
-        done = []
-        for way, file_name in names.items():
-            difference = _made(model, way, Path(name) / file_name, kind)
-            done.append(Exported(out / file_name, way, difference))
-        (Path(name) / _CARD).write_text(model_card(model, names, kind), encoding="utf-8")
-        for draft in sorted(Path(name).iterdir()):
-            with atomic_file(out / draft.name) as file:
-                file.write(draft.read_bytes())
-    return done
+        folder = Path(name)
+        if file_format == "reference":
+            files = _export_reference(model, folder)
+        else:
+            files = {
+                direction: folder / f"{source}2{target}{_SUFFIXES[file_format]}"
+                for direction, (source, target) in model.directions.items()
+            }
+        names = {path.name for path in (*files.values(), *folder.iterdir())}
+        _check_existing(out, {*names, _CARD_NAME}, overwrite=overwrite)
+        exports = []
+        for direction, file in files.items():
+            difference = _export_checked(model, direction, file, file_format)
+            exports.append(GeneratorExport(out / file.name, direction, difference))
+        card = _card(model, files, file_format)
+        (folder / _CARD_NAME).write_text(card, encoding="utf-8")
+        for draft in sorted(folder.iterdir()):
+            with atomic_file(out / draft.name) as target:
+                target.write(draft.read_bytes())
+    return exports
 
 
-def _refuse_to_replace(out: Path, names: set[str], overwrite: bool) -> None:
-    there = sorted(str(out / name) for name in names if (out / name).exists())
-    if there and not overwrite:
-        raise ValueError(f"{', '.join(there)} exists; --overwrite replaces it")
+def onnx_metadata(model: Model, direction: Direction) -> dict[str, str]:
+    """The metadata of a direction's ONNX file."""
+    source, target = model.directions[direction]
+    facts = architecture_of(model.config)
+    return {
+        "model": model.name,
+        "from": source,
+        "to": target,
+        "generator": facts.label,
+        "input": "image: float32 [N, 3, H, W], RGB in [-1, 1]; H and W are multiples of "
+        f"{facts.multiple}",
+        "prepare": canonical_json(model.prepare.model_dump(mode="json")),
+    }
 
 
-def _reference(model: Model, folder: Path) -> dict[Direction, Path]:
-    """The files of every network in ``folder``; of each direction, the generator's."""
+def _check_existing(out: Path, names: set[str], *, overwrite: bool) -> None:
+    existing = sorted(str(out / name) for name in names if (out / name).exists())
+    if existing and not overwrite:
+        raise ValueError(f"{', '.join(existing)} exists; --overwrite replaces it")
+
+
+def _card(model: Model, files: Mapping[Direction, Path], file_format: Format) -> str:
+    facts = load_facts(ModelFolder(model.folder), model.name)
+    return model_card(
+        replace(facts, config=model.config, prepare=model.prepare),
+        files=[
+            ExportedFile(
+                file.name,
+                *model.directions[direction],
+                file_sha256(weights_file(model.folder, direction)),
+            )
+            for direction, file in files.items()
+        ],
+        file_format=file_format,
+    )
+
+
+def _export_reference(model: Model, folder: Path) -> dict[Direction, Path]:
+    """Write the files of every network into ``folder``; the generator's file per direction."""
     files = {
         path.stem.partition("_net_")[2]: path for path in export_reference(model.folder, folder)
     }
-    ways: dict[str, Direction] = {"G": "A2B", "G_A": "A2B", "G_B": "B2A"}
-    return {way: files[name] for name, way in ways.items() if name in files}
+    directions: dict[str, Direction] = {"G": "A2B", "G_A": "A2B", "G_B": "B2A"}
+    return {direction: files[name] for name, direction in directions.items() if name in files}
 
 
-def _made(model: Model, way: Direction, draft: Path, kind: Format) -> float:
-    """Write ``draft``, if it is not there; how far its output is from PyTorch's."""
-    network, multiple = model.network(way), model.tiling.multiple
-    with _quiet():
-        if kind == "onnx":
-            _write_onnx(_traced(network, multiple), draft, _described(model, way))
-            run = _onnx_runner(draft)
-        elif kind == "torch-export":
-            torch.export.save(_traced(network, multiple), draft)
-            run = torch.export.load(draft).module()
+def _export_checked(model: Model, direction: Direction, file: Path, file_format: Format) -> float:
+    """Write ``file`` (a reference file exists already); its greatest difference from PyTorch.
+
+    Raises ``SuyanError`` for a difference above ``MAX_DIFFERENCE``.
+    """
+    network, multiple = model.network(direction), model.tiling.multiple
+    run: Callable[[Tensor], Tensor]
+    with _silent_exporters():
+        if file_format == "onnx":
+            _write_onnx(_trace(network, multiple), file, onnx_metadata(model, direction))
+            run = _onnx_runner(file)
+        elif file_format == "torch-export":
+            torch.export.save(_trace(network, multiple), file)
+            run = torch.export.load(file).module()
         else:
-            again = model.network(way)
-            again.load_state_dict(read_pth(draft))
-            run = again
+            reference = model.network(direction)
+            reference.load_state_dict(read_pth(file))
+            run = reference
         difference = _difference(network, run, multiple)
-    if not difference <= TOLERANCE:
+    if not difference <= MAX_DIFFERENCE:
         raise SuyanError(
-            f"{draft.name}: not written: its output differs from PyTorch's by {difference:.2e}, "
-            f"more than {TOLERANCE:g}. Are there extreme weights, or versions of torch and "
+            f"{file.name}: not written: its output differs from PyTorch's by {difference:.2e}, "
+            f"more than {MAX_DIFFERENCE:g}. Are there extreme weights, or versions of torch and "
             "onnxruntime that do not go together?"
         )
     return difference
 
 
-def _traced(network: nn.Module, multiple: int) -> torch.export.ExportedProgram:
+def _trace(network: nn.Module, multiple: int) -> torch.export.ExportedProgram:
     # sizes of 0 and 1 would be taken for constants
     example = torch.zeros(2, 3, 3 * multiple, 2 * multiple)
-    height, width = torch.export.Dim("quarter_height"), torch.export.Dim("quarter_width")
-    sizes = {0: torch.export.Dim("n"), 2: multiple * height, 3: multiple * width}
+    rows, columns = torch.export.Dim("row_blocks"), torch.export.Dim("column_blocks")
+    sizes = {0: torch.export.Dim("n"), 2: multiple * rows, 3: multiple * columns}
     return torch.export.export(network, (example,), dynamic_shapes=(sizes,))
 
 
 def _write_onnx(
-    program: torch.export.ExportedProgram, draft: Path, about: Mapping[str, str]
+    program: torch.export.ExportedProgram, file: Path, metadata: Mapping[str, str]
 ) -> None:
     import onnx
 
-    made = torch.onnx.export(
+    onnx_program = torch.onnx.export(
         program,
         input_names=["image"],
         output_names=["translation"],
@@ -137,35 +183,24 @@ def _write_onnx(
         dynamo=True,
         verbose=False,
     )
-    assert made is not None
-    proto = made.model_proto
-    for key, value in about.items():
+    assert onnx_program is not None
+    proto = onnx_program.model_proto
+    for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(proto)
-    onnx.save(proto, draft)
-
-
-def _described(model: Model, way: Direction) -> dict[str, str]:
-    """What an ONNX file says about itself."""
-    source, to = model.directions[way]
-    return {
-        "model": model.name,
-        "from": source,
-        "to": to,
-        "input": "image: float32 [N, 3, H, W], RGB in [-1, 1], 4 divides H and W",
-        "prepare": canonical_json(model.prepare.model_dump(mode="json")),
-    }
+    onnx.save(proto, file)
 
 
 @torch.inference_mode()
 def _difference(network: nn.Module, run: Callable[[Tensor], Tensor], multiple: int) -> float:
+    """The greatest absolute difference of outputs on random pictures of several sizes."""
     rng = torch.Generator().manual_seed(0)
-    worst = 0.0
-    for n, *sides in _CHECKED:
+    greatest = 0.0
+    for n, *sides in _TEST_SHAPES:
         height, width = (-(-side // multiple) * multiple for side in sides)
         picture = torch.rand(n, 3, height, width, generator=rng) * 2 - 1
-        worst = max(worst, float((network(picture) - run(picture)).abs().max()))
-    return worst
+        greatest = max(greatest, float((network(picture) - run(picture)).abs().max()))
+    return greatest
 
 
 def _onnx_runner(file: Path) -> Callable[[Tensor], Tensor]:
@@ -174,15 +209,15 @@ def _onnx_runner(file: Path) -> Callable[[Tensor], Tensor]:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
     def run(picture: Tensor) -> Tensor:
-        found: list[NDArray[np.float32]] = session.run(None, {"image": picture.numpy()})
-        return torch.from_numpy(found[0])
+        outputs: list[NDArray[np.float32]] = session.run(None, {"image": picture.numpy()})
+        return torch.from_numpy(outputs[0])
 
     return run
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Exporters print and warn about their own insides; errors still come through."""
+def _silent_exporters() -> Iterator[None]:
+    """Suppress what exporters print and warn about their own internals; errors are raised."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -1,31 +1,33 @@
-"""Which model to use, what it was made for, and its generator ready to run."""
+"""A model by name or path: its configurations, and its generators ready to run."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 from torch import nn
 
-from core.errors import CheckpointError, MissingModelError
-from core.workspace import Workspace
+from core.champion import is_version_name, load_champion
+from core.errors import MissingModelError
+from core.files import load_json, try_load_json
+from core.workspace import ModelFolder, RecipeModels, RunFolder, Workspace
 from preprocessing.config import PrepareConfig
-from serving.cpu_inference import arrange
+from serving.cpu_inference import optimize_for_cpu
 from serving.tiling import Tiling
 from training.config import TrainConfig
 from training.models.factory import architecture_of
 from training.run.checkpoint import load_config, load_generator
 
 Direction = Literal["A2B", "B2A"]
-DIRECTIONS: tuple[Direction, ...] = ("A2B", "B2A")
+_GENERATORS: Mapping[Direction, str] = {"A2B": "G_A", "B2A": "G_B"}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model's folder and what stands beside its weights."""
+    """A model's folder and the configurations beside its weights."""
 
     folder: Path
     config: TrainConfig
@@ -38,10 +40,14 @@ class Model:
 
     @property
     def directions(self) -> dict[Direction, tuple[str, str]]:
-        """Of each direction that there is a generator for: the names of both domains."""
+        """Source and target domain of each direction that the model has a generator for."""
         a, b = self.prepare.domain_a, self.prepare.domain_b
-        ways: dict[Direction, tuple[str, str]] = {"A2B": (a, b), "B2A": (b, a)}
-        return {way: pair for way, pair in ways.items() if weights_file(self.folder, way).is_file()}
+        domains: dict[Direction, tuple[str, str]] = {"A2B": (a, b), "B2A": (b, a)}
+        return {
+            direction: pair
+            for direction, pair in domains.items()
+            if weights_file(self.folder, direction).is_file()
+        }
 
     @property
     def tiling(self) -> Tiling:
@@ -49,114 +55,82 @@ class Model:
         facts = architecture_of(self.config)
         return Tiling(facts.tile_px, facts.margin_px, facts.multiple)
 
-    def direction(self, wanted: str | None) -> Direction:
-        """The direction of this name, or that leads to the domain of this name; A2B for ``None``.
+    def direction(self, name: str | None) -> Direction:
+        """The direction ``A2B`` or ``B2A``, or the one to a domain of this name.
 
-        Raises ``ValueError`` that lists what there is.
+        ``None`` stands for the first one. Raises ``ValueError`` that lists the directions.
         """
-        there = self.directions
-        if wanted is None:
-            return next(iter(there))
-        for way, (_, to) in there.items():
-            if wanted in {way, to}:
-                return way
-        known = ", ".join(f"{to} (from {source})" for source, to in there.values())
-        raise ValueError(f"--to: got {wanted!r}, this model translates to {known}")
+        directions = self.directions
+        if name is None:
+            return next(iter(directions))
+        for direction, (_, target) in directions.items():
+            if name in {direction, target}:
+                return direction
+        choices = ", ".join(f"{target} (from {source})" for source, target in directions.values())
+        raise ValueError(f"--to: got {name!r}, this model translates to {choices}")
 
     def network(self, direction: Direction) -> nn.Module:
         """The generator as it was trained, in evaluation mode. Raises ``CheckpointError``."""
-        return load_generator(self.folder, weights_file(self.folder, direction).stem)[0]
+        return load_generator(self.folder, _GENERATORS[direction])[0]
 
     def generator(self, direction: Direction) -> nn.Module:
-        """The same, arranged for inference on a CPU (``serving/cpu_inference.py``)."""
-        return arrange(self.network(direction))
+        """The generator, optimised for a CPU. Raises ``CheckpointError``."""
+        return optimize_for_cpu(self.network(direction))
 
 
 def weights_file(folder: Path, direction: Direction) -> Path:
-    """Where a model's folder has the generator of this direction."""
-    return folder / ("G_A.safetensors" if direction == "A2B" else "G_B.safetensors")
+    """The file of a direction's generator in a model's folder."""
+    return ModelFolder(folder).weights(_GENERATORS[direction])
 
 
-def open_model(workspace: Workspace, recipe: str, wanted: str | None = None) -> Model:
-    """The model ``wanted`` (see ``find_model``) with its configurations.
+def open_model(workspace: Workspace, recipe: str, name: str | None = None) -> Model:
+    """The model that ``find_model`` finds, with its configurations.
 
-    Raises ``MissingModelError``, ``CheckpointError`` or ``ValueError`` that say what is wrong.
+    Raises ``MissingModelError``, ``CheckpointError`` or ``ValueError`` that name the problem.
     """
-    folder = find_model(workspace, recipe, wanted)
-    return Model(folder, load_config(folder), preparation(folder))
+    folder = find_model(workspace, recipe, name)
+    return Model(folder, load_config(folder), load_preparation(folder))
 
 
-def find_model(workspace: Workspace, recipe: str, wanted: str | None = None) -> Path:
-    """The folder of a model: a path, a version of ``recipe`` by name, or ``recipe``'s champion.
+def find_model(workspace: Workspace, recipe: str, name: str | None = None) -> Path:
+    """The folder of a model: ``recipe``'s champion, or the one that ``name`` stands for.
 
-    A version may be shortened as long as it stays unique. Raises ``MissingModelError`` that says
-    what was looked for, what there is, and how to get one.
+    ``name`` is a version of the recipe, its unique beginning, or a path. Raises
+    ``MissingModelError`` that lists the versions and says how to get a model.
     """
-    versions = workspace / "models" / recipe
-    if wanted is None:
-        return _champion(workspace, recipe)
-    named = sorted(path for path in _folders(versions) if path.name.startswith(wanted))
-    exact = [path for path in named if path.name == wanted]
-    if len(exact or named) == 1:
-        return (exact or named)[0]
-    if len(named) > 1:
-        raise MissingModelError(
-            f"--model: {wanted!r} begins the names of {', '.join(path.name for path in named)}"
-        )
-    folder = Path(wanted)
-    if any(weights_file(folder, way).is_file() for way in DIRECTIONS):
+    models = workspace.recipe_models(recipe)
+    if name is None:
+        return _find_champion(workspace, recipe)
+    versions = _versions(models)
+    matches = [path for path in versions if path.name.startswith(name)]
+    exact = [path for path in matches if path.name == name]
+    if len(exact or matches) == 1:
+        return (exact or matches)[0]
+    if len(matches) > 1:
+        names = ", ".join(path.name for path in matches)
+        raise MissingModelError(f"--model: {name!r} begins the names of {names}")
+    folder = Path(name)
+    if _has_generator(folder):
         return folder
-    there = ", ".join(path.name for path in _folders(versions)) or "none"
+    names = ", ".join(path.name for path in versions) or "none"
     raise MissingModelError(
-        f"--model: {wanted!r} is no version of {recipe!r} (there are: {there}), and no folder with "
+        f"--model: {name!r} is no version of {recipe!r} (there are: {names}), and no folder with "
         "G_A.safetensors or G_B.safetensors and config.json. A checkpoint of the reference "
-        "(…_net_G_A.pth) is brought in by 'suyan import'"
+        "implementation (…_net_G_A.pth) can be converted with 'suyan import'"
     )
 
 
-def _champion(workspace: Workspace, recipe: str) -> Path:
-    pointer = workspace / "models" / recipe / "champion.json"
-    try:
-        version = str(json.loads(pointer.read_text(encoding="utf-8"))["model"])
-    except (OSError, ValueError, KeyError, TypeError):
-        version = ""
-    folder = pointer.parent / version
-    if version and folder.parent == pointer.parent and weights_file(folder, "A2B").is_file():
-        return folder
-    if version:
-        problem = f"{pointer} names {version!r}, which is not whole"
-    else:
-        problem = f"there is no champion of {recipe!r} in {workspace}"
-    there = [path.name for path in _folders(pointer.parent)]
-    others = f"; stored versions, for --model: {', '.join(there)}" if there else ""
-    elsewhere = sorted(path.parent for path in Path().glob("workspace*/**/models/*/champion.json"))
-    if elsewhere:
-        others += f"; there is one in {elsewhere[0].parents[1]}, for --workspace"
-    raise MissingModelError(
-        f"{problem}{others}. Get one with 'make demo' (ten minutes, drawn faces; then --workspace "
-        "workspace/demo), with 'suyan run', or name a model's folder with --model"
-    )
+def load_preparation(folder: Path) -> PrepareConfig:
+    """The configuration that a model's pictures were prepared with.
 
-
-def _folders(versions: Path) -> list[Path]:
-    """Stored versions of a recipe, by name."""
-    found = versions.glob("*") if versions.is_dir() else []
-    return sorted(
-        path for path in found if any(weights_file(path, way).is_file() for way in DIRECTIONS)
-    )
-
-
-def preparation(folder: Path) -> PrepareConfig:
-    """How pictures were prepared for this model.
-
-    Found in its ``prepare.json``, or for a checkpoint of a run in the dataset that it was trained
-    on. Fields that other versions of Suyan had are passed over. A model without either file (a
-    stranger's) counts as one for whole pictures. Raises ``ValueError`` for a file that is no such
-    configuration.
+    It is read from the model's ``prepare.json``, or, for a checkpoint of a run, from the dataset of
+    the run. Fields of other versions of Suyan are ignored. A model with neither file counts as one
+    for whole pictures. Raises ``ValueError`` for a file that holds no such configuration.
     """
-    for path in (folder / "prepare.json", *_of_dataset(folder)):
+    for path in (ModelFolder(folder).prepare, *_dataset_config(folder)):
         if path.is_file():
-            fields = {k: v for k, v in read_json(path).items() if k in PrepareConfig.model_fields}
+            values = load_json(path)
+            fields = {k: v for k, v in values.items() if k in PrepareConfig.model_fields}
             try:
                 return PrepareConfig.model_validate(fields)
             except ValidationError as error:
@@ -164,22 +138,45 @@ def preparation(folder: Path) -> PrepareConfig:
     return PrepareConfig(domain_a="a", domain_b="b", faces=False)
 
 
-def _of_dataset(checkpoint: Path) -> list[Path]:
-    """``datasets/<version>/config.json``, for ``runs/<run>/checkpoints/<checkpoint>``."""
-    run = checkpoint.resolve().parents[1]
-    try:
-        dataset = str(json.loads((run / "config.json").read_text(encoding="utf-8"))["dataset"])
-    except (OSError, ValueError, KeyError, TypeError):
+def _find_champion(workspace: Workspace, recipe: str) -> Path:
+    models = workspace.recipe_models(recipe)
+    version = load_champion(models).version
+    if is_version_name(version) and weights_file(models.version(version).path, "A2B").is_file():
+        return models.version(version).path
+    if version:
+        problem = f"{models.champion} names {version!r}, which is not whole"
+    else:
+        problem = f"there is no champion of {recipe!r} in {workspace}"
+    names = [path.name for path in _versions(models)]
+    hint = f"; stored versions, for --model: {', '.join(names)}" if names else ""
+    other = _other_workspace()
+    hint += f"; {other} has a champion, for --workspace" if other else ""
+    raise MissingModelError(
+        f"{problem}{hint}. Get a model with 'make demo' (ten minutes, drawn faces; then "
+        "--workspace workspace/demo) or 'suyan run', or name a model's folder with --model"
+    )
+
+
+def _other_workspace() -> Path | None:
+    """A workspace below this folder that has a champion of any recipe."""
+    pointer = Workspace(Path()).recipe_models("*").champion
+    pointers = sorted(Path().glob(f"workspace*/**/{pointer}"))
+    return pointers[0].parents[len(pointer.parts) - 1] if pointers else None
+
+
+def _versions(models: RecipeModels) -> list[Path]:
+    """Folders of the stored versions, by name."""
+    return sorted(path for path in models.path.glob("*") if _has_generator(path))
+
+
+def _has_generator(folder: Path) -> bool:
+    return any(weights_file(folder, direction).is_file() for direction in _GENERATORS)
+
+
+def _dataset_config(checkpoint: Path) -> list[Path]:
+    """The configuration of the dataset that a checkpoint of a run was trained on, if any."""
+    run = RunFolder(checkpoint.resolve().parents[1])
+    dataset = (try_load_json(run.config) or {}).get("dataset")
+    if dataset is None:
         return []
-    return [run.parents[1] / "datasets" / dataset / "config.json"]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """An object in a JSON file; empty where there is none. Raises ``CheckpointError``."""
-    if not path.exists():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from error
-    return found if isinstance(found, dict) else {}
+    return [Workspace(run.path.parents[1]).dataset(str(dataset)).config]

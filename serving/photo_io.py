@@ -1,9 +1,9 @@
-"""A photograph's file: its pixels, and the metadata that may go on to the result.
+"""Photographs: reading and writing their files, with the metadata that the result keeps.
 
-Kept: what describes the shot and its rights (camera, time, exposure, author, copyright), and
-transparency. Never kept: the orientation (it is applied), the embedded thumbnail (it shows the
-photograph as it was), maker notes (nobody knows what they say). Kept on request alone: location,
-that is EXIF's GPS block and the XMP packet, which can hold place names.
+The result keeps transparency and the metadata about the shot and its rights (camera, time,
+exposure, author, copyright). It never keeps the orientation (which is applied), the embedded
+thumbnail (which shows the untranslated photograph) and maker notes (whose content is unknown). The
+location (EXIF's GPS block, and the XMP packet, which can hold place names) is kept on request only.
 """
 
 from __future__ import annotations
@@ -18,29 +18,24 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from core.files import atomic_file
-from core.pictures import Rejected, read_picture
+from core.image_formats import BY_NAME, PILLOW_NAMES, ImageFormat
+from core.pictures import MAX_PIXELS, Rejected, read_picture
 
-MAX_MEGAPIXELS = 120.0
-SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-}
-_READ_TOO = (".bmp", ".gif", ".tif", ".tiff", ".mpo", ".avif")
-PICTURE_SUFFIXES = frozenset({*_READ_TOO, *(name for names in SUFFIXES.values() for name in names)})
-_LOSSLESS = {"PNG", "GIF", "BMP", "TIFF"}
-_DROPPED = (
+MAX_MEGAPIXELS = MAX_PIXELS / 1e6
+JPEG, PNG, WEBP = BY_NAME["JPEG"], BY_NAME["PNG"], BY_NAME["WEBP"]
+OUTPUT_FORMATS = (JPEG, PNG, WEBP)
+_DROPPED_TAGS = (
     ExifTags.Base.Orientation,
     ExifTags.Base.ImageWidth,
     ExifTags.Base.ImageLength,
     ExifTags.Base.MakerNote,
 )
-_KEPT_IFDS = (ExifTags.IFD.Exif,)
 _PNG_XMP = "XML:com.adobe.xmp"
+_MAX_XMP_BYTES = 60_000  # a JPEG segment holds 65,533
 _SOFTWARE = "Suyan (translated by a CycleGAN)"
 _REASONS = {
-    "undecodable": "cannot be read as a picture: damaged, or no JPEG, PNG, WebP, GIF, BMP, TIFF or "
-    "AVIF (convert HEIC to JPEG first)",
+    "undecodable": "cannot be read as a picture: it is damaged, or no JPEG, PNG, WebP, GIF, BMP, "
+    "TIFF or AVIF (convert HEIC to JPEG first)",
     "too-small": "has no pixels",
     "out-of-memory": "does not fit into memory",
 }
@@ -48,113 +43,135 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Refusal(Rejected):
-    """Why a photograph is not translated: ``reason`` as a sentence, ``kind`` for programs."""
+    """Why a photograph is not translated: ``reason`` for people, ``kind`` for programs."""
 
     kind: Literal["unreadable", "too-large", "no-face", "no-fit-face"]
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photograph: ``pixels`` ``[H, W, 3]`` uint8 sRGB, upright; and what goes with it."""
+    """A decoded photograph, upright, and the data that its file is written with."""
 
-    pixels: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None  # [H, W], 255 is opaque; None for a format without
-    format: str  # what it will be written as: JPEG, PNG or WEBP
-    exif: bytes  # what may be kept of it; b"" for nothing
-    xmp: bytes  # b"" unless location is kept
-    note: str  # what a person should know, e.g. that it was animated; "" for nothing
+    pixels: NDArray[np.uint8]  # [H, W, 3], sRGB
+    alpha: NDArray[np.uint8] | None = None  # [H, W], 255 is opaque; None: opaque everywhere
+    format: ImageFormat = JPEG  # that it is written in, one of OUTPUT_FORMATS
+    exif: bytes = b""  # the part that is kept
+    xmp: bytes = b""  # empty unless the location is kept
+    num_frames: int = 1  # of the file; pixels are those of the first
+    is_metadata_readable: bool = True
+
+    @property
+    def note(self) -> str:
+        """A note for people, e.g. that the file is animated; "" for none."""
+        if not self.is_metadata_readable:
+            return "its metadata cannot be read and is left out"
+        if self.num_frames > 1:
+            return f"animated: only the first of its {self.num_frames} pictures was translated"
+        return ""
 
     def with_pixels(self, pixels: NDArray[np.uint8]) -> Photo:
-        """The same photograph with other pixels; transparency stays where the size does."""
-        same = pixels.shape == self.pixels.shape
-        return replace(self, pixels=pixels, alpha=self.alpha if same else None)
+        """The same photograph with other pixels; transparency is dropped if the size changes."""
+        is_same_size = pixels.shape == self.pixels.shape
+        return replace(self, pixels=pixels, alpha=self.alpha if is_same_size else None)
 
 
-def read(
+def read_photo(
     path: Path, *, max_megapixels: float = MAX_MEGAPIXELS, keep_location: bool = False
 ) -> Photo | Refusal:
-    """The photograph, or why not, as a sentence. Raises nothing for bad files."""
-    try:
-        if path.is_dir():
-            return Refusal("is a folder", "unreadable")
-        with path.open("rb") as file:
-            if not file.read(1):
-                return Refusal("is empty (0 bytes)", "unreadable")
-    except OSError as error:
-        return Refusal(f"cannot be read: {error.strerror or error}", "unreadable")
+    """The photograph, or why it cannot be read. Raises nothing for bad files.
+
+    ``max_megapixels``: largest picture that is decoded.
+    """
+    problem = _file_problem(path)
+    if problem:
+        return Refusal(problem, "unreadable")
     picture = read_picture(path, max_pixels=max_megapixels * 1e6)
     if isinstance(picture, Rejected):
-        large = picture.reason == "too-many-pixels"
-        reason = _REASONS.get(picture.reason, picture.reason)
-        return Refusal(
-            _too_large(path, max_megapixels) if large else reason,
-            "too-large" if large else "unreadable",
-        )
+        if picture.reason == "too-many-pixels":
+            return Refusal(_too_large(path, max_megapixels), "too-large")
+        return Refusal(_REASONS.get(picture.reason, picture.reason), "unreadable")
     try:
         return _with_metadata(path, picture, keep_location=keep_location)
-    except Exception:  # pixels are good, metadata is not: Pillow raises a dozen types
-        return Photo(picture, None, "JPEG", b"", b"", "its metadata cannot be read and is left out")
+    except Exception:  # the pixels are good, the metadata is not: Pillow raises a dozen types
+        return Photo(picture, is_metadata_readable=False)
 
 
-def write(path: Path, photo: Photo) -> None:
-    """Write ``photo`` in its format, atomically. Raises ``OSError`` where the disk says no."""
+def write_photo(path: Path, photo: Photo) -> None:
+    """Write ``photo`` in its format, atomically. Raises ``OSError`` if it cannot be written."""
     with atomic_file(path) as file:
-        file.write(encode(photo))
+        file.write(encode_photo(photo))
 
 
-def encode(photo: Photo) -> bytes:
-    """The bytes of ``photo``'s file: JPEG at quality 95 without chroma subsampling, PNG or WebP."""
+def encode_photo(photo: Photo) -> bytes:
+    """The bytes of ``photo``'s file; JPEG at quality 95 without chroma subsampling."""
     image = Image.fromarray(photo.pixels)
-    if photo.alpha is not None and photo.format != "JPEG":
+    if photo.alpha is not None and photo.format is not JPEG:
         image.putalpha(Image.fromarray(photo.alpha))
     options: dict[str, object] = {"icc_profile": _srgb()}
-    if photo.format == "JPEG":
+    if photo.format is JPEG:
         options |= {"quality": 95, "subsampling": 0}
-    elif photo.format == "WEBP":
+    elif photo.format is WEBP:
         options |= {"quality": 95, "method": 4}
     else:
         options |= {"compress_level": 4}
     if photo.exif:
         options["exif"] = photo.exif
-    if photo.xmp and photo.format == "PNG":
+    if photo.xmp and photo.format is PNG:
         text = PngImagePlugin.PngInfo()
         text.add_itxt(_PNG_XMP, photo.xmp.decode("utf-8", "replace"))
         options["pnginfo"] = text
     elif photo.xmp:
         options["xmp"] = photo.xmp
     buffer = io.BytesIO()
-    image.save(buffer, photo.format, **options)
+    image.save(buffer, photo.format.name, **options)
     return buffer.getvalue()
 
 
+def _file_problem(path: Path) -> str:
+    """Why the file cannot be read at all; "" when it can."""
+    try:
+        if path.is_dir():
+            return "is a folder"
+        with path.open("rb") as file:
+            return "" if file.read(1) else "is empty (0 bytes)"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+
+
 def _with_metadata(path: Path, pixels: NDArray[np.uint8], *, keep_location: bool) -> Photo:
-    with Image.open(path) as image:
-        found = str(image.format)
-        frames = int(getattr(image, "n_frames", 1)) if found != "MPO" else 1
-        exif = _kept(image.getexif(), keep_location=keep_location)
+    with Image.open(path, formats=PILLOW_NAMES) as image:
+        source = BY_NAME.get(str(image.format), JPEG)  # MPO is a JPEG with several pictures
+        num_frames = int(getattr(image, "n_frames", 1)) if image.format != "MPO" else 1
+        exif = _filter_exif(image.getexif(), keep_location=keep_location)
         xmp = image.info.get("xmp") or image.info.get(_PNG_XMP, b"")
         alpha = _alpha(image, pixels)
-    written = "PNG" if found in _LOSSLESS else "WEBP" if found == "WEBP" else "JPEG"
-    note = f"animated: only the first of its {frames} pictures was taken" if frames > 1 else ""
+    output = PNG if source.is_lossless else WEBP if source is WEBP else JPEG
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    kept_xmp = xmp if keep_location and isinstance(xmp, bytes) and len(xmp) < 60_000 else b""
-    return Photo(pixels, alpha if written != "JPEG" else None, written, exif, kept_xmp, note)
+    is_xmp_kept = keep_location and isinstance(xmp, bytes) and len(xmp) < _MAX_XMP_BYTES
+    return Photo(
+        pixels,
+        alpha if output is not JPEG else None,
+        output,
+        exif,
+        xmp if is_xmp_kept else b"",
+        num_frames,
+    )
 
 
-def _kept(exif: Image.Exif, *, keep_location: bool) -> bytes:
-    """EXIF as bytes, with what may be kept alone."""
-    kept = Image.Exif()
+def _filter_exif(exif: Image.Exif, *, keep_location: bool) -> bytes:
+    """The part of the EXIF block that the result keeps, as bytes."""
+    result = Image.Exif()
+    dropped = {*_DROPPED_TAGS, *ExifTags.IFD}
     for tag, value in exif.items():
-        if tag not in {*_DROPPED, *ExifTags.IFD}:
-            kept[tag] = value
-    ifds = (*_KEPT_IFDS, *([ExifTags.IFD.GPSInfo] if keep_location else []))
-    for number in ifds:
-        block = {tag: value for tag, value in exif.get_ifd(number).items() if tag not in _DROPPED}
-        block = {tag: value for tag, value in block.items() if tag not in set(ExifTags.IFD)}
+        if tag not in dropped:
+            result[tag] = value
+    blocks = (ExifTags.IFD.Exif, *([ExifTags.IFD.GPSInfo] if keep_location else []))
+    for number in blocks:
+        block = {tag: value for tag, value in exif.get_ifd(number).items() if tag not in dropped}
         if block:
-            kept.get_ifd(number).update(block)
-    kept[ExifTags.Base.Software] = _SOFTWARE
-    return kept.tobytes()
+            result.get_ifd(number).update(block)
+    result[ExifTags.Base.Software] = _SOFTWARE
+    return result.tobytes()
 
 
 def _alpha(image: Image.Image, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -167,7 +184,7 @@ def _alpha(image: Image.Image, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] |
 
 def _too_large(path: Path, max_megapixels: float) -> str:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PILLOW_NAMES) as image:
             width, height = image.size
     except Exception:
         return f"has more than {max_megapixels:g} megapixels"

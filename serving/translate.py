@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,47 +12,71 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.image_formats import ImageFormat
 from core.progress import Progress, silent
 from preprocessing.analysis.face_detector import Face, FaceDetector
 from preprocessing.images import geometry
-from serving import photo_io as photos
-from serving.annotate import numbered, side_by_side
-from serving.blending import change_of_face, face_mask, paste
-from serving.face_selection import ALL, FaceChoice, choose
+from serving import photo_io
+from serving.annotate import draw_face_numbers, side_by_side
+from serving.blending import blend_change, face_change, face_mask
+from serving.face_selection import ALL, FaceChoice, select_faces
 from serving.inputs import Input
 from serving.models import Direction, Model
-from serving.tiling import to_levels, to_tensor, translate_whole
+from serving.photo_io import Refusal
+from serving.tiling import Step, no_step, translate_whole
+from training.data.tensors import to_levels, to_tensor
 
-Step = Callable[[int, int], None]  # done, total: after each part of a picture
-_FACES_AT_ONCE = 8
 NO_FACE = "no face found (--whole translates the whole picture)"
-
-
-def _no_step(done: int, total: int) -> None:
-    """A ``Step`` that does nothing."""
+_FACES_PER_BATCH = 8
+_SUFFIXES = frozenset(
+    suffix for image_format in photo_io.OUTPUT_FORMATS for suffix in image_format.suffixes
+)
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How a photograph is to be translated."""
+class TranslateOptions:
+    """How a picture is translated."""
 
-    mode: Literal["model", "faces", "whole"] = "model"  # model: as it was trained
+    mode: Literal["model", "faces", "whole"] = "model"  # model: as the model was trained
     faces: FaceChoice = ALL
     strength: float = 1.0  # 0 keeps the photograph, 1 is the full change
-    work_px: int = 1024  # longer side at which a whole picture is translated; 0: its own
+    work_px: int = 1024  # longer side at which a whole picture is translated, px; 0: its own size
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Which files ``translate`` writes, and which photographs it reads."""
+
+    compare: bool = False  # also write before and after side by side
+    show_faces: bool = False  # write the photograph with its faces numbered, untranslated
+    overwrite: bool = False
+    keep_location: bool = False
+    max_megapixels: float = photo_io.MAX_MEGAPIXELS
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A translated picture: ``pixels`` ``[H, W, 3]`` uint8, and how many faces were changed."""
+    """A translated picture."""
 
-    pixels: NDArray[np.uint8]
-    num_faces: int  # 0 when the whole picture was translated
-    note: str
+    pixels: NDArray[np.uint8]  # [H, W, 3]
+    num_faces: int = 0  # that were translated; 0 when the whole picture was
+    num_skipped: int = 0  # faces that were found and left as they are
+    note: str = ""  # for people, about those
+
+
+@dataclass(frozen=True)
+class PhotoOutcome:
+    """The result for one photograph: its ``output``, or the reason why there is none."""
+
+    photo: Path
+    output: Path | None = None
+    reason: str = ""
+    num_faces: int = 0
+    note: str = ""
 
 
 class Translator:
-    """A model's generator for one direction, ready to translate pictures, one at a time."""
+    """A model's generator for one direction; it translates one picture at a time."""
 
     def __init__(self, model: Model, direction: Direction) -> None:
         self.model = model
@@ -61,198 +85,192 @@ class Translator:
         self._detector: FaceDetector | None = None
 
     def faces(self, picture: NDArray[np.uint8]) -> list[Face]:
-        """Every face of ``[H, W, 3]`` uint8. Raises ``MissingModelError`` without the detector."""
+        """All faces in ``[H, W, 3]`` uint8. Raises ``MissingModelError`` without the detector."""
         self._detector = self._detector or FaceDetector()
         return self._detector.detect(picture)
 
     def translate(
-        self, picture: NDArray[np.uint8], wish: Wish, step: Step = _no_step
-    ) -> Translation | photos.Refusal:
-        """``picture`` ``[H, W, 3]`` uint8 translated, or why not.
+        self, picture: NDArray[np.uint8], options: TranslateOptions, step: Step = no_step
+    ) -> Translation | Refusal:
+        """The translation of ``picture`` ``[H, W, 3]`` uint8, or why there is none.
 
-        ``step`` is called after each part; what it raises ends the work.
+        ``step`` is called after each part of the picture; what it raises ends the work.
         """
-        whole = wish.mode == "whole" or (wish.mode == "model" and not self.model.prepare.faces)
-        if whole:
+        has_faces = self.model.prepare.faces
+        if options.mode == "whole" or (options.mode == "model" and not has_faces):
             change = translate_whole(
-                picture, self._generator, self.model.tiling, work_px=wish.work_px, step=step
+                picture, self._generator, self.model.tiling, work_px=options.work_px, step=step
             )
-            mixed = np.clip(np.rint(picture + change * wish.strength), 0, 255)
-            return Translation(mixed.astype(np.uint8), 0, "")
-        found = self.faces(picture)
-        if not found:
-            return photos.Refusal(NO_FACE, "no-face")
-        chosen = choose(found, wish.faces, self.model.prepare)
-        if not chosen.faces:
-            reason = f"no face to translate among the {len(found)} found: {chosen.note}"
-            return photos.Refusal(reason, "no-fit-face")
-        pixels = self._with_faces(picture, chosen.faces, wish.strength, step)
-        return Translation(pixels, len(chosen.faces), chosen.note)
+            levels = np.clip(np.rint(picture + change * options.strength), 0, 255)
+            return Translation(levels.astype(np.uint8))
+        faces = self.faces(picture)
+        if not faces:
+            return Refusal(NO_FACE, "no-face")
+        selection = select_faces(faces, options.faces, self.model.prepare)
+        if not selection.faces:
+            reason = f"no face to translate among the {len(faces)} found: {selection.note}"
+            return Refusal(reason, "no-fit-face")
+        pixels = self._translate_faces(picture, selection.faces, options.strength, step)
+        return Translation(pixels, len(selection.faces), selection.num_skipped, selection.note)
 
-    def _with_faces(
+    def _translate_faces(
         self, picture: NDArray[np.uint8], faces: Sequence[Face], strength: float, step: Step
     ) -> NDArray[np.uint8]:
         prepare = self.model.prepare
         side = prepare.crop_px
         result = picture
-        for first in range(0, len(faces), _FACES_AT_ONCE):
-            some = faces[first : first + _FACES_AT_ONCE]
-            ways = [
+        for first in range(0, len(faces), _FACES_PER_BATCH):
+            batch = faces[first : first + _FACES_PER_BATCH]
+            transforms = [
                 geometry.eye_transform(
                     face.keypoints, side, prepare.eye_distance, prepare.eye_height
                 )
-                for face in some
+                for face in batch
             ]
-            crops = np.stack([geometry.crop(picture, way, side) for way in ways])
-            made = self._run(crops)
-            for face, way, before, after in zip(some, ways, crops, made, strict=True):
-                mask = face_mask(geometry.apply(way, face.keypoints), side)
-                result = paste(result, change_of_face(before, after, mask) * strength, way)
-            step(first + len(some), len(faces))
+            crops = np.stack([geometry.crop(picture, transform, side) for transform in transforms])
+            translated = self._translate_crops(crops)
+            for face, transform, before, after in zip(
+                batch, transforms, crops, translated, strict=True
+            ):
+                mask = face_mask(geometry.apply(transform, face.keypoints), side)
+                change = face_change(before, after, mask) * strength
+                result = blend_change(result, change, transform)
+            step(first + len(batch), len(faces))
         return result
 
     @torch.inference_mode()
-    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """``[N, C, C, 3]`` uint8 → their translations in grey levels; edges are mirrored."""
+    def _translate_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """``[N, C, C, 3]`` uint8 → their translations in grey levels; padding is mirrored."""
         side = crops.shape[1]
-        more = -side % self.model.tiling.multiple
-        padded = np.pad(crops, ((0, 0), (0, more), (0, more), (0, 0)), mode="symmetric")
+        padding = -side % self.model.tiling.multiple
+        padded = np.pad(crops, ((0, 0), (0, padding), (0, padding), (0, 0)), mode="symmetric")
         return to_levels(self._generator(to_tensor(padded)))[:, :side, :side]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one photo: ``output`` or, when there is none, the reason."""
-
-    photo: Path
-    output: Path | None
-    reason: str
-    num_faces: int
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What ``translate`` does besides translating."""
-
-    compare: bool = False  # write before and after side by side too
-    show_faces: bool = False  # write the photograph with its faces numbered, and translate nothing
-    overwrite: bool = False
-    keep_location: bool = False
-    max_megapixels: float = photos.MAX_MEGAPIXELS
 
 
 def translate(
     inputs: Sequence[Input],
     out: Path,
     translator: Translator,
-    wish: Wish,
-    options: Options = Options(),
+    options: TranslateOptions,
+    output_options: OutputOptions = OutputOptions(),
     *,
     progress: Progress = silent,
-) -> list[Outcome]:
-    """Translate each photo into ``out``, under its own name; one outcome each, in order.
+) -> list[PhotoOutcome]:
+    """Translate each photograph into ``out`` under its own name; the outcomes, in order.
 
-    A JPEG, PNG or WebP stays one, other formats become PNG (lossless) or JPEG. A bad photo is an
-    outcome, not an error, and the rest goes on; an existing file is left alone unless
-    ``overwrite``, a photo that is translated always. Raises ``ValueError`` or ``OSError`` when
-    ``out`` cannot be written to.
+    A JPEG, PNG or WebP keeps its format, others become PNG (if lossless) or JPEG. A photograph that
+    cannot be translated is an outcome, not an error. An existing file is replaced only with
+    ``overwrite``, an input never. Raises ``ValueError`` or ``OSError`` if ``out`` cannot be
+    written to.
     """
     _check_writable(out)
-    job = _Job(out, translator, wish, options, {one.photo.resolve() for one in inputs})
+    job = _Job(inputs, out, translator, options, output_options)
     outcomes = []
-    for number, one in enumerate(inputs):
-        progress("translate", number, len(inputs), one.photo.name)
-        outcomes.append(job.one(one, _inside(progress, number, len(inputs), one.photo.name)))
-        progress("translate", number + 1, len(inputs), one.photo.name)
+    for number, source in enumerate(inputs):
+        name = source.photo.name
+        progress("translate", number, len(inputs), name)
+        outcomes.append(job.run(source, _step_of(progress, number, len(inputs), name)))
+        progress("translate", number + 1, len(inputs), name)
     return outcomes
 
 
-def _inside(progress: Progress, number: int, total: int, name: str) -> Step:
-    def step(done: int, parts: int) -> None:
-        more = f", part {done} of {parts}" if parts > 1 else ""
-        progress("translate", number, total, name + more)
+def _step_of(progress: Progress, number: int, total: int, name: str) -> Step:
+    """A ``Step`` that reports the parts of a photograph."""
+
+    def step(done: int, num_parts: int) -> None:
+        part = f", part {done} of {num_parts}" if num_parts > 1 else ""
+        progress("translate", number, total, name + part)
 
     return step
 
 
 class _Job:
+    """One call of ``translate``: the paths of its results, and which of them are taken."""
+
     def __init__(
-        self, out: Path, translator: Translator, wish: Wish, options: Options, inputs: set[Path]
+        self,
+        inputs: Sequence[Input],
+        out: Path,
+        translator: Translator,
+        options: TranslateOptions,
+        output_options: OutputOptions,
     ) -> None:
-        self._out, self._translator, self._wish, self._options = out, translator, wish, options
-        self._inputs = inputs
-        self._used: set[Path] = set()  # targets of this call
+        self._out, self._translator = out, translator
+        self._options, self._output_options = options, output_options
+        self._inputs = {source.photo.resolve() for source in inputs}
+        self._used: set[Path] = set()  # paths of results of this call
 
-    def one(self, one: Input, step: Step) -> Outcome:
-        early = self._out / one.place
-        known = {suffix for names in photos.SUFFIXES.values() for suffix in names}
-        if early.suffix.lower() in known and early not in self._used:
-            refusal = self._refusal(self._named(early))
+    def run(self, source: Input, step: Step) -> PhotoOutcome:
+        # A photograph whose result may not be written is not decoded, where its suffix tells.
+        target = self._out / source.relative_path
+        if target.suffix.lower() in _SUFFIXES and target not in self._used:
+            refusal = self._refusal(self._output_name(target))
             if refusal:
-                self._used.add(early)
-                return Outcome(one.photo, None, refusal, 0)
+                self._used.add(target)
+                return PhotoOutcome(source.photo, reason=refusal)
         try:
-            return self._translated(one, step)
+            return self._translate(source, step)
         except MemoryError:
-            return Outcome(one.photo, None, "does not fit into memory", 0)
+            return PhotoOutcome(source.photo, reason="does not fit into memory")
         except OSError as error:
-            return Outcome(one.photo, None, f"cannot write: {error.strerror or error}", 0)
+            return PhotoOutcome(source.photo, reason=f"cannot write: {error.strerror or error}")
 
-    def _translated(self, one: Input, step: Step) -> Outcome:
-        options = self._options
-        photo = photos.read(
-            one.photo, max_megapixels=options.max_megapixels, keep_location=options.keep_location
+    def _translate(self, source: Input, step: Step) -> PhotoOutcome:
+        options = self._output_options
+        photo = photo_io.read_photo(
+            source.photo,
+            max_megapixels=options.max_megapixels,
+            keep_location=options.keep_location,
         )
-        if isinstance(photo, photos.Refusal):
-            return Outcome(one.photo, None, photo.reason, 0)
-        target = self._target(one.place, photo.format)
+        if isinstance(photo, Refusal):
+            return PhotoOutcome(source.photo, reason=photo.reason)
+        target = self._target(source.relative_path, photo.format)
         refusal = self._refusal(target)
         if refusal:
-            return Outcome(one.photo, None, refusal, 0)
+            return PhotoOutcome(source.photo, reason=refusal)
         if options.show_faces:
             faces = self._translator.faces(photo.pixels)
             if not faces:
-                return Outcome(one.photo, None, NO_FACE, 0)
-            photos.write(target, photo.with_pixels(numbered(photo.pixels, faces)))
-            return Outcome(one.photo, target, "", len(faces), photo.note)
-        done = self._translator.translate(photo.pixels, self._wish, step)
-        if isinstance(done, photos.Refusal):
-            return Outcome(one.photo, None, done.reason, 0, photo.note)
-        photos.write(target, photo.with_pixels(done.pixels))
+                return PhotoOutcome(source.photo, reason=NO_FACE)
+            photo_io.write_photo(target, photo.with_pixels(draw_face_numbers(photo.pixels, faces)))
+            return PhotoOutcome(source.photo, target, num_faces=len(faces), note=photo.note)
+        translation = self._translator.translate(photo.pixels, self._options, step)
+        if isinstance(translation, Refusal):
+            return PhotoOutcome(source.photo, reason=translation.reason, note=photo.note)
+        photo_io.write_photo(target, photo.with_pixels(translation.pixels))
         if options.compare:
-            both = photo.with_pixels(side_by_side(photo.pixels, done.pixels))
-            photos.write(_compared(target), both)
-        note = "; ".join(filter(None, (photo.note, done.note)))
-        return Outcome(one.photo, target, "", done.num_faces, note)
+            pair = photo.with_pixels(side_by_side(photo.pixels, translation.pixels))
+            photo_io.write_photo(_comparison(target), pair)
+        note = "; ".join(filter(None, (photo.note, translation.note)))
+        return PhotoOutcome(source.photo, target, num_faces=translation.num_faces, note=note)
 
-    def _target(self, place: Path, kind: str) -> Path:
-        """Where the result goes; numbered where another photo of this call has taken the name."""
-        suffixes = photos.SUFFIXES[kind]
-        if place.suffix.lower() not in suffixes:
-            place = place.with_name(place.stem + suffixes[0])
-        target, number = self._out / place, 1
+    def _target(self, path: Path, image_format: ImageFormat) -> Path:
+        """The path of a result; with a number where another photograph of this call has it."""
+        if path.suffix.lower() not in image_format.suffixes:
+            path = path.with_name(path.stem + image_format.suffixes[0])
+        target, number = self._out / path, 1
         while target in self._used:
             number += 1
-            target = self._out / place.with_name(f"{place.stem}-{number}{place.suffix}")
+            target = self._out / path.with_name(f"{path.stem}-{number}{path.suffix}")
         self._used.add(target)
-        return self._named(target)
+        return self._output_name(target)
 
-    def _named(self, target: Path) -> Path:
-        return target.with_stem(f"{target.stem}-faces") if self._options.show_faces else target
+    def _output_name(self, target: Path) -> Path:
+        show_faces = self._output_options.show_faces
+        return target.with_stem(f"{target.stem}-faces") if show_faces else target
 
     def _refusal(self, target: Path) -> str:
-        """Why ``target`` may not be written; ``""`` when it may."""
+        """Why ``target`` may not be written; "" when it may."""
         if target.resolve() in self._inputs:
-            return f"the result would replace a photo that is translated ({target}); choose --out"
-        written = [target, *([_compared(target)] if self._options.compare else [])]
-        there = [path for path in written if path.exists()]
-        if there and not self._options.overwrite:
-            return f"{there[0]} exists; --overwrite replaces it"
+            return f"the result would replace an input ({target}); choose another --out"
+        targets = [target, *([_comparison(target)] if self._output_options.compare else [])]
+        existing = [path for path in targets if path.exists()]
+        if existing and not self._output_options.overwrite:
+            return f"{existing[0]} exists; --overwrite replaces it"
         return ""
 
 
-def _compared(target: Path) -> Path:
+def _comparison(target: Path) -> Path:
     return target.with_stem(f"{target.stem}-compare")
 
 

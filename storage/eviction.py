@@ -1,8 +1,9 @@
-"""How much of a workspace in a bucket stays on this machine: what was used longest ago goes first.
+"""Eviction: a machine's folder of a workspace in a bucket is kept below a size, least recently used
+first.
 
-Nothing is removed but what can be had again: originals, dataset versions and checkpoints that the
-bucket has, byte for byte, and crops, which are made of originals. And nothing while any process
-uses the workspace.
+Only data that can be had again is removed: originals, dataset versions and checkpoints that the
+bucket has with the same content, and crops, which are made of originals. Nothing is removed while
+a process uses the workspace.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import functools
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,100 +24,100 @@ from storage import snapshots
 from storage.remote import bucket_of
 from storage.s3 import Bucket
 
-_USUAL_GB = 100.0
-_REMOVED = ".removed"
+_DEFAULT_LIMIT_GB = 100.0
+_REMOVED_SUFFIX = ".removed"
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Part:
-    """What goes or stays as one: a file, or folders."""
+class _Entry:
+    """Files or folders that are evicted together or not at all."""
 
     paths: tuple[Path, ...]
     num_bytes: int
-    used: float  # s since the epoch, of its last file to be read or written
-    may_go: Callable[[], bool]
+    used_at: float  # s since the epoch: when one of its files was last read or written
+    is_recoverable: Callable[[], bool]
 
 
 def limit_bytes() -> float:
-    """What may stay on this machine: ``SUYAN_CACHE_GB``. Raises ``ValueError`` for no number."""
-    given = os.environ.get("SUYAN_CACHE_GB") or str(_USUAL_GB)
+    """Size limit of a machine's folder: ``SUYAN_CACHE_GB``, default 100 GB.
+
+    Raises ``ValueError`` for a value that is no number.
+    """
+    text = os.environ.get("SUYAN_CACHE_GB") or str(_DEFAULT_LIMIT_GB)
     with contextlib.suppress(ValueError):
-        if float(given) >= 0:
-            return float(given) * 1e9
-    raise ValueError(f"SUYAN_CACHE_GB: got {given!r}, needed a number of gigabytes, 0 or more")
+        if float(text) >= 0:
+            return float(text) * 1e9
+    raise ValueError(f"SUYAN_CACHE_GB: got {text!r}, needed a number of gigabytes, 0 or more")
 
 
 @contextlib.contextmanager
 def in_use(workspace: Workspace) -> Iterator[None]:
-    """Around whatever reads or makes things in a workspace: nothing is removed from it meanwhile.
+    """Around all code that reads or writes a workspace: no process evicts anything meanwhile.
 
-    After the block it is cut down to ``limit_bytes``, unless another process uses it too. What the
-    block needs, it fetches itself. Does nothing where the folder is all there is.
+    After the block the folder is cut down to ``limit_bytes``, unless another process uses it. The
+    block fetches the data that it needs itself. Does nothing for a workspace without a bucket.
     """
     bucket = bucket_of(workspace)
     if bucket is None:
         yield
         return
     limit = limit_bytes()
-    lock = ReadWriteLock(workspace / ".in_use.lock", is_singleton=False)
+    lock = ReadWriteLock(workspace.in_use_lock, is_singleton=False)
     try:
         with lock.read_lock():
             yield
         with contextlib.suppress(Timeout), lock.write_lock(blocking=False):
-            make_room(bucket, workspace, limit)
+            evict(bucket, workspace, limit)
     finally:
         lock.close()
 
 
-def make_room(bucket: Bucket, workspace: Workspace, limit: float) -> int:
-    """Remove from the folder, oldest use first, until it holds ``limit`` bytes; how many went.
+def evict(bucket: Bucket, workspace: Workspace, max_bytes: float) -> int:
+    """Remove the least recently used data until the folder holds ``max_bytes``; bytes removed.
 
-    For a caller that knows that nobody uses the workspace.
+    The caller makes sure that no process uses the workspace.
     """
-    held = sum(file.stat().st_size for file in _files(workspace.folder))
-    before = held
-    for part in sorted(_parts(bucket, workspace), key=lambda part: part.used):
-        if held <= limit:
+    before = num_bytes = sum(file.stat().st_size for file in _files(workspace.folder))
+    for entry in sorted(_entries(bucket, workspace), key=lambda entry: entry.used_at):
+        if num_bytes <= max_bytes:
             break
-        if part.may_go():
-            for path in part.paths:
+        if entry.is_recoverable():
+            for path in entry.paths:
                 _remove(path)
-            held -= part.num_bytes
-    if held < before:
+            num_bytes -= entry.num_bytes
+    if num_bytes < before:
         _logger.info(
-            "%.2f GB that the bucket has too were removed from %s, which holds %.2f GB now "
-            "(SUYAN_CACHE_GB: %g)", (before - held) / 1e9, workspace, held / 1e9, limit / 1e9,
+            "removed %.2f GB, which the bucket has, from %s; it holds %.2f GB now "
+            "(SUYAN_CACHE_GB: %g)",
+            (before - num_bytes) / 1e9, workspace, num_bytes / 1e9, max_bytes / 1e9,
         )  # fmt: skip
-    return before - held
+    return before - num_bytes
 
 
-def _parts(bucket: Bucket, workspace: Workspace) -> Iterator[_Part]:
-    stored = functools.cache(lambda head: bucket.sizes(f"originals/{head}"))
-    for path in _files(workspace / "originals"):
-        yield _part(path, may_go=functools.partial(_is_stored, stored, workspace, path))
-    for path in _files(workspace / "cache" / "crops"):
-        yield _part(path)
-    for path in (workspace / "datasets").glob("[!.]*/"):
-        name = f"datasets/{path.name}"
-        yield _part(path, may_go=functools.partial(_are_published, bucket, {name: path}))
-    for run in (workspace / "runs").glob("[!.]*/"):
-        # All or none: a run whose newest checkpoint is gone fetches that and the best one.
-        steps = {f"runs/{run.name}/checkpoints/{path.name}": path
-                 for path in (run / "checkpoints").glob("step_*/")}  # fmt: skip
-        if steps:
-            yield _part(*steps.values(), may_go=functools.partial(_are_published, bucket, steps))
-    for path in [
-        *workspace.folder.glob(f"*/.*{_REMOVED}"),
-        *workspace.folder.glob(f"*/*/*/.*{_REMOVED}"),
-    ]:
-        yield _part(path)  # of a killed call
+def _entries(bucket: Bucket, workspace: Workspace) -> Iterator[_Entry]:
+    sizes = functools.cache(lambda folder: bucket.sizes(workspace.key(folder)))
+    for path in _files(workspace.originals):
+        yield _entry(path, is_recoverable=functools.partial(_is_stored, sizes, workspace, path))
+    for path in _files(workspace.crops):
+        yield _entry(path)
+    for path in workspace.datasets.glob("[!.]*/"):
+        yield _entry(path, is_recoverable=_publication_check(bucket, workspace, path))
+    for run in workspace.runs.glob("[!.]*/"):
+        # All or none: a run without its newest checkpoint fetches that and the best one.
+        checkpoints = tuple(workspace.run(run.name).checkpoints.glob("step_*/"))
+        if checkpoints:
+            is_published = _publication_check(bucket, workspace, *checkpoints)
+            yield _entry(*checkpoints, is_recoverable=is_published)
+    for pattern in (f"*/.*{_REMOVED_SUFFIX}", f"*/*/*/.*{_REMOVED_SUFFIX}"):
+        for path in workspace.folder.glob(pattern):  # from a killed call
+            yield _entry(path)
 
 
-def _part(*paths: Path, may_go: Callable[[], bool] = lambda: True) -> _Part:
+def _entry(*paths: Path, is_recoverable: Callable[[], bool] = lambda: True) -> _Entry:
     stats = [file.stat() for path in paths for file in _files(path)]
-    used = max((max(stat.st_atime, stat.st_mtime) for stat in stats), default=0.0)
-    return _Part(paths, sum(stat.st_size for stat in stats), used, may_go)
+    used_at = max((max(stat.st_atime, stat.st_mtime) for stat in stats), default=0.0)
+    return _Entry(paths, sum(stat.st_size for stat in stats), used_at, is_recoverable)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -127,29 +128,35 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _is_stored(stored: Callable[[str], dict[str, int]], workspace: Workspace, path: Path) -> bool:
-    """Whether the bucket has this original; its name is its content's."""
-    key = path.relative_to(workspace).as_posix()
-    return stored(path.parent.name).get(key) == path.stat().st_size
+def _is_stored(
+    sizes: Callable[[Path], Mapping[str, int]], workspace: Workspace, path: Path
+) -> bool:
+    """Whether the bucket has this original; its name is the digest of its content."""
+    return sizes(path.parent).get(workspace.key(path)) == path.stat().st_size
 
 
-def _are_published(bucket: Bucket, named: dict[str, Path]) -> bool:
-    found = {name: snapshots.read(bucket, name) for name in named}
-    return all(
-        published is not None and snapshots.is_same(named[name], published)
-        for name, published in found.items()
-    )
+def _publication_check(bucket: Bucket, workspace: Workspace, *folders: Path) -> Callable[[], bool]:
+    """A function that says whether the bucket has all these folders with the same content."""
+
+    def are_published() -> bool:
+        stored = [snapshots.load(bucket, workspace.key(folder)) for folder in folders]
+        return all(
+            snapshot is not None and snapshots.is_identical(folder, snapshot)
+            for folder, snapshot in zip(folders, stored, strict=True)
+        )
+
+    return are_published
 
 
 def _remove(path: Path) -> None:
-    """A folder is there whole or not: it goes under another name first."""
+    """Remove a file, or a folder: that is renamed first, so that nobody sees half of it."""
     if not path.is_dir():
         path.unlink(missing_ok=True)
         return
-    going = path
-    if not path.name.endswith(_REMOVED):
-        going = path.with_name(f".{path.name}{_REMOVED}")
-        if going.exists():
-            shutil.rmtree(going)
-        path.rename(going)
-    shutil.rmtree(going)
+    renamed = path
+    if not path.name.endswith(_REMOVED_SUFFIX):
+        renamed = path.with_name(f".{path.name}{_REMOVED_SUFFIX}")
+        if renamed.exists():
+            shutil.rmtree(renamed)
+        path.rename(renamed)
+    shutil.rmtree(renamed)

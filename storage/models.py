@@ -1,15 +1,15 @@
-"""Models in a bucket: versions of a recipe, and which of them is its champion."""
+"""Models in a bucket: the versions of each recipe, and the pointer to its champion."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from core.champion import load_champion
 from core.errors import TransientError
-from core.workspace import Workspace
+from core.workspace import ModelFolder, RecipeModels, Workspace
 from storage import snapshots, synced_files
 from storage.remote import bucket_of
 from storage.s3 import Bucket
@@ -17,76 +17,80 @@ from storage.s3 import Bucket
 _logger = logging.getLogger(__name__)
 
 
-def fetch(workspace: Workspace, recipe: str, wanted: str | None = None) -> None:
-    """Bring the recipe's champion here, or the version whose name ``wanted`` is or begins.
+def fetch(workspace: Workspace, recipe: str, version: str | None = None) -> None:
+    """Download the recipe's champion, or the version whose name is ``version`` or begins with it.
 
-    What is nowhere is left to who looks for it. A bucket out of reach is a warning where there is
-    something to use here.
+    A version found neither here nor in the bucket is no error here; the caller raises. When the
+    bucket cannot be reached but this machine has models of the recipe, that is only a warning;
+    otherwise ``TransientError`` is raised.
     """
     bucket = bucket_of(workspace)
-    if bucket is None or (wanted is not None and Path(wanted).is_dir()):
+    if bucket is None or (version is not None and Path(version).is_dir()):
         return
-    models = workspace / "models" / recipe
+    models = workspace.recipe_models(recipe)
     try:
-        if wanted is None:
-            synced_files.follow(workspace, models / "champion.json")
-            chosen = _pointed(models)[:1]
+        if version is None:
+            synced_files.pull(workspace, models.champion)
+            names = list(load_champion(models).fetchable[:1])
         else:
-            known = snapshots.names(bucket, _key(recipe))
-            begun = [name for name in known if name.startswith(wanted)]
-            chosen = [wanted] if wanted in known else begun if len(begun) == 1 else []
-        for name in chosen:
-            snapshots.fetch(bucket, models / name, f"{_key(recipe)}/{name}")
+            names = _matching(snapshots.names(bucket, workspace.key(models.path)), version)
+        for name in names:
+            folder = models.version(name).path
+            snapshots.fetch(bucket, folder, workspace.key(folder))
     except TransientError as error:
-        if not any(models.glob("*/config.json")):
+        if not any(model.config.is_file() for model in _model_folders(models)):
             raise
-        _logger.warning("%s. Until then, models that are here are used", error)
+        _logger.warning("%s. Until then the models on this machine are used", error)
 
 
 @contextlib.contextmanager
-def changing(workspace: Workspace, recipe: str, wanted: str | None = None) -> Iterator[None]:
-    """Around whatever stores a model or moves the pointer: see, then send, what others do too.
+def update(workspace: Workspace, recipe: str, version: str | None = None) -> Iterator[None]:
+    """Around a block that stores a model or moves the pointer: fetch before, publish after.
 
-    The block finds the pointer as it is, the champion before it, and the version ``wanted``. What
-    it stored is published before the pointer moves. Raises ``TransientError`` when another machine
-    moved the pointer meanwhile.
+    Within the block this machine has the pointer, the champion, the champion before it, and
+    ``version``. Versions that the block stores are published before the pointer moves. Raises
+    ``TransientError`` when another machine moved the pointer meanwhile.
     """
     bucket = bucket_of(workspace)
     if bucket is None:
         yield
         return
-    models = workspace / "models" / recipe
-    known = snapshots.names(bucket, _key(recipe))
-    _publish(bucket, [one for one in _stored(models) if one.name not in known])  # by a killed call
-    with synced_files.changing(workspace, models / "champion.json"):
-        for name in dict.fromkeys([*_pointed(models), *([wanted] if wanted else [])]):
-            snapshots.fetch(bucket, models / name, f"{_key(recipe)}/{name}", replace=True)
-        before = _stored(models)
+    models = workspace.recipe_models(recipe)
+    published = snapshots.names(bucket, workspace.key(models.path))
+    left_over = [path for path in _write_times(models) if path.name not in published]
+    _publish(bucket, workspace, left_over)  # from a killed call
+    with synced_files.update(workspace, models.champion):
+        names = [*load_champion(models).fetchable, *([version] if version else [])]
+        for name in dict.fromkeys(names):
+            folder = models.version(name).path
+            snapshots.fetch(bucket, folder, workspace.key(folder), replace=True)
+        before = _write_times(models)
         yield
-        _publish(bucket, [one for one, at in _stored(models).items() if before.get(one) != at])
+        after = _write_times(models)
+        _publish(bucket, workspace, [path for path in after if before.get(path) != after[path]])
 
 
-def _publish(bucket: Bucket, versions: Iterable[Path]) -> None:
-    for folder in versions:
-        name = f"{_key(folder.parent.name)}/{folder.name}"
-        snapshots.publish(bucket, folder, name, again=True)
+def _matching(names: list[str], version: str) -> list[str]:
+    """The name that is ``version``, else the only one that begins with it."""
+    if version in names:
+        return [version]
+    longer = [name for name in names if name.startswith(version)]
+    return longer if len(longer) == 1 else []
 
 
-def _stored(models: Path) -> dict[Path, int]:
-    """The versions that are here, and when they were last described."""
-    found = models.glob("[!.]*/model.json")
-    return {path.parent: path.stat().st_mtime_ns for path in sorted(found)}
+def _publish(bucket: Bucket, workspace: Workspace, folders: Iterable[Path]) -> None:
+    for folder in folders:
+        snapshots.publish(bucket, folder, workspace.key(folder), replace=True)
 
 
-def _pointed(models: Path) -> list[str]:
-    """The champion and the one before it, as ``champion.json`` names them."""
-    try:
-        pointer = json.loads((models / "champion.json").read_text(encoding="utf-8"))
-        named = [pointer["model"], *reversed(pointer.get("previous", []))][:2]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [str(name) for name in named if Path(str(name)).name == str(name)]
+def _write_times(models: RecipeModels) -> dict[Path, int]:
+    """The folders of the versions on this machine, and when their lineage was last written, ns."""
+    return {
+        model.path: model.lineage.stat().st_mtime_ns
+        for model in _model_folders(models)
+        if model.lineage.is_file()
+    }
 
 
-def _key(recipe: str) -> str:
-    return f"models/{recipe}"
+def _model_folders(models: RecipeModels) -> list[ModelFolder]:
+    return [ModelFolder(path) for path in sorted(models.path.glob("[!.]*/"))]

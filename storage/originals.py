@@ -1,4 +1,4 @@
-"""Originals in a bucket: ``originals/ab/<sha256>.<ext>``, the same names as in the folder."""
+"""Originals in a bucket: ``originals/ab/<sha256>.<ext>``, the same paths as in the workspace."""
 
 from __future__ import annotations
 
@@ -10,49 +10,57 @@ from core.progress import Progress, silent
 from core.workspace import Workspace
 from storage.s3 import Bucket
 
-_BATCH = 1000  # fetched between two words of progress
+_FILES_PER_PROGRESS = 1000
 
 
-def send(bucket: Bucket, workspace: Workspace, paths: Iterable[str]) -> None:
-    """Store these files of the workspace, those of them that are here, and wait for it.
+def publish(bucket: Bucket, workspace: Workspace, paths: Iterable[str]) -> None:
+    """Store the files of the workspace with these relative paths; missing files are skipped.
 
-    A path names its content: to send it twice changes nothing.
+    Returns when all are stored. A path names its content, so storing it twice changes nothing.
     """
-    here = [path for path in paths if (workspace / path).exists()]
-    bucket.each(lambda path: bucket.put(path, workspace / path), here)
+    files = [path for path in paths if (workspace.folder / path).exists()]
+    bucket.map(lambda path: bucket.put(path, workspace.folder / path), files)
 
 
 def fetch(
-    bucket: Bucket, workspace: Workspace, wanted: Mapping[str, str], *, progress: Progress = silent
+    bucket: Bucket,
+    workspace: Workspace,
+    sha256_by_path: Mapping[str, str],
+    *,
+    progress: Progress = silent,
 ) -> int:
-    """Bring the originals that are not here, each compared with its digest; how many came.
+    """Download the originals that this machine lacks, and check their digests; how many came.
 
-    ``wanted`` has the sha256 of each by its path in the workspace. One that the bucket does not
-    have stays missing: preparation says so in its row.
+    Paths are relative to the workspace. An original that the bucket lacks stays missing:
+    preparation then rejects its row with a reason.
     """
-    missing = [(path, sha) for path, sha in wanted.items() if not (workspace / path).exists()]
-    num = 0
-    for start in range(0, len(missing), _BATCH):
-        part = missing[start : start + _BATCH]
-        num += sum(bucket.each(lambda one: _bring(bucket, workspace, *one), part))
-        progress("fetch originals", start + len(part), len(missing), f"from {bucket}")
-    return num
+    missing = [
+        (path, sha256)
+        for path, sha256 in sha256_by_path.items()
+        if not (workspace.folder / path).exists()
+    ]
+    num_fetched = 0
+    for start in range(0, len(missing), _FILES_PER_PROGRESS):
+        batch = missing[start : start + _FILES_PER_PROGRESS]
+        num_fetched += sum(bucket.map(lambda entry: _fetch_one(bucket, workspace, *entry), batch))
+        progress("fetch originals", start + len(batch), len(missing), f"from {bucket}")
+    return num_fetched
 
 
-def remove(bucket: Bucket, digests: Collection[str]) -> None:
-    """Remove the originals with these sha256, whatever their extension."""
+def delete(bucket: Bucket, workspace: Workspace, digests: Collection[str]) -> None:
+    """Delete the originals with these sha256, whatever their extension."""
     for head in sorted({digest[:2] for digest in digests}):
-        keys = bucket.sizes(f"originals/{head}")
-        bucket.remove([key for key in keys if Path(key).name.partition(".")[0] in digests])
+        keys = bucket.sizes(workspace.key(workspace.originals / head))
+        bucket.delete([key for key in keys if Path(key).name.partition(".")[0] in digests])
 
 
-def _bring(bucket: Bucket, workspace: Workspace, path: str, sha256: str) -> bool:
-    target = workspace / path
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.fetched")
+def _fetch_one(bucket: Bucket, workspace: Workspace, path: str, sha256: str) -> bool:
+    target = workspace.folder / path
+    draft = target.with_name(f".{target.name}.{os.getpid()}.fetched")
     try:
-        if not bucket.download(path, fresh, sha256):
+        if not bucket.download(path, draft, sha256):
             return False
-        fresh.replace(target)
+        draft.replace(target)
         return True
     finally:
-        fresh.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
-"""A workspace on object storage: ``SUYAN_HOME=s3://bucket/prefix``, and the folder that stands in.
+"""A workspace on object storage (``SUYAN_HOME=s3://bucket/prefix``) and its folder on this machine.
 
-Stages work on a folder of this machine, as ever: ``$SUYAN_CACHE/<name>`` (``~/.cache/suyan``). What
-they make is published to the bucket, what they need is fetched from it, once. ``bucket.json`` in
-the folder says which bucket it belongs to; a folder without one is a workspace of its own.
+Stages always work on a folder of this machine; for a bucket it is ``$SUYAN_CACHE/<name>`` (default
+``~/.cache/suyan``). Results are published to the bucket, and inputs are fetched from it, once.
+``bucket.json`` in the folder names the bucket; a folder without this file is a workspace of its
+own.
 """
 
 from __future__ import annotations
@@ -12,46 +13,49 @@ from pathlib import Path
 
 from core.files import digest, write_json
 from core.workspace import Workspace
-from storage.s3 import Bucket, opened, parsed
+from storage.s3 import Bucket, open_bucket, parse_address
 from storage.s3_client import endpoint
 
 _SCHEME = "s3:"
 
 
-def open_workspace(given: str) -> Workspace:
-    """The workspace at a path or ``s3://bucket/prefix``: its folder on this machine.
+def open_workspace(address: str) -> Workspace:
+    """The workspace at a path, or at ``s3://bucket/prefix``: there, its folder on this machine.
 
-    Asks no network. Raises ``ValueError`` for an address that is none.
+    Sends no request. Raises ``ValueError`` for a malformed address.
     """
-    if not given.startswith(_SCHEME):
-        return Workspace(Path(given).expanduser())
-    name, prefix = parsed(given)
-    address = f"s3://{name}/{prefix}".rstrip("/")
+    if not address.startswith(_SCHEME):
+        return Workspace(Path(address).expanduser())
+    bucket, prefix = parse_address(address)
+    bucket_address = f"s3://{bucket}/{prefix}".rstrip("/")
     cache = Path(os.environ.get("SUYAN_CACHE") or "~/.cache/suyan").expanduser()
-    folder = cache.absolute() / f"{name}-{digest(address, 8)}"
-    if Workspace(folder).bucket_address != address:
-        write_json(Workspace(folder).bucket_file, {"address": address})
+    folder = cache.absolute() / f"{bucket}-{digest(bucket_address, 8)}"
+    if Workspace(folder).bucket_address != bucket_address:
+        write_json(Workspace(folder).bucket_file, {"address": bucket_address})
     return Workspace(folder)
 
 
-def default_workspace(given: str) -> Workspace:
-    """The workspace as given, else ``SUYAN_HOME``, else ``./workspace``; its folder is absolute."""
-    workspace = open_workspace(given or os.environ.get("SUYAN_HOME") or "workspace")
+def default_workspace(address: str) -> Workspace:
+    """The workspace at ``address``; "" stands for ``SUYAN_HOME``, else ``./workspace``.
+
+    Its folder is absolute.
+    """
+    workspace = open_workspace(address or os.environ.get("SUYAN_HOME") or "workspace")
     return Workspace(workspace.folder.resolve())
 
 
 def address_of(workspace: Workspace) -> str:
-    """What other machines know this workspace by: ``s3://…``, or its absolute path."""
+    """The address by which other machines open this workspace: ``s3://…``, or an absolute path."""
     return workspace.bucket_address or str(workspace.folder.absolute())
 
 
 def bucket_of(workspace: Workspace) -> Bucket | None:
-    """The bucket that the workspace lies in, ``None`` where the folder is all there is.
+    """The bucket of the workspace, ``None`` for a workspace that is only a folder.
 
     Raises ``BucketError`` without credentials or without the packages of the extra ``s3``.
     """
     address = workspace.bucket_address
-    return opened(address, endpoint()) if address else None
+    return open_bucket(address, endpoint()) if address else None
 
 
 def is_shared(workspace: Workspace) -> bool:

@@ -1,13 +1,13 @@
-"""Training runs in a bucket: their checkpoints as they are saved, so that another machine goes on.
+"""Training runs in a bucket, so that another machine can continue or evaluate them.
 
-``runs/<run>/checkpoints/step_<n>`` and ``runs/<run>/evaluation/<checkpoint>`` are published folders
-of their own; ``runs/<run>`` holds the rest (configuration, logs, samples, ``best.json``).
+Each checkpoint (``runs/<run>/checkpoints/step_<n>``) and each evaluation
+(``runs/<run>/evaluation/<checkpoint>``) is a snapshot of its own; the snapshot ``runs/<run>`` holds
+the other files (configuration, logs, samples, ``best.json``).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import shutil
 import tempfile
@@ -16,150 +16,153 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import SuyanError
-from core.workspace import Workspace
+from core.files import try_load_json
+from core.workspace import RunFolder, Workspace
 from storage import snapshots
 from storage.remote import bucket_of
 from storage.s3 import Bucket
 
 _logger = logging.getLogger(__name__)
-_LOOK_EVERY_S = 2.0
+_POLL_S = 2.0
 
 
-def fetch(run: Path) -> bool:
-    """Bring the run here where the bucket's is further than ours; whether anything came.
+def fetch(workspace: Workspace, name: str) -> bool:
+    """Download the run ``name`` if the bucket's newest checkpoint is newer; whether one came.
 
-    The newest checkpoint, the best one, the evaluation of both, and the rest: enough to go on
-    training and to evaluate. ``run`` is a folder in ``runs/`` of a workspace.
+    Downloads the newest checkpoint, the best one, their evaluations and the run's other files:
+    enough to continue the training and to evaluate it.
     """
-    bucket = bucket_of(_home(run))
+    bucket = bucket_of(workspace)
     if bucket is None:
         return False
-    theirs = snapshots.names(bucket, f"{_key(run)}/checkpoints")
-    came = False
-    if theirs and theirs[-1] > max(_here(run), default=""):
-        rest = snapshots.read(bucket, _key(run))
-        if rest is not None:
-            snapshots.bring(bucket, run, _key(run), rest)
-        came = snapshots.fetch(
-            bucket, run / "checkpoints" / theirs[-1], _checkpoint(run, theirs[-1])
-        )
+    run = workspace.run(name)
+    remote = snapshots.names(bucket, workspace.key(run.checkpoints))
+    is_newer = False
+    if remote and remote[-1] > _newest(run):
+        key = workspace.key(run.path)
+        snapshot = snapshots.load(bucket, key)
+        if snapshot is not None:
+            snapshots.download(bucket, run.path, key, snapshot)
+        is_newer = _fetch_folder(bucket, workspace, run.checkpoint(remote[-1]).path)
         best = _best(run)
-        if best in theirs:
-            snapshots.fetch(bucket, run / "checkpoints" / best, _checkpoint(run, best))
-    for name in set(theirs) & set(_here(run)):
-        snapshots.fetch(bucket, run / "evaluation" / name, f"{_key(run)}/evaluation/{name}")
-    return came
+        if best in remote:
+            _fetch_folder(bucket, workspace, run.checkpoint(best).path)
+    for checkpoint in set(remote) & set(_checkpoints(run)):
+        _fetch_folder(bucket, workspace, run.evaluation(checkpoint).path)
+    return is_newer
 
 
 @contextlib.contextmanager
-def sharing(run: Path) -> Iterator[None]:
-    """Publish each checkpoint soon after it is saved, and all of the run at the end of the block.
+def publisher(workspace: Workspace, name: str) -> Iterator[None]:
+    """During the block, publish the run's checkpoints as they are saved; after it, the whole run.
 
-    Sending takes its time beside the training; where it is slower than saving, only the newest and
-    the best are sent. A failure to send is a warning until the end of the block.
+    A thread publishes beside the training; when checkpoints are saved faster than they are sent,
+    only the newest and the best are sent. An error in the thread is logged as a warning; an error
+    at the end of the block is raised.
     """
-    bucket = bucket_of(_home(run))
+    bucket = bucket_of(workspace)
     if bucket is None:
         yield
         return
     ended = threading.Event()
-    sender = threading.Thread(target=_keep_sending, args=(bucket, run, ended), name="sharing")
-    sender.start()
+    thread = threading.Thread(
+        target=_publish_until,
+        args=(ended, bucket, workspace, workspace.run(name)),
+        name="publisher",
+    )
+    thread.start()
     try:
         yield
     except BaseException:
         ended.set()
-        sender.join()
-        with contextlib.suppress(SuyanError, OSError):  # of two errors the training's own matters
-            send(run)
+        thread.join()
+        with contextlib.suppress(SuyanError, OSError):  # the training's own error matters more
+            publish(workspace, name)
         raise
     ended.set()
-    sender.join()
-    send(run)
+    thread.join()
+    publish(workspace, name)
 
 
-def send(run: Path) -> None:
-    """Publish the newest and the best checkpoint, and the rest; drop those not kept any more."""
-    bucket = bucket_of(_home(run))
+def publish(workspace: Workspace, name: str) -> None:
+    """Publish the newest and the best checkpoint of the run, and its other files.
+
+    Checkpoints that the run has deleted are deleted from the bucket.
+    """
+    bucket = bucket_of(workspace)
+    run = workspace.run(name)
     if bucket is not None and _newest(run):
-        _send_checkpoints(bucket, run)
-        _send_rest(bucket, run)
+        _publish_checkpoints(bucket, workspace, run)
+        _publish_other_files(bucket, workspace, run)
 
 
-def send_evaluation(evaluation: Path) -> None:
-    """Publish ``runs/<run>/evaluation/<checkpoint>``, in place of an earlier one."""
-    run = evaluation.parents[1]
-    bucket = bucket_of(_home(run))
+def publish_evaluation(workspace: Workspace, name: str, checkpoint: str) -> None:
+    """Publish the evaluation of a checkpoint of the run ``name``, in place of an earlier one."""
+    bucket = bucket_of(workspace)
     if bucket is not None:
-        name = f"{_key(run)}/evaluation/{evaluation.name}"
-        snapshots.publish(bucket, evaluation, name, again=True)
+        folder = workspace.run(name).evaluation(checkpoint).path
+        snapshots.publish(bucket, folder, workspace.key(folder), replace=True)
 
 
-def _keep_sending(bucket: Bucket, run: Path, ended: threading.Event) -> None:
-    sent: list[str] = []
-    while not ended.wait(_LOOK_EVERY_S):
-        wanted = [_newest(run), _best(run)]
-        if wanted == sent or not wanted[0]:
+def _fetch_folder(bucket: Bucket, workspace: Workspace, folder: Path) -> bool:
+    return snapshots.fetch(bucket, folder, workspace.key(folder))
+
+
+def _publish_until(
+    ended: threading.Event, bucket: Bucket, workspace: Workspace, run: RunFolder
+) -> None:
+    published: list[str] = []
+    while not ended.wait(_POLL_S):
+        current = [_newest(run), _best(run)]
+        if current == published or not current[0]:
             continue
         try:
-            _send_checkpoints(bucket, run)
-            _send_rest(bucket, run)
-            sent = wanted
-        except (SuyanError, OSError) as error:  # it may have been dropped while we read it
+            _publish_checkpoints(bucket, workspace, run)
+            _publish_other_files(bucket, workspace, run)
+            published = current
+        except (SuyanError, OSError) as error:  # the training may delete it while we read it
             _logger.warning("this checkpoint is not in the bucket yet: %s", error)
 
 
-def _send_checkpoints(bucket: Bucket, run: Path) -> None:
+def _publish_checkpoints(bucket: Bucket, workspace: Workspace, run: RunFolder) -> None:
     newest, best = _newest(run), _best(run)
     for name in dict.fromkeys(filter(None, (newest, best))):
-        if name in _here(run):
-            snapshots.publish(bucket, run / "checkpoints" / name, _checkpoint(run, name))
-    kept = {*_here(run), best}
-    for name in bucket.folders(f"{_key(run)}/checkpoints"):
-        if name < newest and name not in kept:
-            snapshots.withdraw(bucket, _checkpoint(run, name))
+        if name in _checkpoints(run):
+            folder = run.checkpoint(name).path
+            snapshots.publish(bucket, folder, workspace.key(folder))
+    current = {*_checkpoints(run), best}
+    for name in bucket.folders(workspace.key(run.checkpoints)):
+        if name < newest and name not in current:
+            snapshots.delete(bucket, workspace.key(run.checkpoint(name).path))
 
 
-def _send_rest(bucket: Bucket, run: Path) -> None:
-    """A copy of it: logs grow while they are read, and would not be what their digest says."""
-    apart = ("evaluation", "checkpoints")
+def _publish_other_files(bucket: Bucket, workspace: Workspace, run: RunFolder) -> None:
+    """Publish a copy: a log that grows while it is sent would not match its digest."""
+    snapshots_of_their_own = (run.evaluations, run.checkpoints)
     with tempfile.TemporaryDirectory(prefix="suyan-run-") as name:
         copy = Path(name)
-        for path in sorted(run.rglob("*")):
-            inside = path.relative_to(run)
-            if path.is_file() and inside.parts[0] not in apart and not path.name.startswith("."):
-                (copy / inside).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, copy / inside)
-        best = run / "checkpoints" / "best.json"
-        if best.is_file():
-            (copy / "checkpoints").mkdir()
-            shutil.copyfile(best, copy / "checkpoints" / best.name)
-        snapshots.publish(bucket, copy, _key(run), again=True)
+        for path in sorted(run.path.rglob("*")):
+            is_separate = any(path.is_relative_to(folder) for folder in snapshots_of_their_own)
+            if path == run.best or not is_separate:
+                _copy(path, copy / path.relative_to(run.path))
+        snapshots.publish(bucket, copy, workspace.key(run.path), replace=True)
 
 
-def _here(run: Path) -> list[str]:
-    return sorted(path.name for path in (run / "checkpoints").glob("step_*") if path.is_dir())
+def _copy(path: Path, target: Path) -> None:
+    if path.is_file() and not path.name.startswith("."):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
-def _newest(run: Path) -> str:
-    return max(_here(run), default="")
+def _checkpoints(run: RunFolder) -> list[str]:
+    """Names of the checkpoints on this machine, the oldest first."""
+    return sorted(path.name for path in run.checkpoints.glob("step_*") if path.is_dir())
 
 
-def _best(run: Path) -> str:
-    try:
-        best = json.loads((run / "checkpoints" / "best.json").read_text(encoding="utf-8"))
-        return str(best["checkpoint"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+def _newest(run: RunFolder) -> str:
+    return max(_checkpoints(run), default="")
 
 
-def _home(run: Path) -> Workspace:
-    return Workspace(run.parents[1])
-
-
-def _key(run: Path) -> str:
-    return f"runs/{run.name}"
-
-
-def _checkpoint(run: Path, name: str) -> str:
-    return f"{_key(run)}/checkpoints/{name}"
+def _best(run: RunFolder) -> str:
+    """Name of the checkpoint that validated best; "" before the first validation."""
+    return str((try_load_json(run.best) or {}).get("checkpoint", ""))

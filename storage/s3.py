@@ -1,4 +1,4 @@
-"""One prefix of a bucket on object storage that speaks S3: objects appear whole or not at all."""
+"""A prefix of an S3 bucket: read, write, list and delete objects, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import BucketError
-from storage.s3_client import connect, endpoint, explained, no_bucket
+from storage.s3_client import connect, endpoint, missing_bucket_error, to_suyan_error
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9!_.*'()-]+)*)/?")
-_AT_ONCE = 16
+_NUM_THREADS = 16
 _CHUNK_BYTES = 8 * 2**20
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def parsed(address: str) -> tuple[str, str]:
+def parse_address(address: str) -> tuple[str, str]:
     """Bucket and prefix of ``s3://bucket/prefix``. Raises ``ValueError`` for any other text."""
     match = _ADDRESS.fullmatch(address)
     if match is None or ".." in address:
@@ -36,14 +36,15 @@ def parsed(address: str) -> tuple[str, str]:
 
 
 class Bucket:
-    """The objects below ``address`` by key, a path without a leading slash. For many threads.
+    """The objects below ``address`` (``s3://bucket/prefix``) by key.
 
-    Every method raises ``BucketError`` when storage refuses, ``TransientError`` when it cannot be
-    reached; both say what to do.
+    A key is a path without a leading slash. Threads may share one ``Bucket``. Every method raises
+    ``BucketError`` when the storage refuses a request and ``TransientError`` when it cannot be
+    reached; both messages say how to mend it.
     """
 
     def __init__(self, address: str) -> None:
-        name, prefix = parsed(address)
+        name, prefix = parse_address(address)
         self.address = f"s3://{name}/{prefix}".rstrip("/")
         self._store = connect(name, prefix)
 
@@ -51,22 +52,22 @@ class Bucket:
         return self.address
 
     def put(self, key: str, content: bytes | Path) -> None:
-        """Store the object, in place of an old one. A file is read as it is sent."""
+        """Store the object, in place of an older one. A file is streamed."""
         import obstore
 
-        with self._explained():
+        with self._suyan_errors():
             obstore.put(self._store, key, content)
 
-    def swap(self, key: str, content: bytes, tag: str | None) -> bool:
-        """Store the object if it is still the one with this tag (``None``: if there is none).
+    def compare_and_swap(self, key: str, content: bytes, tag: str | None) -> bool:
+        """Store the object if its tag is still ``tag`` (``None``: if there is no object yet).
 
-        False when somebody else was faster.
+        Returns whether it was stored: ``False`` when another machine was faster.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         mode: Any = "create" if tag is None else {"e_tag": tag}
-        with self._explained():
+        with self._suyan_errors():
             try:
                 obstore.put(self._store, key, content, mode=mode, use_multipart=False)
             except (AlreadyExistsError, PreconditionError):
@@ -74,22 +75,22 @@ class Bucket:
         return True
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """The object's content and its tag, which changes with it; ``None`` where there is none."""
+        """The object's content and its tag, which changes with it; ``None``: no such object."""
         import obstore
 
-        with self._explained():
+        with self._suyan_errors():
             try:
-                found = obstore.get(self._store, key)
-                return bytes(found.bytes()), found.meta["e_tag"] or ""
+                response = obstore.get(self._store, key)
+                return bytes(response.bytes()), response.meta["e_tag"] or ""
             except FileNotFoundError as error:
                 _refuse_missing_bucket(error, self.address)
                 return None
 
     def has(self, key: str) -> bool:
-        """Whether there is such an object."""
+        """Whether the object exists."""
         import obstore
 
-        with self._explained():
+        with self._suyan_errors():
             try:
                 obstore.head(self._store, key)
             except FileNotFoundError as error:
@@ -98,80 +99,83 @@ class Bucket:
         return True
 
     def download(self, key: str, path: Path, sha256: str) -> bool:
-        """Write the object to ``path``, bit by bit; False where there is none.
+        """Stream the object to ``path``; returns ``False`` where there is no such object.
 
-        Raises ``BucketError`` when its content is not what ``sha256`` names; no file stays then.
+        Raises ``BucketError``, and leaves no file, when the content's digest is not ``sha256``.
         """
         import obstore
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        seen = hashlib.sha256()
-        with self._explained():
+        actual = hashlib.sha256()
+        with self._suyan_errors():
             try:
-                found = obstore.get(self._store, key)
+                response = obstore.get(self._store, key)
                 with path.open("wb") as file:
-                    for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
-                        seen.update(chunk)
+                    for chunk in response.stream(min_chunk_size=_CHUNK_BYTES):
+                        actual.update(chunk)
                         file.write(chunk)
             except FileNotFoundError as error:
                 _refuse_missing_bucket(error, self.address)
                 return False
-        if seen.hexdigest() != sha256:
+        if actual.hexdigest() != sha256:
             path.unlink()
             raise BucketError(
-                f"{self}/{key}: its content has sha256 {seen.hexdigest()}, needed {sha256}: it was "
-                "changed or damaged. Remove this object, and let the machine that has the original "
-                "publish it again"
+                f"{self}/{key}: its content has sha256 {actual.hexdigest()}, needed {sha256}: the "
+                "object is damaged. Delete it, and publish it again from the machine that has the "
+                "original"
             )
         return True
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Every key below a folder, with its length in bytes."""
+        """Every key below ``folder``, with the object's length in bytes."""
         import obstore
 
-        with self._explained():
+        with self._suyan_errors():
             pages = obstore.list(self._store, f"{folder}/", chunk_size=1000)
             return {str(item["path"]): int(item["size"]) for page in pages for item in page}
 
     def folders(self, folder: str) -> list[str]:
-        """Names of what lies directly below a folder and has something below itself."""
+        """Names of the folders directly below ``folder``, sorted."""
         import obstore
 
-        with self._explained():
-            found = obstore.list_with_delimiter(self._store, f"{folder}/")
-        return sorted(prefix.rpartition("/")[2] for prefix in found["common_prefixes"])
+        with self._suyan_errors():
+            listing = obstore.list_with_delimiter(self._store, f"{folder}/")
+        return sorted(prefix.rpartition("/")[2] for prefix in listing["common_prefixes"])
 
-    def remove(self, keys: Collection[str]) -> None:
-        """Remove objects; those that are not there do not matter."""
+    def delete(self, keys: Collection[str]) -> None:
+        """Delete objects; keys without an object are ignored."""
         import obstore
 
         if keys:
-            with self._explained(), contextlib.suppress(FileNotFoundError):
+            with self._suyan_errors(), contextlib.suppress(FileNotFoundError):
                 obstore.delete(self._store, list(keys))
 
-    def try_out(self) -> float:
-        """Do each thing that is needed, on an object that is gone afterwards; seconds a request.
+    def probe(self) -> float:
+        """Try every kind of request on a temporary object; mean seconds per request.
 
-        Raises ``BucketError`` or ``TransientError`` that say what does not work.
+        Raises ``BucketError`` or ``TransientError`` that says which request failed.
         """
-        key, began = f"tried/{uuid.uuid4().hex}", time.monotonic()
+        key, started = f"tried/{uuid.uuid4().hex}", time.monotonic()
         try:
-            written = self.swap(key, b"suyan", None)
-            again = self.swap(key, b"suyan", None)
-            found = self.read(key)
-            listed = key in self.sizes("tried")
+            is_written = self.compare_and_swap(key, b"suyan", None)
+            is_overwritten = self.compare_and_swap(key, b"suyan", None)
+            is_readable = self.read(key) is not None
+            is_listed = key in self.sizes("tried")
         finally:
-            self.remove([key])
-        if not written or again or found is None or not listed:
+            self.delete([key])
+        if not is_written or is_overwritten or not is_readable or not is_listed:
             raise BucketError(
-                f"{self}: {endpoint()} does not keep to conditional writes (If-None-Match), or "
-                "does not list what was written. Needed: S3 as Amazon, MinIO, Ceph and R2 have it"
+                f"{self}: {endpoint()} ignores conditional writes (If-None-Match), or does not "
+                "list new objects; needed S3 with both, as Amazon, MinIO, Ceph and R2 provide it"
             )
-        return (time.monotonic() - began) / 5
+        return (time.monotonic() - started) / 5
 
-    def each(self, act: Callable[[Item], Result], items: Collection[Item]) -> list[Result]:
-        """``act`` on each, many at a time; the first error ends it."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+    def map(self, act: Callable[[Item], Result], items: Collection[Item]) -> list[Result]:
+        """The results of ``act`` on each item, in order, from many threads.
+
+        The first error cancels the items that have not begun, and is raised.
+        """
+        with ThreadPoolExecutor(_NUM_THREADS) as pool:
             try:
                 return list(pool.map(act, items))
             except BaseException:
@@ -179,8 +183,8 @@ class Bucket:
                 raise
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what the library raises into our errors, without what a server may have quoted."""
+    def _suyan_errors(self) -> Iterator[None]:
+        """Raise errors of the library as errors of ours, without text that the server quoted."""
         from obstore import exceptions
 
         try:
@@ -189,17 +193,17 @@ class Bucket:
             if error.filename is not None:  # a file of this machine
                 raise
             _refuse_missing_bucket(error, self.address)
-            raise BucketError(f"{self}: an object that was there is gone; run it again") from None
+            raise BucketError(f"{self}: an object was deleted meanwhile; run it again") from None
         except exceptions.BaseError as error:
-            raise explained(self.address, str(error)) from None
+            raise to_suyan_error(self.address, str(error)) from None
 
 
 @functools.lru_cache(maxsize=8)
-def opened(address: str, _endpoint_url: str = "") -> Bucket:
-    """The bucket of this address, made once in a process."""
+def open_bucket(address: str, _endpoint_url: str = "") -> Bucket:
+    """The bucket of this address; one object per process, address and endpoint."""
     return Bucket(address)
 
 
 def _refuse_missing_bucket(error: FileNotFoundError, address: str) -> None:
     if "NoSuchBucket" in str(error):
-        raise no_bucket(address) from None
+        raise missing_bucket_error(address) from None

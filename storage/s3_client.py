@@ -1,8 +1,8 @@
-"""How a bucket is reached: credentials, endpoint, and what errors of the library mean to a person.
+"""The connection to object storage: credentials, endpoint, and messages for the library's errors.
 
 Credentials are found as Amazon's own tools find them (environment, profile, role of the machine),
-the endpoint in ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``. They stand in no parameter and no
-file of ours.
+the endpoint in ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``. Suyan neither takes them as
+parameters nor writes them to a file.
 """
 
 from __future__ import annotations
@@ -13,40 +13,43 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import BucketError, TransientError
+from core.extras import install_command
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _REFUSED = {"401", "403"}
-_INSTALL = "pip install -e '.[s3]'"
 _RIGHTS = "s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
 
 
 def endpoint() -> str:
-    """Where objects are kept, for messages."""
+    """The address of the object storage, for messages."""
     return _endpoint() or "Amazon S3"
 
 
 def connect(name: str, prefix: str) -> Any:
-    """The library's store for a bucket and a prefix. Asks no network. Raises ``BucketError``."""
+    """The library's store for a bucket and a prefix; sends no request.
+
+    Raises ``BucketError`` without the packages of the extra ``s3``, and without credentials.
+    """
     try:
         from botocore.exceptions import BotoCoreError
         from obstore.auth.boto3 import Boto3CredentialProvider
         from obstore.store import S3Store
     except ImportError as error:
         raise BucketError(
-            f"s3://{name}: the package {error.name} is not installed; needed for a workspace on "
-            f"object storage: {_INSTALL}"
+            f"s3://{name}: the package {error.name} is not installed; a workspace on object "
+            f"storage needs it. In Suyan's repository, run: {install_command('s3')}"
         ) from error
     try:
         provider = Boto3CredentialProvider()
-    except (ValueError, BotoCoreError) as error:  # none found; no such profile
-        why = "" if isinstance(error, ValueError) else f" ({error})"
+    except (ValueError, BotoCoreError) as error:  # no credentials; no such profile
+        cause = "" if isinstance(error, ValueError) else f" ({error})"
         raise BucketError(
-            f"s3://{name}: found no credentials{why}, needed those of an account with the rights "
+            f"s3://{name}: found no credentials{cause}, needed those of an account with the rights "
             f"{_RIGHTS}. Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, in the environment"
         ) from None
-    where: Mapping[str, Any] = {"endpoint": _endpoint()} if _endpoint() else {}
+    address: Mapping[str, Any] = {"endpoint": _endpoint()} if _endpoint() else {}
     return S3Store(
         name,
         prefix=prefix or None,
@@ -55,40 +58,40 @@ def connect(name: str, prefix: str) -> Any:
             "allow_http": _endpoint().startswith("http://"),
             "connect_timeout": "5s",
             "read_timeout": "60s",
-            "timeout": "6h",  # of a whole object
+            "timeout": "6h",  # for a whole object
         },
         retry_config={"max_retries": 6},
-        **where,
+        **address,
     )
 
 
-def explained(address: str, text: str) -> Exception:
-    """What to raise for an error of the library, without what a server may have quoted."""
+def to_suyan_error(address: str, text: str) -> Exception:
+    """The error to raise for the library's ``text``, without what a server may have quoted."""
     code, status = _first(_CODE, text), _first(_STATUS, text)
-    said = " ".join(filter(None, (status, code))) or text.split("\n", 1)[0][:200]
+    reason = " ".join(filter(None, (status, code))) or text.split("\n", 1)[0][:200]
     if code == "NoSuchBucket":
-        return no_bucket(address)
+        return missing_bucket_error(address)
     if status in _REFUSED:
         return BucketError(
-            f"{address}: {endpoint()} refuses ({said}); needed the rights {_RIGHTS}. Check "
+            f"{address}: {endpoint()} refuses ({reason}); needed the rights {_RIGHTS}. Check "
             "AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy"
         )
     if (status.startswith("5") and status != "501") or not status or status == "429":
         return TransientError(
-            f"{address}: {endpoint()} cannot be reached, or fails ({said}). Check the network and "
-            "AWS_ENDPOINT_URL; everything is kept here, and the same command goes on"
+            f"{address}: {endpoint()} cannot be reached, or fails ({reason}). Check the network "
+            "and AWS_ENDPOINT_URL, and run the same command again: nothing here is lost"
         )
     return BucketError(
-        f"{address}: {endpoint()} does not do what is needed ({said}); needed S3 with conditional "
-        "writes (If-None-Match, If-Match), as Amazon, MinIO, Ceph and R2 have them"
+        f"{address}: {endpoint()} does not support a request ({reason}); needed S3 with "
+        "conditional writes (If-None-Match, If-Match), as Amazon, MinIO, Ceph and R2 provide them"
     )
 
 
-def no_bucket(address: str) -> BucketError:
-    """What to raise where there is no such bucket."""
+def missing_bucket_error(address: str) -> BucketError:
+    """The error to raise when the bucket does not exist."""
     return BucketError(
         f"{address}: there is no such bucket at {endpoint()}. Correct SUYAN_HOME or "
-        "AWS_ENDPOINT_URL, or make it (aws s3 mb s3://BUCKET)"
+        "AWS_ENDPOINT_URL, or create the bucket (aws s3 mb s3://BUCKET)"
     )
 
 

@@ -1,9 +1,10 @@
-"""Folders in a bucket: dataset versions, checkpoints, models. Readers see a whole one or none.
+"""Folders in a bucket (dataset versions, checkpoints, models) that readers see whole or not at all.
 
-The files of ``datasets/v1`` lie below ``datasets/v1/`` under their own names with their content's
-digest in them (``trainA/01.<sha256>.png``), so that two who publish at once never write to one
-another's objects. ``datasets/v1/published.json`` names the files of one of them; it comes last, and
-without it there is nothing to see. Who was killed in between finds what was sent already.
+The files of ``datasets/v1`` are stored below ``datasets/v1/``, each with its content's digest in
+its name (``trainA/01.<sha256>.png``), so that two machines that publish at the same time never
+overwrite each other's objects. ``datasets/v1/published.json`` is written last and lists the files
+of the snapshot; without it the snapshot does not exist. A killed publisher's files stay in the
+bucket, and the next call does not send them again.
 """
 
 from __future__ import annotations
@@ -12,195 +13,205 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
-
 from core.errors import BucketError, TransientError
-from core.files import canonical_json, file_sha256, sync_folder
+from core.files import canonical_json, file_sha256, sync_file, sync_folder
+from core.locks import file_lock
 from storage.s3 import Bucket
 
 MARKER = "published.json"
-_DIGITS = 16
-_AT_ONCE = 16
+_NUM_DIGITS = 16  # of a digest in an object's name
+_NUM_THREADS = 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Published:
-    """What ``published.json`` says: sha256 of each file by its path in the folder."""
+class Snapshot:
+    """The content of ``published.json``."""
 
-    files: Mapping[str, str]
-    tag: str
+    files: Mapping[str, str]  # sha256 of each file by its path in the folder
+    tag: str  # of the marker object, for conditional writes; "" right after publishing
 
 
 def publish(
-    bucket: Bucket, folder: Path, name: str, *, files: Collection[Path] = (), again: bool = False
-) -> Published:
-    """Make ``folder`` (or some files of it) appear in the bucket under ``name``, whole.
+    bucket: Bucket,
+    folder: Path,
+    name: str,
+    *,
+    files: Collection[Path] = (),
+    replace: bool = False,
+) -> Snapshot:
+    """Publish ``folder`` (or only ``files`` of it) under ``name``; the snapshot that counts now.
 
-    What was published first stays, and comes back; with ``again`` the newest replaces it.
+    An older snapshot of this name stays and is returned; with ``replace`` the new one takes its
+    place. Raises ``TransientError`` when another machine replaced it at the same time.
     """
-    before = read(bucket, name)
-    if before is not None and not again:
-        return before
-    chosen = files or _files(folder)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        digests = pool.map(file_sha256, chosen)
-        ours = {
+    older = load(bucket, name)
+    if older is not None and not replace:
+        return older
+    paths = files or _visible_files(folder)
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        digests = pool.map(file_sha256, paths)
+        digest_by_path = {
             path.relative_to(folder).as_posix(): sha256
-            for path, sha256 in zip(chosen, digests, strict=True)
+            for path, sha256 in zip(paths, digests, strict=True)
         }
-    if before is not None and before.files == ours:
-        return before
-    sent = bucket.sizes(name)
+    if older is not None and older.files == digest_by_path:
+        return older
+    stored = bucket.sizes(name)
     missing = {
         key: folder / path
-        for path, sha256 in ours.items()
-        if (key := f"{name}/{_stored(path, sha256)}") not in sent
+        for path, sha256 in digest_by_path.items()
+        if (key := f"{name}/{_object_name(path, sha256)}") not in stored
     }
-    bucket.each(lambda item: bucket.put(*item), missing.items())
-    content = canonical_json({"files": ours}).encode()
-    if bucket.swap(f"{name}/{MARKER}", content, before.tag if before else None):
-        return Published(ours, "")
-    theirs = read(bucket, name)
-    if theirs is None or again:
+    bucket.map(lambda item: bucket.put(*item), missing.items())
+    content = canonical_json({"files": digest_by_path}).encode()
+    if bucket.compare_and_swap(f"{name}/{MARKER}", content, older.tag if older else None):
+        return Snapshot(digest_by_path, "")
+    concurrent = load(bucket, name)
+    if concurrent is None or replace:
         raise TransientError(f"{bucket}/{name}: another machine published it too; run it again")
-    return theirs
+    return concurrent
 
 
-def read(bucket: Bucket, name: str) -> Published | None:
-    """What is published under this name. Raises ``BucketError`` for what we never wrote."""
-    found = bucket.read(f"{name}/{MARKER}")
-    if found is None:
+def load(bucket: Bucket, name: str) -> Snapshot | None:
+    """The snapshot of this name, or ``None``. Raises ``BucketError`` for a marker of other form."""
+    marker = bucket.read(f"{name}/{MARKER}")
+    if marker is None:
         return None
-    content, tag = found
+    content, tag = marker
     try:
         files = {str(path): str(sha256) for path, sha256 in json.loads(content)["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _strange(bucket, name, str(error)) from error
+        raise _marker_error(bucket, name, str(error)) from error
     for path, sha256 in files.items():
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or ".." in parts or not _SHA256.fullmatch(sha256):
-            raise _strange(bucket, name, f"the entry {path[:80]!r}")
-    return Published(files, tag)
+            raise _marker_error(bucket, name, f"the entry {path[:80]!r}")
+    return Snapshot(files, tag)
 
 
 def fetch(bucket: Bucket, folder: Path, name: str, *, replace: bool = False) -> bool:
-    """Bring what is published under ``name`` to ``folder``; whether there is such a thing.
+    """Download the snapshot ``name`` to ``folder``; whether the folder exists afterwards.
 
-    A folder that is there already stays, unless ``replace``: then it becomes as published. Each
-    file is compared with its digest; what an interrupted call had brought is not brought again.
+    An existing folder stays as it is; with ``replace`` it becomes the snapshot. Every file is
+    compared with its digest. Files that an interrupted call downloaded are used.
     """
     if folder.is_dir() and not replace:
         return True
-    published = read(bucket, name)
-    if published is None:
+    snapshot = load(bucket, name)
+    if snapshot is None:
         return False
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{folder.name}.fetch.lock"):
-        if folder.is_dir() and (not replace or is_same(folder, published)):
+    with file_lock(folder.parent / f".{folder.name}.fetch.lock"):
+        if folder.is_dir() and (not replace or is_identical(folder, snapshot)):
             return True
-        partial_folder = folder.with_name(f".{folder.name}.fetched")
-        bring(bucket, partial_folder, name, published, known=folder)
-        wanted = {partial_folder / path for path in published.files}
-        for path in partial_folder.rglob("*"):
-            if path.is_file() and path not in wanted:  # of an interrupted call
+        draft = folder.with_name(f".{folder.name}.fetched")
+        download(bucket, draft, name, snapshot, existing=folder)
+        expected = {draft / path for path in snapshot.files}
+        for path in draft.rglob("*"):
+            if path.is_file() and path not in expected:  # from an interrupted call
                 path.unlink()
-        _settle(partial_folder, folder)
+        _replace_folder(folder, draft)
     return True
 
 
-def bring(
-    bucket: Bucket, target: Path, name: str, published: Published, known: Path | None = None
+def download(
+    bucket: Bucket, target: Path, name: str, snapshot: Snapshot, existing: Path | None = None
 ) -> None:
-    """Make ``target`` hold the published files, taking those that ``known`` has from there."""
-    place = partial(_place, bucket, target, name, known)
-    bucket.each(place, published.files.items())
+    """Write the files of the snapshot to ``target``; other files there stay.
+
+    Files that the folder ``existing`` has with the same content are copied instead.
+    """
+    download_one = partial(_download_file, bucket, target, name, existing)
+    bucket.map(download_one, snapshot.files.items())
 
 
-def read_file(bucket: Bucket, name: str, published: Published, path: str) -> bytes:
-    """The content of one published file; empty where the folder has none of this name."""
-    sha256 = published.files.get(path)
-    found = bucket.read(f"{name}/{_stored(path, sha256)}") if sha256 else None
-    return found[0] if found else b""
+def read_file(bucket: Bucket, name: str, snapshot: Snapshot, path: str) -> bytes:
+    """The content of one file of a snapshot; empty where the snapshot has no such file."""
+    sha256 = snapshot.files.get(path)
+    response = bucket.read(f"{name}/{_object_name(path, sha256)}") if sha256 else None
+    return response[0] if response else b""
 
 
 def names(bucket: Bucket, parent: str) -> list[str]:
-    """Names of the folders below ``parent`` that are published."""
-    found = bucket.folders(parent)
-    whole = bucket.each(lambda name: bucket.has(f"{parent}/{name}/{MARKER}"), found)
-    return [name for name, is_whole in zip(found, whole, strict=True) if is_whole]
+    """Names of the snapshots directly below ``parent``, sorted."""
+    folders = bucket.folders(parent)
+    published = bucket.map(lambda name: bucket.has(f"{parent}/{name}/{MARKER}"), folders)
+    return [name for name, is_whole in zip(folders, published, strict=True) if is_whole]
 
 
-def withdraw(bucket: Bucket, name: str) -> None:
-    """Remove a published folder: nobody sees it any more, then its files go."""
-    bucket.remove([f"{name}/{MARKER}"])
-    bucket.remove(bucket.sizes(name))
+def delete(bucket: Bucket, name: str) -> None:
+    """Delete a snapshot: first its marker, so that readers see none, then its files."""
+    bucket.delete([f"{name}/{MARKER}"])
+    bucket.delete(bucket.sizes(name))
 
 
-def _place(
-    bucket: Bucket, target: Path, name: str, known: Path | None, entry: tuple[str, str]
+def is_identical(folder: Path, snapshot: Snapshot) -> bool:
+    """Whether the folder holds exactly the files of the snapshot, byte for byte.
+
+    Hidden files do not count.
+    """
+    paths = {path.relative_to(folder).as_posix() for path in _visible_files(folder)}
+    return paths == snapshot.files.keys() and all(
+        file_sha256(folder / path) == sha256 for path, sha256 in snapshot.files.items()
+    )
+
+
+def _download_file(
+    bucket: Bucket, target: Path, name: str, existing: Path | None, entry: tuple[str, str]
 ) -> None:
     path, sha256 = entry
     file = target / path
     if file.is_file() and file_sha256(file) == sha256:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    if known is not None and (known / path).is_file() and file_sha256(known / path) == sha256:
-        shutil.copyfile(known / path, file)
+    copy = existing / path if existing is not None else None
+    if copy is not None and copy.is_file() and file_sha256(copy) == sha256:
+        shutil.copyfile(copy, file)
     else:
-        fresh = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        if not bucket.download(f"{name}/{_stored(path, sha256)}", fresh, sha256):
+        draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+        if not bucket.download(f"{name}/{_object_name(path, sha256)}", draft, sha256):
             raise TransientError(
-                f"{bucket}/{name}: {path} is gone; it was removed or replaced while we read it. "
-                "Run it again; if it stays so, remove this folder from the bucket and publish anew"
+                f"{bucket}/{name}: {path} was removed or replaced during the download. Run it "
+                "again; if that does not help, remove this folder from the bucket and publish it "
+                "anew"
             )
-        fresh.replace(file)
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())
+        draft.replace(file)
+    sync_file(file)
 
 
-def _settle(fetched: Path, folder: Path) -> None:
+def _replace_folder(folder: Path, draft: Path) -> None:
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.is_dir():
         folder.rename(old)
-    fetched.rename(folder)
+    draft.rename(folder)
     sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def is_same(folder: Path, published: Published) -> bool:
-    """Whether the folder holds the published files, byte for byte, and no others."""
-    here = {path.relative_to(folder).as_posix() for path in _files(folder)}
-    return here == published.files.keys() and all(
-        file_sha256(folder / path) == sha256 for path, sha256 in published.files.items()
-    )
-
-
-def _files(folder: Path) -> list[Path]:
-    """Its files but hidden ones (locks, temporary files), in order."""
-    inside: Iterable[Path] = sorted(folder.rglob("*"))
+def _visible_files(folder: Path) -> list[Path]:
+    """The folder's files, sorted, without hidden ones (locks, temporary files)."""
     return [
         path
-        for path in inside
+        for path in sorted(folder.rglob("*"))
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
 
 
-def _stored(path: str, sha256: str) -> str:
+def _object_name(path: str, sha256: str) -> str:
     pure = PurePosixPath(path)
-    return str(pure.with_name(f"{pure.stem}.{sha256[:_DIGITS]}{pure.suffix}"))
+    return str(pure.with_name(f"{pure.stem}.{sha256[:_NUM_DIGITS]}{pure.suffix}"))
 
 
-def _strange(bucket: Bucket, name: str, what: str) -> BucketError:
+def _marker_error(bucket: Bucket, name: str, content: str) -> BucketError:
     return BucketError(
-        f"{bucket}/{name}/{MARKER}: got {what}, needed what suyan publishes; remove "
+        f"{bucket}/{name}/{MARKER}: got {content}, needed a list of files and digests; remove "
         f"{bucket}/{name} and publish it again"
     )

@@ -1,116 +1,119 @@
-"""Single small files of a workspace that people and machines change: pointers, decisions.
+"""Single small files of a workspace that machines and people change: pointers and overrides.
 
-The bucket's is the one that counts. A change is sent only if nobody else changed it meanwhile.
+The bucket's copy is authoritative. A change is pushed only if no other machine changed the file
+in the meantime.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import BucketError, TransientError
-from core.files import atomic_file, digest, write_json
+from core.files import atomic_file, digest, try_load_json, write_json
 from core.workspace import Workspace
 from storage.remote import bucket_of
 from storage.s3 import Bucket
 
 
-def follow(workspace: Workspace, path: Path) -> None:
-    """Make ``path`` what the bucket has; without a bucket, or a file there, nothing happens."""
+def pull(workspace: Workspace, path: Path) -> None:
+    """Replace ``path`` by the bucket's copy, if the workspace has a bucket with such a file."""
     bucket = bucket_of(workspace)
     if bucket is not None:
-        _follow(bucket, workspace, path)
+        _pull(bucket, workspace, path)
 
 
-def agree(workspace: Workspace, path: Path) -> None:
-    """The same for a file that people edit.
+def push(workspace: Workspace, path: Path) -> None:
+    """Replace the bucket's copy by ``path``: for pointers whose last writer wins."""
+    bucket = bucket_of(workspace)
+    if bucket is not None:
+        bucket.put(workspace.key(path), path)
 
-    One that was changed here since it last came is sent instead. Raises ``BucketError`` when it
-    was changed there too: theirs then lies beside it, for a person to bring together.
+
+def merge(workspace: Workspace, path: Path) -> None:
+    """Pull or push a file that people edit, whichever of the two copies is newer.
+
+    A file that was changed here since the last merge is pushed, any other pulled. Raises
+    ``BucketError`` when both copies were changed; the bucket's copy is then written beside
+    ``path``, for a person to combine both. Raises ``TransientError`` when another machine pushes
+    at the same time.
     """
     bucket = bucket_of(workspace)
     if bucket is not None:
-        _agree(bucket, workspace, path)
+        _merge(bucket, workspace, path)
 
 
 @contextlib.contextmanager
-def changing(workspace: Workspace, path: Path, *, by_hand: bool = False) -> Iterator[None]:
-    """Fetch the file (``by_hand``: as ``agree`` does), let the block change it, and send it.
+def update(workspace: Workspace, path: Path, *, by_hand: bool = False) -> Iterator[None]:
+    """Pull the file, let the block change it, and push the change.
 
-    Raises ``TransientError`` when another machine was faster: nothing of theirs is lost, and the
-    same again goes by what is there now.
+    ``by_hand`` is for files that people edit: the file is merged before the block, not pulled.
+    Raises ``TransientError`` when another machine pushed meanwhile; the file is then as it was
+    before the block, and the caller may try again.
     """
     bucket = bucket_of(workspace)
     if bucket is None:
         yield
         return
-    tag = (_agree if by_hand else _follow)(bucket, workspace, path)
-    before = _content(path)
+    tag = (_merge if by_hand else _pull)(bucket, workspace, path)
+    before = _read(path)
     yield
-    after = _content(path)
+    after = _read(path)
     if after is None or after == before:
         return
-    key = _key(workspace, path)
-    if not bucket.swap(key, after, tag):
+    key = workspace.key(path)
+    if not bucket.compare_and_swap(key, after, tag):
         _write(path, before)
         raise TransientError(
             f"{bucket}/{key}: another machine changed it at the same time; run it again"
         )
     if by_hand:
-        _remember(workspace, path, after)
+        _save_merged_digest(workspace, path, after)
 
 
-def send(workspace: Workspace, path: Path) -> None:
-    """Store the file as it is here, whatever is there: for pointers that the last one wins."""
-    bucket = bucket_of(workspace)
-    if bucket is not None:
-        bucket.put(_key(workspace, path), path)
-
-
-def _follow(bucket: Bucket, workspace: Workspace, path: Path) -> str | None:
-    """Take what is there; its tag."""
-    found = bucket.read(_key(workspace, path))
-    if found is None:
+def _pull(bucket: Bucket, workspace: Workspace, path: Path) -> str | None:
+    """The tag of the bucket's copy, ``None`` where there is none."""
+    remote = bucket.read(workspace.key(path))
+    if remote is None:
         return None
-    if found[0] != _content(path):
-        _write(path, found[0])
-    return found[1]
-
-
-def _agree(bucket: Bucket, workspace: Workspace, path: Path) -> str | None:
-    """Make the file the same here and there; its tag there, ``None`` where it is nowhere."""
-    key = _key(workspace, path)
-    ours, found = _content(path), bucket.read(key)
-    theirs, tag = found or (None, None)
-    if ours == theirs:
-        pass
-    elif ours is None or _last(workspace, path) == _digest(ours):
-        _write(path, theirs)
-    elif theirs is None or _last(workspace, path) == _digest(theirs):
-        if not bucket.swap(key, ours, tag):
-            raise TransientError(f"{bucket}/{key}: another machine changed it now; run it again")
-        tag = (bucket.read(key) or (b"", None))[1]
-        theirs = ours
-    else:
-        beside = path.with_name(f"{path.name}.theirs")
-        _write(beside, theirs)
-        raise BucketError(
-            f"{path}: changed here and in {bucket}, needed one of both. Theirs is {beside.name} "
-            f"beside it: bring them together in {beside.name}, put it in the place of "
-            f"{path.name}, and send it with: aws s3 cp {path} {bucket}/{key}"
-        )
-    if theirs is not None:
-        _remember(workspace, path, theirs)
+    content, tag = remote
+    if content != _read(path):
+        _write(path, content)
     return tag
 
 
-def _key(workspace: Workspace, path: Path) -> str:
-    return path.relative_to(workspace).as_posix()
+def _merge(bucket: Bucket, workspace: Workspace, path: Path) -> str | None:
+    """The tag of the bucket's copy after the merge, ``None`` where there is none."""
+    key = workspace.key(path)
+    local = _read(path)
+    remote, tag = bucket.read(key) or (None, None)
+    merged = _merged_digest(workspace, path)
+    if local == remote:
+        pass
+    elif local is None or merged == _digest(local):
+        _write(path, remote)
+    elif remote is None or merged == _digest(remote):
+        if not bucket.compare_and_swap(key, local, tag):
+            raise TransientError(
+                f"{bucket}/{key}: another machine changed it at the same time; run it again"
+            )
+        tag = (bucket.read(key) or (b"", None))[1]
+        remote = local
+    else:
+        beside = path.with_name(f"{path.name}.theirs")
+        _write(beside, remote)
+        raise BucketError(
+            f"{path}: changed here and in {bucket}; needed one file. The bucket's copy is "
+            f"{beside.name} beside it: combine both in {beside.name}, rename that to {path.name}, "
+            f"and send it with: aws s3 cp {path} {bucket}/{key}"
+        )
+    if remote is not None:
+        _save_merged_digest(workspace, path, remote)
+    return tag
 
 
-def _content(path: Path) -> bytes | None:
+def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -118,6 +121,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _write(path: Path, content: bytes | None) -> None:
+    """Write the file; ``None`` removes it."""
     if content is None:
         path.unlink(missing_ok=True)
         return
@@ -129,19 +133,16 @@ def _digest(content: bytes) -> str:
     return digest(content.decode("utf-8", "backslashreplace"))
 
 
-def _note(workspace: Workspace, path: Path) -> Path:
-    return workspace / "cache" / "agreed" / f"{digest(_key(workspace, path))}.json"
+def _merge_note(workspace: Workspace, path: Path) -> Path:
+    return workspace.merge_notes / f"{digest(workspace.key(path))}.json"
 
 
-def _last(workspace: Workspace, path: Path) -> str:
-    """Digest of what both had when they last agreed; "" when they never did."""
-    try:
-        return str(json.loads(_note(workspace, path).read_text(encoding="utf-8"))["content"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+def _merged_digest(workspace: Workspace, path: Path) -> str:
+    """Digest of the content that both copies had after the last merge; "" before the first."""
+    return str((try_load_json(_merge_note(workspace, path)) or {}).get("content", ""))
 
 
-def _remember(workspace: Workspace, path: Path, content: bytes) -> None:
-    if _last(workspace, path) != _digest(content):
-        name = {"file": _key(workspace, path), "content": _digest(content)}
-        write_json(_note(workspace, path), name)
+def _save_merged_digest(workspace: Workspace, path: Path, content: bytes) -> None:
+    if _merged_digest(workspace, path) != _digest(content):
+        note = {"file": workspace.key(path), "content": _digest(content)}
+        write_json(_merge_note(workspace, path), note)

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -100,7 +100,7 @@ def shared_home(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The address of an empty workspace in a bucket of its own, as ``SUYAN_HOME`` takes it."""
     import boto3
 
-    from storage.s3 import opened
+    from storage.s3 import open_bucket
 
     for name, value in {
         "AWS_ENDPOINT_URL": s3_endpoint,
@@ -115,9 +115,9 @@ def shared_home(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     client = boto3.client("s3")
     client.create_bucket(Bucket=name)
     client.close()
-    opened.cache_clear()
+    open_bucket.cache_clear()
     yield f"s3://{name}/of/us"
-    opened.cache_clear()
+    open_bucket.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -157,23 +157,27 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 
 @pytest.fixture
 def make_model(tmp_path: Path) -> ModelMaker:
-    """Writes an untrained model as the champion of a recipe; its folder."""
+    """Writes an untrained model as the champion of a recipe; its folder.
 
-    def make(*, faces: bool = True, norm: str = "instance", recipe: str = "makeup") -> Path:
+    Other keyword arguments change its ``TrainConfig``.
+    """
+
+    def make(*, faces: bool = True, recipe: str = "makeup", **changes: Any) -> Path:
         import torch
 
         from core.files import write_json
         from preprocessing.config import PrepareConfig
         from training.config import TrainConfig
-        from training.models.resnet import ResnetGenerator
+        from training.models.factory import build_generator
         from training.run.checkpoint import save_weights
 
         folder = tmp_path / "workspace" / "models" / recipe / "step1-abc"
         folder.mkdir(parents=True)
-        config = TrainConfig(num_blocks=1, ngf=4, ndf=4, load_px=64, crop_px=64, norm=norm)
+        tiny = {"num_blocks": 1, "ngf": 4, "ndf": 4, "load_px": 64, "crop_px": 64}
+        config = TrainConfig.model_validate(tiny | changes)
         torch.manual_seed(0)
         for name in ("G_A", "G_B"):
-            save_weights(folder / f"{name}.safetensors", ResnetGenerator(1, 4, norm))
+            save_weights(folder / f"{name}.safetensors", build_generator(config))
         write_json(folder / "config.json", config.model_dump(mode="json"))
         names = ("makeup", "bare") if faces else ("summer", "winter")
         prepare = PrepareConfig(domain_a=names[0], domain_b=names[1], crop_px=62, faces=faces)

@@ -33,7 +33,7 @@ from scraping.config import CrawlConfig
 from scraping.crawl import crawl, crawl_name
 from serving.inputs import Input
 from serving.models import open_model
-from serving.translate import Translator, Wish, translate
+from serving.translate import TranslateOptions, Translator, translate
 from training.config import TrainConfig
 from training.train import train
 
@@ -192,7 +192,9 @@ def test_the_champion_translates(workspace: Path, tmp_path: Path) -> None:
     assert model.directions == {"A2B": ("makeup", "bare"), "B2A": ("bare", "makeup")}
     photo = next((workspace / "originals").glob("*/*.jpg"))
     translator = Translator(model, "A2B")
-    outcomes = translate([Input(photo, Path(photo.name))], tmp_path / "out", translator, Wish())
+    outcomes = translate(
+        [Input(photo, Path(photo.name))], tmp_path / "out", translator, TranslateOptions()
+    )
     assert [outcome.reason for outcome in outcomes] == [""]
     assert outcomes[0].output is not None
     assert outcomes[0].output.is_file()

@@ -1,4 +1,4 @@
-"""Face embeddings by dlib's ResNet, an extra: ``pip install 'suyan[identity]'`` (100 MB).
+"""Face embeddings by dlib's ResNet, an extra: ``pip install -e '.[identity]'`` (100 MB).
 
 Davis King's network of 2017 maps an aligned face to 128 numbers; pictures of one person lie within
 about 0.6 of each other.
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MissingModelError
+from core.extras import install_command
 from preprocessing.analysis.face_mesh import Points
 
 Array = NDArray[np.float64]
@@ -38,7 +39,7 @@ def load_identity() -> Embed:
         import face_recognition_models  # noqa: PLC0415
     except ImportError as error:
         raise MissingModelError(
-            "the face embedding is not installed; run: pip install -e '.[identity]'"
+            f"the face embedding is not installed; run: {install_command('identity')}"
         ) from error
     network = dlib.face_recognition_model_v1(
         face_recognition_models.face_recognition_model_location()

@@ -1,57 +1,242 @@
-"""The model card: what a stored model is, what for, and how well it does."""
+"""The model card of a stored or exported model: its use, its training and its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
-from evaluation.report.wording import figure_text, verdict, words
+from pydantic import BaseModel, ValidationError
 
-_ROWS = ("kid", "fid", "inception_kid", "inception_fid", "domain_success", "content", "cycle_l1")
-_SHARES = ("domain_success",)
+from core.files import try_load_json
+from core.workspace import ModelFolder
+from evaluation.model_registry.card_texts import CARD_TEXTS
+from evaluation.report.wording import Language, figure_text, verdict, words
+from preprocessing.config import PrepareConfig
+from training.config import TrainConfig
+from training.models.architecture import Architecture
+
+_FIGURES = (
+    "kid", "fid", "inception_kid", "inception_fid", "domain_success", "content", "cycle_l1",
+)  # fmt: skip
+_SHARES = {"domain_success"}
+_Config = TypeVar("_Config", bound=BaseModel)
 
 
-def model_card(scores: Mapping[str, Any], lineage: Mapping[str, Any]) -> str:
-    """Markdown after Mitchell et al. 2019 (arXiv:1810.03993), in the scores' language."""
-    language = scores.get("config", {}).get("language", "en")
-    text = words(language)
-    a, b = scores["domains"]["A"], scores["domains"]["B"]
-    lines = [
+@dataclass(frozen=True)
+class ModelFacts:
+    """The facts that a card is made of; each is optional but the name."""
+
+    name: str  # recipe and version
+    config: TrainConfig | None
+    prepare: PrepareConfig | None
+    scores: Mapping[str, Any]  # content of scores.json
+    lineage: Mapping[str, Any]  # content of model.json
+
+    @property
+    def domains(self) -> tuple[str, str]:
+        """Names of the domains A and B."""
+        if self.prepare is not None:
+            return self.prepare.domain_a, self.prepare.domain_b
+        names = self.scores.get("domains") or {}
+        return str(names.get("A", "a")), str(names.get("B", "b"))
+
+    @property
+    def language(self) -> Language:
+        """The language of the report of its evaluation."""
+        return "zh" if (self.scores.get("config") or {}).get("language") == "zh" else "en"
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file of an export, for the card."""
+
+    name: str
+    source: str  # domain that it translates from
+    target: str  # domain that it translates to
+    weights_sha256: str
+
+
+def load_facts(folder: ModelFolder, name: str) -> ModelFacts:
+    """The facts that a model's folder holds; missing or unreadable files are left out."""
+    return ModelFacts(
+        name=name,
+        config=_load_config(folder.config, TrainConfig),
+        prepare=_load_config(folder.prepare, PrepareConfig),
+        scores=try_load_json(folder.scores) or {},
+        lineage=try_load_json(folder.lineage) or {},
+    )
+
+
+def model_card(
+    facts: ModelFacts,
+    language: Language = "en",
+    *,
+    files: Sequence[ExportedFile] = (),
+    file_format: str = "",
+) -> str:
+    """Markdown after Mitchell et al. 2019 (arXiv 1810.03993), with front matter for model hubs.
+
+    ``files`` and ``file_format`` describe an export. Sections without facts say so, or are left
+    out.
+    """
+    text = CARD_TEXTS[language]
+    a, b = facts.domains
+    parts = [
+        _front_matter(a, b),
         f"# {a} ⇄ {b}",
-        verdict(scores, language),
-        f"## {text['figures']}",
-        *_tables(scores, text),
-        text["intervals_short"],
-        f"## {text['lineage']}",
-        *(
-            f"- {domain}: {', '.join(phrases)}"
-            for domain, phrases in lineage.get("phrases", {}).items()
-        ),
-        f"- {text['version']}: `{lineage['dataset']}`",
-        f"- {text['checkpoint']}: `{lineage['run']}/{lineage['checkpoint']}`, {scores['px']} px",
-        f"## {text['use']}",
-        text["use_text"].format(a=a, b=b),
+        text["introduction"].format(name=facts.name)
+        + (text["exported"].format(file_format=file_format) if file_format else ""),
+        *_figures(facts.scores, language),
+        *_files(files, text),
+        *_interface(facts, text),
+        *_training(facts, language),
+        *_use(facts, language),
     ]
-    return "\n\n".join(lines).replace("\n\n- ", "\n- ").replace(":\n- ", ":\n\n- ") + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
-def _tables(scores: Mapping[str, Any], text: Mapping[str, str]) -> list[str]:
-    found = []
-    for direction in scores["directions"].values():
+def _front_matter(a: str, b: str) -> str:
+    tags = ("cyclegan", "unpaired", "image-translation", json.dumps(a), json.dumps(b))
+    lines = ["library_name: suyan", "pipeline_tag: image-to-image", "tags:"]
+    return "\n".join(["---", *lines, *(f"- {tag}" for tag in tags), "---"])
+
+
+def _files(files: Sequence[ExportedFile], text: Mapping[str, str]) -> Iterator[str]:
+    if files:
+        yield f"## {text['files']}"
         rows = [
-            f"| {text[key]} | "
-            + " | ".join(
-                figure_text(direction.get(f"{key}{suffix}"), as_share=key in _SHARES)
-                for suffix in ("", "_baseline", "_ceiling")
-            )
-            + " |"
-            for key in _ROWS
-            if key in direction
+            f"| `{file.name}` | {file.source} → {file.target} | `{file.weights_sha256}` |"
+            for file in files
         ]
-        if rows:
-            found.append(
-                f"**{direction['from']} → {direction['to']}**\n\n"
-                f"| {text['figure']} | {text['translated']} | {text['untranslated']} | "
-                f"{text['real']} |\n|---|---|---|---|\n" + "\n".join(rows)
-            )
-    return found
+        yield "\n".join([text["files_header"], "|---|---|---|", *rows])
+
+
+def _interface(facts: ModelFacts, text: Mapping[str, str]) -> Iterator[str]:
+    if facts.config is None:
+        return
+    yield f"## {text['interface']}"
+    yield text["tensors"].format(multiple=_architecture(facts.config).multiple)
+    prepare = facts.prepare
+    if prepare is not None and prepare.faces:
+        yield text["faces"].format(
+            px=prepare.crop_px,
+            eye_distance=f"{prepare.eye_distance:.2f}",
+            eye_height=f"{prepare.eye_height:.2f}",
+        )
+    elif prepare is not None:
+        yield text["whole"].format(prepared_px=prepare.crop_px, crop_px=facts.config.crop_px)
+
+
+def _training(facts: ModelFacts, language: Language) -> Iterator[str]:
+    text, report_text, lineage = CARD_TEXTS[language], words(language), facts.lineage
+    yield f"## {text['training']}"
+    if facts.config is not None:
+        yield _training_settings(facts.config, text)
+    if not lineage:
+        yield text["no_lineage"]
+        return
+    lines = [
+        f"- {domain}: {', '.join(phrases)}"
+        for domain, phrases in (lineage.get("phrases") or {}).items()
+    ]
+    lines.append(f"- {report_text['version']}: `{lineage.get('dataset')}`")
+    run, checkpoint = lineage.get("run"), lineage.get("checkpoint")
+    lines.append(f"- {report_text['checkpoint']}: `{run}/{checkpoint}`, {lineage.get('px')} px")
+    yield "\n".join(lines)
+
+
+def _training_settings(config: TrainConfig, text: Mapping[str, str]) -> str:
+    return text["settings"].format(
+        generator=_architecture(config).label,
+        ngf=config.ngf,
+        norm=config.norm,
+        crop_px=config.crop_px,
+        batch_size=config.batch_size,
+        num_epochs=config.num_epochs,
+        num_epochs_decay=config.num_epochs_decay,
+        learning_rate=f"{config.learning_rate:g}",
+        lr_policy=config.lr_policy,
+        lambda_a=f"{config.lambda_a:g}",
+        lambda_b=f"{config.lambda_b:g}",
+        lambda_identity=f"{config.lambda_identity:g}",
+    )
+
+
+def _architecture(config: TrainConfig) -> Architecture:
+    from training.models.factory import architecture_of  # noqa: PLC0415 - it imports torch
+
+    return architecture_of(config)
+
+
+def _figures(scores: Mapping[str, Any], language: Language) -> Iterator[str]:
+    text, report_text = CARD_TEXTS[language], words(language)
+    directions = scores.get("directions") or {}
+    if not directions:
+        yield text["no_scores"]
+        return
+    yield from _verdict(scores, language)
+    yield f"## {report_text['figures']}"
+    for direction in directions.values():
+        yield from _table(direction, report_text)
+    yield report_text["intervals_short"]
+    features = scores.get("features")
+    if isinstance(features, Mapping) and features.get("name"):
+        yield text["features"].format(features=features["name"], px=scores.get("px"))
+
+
+def _verdict(scores: Mapping[str, Any], language: Language) -> Iterator[str]:
+    try:
+        yield verdict(scores, language)
+    except (KeyError, TypeError):
+        return  # scores of another version lack a figure that the sentence needs
+
+
+def _table(direction: Mapping[str, Any], report_text: Mapping[str, str]) -> Iterator[str]:
+    rows = [
+        f"| {report_text[key]} | "
+        + " | ".join(
+            _figure(direction.get(f"{key}{suffix}"), key)
+            for suffix in ("", "_baseline", "_ceiling")
+        )
+        + " |"
+        for key in _FIGURES
+        if key in direction
+    ]
+    if rows:
+        header = " | ".join(
+            report_text[key] for key in ("figure", "translated", "untranslated", "real")
+        )
+        yield f"**{direction.get('from')} → {direction.get('to')}**"
+        yield "\n".join([f"| {header} |", "|---|---|---|---|", *rows])
+
+
+def _figure(figure: Any, key: str) -> str:
+    try:
+        return figure_text(figure, as_share=key in _SHARES)
+    except (KeyError, TypeError):
+        return "–"
+
+
+def _use(facts: ModelFacts, language: Language) -> Iterator[str]:
+    text, report_text = CARD_TEXTS[language], words(language)
+    a, b = facts.domains
+    yield f"## {report_text['use']}"
+    yield report_text["use_text"].format(a=a, b=b)
+    if facts.prepare is not None and facts.prepare.faces:
+        yield text["misuse"]
+    yield text["licence"]
+
+
+def _load_config(path: Path, config_type: type[_Config]) -> _Config | None:
+    """The configuration, without fields of other versions; ``None`` where none can be read."""
+    values = try_load_json(path)
+    if values is None:
+        return None
+    fields = {name: value for name, value in values.items() if name in config_type.model_fields}
+    try:
+        return config_type.model_validate(fields)
+    except ValidationError:
+        return None

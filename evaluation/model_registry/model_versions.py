@@ -27,8 +27,8 @@ from filelock import FileLock
 from core.errors import CheckpointError, SuyanError
 from core.files import atomic_file, digest, file_sha256, sync_folder, write_json
 from core.tables import Picture, iter_rows
-from core.workspace import Workspace
-from evaluation.model_registry.model_card import model_card
+from core.workspace import ModelFolder, Workspace
+from evaluation.model_registry.model_card import load_facts, model_card
 from evaluation.weights_choice import GENERATORS, Kind, files_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -142,14 +142,14 @@ def store(
         partial = Path(tempfile.mkdtemp(dir=models, prefix=f".{model.name}."))
         try:
             _copy(files, partial)
-            _describe(partial, evaluation, scores, workspace, run, weights)
+            _describe(partial, model.name, evaluation, scores, workspace, run, weights)
             partial.chmod(0o755)
             partial.rename(model)
             sync_folder(models)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     else:  # measured again: the figures may be newer
-        _describe(model, evaluation, scores, workspace, run, weights)
+        _describe(model, model.name, evaluation, scores, workspace, run, weights)
     return model
 
 
@@ -162,6 +162,7 @@ def _copy(files: Mapping[str, Path], folder: Path) -> None:
 
 def _describe(
     folder: Path,
+    version: str,
     evaluation: Path,
     scores: Mapping[str, Any],
     workspace: Workspace,
@@ -194,10 +195,11 @@ def _describe(
         "weights_sha256": dict(weights),
         "evaluation": scores.get("key", ""),
     }
-    with atomic_file(folder / "card.md") as file:
-        file.write(model_card(scores, lineage).encode())
     write_json(folder / "model.json", lineage)
     write_json(folder / "scores.json", scores)
+    facts = load_facts(ModelFolder(folder), f"{folder.parent.name}/{version}")
+    with atomic_file(ModelFolder(folder).card) as file:
+        file.write(model_card(facts, facts.language).encode())
 
 
 def _phrases(manifest: Path) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from core.errors import SuyanError
+from core.extras import install_command
 from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise SuyanError(
-            f"task_runner: got {task_runner!r}, which needs Dask: pip install 'suyan[cluster]', or "
-            "give task_runner: local"
+            f"task_runner: got {task_runner!r}, which needs Dask; in Suyan's repository, run: "
+            f"{install_command('cluster')}, or give task_runner: local"
         ) from error
     # Decoding needs processes of its own, which workers may not have unless this says so.
     settings = {"distributed.worker.daemon": False}

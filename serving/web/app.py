@@ -1,7 +1,7 @@
-"""``suyan web``: pages for people and an endpoint for programs, over one model.
+"""``suyan web``: pages for people and HTTP endpoints for programs, over one model.
 
-Nothing is loaded from the internet (a content security policy forbids it to the browser, too),
-nothing is reported to anybody, and no uploaded photograph outlives ``Limits.keep_s``.
+The pages load nothing from the internet (a content security policy makes the browser refuse it),
+no usage is reported to anybody, and uploaded photographs are removed after ``Limits.retention_s``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import FastAPI, File, Form, Request, UploadFile
@@ -23,14 +23,16 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from core.errors import MissingModelError
-from serving import photo_io as photos
+from core.extras import install_command
+from core.locks import is_alive
+from serving import photo_io
 from serving.face_selection import FaceChoice
 from serving.models import Model
-from serving.translate import Wish
-from serving.web.session import LIMITS, Kind, Limits, RefusedError, Studio, swept
+from serving.translate import TranslateOptions
+from serving.web.session import LIMITS, Limits, RefusalKind, RefusedError, Session, sweeper
 from serving.web.strings import Language
 
-_STATUS: dict[Kind, int] = {
+_STATUS: dict[RefusalKind, int] = {
     "unreadable": 415,
     "too-large": 413,
     "no-face": 422,
@@ -45,56 +47,64 @@ _POLICY = (
     "form-action 'self'; base-uri 'self'"
 )
 _PREFIX = "suyan-web-"
-_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_FORM_BYTES = 100_000  # at most, of a request around the file
 
 
-class Way(BaseModel):
-    """One thing the model can do."""
+class DirectionInfo(BaseModel):
+    """A direction in which the model translates."""
 
     direction: str = Field(description="A2B or B2A")
-    source: str = Field(description="Name of the domain it starts from")
-    to: str = Field(description="Name of the domain it leads to")
+    source: str = Field(description="Name of the source domain")
+    to: str = Field(description="Name of the target domain")
 
 
 class ModelInfo(BaseModel):
-    """What is served."""
+    """The model that is served."""
 
     name: str = Field(description="Recipe and version")
-    faces: bool = Field(description="Whether it translates faces, or whole pictures")
-    ways: list[Way]
+    faces: bool = Field(description="Whether it translates faces (true) or whole pictures (false)")
+    directions: list[DirectionInfo] = Field(
+        serialization_alias="ways", description="Directions in which it translates"
+    )
 
 
 class FaceInfo(BaseModel):
-    """A face that was found."""
+    """A face in the photograph."""
 
-    number: int = Field(description="From left to right, from 1")
+    number: int = Field(description="Number from left to right, starting at 1")
     box: tuple[float, float, float, float] = Field(
-        description="Left, top, right, bottom in pixels of the upright photograph"
+        description="Left, top, right and bottom in pixels of the upright photograph"
     )
-    fit: bool = Field(description="Whether faces=all translates it")
+    fit: bool = Field(description="Whether faces=all translates it: it is large and frontal enough")
 
 
 class Refusal(BaseModel):
-    """Why a request was not served."""
+    """Why a request was refused."""
 
-    kind: str = Field(description="unreadable, too-large, no-face, no-fit-face, busy, too-slow")
-    message: str
+    kind: str = Field(
+        description="unreadable, too-large, no-face, no-fit-face, busy, too-slow or parameter"
+    )
+    message: str = Field(description="The reason in words")
 
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     413: {"model": Refusal, "description": "The photograph is too large"},
-    415: {"model": Refusal, "description": "The file is no photograph that can be read"},
-    422: {"model": Refusal, "description": "No face was found, or a parameter is wrong"},
-    503: {"model": Refusal, "description": "Busy, or it took too long"},
+    415: {"model": Refusal, "description": "The file cannot be read as a photograph"},
+    422: {"model": Refusal, "description": "No face was found, or a parameter is invalid"},
+    503: {"model": Refusal, "description": "The server is busy, or the translation took too long"},
 }
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The translated photograph, in full size",
         "content": {
-            mime: {"schema": {"type": "string", "format": "binary"}} for mime in _MIME.values()
+            image_format.media_type: {"schema": {"type": "string", "format": "binary"}}
+            for image_format in photo_io.OUTPUT_FORMATS
         },
         "headers": {
-            "X-Suyan-Faces": {"schema": {"type": "integer"}, "description": "Faces translated"}
+            "X-Suyan-Faces": {
+                "schema": {"type": "integer"},
+                "description": "Number of translated faces",
+            }
         },
     }
 }
@@ -107,7 +117,10 @@ def serve(
     examples: Sequence[NDArray[np.uint8]] = (),
     limits: Limits = LIMITS,
 ) -> None:
-    """Serve pages and endpoint until Ctrl-C. Raises ``MissingModelError`` without Gradio."""
+    """Serve pages and endpoints until Ctrl-C. ``examples``: ``[H, W, 3]`` uint8 each.
+
+    Raises ``MissingModelError`` without Gradio.
+    """
     import uvicorn
 
     with application(model, limits=limits, host=host, examples=examples) as app:
@@ -122,66 +135,56 @@ def application(
     host: str = "127.0.0.1",
     examples: Sequence[NDArray[np.uint8]] = (),
 ) -> Iterator[FastAPI]:
-    """The application; its files live in a temporary folder, and are gone when the block ends."""
+    """The application; its files lie in a temporary folder, which is removed after the block."""
     _remove_leftovers()
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:
-        visitors, drawn = Path(name) / "visitors", Path(name) / "examples"
-        visitors.mkdir()
-        drawn.mkdir()
+        visitors_folder, examples_folder = Path(name) / "visitors", Path(name) / "examples"
+        visitors_folder.mkdir()
+        examples_folder.mkdir()
         files = []
         for number, picture in enumerate(examples, start=1):
-            files.append(drawn / f"example-{number}.jpg")
+            files.append(examples_folder / f"example-{number}.jpg")
             Image.fromarray(picture).save(files[-1], quality=92)
-        studio = Studio(model, limits)
-        studio.warm_up()
-        # Gradio copies them to the visitors' files
-        spared = frozenset((file.name, file.stat().st_size) for file in files)
-        with swept(visitors, limits.keep_s, spared):
-            yield _build(studio, visitors, files, host)
+        session = Session(model, limits)
+        session.warm_up()
+        # Gradio copies the examples to the visitors' files
+        exempt = frozenset((file.name, file.stat().st_size) for file in files)
+        with sweeper(visitors_folder, limits.retention_s, exempt):
+            yield _build_app(session, visitors_folder, files, host)
 
 
 def _remove_leftovers() -> None:
-    """Remove the folders of servers that were killed before they could."""
+    """Remove the temporary folders of servers that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        number = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if number.isdecimal() and not _runs(int(number)):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not is_alive(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
-
-
-def _build(studio: Studio, visitors: Path, examples: Sequence[Path], host: str) -> FastAPI:
+def _build_app(session: Session, folder: Path, examples: Sequence[Path], host: str) -> FastAPI:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(visitors)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
     os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         import gradio as gr
     except ModuleNotFoundError as error:
         raise MissingModelError(
-            "gradio is not installed; install it with: pip install 'suyan[web]'"
+            f"gradio is not installed; in Suyan's repository, run: {install_command('web')}"
         ) from error
     from serving.web.page import CSS, build_page
 
     app = FastAPI(
         title="Suyan", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None
     )
-    _add_endpoint(app, studio, visitors)
-    _add_rules(app, studio.limits)
+    _add_endpoints(app, session, folder)
+    _add_rules(app, session.limits)
     languages: tuple[Language, ...] = ("en", "zh")
     for language in languages:
         gr.mount_gradio_app(
             app,
-            build_page(studio, language, visitors, examples, host),
+            build_page(session, language, folder, examples, host),
             path=f"/{language}",
-            max_file_size=studio.limits.max_bytes,
+            max_file_size=session.limits.max_bytes,
             show_error=True,
             footer_links=[],
             ssr_mode=False,
@@ -192,6 +195,8 @@ def _build(studio: Studio, visitors: Path, examples: Sequence[Path], host: str) 
 
 
 def _add_rules(app: FastAPI, limits: Limits) -> None:
+    """Add the limit of a request's size, security headers, and answers for refusals."""
+
     @app.middleware("http")
     async def rules(
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
@@ -200,7 +205,7 @@ def _add_rules(app: FastAPI, limits: Limits) -> None:
         if request.url.path.startswith("/api/") and request.method == "POST":
             if not length.isdecimal():
                 return _refusal("too-large", "a Content-Length header is needed", 411)
-            if int(length) > limits.max_bytes + 100_000:  # the form around the file
+            if int(length) > limits.max_bytes + _FORM_BYTES:
                 return _refusal("too-large", f"more than {limits.max_bytes / 1e6:g} MB", 413)
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = _POLICY
@@ -214,66 +219,72 @@ def _add_rules(app: FastAPI, limits: Limits) -> None:
 
     @app.get("/", include_in_schema=False)
     async def root(request: Request) -> Response:
-        wanted = request.headers.get("accept-language", "").lower()
-        return RedirectResponse("zh/" if wanted.startswith("zh") else "en/")
+        languages = request.headers.get("accept-language", "").lower()
+        return RedirectResponse("zh/" if languages.startswith("zh") else "en/")
 
 
 def _refusal(kind: str, message: str, status: int) -> Response:
     return JSONResponse(Refusal(kind=kind, message=message).model_dump(), status)
 
 
-def _add_endpoint(app: FastAPI, studio: Studio, folder: Path) -> None:
-    model = studio.model
+def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
+    model = session.model
 
     @app.get("/api/model")
     async def about() -> ModelInfo:
-        """The model, and what it can do."""
-        ways = [
-            Way(direction=way, source=source, to=to)
-            for way, (source, to) in model.directions.items()
+        """The model, and the directions in which it translates."""
+        directions = [
+            DirectionInfo(direction=direction, source=source, to=target)
+            for direction, (source, target) in model.directions.items()
         ]
-        return ModelInfo(name=model.name, faces=model.prepare.faces, ways=ways)
+        return ModelInfo(name=model.name, faces=model.prepare.faces, directions=directions)
 
     @app.post("/api/faces", responses=_REFUSALS)
     async def faces(
         photo: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF")],
     ) -> list[FaceInfo]:
         """The faces in a photograph, numbered from left to right."""
-        with _received(await photo.read(), folder) as path:
-            found = await run_in_threadpool(studio.survey, path)
+        with _temporary_file(await photo.read(), folder) as path:
+            photo_faces = await run_in_threadpool(session.find_faces, path)
         return [
-            FaceInfo(number=number, box=face.box, fit=number in found.fit)
-            for number, face in enumerate(found.faces, start=1)
+            FaceInfo(number=number, box=face.box, fit=number in photo_faces.suitable)
+            for number, face in enumerate(photo_faces.faces, start=1)
         ]
 
     @app.post("/api/translate", response_class=Response, responses={**_PICTURE, **_REFUSALS})
     async def translate(
         photo: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF")],
         to: Annotated[
-            str | None, Form(description="Wanted domain; by default the model's second")
+            str | None, Form(description="Target domain; default: the model's second domain")
         ] = None,
         faces: Annotated[
-            str, Form(description="all, largest, or numbers from left to right: 1,3")
+            str,
+            Form(description="Faces: all (default), largest, or numbers from left to right: 1,3"),
         ] = "all",
-        whole: Annotated[bool, Form(description="The whole picture, not faces")] = False,
-        strength: Annotated[float, Form(ge=0, le=1, description="1 is the full change")] = 1.0,
+        whole: Annotated[
+            bool, Form(description="Translation of the whole picture instead of faces")
+        ] = False,
+        strength: Annotated[
+            float, Form(ge=0, le=1, description="Share of the change, 0 to 1; default 1")
+        ] = 1.0,
     ) -> Response:
-        """The photograph translated, in its own size; a JPEG, PNG or WebP as it came."""
+        """The translated photograph in its own size; a JPEG, PNG or WebP keeps its format."""
         try:
             direction, choice = model.direction(to), FaceChoice.parse(faces)
         except ValueError as error:
             return _refusal("parameter", str(error), 422)
-        wish = Wish(mode="whole" if whole else "model", faces=choice, strength=strength)
-        with _received(await photo.read(), folder) as path:
-            done = await run_in_threadpool(studio.develop, path, direction, wish)
-        body = await run_in_threadpool(photos.encode, done.after)
-        headers = {"X-Suyan-Faces": str(done.translation.num_faces), "Cache-Control": "no-store"}
-        return Response(body, media_type=_MIME[done.after.format], headers=headers)
+        mode: Literal["model", "whole"] = "whole" if whole else "model"
+        options = TranslateOptions(mode=mode, faces=choice, strength=strength)
+        with _temporary_file(await photo.read(), folder) as path:
+            result = await run_in_threadpool(session.translate, path, direction, options)
+        body = await run_in_threadpool(photo_io.encode_photo, result.after)
+        headers = {"X-Suyan-Faces": str(result.translation.num_faces), "Cache-Control": "no-store"}
+        return Response(body, media_type=result.after.format.media_type, headers=headers)
 
 
 @contextmanager
-def _received(body: bytes, folder: Path) -> Iterator[Path]:
-    """An upload as a file, for as long as the block lasts."""
+def _temporary_file(body: bytes, folder: Path) -> Iterator[Path]:
+    """A file with this content in ``folder``, removed after the block."""
     handle, name = tempfile.mkstemp(dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:

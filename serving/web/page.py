@@ -1,4 +1,4 @@
-"""The page of ``suyan web`` in one language: Gradio components around a ``Studio``."""
+"""The page of ``suyan web`` in one language: Gradio components around a ``Session``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
-from serving import photo_io as photos
-from serving.annotate import numbered
+from serving import photo_io
+from serving.annotate import draw_face_numbers
 from serving.face_selection import ALL, FaceChoice
-from serving.translate import Wish
-from serving.web.session import Developed, RefusedError, Studio
-from serving.web.strings import WORDS, Language, way_label
+from serving.models import Direction
+from serving.translate import TranslateOptions
+from serving.web.session import PhotoTranslation, RefusedError, Session
+from serving.web.strings import TEXTS, Language, direction_label
 
-_SHOWN_PX = 1600  # longer side of what is looked at; the download has every pixel
+_PREVIEW_PX = 1600  # longer side of pictures on the page; the download has every pixel
 CSS = """
 .gradio-container { max-width: 1080px !important; margin: 0 auto; }
 #head { align-items: center; }
@@ -34,92 +35,95 @@ footer { display: none !important; }
 
 @dataclass(frozen=True)
 class _Page:
-    studio: Studio
+    """The event handlers of a page."""
+
+    session: Session
     language: Language
-    folder: Path
+    folder: Path  # for the results
 
-    def words(self, key: str, **values: Any) -> str:
-        return WORDS[self.language][key].format(**values)
+    def text(self, key: str, **values: Any) -> str:
+        return TEXTS[self.language][key].format(**values)
 
-    def ways(self) -> list[tuple[str, str]]:
+    def directions(self) -> list[tuple[str, Direction]]:
+        """Label and value of each direction."""
         return [
-            (way_label(source, to, self.language), way)
-            for way, (source, to) in self.studio.model.directions.items()
+            (direction_label(source, target, self.language), direction)
+            for direction, (source, target) in self.session.model.directions.items()
         ]
 
-    def refused(self, error: RefusedError) -> gr.Error:
-        whole = self.words("whole")
-        return self._error(self.words(error.kind, reason=str(error), whole=whole))
-
     def _error(self, text: str) -> gr.Error:
-        return gr.Error(text, duration=None, title=self.words("title"), print_exception=False)
+        return gr.Error(text, duration=None, title=self.text("title"), print_exception=False)
 
-    def look(self, path: str | None) -> tuple[Any, Any, int]:
-        """Which faces can be chosen, the picture that shows their numbers, how many there are."""
-        nothing = gr.CheckboxGroup(choices=[], value=[], visible=False), gr.Image(visible=False), 0
-        if path is None or not self.studio.model.prepare.faces:
-            return nothing
+    def find_faces(self, path: str | None) -> tuple[Any, Any, int]:
+        """The checkboxes for faces, the picture with their numbers, and the number of faces."""
+        hidden = gr.CheckboxGroup(choices=[], value=[], visible=False), gr.Image(visible=False), 0
+        if path is None or not self.session.model.prepare.faces:
+            return hidden
         try:
-            found = self.studio.survey(Path(path))
+            photo = self.session.find_faces(Path(path))
         except RefusedError:
-            return nothing  # said when it is to be translated
-        num = len(found.faces)
-        if num < 2:
-            return nothing
-        numbers = [str(number) for number in range(1, num + 1)]
-        chosen = gr.CheckboxGroup(numbers, value=[str(n) for n in found.fit], visible=True)
-        view = gr.Image(value=_shown(numbered(found.pixels, found.faces)), visible=True)
-        return chosen, view, num
+            return hidden  # the translation will report it
+        num_faces = len(photo.faces)
+        if num_faces < 2:
+            return hidden
+        numbers = [str(number) for number in range(1, num_faces + 1)]
+        suitable = [str(number) for number in photo.suitable]
+        boxes = gr.CheckboxGroup(numbers, value=suitable, visible=True)
+        view = _preview(draw_face_numbers(photo.pixels, photo.faces))
+        return boxes, gr.Image(value=view, visible=True), num_faces
 
     def translate(
         self,
         path: str | None,
-        way: Any,
+        direction: Direction,
         strength: float,
         numbers: list[str],
         num_faces: int,
         whole: bool,
     ) -> tuple[Any, Any, str]:
-        """Before and after, the file to download, and a line about it."""
+        """Before and after, the file to download, and a summary."""
         if path is None:
-            raise self._error(self.words("no_photo"))
+            raise self._error(self.text("no_photo"))
         if num_faces > 1 and not numbers and not whole:
-            raise self._error(self.words("no_choice"))
+            raise self._error(self.text("no_choice"))
         started = time.monotonic()
-        wish = Wish(
+        options = TranslateOptions(
             mode="whole" if whole else "model", faces=_choice(numbers), strength=float(strength)
         )
         try:
-            done = self.studio.develop(Path(path), way, wish)
+            result = self.session.translate(Path(path), direction, options)
         except RefusedError as error:
-            raise self.refused(error) from error
-        pair = _shown(done.before.pixels), _shown(done.after.pixels)
-        file = self._file(Path(path), way, done)
+            reason = self.text(error.kind, reason=str(error), whole=self.text("whole"))
+            raise self._error(reason) from error
+        pair = _preview(result.before.pixels), _preview(result.after.pixels)
+        file = self._write(Path(path), direction, result)
         button = gr.DownloadButton(value=str(file), visible=True)
-        return pair, button, self._told(done, time.monotonic() - started)
+        return pair, button, self._summary(result, time.monotonic() - started)
 
-    def _file(self, photo: Path, way: Any, done: Developed) -> Path:
-        _, to = self.studio.model.directions[way]
-        suffix = photos.SUFFIXES[done.after.format][0]
-        file = Path(mkdtemp(dir=self.folder)) / f"{photo.stem[:60]}-{to}{suffix}"
-        photos.write(file, done.after)
+    def _write(self, photo: Path, direction: Direction, result: PhotoTranslation) -> Path:
+        _, target = self.session.model.directions[direction]
+        suffix = result.after.format.suffixes[0]
+        file = Path(mkdtemp(dir=self.folder)) / f"{photo.stem[:60]}-{target}{suffix}"
+        photo_io.write_photo(file, result.after)
         return file
 
-    def _told(self, done: Developed, seconds: float) -> str:
-        height, width = done.after.pixels.shape[:2]
-        num = done.translation.num_faces
+    def _summary(self, result: PhotoTranslation, seconds: float) -> str:
+        height, width = result.after.pixels.shape[:2]
+        num = result.translation.num_faces
         key = "done_faces" if num else "done_whole"
-        parts = [self.words(key, num=num, width=width, height=height, seconds=seconds)]
-        parts += [self.words("animated")] if done.before.note.startswith("animated") else []
-        parts += [self.words("left-alone")] if done.translation.note else []
-        return " ".join([*parts, self.words("location_removed")])
+        parts = [self.text(key, num=num, width=width, height=height, seconds=seconds)]
+        if result.before.num_frames > 1:
+            parts.append(self.text("animated"))
+        if result.translation.num_skipped:
+            parts.append(self.text("faces_skipped"))
+        return " ".join([*parts, self.text("location_removed")])
 
     def privacy(self, host: str) -> str:
-        limits = self.studio.limits
-        return self.words(
+        limits = self.session.limits
+        return self.text(
             "privacy",
             host=host,
-            minutes=limits.keep_s / 60,
+            minutes=limits.retention_s / 60,
             megabytes=limits.max_bytes / 1e6,
             megapixels=limits.max_megapixels,
             seconds=limits.timeout_s,
@@ -127,73 +131,78 @@ class _Page:
 
 
 def build_page(
-    studio: Studio, language: Language, folder: Path, examples: Sequence[Path], host: str
+    session: Session, language: Language, folder: Path, examples: Sequence[Path], host: str
 ) -> gr.Blocks:
-    """The page; results for download are written into ``folder``."""
-    page = _Page(studio, language, folder)
+    """The page; results are written into ``folder``, and ``host`` is the address that it names."""
+    page = _Page(session, language, folder)
     other = "zh" if language == "en" else "en"
-    ways = page.ways()
-    with gr.Blocks(title=page.words("title"), analytics_enabled=False) as blocks:
+    directions = page.directions()
+    with gr.Blocks(title=page.text("title"), analytics_enabled=False) as blocks:
         with gr.Row(elem_id="head"):
             with gr.Column(scale=4, min_width=200):
-                listed = " · ".join(label for label, _ in ways)
-                gr.Markdown(f"# {page.words('title')}\n\n{page.words('lead', ways=listed)}")
+                labels = " · ".join(label for label, _ in directions)
+                gr.Markdown(f"# {page.text('title')}\n\n{page.text('lead', directions=labels)}")
             with gr.Column(scale=1, min_width=80):
-                gr.Markdown(f"[{page.words('other_language')}](../{other}/)", elem_id="language")
+                gr.Markdown(f"[{page.text('other_language')}](../{other}/)", elem_id="language")
         with gr.Row():
             with gr.Column(min_width=300):
                 photo = gr.Image(
-                    label=page.words("photo"),
-                    placeholder=page.words("drop"),
+                    label=page.text("photo"),
+                    placeholder=page.text("drop"),
                     sources=["upload", "webcam", "clipboard"],
                     type="filepath",
                     height=360,
                     elem_id="photo",
                     buttons=[],
                 )
-                photo.preprocess = _path_of  # type: ignore[method-assign] # unopened: ours to judge
-                way = gr.Radio(ways, value=ways[0][1], label=page.words("way"), elem_id="way")
+                photo.preprocess = _path_of  # type: ignore[method-assign] # Gradio would decode the file
+                direction = gr.Radio(
+                    directions,
+                    value=directions[0][1],
+                    label=page.text("direction"),
+                    elem_id="direction",
+                )
                 strength = gr.Slider(
-                    0, 1, value=1, step=0.05, label=page.words("strength"), elem_id="strength"
+                    0, 1, value=1, step=0.05, label=page.text("strength"), elem_id="strength"
                 )
-                chosen = gr.CheckboxGroup(
-                    [], label=page.words("faces"), visible=False, elem_id="faces"
+                boxes = gr.CheckboxGroup(
+                    [], label=page.text("faces"), visible=False, elem_id="faces"
                 )
-                count = gr.State(0)
+                num_faces = gr.State(0)
                 faces_view = gr.Image(
-                    label=page.words("numbered"),
+                    label=page.text("face_numbers"),
                     visible=False,
                     interactive=False,
                     format="jpeg",
                     height=240,
                     buttons=[],
-                    elem_id="numbered",
+                    elem_id="face-numbers",
                 )
                 whole = gr.Checkbox(
-                    value=not studio.model.prepare.faces,
-                    visible=studio.model.prepare.faces,
-                    label=page.words("whole"),
+                    value=not session.model.prepare.faces,
+                    visible=session.model.prepare.faces,
+                    label=page.text("whole"),
                     elem_id="whole",
                 )
-                go = gr.Button(page.words("go"), variant="primary", elem_id="go")
+                go = gr.Button(page.text("go"), variant="primary", elem_id="go")
             with gr.Column(min_width=300):
                 result = gr.ImageSlider(
-                    label=page.words("result"),
+                    label=page.text("result"),
                     format="jpeg",
                     interactive=False,
                     max_height=560,
                     elem_id="result",
                     buttons=["fullscreen"],
                 )
-                told = gr.Markdown(elem_id="told")
+                summary = gr.Markdown(elem_id="summary")
                 download = gr.DownloadButton(
-                    page.words("download"), visible=False, elem_id="download"
+                    page.text("download"), visible=False, elem_id="download"
                 )
         if examples:
             # gr.Examples hands the browser an address that does not exist below a mounted page
             gallery = gr.Gallery(
                 [str(path) for path in examples],
-                label=page.words("examples"),
+                label=page.text("examples"),
                 columns=len(examples),
                 height=150,
                 object_fit="contain",
@@ -202,16 +211,16 @@ def build_page(
                 buttons=[],
                 elem_id="examples",
             )
-            gallery.select(_picked(examples), None, [photo], api_visibility="private")
+            gallery.select(_selection(examples), None, [photo], api_visibility="private")
         gr.Markdown(
-            f"{page.privacy(host)} [{page.words('api')}](../api/openapi.json)", elem_id="privacy"
+            f"{page.privacy(host)} [{page.text('api')}](../api/openapi.json)", elem_id="privacy"
         )
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        photo.change(page.look, [photo], [chosen, faces_view, count], **quiet)
+        photo.change(page.find_faces, [photo], [boxes, faces_view, num_faces], **quiet)
         go.click(
             page.translate,
-            [photo, way, strength, chosen, count, whole],
-            [result, download, told],
+            [photo, direction, strength, boxes, num_faces, whole],
+            [result, download, summary],
             api_visibility="private",
             concurrency_limit=1,
         )
@@ -219,13 +228,15 @@ def build_page(
     return page_blocks
 
 
-def _picked(examples: Sequence[Path]) -> Callable[[gr.SelectData], str]:
-    def picked(event: gr.SelectData) -> str:
+def _selection(examples: Sequence[Path]) -> Callable[[gr.SelectData], str]:
+    """The handler that returns the path of the example that a visitor clicks."""
+
+    def select(event: gr.SelectData) -> str:
         return str(examples[event.index])
 
-    # of strings, gradio could not tell that it is to pass the event
-    picked.__annotations__ = {"event": gr.SelectData}
-    return picked
+    # Gradio passes the event only to parameters whose annotation is the class, not its name.
+    select.__annotations__ = {"event": gr.SelectData}
+    return select
 
 
 def _path_of(payload: Any) -> str | None:
@@ -236,10 +247,10 @@ def _choice(numbers: Sequence[str]) -> FaceChoice:
     return FaceChoice(numbers=tuple(int(number) for number in numbers)) if numbers else ALL
 
 
-def _shown(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture at a size for looking at."""
-    scale = _SHOWN_PX / max(pixels.shape[:2])
+def _preview(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with a longer side of at most ``_PREVIEW_PX``."""
+    scale = _PREVIEW_PX / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
-    shown = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.asarray(shown, dtype=np.uint8)
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)

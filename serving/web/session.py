@@ -1,4 +1,4 @@
-"""One model behind a page or an endpoint: strangers' photographs, one at a time, within limits."""
+"""One model behind a page or an endpoint: visitors' photographs, one at a time, within limits."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.analysis.face_detector import Face
-from serving import photo_io as photos
-from serving.face_selection import fit_numbers, left_to_right
+from serving import photo_io
+from serving.face_selection import left_to_right, suitable_numbers
 from serving.models import Direction, Model
-from serving.photo_io import Photo
-from serving.translate import Step, Translation, Translator, Wish
+from serving.photo_io import Photo, Refusal
+from serving.tiling import Step
+from serving.translate import TranslateOptions, Translation, Translator
 
-Kind = Literal["unreadable", "too-large", "no-face", "no-fit-face", "busy", "too-slow"]
+RefusalKind = Literal["unreadable", "too-large", "no-face", "no-fit-face", "busy", "too-slow"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a visitor may ask for."""
+    """Limits of what a visitor may ask for."""
 
     max_bytes: int = 25_000_000  # of an uploaded file
     max_megapixels: float = 50.0
-    timeout_s: float = 120.0  # for one photograph; judged after each face or tile
-    patience_s: float = 60.0  # how long one waits for another's photograph
-    keep_s: float = 600.0  # files of a visitor are removed after this time at the latest
+    timeout_s: float = 120.0  # for one photograph; checked after each face or tile
+    max_wait_s: float = 60.0  # for the photographs of other visitors
+    retention_s: float = 600.0  # a visitor's files are removed after this time at the latest
 
 
 LIMITS = Limits()
-_SWEEP_S = 30.0
+_SWEEP_PERIOD_S = 30.0
 
 
 class RefusedError(Exception):
-    """A photograph that is not translated: ``kind`` for programs, the message for people."""
+    """A photograph is not translated: ``kind`` is for programs, the message for people."""
 
-    def __init__(self, kind: Kind, message: str) -> None:
+    def __init__(self, kind: RefusalKind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
 
 @dataclass(frozen=True)
-class Developed:
-    """A photograph, and its translation."""
+class PhotoTranslation:
+    """A photograph and its translation."""
 
     before: Photo
     after: Photo
@@ -58,72 +59,78 @@ class Developed:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """The faces of a photograph, numbered from left to right, from 1."""
+class PhotoFaces:
+    """The faces in a photograph, from left to right; their numbers start at 1."""
 
     pixels: NDArray[np.uint8]  # [H, W, 3]
     faces: list[Face]
-    fit: list[int]  # numbers of those that are translated when nothing is asked for
+    suitable: list[int]  # numbers of the faces that the choice "all" translates
 
 
 @dataclass
-class Studio:
-    """Translates for visitors. Files are only read; nothing of a photograph is kept."""
+class Session:
+    """Translates visitors' photographs. It only reads files, and keeps nothing of a photograph."""
 
     model: Model
     limits: Limits = field(default_factory=Limits)
-    _busy: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @functools.cached_property
     def _translators(self) -> dict[Direction, Translator]:
-        return {way: Translator(self.model, way) for way in self.model.directions}
+        return {direction: Translator(self.model, direction) for direction in self.model.directions}
 
     def warm_up(self) -> None:
-        """Load the generators now instead of at the first photograph."""
+        """Load the generators now instead of with the first photograph."""
         _ = self._translators
 
-    def survey(self, path: Path) -> Survey:
+    def find_faces(self, path: Path) -> PhotoFaces:
         """The faces of the photograph in ``path``. Raises ``RefusedError``."""
         photo = self._read(path)
-        with self._alone():
+        with self._exclusive():
             faces = left_to_right(next(iter(self._translators.values())).faces(photo.pixels))
-        return Survey(photo.pixels, faces, fit_numbers(faces, self.model.prepare))
+        return PhotoFaces(photo.pixels, faces, suitable_numbers(faces, self.model.prepare))
 
-    def develop(self, path: Path, direction: Direction, wish: Wish) -> Developed:
+    def translate(
+        self, path: Path, direction: Direction, options: TranslateOptions
+    ) -> PhotoTranslation:
         """The photograph in ``path``, translated. Raises ``RefusedError``."""
         photo = self._read(path)
-        with self._alone():
-            done = self._translators[direction].translate(photo.pixels, wish, self._deadline())
-        if isinstance(done, photos.Refusal):
-            raise RefusedError(done.kind, done.reason)
-        return Developed(photo, photo.with_pixels(done.pixels), done)
+        with self._exclusive():
+            translator = self._translators[direction]
+            translation = translator.translate(photo.pixels, options, self._deadline())
+        if isinstance(translation, Refusal):
+            raise RefusedError(translation.kind, translation.reason)
+        return PhotoTranslation(photo, photo.with_pixels(translation.pixels), translation)
 
     def _read(self, path: Path) -> Photo:
-        if path.stat().st_size > self.limits.max_bytes:
+        num_bytes, max_bytes = path.stat().st_size, self.limits.max_bytes
+        if num_bytes > max_bytes:
             raise RefusedError(
                 "too-large",
-                f"is too large: {path.stat().st_size / 1e6:.0f} MB; the limit is "
-                f"{self.limits.max_bytes / 1e6:.0f}",
+                f"is too large: {num_bytes / 1e6:.0f} MB; the limit is {max_bytes / 1e6:.0f}",
             )
-        photo = photos.read(path, max_megapixels=self.limits.max_megapixels)
-        if isinstance(photo, photos.Refusal):
+        photo = photo_io.read_photo(path, max_megapixels=self.limits.max_megapixels)
+        if isinstance(photo, Refusal):
             raise RefusedError(photo.kind, photo.reason)
         return photo
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._busy.acquire(timeout=self.limits.patience_s):
-            raise RefusedError("busy", "others' photographs are being translated; try again soon")
+    def _exclusive(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=self.limits.max_wait_s):
+            raise RefusedError(
+                "busy", "the server is busy with photographs of others; try again soon"
+            )
         try:
             yield
         finally:
-            self._busy.release()
+            self._turn.release()
 
     def _deadline(self) -> Step:
-        ends = time.monotonic() + self.limits.timeout_s
+        """A ``Step`` that raises ``RefusedError`` once the time limit has passed."""
+        ends_at = time.monotonic() + self.limits.timeout_s
 
         def step(done: int, total: int) -> None:
-            if done < total and time.monotonic() > ends:
+            if done < total and time.monotonic() > ends_at:
                 raise RefusedError(
                     "too-slow",
                     f"took longer than {self.limits.timeout_s:g} s (part {done} of {total} was "
@@ -134,16 +141,16 @@ class Studio:
 
 
 @contextmanager
-def swept(folder: Path, keep_s: float, spared: frozenset[tuple[str, int]]) -> Iterator[None]:
-    """Within, files in ``folder`` and below are removed once they are ``keep_s`` old.
+def sweeper(folder: Path, retention_s: float, exempt: frozenset[tuple[str, int]]) -> Iterator[None]:
+    """During the block, remove files below ``folder`` once they are ``retention_s`` old.
 
-    But not copies of ``spared`` ones, known by their names and lengths.
+    Copies of ``exempt`` files, recognised by name and length in bytes, stay.
     """
     ended = threading.Event()
 
     def sweep() -> None:
-        while not ended.wait(min(_SWEEP_S, keep_s)):
-            remove_older(folder, keep_s, spared)
+        while not ended.wait(min(_SWEEP_PERIOD_S, retention_s)):
+            remove_older(folder, retention_s, exempt)
 
     thread = threading.Thread(target=sweep, name="suyan-sweep", daemon=True)
     thread.start()
@@ -155,18 +162,19 @@ def swept(folder: Path, keep_s: float, spared: frozenset[tuple[str, int]]) -> It
 
 
 def remove_older(
-    folder: Path, keep_s: float, spared: frozenset[tuple[str, int]] = frozenset()
+    folder: Path, retention_s: float, exempt: frozenset[tuple[str, int]] = frozenset()
 ) -> int:
-    """Remove the files in ``folder`` that were last written more than ``keep_s`` ago; how many."""
-    num = 0
-    for base, _, names in os.walk(folder):
+    """Remove files below ``folder`` last written more than ``retention_s`` ago; how many."""
+    num_removed = 0
+    for parent, _, names in os.walk(folder):
         for name in names:
-            path = Path(base) / name
+            path = Path(parent) / name
             try:
-                about = path.stat()
-                if time.time() - about.st_mtime > keep_s and (name, about.st_size) not in spared:
+                stat = path.stat()
+                is_old = time.time() - stat.st_mtime > retention_s
+                if is_old and (name, stat.st_size) not in exempt:
                     path.unlink()
-                    num += 1
+                    num_removed += 1
             except OSError:
-                continue  # gone already
-    return num
+                continue  # another thread has removed it
+    return num_removed

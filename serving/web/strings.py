@@ -1,4 +1,4 @@
-"""What the page says, in English and Chinese."""
+"""The texts of the page, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ from typing import Literal
 
 Language = Literal["en", "zh"]
 
-WORDS: Mapping[Language, Mapping[str, str]] = {
+TEXTS: Mapping[Language, Mapping[str, str]] = {
     "en": {
         "title": "Suyan",
-        "lead": "A photo in, a photo out: {ways}",
+        "lead": "Translates a photo: {directions}",
         "other_language": "中文",
         "photo": "Photo",
-        "drop": "Drop a photo, paste one, or take one",
-        "way": "Direction",
+        "drop": "Drop, paste or take a photo",
+        "direction": "Direction",
         "strength": "Strength",
-        "faces": "Which faces (numbers as in the picture below)",
-        "numbered": "The faces that were found",
-        "whole": "Translate the whole picture, not just faces",
+        "faces": "Faces to translate (numbers as in the picture below)",
+        "face_numbers": "Faces in the photo",
+        "whole": "Translate the whole picture instead of faces",
         "go": "Translate",
         "result": "Before and after",
-        "download": "Download in full size",
-        "examples": "Examples (drawn, nobody real)",
+        "download": "Download at full size",
+        "examples": "Examples (drawings; these people do not exist)",
         "done_faces": "Faces translated: {num}. {width} × {height} px, {seconds:.1f} s.",
-        "done_whole": "Translated as a whole, {width} × {height} px, {seconds:.1f} s.",
-        "location_removed": "Location data is not in the result.",
+        "done_whole": "Whole picture translated: {width} × {height} px, {seconds:.1f} s.",
+        "location_removed": "The result contains no location data.",
         "no_photo": "Choose a photo first.",
         "no_choice": "Choose at least one face.",
-        "privacy": "Photos are worked on where this page is served ({host}), and removed after "
-        "{minutes:g} minutes at the latest. At most {megabytes:g} MB, {megapixels:g} megapixels, "
-        "{seconds:g} seconds. A translation is an invention: show nobody in a way they have not "
-        "agreed to.",
-        "api": "For programs",
-        "unreadable": "This file cannot be read as a photo: it is damaged, or no JPEG, PNG, WebP, "
-        "GIF, BMP, TIFF or AVIF.",
-        "too-large": "This photo is too large: {reason}",
-        "no-face": "No face was found. “{whole}” works without one.",
-        "no-fit-face": "No face is large and frontal enough; choose one by its number to try it "
-        "all the same.",
-        "busy": "Others' photos are being translated; try again in a minute.",
-        "too-slow": "This took too long and was given up; try a smaller photo.",
-        "animated": "Animated: only the first picture was taken.",
-        "left-alone": "Faces that are too small or turned aside were left alone; choose them by "
+        "privacy": "Photos are processed only on the machine that serves this page ({host}), and "
+        "removed after {minutes:g} minutes at the latest. Limits: {megabytes:g} MB, {megapixels:g} "
+        "megapixels, {seconds:g} seconds. A translation is an invention: publish translated photos "
+        "of people only with their consent.",
+        "api": "HTTP API",
+        "unreadable": "This file cannot be read as a photo: it is damaged, or it is not a JPEG, "
+        "PNG, WebP, GIF, BMP, TIFF or AVIF file.",
+        "too-large": "This photo {reason}.",
+        "no-face": "No face was found. The option “{whole}” needs none.",
+        "no-fit-face": "No face is large and frontal enough. Choose one by its number to translate "
+        "it anyway.",
+        "busy": "The server is busy with photos of other visitors; try again in a minute.",
+        "too-slow": "The translation took too long and was stopped; try a smaller photo.",
+        "animated": "The file is animated: only its first picture was translated.",
+        "faces_skipped": "Faces that are too small or turned aside were skipped; choose them by "
         "number to translate them too.",
     },
     "zh": {
         "title": "素颜 Suyan",
-        "lead": "上传一张照片，得到一张照片：{ways}",
+        "lead": "转换一张照片：{directions}",
         "other_language": "English",
         "photo": "照片",
         "drop": "拖入、粘贴或拍摄一张照片",
-        "way": "方向",
+        "direction": "方向",
         "strength": "强度",
-        "faces": "处理哪些脸（编号见下图）",
-        "numbered": "找到的脸",
-        "whole": "处理整张图片，而不只是脸",
+        "faces": "要转换的脸（编号见下图）",
+        "face_numbers": "照片中的脸",
+        "whole": "转换整张图片，而不只是脸",
         "go": "开始转换",
         "result": "转换前后",
         "download": "下载原尺寸图片",
@@ -69,15 +69,15 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "{megabytes:g} MB、{megapixels:g} 百万像素、{seconds:g} 秒。转换结果是虚构的："
         "未经本人同意，请勿展示他人的转换照片。",
         "api": "程序接口",
-        "unreadable": "无法将此文件读作照片：文件已损坏，或不是 JPEG、PNG、WebP、GIF、BMP、TIFF、"
-        "AVIF。",
+        "unreadable": "无法读取此照片：文件已损坏，或不是 JPEG、PNG、WebP、GIF、BMP、TIFF 或 AVIF "
+        "格式。",
         "too-large": "照片过大：{reason}",
         "no-face": "没有找到脸。可以选择“{whole}”。",
         "no-fit-face": "没有足够大且正面的脸；仍要尝试的话，请按编号选择。",
-        "busy": "正在处理其他人的照片，请稍后再试。",
-        "too-slow": "处理时间过长，已停止；请换一张较小的照片。",
-        "animated": "这是动图，只取了第一帧。",
-        "left-alone": "过小或侧向的脸未作处理；按编号选择即可一并转换。",
+        "busy": "服务器正在处理其他访客的照片，请稍后再试。",
+        "too-slow": "转换时间过长，已停止；请换一张较小的照片。",
+        "animated": "这是动图，只转换了第一帧。",
+        "faces_skipped": "过小或侧向的脸未转换；按编号选择即可一并转换。",
     },
 }
 
@@ -91,8 +91,8 @@ _DOMAINS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def way_label(source: str, to: str, language: Language) -> str:
-    """A direction as a person reads it, e.g. ``make-up → bare face`` or ``化妆 → 素颜``."""
-    number = 0 if language == "en" else 1
-    names = [_DOMAINS.get(name, (name, name))[number] for name in (source, to)]
+def direction_label(source: str, target: str, language: Language) -> str:
+    """A direction in words, e.g. ``make-up → bare face`` or ``化妆 → 素颜``."""
+    column = 0 if language == "en" else 1
+    names = [_DOMAINS.get(name, (name, name))[column] for name in (source, target)]
     return " → ".join(names)

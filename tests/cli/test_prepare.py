@@ -73,7 +73,7 @@ def test_what_another_machine_crawled_is_prepared(
     names = crawled(there, given)
     bucket = bucket_of(Workspace(there))
     assert bucket is not None
-    originals.send(bucket, Workspace(there), [f"{name}.jpg" for name in names])
+    originals.publish(bucket, Workspace(there), [f"{name}.jpg" for name in names])
     for config in (given.crawl_a, given.crawl_b):
         publish_outputs(Workspace(there).crawl(crawl_name(config)), Workspace(there))
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))

@@ -232,7 +232,9 @@ def test_a_version_says_what_it_is(tmp_path: Path) -> None:
     scores = _scores(0.03) | {"config": {"language": "zh"}}
     card = promote(*_run(tmp_path, "one", scores), tmp_path, Workspace("makeup")).model / "card.md"
     text = card.read_text()
-    assert text.startswith("# makeup ⇄ bare")
+    assert text.startswith("---\nlibrary_name: suyan\n")
+    assert "\n# makeup ⇄ bare\n" in text
+    assert "`makeup/step8-" in text
     assert "| 与真实图片的 KID | 0.0300 |" in text
     assert "`d1`" in text
 

@@ -22,9 +22,9 @@ from PIL import Image
 from core.workspace import Workspace
 from scraping.offline.corpus import group, jpeg, portrait
 from serving.models import Model, open_model
-from serving.translate import Wish
-from serving.web.session import Limits, RefusedError, Studio, remove_older
-from serving.web.strings import WORDS
+from serving.translate import TranslateOptions
+from serving.web.session import Limits, RefusedError, Session, remove_older
+from serving.web.strings import TEXTS
 
 if importlib.util.find_spec("gradio") is None:
     pytest.skip("needs the extra web: pip install -e '.[web]'", allow_module_level=True)
@@ -40,13 +40,14 @@ def model(make_model: ModelMaker) -> Model:
 _SERVE = """
 import json, signal, sys
 from pathlib import Path
+from core.workspace import Workspace
 from scraping.offline.corpus import group, portrait
 from serving.models import open_model
-from serving.studio import Limits
-from serving.web import serve
+from serving.web.app import serve
+from serving.web.session import Limits
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as cli.main.main does
 folder, port, limits = sys.argv[1:]
-model = open_model(Path(folder), "makeup", folder)
+model = open_model(Workspace(Path(folder)), "makeup", folder)
 examples = [portrait("makeup", 3), group("makeup", 40)]
 serve(model, "127.0.0.1", int(port), examples, Limits(**json.loads(limits)))
 """
@@ -80,10 +81,10 @@ def _served(model: Model, files: Path, **limits: float) -> Iterator[str]:
 
 
 def test_both_languages_say_the_same() -> None:
-    assert WORDS["en"].keys() == WORDS["zh"].keys()
-    for key, text in WORDS["en"].items():
+    assert TEXTS["en"].keys() == TEXTS["zh"].keys()
+    for key, text in TEXTS["en"].items():
         fields = {part.split("}")[0].split(":")[0] for part in text.split("{")[1:]}
-        other = WORDS["zh"][key]
+        other = TEXTS["zh"][key]
         assert fields == {part.split("}")[0].split(":")[0] for part in other.split("{")[1:]}, key
 
 
@@ -137,12 +138,12 @@ def test_the_endpoint_and_its_limits(model: Model, tmp_path: Path) -> None:
 def test_time_and_turns_are_limited(model: Model, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     Image.fromarray(np.full((900, 1600, 3), 90, np.uint8)).save(path)
-    hasty = Studio(model, Limits(timeout_s=0, patience_s=0.05))
+    hasty = Session(model, Limits(timeout_s=0, max_wait_s=0.05))
     with pytest.raises(RefusedError, match="took longer than 0 s") as slow:
-        hasty.develop(path, "A2B", Wish(mode="whole", work_px=0))
+        hasty.translate(path, "A2B", TranslateOptions(mode="whole", work_px=0))
     assert slow.value.kind == "too-slow"
-    with hasty._alone(), pytest.raises(RefusedError) as busy:
-        hasty.develop(path, "A2B", Wish(mode="whole"))
+    with hasty._exclusive(), pytest.raises(RefusedError) as busy:
+        hasty.translate(path, "A2B", TranslateOptions(mode="whole"))
     assert busy.value.kind == "busy"
 
 
@@ -152,8 +153,8 @@ def test_old_files_are_removed(tmp_path: Path) -> None:
     for path in (old, new):
         path.write_bytes(b"x")
     os.utime(old, (time.time() - 100, time.time() - 100))
-    assert remove_older(tmp_path, 50, spared=frozenset({("old.jpg", 1)})) == 0
-    assert remove_older(tmp_path, 50, spared=frozenset({("old.jpg", 2)})) == 1
+    assert remove_older(tmp_path, 50, exempt=frozenset({("old.jpg", 1)})) == 0
+    assert remove_older(tmp_path, 50, exempt=frozenset({("old.jpg", 2)})) == 1
     assert not old.exists()
     assert new.exists()
 
@@ -170,7 +171,7 @@ def test_a_browser_translates_a_photo(
     photo.write_bytes(jpeg(portrait("makeup", 3)))
     people.write_bytes(jpeg(group("makeup", 40)))
     broken.write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    words = WORDS["zh" if language == "zh" else "en"]
+    words = TEXTS["zh" if language == "zh" else "en"]
     foreign: list[str] = []
     files = tmp_path / "files"
     with _served(model, files) as url, playwright.sync_playwright() as driver:
@@ -197,7 +198,7 @@ def test_a_browser_translates_a_photo(
         with Image.open(download.value.path()) as image, Image.open(photo) as before:
             assert image.size == before.size
             assert np.abs(np.asarray(image, float) - np.asarray(before, float)).max() > 20
-        assert " ".join(page.inner_text("#told").split()).count(
+        assert " ".join(page.inner_text("#summary").split()).count(
             "px" if language == "en" else "像素"
         )
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from serving.cpu_convolution import WinogradConv, transforms
-from serving.cpu_inference import FastResnet, Norm, arrange, shared_statistics
+from serving.cpu_inference import FastResnet, InstanceNorm, optimize_for_cpu, shared_statistics
 from training.models.resnet import ResnetGenerator
 from training.models.weight_init import init_weights
 
@@ -58,7 +58,7 @@ def test_a_rearranged_generator_is_the_same_function(
     x = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     wanted = network(x)
     assert wanted.std() > 0.05
-    fast = arrange(network)
+    fast = optimize_for_cpu(network)
     assert isinstance(fast, FastResnet)
     assert (fast(x) - wanted).abs().max() < 1e-4
 
@@ -68,15 +68,15 @@ def test_another_network_only_has_its_norms_exchanged() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.InstanceNorm2d(4)), nn.ReLU())
     x = torch.rand(2, 3, 16, 16)
     wanted = network(x)
-    arranged = arrange(network)
+    arranged = optimize_for_cpu(network)
     assert arranged is network
-    assert any(isinstance(module, Norm) for module in network.modules())
+    assert any(isinstance(module, InstanceNorm) for module in network.modules())
     assert torch.allclose(arranged(x), wanted, atol=1e-5)
 
 
 @torch.inference_mode()
 def test_shared_statistics_are_those_of_all_pieces_and_end_with_the_block() -> None:
-    norm = Norm()
+    norm = InstanceNorm()
     pieces = torch.randn(4, 3, 8, 8) * 3 + 1
     alone = norm(pieces)
     with shared_statistics(norm, pieces):

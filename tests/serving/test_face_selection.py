@@ -7,7 +7,7 @@ import pytest
 
 from preprocessing.analysis.face_detector import Face
 from preprocessing.config import PrepareConfig
-from serving.face_selection import FaceChoice, choose, fit_numbers
+from serving.face_selection import FaceChoice, select_faces, suitable_numbers
 from serving.inputs import find_photos
 
 PREPARE = PrepareConfig(domain_a="a", domain_b="b", min_face_px=40)
@@ -21,24 +21,28 @@ def _face(left: float, side: float = 100, nose: float = 0.5) -> Face:
 
 def test_faces_are_numbered_from_left_to_right() -> None:
     faces = [_face(500, 90), _face(0, 60), _face(200, 120)]
-    assert choose(faces, FaceChoice.parse("all"), PREPARE).faces == (faces[1], faces[2], faces[0])
-    assert choose(faces, FaceChoice.parse("largest"), PREPARE).faces == (faces[2],)
-    assert choose(faces, FaceChoice.parse(" 3, 1"), PREPARE).faces == (faces[1], faces[0])
+    assert select_faces(faces, FaceChoice.parse("all"), PREPARE).faces == (
+        faces[1],
+        faces[2],
+        faces[0],
+    )
+    assert select_faces(faces, FaceChoice.parse("largest"), PREPARE).faces == (faces[2],)
+    assert select_faces(faces, FaceChoice.parse(" 3, 1"), PREPARE).faces == (faces[1], faces[0])
 
 
 def test_faces_that_training_would_leave_out_are_left_alone_unless_named() -> None:
     faces = [_face(0, 20), _face(100), _face(300, nose=1.0)]
-    chosen = choose(faces, FaceChoice(), PREPARE)
+    chosen = select_faces(faces, FaceChoice(), PREPARE)
     assert chosen.faces == (faces[1],)
-    assert "face 1 too small (20 px" in chosen.note
-    assert "face 3 turned too far aside" in chosen.note
+    assert "face 1 is too small (20 px" in chosen.note
+    assert "face 3 is turned too far aside" in chosen.note
     assert "--faces 1,3" in chosen.note
-    assert fit_numbers(faces, PREPARE) == [2]
-    assert choose(faces, FaceChoice.parse("1"), PREPARE).faces == (faces[0],)
-    beyond = choose(faces, FaceChoice.parse("2,7"), PREPARE)
+    assert suitable_numbers(faces, PREPARE) == [2]
+    assert select_faces(faces, FaceChoice.parse("1"), PREPARE).faces == (faces[0],)
+    beyond = select_faces(faces, FaceChoice.parse("2,7"), PREPARE)
     assert beyond.faces == (faces[1],)
     assert "there are 3 faces" in beyond.note
-    nobody = choose(faces[:1], FaceChoice.parse("largest"), PREPARE)
+    nobody = select_faces(faces[:1], FaceChoice.parse("largest"), PREPARE)
     assert nobody.faces == ()
     assert nobody.note
 
@@ -57,14 +61,14 @@ def test_files_folders_and_patterns(tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     def places(*given: str) -> list[str]:
-        return [str(one.place) for one in find_photos(given, out)]
+        return [str(one.relative_path) for one in find_photos(given, out)]
 
     assert places(str(tmp_path)) == ["a.jpg", "b.PNG", "sub/a.jpg"]
     assert places(str(tmp_path / "*.jpg")) == ["a.jpg"]
     assert places(str(tmp_path / "**" / "*.jpg")) == ["a.jpg", "a.jpg"]
     assert places(str(tmp_path / "a.jpg"), str(tmp_path)) == ["a.jpg", "b.PNG", "sub/a.jpg"]
     assert places(str(tmp_path / "gone.jpg")) == ["gone.jpg"]  # reported later
-    with pytest.raises(ValueError, match="no file fits"):
+    with pytest.raises(ValueError, match="no file matches"):
         places(str(tmp_path / "*.webp"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="a folder without pictures"):

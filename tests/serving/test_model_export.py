@@ -1,6 +1,7 @@
 """Exported files compute what PyTorch computes, at every size, and say what they are."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +14,16 @@ from core.errors import MissingModelError, SuyanError
 from core.files import write_json
 from core.workspace import Workspace
 from serving import model_export as exporting
-from serving.model_export import export
+from serving.model_export import export_model, onnx_metadata
 from serving.models import open_model
-from serving.translate import Translation, Translator, Wish
+from serving.translate import TranslateOptions, Translation, Translator
 
 
 def test_onnx_is_the_same_function_at_any_size(make_model: ModelMaker, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     model = open_model(Workspace(make_model().parents[2]), "makeup")
-    done = export(model, tmp_path / "out", "onnx")
+    done = export_model(model, tmp_path / "out", "onnx")
     assert [one.file.name for one in done] == ["makeup2bare.onnx", "bare2makeup.onnx"]
     assert all(one.max_abs_diff <= 1e-4 for one in done)
     session = onnxruntime.InferenceSession(done[0].file, providers=["CPUExecutionProvider"])
@@ -39,11 +40,57 @@ def test_onnx_is_the_same_function_at_any_size(make_model: ModelMaker, tmp_path:
     assert "not measured" in card
 
 
+GENERATORS = [
+    ({"num_blocks": 1}, "ResNet, 1 blocks", 4),
+    ({"num_blocks": 6}, "ResNet, 6 blocks", 4),
+    ({"generator": "unet_128", "crop_px": 128, "load_px": 128}, "U-Net, 7 halvings", 128),
+    ({"generator": "unet_256", "crop_px": 256, "load_px": 256}, "U-Net, 8 halvings", 256),
+]
+
+
+@pytest.mark.parametrize(("changes", "label", "multiple"), GENERATORS)
+def test_card_and_metadata_describe_the_generator_that_is_there(
+    make_model: ModelMaker, tmp_path: Path, changes: dict[str, Any], label: str, multiple: int
+) -> None:
+    model = open_model(Workspace(make_model(**changes).parents[2]), "makeup")
+    metadata = onnx_metadata(model, "A2B")
+    assert metadata["generator"] == label
+    assert metadata["input"].endswith(f"H and W are multiples of {multiple}")
+    export_model(model, tmp_path / "out", "reference")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert f"Generator: {label}, 4 channels, instance normalisation." in card
+    assert f"H and W are multiples of {multiple}." in card
+    assert card.startswith("---\nlibrary_name: suyan\npipeline_tag: image-to-image\ntags:\n")
+
+
+def test_a_u_net_as_onnx_says_and_needs_its_multiple(
+    make_model: ModelMaker, tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    folder = make_model(generator="unet_128", crop_px=128, load_px=128)
+    model = open_model(Workspace(folder.parents[2]), "makeup")
+    first, _ = export_model(model, tmp_path / "out", "onnx")
+    session = onnxruntime.InferenceSession(first.file, providers=["CPUExecutionProvider"])
+    assert "128" in session.get_modelmeta().custom_metadata_map["input"]
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, 3, 128, 256)).astype(np.float32)
+    (found,) = session.run(["translation"], {"image": picture})
+    with torch.inference_mode():
+        wanted = model.network("A2B")(torch.from_numpy(picture)).numpy()
+    assert np.abs(found - wanted).max() < 1e-4
+
+
 def test_torch_export_is_a_program_of_its_own(make_model: ModelMaker, tmp_path: Path) -> None:
     folder = make_model(norm="batch")
-    direction = {"from": "makeup", "to": "bare", "kid": {"value": 0.0123}, "fid": {"value": 45.6}}
-    scores = {"directions": {"A2B": direction}, "px": 64, "features": "lite0"}
+    figure = {"value": 0.0123, "low": 0.01, "high": 0.02}
+    direction = {
+        "from": "makeup", "to": "bare", "kid": figure, "kid_baseline": figure | {"value": 0.0456},
+        "fid": {"value": 45.6, "low": 45.6, "high": 45.6},
+    }  # fmt: skip
+    features = {"name": "EfficientNet-Lite0, 1280 features", "comparable_with_published": False}
+    scores = {"directions": {"A2B": direction}, "px": 64, "features": features}
     write_json(folder / "scores.json", scores)
+    write_json(folder / "model.json", {"phrases": {"makeup": ["妆容"]}, "dataset": "makeup-v1"})
     out = tmp_path / "out"
     arguments = ["--out", str(out), "--workspace", str(folder.parents[2])]
     done = CliRunner().invoke(app, ["export", "--format", "torch-export", *arguments])
@@ -53,7 +100,14 @@ def test_torch_export_is_a_program_of_its_own(make_model: ModelMaker, tmp_path: 
     with torch.inference_mode():
         wanted = open_model(Workspace(folder.parents[2]), "makeup").network("A2B")(picture)
         assert (program(picture) - wanted).abs().max() < 1e-5
-    assert "makeup → bare | 0.0123 | – | 45.6" in (out / "README.md").read_text(encoding="utf-8")
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "**makeup → bare**" in card
+    assert "| KID to real pictures | 0.0123 (0.0100 … 0.0200) | 0.0456 (0.0100 … 0.0200) |" in card
+    assert "| FID to real pictures | 45.6 |" in card
+    assert "use the features of EfficientNet-Lite0, 1280 features, of pictures at 64 px." in card
+    assert "- makeup: 妆容" in card
+    assert "{" not in card
+    assert "batch normalisation" in card
     again = CliRunner().invoke(app, ["export", "--format", "torch-export", *arguments])
     assert "--overwrite" in str(again.exception)
 
@@ -64,7 +118,7 @@ def test_a_file_that_computes_something_else_is_not_written(
     model = open_model(Workspace(make_model().parents[2]), "makeup")
     monkeypatch.setattr(exporting, "_difference", lambda *_: 2e-4)
     with pytest.raises(SuyanError, match=r"differs from PyTorch's by 2\.00e-04"):
-        export(model, tmp_path / "out", "torch-export")
+        export_model(model, tmp_path / "out", "torch-export")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -72,10 +126,10 @@ def test_the_references_files_come_back_as_they_were(
     make_model: ModelMaker, tmp_path: Path
 ) -> None:
     folder, out = make_model(), tmp_path / "out"
-    done = export(open_model(Workspace(folder.parents[2]), "makeup"), out, "reference")
+    done = export_model(open_model(Workspace(folder.parents[2]), "makeup"), out, "reference")
     assert [one.file.name for one in done] == ["latest_net_G_A.pth", "latest_net_G_B.pth"]
     assert [one.max_abs_diff for one in done] == [0, 0]
-    assert "`latest_net_G_B.pth` | bare → makeup" in (out / "README.md").read_text("utf-8")
+    assert "`latest_net_G_B.pth` | bare → makeup" in (out / "README.md").read_text(encoding="utf-8")
     back = tmp_path / "back"
     command = ["import", str(out), "--out", str(back), "--domain-a", "horse", "--domain-b", "zebra"]
     imported = CliRunner().invoke(app, command)
@@ -83,7 +137,7 @@ def test_the_references_files_come_back_as_they_were(
     model = open_model(Workspace(tmp_path), "makeup", str(back))
     assert model.direction("zebra") == "A2B"
     picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
-    made = Translator(model, "A2B").translate(picture, Wish())
+    made = Translator(model, "A2B").translate(picture, TranslateOptions())
     assert isinstance(made, Translation)
     assert made.pixels.shape == picture.shape
 
@@ -91,7 +145,7 @@ def test_the_references_files_come_back_as_they_were(
 def test_a_missing_package_is_named(
     make_model: ModelMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(exporting._NEEDED, "onnx", ("no_such_package",))
+    monkeypatch.setitem(exporting._PACKAGES, "onnx", ("no_such_package",))
     model = open_model(Workspace(make_model().parents[2]), "makeup")
-    with pytest.raises(MissingModelError, match=r"no_such_package.*suyan\[export\]"):
-        export(model, tmp_path / "out", "onnx")
+    with pytest.raises(MissingModelError, match=r"no_such_package.*-e \'\.\[export\]\'"):
+        export_model(model, tmp_path / "out", "onnx")

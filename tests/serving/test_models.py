@@ -13,7 +13,7 @@ from core.errors import CheckpointError, MissingModelError
 from core.files import write_json
 from core.workspace import Workspace
 from serving.models import find_model, open_model
-from serving.translate import Translation, Translator, Wish
+from serving.translate import TranslateOptions, Translation, Translator
 from training.config import TrainConfig
 from training.models.resnet import ResnetGenerator
 from training.run.checkpoint import save_weights
@@ -105,7 +105,7 @@ def test_one_generator_of_the_reference_translates_whole_photographs(tmp_path: P
     model = open_model(Workspace(tmp_path), "makeup", str(folder))
     assert list(model.directions) == ["A2B"]
     picture = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
-    done = Translator(model, "A2B").translate(picture, Wish())
+    done = Translator(model, "A2B").translate(picture, TranslateOptions())
     assert isinstance(done, Translation)
     with torch.inference_mode():
         padded = torch.from_numpy(np.pad(picture, ((0, 2), (0, 2), (0, 0)), mode="symmetric"))

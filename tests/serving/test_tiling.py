@@ -7,16 +7,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from scraping.offline.landscapes import draw
-from serving.cpu_inference import arrange, shared_statistics
+from serving.cpu_inference import optimize_for_cpu, shared_statistics
 from serving.tiling import (
     Tiling,
     _samples,
     _spans,
     run_tiled,
-    to_levels,
-    to_tensor,
     translate_whole,
 )
+from training.data.tensors import to_levels, to_tensor
 from training.models.resnet import ResnetGenerator
 from training.models.weight_init import init_weights
 
@@ -34,7 +33,7 @@ class Negative(nn.Module):
 def _generator() -> nn.Module:
     network = ResnetGenerator(1, 8)
     init_weights(network, torch.Generator().manual_seed(3), gain=0.15)
-    return arrange(network.eval())
+    return optimize_for_cpu(network.eval())
 
 
 def _picture(height: int, width: int) -> NDArray[np.uint8]:
@@ -53,20 +52,20 @@ def test_a_generator_runs_on_any_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("length", [1, 95, 96, 97, 128, 300, 1000, 1001])
 def test_tiles_cover_every_pixel_once_with_a_margin_around(length: int) -> None:
-    tiling = Tiling(tile=96, margin=24)
+    tiling = Tiling(tile_px=96, margin_px=24)
     spans = _spans(length, tiling)
     used = np.concatenate([np.arange(length)[span.use] for span in spans])
     assert np.array_equal(used, np.arange(length))
     for span in spans:
-        assert span.stop - span.start <= tiling.tile
-        assert span.start == 0 or span.use.start - span.start == tiling.margin
-        assert span.stop == length or span.stop - span.use.stop == tiling.margin
+        assert span.stop - span.start <= tiling.tile_px
+        assert span.start == 0 or span.use.start - span.start == tiling.margin_px
+        assert span.stop == length or span.stop - span.use.stop == tiling.margin_px
 
 
 def test_seams_are_no_steeper_than_anything_else() -> None:
     """Measured: the tiled picture against one run with the same statistics; and naive tiles."""
     picture = _picture(256, 384)
-    generator, tiling = _generator(), Tiling(tile=128, margin=24)
+    generator, tiling = _generator(), Tiling(tile_px=128, margin_px=24)
     tiled = run_tiled(picture, generator, tiling)
     with torch.inference_mode():
         pieces = to_tensor(_samples(picture, tiling.multiple))
@@ -92,8 +91,8 @@ def test_seams_are_no_steeper_than_anything_else() -> None:
 def test_a_tiled_picture_is_nearly_the_untiled_one() -> None:
     picture = _picture(256, 320)
     generator = _generator()
-    tiled = run_tiled(picture, generator, Tiling(tile=160, margin=24))
-    untiled = run_tiled(picture, generator, Tiling(tile=512, margin=24))
+    tiled = run_tiled(picture, generator, Tiling(tile_px=160, margin_px=24))
+    untiled = run_tiled(picture, generator, Tiling(tile_px=512, margin_px=24))
     assert np.abs(tiled - untiled).mean() < 0.03 * untiled.std()
 
 
@@ -113,5 +112,5 @@ def test_the_work_can_be_ended_between_tiles() -> None:
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        run_tiled(_picture(200, 200), Same(), Tiling(tile=96, margin=24), step)
+        run_tiled(_picture(200, 200), Same(), Tiling(tile_px=96, margin_px=24), step)
     assert seen == [(1, 16), (2, 16)]

@@ -16,9 +16,16 @@ from serving.face_selection import FaceChoice
 from serving.inputs import Input, find_photos
 from serving.models import open_model
 from serving.photo_io import Refusal
-from serving.translate import Options, Outcome, Translation, Translator, Wish, translate
+from serving.translate import (
+    OutputOptions,
+    PhotoOutcome,
+    TranslateOptions,
+    Translation,
+    Translator,
+    translate,
+)
 
-PLAIN = Wish()
+PLAIN = TranslateOptions()
 
 
 @pytest.fixture
@@ -41,10 +48,14 @@ def photo(tmp_path: Path) -> Path:
 
 
 def _translate(
-    given: list[Path], out: Path, translator: Translator, wish: Wish = PLAIN, **options: object
-) -> list[Outcome]:
+    given: list[Path],
+    out: Path,
+    translator: Translator,
+    translate_options: TranslateOptions = PLAIN,
+    **options: object,
+) -> list[PhotoOutcome]:
     inputs = find_photos([str(path) for path in given], out)
-    return translate(inputs, out, translator, wish, Options(**options))  # type: ignore[arg-type]
+    return translate(inputs, out, translator, translate_options, OutputOptions(**options))  # type: ignore[arg-type]
 
 
 def test_a_photo_keeps_its_size_and_credits_and_loses_its_place(
@@ -66,7 +77,7 @@ def test_a_photo_keeps_its_size_and_credits_and_loses_its_place(
 def test_a_twelve_megapixel_portrait_changes_in_the_face_alone(translator: Translator) -> None:
     small = Image.fromarray(portrait("makeup", 3))
     picture = np.asarray(small.resize((3000, 4000), Image.Resampling.BICUBIC))
-    done = translator.translate(picture, Wish())
+    done = translator.translate(picture, TranslateOptions())
     assert isinstance(done, Translation)
     assert done.pixels.shape == picture.shape
     (face,) = translator.faces(picture)
@@ -82,7 +93,7 @@ def test_strength_blends_and_zero_keeps_every_pixel(translator: Translator) -> N
     picture = portrait("makeup", 3)
 
     def change(strength: float) -> np.ndarray:
-        done = translator.translate(picture, Wish(strength=strength))
+        done = translator.translate(picture, TranslateOptions(strength=strength))
         assert isinstance(done, Translation)
         return done.pixels.astype(int) - picture
 
@@ -98,7 +109,7 @@ def test_faces_are_chosen(translator: Translator) -> None:
     assert len(faces) == 3
 
     def changed(choice: str) -> list[bool]:
-        done = translator.translate(picture, Wish(faces=FaceChoice.parse(choice)))
+        done = translator.translate(picture, TranslateOptions(faces=FaceChoice.parse(choice)))
         assert isinstance(done, Translation)
         difference = (done.pixels != picture).any(axis=2)
         return [
@@ -116,7 +127,7 @@ def test_a_recipe_without_faces_translates_the_whole_picture(make_model: ModelMa
     translator = Translator(open_model(Workspace(workspace), "seasons"), "B2A")
     picture = draw(1, winter=True)
     for work_px in (0, 100):
-        done = translator.translate(picture, Wish(work_px=work_px))
+        done = translator.translate(picture, TranslateOptions(work_px=work_px))
         assert isinstance(done, Translation)
         assert done.pixels.shape == picture.shape
         assert (done.pixels != picture).any(axis=2).mean() > 0.9
@@ -134,7 +145,7 @@ def test_what_cannot_be_done_is_said_and_the_rest_goes_on(
     assert "damaged" in outcomes[0].reason
     assert "--whole" in outcomes[1].reason
     assert "No such file" in outcomes[2].reason
-    whole = _translate([empty], out, translator, Wish(mode="whole"))
+    whole = _translate([empty], out, translator, TranslateOptions(mode="whole"))
     assert whole[0].output == out / "empty.png"
 
 
@@ -144,10 +155,10 @@ def test_nothing_is_overwritten_unasked_and_never_a_photo(
     out = tmp_path / "out"
     _translate([photo], out, translator)
     content = (out / "photo.jpg").read_bytes()
-    (again,) = _translate([photo], out, translator, Wish(strength=0))
+    (again,) = _translate([photo], out, translator, TranslateOptions(strength=0))
     assert "--overwrite" in again.reason
     assert (out / "photo.jpg").read_bytes() == content
-    (replaced,) = _translate([photo], out, translator, Wish(strength=0), overwrite=True)
+    (replaced,) = _translate([photo], out, translator, TranslateOptions(strength=0), overwrite=True)
     assert replaced.output == out / "photo.jpg"
     assert (out / "photo.jpg").read_bytes() != content
     original = photo.read_bytes()
@@ -164,7 +175,7 @@ def test_photos_of_one_name_get_different_results(translator: Translator, tmp_pa
         path.parent.mkdir(exist_ok=True)
         picture.save(path)
         inputs.append(Input(path, Path(name)))
-    outcomes = translate(inputs, tmp_path / "out", translator, Wish())
+    outcomes = translate(inputs, tmp_path / "out", translator, TranslateOptions())
     names = [outcome.output.name for outcome in outcomes if outcome.output]
     assert names == ["x.jpg", "x-2.jpg", "x.png", "x-2.png"]
 
@@ -189,7 +200,7 @@ def test_an_output_that_cannot_be_written_is_said_first(
 
 
 def test_no_face_is_a_refusal_with_a_way_out(translator: Translator) -> None:
-    refusal = translator.translate(np.full((100, 100, 3), 90, np.uint8), Wish())
+    refusal = translator.translate(np.full((100, 100, 3), 90, np.uint8), TranslateOptions())
     assert isinstance(refusal, Refusal)
     assert refusal.kind == "no-face"
 

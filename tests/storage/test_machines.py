@@ -30,7 +30,7 @@ from scraping.catalogue.database import catalogue_url
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl
-from scraping.forget import forget, remove_forgotten_originals
+from scraping.forget import forget
 from scraping.offline.corpus import portrait_corpus
 from scraping.offline.server import OfflineEngine
 from serving.models import find_model
@@ -44,8 +44,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def machines(shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The folders that stand in for the workspace on two machines."""
+def machines(shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Workspace]:
+    """The workspace in one bucket, as two machines open it."""
     found = []
     for number in (1, 2):
         monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / f"machine-{number}"))
@@ -85,13 +85,13 @@ def _attempts(url: str) -> list[tuple[str, str]]:
 
 
 def test_originals_are_in_the_bucket_before_their_rows_whoever_is_killed(
-    machines: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machines: list[Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = machines
-    bucket = bucket_of(Workspace(here))
+    bucket = bucket_of(here)
     assert bucket is not None
     with pytest.raises(ValueError, match=r"SUYAN_CATALOGUE_URL: got none.*s3://.*postgresql"):
-        catalogue_url(Workspace(here))
+        catalogue_url(here)
     monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'c.sqlite'}")
     corpus = portrait_corpus(num_good=16)
     with OfflineEngine(corpus) as engine:
@@ -102,13 +102,11 @@ def test_originals_are_in_the_bucket_before_their_rows_whoever_is_killed(
                 assert process.poll() is None
                 time.sleep(0.02)
             process.kill()
-        assert set(_rows(catalogue_url(Workspace(here)))) <= bucket.sizes("originals").keys()
+        assert set(_rows(catalogue_url(here))) <= bucket.sizes("originals").keys()
         sent = {Path(key).name.partition(".")[0] for key in bucket.sizes("originals")}
-        noted = {
-            name for name, sha256 in _attempts(catalogue_url(Workspace(here))) if sha256 in sent
-        }
+        noted = {name for name, sha256 in _attempts(catalogue_url(here)) if sha256 in sent}
         engine.downloads.clear()
-        summary = crawl(_crawl_config(engine), Workspace(there))  # the other machine takes it up
+        summary = crawl(_crawl_config(engine), there)  # the other machine takes it up
         assert not noted & engine.downloads.keys()  # nor fetches again what is in the bucket
         noted &= {item.name for item in corpus.items["bare"]}
     assert 0 < len(noted) < summary.num_ok
@@ -116,16 +114,16 @@ def test_originals_are_in_the_bucket_before_their_rows_whoever_is_killed(
     assert {row.path for row in rows} <= bucket.sizes("originals").keys()
     assert f"crawls/{summary.listing.parent.name}/listing.parquet" in bucket.sizes("crawls")
     wanted = {row.path: row.sha256 for row in rows}
-    lacking = sum(not (here / path).exists() for path in wanted)
-    assert originals.fetch(bucket, Workspace(here), wanted) == lacking > 0
-    assert originals.fetch(bucket, Workspace(here), wanted) == 0
+    lacking = sum(not (here.folder / path).exists() for path in wanted)
+    assert originals.fetch(bucket, here, wanted) == lacking > 0
+    assert originals.fetch(bucket, here, wanted) == 0
     for path, sha256 in wanted.items():
-        assert hashlib.sha256((here / path).read_bytes()).hexdigest() == sha256
+        assert hashlib.sha256((here.folder / path).read_bytes()).hexdigest() == sha256
     _forgets(here, there, rows[0])
 
 
-def _forgets(here: Path, there: Path, row: Original) -> None:
-    bucket = bucket_of(Workspace(here))
+def _forgets(here: Workspace, there: Workspace, row: Original) -> None:
+    bucket = bucket_of(here)
     assert bucket is not None
     shown = Picture(
         sha256=row.sha256, domain="bare", side="A", split="train", file="", status="ok", reason="",
@@ -133,15 +131,15 @@ def _forgets(here: Path, there: Path, row: Original) -> None:
         sharpness=0.0, phrase="", url="", original=row.path,
     )  # fmt: skip
     for name, pictures in (("with", [shown]), ("without", [replace(shown, sha256="0" * 64)])):
-        write_rows(here / "datasets" / name / "manifest.parquet", Picture, pictures)
-        snapshots.publish(bucket, here / "datasets" / name, f"datasets/{name}")
-    assert forget(row.sha256, Workspace(there)).published == [f"{bucket}/datasets/with"]
+        write_rows(here.dataset(name).manifest, Picture, pictures)
+        snapshots.publish(bucket, here.dataset(name).path, f"datasets/{name}")
+    assert forget(row.sha256, there).published == [f"{bucket}/datasets/with"]
     assert row.path not in bucket.sizes("originals")
-    assert not (there / row.path).exists()
-    assert (here / row.path).exists()
-    with Catalogue(catalogue_url(Workspace(here))) as catalogue:
-        assert remove_forgotten_originals(catalogue, Workspace(here)) == {row.sha256}
-    assert not (here / row.path).exists()
+    assert not (there.folder / row.path).exists()
+    assert (here.folder / row.path).exists()
+    with Catalogue(catalogue_url(here)) as catalogue:
+        assert remove_forgotten_originals(catalogue, here) == {row.sha256}
+    assert not (here.folder / row.path).exists()
 
 
 TINY = TrainConfig(
@@ -152,14 +150,15 @@ TINY = TrainConfig(
 _TRAIN = """
 import sys, time
 from pathlib import Path
+from core.workspace import Workspace
 from storage import runs
 from training.config import TrainConfig
 from training.train import train
-runs._LOOK_EVERY_S = 0.05
+runs._POLL_S = 0.05
 run = Path(sys.argv[3])
 def slowly(_stage, done, *_):
     time.sleep(0.15)
-with runs.sharing(run):
+with runs.publisher(Workspace(run.parents[1]), run.name):
     train(TrainConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), run, progress=slowly)
 """
 
@@ -174,55 +173,55 @@ def _weights(run: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def test_a_training_killed_here_goes_on_there_and_ends_the_same(machines: list[Path]) -> None:
+def test_a_training_killed_here_goes_on_there_and_ends_the_same(machines: list[Workspace]) -> None:
     from tiny_evaluation import config_of, dataset_of, evaluate
 
     here, there = machines
-    bucket = bucket_of(Workspace(here))
+    bucket = bucket_of(here)
     assert bucket is not None
-    snapshots.publish(bucket, dataset_of(here / "datasets" / "tiny"), "datasets/tiny")
-    run = here / "runs" / "r"
-    command = [sys.executable, "-c", _TRAIN, TINY.model_dump_json(), here / "datasets/tiny", run]
+    snapshots.publish(bucket, dataset_of(here.dataset("tiny").path), "datasets/tiny")
+    run = here.run("r").path
+    command = [sys.executable, "-c", _TRAIN, TINY.model_dump_json(), here.dataset("tiny").path, run]
     with subprocess.Popen(command, cwd=ROOT) as process:
         while len(snapshots.names(bucket, "runs/r/checkpoints")) < 2:
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.05)
         process.kill()
-    snapshots.fetch(bucket, there / "datasets" / "tiny", "datasets/tiny")
-    run = there / "runs" / "r"
-    assert runs.fetch(run)
-    with runs.sharing(run):
-        done = train(TINY, there / "datasets" / "tiny", run)
+    snapshots.fetch(bucket, there.dataset("tiny").path, "datasets/tiny")
+    run = there.run("r").path
+    assert runs.fetch(there, "r")
+    with runs.publisher(there, "r"):
+        done = train(TINY, there.dataset("tiny").path, run)
     assert 0 < done.resumed_from_step < done.steps == 28
-    whole = train(TINY, here / "datasets" / "tiny", here / "runs" / "whole")
+    whole = train(TINY, here.dataset("tiny").path, here.run("whole").path)
     theirs = _weights(whole.run)
     for name, tensor in _weights(run).items():
         assert torch.equal(tensor, theirs[name]), name
-    steps = [row for row in (run / "log.jsonl").read_text().splitlines() if row]
-    assert len(steps) == len((whole.run / "log.jsonl").read_text().splitlines())
+    steps = [row for row in (run / "log.jsonl").read_text(encoding="utf-8").splitlines() if row]
+    assert len(steps) == len((whole.run / "log.jsonl").read_text(encoding="utf-8").splitlines())
     kept = snapshots.names(bucket, "runs/r/checkpoints")
     assert kept[-1] == "step_00000028"
     assert len(kept) <= TINY.keep_checkpoints + 1
 
-    evaluated = evaluate(config_of(), there / "datasets" / "tiny", run, there)
-    runs.send_evaluation(evaluated.folder)
-    assert runs.fetch(here / "runs" / "r")  # ours was behind
-    again = evaluate(config_of(), here / "datasets" / "tiny", here / "runs" / "r", here)
+    evaluated = evaluate(config_of(), there.dataset("tiny").path, run, there)
+    runs.publish_evaluation(there, "r", evaluated.folder.name)
+    assert runs.fetch(here, "r")  # ours was behind
+    again = evaluate(config_of(), here.dataset("tiny").path, here.run("r").path, here)
     assert again.reused
     assert again.scores == evaluated.scores
-    with models.changing(Workspace(there), "makeup"):
-        stored = promote(run, evaluated.folder, Workspace(there), "makeup").model
-        crown(Workspace(there), "makeup", stored.name)
-    models.fetch(Workspace(here), "makeup")
-    found = find_model(Workspace(here), "makeup")
-    assert found == here / "models" / "makeup" / stored.name
-    assert champion(Workspace(here), "makeup") == found
+    with models.update(there, "makeup"):
+        stored = promote(run, evaluated.folder, there, "makeup").model
+        crown(there, "makeup", stored.name)
+    models.fetch(here, "makeup")
+    found = find_model(here, "makeup")
+    assert found == here.recipe_models("makeup").version(stored.name).path
+    assert champion(here, "makeup") == found
     assert (found / "prepare.json").read_bytes() == (stored / "prepare.json").read_bytes()
-    assert not runs.fetch(here / "runs" / "r")  # nothing newer
+    assert not runs.fetch(here, "r")  # nothing newer
 
 
-def _model(home: Path, name: str) -> None:
-    folder = home / "models" / "makeup" / name
+def _model(home: Workspace, name: str) -> None:
+    folder = home.recipe_models("makeup").version(name).path
     for file in ("G_A.safetensors", "G_B.safetensors"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(name)
@@ -231,16 +230,16 @@ def _model(home: Path, name: str) -> None:
     write_json(folder / "scores.json", {"dataset": "d", "directions": {"A2B": {}}})
 
 
-def test_of_two_machines_that_crown_at_once_one_is_told(machines: list[Path]) -> None:
+def test_of_two_machines_that_crown_at_once_one_is_told(machines: list[Workspace]) -> None:
     both_read = Barrier(2)
 
     def crowned(number: int) -> str:
         home, name = machines[number], f"step{number}-abc"
         _model(home, name)
         try:
-            with models.changing(Workspace(home), "makeup"):
+            with models.update(home, "makeup"):
                 both_read.wait(10)
-                crown(Workspace(home), "makeup", name)
+                crown(home, "makeup", name)
         except TransientError as error:
             return str(error)
         return name
@@ -249,75 +248,73 @@ def test_of_two_machines_that_crown_at_once_one_is_told(machines: list[Path]) ->
         told = list(pool.map(crowned, (0, 1)))
     (loser,) = (number for number, text in enumerate(told) if "another machine" in text)
     winner = 1 - loser
-    with models.changing(
-        Workspace(machines[loser]), "makeup", f"step{loser}-abc"
-    ):  # the same again
-        assert champion(Workspace(machines[loser]), "makeup").name == f"step{winner}-abc"
-        crown(Workspace(machines[loser]), "makeup", f"step{loser}-abc")
-    models.fetch(Workspace(machines[winner]), "makeup")
-    assert champion(Workspace(machines[winner]), "makeup").name == f"step{loser}-abc"
-    models.fetch(Workspace(machines[winner]), "makeup", f"step{loser}")
-    assert (
-        find_model(Workspace(machines[winner]), "makeup", f"step{loser}").name == f"step{loser}-abc"
-    )
+    with models.update(machines[loser], "makeup", f"step{loser}-abc"):  # the same again
+        assert champion(machines[loser], "makeup").name == f"step{winner}-abc"
+        crown(machines[loser], "makeup", f"step{loser}-abc")
+    models.fetch(machines[winner], "makeup")
+    assert champion(machines[winner], "makeup").name == f"step{loser}-abc"
+    models.fetch(machines[winner], "makeup", f"step{loser}")
+    assert find_model(machines[winner], "makeup", f"step{loser}").name == f"step{loser}-abc"
 
 
 def test_a_bucket_out_of_reach_leaves_the_model_that_is_here(
-    machines: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    machines: list[Workspace], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from storage.s3 import opened
+    from storage.s3 import open_bucket
 
     here, there = machines
     _model(here, "step1-abc")
-    with models.changing(Workspace(here), "makeup"):
-        crown(Workspace(here), "makeup", "step1-abc")
+    with models.update(here, "makeup"):
+        crown(here, "makeup", "step1-abc")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    opened.cache_clear()
-    models.fetch(Workspace(here), "makeup")
+    open_bucket.cache_clear()
+    models.fetch(here, "makeup")
     assert "cannot be reached" in caplog.text
-    assert champion(Workspace(here), "makeup").name == "step1-abc"
+    assert champion(here, "makeup").name == "step1-abc"
     with pytest.raises(TransientError):
-        models.fetch(Workspace(there), "makeup")
+        models.fetch(there, "makeup")
 
 
-def test_what_people_decide_is_never_overwritten(machines: list[Path]) -> None:
+def test_what_people_decide_is_never_overwritten(machines: list[Workspace]) -> None:
     names = [f"{number:064x}" for number in range(3)]
-    here, there = (overrides_file(Workspace(home), "makeup", "bare") for home in machines)
-    with synced_files.changing(Workspace(machines[0]), here, by_hand=True):
+    here, there = (overrides_file(home, "makeup", "bare") for home in machines)
+    with synced_files.update(machines[0], here, by_hand=True):
         add_overrides(here, [names[0]], "drop", "")
-    synced_files.agree(Workspace(machines[1]), there)
+    synced_files.merge(machines[1], there)
     assert read_overrides(there, names) == {names[0]: "drop"}
     add_overrides(there, [names[1]], "keep", "in an editor")  # sent with the next preparation
-    synced_files.agree(Workspace(machines[1]), there)
-    synced_files.agree(Workspace(machines[0]), here)
+    synced_files.merge(machines[1], there)
+    synced_files.merge(machines[0], here)
     assert read_overrides(here, names) == {names[0]: "drop", names[1]: "keep"}
     add_overrides(here, [names[2]], "drop", "")
-    with synced_files.changing(Workspace(machines[1]), there, by_hand=True):
+    with synced_files.update(machines[1], there, by_hand=True):
         add_overrides(there, [names[2]], "keep", "")
     with pytest.raises(BucketError, match=r"changed here and in s3://.*theirs"):
-        synced_files.agree(Workspace(machines[0]), here)
+        synced_files.merge(machines[0], here)
     assert read_overrides(here, names)[names[2]] == "drop"
     theirs = here.with_name(f"{here.name}.theirs")
     assert read_overrides(theirs, names)[names[2]] == "keep"
 
 
 def test_a_signal_reaches_the_training_and_its_last_checkpoint_the_bucket(
-    machines: list[Path],
+    machines: list[Workspace],
 ) -> None:
     from tiny_evaluation import dataset_of
 
     here, there = machines
-    run = here / "runs" / "r"
-    dataset = dataset_of(here / "datasets" / "tiny")
+    run = here.run("r").path
+    dataset = dataset_of(here.dataset("tiny").path)
     config = TINY.model_copy(update={"checkpoint_every": 1000})
     command = [sys.executable, "-c", _TRAIN, config.model_dump_json(), dataset, run]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
-        while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():
+        while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text(
+            encoding="utf-8"
+        ):
             assert process.poll() is None
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGINT)
-    assert runs.fetch(there / "runs" / "r")
-    ours, theirs = latest_checkpoint(run), latest_checkpoint(there / "runs" / "r")
+    assert runs.fetch(there, "r")
+    ours, theirs = latest_checkpoint(run), latest_checkpoint(there.run("r").path)
     assert ours is not None
     assert theirs is not None
     assert ours.name == theirs.name

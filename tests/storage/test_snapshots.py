@@ -47,14 +47,14 @@ def test_a_workspace_in_a_bucket_has_a_folder_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path))
-    folder = open_workspace("s3://our-bucket/faces/")
-    assert folder == open_workspace("s3://our-bucket/faces") != open_workspace("s3://our-bucket")
-    assert address_of(Workspace(folder)) == "s3://our-bucket/faces"
-    assert is_shared(Workspace(folder))
+    workspace = open_workspace("s3://our-bucket/faces/")
+    assert workspace == open_workspace("s3://our-bucket/faces") != open_workspace("s3://our-bucket")
+    assert address_of(workspace) == "s3://our-bucket/faces"
+    assert is_shared(workspace)
     plain = open_workspace(str(tmp_path / "plain"))
-    assert not is_shared(Workspace(plain))
-    assert bucket_of(Workspace(plain)) is None
-    assert address_of(Workspace(plain)) == str(plain)
+    assert not is_shared(plain)
+    assert bucket_of(plain) is None
+    assert address_of(plain) == str(plain.folder)
     for wrong in ("s3://", "s3:/x/y", "s3://B/x", "s3://bucket/../x", "s3://k:s@bucket/x"):
         with pytest.raises(ValueError, match="s3://BUCKET"):
             open_workspace(wrong)
@@ -75,7 +75,7 @@ def test_what_was_published_is_fetched_once_and_checked(bucket: Bucket, tmp_path
         snapshots.fetch(bucket, other, "datasets/v1")
     assert not other.exists()
     bucket.put(picture, b"1")  # mended: what had come before is not brought again
-    bucket.remove([key for key in bucket.sizes("datasets/v1") if "testA/0." in key])
+    bucket.delete([key for key in bucket.sizes("datasets/v1") if "testA/0." in key])
     assert (tmp_path / "other" / ".v1.fetched" / "testA" / "0.png").is_file()
     assert snapshots.fetch(bucket, other, "datasets/v1")
     assert _content(other) == _content(source)
@@ -90,8 +90,8 @@ def test_a_strange_marker_reaches_nothing_outside(bucket: Bucket, tmp_path: Path
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from storage import folders
-from storage.bucket import Bucket
+from storage import snapshots
+from storage.s3 import Bucket
 put = Bucket.put
 left = [int(sys.argv[3])]
 def counted(self, key, content):
@@ -100,9 +100,9 @@ def counted(self, key, content):
     left[0] -= 1
     put(self, key, content)
 Bucket.put = counted
-Bucket.each = lambda self, act, items: [act(item) for item in items]
-Bucket.swap = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-folders.publish(Bucket(sys.argv[1]), Path(sys.argv[2]), "datasets/v1")
+Bucket.map = lambda self, act, items: [act(item) for item in items]
+Bucket.compare_and_swap = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+snapshots.publish(Bucket(sys.argv[1]), Path(sys.argv[2]), "datasets/v1")
 """
 
 
@@ -139,12 +139,12 @@ def test_two_publishers_at_once_do_not_mix(bucket: Bucket, tmp_path: Path) -> No
 
 def test_the_newest_replaces_where_that_is_wanted(bucket: Bucket, tmp_path: Path) -> None:
     source = _folder(tmp_path / "m")
-    snapshots.publish(bucket, source, "models/makeup/m", again=True)
+    snapshots.publish(bucket, source, "models/makeup/m", replace=True)
     (source / "scores.json").write_text("better")
-    snapshots.publish(bucket, source, "models/makeup/m", again=True)
+    snapshots.publish(bucket, source, "models/makeup/m", replace=True)
     snapshots.fetch(bucket, tmp_path / "copy", "models/makeup/m")
     assert _content(tmp_path / "copy") == _content(source)
-    snapshots.withdraw(bucket, "models/makeup/m")
+    snapshots.delete(bucket, "models/makeup/m")
     assert not bucket.sizes("models")
 
 
@@ -209,8 +209,8 @@ def test_the_doctor_tries_the_bucket_and_leaves_nothing_there(
     from cli import doctor
 
     monkeypatch.delenv("SUYAN_CATALOGUE_URL", raising=False)
-    home = open_workspace(shared_home)
-    found = {one.what: one for one in doctor.examine(Workspace(home), "no such recipe")}
+    workspace = open_workspace(shared_home)
+    found = {one.what: one for one in doctor.examine(workspace, "no such recipe")}
     assert found["object storage"].level == "ok", found["object storage"]
     assert shared_home in found["object storage"].found
     assert found["catalogue"].level == "problem"
