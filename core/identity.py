@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.config import JsonDict
 
 _MARK = "outside_identity"
 
 
-def outside_identity() -> dict[str, bool]:
+def outside_identity() -> JsonDict:
     """``json_schema_extra`` of a pydantic ``Field`` that does not name the work."""
     return {_MARK: True}
 

@@ -56,9 +56,7 @@ def load_champion(
     return Champion(champion.name, str(lineage["dataset"]), step, config.crop_px, G_A, G_B)
 
 
-def num_trained_on(
-    champion: Champion, workspace: Workspace, test: Sequence[Picture]
-) -> int | None:
+def num_trained_on(champion: Champion, workspace: Workspace, test: Sequence[Picture]) -> int | None:
     """How many of these held-out pictures the champion was trained on; ``None``: unknown."""
     manifest = workspace.dataset(champion.dataset).manifest
     if not manifest.is_file():

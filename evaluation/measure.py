@@ -232,7 +232,9 @@ class _DirectionScorer:
             "translated": dict(enumerate(outputs.translated)),
             "reconstructed": dict(enumerate(outputs.reconstructed)),
         }
+        truth = None
         if truths is not None:
+            truth = truth_scores(config, source.pictures, outputs.translated, truths)
             figures |= self._true_changes(truths)
             columns["truth"] = dict(zip(truths.indices, truths.pictures, strict=True))
         pair_scores, columns["pair"] = self._pairs()
@@ -251,10 +253,10 @@ class _DirectionScorer:
             num_target=len(target.rows),
             figures=figures,
             meaningless=shortages(source, target),
-            truth=truths and truth_scores(config, source.pictures, outputs.translated, truths),
+            truth=truth,
             pairs=pair_scores,
-            champion=champion and self._compare(champion),
-            other_weights=other and self._compare(other),
+            champion=self._compare(champion) if champion else None,
+            other_weights=self._compare(other) if other else None,
             gallery=write_gallery(folder, name, source.rows, columns, chosen, rank),
             gallery_ranked_by="witness" if truths is None else "truth",
         )
@@ -264,7 +266,7 @@ class _DirectionScorer:
         return compare_models(self._config, ours, theirs, self._target.features["offline"])
 
     def _rank(self, outputs: Outputs) -> Array:
-        """How good each translation is, ``[N]``: by its truth, else by its features; NaN: unknown."""
+        """How good each translation is, ``[N]``, by its truth or its features; NaN: unknown."""
         source, truths = self._source, self._truths
         if truths is None:
             sets = (outputs.features, self._target.features, source.features)

@@ -311,7 +311,7 @@ class Scores:
         inception = rest.pop("inception", {})
         px = rest.pop("px", None)
         return cls(
-            checkpoint=str(rest.pop("checkpoint")),
+            checkpoint=str(rest.pop("checkpoint", "")),
             directions={
                 name: DirectionScores.from_json(each)
                 for name, each in rest.pop("directions").items()
@@ -339,7 +339,9 @@ class Scores:
 
 def lip_eye_reduction(direction: DirectionScores) -> float | None:
     """Share of the error on lips and eyes that translation took away, where a truth is known."""
-    value = direction.truth and direction.truth.figures.get("lip_eye_error_reduction")
+    if direction.truth is None:
+        return None
+    value = direction.truth.figures.get("lip_eye_error_reduction")
     return value.value if isinstance(value, Figure) else value
 
 
@@ -406,9 +408,9 @@ def _present(value: ModelComparison) -> dict[str, Any]:
 def _model_comparison(value: Mapping[str, Any] | None) -> ModelComparison | None:
     if value is None:
         return None
-    return ModelComparison(**{
-        name: _figure(value[name]) for name in ("kid", "kid_change") if name in value
-    })
+    return ModelComparison(
+        **{name: _figure(value[name]) for name in ("kid", "kid_change") if name in value}
+    )
 
 
 def _network(value: Mapping[str, Any]) -> FeatureNetwork | None:

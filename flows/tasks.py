@@ -225,7 +225,7 @@ def promote_model(
         rule = rule.model_copy(update={"automatic": False})
         runs.send_evaluation(evaluation.folder)  # with what the person decided
     with in_use(workspace), models.changing(workspace, recipe):
-        sync.fetch_dataset(workspace, str(evaluation.scores["dataset"]))
+        sync.fetch_dataset(workspace, evaluation.scores.dataset)
         runs.fetch(run)
         before = _champion_name(workspace, recipe)
         known = {path.name for path in versions(workspace, recipe)}

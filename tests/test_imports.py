@@ -26,7 +26,9 @@ SIDEWAYS = {
         "preprocessing.analysis.face_detector",
         "preprocessing.analysis.face_mesh",
         "preprocessing.images.geometry",
+        "training.data.tensors",
         "training.run.checkpoint",
+        "training.run.run_log",
     },
     "serving": {
         "preprocessing.analysis.face_detector",

@@ -81,7 +81,7 @@ def load_held_out(config: EvaluateConfig, dataset: DatasetFolder) -> HeldOut:
 
 
 def load_pictures(dataset: Path, files: Sequence[str], px: int) -> Pictures:
-    """The dataset's pictures ``files`` as ``[N, px, px, 3]``, resized as the training's samples are.
+    """The dataset's pictures ``files``, ``[N, px, px, 3]``, resized as the training's samples are.
 
     Raises ``ValueError`` for one that cannot be read.
     """

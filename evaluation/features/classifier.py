@@ -69,7 +69,7 @@ def _cross_validate(x: Array, is_b: Array, folds: NDArray[np.int_], penalty: flo
 
 
 def _train(x: Array, is_b: Array, penalty: float) -> tuple[Array, Array, Array, float]:
-    """Minimise the mean log loss, both domains weighing the same, plus ``penalty / 2 · |w|² / D``."""
+    """Minimise the mean log loss, balanced over the domains, plus ``penalty / 2 · |w|² / D``."""
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
     z = (x - mean) / scale
     importance = np.where(is_b == 1, 0.5 / is_b.sum(), 0.5 / (1 - is_b).sum())

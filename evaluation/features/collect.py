@@ -58,7 +58,7 @@ class FeatureCollector:
         offline, standard = self._offline, self._standard
         return (
             FeatureNetwork(offline.name, offline.comparable_with_published),
-            standard and FeatureNetwork(standard.name, standard.comparable_with_published),
+            FeatureNetwork(standard.name, standard.comparable_with_published) if standard else None,
         )
 
     def offline_features(self, pictures: Pictures) -> Array:
@@ -99,10 +99,8 @@ class FeatureCollector:
             embeddings=self.embeddings(pictures, meshes),
         )
 
-    def outputs(
-        self, side: Side, forward: nn.Module, backward: nn.Module, stage: str
-    ) -> Outputs:
-        """A side's pictures translated ``forward`` and ``backward``; ``stage`` names the progress."""
+    def outputs(self, side: Side, forward: nn.Module, backward: nn.Module, stage: str) -> Outputs:
+        """A side's pictures translated there and back; ``stage`` names the progress."""
         translated, reconstructed = translate(
             forward,
             backward,
@@ -132,7 +130,7 @@ class FeatureCollector:
         return meshes if 2 * num_faces >= len(meshes) else [None] * len(meshes)
 
     def embeddings(self, pictures: Pictures, meshes: Sequence[Points | None]) -> Array | None:
-        """Face embeddings ``[N, 128]``; ``None`` where the extra is not installed or no face shows."""
+        """Face embeddings ``[N, 128]``; ``None`` without the extra, or without faces."""
         if self._embed is None or not any_face(meshes):
             return None
         return self._embed(pictures, meshes)

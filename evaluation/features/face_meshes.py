@@ -14,7 +14,7 @@ from preprocessing.analysis.face_mesh import FaceMesh, Points
 
 
 class FaceFinder:
-    """Detects the face meshes of prepared pictures. Raises ``MissingModelError`` without the models."""
+    """The face meshes of prepared pictures. Raises ``MissingModelError`` without the models."""
 
     def __init__(self) -> None:
         self._detector = FaceDetector()
@@ -23,12 +23,13 @@ class FaceFinder:
     def meshes(
         self, rows: Sequence[Picture], pictures: Pictures, crop_px: int
     ) -> list[Points | None]:
-        """The mesh ``[468, 2]`` of each picture, in its pixels; ``None`` where none shows.
+        """The mesh ``[468, 2]`` of each picture, in its pixels; ``None``: no face.
 
-        ``crop_px`` is the side of the dataset's pictures, which the transforms of the rows refer to.
+        ``crop_px`` is the side of the dataset's pictures, which the rows transform to.
         """
         return [
-            self._mesh_of(row, picture, crop_px) for row, picture in zip(rows, pictures, strict=True)
+            self._mesh_of(row, picture, crop_px)
+            for row, picture in zip(rows, pictures, strict=True)
         ]
 
     def _mesh_of(self, row: Picture, picture: NDArray[np.uint8], crop_px: int) -> Points | None:

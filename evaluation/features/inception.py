@@ -45,14 +45,18 @@ _LAYERS = (
 
 
 def cache_path() -> Path:
-    """The weights' file in torch's cache, ``$TORCH_HOME/hub/checkpoints/…``, as torch-fidelity has it."""
+    """The weights' file in torch's cache, ``$TORCH_HOME/hub/checkpoints/…``, like torch-fidelity's."""
     folder: str = torch.hub.get_dir()
     url: str = URL_INCEPTION_V3
     return Path(folder) / "checkpoints" / url.rsplit("/", 1)[1]
 
 
 def find_weights(
-    policy: Policy, weights: Path | None, *, url: str = URL_INCEPTION_V3, progress: Progress = silent
+    policy: Policy,
+    weights: Path | None,
+    *,
+    url: str = URL_INCEPTION_V3,
+    progress: Progress = silent,
 ) -> tuple[Path | None, str]:
     """The weights' file and ``""``, or ``None`` and why there is none (a sentence with the remedy).
 

@@ -16,8 +16,8 @@ from evaluation.features.classifier import LEAST_TO_JUDGE, Classifier
 from evaluation.metrics import distances, memorization, pixels
 from evaluation.metrics.intervals import mean_figure, share_figure
 from evaluation.metrics.measurement import Measurement, Side
-from evaluation.metrics.registry import measuring_functions
 from evaluation.metrics.regions import LEAST_FACES
+from evaluation.metrics.registry import measuring_functions
 from evaluation.scores import ClassifierScores, Figure, Figures, Shortage
 
 

@@ -13,7 +13,7 @@ _Z = 1.959964  # half width of a normal distribution's 95 % interval, in standar
 
 
 def resampling(num: int, num_bootstrap: int, rng: np.random.Generator) -> Array:
-    """Bootstrap weights ``[num_bootstrap, num]``: how often each resampling draws each picture."""
+    """Weights ``[num_bootstrap, num]``: how often each resampling draws each picture."""
     drawn = rng.multinomial(num, np.full(num, 1 / num), size=num_bootstrap)
     return np.asarray(drawn, dtype=np.float64)
 
@@ -25,7 +25,7 @@ def mean_figure(values: Array, num_bootstrap: int, seed: int) -> Figure:
 
 
 def share_figure(values: Array) -> Figure:
-    """The share of ones among values 0 and 1, with Wilson's interval (1927), valid at 0 and 1 too."""
+    """The share of ones among values 0 and 1, with Wilson's interval (1927), valid at both ends."""
     num, share = len(values), float(values.mean())
     centre = (share + _Z**2 / (2 * num)) / (1 + _Z**2 / num)
     half = _Z / (1 + _Z**2 / num) * np.sqrt(share * (1 - share) / num + _Z**2 / (4 * num**2))

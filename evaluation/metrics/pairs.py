@@ -65,7 +65,9 @@ def load_pairs(path: Path) -> dict[str, list[str]]:
 
 
 def match(
-    rows: Sequence[Picture], candidates: Sequence[Picture], counterparts: Mapping[str, Sequence[str]]
+    rows: Sequence[Picture],
+    candidates: Sequence[Picture],
+    counterparts: Mapping[str, Sequence[str]],
 ) -> Pairs:
     """The test pictures ``rows`` with a counterpart among ``candidates``, the target's pictures."""
     by_digest = {row.sha256: row for row in candidates}

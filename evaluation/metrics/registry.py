@@ -9,7 +9,6 @@ keeps this list free of the networks' libraries, for those that only name metric
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -76,7 +75,8 @@ _PAIR_REDUCTION = Text(
 _WINDOW = Text(
     "KID between the {en} of translations and of real pictures, cut out where aligned crops have "
     "them: small strokes that the KID of whole pictures hardly notices.",
-    "转换结果与真实图片的{zh}窗口之间的 KID（按对齐后的位置裁出）：整图 KID 难以察觉的细微笔触在此可见。",
+    "转换结果与真实图片的{zh}窗口之间的 KID（按对齐后的位置裁出）："
+    "整图 KID 难以察觉的细微笔触在此可见。",
 )
 _LIPS, _EYES, _CHEEKS = Text("lips", "唇部"), Text("eyes", "眼部"), Text("cheeks", "颊部")
 
@@ -142,9 +142,7 @@ METRICS: tuple[Metric, ...] = (
         Group.DISTANCE,
         "lower",
         Text("KID on Inception features", "KID（Inception 特征）"),
-        Text(
-            "KID on the features that published figures use.", "使用文献通用特征计算的 KID。"
-        ),
+        Text("KID on the features that published figures use.", "使用文献通用特征计算的 KID。"),
         measured_by=_DISTANCES,
     ),
     Metric(
@@ -152,9 +150,7 @@ METRICS: tuple[Metric, ...] = (
         Group.DISTANCE,
         "lower",
         Text("FID on Inception features", "FID（Inception 特征）"),
-        Text(
-            "FID on the features that published figures use.", "使用文献通用特征计算的 FID。"
-        ),
+        Text("FID on the features that published figures use.", "使用文献通用特征计算的 FID。"),
         measured_by=_DISTANCES,
     ),
     Metric(
@@ -321,8 +317,8 @@ METRICS: tuple[Metric, ...] = (
         "lower",
         Text("Unusually close to a training picture", "异常接近某张训练图片的比例"),
         Text(
-            "Share of translations that are nearer to a training picture than 95 % of real held-out "
-            "pictures are; 5 % is what real pictures reach.",
+            "Share of translations that are nearer to a training picture than 95 % of real "
+            "held-out pictures are; of these, 5 % are.",
             "比 95 % 的真实留出图片更接近某张训练图片的转换结果的比例；真实图片为 5 %。",
         ),
         is_share=True,
@@ -450,7 +446,7 @@ METRICS: tuple[Metric, ...] = (
 
 
 @cache
-def metric_names(language: Literal["en", "zh"]) -> Mapping[str, str]:
+def metric_names(language: Literal["en", "zh"]) -> dict[str, str]:
     """The name of each metric by its key."""
     return {metric.key: getattr(metric.name, language) for metric in METRICS}
 
