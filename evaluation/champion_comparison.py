@@ -67,14 +67,14 @@ def num_trained_on(champion: Champion, workspace: Workspace, test: Sequence[Pict
 
 
 def compare_models(
-    config: EvaluateConfig, ours: Array, theirs: Array, target_test: Array
+    config: EvaluateConfig, translated: Array, other_translated: Array, target_test: Array
 ) -> ModelComparison:
     """KID of another model's translations and the paired difference, from offline features.
 
-    ``ours`` and ``theirs`` are ``[N, D]`` of the same inputs, ``target_test`` ``[M, D]`` of real
-    pictures.
+    ``translated`` and ``other_translated`` (by the other model) are ``[N, D]`` of the same inputs,
+    ``target_test`` is ``[M, D]`` of real pictures.
     """
-    if min(len(ours), len(target_test)) < LEAST_FOR_DISTANCES:
+    if min(len(translated), len(target_test)) < LEAST_FOR_DISTANCES:
         return ModelComparison()
-    kid = compare_kid(ours, theirs, target_test, config.num_bootstrap, config.seed)
+    kid = compare_kid(translated, other_translated, target_test, config.num_bootstrap, config.seed)
     return ModelComparison(kid=kid.untranslated, kid_change=kid.change)

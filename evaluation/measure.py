@@ -262,8 +262,8 @@ class _DirectionScorer:
         )
 
     def _compare(self, other: Outputs) -> ModelComparison:
-        ours, theirs = self._outputs.features["offline"], other.features["offline"]
-        return compare_models(self._config, ours, theirs, self._target.features["offline"])
+        sets = (self._outputs.features, other.features, self._target.features)
+        return compare_models(self._config, *(features["offline"] for features in sets))
 
     def _rank(self, outputs: Outputs) -> Array:
         """How good each translation is, ``[N]``, by its truth or its features; NaN: unknown."""

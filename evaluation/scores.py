@@ -46,8 +46,8 @@ class Comparison:
 class Shortage:
     """Too few pictures for a figure: how many there are, and how many it takes."""
 
-    found: int
-    needed: int
+    num_pictures: int
+    num_needed: int
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,10 @@ class DirectionScores:
                 "to": self.target,
                 "num_pictures": self.num_pictures,
                 "num_target": self.num_target,
-                "meaningless": {name: asdict(each) for name, each in self.meaningless.items()},
+                "meaningless": {
+                    name: {"found": each.num_pictures, "needed": each.num_needed}
+                    for name, each in self.meaningless.items()
+                },
                 "pairs": _with_figures(asdict(self.pairs)) if self.pairs else {},
                 "gallery": {
                     kind: [{"rank": entry.rank} | entry.files for entry in entries]

@@ -17,8 +17,8 @@ from evaluation.config import EvaluateConfig
 from evaluation.data.held_out import load_pictures
 from evaluation.data.translations import translate
 from evaluation.features.extractor import load_offline
+from evaluation.features.face_embeddings import Embed, load_face_embedding
 from evaluation.features.face_meshes import FaceFinder
-from evaluation.features.identity import Embed, load_identity
 from evaluation.features.inception import load_inception
 from evaluation.metrics.measurement import Outputs, Side
 from evaluation.metrics.regions import contrasts
@@ -49,7 +49,7 @@ class FeatureCollector:
         self.missing: dict[str, str] = {}
         try:
             self._faces = FaceFinder()
-            self._embed = load_identity()
+            self._embed = load_face_embedding()
         except MissingModelError as error:
             self.missing = {"regions" if self._faces is None else "identity": str(error)}
 

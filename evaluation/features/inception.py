@@ -45,7 +45,7 @@ _LAYERS = (
 
 
 def cache_path() -> Path:
-    """The weights' file in torch's cache, ``$TORCH_HOME/hub/checkpoints/…``, like torch-fidelity's."""
+    """The weights' file in torch's cache, ``$TORCH_HOME/hub/checkpoints/…``."""
     folder: str = torch.hub.get_dir()
     url: str = URL_INCEPTION_V3
     return Path(folder) / "checkpoints" / url.rsplit("/", 1)[1]

@@ -41,7 +41,7 @@ def shortages(source: Side, target: Side) -> dict[str, Shortage]:
     faces = sum(mesh is not None for mesh in source.meshes)
     if faces:
         counts["regions"] = Shortage(faces, LEAST_FACES)
-    return {name: count for name, count in counts.items() if count.found < count.needed}
+    return {name: count for name, count in counts.items() if count.num_pictures < count.num_needed}
 
 
 def distances_to_target(data: Measurement) -> Figures:

@@ -34,7 +34,7 @@ def share_figure(values: Array) -> Figure:
 
 
 def reduction_figure(after: Array, before: Array, num_bootstrap: int, seed: int) -> Figure:
-    """``1 − Σ after / Σ before`` over pictures: 1: no error is left, 0: as before, below 0: more."""
+    """``1 − Σ after / Σ before`` over pictures; 1: no error left, 0: as before, below 0: more."""
     ratio = ratio_figure(after, before, num_bootstrap, seed)
     return Figure(1 - ratio.value, 1 - ratio.high, 1 - ratio.low)
 

@@ -22,7 +22,7 @@ class Group(StrEnum):
 
     DISTANCE = "group_distance"
     TARGET = "group_target"
-    KEPT = "group_kept"
+    PRESERVED = "group_kept"
     CHANGE = "group_change"
     COPIES = "group_copies"
     TRUTH = "group_truth"
@@ -192,7 +192,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "content",
-        Group.KEPT,
+        Group.PRESERVED,
         "higher",
         Text("Content similarity to the input", "与输入的内容相似度"),
         Text(
@@ -204,7 +204,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "content_found",
-        Group.KEPT,
+        Group.PRESERVED,
         "higher",
         Text("Translations most similar to their own input", "与自身输入最相似的转换结果比例"),
         Text(
@@ -216,7 +216,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "identity",
-        Group.KEPT,
+        Group.PRESERVED,
         "lower",
         Text("Face embedding distance to the input", "人脸特征与输入的距离"),
         Text(
@@ -228,7 +228,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "cycle_l1",
-        Group.KEPT,
+        Group.PRESERVED,
         "lower",
         Text("Cycle: mean absolute error, grey levels", "循环：平均绝对误差（灰阶）"),
         Text(
@@ -239,7 +239,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "cycle_psnr",
-        Group.KEPT,
+        Group.PRESERVED,
         "higher",
         Text("Cycle: PSNR, dB", "循环：PSNR（dB）"),
         Text("The same as a peak signal-to-noise ratio.", "同上，以峰值信噪比表示。"),
@@ -247,7 +247,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "cycle_ssim",
-        Group.KEPT,
+        Group.PRESERVED,
         "higher",
         Text("Cycle: SSIM", "循环：SSIM"),
         Text(

@@ -1,7 +1,7 @@
 """The versions of a recipe, and the pointer to its champion.
 
 ``core.workspace.ModelFolder`` says what a version holds. Its ``config.json`` lies beside the
-weights, so that it is read like a checkpoint. ``champion.json`` beside the versions names the champion.
+weights, so that it is read like a checkpoint. ``champion.json`` lies beside the versions.
 
 A version is written whole or not at all; the pointer moves in one rename; whoever stores a version
 or moves the pointer holds the lock.
@@ -37,7 +37,7 @@ from core.workspace import (
     RunFolder,
     Workspace,
 )
-from evaluation.data.phrases import phrase_yields
+from evaluation.data.phrase_yields import phrase_yields
 from evaluation.model_registry.model_card import model_card
 from evaluation.scores import Scores, load_scores, write_scores
 from evaluation.weights_choice import GENERATORS, Kind, generator_files

@@ -16,7 +16,7 @@ from PIL import Image
 
 from core.files import atomic_file, try_load_json
 from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
-from evaluation.data.phrases import phrase_yields
+from evaluation.data.phrase_yields import phrase_yields
 from evaluation.report.loss_curves import loss_curves
 from evaluation.report.table import plot, row_groups
 from evaluation.report.wording import (
@@ -132,7 +132,7 @@ def champion_sentence(champion: ComparedChampion | MissingChampion, text: Words)
 def shortage_texts(direction: DirectionScores, text: Words) -> list[str]:
     """What too few held-out pictures left out, one phrase each."""
     return [
-        text[f"meaningless_{name}"].format(found=count.found, needed=count.needed)
+        text[f"meaningless_{name}"].format(found=count.num_pictures, needed=count.num_needed)
         for name, count in direction.meaningless.items()
     ]
 

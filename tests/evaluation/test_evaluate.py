@@ -36,7 +36,7 @@ def test_every_figure_stands_beside_its_floor_and_ceiling(measured: Measured) ->
         assert direction.num_pictures == direction.num_target == 12
         assert _value(direction, "content_baseline") == pytest.approx(1)
         assert _value(direction, "cycle_l1_baseline") == 0
-        assert direction.meaningless == {"near_training": Shortage(found=12, needed=20)}
+        assert direction.meaningless == {"near_training": Shortage(num_pictures=12, num_needed=20)}
         assert "num_faces" not in direction.figures
         assert "eyes_window_kid" not in direction.figures  # these are no aligned faces
     assert scores.counts == {"testA": 12, "testB": 12, "trainA": 14, "trainB": 14}
@@ -166,7 +166,7 @@ def test_a_tiny_test_set_is_said_and_not_printed_as_numbers(tmp_path: Path) -> N
     done = evaluate(config_of(), dataset, run, Workspace(tmp_path))
     for direction in done.scores.directions.values():
         assert not {"kid", "fid", "domain_success", "near_training"} & direction.figures.keys()
-        assert direction.meaningless["distances"] == Shortage(found=1, needed=10)
+        assert direction.meaningless["distances"] == Shortage(num_pictures=1, num_needed=10)
         assert _value(direction, "cycle_l1") > 0
     assert done.verdict.startswith("Too few held-out pictures (1)")
     assert "FID and KID (1 pictures" in done.report.read_text()

@@ -14,6 +14,7 @@ from evaluation.config import PromoteConfig
 from evaluation.model_registry.model_versions import champion, crown, rollback
 from evaluation.model_registry.promote import promote
 from evaluation.report.wording import gap_closed, verdict, words
+from evaluation.scores import Scores
 
 _FIELD = re.compile(r"{(\w+)}")
 
@@ -126,8 +127,8 @@ def test_verdicts_say_what_happened() -> None:
 
 
 def test_the_share_of_the_gap_is_between_nothing_and_all() -> None:
-    assert gap_closed(_scores(0.03)["directions"]["A2B"]) == pytest.approx(0.5)
-    assert gap_closed(_scores(0.09)["directions"]["A2B"]) == 0
+    assert gap_closed(Scores.from_json(_scores(0.03)).directions["A2B"]) == pytest.approx(0.5)
+    assert gap_closed(Scores.from_json(_scores(0.09)).directions["A2B"]) == 0
 
 
 def test_both_languages_have_the_same_words() -> None:

@@ -10,7 +10,7 @@ import pytest
 from core.errors import MissingModelError
 from core.tables import Picture
 from evaluation.config import EvaluateConfig
-from evaluation.features.identity import load_identity
+from evaluation.features.face_embeddings import load_face_embedding
 from evaluation.metrics import pairs
 from evaluation.metrics.preservation import content_scores, similarity
 from evaluation.metrics.regions import change_scores, colour_change, contrasts, masks
@@ -174,7 +174,7 @@ def test_paired_pictures_tell_how_much_difference_went_away() -> None:
 
 def test_one_person_is_nearer_than_another(face: tuple[np.ndarray, Points]) -> None:
     try:
-        embed = load_identity()
+        embed = load_face_embedding()
     except MissingModelError as error:
         pytest.skip(f"the extra 'identity' is not installed: {error}")
     picture, mesh = face

@@ -26,7 +26,7 @@ _FIVE_POINTS = (263, 362, 33, 133, 2)
 
 
 @cache
-def load_identity() -> Embed:
+def load_face_embedding() -> Embed:
     """A function from pictures and their meshes to embeddings ``[N, 128]``, NaN without a face.
 
     Raises ``MissingModelError`` when the extra is not installed.
