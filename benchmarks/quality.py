@@ -105,8 +105,8 @@ def _scores(
         settings = EvaluateConfig(
             device="cpu", inception="never", num_bootstrap=20 if quick else 200, weights=key
         )
-        scores = evaluate(settings, dataset, run, Workspace(workspace)).scores["directions"]
-        found[weights] = _means(list(scores.values()))
+        scores = evaluate(settings, dataset, run, Workspace(workspace)).scores
+        found[weights] = _means([each.figures for each in scores.directions.values()])
     return found
 
 
@@ -117,7 +117,7 @@ def _means(directions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _value(figure: Any) -> float:
-    value = figure["value"] if isinstance(figure, Mapping) else figure
+    value = getattr(figure, "value", figure)
     return float("nan") if value is None else float(value)
 
 

@@ -1,31 +1,27 @@
-"""The recipe's champion on the very pictures that the new checkpoint is measured on."""
+"""The recipe's champion, measured on the same pictures as the new checkpoint."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from core.errors import CheckpointError
+from core.files import load_json
 from core.tables import Picture, iter_rows
-from core.workspace import Workspace
+from core.workspace import ModelFolder, Workspace
+from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
-from evaluation.data.held_out import LEAST_FOR_DISTANCES
-from evaluation.metrics.distances import compare_kid
-from evaluation.weights_choice import all_weights_of, weights_of
+from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid
+from evaluation.scores import MissingChampion, ModelComparison, NoChampion, load_scores
+from evaluation.weights_choice import all_weights_digests, weights_digests
 from training.run.checkpoint import load_generators
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Rival:
+class Champion:
     """The champion's generators, and what identifies them."""
 
     name: str
@@ -36,45 +32,49 @@ class Rival:
     G_B: nn.Module
 
 
-def load_rival(
+def load_champion(
     champion: Path | None, checkpoint: Path, domains: Mapping[str, str], device: str
-) -> tuple[Rival | None, str]:
-    """The champion to compare with, or ``None`` and a reason: ``none``, ``itself``, ``domains``,
-    or an error's text, for a damaged champion must not keep others from being measured.
+) -> Champion | MissingChampion:
+    """The champion to compare ``checkpoint`` with, or why there is none.
+
+    A damaged champion is no error: it must not keep new models from being measured.
     """
     if champion is None:
-        return None, "none"
+        return MissingChampion(NoChampion.NONE)
+    folder = ModelFolder(champion)
     try:
-        if weights_of(champion) in all_weights_of(checkpoint):
-            return None, "itself"
-        model = json.loads((champion / "model.json").read_text("utf-8"))
-        if model["domains"] != dict(domains):
-            return None, "domains"
+        if weights_digests(champion) in all_weights_digests(checkpoint):
+            return MissingChampion(NoChampion.ITSELF)
+        lineage = load_json(folder.lineage)
+        if lineage["domains"] != dict(domains):
+            return MissingChampion(NoChampion.DOMAINS)
         G_A, G_B, config = load_generators(champion, device)
-        scores = json.loads((champion / "scores.json").read_text("utf-8"))
+        step = load_scores(folder.scores).step
     except (OSError, ValueError, KeyError, CheckpointError) as error:
-        return None, f"{champion.name}: {type(error).__name__}: {error}"
-    rival = Rival(
-        champion.name, str(model["dataset"]), int(scores["step"]), config.crop_px, G_A, G_B
-    )
-    return rival, ""
+        detail = f"{champion.name}: {type(error).__name__}: {error}"
+        return MissingChampion(NoChampion.DAMAGED, detail)
+    return Champion(champion.name, str(lineage["dataset"]), step, config.crop_px, G_A, G_B)
 
 
-def num_trained_on(rival: Rival, workspace: Workspace, test: Sequence[Picture]) -> int | None:
-    """How many of these held-out pictures the champion was trained on; ``None`` when unknown."""
-    path = workspace / "datasets" / rival.dataset / "manifest.parquet"
-    if not path.is_file():
+def num_trained_on(champion: Champion, workspace: Workspace, test: Sequence[Picture]) -> int | None:
+    """How many of these held-out pictures the champion was trained on; ``None``: unknown."""
+    manifest = workspace.dataset(champion.dataset).manifest
+    if not manifest.is_file():
         return None
-    manifest = iter_rows(path, Picture)
-    trained = {row.sha256 for row in manifest if row.status == "ok" and row.split == "train"}
+    rows = iter_rows(manifest, Picture)
+    trained = {row.sha256 for row in rows if row.status == "ok" and row.split == "train"}
     return sum(row.sha256 in trained for row in test)
 
 
-def against_rival(
-    config: EvaluateConfig, translated: Array, rivals: Array, target_test: Array
-) -> dict[str, Any]:
-    """KID of the champion's translations, and ours less theirs, paired: below 0 we are better."""
+def compare_models(
+    config: EvaluateConfig, translated: Array, other_translated: Array, target_test: Array
+) -> ModelComparison:
+    """KID of another model's translations and the paired difference, from offline features.
+
+    ``translated`` and ``other_translated`` (by the other model) are ``[N, D]`` of the same inputs,
+    ``target_test`` is ``[M, D]`` of real pictures.
+    """
     if min(len(translated), len(target_test)) < LEAST_FOR_DISTANCES:
-        return {}
-    found = compare_kid(translated, rivals, target_test, config.num_bootstrap, config.seed)
-    return {"kid": asdict(found.untranslated), "kid_change": asdict(found.change)}
+        return ModelComparison()
+    kid = compare_kid(translated, other_translated, target_test, config.num_bootstrap, config.seed)
+    return ModelComparison(kid=kid.untranslated, kid_change=kid.change)

@@ -7,9 +7,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.identity import outside_identity
+
 
 class PromoteConfig(BaseModel):
-    """When a measured model becomes its recipe's champion without a person saying so."""
+    """When a measured model becomes its recipe's champion by itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -18,7 +20,7 @@ class PromoteConfig(BaseModel):
         description="Better means beyond the 95 % interval; off: the values alone are compared",
     )
     beat_untranslated: bool = Field(
-        True, description="Both directions must be better than leaving pictures as they are"
+        True, description="Both directions must be better than untranslated pictures"
     )
     automatic: bool = Field(True, description="Off: only 'suyan promote' makes a champion")
 
@@ -32,45 +34,59 @@ class EvaluateConfig(BaseModel):
         500,
         ge=2,
         le=10_000,
-        description="At most this many test pictures of each side (and as many training pictures "
-        "for the ceiling) are measured; all are held in memory",
+        description="Most test pictures of each side, and most training pictures for the ceiling; "
+        "all are held in memory",
     )
     num_bootstrap: int = Field(
-        1000, ge=10, le=100_000, description="Resamplings behind each 95 % interval"
+        1000, ge=10, le=100_000, description="Bootstrap resamplings for each 95 % interval"
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of resampling and of the gallery")
     truth: Path | None = Field(
         None,
         description="Folder with truth.parquet (sha256, counterpart) and the true counterparts of "
         "originals, where they are known; only the offline corpus has them",
+        json_schema_extra=outside_identity(),
     )
     pairs: Path | None = Field(
         None,
         description="CSV file with the columns a and b: original files that show the same person "
         "or thing in both domains, not aligned; for evaluation alone",
+        json_schema_extra=outside_identity(),
     )
     inception: Literal["auto", "cached", "never"] = Field(
         "auto",
-        description="Standard Inception features beside the offline ones: auto fetches their "
-        "weights (96 MB) once, cached takes them only if they are there, never leaves them out",
+        description="Standard Inception features beside the offline ones: auto downloads their "
+        "weights (96 MB) once, cached uses them only if they are there, never leaves them out",
+        json_schema_extra=outside_identity(),
     )
     inception_weights: Path | None = Field(
-        None, description="File with those weights; torch's cache is looked into when empty"
+        None,
+        description="File with those weights; default: the one in torch's cache",
+        json_schema_extra=outside_identity(),
     )
     weights: Literal["auto", "raw", "averaged"] = Field(
         "auto",
-        description="Which weights of a checkpoint are the model: of the last step (raw), their "
-        "moving averages, or auto: where there are averages, both are measured and the better kept",
+        description="Weights to measure: of the last step (raw), their moving averages (averaged), "
+        "or the better of both where averages were kept (auto)",
     )
     num_gallery: int = Field(
         6, ge=1, le=50, description="Pictures in each gallery: random, best, worst"
     )
-    language: Literal["en", "zh"] = Field("en", description="Language of the report and verdict")
+    language: Literal["en", "zh"] = Field(
+        "en",
+        description="Language of the report and verdict",
+        json_schema_extra=outside_identity(),
+    )
     batch_size: int = Field(
-        8, ge=1, le=256, description="Pictures that go through a network at once; changes no figure"
+        8,
+        ge=1,
+        le=256,
+        description="Pictures in a batch; changes speed and memory, no figure",
+        json_schema_extra=outside_identity(),
     )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
-        description="auto takes a GPU if there is one",
+        description="Device of the networks; auto: a GPU if there is one",
+        json_schema_extra=outside_identity(),
     )

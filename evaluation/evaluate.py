@@ -1,29 +1,29 @@
 """The stage's verb: measure a run's newest checkpoint on held-out pictures, and write the report.
 
-``runs/<run>/evaluation/<checkpoint>/`` gets ``gallery/``, ``scores.json`` (written when all is
-measured) and ``report.html``. The same configuration on the same checkpoint is measured once.
+``runs/<run>/evaluation/<checkpoint>/`` gets ``gallery/``, ``scores.json`` (written last) and
+``report.html``. The same configuration on the same checkpoint is measured once.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from core.errors import CheckpointError
-from core.files import digest, file_sha256, write_json
+from core.files import digest, file_sha256, try_load_json
+from core.identity import identity_fields
 from core.progress import Progress, silent
-from core.workspace import Workspace
+from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
 from evaluation.config import EvaluateConfig
 from evaluation.features.inception import find_weights
-from evaluation.measure import Subject, measure
+from evaluation.measure import EvaluationPaths, measure
 from evaluation.report.html_report import write_report
 from evaluation.report.wording import Language, verdict
-from evaluation.weights_choice import all_weights_of, weights_of
+from evaluation.scores import Scores, load_scores, write_scores
+from evaluation.weights_choice import all_weights_digests, weights_digests
 from training.run.checkpoint import latest_checkpoint
 
-STAGE_VERSION = 4  # raise it when the same inputs give other figures
+STAGE_VERSION = 4  # raise it when the same inputs give other figures; new figures are not that
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Evaluation:
 
     folder: Path
     report: Path
-    scores: dict[str, Any]  # content of scores.json; measure() describes its keys
+    scores: Scores
     verdict: str  # one sentence
     language: Language  # of the report and the verdict
     reused: bool  # the figures were measured by an earlier call
@@ -49,8 +49,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure both directions of ``run``'s newest checkpoint on the test pictures of ``dataset``.
 
-    ``champion`` is a model folder that is measured on the same pictures, for the report and the
-    gate; a damaged one is said and left out.
+    ``champion`` is a model folder that is measured on the same pictures, for the report and for
+    promotion. A damaged one is left out, and the report says why.
 
     Raises ``CheckpointError`` when the run has no checkpoint, or one that does not fit its
     configuration; ``ValueError`` when the run was trained on another dataset, when a side has no
@@ -60,30 +60,37 @@ def evaluate(
     if checkpoint is None:
         raise CheckpointError(f"{run}: found no checkpoint to evaluate; train first")
     _check_dataset(dataset, run)
-    folder = run / "evaluation" / checkpoint.name
+    folder = RunFolder(run).evaluation(checkpoint.name)
     inception = find_weights(config.inception, config.inception_weights, progress=progress)
     key = _key(config, dataset, checkpoint, inception[0])
-    rival = _rival_key(champion, checkpoint)
-    stored = _stored(folder, key, rival)
+    champion_key = _champion_key(champion, checkpoint)
+    stored = _stored_scores(folder, key, champion_key)
     if stored is None:
-        (folder / "scores.json").unlink(missing_ok=True)  # the gallery is about to change
-        subject = Subject(dataset, run, checkpoint, champion, workspace, folder)
-        scores = measure(config, subject, inception, progress)
-        scores |= {"key": key, "champion_key": rival}
-        write_json(folder / "scores.json", scores)
+        folder.scores.unlink(missing_ok=True)  # the gallery is about to change
+        paths = EvaluationPaths(dataset, run, checkpoint, champion, workspace, folder.path)
+        scores = measure(config, paths, inception, progress)
+        scores = replace(scores, key=key, champion_key=champion_key)
+        write_scores(folder.scores, scores)
     else:
         scores = stored
     progress("evaluate: report", 0, 1, "")
-    report = write_report(config.language, scores, dataset, run, workspace, folder)
+    report = write_report(
+        config.language, scores, DatasetFolder(dataset), RunFolder(run), workspace, folder
+    )
     progress("evaluate: report", 1, 1, "")
-    sentence = verdict(scores, config.language)
-    return Evaluation(folder, report, scores, sentence, config.language, reused=stored is not None)
+    return Evaluation(
+        folder.path,
+        report,
+        scores,
+        verdict(scores, config.language),
+        config.language,
+        reused=stored is not None,
+    )
 
 
 def _check_dataset(dataset: Path, run: Path) -> None:
     """Test pictures are held out only if the run was trained on this very dataset."""
-    path = run / "config.json"
-    trained_on = json.loads(path.read_text()).get("dataset") if path.exists() else None
+    trained_on = (try_load_json(RunFolder(run).config) or {}).get("dataset")
     if trained_on is not None and trained_on != dataset.name:
         raise ValueError(
             f"dataset: got {dataset.name}, but {run} was trained on {trained_on}: test pictures "
@@ -91,36 +98,25 @@ def _check_dataset(dataset: Path, run: Path) -> None:
         )
 
 
-def _rival_key(champion: Path | None, checkpoint: Path) -> str:
+def _champion_key(champion: Path | None, checkpoint: Path) -> str:
     """Names the champion to compare with; ``""`` for none, and for the checkpoint itself."""
     try:
-        weights = weights_of(champion) if champion else []
-        is_other = bool(weights) and weights not in all_weights_of(checkpoint)
+        weights = weights_digests(champion) if champion else []
+        is_other = bool(weights) and weights not in all_weights_digests(checkpoint)
         return digest(weights) if is_other else ""
     except OSError:
         return "damaged"
 
 
 def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Path | None) -> str:
-    """Names everything that the figures depend on."""
+    """Names everything that the figures depend on, files by their content."""
     try:
-        weights = all_weights_of(checkpoint)
+        weights = all_weights_digests(checkpoint)
     except OSError as error:
         raise CheckpointError(f"{checkpoint}: cannot read its weights: {error}") from error
     return digest(
         {
-            "config": config.model_dump(
-                mode="json",
-                exclude={
-                    "language",
-                    "batch_size",
-                    "device",
-                    "truth",
-                    "pairs",
-                    "inception",
-                    "inception_weights",
-                },
-            ),
+            "config": identity_fields(config),
             "inception": inception and file_sha256(inception),
             "truth": config.truth and _sha256_or_none(config.truth / "truth.parquet"),
             "pairs": config.pairs and _sha256_or_none(config.pairs),
@@ -132,19 +128,19 @@ def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Pat
 
 
 def _sha256_or_none(path: Path) -> str | None:
-    """For a file that is read, and complained of, later."""
+    """The file's digest; a missing file is an error later, where it is read."""
     return file_sha256(path) if path.is_file() else None
 
 
-def _stored(folder: Path, key: str, rival: str) -> dict[str, Any] | None:
-    """The figures of an earlier call, if they answer this one.
+def _stored_scores(folder: EvaluationFolder, key: str, champion_key: str) -> Scores | None:
+    """The scores of an earlier call, if they are of the same work.
 
     A comparison with an earlier champion stays when there is none to compare with now: the
     checkpoint became champion itself.
     """
     try:
-        scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        scores = load_scores(folder.scores)
+    except (FileNotFoundError, ValueError):
         return None
-    fits = scores.get("key") == key and rival in ("", scores.get("champion_key"))
-    return scores if fits else None
+    same = scores.key == key and champion_key in ("", scores.champion_key)
+    return scores if same else None

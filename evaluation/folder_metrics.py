@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,24 +12,35 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from core.files import file_sha256
+from core.pictures import Picture, Rejected, find_pictures, read_picture
 from core.progress import Progress, silent
-from evaluation.features.extractor import Extractor, Features, cached, content_key
+from evaluation.arrays import Array, Pictures
+from evaluation.features.extractor import Extractor, cached, content_key
 from evaluation.metrics.distances import fid, kid
 
-_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_log = logging.getLogger(__name__)
+_BATCHES_AHEAD = 4  # decoded at a time
+
+
+@dataclass(frozen=True)
+class FolderFeatures:
+    """Features ``[N, D]`` of a folder's readable pictures, and how many files are no pictures."""
+
+    features: Array
+    num_unreadable: int
 
 
 @dataclass(frozen=True)
 class FolderDistance:
-    """Distances between two folders, and how many pictures each holds."""
+    """Distances between two folders, and how many pictures of each were read and left out."""
 
     fid: float
     kid: float
     num_first: int
     num_second: int
+    num_unreadable: int = 0  # in both
 
 
 def compare_folders(
@@ -36,54 +48,65 @@ def compare_folders(
 ) -> FolderDistance:
     """FID and KID between the pictures below ``first`` and ``second``.
 
-    Raises ``ValueError`` for a folder with less than two pictures, or with an unreadable one.
+    A broken file is named in a warning and left out. Raises ``ValueError`` for a folder with less
+    than two readable pictures.
     """
     x, y = (folder_features(folder, extractor, progress=progress) for folder in (first, second))
-    return FolderDistance(fid(x, y), kid(x, y), len(x), len(y))
+    return FolderDistance(
+        fid(x.features, y.features),
+        kid(x.features, y.features),
+        len(x.features),
+        len(y.features),
+        x.num_unreadable + y.num_unreadable,
+    )
 
 
-def folder_features(folder: Path, extractor: Extractor, *, progress: Progress = silent) -> Features:
-    """Features of every picture below ``folder``, in the order of their names: ``[N, D]``.
+def folder_features(
+    folder: Path, extractor: Extractor, *, progress: Progress = silent
+) -> FolderFeatures:
+    """Features of every readable picture below ``folder``, in the order of their names.
 
-    Sizes may differ. They are kept by the files' content, so that a copy is not computed again.
+    Sizes may differ. They are cached under the content of the files, so that copies are computed
+    once. Raises ``ValueError`` for less than two readable pictures.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    if len(paths) < 2:
-        raise ValueError(f"{folder}: found {len(paths)} pictures, needed at least 2")
+    paths = find_pictures(folder)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = list(pool.map(file_sha256, paths))
     key = content_key(extractor, [digest.encode() for digest in digests])
 
     def compute() -> NDArray[np.float32]:
-        alone = extractor.cached_in(None)
-        found = np.empty((len(paths), extractor.num_features), np.float32)
-        done = 0
+        uncached = extractor.cached_in(None)
+        rows = [np.empty((0, extractor.num_features), np.float32)]
         for batch in _batches(paths, extractor.batch_size):
-            found[done : done + len(batch)] = alone(batch)
-            done += len(batch)
-            progress(f"{extractor.key} features of {folder.name}", done, len(paths), "")
-        return found
+            rows.append(uncached(batch).astype(np.float32))
+            num_done = sum(map(len, rows))
+            progress(f"{extractor.key} features of {folder.name}", num_done, len(paths), "")
+        return np.concatenate(rows)
 
-    return cached(extractor, key, compute)
+    features = cached(extractor, key, compute)
+    if len(features) < 2:
+        raise ValueError(f"{folder}: found {len(features)} readable pictures, needed at least 2")
+    num_unreadable = len(paths) - len(features)
+    if num_unreadable:
+        _log.warning("%s: %d unreadable pictures were left out", folder, num_unreadable)
+    return FolderFeatures(features, num_unreadable)
 
 
-def _batches(paths: Sequence[Path], batch_size: int) -> Iterator[NDArray[np.uint8]]:
-    """Neighbours of one size, at most ``batch_size`` of them; decoded ahead, in threads."""
+def _batches(paths: Sequence[Path], batch_size: int) -> Iterator[Pictures]:
+    """Batches of neighbouring pictures of one size, decoded ahead in threads."""
     with ThreadPoolExecutor(2) as pool:
-        ahead = 4 * batch_size
-        for start in range(0, len(paths), ahead):
-            pictures = pool.map(_read, paths[start : start + ahead])
+        num_ahead = _BATCHES_AHEAD * batch_size
+        for start in range(0, len(paths), num_ahead):
+            pictures = _readable(paths[start : start + num_ahead], pool)
             for _, group in groupby(pictures, key=lambda picture: picture.shape):
-                alike = list(group)
-                for first in range(0, len(alike), batch_size):
-                    yield np.stack(alike[first : first + batch_size])
+                same_size = list(group)
+                for first in range(0, len(same_size), batch_size):
+                    yield np.stack(same_size[first : first + batch_size])
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except Exception as error:  # Pillow raises half a dozen types on hostile files
-        raise ValueError(
-            f"{path}: not a readable picture ({type(error).__name__}: {error}); remove it"
-        ) from error
+def _readable(paths: Sequence[Path], pool: ThreadPoolExecutor) -> Iterator[Picture]:
+    for path, picture in zip(paths, pool.map(read_picture, paths), strict=True):
+        if isinstance(picture, Rejected):
+            _log.warning("%s: not a readable picture (%s); left out", path, picture.reason)
+        else:
+            yield picture

@@ -1,47 +1,60 @@
-"""From a checkpoint and a dataset to figures: reads pictures, runs networks, fills the gallery."""
+"""From a checkpoint and a dataset to scores: reads pictures, runs networks, writes the gallery."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from core.progress import Progress
-from core.workspace import Workspace
-from evaluation.champion_comparison import against_rival, load_rival, num_trained_on
+from core.workspace import DatasetFolder, Workspace
+from evaluation.arrays import Array, Pictures
+from evaluation.champion_comparison import (
+    Champion,
+    compare_models,
+    load_champion,
+    num_trained_on,
+)
 from evaluation.config import EvaluateConfig
-from evaluation.data.held_out import Heldout, load_heldout
-from evaluation.data.translations import load_pictures
+from evaluation.data.held_out import HeldOut, load_held_out, load_pictures
 from evaluation.features.classifier import Classifier, fit
-from evaluation.features.collect import Observer
+from evaluation.features.collect import FeatureCollector
 from evaluation.metrics import memorization, pairs
-from evaluation.metrics.direction import Outputs, Side, classifier_scores, direction_scores
+from evaluation.metrics.direction import classifier_scores, direction_figures, shortages
 from evaluation.metrics.distances import witness
 from evaluation.metrics.intervals import mean_figure
+from evaluation.metrics.measurement import Measurement, Outputs, Side
 from evaluation.metrics.regions import REGIONS, colour_change, contrasts
 from evaluation.metrics.true_counterparts import (
-    Truths,
-    against_truth,
+    TrueCounterparts,
     errors,
+    load_counterparts,
     load_truth,
-    load_truths,
+    truth_scores,
 )
 from evaluation.report.gallery import choose, gain, write_gallery
-from evaluation.weights_choice import Kind, candidates
-from evaluation.weights_choice import choose as choose_weights
+from evaluation.scores import (
+    ComparedChampion,
+    DirectionScores,
+    Figures,
+    ModelComparison,
+    PairScores,
+    Scores,
+)
+from evaluation.weights_choice import Kind, available_kinds, choose_weights
 from training.run.checkpoint import load_config, load_generators
 
-Array = NDArray[np.float64]
 _DIRECTIONS = (("A2B", "A", "B"), ("B2A", "B", "A"))
+_Thumbnails = Mapping[int, Pictures]
+"""Pictures ``[px, px, 3]`` of the gallery by the index of their input."""
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is measured, and where things are."""
+class EvaluationPaths:
+    """What is measured, and the folders of its work."""
 
     dataset: Path
     run: Path
@@ -52,258 +65,272 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Everything that one direction's figures come from."""
+class _Collected:
+    """Everything that the figures of both directions are computed from, by the input's side."""
 
-    heldout: Heldout
+    held_out: HeldOut
     crop_px: int
     classifier: Classifier | None
     sides: dict[str, Side]
     outputs: dict[str, Outputs]
-    rivals: dict[str, Outputs]  # the champion's; empty without one
-    others: dict[str, Outputs]  # of the weights that were not chosen; empty without a choice
+    champion_outputs: dict[str, Outputs]  # empty without a champion
+    other_outputs: dict[str, Outputs]  # of the weights that were not chosen, if any
     truth_files: dict[str, Path]
     counterparts: dict[str, list[str]]
 
 
 def measure(
     config: EvaluateConfig,
-    subject: Subject,
+    paths: EvaluationPaths,
     inception: tuple[Path | None, str],
     progress: Progress,
-) -> dict[str, Any]:
-    """Measure both directions, write ``folder/gallery/`` and return what scores.json holds.
+) -> Scores:
+    """Measure both directions and write ``gallery/``; the scores without their keys.
 
-    ``directions.A2B`` and ``directions.B2A`` hold the keys of ``direction_scores`` (``kid``,
-    ``kid_baseline``, ``kid_ceiling``, ``kid_change``, ``fid``, …; with the standard network the
-    distances again as ``inception_kid`` and so on), ``truth`` and ``pairs`` where they are known,
-    ``champion`` where there is one, ``other_weights`` where the checkpoint has averages
-    (``weights`` says which were chosen; all other figures are theirs), ``gallery``, and
-    ``meaningless``: what too few pictures left out. A figure with an interval is ``{value, low,
-    high}``. ``lip_eye_error_reduction`` repeats the headline of both truths.
+    ``inception``: the weights of the standard network, or ``None`` and why there are none.
 
     Raises ``ValueError`` for a dataset, truth or pairs that cannot be used, ``CheckpointError`` for
     a checkpoint that cannot be read or is of another architecture than its configuration says.
     """
-    heldout = load_heldout(config, subject.dataset)
+    held_out = load_held_out(config, DatasetFolder(paths.dataset))
     truth_files = load_truth(config.truth) if config.truth is not None else {}
     counterparts = pairs.load_pairs(config.pairs) if config.pairs is not None else {}
-    observer = Observer(config, subject.workspace / "cache" / "features", inception, progress)
-    kinds = candidates(config.weights, subject.checkpoint)
-    train_config = load_config(subject.checkpoint)
-    domains = {side: rows[0].domain for side, rows in heldout.test.items()}
-    rival, no_rival = load_rival(subject.champion, subject.checkpoint, domains, observer.device)
+    collector = FeatureCollector(config, paths.workspace.features, inception[0], progress)
+    kinds = available_kinds(config.weights, paths.checkpoint)
+    train_config = load_config(paths.checkpoint)
+    domains = {side: rows[0].domain for side, rows in held_out.test.items()}
+    champion = load_champion(paths.champion, paths.checkpoint, domains, collector.device)
     px = train_config.crop_px
-    crop_px = heldout.crop_px or px
+    crop_px = held_out.crop_px or px
     sides = {
-        side: observer.side(subject.dataset, heldout.test[side], heldout.train[side], px, crop_px)
+        side: collector.side(paths.dataset, held_out.test[side], held_out.train[side], px, crop_px)
         for side in "AB"
     }
-    outputs = {kind: _outputs(observer, sides, subject.checkpoint, kind) for kind in kinds}
+    train_features = {name: side.train_features["offline"] for name, side in sides.items()}
+    outputs = {kind: _translate_with(collector, sides, paths.checkpoint, kind) for kind in kinds}
     chosen, weights = choose_weights(
         {
-            kind: {side: done.features["offline"] for side, done in found.items()}
-            for kind, found in outputs.items()
+            kind: {name: translated.features["offline"] for name, translated in by_side.items()}
+            for kind, by_side in outputs.items()
         },
-        {"A": sides["B"].train_features["offline"], "B": sides["A"].train_features["offline"]},
+        {"A": train_features["B"], "B": train_features["A"]},
     )
-    seen = _Seen(
-        heldout,
-        crop_px,
-        fit(
-            sides["A"].train_features["offline"], sides["B"].train_features["offline"], config.seed
-        ),
-        sides,
-        outputs.pop(chosen),
-        _both_ways(observer, sides, rival.G_A, rival.G_B, "translate with the champion")
-        if rival
+    collected = _Collected(
+        held_out=held_out,
+        crop_px=crop_px,
+        classifier=fit(train_features["A"], train_features["B"], config.seed),
+        sides=sides,
+        outputs=outputs.pop(chosen),
+        champion_outputs=_both_directions(
+            collector, sides, champion.G_A, champion.G_B, "translate with the champion"
+        )
+        if isinstance(champion, Champion)
         else {},
-        next(iter(outputs.values()), {}),
-        truth_files,
-        counterparts,
+        other_outputs=next(iter(outputs.values()), {}),
+        truth_files=truth_files,
+        counterparts=counterparts,
     )
-    directions = {
-        name: _direction(config, subject, observer, seen, name, source, target)
-        for name, source, target in _DIRECTIONS
-    }
-    champion: dict[str, Any] = {"missing": no_rival}
-    if rival:
-        test = [row for rows in heldout.test.values() for row in rows]
-        champion = {
-            "model": rival.name,
-            "dataset": rival.dataset,
-            "step": rival.step,
-            "num_trained_on": num_trained_on(rival, subject.workspace, test),
-        }
-    return {
-        "run": subject.run.name,
-        "checkpoint": subject.checkpoint.name,
-        "step": int(subject.checkpoint.name.removeprefix("step_")),
-        "dataset": subject.dataset.name,
-        "domains": domains,
-        "px": px,
-        "counts": {f"test{side}": len(rows) for side, rows in heldout.test.items()}
-        | {f"train{side}": len(rows) for side, rows in heldout.train.items()},
-        "config": config.model_dump(mode="json", exclude={"truth", "pairs", "inception_weights"}),
-        "train_config": train_config.model_dump(mode="json"),
-        "classifier": classifier_scores(seen.classifier, sides["A"], sides["B"]),
-        "champion": champion,
-        "weights": weights,
-        "directions": directions,
-        "lip_eye_error_reduction": {
-            name: scores["truth"]["lip_eye_error_reduction"]["value"]
-            for name, scores in directions.items()
-            if "lip_eye_error_reduction" in scores.get("truth", {})
+    features, standard = collector.networks()
+    return Scores(
+        run=paths.run.name,
+        checkpoint=paths.checkpoint.name,
+        step=int(paths.checkpoint.name.removeprefix("step_")),
+        dataset=paths.dataset.name,
+        domains=domains,
+        px=px,
+        counts={f"test{side}": len(rows) for side, rows in held_out.test.items()}
+        | {f"train{side}": len(rows) for side, rows in held_out.train.items()},
+        config=config.model_dump(mode="json", exclude={"truth", "pairs", "inception_weights"}),
+        train_config=train_config.model_dump(mode="json"),
+        classifier=classifier_scores(collected.classifier, sides["A"], sides["B"]),
+        champion=_compared(champion, held_out, paths.workspace)
+        if isinstance(champion, Champion)
+        else champion,
+        weights=weights,
+        directions={
+            name: _DirectionScorer(config, paths, collector, collected, source, target).scores(name)
+            for name, source, target in _DIRECTIONS
         },
-        "better_than_baseline": {
-            name: scores["kid"]["value"] < scores["kid_baseline"]["value"]
-            for name, scores in directions.items()
-            if "kid" in scores
-        },
-    } | observer.description()
+        features=features,
+        inception=standard,
+        no_inception="" if standard else inception[1],
+        missing=collector.missing,
+    )
 
 
-def _outputs(
-    observer: Observer, sides: dict[str, Side], checkpoint: Path, kind: Kind
+def _translate_with(
+    collector: FeatureCollector, sides: Mapping[str, Side], checkpoint: Path, kind: Kind
 ) -> dict[str, Outputs]:
     averaged = kind == "averaged"
-    G_A, G_B, _ = load_generators(checkpoint, observer.device, averaged=averaged)
-    what = "translate with averaged weights" if averaged else "translate"
-    return _both_ways(observer, sides, G_A, G_B, what)
+    G_A, G_B, _ = load_generators(checkpoint, collector.device, averaged=averaged)
+    stage = "translate with averaged weights" if averaged else "translate"
+    return _both_directions(collector, sides, G_A, G_B, stage)
 
 
-def _both_ways(
-    observer: Observer, sides: dict[str, Side], G_A: nn.Module, G_B: nn.Module, what: str
+def _both_directions(
+    collector: FeatureCollector,
+    sides: Mapping[str, Side],
+    G_A: nn.Module,
+    G_B: nn.Module,
+    stage: str,
 ) -> dict[str, Outputs]:
     return {
-        "A": observer.outputs(sides["A"], G_A, G_B, what),
-        "B": observer.outputs(sides["B"], G_B, G_A, what),
+        "A": collector.outputs(sides["A"], G_A, G_B, stage),
+        "B": collector.outputs(sides["B"], G_B, G_A, stage),
     }
 
 
-def _direction(
-    config: EvaluateConfig,
-    subject: Subject,
-    observer: Observer,
-    seen: _Seen,
-    name: str,
-    source: str,
-    target: str,
-) -> dict[str, Any]:
-    """All figures of one direction, and its gallery."""
-    side, done, real = seen.sides[source], seen.outputs[source], seen.sides[target]
-    rival = seen.rivals.get(source)
-    scores = direction_scores(config, side, done, real, seen.classifier, target)
-    px = side.pictures.shape[1]
-    columns: dict[str, dict[int, NDArray[np.uint8]]] = {
-        "input": dict(enumerate(side.pictures)),
-        "translated": dict(enumerate(done.translated)),
-        "reconstructed": dict(enumerate(done.reconstructed)),
-    }
-    truths = load_truths(side.rows, seen.truth_files, seen.crop_px, px)
-    if truths is not None:
-        scores["truth"], _, _ = against_truth(config, side.pictures, done.translated, truths)
-        scores |= _true_change(config, side, truths)
-        columns["truth"] = dict(zip(truths.indices, truths.pictures, strict=True))
-    scores["pairs"], columns["pair"] = _pairs(config, subject, observer, seen, source, target)
-    rank = _rank(side, real, done, truths)
-    chosen = choose(rank, config.num_gallery, config.seed)
-    if rival is not None:
-        scores["champion"] = against_rival(
-            config, done.features["offline"], rival.features["offline"], real.features["offline"]
-        )
-        lead = rank - _rank(side, real, rival, truths)
-        against = choose(lead, config.num_gallery, config.seed)
-        chosen |= {f"against_{kind}": indices for kind, indices in against.items()}
-        columns["champion"] = dict(enumerate(rival.translated))
-    if seen.others:
-        scores["other_weights"] = against_rival(
-            config,
-            done.features["offline"],
-            seen.others[source].features["offline"],
-            real.features["offline"],
-        )
-    chosen["nearest"], columns["training"] = _nearest(config, subject, seen, source, target)
-    scores["gallery_ranked_by"] = "witness" if truths is None else "truth"
-    scores["gallery"] = write_gallery(subject.folder, name, side.rows, columns, chosen, rank)
-    return scores
-
-
-def _rank(side: Side, real: Side, done: Outputs, truths: Truths | None) -> Array:
-    """How good each translation is, ``[N]``: by its truth, else by its features; NaN unknown."""
-    if truths is None:
-        offline = (done.features, real.features, side.features)
-        return witness(*(features["offline"] for features in offline))
-    before = errors(side.pictures[truths.indices], truths.pictures, truths.masks)
-    after = errors(done.translated[truths.indices], truths.pictures, truths.masks)
-    rank = np.full(len(side.rows), np.nan)
-    rank[truths.indices] = gain(before, after)
-    return rank
-
-
-def _true_change(config: EvaluateConfig, side: Side, truths: Truths) -> dict[str, Any]:
-    """How much the truth differs from the input, by region: the ceiling of the change."""
-    meshes = [side.meshes[index] for index in truths.indices]
-    change = colour_change(side.pictures[truths.indices], truths.pictures, meshes)
-    return {
-        f"change_{name}_ceiling": asdict(
-            mean_figure(change[name][np.isfinite(change[name])], config.num_bootstrap, config.seed)
-        )
-        for name in (*REGIONS, "outside")
-        if np.isfinite(change[name]).any()
-    }
-
-
-def _pairs(
-    config: EvaluateConfig,
-    subject: Subject,
-    observer: Observer,
-    seen: _Seen,
-    source: str,
-    target: str,
-) -> tuple[dict[str, Any], dict[int, NDArray[np.uint8]]]:
-    """Figures of pictures with a known counterpart, and the counterparts themselves."""
-    side, done = seen.sides[source], seen.outputs[source]
-    found = pairs.match(side.rows, seen.heldout.usable[target], seen.counterparts)
-    if not found.inputs:
-        return {}, {}
-    px = side.pictures.shape[1]
-    true = load_pictures(subject.dataset, [row.file for row in found.rows], px)
-    meshes = observer.meshes(found.rows, true, seen.crop_px)
-    at = found.inputs
-    scores = pairs.pair_scores(
-        config,
-        _sight(done, at),
-        _sight(side, at),
-        pairs.Sight(
-            observer.features(true)["offline"],
-            contrasts(true, meshes),
-            observer.embeddings(true, meshes),
-        ),
-    )
-    return scores, dict(zip(at, true, strict=True))
-
-
-def _sight(seen: Side | Outputs, at: list[int]) -> pairs.Sight:
-    """The pictures ``at``."""
-    return pairs.Sight(
-        seen.features["offline"][at],
-        {name: points[at] for name, points in seen.contrasts.items()},
-        None if seen.embeddings is None else seen.embeddings[at],
+def _compared(champion: Champion, held_out: HeldOut, workspace: Workspace) -> ComparedChampion:
+    test = [row for rows in held_out.test.values() for row in rows]
+    return ComparedChampion(
+        champion.name, champion.dataset, champion.step, num_trained_on(champion, workspace, test)
     )
 
 
-def _nearest(
-    config: EvaluateConfig, subject: Subject, seen: _Seen, source: str, target: str
-) -> tuple[list[int], dict[int, NDArray[np.uint8]]]:
-    """The translations nearest to a training picture, and those training pictures."""
-    done, real = seen.outputs[source], seen.sides[target]
-    if not len(real.train_features["offline"]):
-        return [], {}
-    found = memorization.nearest(done.features["offline"], real.train_features["offline"])
-    closest = [int(index) for index in np.argsort(found.distance, kind="stable")]
-    chosen = closest[: config.num_gallery]
-    rows = seen.heldout.train[target]
-    files = [rows[int(found.index[index])].file for index in chosen]
-    px = real.pictures.shape[1]
-    return chosen, dict(zip(chosen, load_pictures(subject.dataset, files, px), strict=True))
+class _DirectionScorer:
+    """Measures one direction, from the side ``source`` to the side ``target``."""
+
+    def __init__(
+        self,
+        config: EvaluateConfig,
+        paths: EvaluationPaths,
+        collector: FeatureCollector,
+        collected: _Collected,
+        source: str,
+        target: str,
+    ) -> None:
+        self._config, self._paths = config, paths
+        self._collector, self._collected = collector, collected
+        self._source_name, self._target_name = source, target
+        self._source, self._target = collected.sides[source], collected.sides[target]
+        self._outputs = collected.outputs[source]
+        self._px = self._source.pictures.shape[1]
+        self._truths = load_counterparts(
+            self._source.rows, collected.truth_files, collected.crop_px, self._px
+        )
+
+    def scores(self, name: str) -> DirectionScores:
+        """All figures of the direction, called ``name``; writes its gallery."""
+        config, collected = self._config, self._collected
+        source, target, outputs, truths = self._source, self._target, self._outputs, self._truths
+        champion = collected.champion_outputs.get(self._source_name)
+        other = collected.other_outputs.get(self._source_name)
+        figures = direction_figures(
+            Measurement(
+                config=config,
+                source=source,
+                outputs=outputs,
+                target=target,
+                target_name=self._target_name,
+                classifier=collected.classifier,
+                alignment=collected.held_out.alignment,
+                extract=self._collector.offline_features,
+            )
+        )
+        columns: dict[str, _Thumbnails] = {
+            "input": dict(enumerate(source.pictures)),
+            "translated": dict(enumerate(outputs.translated)),
+            "reconstructed": dict(enumerate(outputs.reconstructed)),
+        }
+        truth = None
+        if truths is not None:
+            truth = truth_scores(config, source.pictures, outputs.translated, truths)
+            figures |= self._true_changes(truths)
+            columns["truth"] = dict(zip(truths.indices, truths.pictures, strict=True))
+        pair_scores, columns["pair"] = self._pairs()
+        rank = self._rank(outputs)
+        chosen = choose(rank, config.num_gallery, config.seed)
+        if champion is not None:
+            lead = choose(rank - self._rank(champion), config.num_gallery, config.seed)
+            chosen |= {f"against_{kind}": indices for kind, indices in lead.items()}
+            columns["champion"] = dict(enumerate(champion.translated))
+        chosen["nearest"], columns["training"] = self._nearest_training_pictures()
+        folder = self._paths.folder
+        return DirectionScores(
+            source=source.rows[0].domain,
+            target=target.rows[0].domain,
+            num_pictures=len(source.rows),
+            num_target=len(target.rows),
+            figures=figures,
+            meaningless=shortages(source, target),
+            truth=truth,
+            pairs=pair_scores,
+            champion=self._compare(champion) if champion else None,
+            other_weights=self._compare(other) if other else None,
+            gallery=write_gallery(folder, name, source.rows, columns, chosen, rank),
+            gallery_ranked_by="witness" if truths is None else "truth",
+        )
+
+    def _compare(self, other: Outputs) -> ModelComparison:
+        sets = (self._outputs.features, other.features, self._target.features)
+        return compare_models(self._config, *(features["offline"] for features in sets))
+
+    def _rank(self, outputs: Outputs) -> Array:
+        """How good each translation is, ``[N]``, by its truth or its features; NaN: unknown."""
+        source, truths = self._source, self._truths
+        if truths is None:
+            sets = (outputs.features, self._target.features, source.features)
+            return witness(*(features["offline"] for features in sets))
+        before = errors(source.pictures[truths.indices], truths.pictures, truths.masks)
+        after = errors(outputs.translated[truths.indices], truths.pictures, truths.masks)
+        rank = np.full(len(source.rows), np.nan)
+        rank[truths.indices] = gain(before, after)
+        return rank
+
+    def _true_changes(self, truths: TrueCounterparts) -> Figures:
+        """How much the truth differs from the input, by region: the ceiling of the change."""
+        meshes = [self._source.meshes[index] for index in truths.indices]
+        change = colour_change(self._source.pictures[truths.indices], truths.pictures, meshes)
+        finite = {name: change[name][np.isfinite(change[name])] for name in (*REGIONS, "outside")}
+        return {
+            f"change_{name}_ceiling": mean_figure(
+                values, self._config.num_bootstrap, self._config.seed
+            )
+            for name, values in finite.items()
+            if len(values)
+        }
+
+    def _pairs(self) -> tuple[PairScores | None, _Thumbnails]:
+        """Figures of pictures with a known counterpart, and the counterparts themselves."""
+        collected, collector = self._collected, self._collector
+        matches = pairs.match(
+            self._source.rows, collected.held_out.usable[self._target_name], collected.counterparts
+        )
+        if not matches.inputs:
+            return None, {}
+        files = [row.file for row in matches.rows]
+        true = load_pictures(self._paths.dataset, files, self._px)
+        meshes = collector.meshes(matches.rows, true, collected.crop_px)
+        scores = pairs.pair_scores(
+            self._config,
+            _pair_features(self._outputs, matches.inputs),
+            _pair_features(self._source, matches.inputs),
+            pairs.PairFeatures(
+                collector.features(true)["offline"],
+                contrasts(true, meshes),
+                collector.embeddings(true, meshes),
+            ),
+        )
+        return scores, dict(zip(matches.inputs, true, strict=True))
+
+    def _nearest_training_pictures(self) -> tuple[list[int], _Thumbnails]:
+        """The inputs whose translations are nearest to a training picture, and those pictures."""
+        train_features = self._target.train_features["offline"]
+        if not len(train_features):
+            return [], {}
+        neighbours = memorization.nearest(self._outputs.features["offline"], train_features)
+        order = [int(index) for index in np.argsort(neighbours.distance, kind="stable")]
+        chosen = order[: self._config.num_gallery]
+        rows = self._collected.held_out.train[self._target_name]
+        files = [rows[int(neighbours.index[index])].file for index in chosen]
+        pictures = load_pictures(self._paths.dataset, files, self._px)
+        return chosen, dict(zip(chosen, pictures, strict=True))
+
+
+def _pair_features(pictures: Side | Outputs, indices: list[int]) -> pairs.PairFeatures:
+    """The features of the pictures with these indices."""
+    return pairs.PairFeatures(
+        pictures.features["offline"][indices],
+        {name: points[indices] for name, points in pictures.contrasts.items()},
+        None if pictures.embeddings is None else pictures.embeddings[indices],
+    )

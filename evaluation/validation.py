@@ -1,23 +1,19 @@
-"""How training judges its translations as it goes: the KID of the evaluation's offline features.
+"""The figure that training validates by: KID on the offline features of evaluation.
 
-``training`` may not import ``evaluation``; the flow hands it this function.
+``training`` must not import ``evaluation``, so that the caller gives it this function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from evaluation.arrays import Pictures
 from evaluation.features.extractor import load_offline
 from evaluation.metrics.distances import kid
 
-Pictures = NDArray[np.uint8]  # [N, H, W, 3]
-
 
 def kid_distance() -> Callable[[Pictures, Pictures], float]:
-    """A function that gives the KID between two sets of at least two pictures each."""
+    """A function that returns the KID between two sets of at least two pictures each."""
     extractor = load_offline()
 
     def distance(translated: Pictures, real: Pictures) -> float:

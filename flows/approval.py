@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -25,6 +25,7 @@ from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Evaluation
+    from evaluation.scores import Figure
 
 _POLL_S = 5
 
@@ -85,9 +86,9 @@ def _go_on() -> None:
 def _question(evaluation: Evaluation, recipe: str) -> str:
     """The verdict, the figures and the way to the report, as markdown."""
     rows = [
-        f"- {direction['from']} → {direction['to']}: {_figure(direction, 'kid')}; "
-        f"left as it is: {_figure(direction, 'kid_baseline')}"
-        for direction in evaluation.scores["directions"].values()
+        f"- {direction.route}: {_kid(direction.figure('kid'))}; "
+        f"left as it is: {_kid(direction.figure('kid_baseline'))}"
+        for direction in evaluation.scores.directions.values()
     ]
     return "\n".join(
         [
@@ -105,13 +106,10 @@ def _question(evaluation: Evaluation, recipe: str) -> str:
     )
 
 
-def _figure(direction: dict[str, Any], name: str) -> str:
-    if name not in direction:
+def _kid(figure: Figure | None) -> str:
+    if figure is None:
         return "too few pictures to tell"
-    figure = direction[name]
-    if "low" not in figure:
-        return f"{figure['value']:.4f}"
-    return f"{figure['value']:.4f} ({figure['low']:.4f} to {figure['high']:.4f})"
+    return f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
 
 
 def _file(evaluation: Evaluation) -> Path:
@@ -121,7 +119,7 @@ def _file(evaluation: Evaluation) -> Path:
 def _known(evaluation: Evaluation) -> Approval | None:
     try:
         found = json.loads(_file(evaluation).read_text(encoding="utf-8"))
-        if found["key"] != evaluation.scores.get("key"):
+        if found["key"] != evaluation.scores.key:
             return None
         return Approval(found["decision"] == "approve", str(found["reason"]))
     except (OSError, ValueError, KeyError, TypeError):
@@ -136,6 +134,6 @@ def _remember(evaluation: Evaluation, answer: Decision) -> None:
             "decision": answer.decision,
             "reason": answer.reason or f"a person said {answer.decision}",
             "at": now,
-            "key": evaluation.scores.get("key"),
+            "key": evaluation.scores.key,
         },
     )

@@ -18,6 +18,7 @@ from prefect.states import Completed
 from core.files import digest
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
+from evaluation.scores import Scores
 from flows import latest, tasks
 from flows.approval import Approval, ask
 from flows.cancellation import cancelled_not_crashed
@@ -49,7 +50,7 @@ class PipelineResult:
     model: Path
     verdict: str
     promotion: str
-    scores: dict[str, Any]
+    scores: Scores
     seconds: dict[str, float]
     outcomes: dict[str, str] = field(default_factory=dict)  # stage → what it did and why
 

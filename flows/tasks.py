@@ -226,7 +226,7 @@ def promote_model(
         # with what the person decided
         runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
     with in_use(workspace), models.update(workspace, recipe):
-        sync.fetch_dataset(workspace, str(evaluation.scores["dataset"]))
+        sync.fetch_dataset(workspace, evaluation.scores.dataset)
         runs.fetch(workspace, run.name)
         before = _champion_name(workspace, recipe)
         known = {path.name for path in versions(workspace, recipe)}

@@ -30,7 +30,9 @@ SIDEWAYS = {
         "training.config",
         "training.models.architecture",
         "training.models.factory",
+        "training.data.tensors",
         "training.run.checkpoint",
+        "training.run.run_log",
     },
     "serving": {
         "evaluation.model_registry.model_card",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,73 +11,110 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
+from core.files import load_json
+from core.pictures import Rejected, read_picture, resize
 from core.tables import Picture, iter_rows
+from core.workspace import DatasetFolder
+from evaluation.arrays import Pictures
 from evaluation.config import EvaluateConfig
 
 Sides = dict[str, list[Picture]]
-LEAST_FOR_DISTANCES = 10  # pictures of a side: FID and KID of fewer are noise
+"""Rows of the manifest by side, ``"A"`` and ``"B"``."""
+
 _Row = TypeVar("_Row", "_Place", Picture)
 
 
 @dataclass(frozen=True)
-class Heldout:
-    """Rows of the manifest by side; ``crop_px`` is the side of the dataset's pictures."""
+class Alignment:
+    """Where aligned faces have their eyes, in shares of the crop's side."""
+
+    eye_distance: float
+    eye_height: float  # below the top
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows of the manifest by side, and the geometry of the dataset's pictures."""
 
     test: Sides
     train: Sides
-    usable: Sides  # every usable picture of a side, of both splits, where pairs are looked for
-    crop_px: int | None  # None: unknown
+    usable: Sides  # every usable picture of both splits, where pairs are looked for
+    crop_px: int | None  # side of the dataset's pictures; None: unknown
+    alignment: Alignment | None  # None: they are no aligned faces
 
 
-def load_heldout(config: EvaluateConfig, dataset: Path) -> Heldout:
+def load_held_out(config: EvaluateConfig, dataset: DatasetFolder) -> HeldOut:
     """At most ``config.num_pictures`` pictures of each split and side.
 
     Raises ``ValueError`` when the dataset has no readable manifest, a side has no test picture, or
     a picture's file is missing.
     """
-    path = dataset / "manifest.parquet"
     try:
-        test, train, usable = _rows(path, config)
+        test, train, usable = _load_rows(dataset.manifest, config)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
-            f"dataset: cannot read {path} ({error}); give the folder of a dataset version, made by "
-            "preparation"
+            f"dataset: cannot read {dataset.manifest} ({error}); needed the folder of a dataset "
+            "version, which preparation makes"
         ) from error
     for side, rows in test.items():
         if not rows:
             raise ValueError(
-                f"{dataset}: side {side} has no test pictures, so that nothing can be measured; "
-                "prepare with a larger test_fraction or more pictures"
+                f"{dataset.path}: side {side} has no test pictures, so that nothing can be "
+                "measured; prepare with a larger test_fraction or more pictures"
             )
     chosen = [row for rows in (*test.values(), *train.values()) for row in rows]
-    missing = [row.file for row in chosen if not (dataset / row.file).is_file()]
+    missing = [row.file for row in chosen if not (dataset.path / row.file).is_file()]
     if missing:
         raise ValueError(
-            f"{dataset}: {len(missing)} pictures of the manifest are missing, e.g. {missing[0]}; "
-            "remove the folder and prepare again"
+            f"{dataset.path}: {len(missing)} pictures of the manifest are missing, e.g. "
+            f"{missing[0]}; remove the folder and prepare again"
         )
-    return Heldout(test, train, usable, _crop_px(dataset))
+    prepare = load_json(dataset.config) if dataset.config.is_file() else {}
+    has_alignment = prepare.get("faces", True) and {"eye_distance", "eye_height"} <= prepare.keys()
+    return HeldOut(
+        test,
+        train,
+        usable,
+        int(prepare["crop_px"]) if prepare.get("crop_px") else None,
+        Alignment(prepare["eye_distance"], prepare["eye_height"]) if has_alignment else None,
+    )
 
 
-def _rows(manifest: Path, config: EvaluateConfig) -> tuple[Sides, Sides, Sides]:
-    """Some pictures held out, some trained on, and all that are used, if pairs are looked for.
+def load_pictures(dataset: Path, files: Sequence[str], px: int) -> Pictures:
+    """The dataset's pictures ``files``, ``[N, px, px, 3]``, resized as the training's samples are.
 
-    They are drawn at random, and come in the manifest's order; of the others no row is kept.
+    Raises ``ValueError`` for one that cannot be read.
     """
-    nums = Counter((row.split, row.side) for row in _used(manifest, _Place))
+    pictures = np.empty((len(files), px, px, 3), np.uint8)
+    for index, file in enumerate(files):
+        picture = read_picture(dataset / file)
+        if isinstance(picture, Rejected):
+            raise ValueError(  # noqa: TRY004 - the file is wrong, not a type
+                f"{dataset / file}: not a readable picture ({picture.reason}); remove {dataset} "
+                "and prepare again"
+            )
+        pictures[index] = resize(picture, px, px)
+    return pictures
+
+
+def _load_rows(manifest: Path, config: EvaluateConfig) -> tuple[Sides, Sides, Sides]:
+    """Random test and training pictures in the manifest's order, and where pairs are looked for
+    all usable ones. Rows that were not drawn are not kept in memory.
+    """
+    counts = Counter((row.split, row.side) for row in _usable_rows(manifest, _Place))
     rng = np.random.default_rng(config.seed)
-    wanted: dict[tuple[str, str], set[int]] = {}
+    drawn: dict[tuple[str, str], set[int]] = {}
     for place in ((split, side) for split in ("test", "train") for side in "AB"):
-        num, most = nums[place], config.num_pictures
-        drawn = range(num) if num <= most else rng.choice(num, most, replace=False).tolist()
-        wanted[place] = set(drawn)
+        num, most = counts[place], config.num_pictures
+        numbers = range(num) if num <= most else rng.choice(num, most, replace=False).tolist()
+        drawn[place] = set(numbers)
     test, train, usable = ({side: list[Picture]() for side in "AB"} for _ in range(3))
-    passed = Counter[tuple[str, str]]()
-    for row in _used(manifest, Picture):
+    position = Counter[tuple[str, str]]()
+    for row in _usable_rows(manifest, Picture):
         place = row.split, row.side
-        if passed[place] in wanted[place]:
+        if position[place] in drawn[place]:
             (test if row.split == "test" else train)[row.side].append(row)
-        passed[place] += 1
+        position[place] += 1
         if config.pairs is not None:
             usable[row.side].append(row)
     return test, train, usable
@@ -86,18 +122,12 @@ def _rows(manifest: Path, config: EvaluateConfig) -> tuple[Sides, Sides, Sides]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Columns of ``Picture``."""
+    """The columns of ``Picture`` that say where a picture belongs."""
 
     status: str
     split: str
     side: str
 
 
-def _used(manifest: Path, row_type: type[_Row]) -> Iterator[_Row]:
+def _usable_rows(manifest: Path, row_type: type[_Row]) -> Iterator[_Row]:
     return (row for row in iter_rows(manifest, row_type) if row.status == "ok")
-
-
-def _crop_px(dataset: Path) -> int | None:
-    path = dataset / "config.json"
-    value = json.loads(path.read_text()).get("crop_px") if path.exists() else None
-    return int(value) if value else None

@@ -1,7 +1,7 @@
-"""A small classifier of the two domains, which says how often a translation passes for its target.
+"""A small classifier of the two domains, for how often a translation passes for its target.
 
-Logistic regression on standardised offline features, trained on real **training** pictures alone;
-its penalty is chosen by cross-validation among them. Test pictures only ever go through ``margin``.
+Logistic regression on standardised offline features, trained on real **training** pictures alone,
+with a penalty chosen by cross-validation among them. It never learns from test pictures.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-Array = NDArray[np.float64]
+from evaluation.arrays import Array
 
 LEAST_FOR_TRAINING = 10  # training pictures of each domain
-LEAST_TO_JUDGE = 10  # test pictures: a share of fewer means nothing
+LEAST_TO_JUDGE = 10  # test pictures: a share of fewer is left out
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 _NUM_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Tells domain B (margin above 0) from domain A."""
+    """Separates domain B (margin above 0) from domain A."""
 
     mean: Array
     scale: Array
@@ -37,13 +37,13 @@ class Classifier:
         return np.asarray((features - self.mean) / self.scale @ self.weights + self.bias)
 
     def passes(self, features: Array, domain: str) -> Array:
-        """1 for each picture that passes for ``domain`` (``"A"`` or ``"B"``), else 0: ``[N]``."""
+        """1 for each picture classified as ``domain`` (``"A"`` or ``"B"``), else 0: ``[N]``."""
         margin = self.margin(features)
         return np.asarray((margin > 0) == (domain == "B"), dtype=np.float64)
 
 
 def fit(train_a: Array, train_b: Array, seed: int) -> Classifier | None:
-    """From features of training pictures ``[N, D]``, ``[M, D]``; ``None`` when they are too few."""
+    """A classifier trained on features ``[N, D]``, ``[M, D]``; ``None`` for too few pictures."""
     if min(len(train_a), len(train_b)) < LEAST_FOR_TRAINING:
         return None
     x = np.concatenate([train_a, train_b])
@@ -60,16 +60,16 @@ def fit(train_a: Array, train_b: Array, seed: int) -> Classifier | None:
 
 
 def _cross_validate(x: Array, is_b: Array, folds: NDArray[np.int_], penalty: float) -> float:
-    right = np.empty(len(x), dtype=bool)
+    is_right = np.empty(len(x), dtype=bool)
     for fold in range(_NUM_FOLDS):
-        held = folds == fold
-        mean, scale, weights, bias = _train(x[~held], is_b[~held], penalty)
-        right[held] = ((x[held] - mean) / scale @ weights + bias > 0) == is_b[held]
-    return float((right[is_b == 0].mean() + right[is_b == 1].mean()) / 2)
+        held_out = folds == fold
+        mean, scale, weights, bias = _train(x[~held_out], is_b[~held_out], penalty)
+        is_right[held_out] = ((x[held_out] - mean) / scale @ weights + bias > 0) == is_b[held_out]
+    return float((is_right[is_b == 0].mean() + is_right[is_b == 1].mean()) / 2)
 
 
 def _train(x: Array, is_b: Array, penalty: float) -> tuple[Array, Array, Array, float]:
-    """Mean log loss, both domains weighing the same, plus ``penalty / 2 · |w|² / D``."""
+    """Minimise the mean log loss, balanced over the domains, plus ``penalty / 2 · |w|² / D``."""
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
     z = (x - mean) / scale
     importance = np.where(is_b == 1, 0.5 / is_b.sum(), 0.5 / (1 - is_b).sum())
@@ -83,5 +83,5 @@ def _train(x: Array, is_b: Array, penalty: float) -> tuple[Array, Array, Array, 
         slope = -importance * sign * expit(-margin)
         return float(value), np.append(slope @ z + strength * weights, slope.sum())
 
-    found = minimize(loss, np.zeros(z.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    return mean, scale, np.asarray(found[:-1]), float(found[-1])
+    parameters = minimize(loss, np.zeros(z.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    return mean, scale, np.asarray(parameters[:-1]), float(parameters[-1])

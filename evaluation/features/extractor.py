@@ -1,8 +1,8 @@
 """Features of pictures, computed once for each set of pictures and each network.
 
-The *offline* network is installed with the package: EfficientNet-Lite0, trained on ImageNet, its
-1280 averaged activations at 224 px. FID and KID on them order runs on the same dataset and are
-**not comparable with published figures**, which need the network of
+The *offline* network is installed with the package: EfficientNet-Lite0, trained on ImageNet; its
+features are the 1280 averaged activations at 224 px. FID and KID on them compare runs on the same
+dataset and are **not comparable with published figures**, which need the network of
 ``evaluation.features.inception``.
 """
 
@@ -25,9 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from core.errors import MissingModelError
 from core.files import atomic_file
 from core.progress import Progress, silent
-
-Features = NDArray[np.float64]  # [N, D]
-Pictures = NDArray[np.uint8]  # [N, H, W, 3], RGB
+from evaluation.arrays import Array, Pictures
 
 _PX = 224
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, in [0, 1]
@@ -37,36 +35,36 @@ _MAX_CACHE_BYTES = 2_000_000_000
 
 @dataclass(frozen=True)
 class Extractor:
-    """A network that turns pictures into features, and what must be said of it."""
+    """A network that turns pictures into features."""
 
     key: str  # "offline" or "inception"
-    name: str  # for people
-    identity: str  # of weights and arithmetic: equal ones give equal features
+    name: str  # in the report
+    identity: str  # names weights and arithmetic: equal ones give equal features
     comparable_with_published: bool
     num_features: int
     network: Callable[[Tensor], Tensor]  # [N, H, W, 3] uint8 → [N, D] float32
     device: str = "cpu"
     batch_size: int = 8
-    cache: Path | None = None  # folder of features by content
+    cache: Path | None = None  # folder of features, named by content
 
     def cached_in(self, folder: Path | None) -> Extractor:
-        """The same, that keeps its features in ``folder``."""
+        """The same extractor with its cache in ``folder`` (``None``: none)."""
         return replace(self, cache=folder)
 
-    def __call__(self, pictures: Pictures, progress: Progress = silent) -> Features:
-        """``[N, H, W, 3]`` uint8 RGB → ``[N, D]`` float64; the batch size changes nothing."""
+    def __call__(self, pictures: Pictures, progress: Progress = silent) -> Array:
+        """``[N, H, W, 3]`` uint8 RGB → ``[N, D]`` float64; independent of the batch size."""
         key = content_key(self, [str(pictures.shape).encode(), np.ascontiguousarray(pictures).data])
         return cached(self, key, lambda: self._compute(pictures, progress))
 
     @torch.inference_mode()
     def _compute(self, pictures: Pictures, progress: Progress) -> NDArray[np.float32]:
         pictures = np.ascontiguousarray(pictures)
-        found = np.empty((len(pictures), self.num_features), np.float32)
+        features = np.empty((len(pictures), self.num_features), np.float32)
         for start in range(0, len(pictures), self.batch_size):
             batch = torch.from_numpy(pictures[start : start + self.batch_size]).to(self.device)
-            found[start : start + len(batch)] = self.network(batch).cpu().numpy()
+            features[start : start + len(batch)] = self.network(batch).cpu().numpy()
             progress(f"evaluate: {self.key} features", start + len(batch), len(pictures), "")
-        return found
+        return features
 
 
 def content_key(extractor: Extractor, content: Iterable[bytes | memoryview]) -> str:
@@ -77,16 +75,16 @@ def content_key(extractor: Extractor, content: Iterable[bytes | memoryview]) -> 
     return sha256.hexdigest()[:40]
 
 
-def cached(extractor: Extractor, key: str, compute: Callable[[], NDArray[np.float32]]) -> Features:
-    """The features kept under ``key``, or computed and kept; a torn file counts as none."""
+def cached(extractor: Extractor, key: str, compute: Callable[[], NDArray[np.float32]]) -> Array:
+    """The cached features named ``key``; computed and cached where no whole file has them."""
     if extractor.cache is None:
         return compute().astype(np.float64)
     path = extractor.cache / f"{key}.npy"
     with contextlib.suppress(OSError, ValueError, EOFError):
-        found: NDArray[np.float32] = np.load(path, allow_pickle=False)
-        if found.ndim == 2 and found.shape[1] == extractor.num_features:
+        stored: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        if stored.ndim == 2 and stored.shape[1] == extractor.num_features:
             os.utime(path)
-            return found.astype(np.float64)
+            return stored.astype(np.float64)
     fresh = compute()
     with atomic_file(path) as file:
         np.save(file, fresh)
@@ -97,7 +95,7 @@ def cached(extractor: Extractor, key: str, compute: Callable[[], NDArray[np.floa
 def _drop_oldest(cache: Path) -> None:
     entries = []
     for path in cache.glob("*.npy"):
-        with contextlib.suppress(FileNotFoundError):  # another process drops, too
+        with contextlib.suppress(FileNotFoundError):  # another process removes files too
             entries.append((path.stat().st_mtime, path.stat().st_size, path))
     total = sum(size for _, size, _ in entries)
     for _, size, path in sorted(entries):
@@ -139,7 +137,7 @@ def load_offline(device: str = "cpu", batch_size: int = 8) -> Extractor:
 
 
 def _folded(network: nn.Module) -> nn.Module:
-    """The same function, with each batch norm folded into its convolution: 1.7 times as fast with
+    """The same network with each batch norm folded into its convolution: 1.7 times as fast with
     channels last.
     """
     pairs = [(network, "_conv_stem", "_bn0"), (network, "_conv_head", "_bn1")]

@@ -1,10 +1,10 @@
-"""The standard Inception features of published FID and KID, where their weights are at hand.
+"""The standard Inception features of published FID and KID, where their weights can be had.
 
 The network is torch-fidelity's ``FeatureExtractorInceptionV3`` (TensorFlow's of 2015-12-05, its
-2048 pooled activations). Its weights (95.7 MB) are in no package: they are taken from a given path,
-from torch's cache, or fetched once into that cache. The arithmetic is rearranged for speed (batch
-norm folded into the convolutions, channels last, one pair of matrices for TensorFlow 1's resize);
-the tests and ``benchmarks/evaluate.py`` hold the figures against torch-fidelity's.
+2048 pooled activations). Its weights (95.7 MB) are in no package: they come from a configured file
+or from torch's cache, into which they are downloaded once. The arithmetic is rearranged for speed
+(batch norm folded into the convolutions, channels last, a pair of matrices for TensorFlow 1's
+resize); the tests and ``benchmarks/evaluate.py`` compare the figures with torch-fidelity's.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ NUM_FEATURES = 2048
 _PX = 299
 _SHA256_PREFIX = "6726825d"  # of the published file; its name carries it
 _NUM_BYTES = 95_700_000  # about, for the progress
-_TIMEOUT_S = (5.0, 30.0)  # to connect, and between two pieces
-_PIECE = 1 << 20
+_TIMEOUT_S = (5.0, 30.0)  # to connect, and between two chunks
+_CHUNK_BYTES = 1 << 20
 _LAYERS = (
     "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1", "Conv2d_3b_1x1",
     "Conv2d_4a_3x3", "MaxPool_2", "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b",
@@ -45,36 +45,40 @@ _LAYERS = (
 
 
 def cache_path() -> Path:
-    """Where torch-fidelity, too, keeps the weights: ``$TORCH_HOME/hub/checkpoints/…``."""
+    """The weights' file in torch's cache, ``$TORCH_HOME/hub/checkpoints/…``."""
     folder: str = torch.hub.get_dir()
     url: str = URL_INCEPTION_V3
     return Path(folder) / "checkpoints" / url.rsplit("/", 1)[1]
 
 
 def find_weights(
-    policy: Policy, given: Path | None, *, url: str = URL_INCEPTION_V3, progress: Progress = silent
+    policy: Policy,
+    weights: Path | None,
+    *,
+    url: str = URL_INCEPTION_V3,
+    progress: Progress = silent,
 ) -> tuple[Path | None, str]:
-    """The weights' file, or ``None`` and why there is none (a sentence with the remedy).
+    """The weights' file and ``""``, or ``None`` and why there is none (a sentence with the remedy).
 
-    ``given`` comes first, then the cache; ``auto`` downloads into the cache what is missing.
-    Raises ``ValueError`` when ``given`` names no file.
+    ``weights`` comes first, then the cache; ``auto`` downloads them into the cache.
+    Raises ``ValueError`` when ``weights`` is no file.
     """
     if policy == "never":
         return None, "They were switched off (evaluate.inception = never)."
-    if given is not None:
-        if not given.is_file():
+    if weights is not None:
+        if not weights.is_file():
             raise ValueError(
-                f"evaluate.inception_weights: found no file {given}; needed "
+                f"evaluate.inception_weights: found no file {weights}; needed "
                 f"{cache_path().name} from {url}, or leave the option out"
             )
-        return given, ""
+        return weights, ""
     cache = cache_path()
     if cache.is_file():
         return cache, ""
-    shown = str(cache).replace(str(Path.home()), "~", 1)  # a report is shown around
-    remedy = f"Put {url} at {shown}, or name a copy with evaluate.inception_weights."
+    place = str(cache).replace(str(Path.home()), "~", 1)  # reports are passed on
+    remedy = f"Put {url} at {place}, or name a copy with evaluate.inception_weights."
     if policy == "cached":
-        return None, f"Their weights are not in the cache, and none were to be fetched. {remedy}"
+        return None, f"Their weights are not in the cache and were not to be downloaded. {remedy}"
     try:
         _download(url, cache, progress)
     except (requests.RequestException, OSError, ValueError) as error:
@@ -92,20 +96,20 @@ def _download(url: str, path: Path, progress: Progress) -> None:
         answer.raise_for_status()
         total = int(answer.headers.get("Content-Length", _NUM_BYTES))
         with atomic_file(path) as file:
-            for piece in answer.iter_content(_PIECE):
-                file.write(piece)
-                done += len(piece)
+            for chunk in answer.iter_content(_CHUNK_BYTES):
+                file.write(chunk)
+                done += len(chunk)
                 progress("evaluate: fetch the Inception weights", done, max(done, total), "")
             file.flush()
-            found = file_sha256(Path(file.name))
-            if not found.startswith(_SHA256_PREFIX):
+            sha256 = file_sha256(Path(file.name))
+            if not sha256.startswith(_SHA256_PREFIX):
                 raise ValueError(
-                    f"got {done} bytes with sha256 {found[:8]}…, not {_SHA256_PREFIX}…"
+                    f"got {done} bytes with sha256 {sha256[:8]}…, needed {_SHA256_PREFIX}…"
                 )
 
 
 def load_inception(weights: Path, device: str = "cpu", batch_size: int = 8) -> Extractor:
-    """The network with these weights; figures count as published ones with the published file only.
+    """The network with these weights; only with the published file are figures comparable.
 
     Raises ``MissingModelError`` for a file that does not hold this network's weights.
     """
@@ -121,10 +125,10 @@ def load_inception(weights: Path, device: str = "cpu", batch_size: int = 8) -> E
         ) from error
     sha256 = file_sha256(weights)
     published = sha256.startswith(_SHA256_PREFIX)
-    what = "2015-12-05" if published else f"weights of unknown origin, sha256 {sha256[:8]}…"
+    origin = "2015-12-05" if published else f"weights of unknown origin, sha256 {sha256[:8]}…"
     return Extractor(
         key="inception",
-        name=f"Inception v3 ({what}), 2048 features at 299 px",
+        name=f"Inception v3 ({origin}), 2048 features at 299 px",
         identity=f"inception {sha256}, tensorflow 1 bilinear 299 px, 1",
         comparable_with_published=published,
         num_features=NUM_FEATURES,

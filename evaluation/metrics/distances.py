@@ -1,7 +1,7 @@
 """FID and KID between sets of features, with 95 % intervals: pure numpy.
 
 Sources: FID, Heusel et al. 2017 (arXiv:1706.08500); KID, Bińkowski et al. 2018 (arXiv:1801.01401).
-The tests hold both against torch-fidelity.
+The tests compare both with torch-fidelity.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.metrics.intervals import PERCENTILES, Array, Figure, resampled_figure, resampling
+from evaluation.arrays import Array
+from evaluation.metrics.intervals import PERCENTILES, resampled_figure, resampling
+from evaluation.scores import Figure
+
+LEAST_FOR_DISTANCES = 10  # pictures of a side: FID and KID of fewer are noise
 
 
 def fid(x: Array, y: Array) -> float:
     """Fréchet distance of two sets of features ``[N, D]``, ``[M, D]`` (N, M ≥ 2) as Gaussians.
 
     ``|μ_x − μ_y|² + tr Σ_x + tr Σ_y − 2 tr (Σ_x Σ_y)^½``. With Σ = AᵀA the last trace is the sum of
-    the singular values of A_x A_yᵀ: exact also where N < D, and no root of a D×D matrix.
+    the singular values of A_x A_yᵀ: exact where N < D too, without the root of a D×D matrix.
     """
     return _weighted_fid(x, y, np.ones(len(x)), np.ones(len(y)))
 
@@ -25,8 +29,8 @@ def fid(x: Array, y: Array) -> float:
 def fid_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:
     """``fid`` with an interval from at most 100 resamplings (20 above a thousand pictures).
 
-    A resampled set holds fewer different pictures, which lifts every resampled FID alike; the
-    interval therefore is the resamplings' spread about their own mean, laid about the value.
+    A resampled set holds fewer different pictures, which raises every resampled FID equally. The
+    interval therefore is the spread of the resamplings about their own mean, moved to the value.
     """
     value = fid(x, y)
     num = min(num_bootstrap, 100 if max(len(x), len(y)) <= 1000 else 20)
@@ -52,7 +56,7 @@ def _weighted_fid(x: Array, y: Array, weights_x: Array, weights_y: Array) -> flo
 
 
 def _whitened(x: Array, weights: Array) -> tuple[Array, Array]:
-    """Mean ``[D]`` and A with AᵀA the covariance, rows counted ``weights`` times."""
+    """Mean ``[D]``, and A such that AᵀA is the covariance; each row counts ``weights`` times."""
     if len(x) < 2:
         raise ValueError(f"FID: got {len(x)} pictures on one side, needed at least 2")
     num = weights.sum()
@@ -63,7 +67,7 @@ def _whitened(x: Array, weights: Array) -> tuple[Array, Array]:
 
 
 def _short(a: Array) -> Array:
-    """``[N, D]`` → at most ``[D, D]`` with the same AᵀA."""
+    """A matrix of at most D rows with the same AᵀA as ``a`` ``[N, D]``."""
     return np.asarray(np.linalg.qr(a, mode="r")) if len(a) > a.shape[1] else a
 
 
@@ -73,9 +77,9 @@ def polynomial_kernel(x: Array, y: Array) -> Array:
 
 
 def kid(x: Array, y: Array) -> float:
-    """Unbiased squared MMD under the cubic kernel; below 0 at times when the sets are alike.
+    """Unbiased squared MMD under the cubic kernel; may be below 0 for sets of one distribution.
 
-    All pictures are used at once: what the usual mean over random subsets approximates.
+    All pictures enter one estimate, which the usual mean over random subsets approximates.
     """
     ones_x, ones_y = np.ones((1, len(x))), np.ones((1, len(y)))
     return float(_mmd2(_kernels(x, y), ones_x, ones_y)[0])
@@ -93,8 +97,8 @@ def _kernels(x: Array, y: Array) -> _Kernels:
 def _mmd2(kernels: _Kernels, weights_x: Array, weights_y: Array) -> Array:
     """Weighted MMD² for each row of weights ``[R, N]``, ``[R, M]`` → ``[R]``.
 
-    A picture makes no pair with its own copies, so that resampling adds no bias. NaN where a
-    resampling holds one picture alone.
+    Copies of one picture are not paired with each other, so that resampling adds no bias. NaN where
+    a resampling holds a single picture.
     """
     k_xx, k_xy, k_yy = kernels
     cross = np.einsum("rn,nm,rm->r", weights_x, k_xy, weights_y, optimize=True)
@@ -122,9 +126,9 @@ class KidComparison:
 def compare_kid(
     translated: Array, untranslated: Array, target: Array, num_bootstrap: int, seed: int
 ) -> KidComparison:
-    """Features ``[N, D]``, ``[N, D]`` (row i of both is one input), ``[M, D]`` → KID figures.
+    """KID figures from features ``[N, D]``, ``[N, D]`` (row i of both: one input) and ``[M, D]``.
 
-    Inputs are resampled together with their translations, so that ``change`` is a paired figure.
+    An input and its translation are resampled together, so that ``change`` is a paired figure.
     """
     rng = np.random.default_rng(seed)
     weights = [

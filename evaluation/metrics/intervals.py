@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from evaluation.arrays import Array
+from evaluation.scores import Figure
 
 PERCENTILES = (2.5, 97.5)
 
 _Z = 1.959964  # half width of a normal distribution's 95 % interval, in standard deviations
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A measured value with its 95 % bootstrap interval (``low`` ≤ ``high``)."""
-
-    value: float
-    low: float
-    high: float
-
-
 def resampling(num: int, num_bootstrap: int, rng: np.random.Generator) -> Array:
-    """How often each of ``num`` pictures is drawn, in ``[num_bootstrap, num]`` draws of ``num``."""
+    """Weights ``[num_bootstrap, num]``: how often each resampling draws each picture."""
     drawn = rng.multinomial(num, np.full(num, 1 / num), size=num_bootstrap)
     return np.asarray(drawn, dtype=np.float64)
 
@@ -36,7 +25,7 @@ def mean_figure(values: Array, num_bootstrap: int, seed: int) -> Figure:
 
 
 def share_figure(values: Array) -> Figure:
-    """The share of ones among values 0 and 1; interval by Wilson 1927, which holds at 0 and 1."""
+    """The share of ones among values 0 and 1, with Wilson's interval (1927), valid at both ends."""
     num, share = len(values), float(values.mean())
     centre = (share + _Z**2 / (2 * num)) / (1 + _Z**2 / num)
     half = _Z / (1 + _Z**2 / num) * np.sqrt(share * (1 - share) / num + _Z**2 / (4 * num**2))
@@ -45,9 +34,9 @@ def share_figure(values: Array) -> Figure:
 
 
 def reduction_figure(after: Array, before: Array, num_bootstrap: int, seed: int) -> Figure:
-    """``1 − Σ after / Σ before`` over pictures: 1 all error gone, 0 as before, below 0 worse."""
-    found = ratio_figure(after, before, num_bootstrap, seed)
-    return Figure(1 - found.value, 1 - found.high, 1 - found.low)
+    """``1 − Σ after / Σ before`` over pictures; 1: no error left, 0: as before, below 0: more."""
+    ratio = ratio_figure(after, before, num_bootstrap, seed)
+    return Figure(1 - ratio.value, 1 - ratio.high, 1 - ratio.low)
 
 
 def ratio_figure(above: Array, below: Array, num_bootstrap: int, seed: int) -> Figure:
@@ -61,7 +50,7 @@ def ratio_figure(above: Array, below: Array, num_bootstrap: int, seed: int) -> F
 
 
 def mean_distance_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:
-    """``|mean x − mean y|`` of points ``[N, D]``, ``[M, D]``; noise keeps it above 0."""
+    """``|mean x − mean y|`` of points ``[N, D]``, ``[M, D]``; of noisy points it is above 0."""
     rng = np.random.default_rng(seed)
     means = [
         np.vstack(
@@ -76,7 +65,7 @@ def mean_distance_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> F
 
 
 def resampled_figure(values: Array) -> Figure:
-    """The first of ``values`` is the figure itself, the others its resamplings."""
+    """A figure of ``values``: the first is the value itself, the rest are its resamplings."""
     value, resampled = float(values[0]), values[1:][np.isfinite(values[1:])]
     if not len(resampled):
         return Figure(value, value, value)

@@ -1,7 +1,7 @@
-"""Are translations copies of training pictures? Nearest neighbours among the target's training set.
+"""Whether translations are copies of training pictures: nearest neighbours among these.
 
 A translation counts as *near a training picture* when it is nearer to one than 95 % of the real
-held-out pictures of the target are: 5 % is what pictures nobody copied reach.
+held-out pictures of the target are. Of real pictures, which copy nothing, 5 % are.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-Array = NDArray[np.float64]
+from evaluation.arrays import Array
+from evaluation.metrics.intervals import share_figure
+from evaluation.metrics.measurement import Measurement
+from evaluation.scores import Figures
 
-LEAST_REAL = 20  # held-out pictures: the 5 % nearest of fewer is not even one
-_NEAR = 0.05
+LEAST_REAL = 20  # held-out pictures: 5 % of fewer is less than one
+_NEAR_QUANTILE = 0.05
 
 
 @dataclass(frozen=True)
@@ -35,4 +38,21 @@ def nearest(features: Array, train: Array) -> Neighbours:
 
 def is_near(distance: Array, real: Array) -> Array:
     """1 where a distance is below 95 % of the ``real`` pictures' distances, else 0."""
-    return np.asarray(distance < np.quantile(real, _NEAR), dtype=np.float64)
+    return np.asarray(distance < np.quantile(real, _NEAR_QUANTILE), dtype=np.float64)
+
+
+def copies_of_training(data: Measurement) -> Figures:
+    """``near_training``: the share of translations that are near a training picture."""
+    train = data.target.train_features["offline"]
+    if min(len(data.target.rows), len(data.source.rows)) < LEAST_REAL or not len(train):
+        return {}
+    real = nearest(data.target.features["offline"], train).distance
+    features = {
+        "near_training": data.outputs.features["offline"],
+        "near_training_baseline": data.source.features["offline"],
+        "near_training_ceiling": data.target.features["offline"],
+    }
+    return {
+        key: share_figure(is_near(nearest(rows, train).distance, real))
+        for key, rows in features.items()
+    }

@@ -1,28 +1,26 @@
-"""Known pairs that do not align: two photographs of one person, say, one in each domain.
+"""Known pairs that are not aligned, such as two photographs of one person, one in each domain.
 
-Pixels of such a pair cannot be compared; colours of face regions and features can. Pairs are for
-evaluation alone: training never sees which pictures belong together.
+Pixels of such a pair cannot be compared, but colours of face regions and features can. Pairs are
+for evaluation alone: training never sees which pictures belong together.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.files import file_sha256
 from core.tables import Picture
+from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
 from evaluation.metrics.intervals import mean_figure, reduction_figure
 from evaluation.metrics.preservation import similarity
 from evaluation.metrics.regions import REGIONS
-
-Array = NDArray[np.float64]
+from evaluation.scores import Figures, PairScores
 
 LEAST_PAIRS = 5
 
@@ -59,30 +57,32 @@ def load_pairs(path: Path) -> dict[str, list[str]]:
             digests[name] = file_sha256(path.parent / (name or ""))
         except OSError as error:
             raise ValueError(f"evaluate.pairs: {path} names {name!r}: {error}") from error
-    found: dict[str, list[str]] = {}
+    counterparts: dict[str, list[str]] = {}
     for a, b in rows:
-        found.setdefault(digests[a], []).append(digests[b])
-        found.setdefault(digests[b], []).append(digests[a])
-    return found
+        counterparts.setdefault(digests[a], []).append(digests[b])
+        counterparts.setdefault(digests[b], []).append(digests[a])
+    return counterparts
 
 
 def match(
-    rows: Sequence[Picture], others: Sequence[Picture], counterparts: Mapping[str, Sequence[str]]
+    rows: Sequence[Picture],
+    candidates: Sequence[Picture],
+    counterparts: Mapping[str, Sequence[str]],
 ) -> Pairs:
-    """The test pictures ``rows`` with a counterpart among ``others`` (of the target, any split)."""
-    by_digest = {row.sha256: row for row in others}
-    inputs, found = [], []
+    """The test pictures ``rows`` with a counterpart among ``candidates``, the target's pictures."""
+    by_digest = {row.sha256: row for row in candidates}
+    inputs, matches = [], []
     for index, row in enumerate(rows):
-        known = [name for name in counterparts.get(row.sha256, ()) if name in by_digest]
-        if known:
+        present = [sha256 for sha256 in counterparts.get(row.sha256, ()) if sha256 in by_digest]
+        if present:
             inputs.append(index)
-            found.append(by_digest[min(known)])
-    return Pairs(inputs, found)
+            matches.append(by_digest[min(present)])
+    return Pairs(inputs, matches)
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What is compared of paired pictures, row by row."""
+class PairFeatures:
+    """Features of paired pictures, row by row."""
 
     features: Array  # [N, D]
     contrasts: Mapping[str, Array]  # of each region, [N, 3], NaN without a face
@@ -90,9 +90,11 @@ class Sight:
 
 
 def pair_scores(
-    config: EvaluateConfig, translated: Sight, untranslated: Sight, true: Sight
-) -> dict[str, Any]:
-    """Figures of paired pictures; the ceiling compares another picture's counterpart.
+    config: EvaluateConfig, translated: PairFeatures, untranslated: PairFeatures, true: PairFeatures
+) -> PairScores | None:
+    """Figures of paired pictures, ``None`` for less than five pairs.
+
+    The ceiling compares with the counterpart of another picture.
 
     ``pair_content`` is the similarity of content to the true counterpart, ``pair_identity`` the
     distance of face embeddings. ``pair_<region>_colour`` is the difference ΔE between contrasts
@@ -100,43 +102,42 @@ def pair_scores(
     """
     num, seed = config.num_bootstrap, config.seed
     if len(true.features) < LEAST_PAIRS:
-        return {}
-    alike = similarity(untranslated.features, true.features)
-    others = (alike.sum(axis=1) - np.diagonal(alike)) / (len(alike) - 1)
+        return None
+    baseline = similarity(untranslated.features, true.features)
+    ceiling = (baseline.sum(axis=1) - np.diagonal(baseline)) / (len(baseline) - 1)
     content = np.diagonal(similarity(translated.features, true.features)).copy()
-    found: dict[str, Any] = {
-        "num_pairs": len(alike),
-        "pair_content": asdict(mean_figure(content, num, seed)),
-        "pair_content_baseline": asdict(mean_figure(np.diagonal(alike).copy(), num, seed)),
-        "pair_content_ceiling": asdict(mean_figure(others, num, seed)),
+    figures: Figures = {
+        "pair_content": mean_figure(content, num, seed),
+        "pair_content_baseline": mean_figure(np.diagonal(baseline).copy(), num, seed),
+        "pair_content_ceiling": mean_figure(ceiling, num, seed),
     }
     for name in REGIONS:
-        points = (sight.contrasts[name] for sight in (translated, untranslated, true))
-        figures, late, early = _distances(config, f"pair_{name}_colour", *points)
-        if figures:
+        points = (features.contrasts[name] for features in (translated, untranslated, true))
+        colours, late, early = _distances(config, f"pair_{name}_colour", *points)
+        if colours:
             reduction = reduction_figure(late, early, num, seed)
-            found |= figures | {f"pair_{name}_reduction": asdict(reduction)}
-    embedded = (translated.embeddings, untranslated.embeddings, true.embeddings)
-    if all(points is not None for points in embedded):
-        found |= _distances(config, "pair_identity", *embedded)[0]
-    return found
+            figures |= colours | {f"pair_{name}_reduction": reduction}
+    after, before, real = translated.embeddings, untranslated.embeddings, true.embeddings
+    if after is not None and before is not None and real is not None:
+        figures |= _distances(config, "pair_identity", after, before, real)[0]
+    return PairScores(len(baseline), figures)
 
 
 def _distances(
-    config: EvaluateConfig, name: str, after: Any, before: Any, real: Any
-) -> tuple[dict[str, Any], Array, Array]:
-    """Mean distance of points ``[N, D]`` to the real ones, with floor and ceiling, and each one's
-    distance after and before; nothing for too few.
+    config: EvaluateConfig, name: str, after: Array, before: Array, real: Array
+) -> tuple[Figures, Array, Array]:
+    """Mean distance of points ``[N, D]`` to the real ones, with floor and ceiling (none for too
+    few), and the distance of each point after and before translation.
     """
-    seen = np.isfinite(np.hstack([after, before, real])).all(axis=1)
-    after, before, real = after[seen], before[seen], real[seen]
+    finite = np.isfinite(np.hstack([after, before, real])).all(axis=1)
+    after, before, real = after[finite], before[finite], real[finite]
     late, early = np.linalg.norm(after - real, axis=1), np.linalg.norm(before - real, axis=1)
     if len(real) < LEAST_PAIRS:
         return {}, late, early
     other = np.linalg.norm(np.roll(real, 1, axis=0) - before, axis=1)
     distances = {name: late, f"{name}_baseline": early, f"{name}_ceiling": other}
-    figures = {
-        key: asdict(mean_figure(values, config.num_bootstrap, config.seed))
+    figures: Figures = {
+        key: mean_figure(values, config.num_bootstrap, config.seed)
         for key, values in distances.items()
     }
     return figures, late, early

@@ -1,4 +1,4 @@
-"""How far pairs of pictures are apart, pixel by pixel: pure numpy.
+"""Differences between pairs of pictures, pixel by pixel: pure numpy.
 
 SSIM: Wang et al. 2004 (doi:10.1109/TIP.2003.819861), with its Gaussian window and constants.
 """
@@ -6,13 +6,11 @@ SSIM: Wang et al. 2004 (doi:10.1109/TIP.2003.819861), with its Gaussian window a
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-Array = NDArray[np.float64]
-Pictures = NDArray[np.uint8]  # [N, H, W, 3], RGB
+from evaluation.arrays import Array, Pictures
 
-_MAX_PSNR_DB = 99.0  # what equal pictures get, in place of infinity
+_MAX_PSNR_DB = 99.0  # of equal pictures, in place of infinity
 
 
 def l1(x: Pictures, y: Pictures) -> Array:
@@ -21,7 +19,7 @@ def l1(x: Pictures, y: Pictures) -> Array:
 
 
 def psnr(x: Pictures, y: Pictures) -> Array:
-    """Peak signal-to-noise ratio of each pair, dB: ``[N]``; at most 99, which equal pairs get."""
+    """Peak signal-to-noise ratio of each pair, dB: ``[N]``; at most 99, for equal pictures."""
     squared = ((x.astype(np.float64) - y) ** 2).mean(axis=(1, 2, 3))
     floor = 255**2 / 10 ** (_MAX_PSNR_DB / 10)
     return np.asarray(10 * np.log10(255**2 / np.maximum(squared, floor)))

@@ -1,32 +1,30 @@
 """Where a translation changes a face: lips, eyes and cheeks against everything else.
 
 The regions come from the face mesh of the *input*: a translation keeps the geometry, and a mesh of
-its own would hide a face that moved. Colours are CIE L*a*b*; a difference of 2 is just visible.
+its own would hide that a face moved. Colours are CIE L*a*b*; a difference of 2 is just visible.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.metrics.intervals import mean_distance_figure, mean_figure, ratio_figure
+from evaluation.metrics.measurement import Measurement
+from evaluation.scores import Figures
 from preprocessing.analysis.face_mesh import Points
 
-Array = NDArray[np.float64]
-Pictures = NDArray[np.uint8]  # [N, px, px, 3], RGB
 Mask = NDArray[np.float64]  # [px, px], 0 to 1
-Masks = Mapping[
-    str, Mask
-]  # of each region; made_up is all three, outside all else, skin the face's
+Masks = Mapping[str, Mask]
+"""By region: lips, eyes, cheeks; all three (made_up), all else (outside), the other skin (skin)."""
 
 REGIONS = ("lips", "eyes", "cheeks")
-LEAST_FACES = 5  # pictures with a face: the figures of fewer mean nothing
+LEAST_FACES = 5  # pictures with a face: figures of fewer are left out
 _SUPERSAMPLING = 4
 
 # Points of MediaPipe's face mesh around each region, and around holes in it.
@@ -71,8 +69,8 @@ def _fill(mesh: Points, px: int, *rings: Sequence[int]) -> Mask:
 
 def _lab(picture: NDArray[np.uint8]) -> Array:
     """``[px, px, 3]`` uint8 RGB → L* (0 to 100), a*, b*."""
-    found = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    return np.asarray(found, dtype=np.float64)
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray(lab, dtype=np.float64)
 
 
 def colour_change(
@@ -82,7 +80,7 @@ def colour_change(
     (``made_up``) and outside: ``[N]`` each; NaN without a face.
     """
     names = (*REGIONS, "made_up", "outside")
-    found = {name: np.full(len(meshes), np.nan) for name in names}
+    change = {name: np.full(len(meshes), np.nan) for name in names}
     for index, mesh in enumerate(meshes):
         if mesh is None:
             continue
@@ -90,15 +88,15 @@ def colour_change(
         weights = masks(mesh, len(difference))
         for name in names:
             if weights[name].sum() > 0:
-                found[name][index] = np.average(difference, weights=weights[name])
-    return found
+                change[name][index] = np.average(difference, weights=weights[name])
+    return change
 
 
 def contrasts(pictures: Pictures, meshes: Sequence[Points | None]) -> dict[str, Array]:
     """Colour of lips, eyes and cheeks less that of the face's other skin, so that the light
     matters little: ``[N, 3]`` each, in L*a*b*; NaN without a face.
     """
-    found = {name: np.full((len(meshes), 3), np.nan) for name in REGIONS}
+    contrast = {name: np.full((len(meshes), 3), np.nan) for name in REGIONS}
     for index, mesh in enumerate(meshes):
         if mesh is None:
             continue
@@ -110,8 +108,8 @@ def contrasts(pictures: Pictures, meshes: Sequence[Points | None]) -> dict[str, 
         for name in REGIONS:
             if weights[name].sum() > 0:
                 colour = np.average(lab.reshape(-1, 3), axis=0, weights=weights[name].ravel())
-                found[name][index] = colour - skin
-    return found
+                contrast[name][index] = colour - skin
+    return contrast
 
 
 def change_scores(
@@ -119,25 +117,25 @@ def change_scores(
     inputs: Pictures,
     translated: Pictures,
     meshes: Sequence[Points | None],
-) -> dict[str, Any]:
+) -> Figures:
     """Colour change by region, and how much more of it lies inside the three than outside.
 
-    ``change_focus`` above 1 says that the change keeps to lips, eyes and cheeks. Nothing with
-    faces in less than five pictures.
+    ``change_focus`` above 1 says that the change keeps to lips, eyes and cheeks. Nothing where
+    less than five pictures show a face.
     """
     change = colour_change(inputs, translated, meshes)
-    seen = np.isfinite(change["made_up"]) & np.isfinite(change["outside"])
-    if seen.sum() < LEAST_FACES:
+    has_face = np.isfinite(change["made_up"]) & np.isfinite(change["outside"])
+    if has_face.sum() < LEAST_FACES:
         return {}
     num, seed = config.num_bootstrap, config.seed
-    found: dict[str, Any] = {}
+    figures: Figures = {}
     for name in (*REGIONS, "outside"):
         values = change[name][np.isfinite(change[name])]
         if len(values):
-            found[f"change_{name}"] = asdict(mean_figure(values, num, seed))
-            found[f"change_{name}_baseline"] = 0.0
-    focus = ratio_figure(change["made_up"][seen], change["outside"][seen], num, seed)
-    return found | {"change_focus": asdict(focus), "num_faces": int(seen.sum())}
+            figures[f"change_{name}"] = mean_figure(values, num, seed)
+            figures[f"change_{name}_baseline"] = 0.0
+    focus = ratio_figure(change["made_up"][has_face], change["outside"][has_face], num, seed)
+    return figures | {"change_focus": focus, "num_faces": int(has_face.sum())}
 
 
 def contrast_scores(
@@ -146,29 +144,44 @@ def contrast_scores(
     inputs: Mapping[str, Array],
     target_test: Mapping[str, Array],
     target_train: Mapping[str, Array],
-) -> dict[str, Any]:
+) -> Figures:
     """Distance ΔE between the mean contrast of each region and that of the target's real pictures.
 
     Arguments are ``contrasts`` of translated, untranslated and real pictures.
     """
-    found: dict[str, Any] = {}
+    figures: Figures = {}
     for name in REGIONS:
         sets = {
             f"{name}_colour": translated[name],
             f"{name}_colour_baseline": inputs[name],
             f"{name}_colour_ceiling": target_train[name],
         }
-        real = _seen(target_test[name])
-        if min(len(real), *(len(_seen(points)) for points in sets.values())) < LEAST_FACES:
+        real = _finite(target_test[name])
+        if min(len(real), *(len(_finite(points)) for points in sets.values())) < LEAST_FACES:
             continue
-        found |= {
-            key: asdict(
-                mean_distance_figure(_seen(points), real, config.num_bootstrap, config.seed)
-            )
+        figures |= {
+            key: mean_distance_figure(_finite(points), real, config.num_bootstrap, config.seed)
             for key, points in sets.items()
         }
-    return found
+    return figures
 
 
-def _seen(points: Array) -> Array:
+def region_colours(data: Measurement) -> Figures:
+    """``contrast_scores`` of this direction."""
+    return contrast_scores(
+        data.config,
+        data.outputs.contrasts,
+        data.source.contrasts,
+        data.target.contrasts,
+        data.target.train_contrasts,
+    )
+
+
+def region_changes(data: Measurement) -> Figures:
+    """``change_scores`` of this direction."""
+    source = data.source
+    return change_scores(data.config, source.pictures, data.outputs.translated, source.meshes)
+
+
+def _finite(points: Array) -> Array:
     return np.asarray(points[np.isfinite(points).all(axis=1)])

@@ -1,30 +1,29 @@
 """How near a translation comes to the true counterpart, where one is known.
 
-The offline corpus draws each person both ways; ``truth.parquet`` names, for the original with a
-``sha256``, the file of its ``counterpart``: a picture of the same geometry in the other domain. It
-is cropped with the very transform that cropped the original, so that pixels correspond.
+The offline corpus draws each person in both domains. ``truth.parquet`` names, for the ``sha256`` of
+an original, the file of its ``counterpart``: the same picture in the other domain. It is cropped
+with the transform of the original, so that pixels correspond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
+from core.pictures import Rejected, read_picture, resize
 from core.tables import Picture
+from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
-from evaluation.data.translations import resize
 from evaluation.metrics.intervals import mean_figure, reduction_figure
+from evaluation.scores import Figure, Figures, TruthScores
 from preprocessing.images.geometry import crop
 
-Array = NDArray[np.float64]
 Mask = NDArray[np.float64]  # [px, px], 0 to 1
 
 # Ellipses in units of the distance between the eyes: which keypoint, how far below it (negative:
@@ -34,7 +33,7 @@ _EYES_AND_LIPS = (
     (1, -0.05, 0.30, 0.22),  # left eye with its lid
     (3, 0.00, 0.40, 0.21),  # lips
 )
-_SOFTNESS = 0.2  # width of a region's rim, in radii
+_RIM_RADII = 0.2  # width of a region's soft rim
 
 
 def load_truth(folder: Path) -> dict[str, Path]:
@@ -52,27 +51,27 @@ def load_truth(folder: Path) -> dict[str, Path]:
             f"truth: cannot read {path} ({error}); needed Parquet with the columns sha256 and "
             "counterpart"
         ) from error
-    found = {row["sha256"]: folder / row["counterpart"] for row in rows}
+    files = {row["sha256"]: folder / row["counterpart"] for row in rows}
     root = folder.resolve()
-    for file in found.values():
+    for file in files.values():
         if not file.resolve().is_relative_to(root):
             raise ValueError(f"truth: {path} names {file}, which is outside {folder}")
-    return found
+    return files
 
 
 @dataclass(frozen=True)
-class Truths:
-    """True counterparts of the inputs ``indices``, and the regions of eyes and lips."""
+class TrueCounterparts:
+    """True counterparts of the inputs ``indices``, and their masks of eyes and lips."""
 
     indices: list[int]
-    pictures: NDArray[np.uint8]  # [N, px, px, 3]
+    pictures: Pictures
     masks: list[Mask | None]
 
 
-def load_truths(
+def load_counterparts(
     rows: Sequence[Picture], files: Mapping[str, Path], crop_px: int, px: int
-) -> Truths | None:
-    """The counterparts that are known of ``rows``; ``None`` when none is.
+) -> TrueCounterparts | None:
+    """The known counterparts of ``rows``; ``None`` where there is none.
 
     Raises ``ValueError`` for a counterpart that cannot be read.
     """
@@ -81,30 +80,31 @@ def load_truths(
     ]
     if not indices:
         return None
-    known = [rows[index] for index in indices]
-    pictures = [counterpart(files[row.sha256], row.transform, crop_px, px) for row in known]
-    return Truths(indices, np.stack(pictures), [lip_eye_mask(row, crop_px, px) for row in known])
+    originals = [rows[index] for index in indices]
+    return TrueCounterparts(
+        indices,
+        np.stack([counterpart(files[row.sha256], row.transform, crop_px, px) for row in originals]),
+        [lip_eye_mask(row, crop_px, px) for row in originals],
+    )
 
 
 def counterpart(file: Path, transform: Sequence[float], crop_px: int, px: int) -> NDArray[np.uint8]:
     """The counterpart, cropped as its original was and resized: ``[px, px, 3]`` uint8."""
-    try:
-        with Image.open(file) as image:
-            picture = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except Exception as error:  # Pillow raises half a dozen types on hostile files
-        raise ValueError(
-            f"truth: cannot read {file} ({type(error).__name__}: {error}); write the truth again"
-        ) from error
-    cut = crop(picture, np.reshape(transform, (2, 3)).astype(np.float64), crop_px)
-    return resize(Image.fromarray(cut), px)
+    picture = read_picture(file)
+    if isinstance(picture, Rejected):
+        raise ValueError(  # noqa: TRY004 - the file is wrong, not a type
+            f"truth: cannot read {file} ({picture.reason}); write the truth again"
+        )
+    cropped = crop(picture, np.reshape(transform, (2, 3)).astype(np.float64), crop_px)
+    return resize(cropped, px, px)
 
 
 def lip_eye_mask(row: Picture, crop_px: int, px: int) -> Mask | None:
-    """Weight of each pixel of the crop (at ``px``): 1 on eyes and lips, 0 elsewhere, soft between.
+    """Weight of each pixel of the crop at ``px``: 1 on eyes and lips, 0 elsewhere, with soft rims.
 
-    Ellipses about the keypoints, sized by the distance d of the eyes and turned with their line:
-    eyes 0.30 d by 0.22 d, raised by 0.05 d to hold the lid; lips 0.40 d by 0.21 d. The weight falls
-    linearly from 1 at 0.9 radii to 0 at 1.1. ``None`` for a picture without keypoints.
+    Ellipses about the keypoints, scaled by the distance d between the eyes and turned with them:
+    eyes 0.30 d by 0.22 d, raised by 0.05 d to include the lid; lips 0.40 d by 0.21 d. The weight
+    falls linearly from 1 at 0.9 radii to 0 at 1.1. ``None`` for a picture without keypoints.
     """
     if len(row.keypoints) < 8 or len(row.transform) != 6:
         return None
@@ -123,7 +123,7 @@ def lip_eye_mask(row: Picture, crop_px: int, px: int) -> Mask | None:
         radius = np.hypot(
             offset @ along / (half_width * distance), offset @ down / (half_height * distance)
         )
-        mask = np.maximum(mask, np.clip((1 - radius) / _SOFTNESS + 0.5, 0, 1))
+        mask = np.maximum(mask, np.clip((1 - radius) / _RIM_RADII + 0.5, 0, 1))
     return mask
 
 
@@ -139,10 +139,8 @@ class TruthErrors:
     outside: Array
 
 
-def errors(
-    pictures: NDArray[np.uint8], truths: NDArray[np.uint8], masks: Sequence[Mask | None]
-) -> TruthErrors:
-    """``[N, px, px, 3]`` uint8 against their truths, under ``N`` masks."""
+def errors(pictures: Pictures, truths: Pictures, masks: Sequence[Mask | None]) -> TruthErrors:
+    """Errors of pictures to their truths, inside and outside of ``N`` masks."""
     absolute = np.abs(pictures.astype(np.float64) - truths).mean(axis=3)  # [N, px, px]
     inside, outside = np.full(len(masks), np.nan), np.full(len(masks), np.nan)
     for index, mask in enumerate(masks):
@@ -152,36 +150,31 @@ def errors(
     return TruthErrors(absolute.mean(axis=(1, 2)), inside, outside)
 
 
-def against_truth(
-    config: EvaluateConfig,
-    inputs: NDArray[np.uint8],
-    translated: NDArray[np.uint8],
-    truths: Truths,
-) -> tuple[dict[str, Any], TruthErrors, TruthErrors]:
-    """Figures, and the errors of each picture before and after translation."""
+def truth_scores(
+    config: EvaluateConfig, inputs: Pictures, translated: Pictures, truths: TrueCounterparts
+) -> TruthScores:
+    """Errors to the truth before and after translation, and the share that it took away."""
     before = errors(inputs[truths.indices], truths.pictures, truths.masks)
     after = errors(translated[truths.indices], truths.pictures, truths.masks)
     masked = np.isfinite(before.inside)
 
-    def mean(values: Array) -> dict[str, float]:
-        return asdict(mean_figure(values, config.num_bootstrap, config.seed))
+    def mean(values: Array) -> Figure:
+        return mean_figure(values, config.num_bootstrap, config.seed)
 
-    def reduction(late: Array, early: Array) -> dict[str, float]:
-        return asdict(reduction_figure(late, early, config.num_bootstrap, config.seed))
+    def reduction(late: Array, early: Array) -> Figure:
+        return reduction_figure(late, early, config.num_bootstrap, config.seed)
 
-    found: dict[str, Any] = {
-        "num_pictures": len(truths.indices),
-        "num_with_regions": int(masked.sum()),
+    figures: Figures = {
         "error": mean(after.whole),
         "error_baseline": mean(before.whole),
         "error_reduction": reduction(after.whole, before.whole),
     }
     if masked.any():
-        found |= {
+        figures |= {
             "lip_eye_error": mean(after.inside[masked]),
             "lip_eye_error_baseline": mean(before.inside[masked]),
             "lip_eye_error_reduction": reduction(after.inside[masked], before.inside[masked]),
             "outside_error": mean(after.outside[masked]),
             "outside_error_baseline": mean(before.outside[masked]),
         }
-    return found, before, after
+    return TruthScores(len(truths.indices), int(masked.sum()), figures)

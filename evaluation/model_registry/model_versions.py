@@ -1,19 +1,15 @@
 """The versions of a recipe, and the pointer to its champion.
 
-``workspace/models/<recipe>/<version>/`` holds both generators, ``config.json`` (so that it is read
-like a checkpoint), ``scores.json``, ``prepare.json`` (how photographs are cropped for it),
-``dataset.json`` and ``card.md`` (what it was made of, and what for), ``report.html``, and
-``model.json`` (its lineage). ``champion.json`` beside the versions names the best one.
+``core.workspace.ModelFolder`` says what a version holds. Its ``config.json`` lies beside the
+weights, so that it is read like a checkpoint. ``champion.json`` lies beside the versions.
 
-A version is written whole or not at all; the pointer moves in one rename; whoever stores or moves
-holds ``.lock``.
+A version is written whole or not at all; the pointer moves in one rename; whoever stores a version
+or moves the pointer holds the lock.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
 import shutil
 import tempfile
@@ -22,28 +18,43 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from core.errors import CheckpointError, SuyanError
-from core.files import atomic_file, digest, file_sha256, sync_folder, write_json
-from core.tables import Picture, iter_rows
-from core.workspace import ModelFolder, Workspace
+from core.files import (
+    atomic_file,
+    digest,
+    file_sha256,
+    sync_file,
+    sync_folder,
+    try_load_json,
+    write_json,
+)
+from core.locks import file_lock
+from core.workspace import (
+    DatasetFolder,
+    EvaluationFolder,
+    ModelFolder,
+    RecipeModels,
+    RunFolder,
+    Workspace,
+)
+from evaluation.data.phrase_yields import phrase_yields
 from evaluation.model_registry.model_card import load_facts, model_card
-from evaluation.weights_choice import GENERATORS, Kind, files_of
+from evaluation.scores import Scores, load_scores, write_scores
+from evaluation.weights_choice import GENERATORS, Kind, generator_files
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 def champion(workspace: Workspace, recipe: str) -> Path:
     """The folder of ``recipe``'s champion. Raises ``SuyanError`` when there is none."""
-    models = workspace / "models" / recipe
-    found = current(models) if _NAME.fullmatch(recipe) else None
-    if found is None:
+    models = workspace.recipe_models(recipe).path
+    folder = current(models) if _NAME.fullmatch(recipe) else None
+    if folder is None:
         raise SuyanError(
             f"{models} has no champion; run the pipeline for {recipe!r}, or give the path of one "
             "of its versions"
         )
-    return found
+    return folder
 
 
 def find_champion(workspace: Workspace, recipe: str) -> Path | None:
@@ -52,7 +63,7 @@ def find_champion(workspace: Workspace, recipe: str) -> Path | None:
 
 
 def versions(workspace: Workspace, recipe: str) -> list[Path]:
-    """Folders of the recipe's stored models, by name."""
+    """Folders of the recipe's stored models, sorted by name."""
     models = models_folder(workspace, recipe)
     return sorted(
         path for path in models.glob("*") if path.is_dir() and _is_whole(models, path.name)
@@ -60,28 +71,25 @@ def versions(workspace: Workspace, recipe: str) -> list[Path]:
 
 
 def crown(workspace: Workspace, recipe: str, version: str, reason: str = "") -> Path:
-    """A person makes ``version`` the champion, whatever its figures; its folder.
+    """Make ``version`` the champion whatever its figures, as a person decided; its folder.
 
     For ``suyan promote``, and for the approval of a paused flow. Raises ``ValueError`` for a
     version that the recipe does not have.
     """
     models = models_folder(workspace, recipe)
     with locked(models):
-        known = versions(workspace, recipe)
-        if version not in {path.name for path in known}:
-            raise ValueError(
-                f"version: got {version!r}, {models} has "
-                f"{', '.join(path.name for path in known) or 'none'}"
-            )
+        names = [path.name for path in versions(workspace, recipe)]
+        if version not in names:
+            raise ValueError(f"version: got {version!r}, {models} has {', '.join(names) or 'none'}")
         if current(models) != models / version:
             move_pointer(models, models / version, by="person", reason=reason)
     return models / version
 
 
 def rollback(workspace: Workspace, recipe: str) -> Path:
-    """Make the champion before the present one champion again; its folder.
+    """Make the previous champion the champion again; its folder.
 
-    Called again, it goes one further back. Raises ``SuyanError`` when there is none that is whole.
+    A second call goes back to the one before it. Raises ``SuyanError`` when no whole one is left.
     """
     models = models_folder(workspace, recipe)
     with locked(models):
@@ -97,14 +105,13 @@ def models_folder(workspace: Workspace, recipe: str) -> Path:
     """``workspace/models/<recipe>``. Raises ``ValueError`` for a name that is no plain name."""
     if not _NAME.fullmatch(recipe):
         raise ValueError(f"recipe: got {recipe!r}, needed letters, digits, '.', '_' and '-'")
-    return workspace / "models" / recipe
+    return workspace.recipe_models(recipe).path
 
 
 @contextlib.contextmanager
 def locked(models: Path) -> Iterator[None]:
-    """Only one process stores, decides and moves the pointer; a dead one's lock is free again."""
-    models.mkdir(parents=True, exist_ok=True)
-    with FileLock(models / ".lock"):
+    """Hold the recipe's lock: one process at a time stores, decides and moves the pointer."""
+    with file_lock(RecipeModels(models).lock):
         yield
 
 
@@ -115,116 +122,114 @@ def current(models: Path) -> Path | None:
 
 
 def move_pointer(models: Path, model: Path, *, by: str, reason: str) -> None:
-    """Make ``model`` the champion; the one before is remembered. The caller holds the lock."""
+    """Make ``model`` the champion, and remember the one before. The caller holds the lock."""
     pointer = _pointer(models)
     previous = [*pointer.get("previous", []), *([pointer["model"]] if "model" in pointer else [])]
     _point(models, model.name, previous, pointer, by=by, reason=reason)
 
 
-def store(
-    run: Path, evaluation: Path, scores: Mapping[str, Any], workspace: Workspace, models: Path
-) -> Path:
-    """Copy the model to a folder of its own, whole or not at all; the (new or old) folder.
+def store(run: Path, evaluation: Path, scores: Scores, workspace: Workspace, models: Path) -> Path:
+    """Copy the evaluated checkpoint to the folder of its version, whole or not at all; that folder.
 
-    Of the checkpoint's weights, those that the evaluation chose become the model's.
-    Raises ``CheckpointError`` when the evaluated checkpoint is gone.
+    The weights that the evaluation chose become the model's. A version that is there already gets
+    the newer figures. Raises ``CheckpointError`` when the evaluated checkpoint is gone.
     """
-    checkpoint = run / "checkpoints" / str(scores["checkpoint"])
-    kind: Kind = scores.get("weights", {}).get("chosen", "raw")
-    files = files_of(checkpoint, kind) | {"config.json": checkpoint / "config.json"}
-    missing = [file.name for file in files.values() if not file.exists()]
+    checkpoint = RunFolder(run).checkpoint(scores.checkpoint)
+    kind: Kind = "averaged" if scores.weights.chosen == "averaged" else "raw"
+    generators = generator_files(checkpoint.path, kind)
+    missing = [file.name for file in (*generators.values(), checkpoint.config) if not file.exists()]
     if missing:
-        raise CheckpointError(f"{checkpoint}: {missing} missing; evaluate a newer checkpoint")
-    weights = {name: file_sha256(files[name]) for name in GENERATORS}
-    identity = digest({"weights": weights, "dataset": scores["dataset"]}, length=8)
-    model = models / f"step{scores['step']}-{identity}"
+        raise CheckpointError(f"{checkpoint.path}: {missing} missing; evaluate a newer checkpoint")
+    weights = {f"{name}.safetensors": file_sha256(file) for name, file in generators.items()}
+    identity = digest({"weights": weights, "dataset": scores.dataset}, length=8)
+    model = models / f"step{scores.step}-{identity}"
     if not model.exists():
         partial = Path(tempfile.mkdtemp(dir=models, prefix=f".{model.name}."))
         try:
-            _copy(files, partial)
-            _describe(partial, model.name, evaluation, scores, workspace, run, weights)
+            for name, file in generators.items():
+                _copy(file, ModelFolder(partial).weights(name))
+            _copy(checkpoint.config, ModelFolder(partial).config)
+            _describe(ModelFolder(partial), model.name, evaluation, scores, workspace, run, weights)
             partial.chmod(0o755)
             partial.rename(model)
             sync_folder(models)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     else:  # measured again: the figures may be newer
-        _describe(model, model.name, evaluation, scores, workspace, run, weights)
+        _describe(ModelFolder(model), model.name, evaluation, scores, workspace, run, weights)
     return model
 
 
-def _copy(files: Mapping[str, Path], folder: Path) -> None:
-    for name, source in files.items():
-        shutil.copyfile(source, folder / name)
-        with (folder / name).open("rb") as file:
-            os.fsync(file.fileno())
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    sync_file(target)
 
 
 def _describe(
-    folder: Path,
+    model: ModelFolder,
     version: str,
     evaluation: Path,
-    scores: Mapping[str, Any],
+    scores: Scores,
     workspace: Workspace,
     run: Path,
     weights: Mapping[str, str],
 ) -> None:
     """Write everything beside the weights, each file whole."""
-    dataset = workspace / "datasets" / str(scores["dataset"])
-    sources = {
-        "prepare.json": dataset / "config.json",
-        "dataset.json": dataset / "card.json",
-        "report.html": evaluation / "report.html",
+    dataset = workspace.dataset(scores.dataset)
+    copies = {
+        model.prepare: dataset.config,
+        model.dataset_card: dataset.card,
+        model.report: EvaluationFolder(evaluation).report,
     }
-    for name, source in sources.items():
+    for target, source in copies.items():
         if source.exists():
-            with atomic_file(folder / name) as file:
+            with atomic_file(target) as file:
                 file.write(source.read_bytes())
     lineage = {
-        "domains": scores["domains"],
+        "domains": scores.domains,
         "directions": {
-            name: {"generator": f"G_{name[0]}", "from": entry["from"], "to": entry["to"]}
-            for name, entry in scores["directions"].items()
+            name: {
+                "generator": f"G_{name[0]}",
+                "from": direction.source,
+                "to": direction.target,
+            }
+            for name, direction in scores.directions.items()
         },
-        "px": scores["px"],
-        "phrases": _phrases(dataset / "manifest.parquet"),
-        "dataset": scores["dataset"],
+        "px": scores.px,
+        "phrases": _phrases(dataset),
+        "dataset": scores.dataset,
         "run": run.name,
-        "checkpoint": scores["checkpoint"],
-        "weights": scores.get("weights", {}).get("chosen", "raw"),
+        "checkpoint": scores.checkpoint,
+        "weights": scores.weights.chosen,
         "weights_sha256": dict(weights),
-        "evaluation": scores.get("key", ""),
+        "evaluation": scores.key,
     }
-    write_json(folder / "model.json", lineage)
-    write_json(folder / "scores.json", scores)
-    facts = load_facts(ModelFolder(folder), f"{folder.parent.name}/{version}")
-    with atomic_file(ModelFolder(folder).card) as file:
+    write_json(model.lineage, lineage)
+    write_scores(model.scores, scores)
+    facts = load_facts(model, f"{model.path.parent.name}/{version}")
+    with atomic_file(model.card) as file:
         file.write(model_card(facts, facts.language).encode())
 
 
-def _phrases(manifest: Path) -> dict[str, list[str]]:
-    """The search phrases behind each domain's usable pictures."""
-    rows = iter_rows(manifest, Picture) if manifest.is_file() else iter(())
-    found: dict[str, set[str]] = {}
-    for row in rows:
-        if row.status == "ok":
-            found.setdefault(row.domain, set()).add(row.phrase)
-    return {domain: sorted(phrases) for domain, phrases in found.items()}
+def _phrases(dataset: DatasetFolder) -> dict[str, list[str]]:
+    """The search phrases behind each domain's usable pictures, sorted."""
+    phrases: dict[str, set[str]] = {}
+    for each in phrase_yields(dataset.manifest):
+        if each.num_usable:
+            phrases.setdefault(each.domain, set()).add(each.phrase)
+    return {domain: sorted(names) for domain, names in phrases.items()}
 
 
 def _pointer(models: Path) -> dict[str, Any]:
-    """Content of champion.json; empty when there is none, or none that can be read."""
-    try:
-        found = json.loads((models / "champion.json").read_text("utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """Content of champion.json; empty when there is none that can be read."""
+    return try_load_json(RecipeModels(models).champion) or {}
 
 
 def _is_whole(models: Path, name: Any) -> bool:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return False
-    return all((models / name / file).is_file() for file in (*GENERATORS, "scores.json"))
+    model = RecipeModels(models).version(name)
+    return model.scores.is_file() and all(model.weights(each).is_file() for each in GENERATORS)
 
 
 def _point(
@@ -236,27 +241,18 @@ def _point(
     by: str,
     reason: str,
 ) -> None:
-    """Write champion.json: the model, the champions before it, and everything that happened."""
-    scores = json.loads((models / name / "scores.json").read_text("utf-8"))
+    """Write champion.json: the model, the champions before it, and the history of all changes."""
+    scores = load_scores(RecipeModels(models).version(name).scores)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     event = {"model": name, "at": now, "by": by, "reason": reason}
     write_json(
-        models / "champion.json",
+        RecipeModels(models).champion,
         {
             "model": name,
-            "dataset": scores["dataset"],
-            "mean_kid": mean_kid(scores),
+            "dataset": scores.dataset,
+            "mean_kid": scores.mean_kid,
             "promoted_at": now,
             "previous": previous,
             "history": [*pointer.get("history", []), event],
         },
     )
-
-
-def mean_kid(scores: Mapping[str, Any]) -> float | None:
-    """Of both directions; ``None`` where too few pictures left it out."""
-    try:
-        values = [float(entry["kid"]["value"]) for entry in scores["directions"].values()]
-    except KeyError:
-        return None
-    return sum(values) / len(values)

@@ -1,33 +1,30 @@
-"""The gate: a measured model becomes its recipe's champion when it has earned it."""
+"""The gate: a measured model becomes its recipe's champion when its figures are better."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.errors import SuyanError
-from core.workspace import Workspace
-from evaluation import weights_choice
+from core.workspace import EvaluationFolder, ModelFolder, Workspace
 from evaluation.config import PromoteConfig
 from evaluation.model_registry.model_versions import (
     current,
     locked,
-    mean_kid,
     models_folder,
     move_pointer,
     store,
 )
+from evaluation.scores import ComparedChampion, DirectionScores, Figure, Scores, load_scores
+from evaluation.weights_choice import choice_sentence
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What became of a model: ``model`` is its folder in any case.
+    """The decision about a model, which is stored at ``model`` in any case.
 
-    A model that was not promoted can be all the same, by a person: ``registry.crown``.
+    A person can promote a stored model all the same: ``model_versions.crown``.
     """
 
     promoted: bool  # it is the champion now
@@ -53,107 +50,120 @@ def promote(
     ``evaluation`` holds no scores, ``CheckpointError`` when the evaluated checkpoint is gone.
     """
     models = models_folder(workspace, recipe)
-    scores = _scores(evaluation)
+    try:
+        scores = load_scores(EvaluationFolder(evaluation).scores)
+    except (FileNotFoundError, ValueError) as error:
+        raise SuyanError(f"{evaluation}: no whole scores.json ({error}); evaluate first") from error
     with locked(models):
         model = store(run, evaluation, scores, workspace, models)
         return _decide(model, scores, workspace, models, rule)
 
 
-def _scores(evaluation: Path) -> dict[str, Any]:
-    try:
-        scores: dict[str, Any] = json.loads((evaluation / "scores.json").read_text("utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError) as error:
-        raise SuyanError(f"{evaluation}: no whole scores.json ({error}); evaluate first") from error
-    return scores
-
-
 def _decide(
-    model: Path, scores: Mapping[str, Any], workspace: Workspace, models: Path, rule: PromoteConfig
+    model: Path, scores: Scores, workspace: Workspace, models: Path, rule: PromoteConfig
 ) -> Promotion:
-    rival = current(models)
-    if rival == model:
+    champion = current(models)
+    if champion == model:
         return Promotion(
             promoted=True, reason=f"{model.name} is the champion already.", model=model
         )
-    objection = _objection(scores, rival, rule)
+    objection = _objection(scores, champion, rule)
     if objection:
-        use = (
-            f"It is kept as {model.relative_to(workspace)}: give that path to use it, or "
-            f"'suyan promote {model.name} --recipe {models.name}' to make it champion all the same."
+        remedy = (
+            f"It is stored as {workspace.key(model)}: give that path to use it, or "
+            f"'suyan promote {model.name} --recipe {models.name}' to make it the champion."
         )
-        reason = f"Not promoted: {objection} {use}{weights_choice.told(scores)}"
-        return Promotion(promoted=False, reason=reason, model=model)
-    reason = "it passed the gate" + (f" against {rival.name}" if rival else "")
+        sentences = [f"Not promoted: {objection}", remedy, choice_sentence(scores.weights)]
+        return Promotion(promoted=False, reason=_joined(sentences), model=model)
+    reason = "it passed the gate" + (f" against {champion.name}" if champion else "")
     move_pointer(models, model, by="gate", reason=reason)
-    instead = f" in place of {rival.name}" if rival else ""
+    instead = f" in place of {champion.name}" if champion else ""
     better = ": both directions are better than untranslated pictures" * rule.beat_untranslated
-    reason = f"{model.name} is the champion of {models.name}{instead}{better}."
-    reason += weights_choice.told(scores)
-    return Promotion(promoted=True, reason=reason, model=model)
+    sentences = [
+        f"{model.name} is the champion of {models.name}{instead}{better}.",
+        choice_sentence(scores.weights),
+    ]
+    return Promotion(promoted=True, reason=_joined(sentences), model=model)
 
 
-def _objection(scores: Mapping[str, Any], rival: Path | None, rule: PromoteConfig) -> str:
+def _joined(sentences: list[str]) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _objection(scores: Scores, champion: Path | None, rule: PromoteConfig) -> str:
     """Why the model may not be champion; ``""`` when it may."""
     if not rule.automatic:
         return "only a person promotes (promote.automatic is off)."
-    mean = mean_kid(scores)
+    mean = scores.mean_kid
     if mean is None or not math.isfinite(mean):
         return "too few held-out pictures to tell whether it is better than doing nothing."
-    for direction in scores["directions"].values():
-        after, before = direction["kid"]["value"], direction["kid_baseline"]["value"]
-        change = direction["kid_change"]["high"] if rule.surely else after - before
-        if rule.beat_untranslated and not change < 0:
-            return (
-                f"{direction['from']} → {direction['to']} has a KID of {after:.4f}, and leaving "
-                f"pictures as they are has {before:.4f}"
-                + (": better, but not surely so." if after < before else ".")
-            )
-    return _beaten_by(scores, mean, rival, rule) if rival else ""
+    for direction in scores.directions.values():
+        objection = _no_better_than_untranslated(direction, rule)
+        if objection:
+            return objection
+    return _no_better_than_champion(scores, mean, champion, rule) if champion else ""
 
 
-def _beaten_by(scores: Mapping[str, Any], mean: float, rival: Path, rule: PromoteConfig) -> str:
+def _no_better_than_untranslated(direction: DirectionScores, rule: PromoteConfig) -> str:
+    kid, untranslated = direction.figure("kid"), direction.figure("kid_baseline")
+    change = direction.figure("kid_change")
+    if kid is None or untranslated is None or change is None:
+        return f"{direction.route} has no KID to compare with that of untranslated pictures."
+    bound = change.high if rule.surely else kid.value - untranslated.value
+    if not rule.beat_untranslated or bound < 0:
+        return ""
+    return (
+        f"{direction.route} has a KID of {kid.value:.4f}, and leaving pictures as they are has "
+        f"{untranslated.value:.4f}"
+        + (": better, but not surely so." if kid.value < untranslated.value else ".")
+    )
+
+
+def _no_better_than_champion(
+    scores: Scores, mean: float, champion: Path, rule: PromoteConfig
+) -> str:
     """Why the champion stays; ``""`` when the model is better."""
-    change = _change_to(scores, rival)
+    change = _paired_change(scores, champion)
     if change is None:
-        theirs = json.loads((rival / "scores.json").read_text("utf-8"))
-        same = ("dataset", "features", "px", "counts")
-        differing = [key for key in same if theirs.get(key) != scores.get(key)]
-        mean_theirs = mean_kid(theirs)
-        if differing or mean_theirs is None:
+        champion_scores = load_scores(ModelFolder(champion).scores)
+        differing = [
+            field
+            for field in ("dataset", "features", "px", "counts")
+            if getattr(champion_scores, field) != getattr(scores, field)
+        ]
+        if differing or champion_scores.mean_kid is None:
             return (
-                f"the champion {rival.name} was measured on other pictures "
+                f"the champion {champion.name} was measured on other pictures "
                 f"({', '.join(differing) or 'too few'} differ), so that their figures cannot be "
                 "compared; evaluate again, with it as the champion."
             )
-        change = (mean - mean_theirs, _half_width(scores, "kid"))
+        kids = [direction.figure("kid") for direction in scores.directions.values()]
+        change = (mean - champion_scores.mean_kid, _half_width(kids))
     value, margin = change
-    if not value + (margin if rule.surely else 0.0) < 0:
-        return (
-            f"its mean KID is {mean:.4f}, the champion {rival.name} has {mean - value:.4f} on the "
-            f"same pictures"
-            + (f" (the difference is sure to ± {margin:.4f})." * rule.surely or ".")
-        )
-    return ""
+    if value + (margin if rule.surely else 0.0) < 0:
+        return ""
+    return (
+        f"its mean KID is {mean:.4f}, the champion {champion.name} has {mean - value:.4f} on the "
+        f"same pictures"
+        + (f" (95 % interval of the difference: ± {margin:.4f})." * rule.surely or ".")
+    )
 
 
-def _change_to(scores: Mapping[str, Any], rival: Path) -> tuple[float, float] | None:
-    """Mean KID less the champion's by paired pictures, and its margin; ``None``: not measured."""
-    if scores.get("champion", {}).get("model") != rival.name:
+def _paired_change(scores: Scores, champion: Path) -> tuple[float, float] | None:
+    """Mean KID minus the champion's by paired pictures, and its margin; ``None``: not measured."""
+    if not isinstance(scores.champion, ComparedChampion) or scores.champion.model != champion.name:
         return None
-    paired: dict[str, dict[str, Any]] = {"directions": {}}
-    for name, direction in scores["directions"].items():
-        if "kid_change" not in direction.get("champion", {}):
-            return None
-        paired["directions"][name] = {"kid": direction["champion"]["kid_change"]}
-    value = mean_kid(paired)
-    assert value is not None
-    return value, _half_width(paired, "kid")
-
-
-def _half_width(scores: Mapping[str, Any], key: str) -> float:
-    """Upper half of the 95 % interval of a figure's mean over directions, taken as independent."""
-    halves = [
-        float(direction[key]["high"]) - float(direction[key]["value"])
-        for direction in scores["directions"].values()
+    changes = [
+        direction.champion.kid_change if direction.champion else None
+        for direction in scores.directions.values()
     ]
+    values = [change.value for change in changes if change is not None]
+    if len(values) < len(changes) or not values:
+        return None
+    return sum(values) / len(values), _half_width(changes)
+
+
+def _half_width(figures: list[Figure | None]) -> float:
+    """Upper half of the 95 % interval of the figures' mean, directions taken as independent."""
+    halves = [figure.high - figure.value for figure in figures if figure is not None]
     return float(sum(half**2 for half in halves) ** 0.5 / len(halves))

@@ -1,23 +1,25 @@
-"""The pictures that the report shows: drawn at random, best, worst, and against the champion."""
+"""The pictures of the report: drawn at random, the best, the worst, and against the champion."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
+from core.files import atomic_file
 from core.tables import Picture
-from evaluation.data.translations import write_jpeg
+from core.workspace import EvaluationFolder
+from evaluation.arrays import Array, Pictures
 from evaluation.metrics.true_counterparts import TruthErrors
+from evaluation.scores import GalleryEntry
 
-Array = NDArray[np.float64]
-Columns = Mapping[str, Mapping[int, NDArray[np.uint8]]]  # name → index of the input → picture
+Columns = Mapping[str, Mapping[int, Pictures]]
+"""By column, and by the index of the input: a picture ``[px, px, 3]``."""
 
-# The columns of each kind of gallery; those that a picture lacks are left out.
+# The columns of each kind of gallery; a picture without one has less.
 _COLUMNS = {
     "random": ("input", "translated", "reconstructed", "truth", "pair"),
     "best": ("input", "translated", "reconstructed", "truth", "pair"),
@@ -30,7 +32,7 @@ _COLUMNS = {
 
 
 def gain(before: TruthErrors, after: TruthErrors) -> Array:
-    """Share of each picture's error that translation took away: ``[N]``; 1 all, below 0 worse.
+    """Share of each picture's error that translation took away: ``[N]``; 1: all, below 0: worse.
 
     On eyes and lips where a picture has them, else on the whole picture.
     """
@@ -40,7 +42,7 @@ def gain(before: TruthErrors, after: TruthErrors) -> Array:
 
 
 def choose(rank: Array, num: int, seed: int) -> dict[str, list[int]]:
-    """Indices for ``random``, ``best`` and ``worst``; those without a rank (NaN) are in neither."""
+    """Indices for ``random``, ``best`` and ``worst``; best and worst leave out NaN."""
     order = [int(index) for index in np.argsort(-rank, kind="stable") if np.isfinite(rank[index])]
     drawn = np.random.default_rng(seed).permutation(len(rank))[:num]
     return {
@@ -57,25 +59,28 @@ def write_gallery(
     columns: Columns,
     chosen: Mapping[str, Sequence[int]],
     rank: Array,
-) -> dict[str, list[dict[str, Any]]]:
-    """Write ``folder/gallery/<direction>/*.jpg`` anew; the entries of each kind in ``chosen``.
-
-    An entry has ``rank`` (or ``None``) and, by the name of the column, files relative to
-    ``folder``.
-    """
-    target = folder / "gallery" / direction
+) -> dict[str, list[GalleryEntry]]:
+    """Write ``gallery/<direction>/*.jpg`` anew; the entries of each kind in ``chosen``."""
+    target = EvaluationFolder(folder).gallery / direction
     shutil.rmtree(target, ignore_errors=True)
 
     def file(index: int, column: str) -> str:
         path = target / f"{rows[index].sha256[:16]}-{column}.jpg"
         if not path.exists():
-            write_jpeg(path, columns[column][index])
+            _write_jpeg(path, columns[column][index])
         return path.relative_to(folder).as_posix()
 
-    def entry(kind: str, index: int) -> dict[str, Any]:
+    def entry(kind: str, index: int) -> GalleryEntry:
         present = [name for name in _COLUMNS[kind] if name in columns and index in columns[name]]
         value = float(rank[index])
-        shown = {name: file(index, name) for name in present}
-        return {"rank": value if np.isfinite(value) else None} | shown
+        return GalleryEntry(
+            value if np.isfinite(value) else None, {name: file(index, name) for name in present}
+        )
 
     return {kind: [entry(kind, index) for index in indices] for kind, indices in chosen.items()}
+
+
+def _write_jpeg(path: Path, picture: Pictures) -> None:
+    """Write ``[H, W, 3]`` as a JPEG at full colour resolution, atomically."""
+    with atomic_file(path) as file:
+        Image.fromarray(picture).save(file, "JPEG", quality=90, subsampling=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,11 +14,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from core.files import atomic_file
-from core.tables import Picture, iter_rows
-from core.workspace import Workspace
+from core.files import atomic_file, try_load_json
+from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
+from evaluation.data.phrase_yields import phrase_yields
 from evaluation.report.loss_curves import loss_curves
-from evaluation.report.table import groups, plot
+from evaluation.report.table import plot, row_groups
 from evaluation.report.wording import (
     Language,
     change_state,
@@ -29,13 +28,29 @@ from evaluation.report.wording import (
     verdict,
     words,
 )
+from evaluation.scores import (
+    ClassifierScores,
+    ComparedChampion,
+    DirectionScores,
+    Figure,
+    GalleryEntry,
+    MissingChampion,
+    ModelComparison,
+    NoChampion,
+    Scores,
+    WeightsChoice,
+    lip_eye_reduction,
+)
+from training.run.run_log import read_log
+
+Words = Mapping[str, str]
 
 _NUM_SAMPLES = 6
 _SAMPLE_PX = 900
 
 _GALLERIES = ("random", "best", "worst")
-_AGAINST = ("against_random", "against_best", "against_worst")
-_NAMES = {  # a gallery's columns in their order → the word for each
+_AGAINST_CHAMPION = ("against_random", "against_best", "against_worst")
+_COLUMN_WORDS = {  # a gallery's columns in their order → the key of each one's word
     "input": "input",
     "champion": "champion_column",
     "translated": "output",
@@ -48,16 +63,16 @@ _NAMES = {  # a gallery's columns in their order → the word for each
 
 def write_report(
     language: Language,
-    scores: Mapping[str, Any],
-    dataset: Path,
-    run: Path,
+    scores: Scores,
+    dataset: DatasetFolder,
+    run: RunFolder,
     workspace: Workspace,
-    folder: Path,
+    folder: EvaluationFolder,
 ) -> Path:
-    """Write ``folder/report.html``, which loads nothing from anywhere; its path.
+    """Write ``report.html``, which loads nothing from anywhere; its path.
 
-    Reads ``gallery/`` in ``folder``, ``log.jsonl`` and ``samples/`` in ``run``, ``card.json`` and
-    ``manifest.parquet`` in ``dataset``; what is missing is left out.
+    Reads the gallery in ``folder``, the log and the samples of ``run``, the card and the manifest
+    of ``dataset``; what is missing is left out.
     """
     text = words(language)
     context = {
@@ -66,183 +81,191 @@ def write_report(
         "scores": scores,
         "verdict": verdict(scores, language),
         "directions": [
-            _direction(direction, text, folder) for direction in scores["directions"].values()
+            _direction(direction, language, folder.path) for direction in scores.directions.values()
         ],
-        "inception": _inception(scores["inception"], text),
-        "champion": champion_sentence(scores["champion"], text),
-        "weights": _weights(scores["weights"], text),
-        "classifier": _classifier(scores["classifier"], text),
+        "features": scores.features.name if scores.features else "",
+        "inception": _inception(scores, text),
+        "champion": champion_sentence(scores.champion, text),
+        "weights": _weights(scores.weights, text),
+        "classifier": _classifier(scores.classifier, text),
         "missing": [
-            text[f"missing_{what}"].format(reason=reason)
-            for what, reason in scores["missing"].items()
+            text[f"missing_{network}"].format(reason=reason)
+            for network, reason in scores.missing.items()
         ],
-        "curves": Markup(loss_curves(_log(run / "log.jsonl"))),  # noqa: S704 - drawn by us
-        "samples": _samples(run / "samples"),
-        "card": _card(dataset / "card.json"),
-        "phrases": _phrases(dataset / "manifest.parquet"),
+        "curves": Markup(loss_curves(read_log(run.log))),  # noqa: S704 - drawn by us
+        "samples": _samples(run.samples_folder()),
+        "card": _card(dataset.card),
+        "phrases": phrase_yields(dataset.manifest),
         "where": {
-            "dataset": _relative(dataset, workspace),
-            "checkpoint": _relative(run / "checkpoints" / scores["checkpoint"], workspace),
-            "scores": _relative(folder / "scores.json", workspace),
+            "dataset": _relative(dataset.path, workspace),
+            "checkpoint": _relative(run.checkpoint(scores.checkpoint).path, workspace),
+            "scores": _relative(folder.scores, workspace),
         },
-        "train_config": json.dumps(scores["train_config"], indent=2, sort_keys=True),
-        "evaluate_config": json.dumps(scores["config"], indent=2, sort_keys=True),
+        "train_config": json.dumps(scores.train_config, indent=2, sort_keys=True),
+        "evaluate_config": json.dumps(scores.config, indent=2, sort_keys=True),
         "css": Markup(_resource("report.css")),  # noqa: S704 - our own file
         "js": Markup(_resource("report.js")),  # noqa: S704 - our own file
     }
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    path = folder / "report.html"
     html = environment.from_string(_resource("report.html")).render(context)
-    with atomic_file(path) as file:
+    with atomic_file(folder.report) as file:
         file.write(html.encode())
-    return path
+    return folder.report
+
+
+def champion_sentence(champion: ComparedChampion | MissingChampion, text: Words) -> str:
+    """Which champion was compared with, or why none was."""
+    if isinstance(champion, MissingChampion):
+        if champion.reason is NoChampion.DAMAGED:
+            return text["champion_error"].format(reason=champion.detail)
+        return text[f"champion_{champion.reason}"]
+    sentence = text["champion_line"].format(
+        model=champion.model, step=champion.step, dataset=champion.dataset
+    )
+    if not champion.num_trained_on:
+        return sentence
+    return f"{sentence} {text['champion_trained_on'].format(num=champion.num_trained_on)}"
+
+
+def shortage_texts(direction: DirectionScores, text: Words) -> list[str]:
+    """What too few held-out pictures left out, one phrase each."""
+    return [
+        text[f"meaningless_{name}"].format(found=count.num_pictures, needed=count.num_needed)
+        for name, count in direction.meaningless.items()
+    ]
 
 
 def _resource(name: str) -> str:
     return (resources.files("evaluation.report") / name).read_text(encoding="utf-8")
 
 
-def _direction(
-    direction: Mapping[str, Any], words: Mapping[str, str], folder: Path
-) -> dict[str, Any]:
-    lip_eye = direction.get("truth", {}).get("lip_eye_error_reduction")
-    lip_eye = lip_eye if lip_eye and lip_eye["value"] >= 0 else None  # the table says it anyway
+def _direction(direction: DirectionScores, language: Language, folder: Path) -> dict[str, Any]:
+    text = words(language)
+    reduction = lip_eye_reduction(direction)
     closed = gap_closed(direction)
     galleries = {
-        kind: [_entry(entry, folder, words) for entry in entries]
-        for kind, entries in direction["gallery"].items()
+        kind: [_entry(entry, folder, text) for entry in entries]
+        for kind, entries in direction.gallery.items()
     }
     return {
-        "source": direction["from"],
-        "target": direction["to"],
+        "source": direction.source,
+        "target": direction.target,
         "gap": None if closed is None else percent(closed),
-        "no_gap": words["gap_none" if "kid" in direction else "gap_unknown"],
-        "lip_eye": lip_eye and percent(lip_eye["value"]),
-        "groups": groups(direction, words),
-        "chart": _chart(direction, words) if "kid_ceiling" in direction else [],
-        "intervals": words["intervals"].format(
-            num=direction["num_pictures"], num_target=direction["num_target"]
+        "no_gap": text["gap_none" if "kid" in direction.figures else "gap_unknown"],
+        # an increase is no headline; the table has it
+        "lip_eye": None if reduction is None or reduction < 0 else percent(reduction),
+        "groups": row_groups(direction, language),
+        "chart": _chart(direction, text),
+        "intervals": text["intervals"].format(
+            num=direction.num_pictures, num_target=direction.num_target
         ),
-        "meaningless": [
-            words[f"meaningless_{what}"].format(**counts)
-            for what, counts in direction["meaningless"].items()
-        ],
-        "ranked": words[f"ranked_{direction['gallery_ranked_by']}"],
-        "galleries": _titled(galleries, _GALLERIES, words),
-        "against": _titled(galleries, _AGAINST, words),
+        "meaningless": shortage_texts(direction, text),
+        "ranked": text[f"ranked_{direction.gallery_ranked_by}"],
+        "galleries": _titled(galleries, _GALLERIES, text),
+        "against": _titled(galleries, _AGAINST_CHAMPION, text),
         "nearest": galleries.get("nearest", []),
-        "champion": _against(
-            direction.get("champion", {}),
+        "champion": _paired_chart(
             direction,
-            (words["champion_column"], words["translated"]),
-            words["champion_kid_change"],
-            words,
+            direction.champion,
+            (text["champion_column"], text["translated"]),
+            text["champion_kid_change"],
+            text,
         ),
-        "other_weights": _against(
-            direction.get("other_weights", {}),
+        "other_weights": _paired_chart(
             direction,
-            (words["weights_other"], words["weights_kept"]),
-            words["weights_kid_change"],
-            words,
+            direction.other_weights,
+            (text["weights_other"], text["weights_kept"]),
+            text["weights_kid_change"],
+            text,
         ),
     }
 
 
 def _titled(
-    galleries: Mapping[str, Any], kinds: Sequence[str], words: Mapping[str, str]
+    galleries: Mapping[str, Any], kinds: Sequence[str], text: Words
 ) -> list[dict[str, Any]]:
     return [
-        {"title": words[kind], "entries": galleries[kind]} for kind in kinds if galleries.get(kind)
+        {"title": text[kind], "entries": galleries[kind]} for kind in kinds if galleries.get(kind)
     ]
 
 
-def _against(
-    other: Mapping[str, Any],
-    direction: Mapping[str, Any],
+def _paired_chart(
+    direction: DirectionScores,
+    other: ModelComparison | None,
     names: tuple[str, str],
     label: str,
-    words: Mapping[str, str],
+    text: Words,
 ) -> dict[str, Any] | None:
-    """Both KIDs, the other's and ours, on one axis, and what their paired difference says."""
-    if "kid_change" not in other:
+    """Both KIDs, the other model's and ours, on one axis, and what their paired difference says."""
+    kid = direction.figure("kid")
+    if other is None or other.kid is None or other.kid_change is None or kid is None:
         return None
-    change = other["kid_change"]
+    change = other.kid_change
     return {
-        "bars": [
-            bar | {"name": name, "text": number(figure["value"])}
-            for bar, name, figure in zip(
-                plot([("untranslated", other["kid"]), ("translated", direction["kid"])]),
-                names,
-                (other["kid"], direction["kid"]),
-                strict=True,
-            )
-        ],
-        "text": f"{label}: {number(change['value'])} "
-        f"({number(change['low'])} … {number(change['high'])})",
-        "verdict": words[f"champion_verdict_{change_state(change)}"],
+        "bars": _bars([("untranslated", names[0], other.kid), ("translated", names[1], kid)]),
+        "text": f"{label}: {number(change.value)} ({number(change.low)} … {number(change.high)})",
+        "verdict": text[f"champion_verdict_{change_state(change)}"],
     }
 
 
-def champion_sentence(champion: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    """Which champion was compared with, or why none was."""
-    if "missing" in champion:
-        key = f"champion_{champion['missing']}"
-        return words.get(key) or words["champion_error"].format(reason=champion["missing"])
-    trained_on = champion["num_trained_on"]
-    favoured = words["champion_trained_on"].format(num=trained_on) if trained_on else ""
-    return f"{words['champion_line'].format(**champion)} {favoured}".strip()
+def _chart(direction: DirectionScores, text: Words) -> list[dict[str, Any]]:
+    """The three KID figures as bars of one axis; none where the ceiling is unknown."""
+    figures = {
+        "untranslated": direction.figure("kid_baseline"),
+        "translated": direction.figure("kid"),
+        "real": direction.figure("kid_ceiling"),
+    }
+    bars = [(kind, text[kind], figure) for kind, figure in figures.items() if figure is not None]
+    return _bars(bars) if len(bars) == len(figures) else []
 
 
-def _weights(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
+def _bars(figures: Sequence[tuple[str, str, Figure]]) -> list[dict[str, Any]]:
+    """Bars of one axis from kind, name and figure of each."""
+    marks = plot([(kind, figure) for kind, _, figure in figures])
+    return [
+        {"mark": mark, "name": name, "text": number(figure.value)}
+        for mark, (_, name, figure) in zip(marks, figures, strict=True)
+    ]
+
+
+def _weights(choice: WeightsChoice, text: Words) -> str:
     """Which weights this report is about; ``""`` where there was no choice."""
-    figures = found.get("kid_to_training", {})
-    if len(figures) < 2:
+    kids = choice.kid_to_training
+    if len(kids) < 2:
         return ""
-    chosen = found["chosen"]
-    (other,) = (kind for kind in figures if kind != chosen)
-    return words[f"weights_{chosen}"].format(
-        kept=number(figures[chosen]), other=number(figures[other])
+    (other,) = (kind for kind in kids if kind != choice.chosen)
+    return text[f"weights_{choice.chosen}"].format(
+        kept=number(kids[choice.chosen]), other=number(kids[other])
     )
 
 
-def _classifier(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    if not found:
+def _classifier(scores: ClassifierScores | None, text: Words) -> str:
+    if scores is None:
         return ""
-    shares = {name: percent(found["accuracy"][name]) for name in ("value", "low", "high")}
-    return words["classifier"].format(
-        accuracy=shares["value"], num=found["num_pictures"], low=shares["low"], high=shares["high"]
+    accuracy = scores.accuracy
+    return text["classifier"].format(
+        accuracy=percent(accuracy.value),
+        num=scores.num_pictures,
+        low=percent(accuracy.low),
+        high=percent(accuracy.high),
     )
 
 
-def _inception(found: Mapping[str, Any], words: Mapping[str, str]) -> str:
-    if "missing" in found:
-        return f"{words['no_inception']} {found['missing']}"
-    key = "inception_published" if found["comparable_with_published"] else "inception_unknown"
-    return words[key].format(features=found["name"])
+def _inception(scores: Scores, text: Words) -> str:
+    network = scores.inception
+    if network is None:
+        return f"{text['no_inception']} {scores.no_inception}"
+    key = "inception_published" if network.comparable_with_published else "inception_unknown"
+    return text[key].format(features=network.name)
 
 
-def _chart(direction: Mapping[str, Any], words: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The three KID figures as bars of one axis."""
-    figures = [
-        ("untranslated", direction["kid_baseline"]),
-        ("translated", direction["kid"]),
-        ("real", direction["kid_ceiling"]),
-    ]
+def _entry(entry: GalleryEntry, folder: Path, text: Words) -> list[dict[str, str]]:
     return [
-        bar | {"name": words[kind], "text": number(figure["value"])}
-        for bar, (kind, figure) in zip(plot(figures), figures, strict=True)
-    ]
-
-
-def _entry(
-    entry: Mapping[str, Any], folder: Path, words: Mapping[str, str]
-) -> list[dict[str, str]]:
-    return [
-        {"name": words[word], "src": _data_url((folder / entry[name]).read_bytes())}
-        for name, word in _NAMES.items()
-        if name in entry and (folder / entry[name]).exists()
+        {"name": text[word], "src": _data_url((folder / entry.files[column]).read_bytes())}
+        for column, word in _COLUMN_WORDS.items()
+        if column in entry.files and (folder / entry.files[column]).exists()
     ]
 
 
@@ -255,60 +278,27 @@ def _samples(folder: Path) -> list[dict[str, Any]]:
     paths = sorted(folder.glob("step_*.jpg"))
     num = min(_NUM_SAMPLES, len(paths))
     picked = [paths[round(i * (len(paths) - 1) / max(1, num - 1))] for i in range(num)]
-    found = []
+    samples = []
     for path in picked:
         with Image.open(path) as image:
             image.thumbnail((_SAMPLE_PX, 4 * _SAMPLE_PX))
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "JPEG", quality=82)
         step = path.stem.removeprefix("step_").lstrip("0") or "0"
-        found.append({"step": step, "src": _data_url(buffer.getvalue())})
-    return found
+        samples.append({"step": step, "src": _data_url(buffer.getvalue())})
+    return samples
 
 
 def _card(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
+    card = try_load_json(path)
+    if card is None:
         return None
-    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     reasons = sorted({reason for side in card["rejected"].values() for reason in side})
     return card | {"reasons": reasons}
 
 
-def _phrases(path: Path) -> list[dict[str, Any]]:
-    """Each domain's phrases with the number of originals and of usable pictures."""
-    found, usable = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
-    for row in iter_rows(path, Picture):
-        found[row.side, row.domain, row.phrase] += 1
-        usable[row.side, row.domain, row.phrase] += row.status == "ok"
-    domains = sorted({(side, domain) for side, domain, _ in found})
-    return [
-        {
-            "domain": domain,
-            "phrases": [
-                {"phrase": key[2], "found": num, "usable": usable[key]}
-                for key, num in found.most_common()
-                if key[:2] == (side, domain)
-            ],
-        }
-        for side, domain in domains
-    ]
-
-
-def _log(path: Path) -> list[dict[str, Any]]:
-    """The log's rows; a torn line is left out."""
-    rows: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
-
-
 def _relative(path: Path, workspace: Workspace) -> str:
-    """``path`` as a reader finds it in the workspace: without this machine's folders."""
+    """``path`` relative to the workspace, so that no folder of this machine shows in the report."""
     if path.resolve().is_relative_to(workspace.folder.resolve()):
         return path.resolve().relative_to(workspace.folder.resolve()).as_posix()
     return path.name

@@ -22,7 +22,7 @@ _MAX_POINTS = 400
 
 
 def loss_curves(log: Sequence[Mapping[str, Any]]) -> str:
-    """The log's losses by step as ``<svg>…</svg>``; ``""`` when there is less than two rows."""
+    """The log's losses by step as ``<svg>…</svg>``; ``""`` for less than two rows."""
     rows = [row for row in log if isinstance(row.get("step"), int | float)]
     if len(rows) < 2:
         return ""
@@ -60,7 +60,7 @@ def _panel(axes: Any, rows: Sequence[Mapping[str, Any]], names: Sequence[str], c
 
 
 def _thin(points: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Any, Any]:
-    """At most ``_MAX_POINTS`` points: each the mean of a stretch of the log."""
+    """Steps and values of at most ``_MAX_POINTS`` points, each the mean of a stretch of the log."""
     parts = np.array_split(points, min(len(points), _MAX_POINTS))
     means = np.array([part.mean(axis=0) for part in parts])
     return means[:, 0], means[:, 1]

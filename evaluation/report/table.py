@@ -2,139 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from evaluation.report.wording import figure_parts
-
-_Row = tuple[str, str]  # key in the scores; which way is better: "lower", "higher" or ""
-
-GROUPS: tuple[tuple[str, tuple[_Row, ...]], ...] = (
-    (
-        "group_distance",
-        (
-            ("kid", "lower"),
-            ("kid_change", "lower"),
-            ("fid", "lower"),
-            ("inception_kid", "lower"),
-            ("inception_fid", "lower"),
-        ),
-    ),
-    (
-        "group_target",
-        (
-            ("domain_success", "higher"),
-            ("lips_colour", "lower"),
-            ("eyes_colour", "lower"),
-            ("cheeks_colour", "lower"),
-        ),
-    ),
-    (
-        "group_kept",
-        (
-            ("content", "higher"),
-            ("content_found", "higher"),
-            ("identity", "lower"),
-            ("cycle_l1", "lower"),
-            ("cycle_psnr", "higher"),
-            ("cycle_ssim", "higher"),
-        ),
-    ),
-    (
-        "group_change",
-        (
-            ("change_l1", ""),
-            ("change_lips", ""),
-            ("change_eyes", ""),
-            ("change_cheeks", ""),
-            ("change_outside", ""),
-            ("change_focus", ""),
-        ),
-    ),
-    ("group_copies", (("near_training", "lower"),)),
-)
-TRUTH = (
-    ("lip_eye_error", "lower"),
-    ("lip_eye_error_reduction", "higher"),
-    ("outside_error", "lower"),
-    ("error", "lower"),
-    ("error_reduction", "higher"),
-)
-PAIRS = (
-    ("pair_content", "higher"),
-    ("pair_identity", "lower"),
-    ("pair_lips_colour", "lower"),
-    ("pair_lips_reduction", "higher"),
-    ("pair_eyes_colour", "lower"),
-    ("pair_eyes_reduction", "higher"),
-    ("pair_cheeks_colour", "lower"),
-    ("pair_cheeks_reduction", "higher"),
-)
-_SHARES = ("reduction", "domain_success", "near_training", "content_found")
-_KINDS = (("translated", ""), ("untranslated", "_baseline"), ("real", "_ceiling"))
+from evaluation.metrics.registry import METRICS, Group
+from evaluation.report.wording import Language, figure_parts, words
+from evaluation.scores import DirectionScores, Figure, Figures, Value, comparison
 
 
-def groups(direction: Mapping[str, Any], words: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Groups ``{title, rows}`` of everything that was measured of a direction."""
-    truth, pairs = direction.get("truth", {}), direction.get("pairs", {})
-    found = [(words[title], rows(direction, keys, words)) for title, keys in GROUPS]
-    if truth:
-        title = words["group_truth"].format(num=truth["num_pictures"])
-        found.append((title, rows(truth, TRUTH, words)))
-    if pairs:
-        title = words["group_pairs"].format(num=pairs["num_pairs"])
-        found.append((title, rows(pairs, PAIRS, words)))
-    return [{"title": title, "rows": present} for title, present in found if present]
+@dataclass(frozen=True)
+class Cell:
+    """A figure as text: ``name`` is translated, untranslated or real; ``range`` its interval."""
+
+    name: str
+    text: str
+    range: str
 
 
-def rows(
-    values: Mapping[str, Any], keys: Sequence[_Row], words: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """The rows that ``values`` has: ``name``, ``better``, three ``cells``, and a ``plot``."""
-    return [
-        {
-            "name": words[key],
-            "better": words[better] if better else "",
-            "cells": [
-                _cell(values.get(f"{key}{suffix}"), words[kind], as_share=key.endswith(_SHARES))
-                for kind, suffix in _KINDS
-            ],
-            "plot": plot([(kind, values.get(f"{key}{suffix}")) for kind, suffix in _KINDS]),
+@dataclass(frozen=True)
+class Mark:
+    """A figure on its plot, per cent of the axis; ``kind`` is its CSS class."""
+
+    kind: str
+    at: float
+    low: float
+    width: float
+    zero: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric's row of the table."""
+
+    name: str
+    meaning: str  # a sentence
+    better: str  # "lower is better", …
+    cells: list[Cell]
+    plot: list[Mark]
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Rows below a common title."""
+
+    title: str
+    rows: list[Row]
+
+
+def row_groups(direction: DirectionScores, language: Language) -> list[RowGroup]:
+    """Everything that was measured of a direction, in the order of the registry."""
+    text = words(language)
+    groups = [
+        RowGroup(text[group].format(num=num), list(_rows(group, figures, language)))
+        for group, figures, num in _sources(direction)
+    ]
+    return [group for group in groups if group.rows]
+
+
+def _sources(direction: DirectionScores) -> Iterator[tuple[Group, Figures, int]]:
+    """Each group with the figures that its rows come from, and of how many pictures they are."""
+    for group in Group:
+        if group is Group.TRUTH:
+            if direction.truth:
+                yield group, direction.truth.figures, direction.truth.num_pictures
+        elif group is Group.PAIRS:
+            if direction.pairs:
+                yield group, direction.pairs.figures, direction.pairs.num_pairs
+        else:
+            yield group, direction.figures, direction.num_pictures
+
+
+def _rows(group: Group, figures: Figures, language: Language) -> Iterator[Row]:
+    text = words(language)
+    for metric in METRICS:
+        if metric.group is not group or metric.key not in figures:
+            continue
+        values = comparison(figures, metric.key)
+        by_kind = {
+            "translated": values.translated,
+            "untranslated": values.untranslated,
+            "real": values.real,
         }
-        for key, better in keys
-        if key in values
+        yield Row(
+            name=getattr(metric.name, language),
+            meaning=getattr(metric.meaning, language),
+            better=text[metric.better] if metric.better else "",
+            cells=[
+                Cell(text[kind], *figure_parts(value, as_share=metric.is_share))
+                for kind, value in by_kind.items()
+            ],
+            plot=plot(list(by_kind.items())),
+        )
+
+
+def plot(values: Sequence[tuple[str, Value | None]]) -> list[Mark]:
+    """Place and interval of each figure, by its kind, on one axis that holds 0."""
+    figures = [
+        (kind, value if isinstance(value, Figure) else Figure(value, value, value))
+        for kind, value in values
+        if value is not None
     ]
-
-
-def _cell(figure: Any, name: str, *, as_share: bool) -> dict[str, str]:
-    text, interval = figure_parts(figure, as_share=as_share)
-    return {"name": name, "text": text, "range": interval}
-
-
-def plot(figures: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
-    """Each figure's place and interval on one axis that holds 0, per cent of its width."""
-    known = [
-        (kind, figure if isinstance(figure, Mapping) else dict.fromkeys(_BOUNDS, float(figure)))
-        for kind, figure in figures
-        if figure is not None
-    ]
-    least = min(0.0, *(float(figure["low"]) for _, figure in known))
-    most = max(0.0, *(float(figure["high"]) for _, figure in known))
+    least = min(0.0, *(figure.low for _, figure in figures))
+    most = max(0.0, *(figure.high for _, figure in figures))
     span = most - least or 1.0
 
     def place(value: float) -> float:
         return round(100 * min(1.0, max(0.0, (value - least) / span)), 2)
 
     return [
-        {
-            "kind": kind,
-            "at": place(figure["value"]),
-            "low": place(figure["low"]),
-            "width": round(place(figure["high"]) - place(figure["low"]), 2),
-            "zero": place(0.0),
-        }
-        for kind, figure in known
+        Mark(
+            kind=kind,
+            at=place(figure.value),
+            low=place(figure.low),
+            width=round(place(figure.high) - place(figure.low), 2),
+            zero=place(0.0),
+        )
+        for kind, figure in figures
     ]
-
-
-_BOUNDS = ("value", "low", "high")

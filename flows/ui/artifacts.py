@@ -147,14 +147,14 @@ def losses(run: Path) -> list[dict[str, str]]:
 
 def evaluation(done: Evaluation) -> None:
     """The report's core: verdict, and figures and a sheet of pictures for each direction."""
-    from evaluation.report.summary import figures, route, sheets, summary
+    from evaluation.report.summary import draw_sheets, figure_rows, summary
 
     columns = "Held-out pictures: input, (champion,) translated, translated back, (truth)"
-    drawn = sheets(done)
+    drawn = draw_sheets(done)
     parts = [summary(done)]
-    for name in done.scores["directions"]:
-        seen = {columns: drawn[name]} if name in drawn else {}
-        parts += [f"## {route(done.scores, name)}", pictures(seen), points(figures(done, name))]
+    for name, direction in done.scores.directions.items():
+        sheet = {columns: drawn[name]} if name in drawn else {}
+        parts += [f"## {direction.route}", pictures(sheet), points(figure_rows(done, name))]
     Page(f"evaluation-{domains(done.folder.parent.parent.name)}").show(done.verdict, *parts)
     run_logger().info("%s; report: %s", done.verdict, done.report)
 

@@ -20,24 +20,36 @@ from evaluation import measure as measuring
 from evaluation.evaluate import evaluate
 from evaluation.model_registry.model_versions import find_champion
 from evaluation.model_registry.promote import promote
-from evaluation.report.summary import figures, sheets, summary
+from evaluation.report.summary import draw_sheets, figure_rows, summary
+from evaluation.scores import ComparedChampion, DirectionScores, Figure, Shortage
 
 
 def test_every_figure_stands_beside_its_floor_and_ceiling(measured: Measured) -> None:
     scores = measured.done.scores
     compared = ("kid", "fid", "domain_success", "content", "content_found", "cycle_l1", "change_l1")
-    for direction in scores["directions"].values():
+    for direction in scores.directions.values():
         for name in compared:
-            assert {name, f"{name}_baseline", f"{name}_ceiling"} <= direction.keys()
-            assert direction[name]["low"] <= direction[name]["value"] <= direction[name]["high"]
-        assert direction["num_pictures"] == direction["num_target"] == 12
-        assert direction["content_baseline"]["value"] == pytest.approx(1)
-        assert direction["cycle_l1_baseline"]["value"] == 0
-        assert direction["meaningless"] == {"near_training": {"found": 12, "needed": 20}}
-        assert "num_faces" not in direction
-    assert scores["counts"] == {"testA": 12, "testB": 12, "trainA": 14, "trainB": 14}
-    assert scores["features"]["comparable_with_published"] is False
-    assert scores["classifier"]["num_pictures"] == 24
+            assert {name, f"{name}_baseline", f"{name}_ceiling"} <= direction.figures.keys()
+            figure = direction.figures[name]
+            assert isinstance(figure, Figure)
+            assert figure.low <= figure.value <= figure.high
+        assert direction.num_pictures == direction.num_target == 12
+        assert _value(direction, "content_baseline") == pytest.approx(1)
+        assert _value(direction, "cycle_l1_baseline") == 0
+        assert direction.meaningless == {"near_training": Shortage(num_pictures=12, num_needed=20)}
+        assert "num_faces" not in direction.figures
+        assert "eyes_window_kid" not in direction.figures  # these are no aligned faces
+    assert scores.counts == {"testA": 12, "testB": 12, "trainA": 14, "trainB": 14}
+    assert scores.features is not None
+    assert scores.features.comparable_with_published is False
+    assert scores.classifier is not None
+    assert scores.classifier.num_pictures == 24
+
+
+def _value(direction: DirectionScores, key: str) -> float:
+    figure = direction.figure(key)
+    assert figure is not None
+    return figure.value
 
 
 def test_the_report_loads_nothing_and_trusts_no_phrase(measured: Measured) -> None:
@@ -61,10 +73,10 @@ def test_the_same_is_measured_once_and_gives_the_same_figures(measured: Measured
     (first.folder / "scores.json").unlink()
     shutil.rmtree(measured.workspace / "cache")
     other_batches = measured.again(batch_size=5)
-    for name, direction in other_batches.scores["directions"].items():
+    for name, direction in other_batches.scores.directions.items():
         for key in ("kid", "fid", "content", "cycle_l1"):
-            was = first.scores["directions"][name][key]["value"]
-            assert direction[key]["value"] == pytest.approx(was, rel=1e-3, abs=1e-4)
+            was = _value(first.scores.directions[name], key)
+            assert _value(direction, key) == pytest.approx(was, rel=1e-3, abs=1e-4)
 
 
 def test_the_classifier_never_sees_a_test_picture(
@@ -82,14 +94,16 @@ def test_the_classifier_never_sees_a_test_picture(
     shutil.copytree(measured.dataset, dataset)
     for path in dataset.glob("test?/*.png"):
         Image.new("RGB", (32, 32)).save(path)
-    subject = measuring.Subject(
-        dataset, measured.run, measured.run / "checkpoints" / measured.done.scores["checkpoint"],
+    paths = measuring.EvaluationPaths(
+        dataset, measured.run, measured.run / "checkpoints" / measured.done.scores.checkpoint,
         None, Workspace(measured.workspace), measured.workspace / "elsewhere",
     )  # fmt: skip
-    found = measuring.measure(config_of(), subject, (None, ""), lambda *_: None)
+    found = measuring.measure(config_of(), paths, (None, ""), lambda *_: None)
     assert shown == [(14, 14)]
-    accuracy = "cross_validated_accuracy"
-    assert found["classifier"][accuracy] == measured.done.scores["classifier"][accuracy]
+    before = measured.done.scores.classifier
+    assert found.classifier is not None
+    assert before is not None
+    assert found.classifier.cross_validated_accuracy == before.cross_validated_accuracy
 
 
 def test_the_report_speaks_chinese(measured: Measured) -> None:
@@ -101,13 +115,13 @@ def test_the_report_speaks_chinese(measured: Measured) -> None:
 
 def test_the_core_of_the_report_goes_elsewhere(measured: Measured) -> None:
     assert measured.done.verdict in summary(measured.done)
-    rows = figures(measured.done, "A2B")
+    rows = figure_rows(measured.done, "A2B")
     assert all(row.keys() == {"Figure", "Translated", "Untranslated", "Real"} for row in rows)
     assert any("KID" in row["Figure"] and "…" in row["Translated"] for row in rows)
-    pictures = sheets(measured.done)
+    pictures = draw_sheets(measured.done)
     assert pictures.keys() == {"A2B", "B2A"}
     with Image.open(pictures["A2B"]) as sheet:
-        assert sheet.size == (3 * 36, 6 * 36)
+        assert sheet.size == (3 * 36 + 4, 6 * 36 + 4)
 
 
 def test_the_champion_is_measured_on_the_same_pictures(measured: Measured) -> None:
@@ -116,14 +130,20 @@ def test_the_champion_is_measured_on_the_same_pictures(measured: Measured) -> No
     rival = evaluate(config_of(), dataset, rival_run, Workspace(workspace))
     stored = promote(rival_run, rival.folder, Workspace(workspace), "pair").model
     done = evaluate(config_of(), dataset, measured.run, Workspace(workspace), champion=stored)
-    assert done.scores["champion"]["model"] == stored.name
-    assert done.scores["champion"]["num_trained_on"] == 0
-    for name, direction in done.scores["directions"].items():
-        theirs = rival.scores["directions"][name]["kid"]["value"]
-        assert direction["champion"]["kid"]["value"] == pytest.approx(theirs)
-        ours = direction["kid"]["value"]
-        assert direction["champion"]["kid_change"]["value"] == pytest.approx(ours - theirs)
-        assert {"input", "champion", "translated"} <= direction["gallery"]["against_best"][0].keys()
+    assert isinstance(done.scores.champion, ComparedChampion)
+    assert done.scores.champion.model == stored.name
+    assert done.scores.champion.num_trained_on == 0
+    for name, direction in done.scores.directions.items():
+        theirs = _value(rival.scores.directions[name], "kid")
+        compared = direction.champion
+        assert compared is not None
+        assert compared.kid is not None
+        assert compared.kid_change is not None
+        assert compared.kid.value == pytest.approx(theirs)
+        ours = _value(direction, "kid")
+        assert compared.kid_change.value == pytest.approx(ours - theirs)
+        columns = direction.gallery["against_best"][0].files.keys()
+        assert {"input", "champion", "translated"} <= columns
     assert "Against the champion" in done.report.read_text()
     assert stored.name in done.report.read_text()
     # Without a champion, and as the champion itself, the comparison that was made is kept.
@@ -144,10 +164,10 @@ def test_a_tiny_test_set_is_said_and_not_printed_as_numbers(tmp_path: Path) -> N
     dataset = dataset_of(tmp_path / "datasets" / "tiny", num_test=1)
     run = train_on(dataset, tmp_path / "runs" / "r")
     done = evaluate(config_of(), dataset, run, Workspace(tmp_path))
-    for direction in done.scores["directions"].values():
-        assert not {"kid", "fid", "domain_success", "near_training"} & direction.keys()
-        assert direction["meaningless"]["distances"] == {"found": 1, "needed": 10}
-        assert direction["cycle_l1"]["value"] > 0
+    for direction in done.scores.directions.values():
+        assert not {"kid", "fid", "domain_success", "near_training"} & direction.figures.keys()
+        assert direction.meaningless["distances"] == Shortage(num_pictures=1, num_needed=10)
+        assert _value(direction, "cycle_l1") > 0
     assert done.verdict.startswith("Too few held-out pictures (1)")
     assert "FID and KID (1 pictures" in done.report.read_text()
     promotion = promote(run, done.folder, Workspace(tmp_path), "pair")
@@ -165,18 +185,20 @@ def test_averages_are_measured_beside_the_last_step_and_the_better_is_promoted(
         for weights in ("raw", "averaged", "auto")
     }
     scores = {weights: done.scores for weights, done in found.items()}
-    chosen = scores["auto"]["weights"]["chosen"]
-    to_training = scores["auto"]["weights"]["kid_to_training"]
+    chosen = scores["auto"].weights.chosen
+    to_training = scores["auto"].weights.kid_to_training
     assert chosen == min(to_training, key=to_training.__getitem__)
     other = "raw" if chosen == "averaged" else "averaged"
-    for name, direction in scores["auto"]["directions"].items():
-        assert direction["kid"] == scores[chosen]["directions"][name]["kid"]
-        theirs = scores[other]["directions"][name]["kid"]["value"]
-        assert direction["other_weights"]["kid"]["value"] == pytest.approx(theirs)
-        assert "other_weights" not in scores["raw"]["directions"][name]
+    for name, direction in scores["auto"].directions.items():
+        assert direction.figure("kid") == scores[chosen].directions[name].figure("kid")
+        theirs = _value(scores[other].directions[name], "kid")
+        assert direction.other_weights is not None
+        assert direction.other_weights.kid is not None
+        assert direction.other_weights.kid.value == pytest.approx(theirs)
+        assert scores["raw"].directions[name].other_weights is None
     html = found["auto"].report.read_text(encoding="utf-8")
     assert "Last step and moving average" in html
-    checkpoint = run / "checkpoints" / scores["auto"]["checkpoint"]
+    checkpoint = run / "checkpoints" / scores["auto"].checkpoint
     promotion = promote(run, found["auto"].folder, Workspace(tmp_path), "pair")
     suffix = "_ema" if chosen == "averaged" else ""
     kept = (promotion.model / "G_B.safetensors").read_bytes()
@@ -246,7 +268,7 @@ def test_bad_input_is_named_and_moves_no_champion(
     damage(dataset, run)
     with pytest.raises(error, match=words):
         evaluate(config_of(), dataset, run, Workspace(tmp_path))
-    folder = run / "evaluation" / measured.done.scores["checkpoint"]
+    folder = run / "evaluation" / measured.done.scores.checkpoint
     with pytest.raises(SuyanError, match="evaluate first"):
         promote(run, folder, Workspace(tmp_path), "pair")
     assert find_champion(Workspace(tmp_path), "pair") is None

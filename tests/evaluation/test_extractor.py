@@ -91,7 +91,7 @@ def test_features_are_computed_once_and_a_torn_file_again(tmp_path: Path) -> Non
     assert extractor(pictures[::-1]).any()
 
 
-def test_folders_are_compared_by_content(tmp_path: Path) -> None:
+def test_folders_are_compared_by_content(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rng = np.random.default_rng(0)
     for name, side in (("a", 32), ("b", 40)):
         (tmp_path / name).mkdir()
@@ -104,8 +104,14 @@ def test_folders_are_compared_by_content(tmp_path: Path) -> None:
     )
     assert compare_folders(tmp_path / "a", tmp_path / "b", extractor).num_second == 3
     (tmp_path / "b" / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"bad\.png"):
-        compare_folders(tmp_path / "a", tmp_path / "b", extractor)
+    compared = compare_folders(tmp_path / "a", tmp_path / "b", extractor)
+    assert (compared.num_second, compared.num_unreadable) == (3, 1)
+    assert "bad.png: not a readable picture (undecodable)" in caplog.text
+    (tmp_path / "c").mkdir()
+    for name in ("one.png", "two.png"):
+        (tmp_path / "c" / name).write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="found 0 readable pictures, needed at least 2"):
+        compare_folders(tmp_path / "a", tmp_path / "c", extractor)
 
 
 def test_the_classifier_tells_domains_apart_and_admits_when_it_cannot() -> None:

@@ -5,14 +5,14 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_evaluation import Measured
 
-from core.files import write_json
-from core.workspace import Workspace
+from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
 
 _CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
@@ -118,15 +118,22 @@ def test_it_prints(measured: Measured, tmp_path: Path) -> None:
 def test_a_hostile_phrase_stays_text(measured: Measured, tmp_path: Path) -> None:
     """A name from outside that tries every way out of the text ends up as text."""
     hostile = """"'><img src=x onerror="document.title='owned'"><script>top.owned=1</script>"""
-    scores = json.loads(json.dumps(measured.again().scores))
-    for direction in scores["directions"].values():
-        direction["from"] = hostile
+    scores = measured.again().scores
+    directions = {
+        name: replace(direction, source=hostile) for name, direction in scores.directions.items()
+    }
     from evaluation.report.html_report import write_report
 
-    folder = tmp_path / "evaluation"
-    shutil.copytree(measured.done.folder, folder)
-    write_json(folder / "scores.json", scores)
-    report = write_report("en", scores, measured.dataset, measured.run, Workspace(tmp_path), folder)
+    folder = EvaluationFolder(tmp_path / "evaluation")
+    shutil.copytree(measured.done.folder, folder.path)
+    report = write_report(
+        "en",
+        replace(scores, directions=directions),
+        DatasetFolder(measured.dataset),
+        RunFolder(measured.run),
+        Workspace(tmp_path),
+        folder,
+    )
     seen = _look(tmp_path, report, 800)
     assert seen["problems"] == []
     assert hostile.split(">", maxsplit=1)[0] in seen["caption"]

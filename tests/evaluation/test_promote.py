@@ -14,6 +14,7 @@ from evaluation.config import PromoteConfig
 from evaluation.model_registry.model_versions import champion, crown, rollback
 from evaluation.model_registry.promote import promote
 from evaluation.report.wording import gap_closed, verdict, words
+from evaluation.scores import Scores
 
 _FIELD = re.compile(r"{(\w+)}")
 
@@ -59,7 +60,7 @@ def _run(workspace: Path, name: str, scores: dict[str, Any]) -> tuple[Path, Path
 
 
 def test_the_first_good_model_is_champion(tmp_path: Path) -> None:
-    done = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, Workspace("makeup"))
+    done = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup")
     assert done.promoted
     assert champion(Workspace(tmp_path), "makeup") == done.model
     assert (done.model / "G_A.safetensors").read_text() == "one G_A"
@@ -67,7 +68,7 @@ def test_the_first_good_model_is_champion(tmp_path: Path) -> None:
 
 
 def test_a_model_worse_than_doing_nothing_is_kept_but_no_champion(tmp_path: Path) -> None:
-    done = promote(*_run(tmp_path, "bad", _scores(0.06)), tmp_path, Workspace("makeup"))
+    done = promote(*_run(tmp_path, "bad", _scores(0.06)), Workspace(tmp_path), "makeup")
     assert not done.promoted
     assert "0.0600" in done.reason
     assert "models/makeup" in done.reason
@@ -77,11 +78,11 @@ def test_a_model_worse_than_doing_nothing_is_kept_but_no_champion(tmp_path: Path
 
 
 def test_the_champion_gives_way_to_a_better_one_alone(tmp_path: Path) -> None:
-    first = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, Workspace("makeup"))
-    worse = promote(*_run(tmp_path, "two", _scores(0.04)), tmp_path, Workspace("makeup"))
+    first = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup")
+    worse = promote(*_run(tmp_path, "two", _scores(0.04)), Workspace(tmp_path), "makeup")
     assert not worse.promoted
     assert champion(Workspace(tmp_path), "makeup") == first.model
-    better = promote(*_run(tmp_path, "three", _scores(0.02)), tmp_path, Workspace("makeup"))
+    better = promote(*_run(tmp_path, "three", _scores(0.02)), Workspace(tmp_path), "makeup")
     assert better.promoted
     assert champion(Workspace(tmp_path), "makeup") == better.model
 
@@ -126,8 +127,8 @@ def test_verdicts_say_what_happened() -> None:
 
 
 def test_the_share_of_the_gap_is_between_nothing_and_all() -> None:
-    assert gap_closed(_scores(0.03)["directions"]["A2B"]) == pytest.approx(0.5)
-    assert gap_closed(_scores(0.09)["directions"]["A2B"]) == 0
+    assert gap_closed(Scores.from_json(_scores(0.03)).directions["A2B"]) == pytest.approx(0.5)
+    assert gap_closed(Scores.from_json(_scores(0.09)).directions["A2B"]) == 0
 
 
 def test_both_languages_have_the_same_words() -> None:
@@ -150,22 +151,22 @@ def test_better_but_not_surely_is_not_enough_unless_the_rule_says_so(tmp_path: P
 
 
 def test_the_champion_stays_within_the_challengers_interval(tmp_path: Path) -> None:
-    first = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, Workspace("makeup"))
+    first = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup")
     scores = _scores(0.029)
     for direction in scores["directions"].values():
         direction["kid"] = {"value": 0.029, "low": 0.02, "high": 0.04}
-    assert not promote(*_run(tmp_path, "two", scores), tmp_path, Workspace("makeup")).promoted
+    assert not promote(*_run(tmp_path, "two", scores), Workspace(tmp_path), "makeup").promoted
     other = promote(
-        *_run(tmp_path, "three", _scores(0.01, dataset="d2")), tmp_path, Workspace("makeup")
+        *_run(tmp_path, "three", _scores(0.01, dataset="d2")), Workspace(tmp_path), "makeup"
     )
     assert "other pictures" in other.reason
     assert champion(Workspace(tmp_path), "makeup") == first.model
 
 
 def test_a_person_promotes_and_rolls_back(tmp_path: Path) -> None:
-    one = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, Workspace("makeup")).model
-    bad = promote(*_run(tmp_path, "bad", _scores(0.07)), tmp_path, Workspace("makeup")).model
-    two = promote(*_run(tmp_path, "two", _scores(0.02)), tmp_path, Workspace("makeup")).model
+    one = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup").model
+    bad = promote(*_run(tmp_path, "bad", _scores(0.07)), Workspace(tmp_path), "makeup").model
+    two = promote(*_run(tmp_path, "two", _scores(0.02)), Workspace(tmp_path), "makeup").model
     crown(Workspace(tmp_path), "makeup", bad.name, "I like it")
     assert champion(Workspace(tmp_path), "makeup") == bad
     assert rollback(Workspace(tmp_path), "makeup") == two
@@ -189,25 +190,25 @@ def _against(scores: dict[str, Any], champion: str, change: float, half: float) 
 
 
 def test_the_paired_comparison_decides_whatever_the_champion_was_trained_on(tmp_path: Path) -> None:
-    first = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, Workspace("makeup")).model
+    first = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup").model
     unsure = _against(_scores(0.02, dataset="d2"), first.name, -0.01, 0.02)
-    done = promote(*_run(tmp_path, "two", unsure), tmp_path, Workspace("makeup"))
+    done = promote(*_run(tmp_path, "two", unsure), Workspace(tmp_path), "makeup")
     assert not done.promoted
     assert "on the same pictures" in done.reason
     sure = _against(_scores(0.021, dataset="d3"), first.name, -0.009, 0.003)
-    done = promote(*_run(tmp_path, "three", sure), tmp_path, Workspace("makeup"))
+    done = promote(*_run(tmp_path, "three", sure), Workspace(tmp_path), "makeup")
     assert done.promoted
     assert champion(Workspace(tmp_path), "makeup") == done.model
     # A comparison with a champion of the past says nothing of the present one.
     stale = _against(_scores(0.01, dataset="d4"), first.name, -0.02, 0.001)
     assert (
         "evaluate again"
-        in promote(*_run(tmp_path, "four", stale), tmp_path, Workspace("makeup")).reason
+        in promote(*_run(tmp_path, "four", stale), Workspace(tmp_path), "makeup").reason
     )
 
 
 def test_a_failed_evaluation_moves_nothing(tmp_path: Path) -> None:
-    first = promote(*_run(tmp_path, "one", _scores(0.03)), tmp_path, Workspace("makeup")).model
+    first = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup").model
     before = (first.parent / "champion.json").read_bytes()
     run, evaluation = _run(tmp_path, "two", _scores(0.01))
     for torn in ("", "{", '{"directions": {'):
@@ -217,7 +218,7 @@ def test_a_failed_evaluation_moves_nothing(tmp_path: Path) -> None:
     few = _scores(0.01)
     for direction in few["directions"].values():
         del direction["kid"]
-    assert not promote(*_run(tmp_path, "few", few), tmp_path, Workspace("makeup")).promoted
+    assert not promote(*_run(tmp_path, "few", few), Workspace(tmp_path), "makeup").promoted
     nan = _scores(0.01)
     nan["directions"]["A2B"]["kid_change"] = dict.fromkeys(("value", "low", "high"), float("nan"))
     run, evaluation = _run(tmp_path, "nan", _scores(0.01))
@@ -230,7 +231,7 @@ def test_a_failed_evaluation_moves_nothing(tmp_path: Path) -> None:
 
 def test_a_version_says_what_it_is(tmp_path: Path) -> None:
     scores = _scores(0.03) | {"config": {"language": "zh"}}
-    card = promote(*_run(tmp_path, "one", scores), tmp_path, Workspace("makeup")).model / "card.md"
+    card = promote(*_run(tmp_path, "one", scores), Workspace(tmp_path), "makeup").model / "card.md"
     text = card.read_text()
     assert text.startswith("---\nlibrary_name: suyan\n")
     assert "\n# makeup ⇄ bare\n" in text
@@ -240,7 +241,7 @@ def test_a_version_says_what_it_is(tmp_path: Path) -> None:
 
 
 def _promote_one(workspace: Path, name: str, kid: float) -> None:
-    promote(*_run(workspace, name, _scores(kid)), workspace, Workspace("makeup"))
+    promote(*_run(workspace, name, _scores(kid)), Workspace(workspace), "makeup")
 
 
 @pytest.mark.parametrize("in_processes", [False, True])

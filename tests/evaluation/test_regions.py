@@ -10,10 +10,11 @@ import pytest
 from core.errors import MissingModelError
 from core.tables import Picture
 from evaluation.config import EvaluateConfig
-from evaluation.features.identity import load_identity
+from evaluation.features.face_embeddings import load_face_embedding
 from evaluation.metrics import pairs
 from evaluation.metrics.preservation import content_scores, similarity
 from evaluation.metrics.regions import change_scores, colour_change, contrasts, masks
+from evaluation.scores import Figure
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.face_mesh import NUM_POINTS, FaceMesh, Points
 from scraping.offline.corpus import portrait
@@ -79,7 +80,7 @@ def test_a_painted_mouth_changes_the_lips_alone(face: tuple[np.ndarray, Points])
     many = [mesh] * 6
     inputs, outputs = (np.repeat(one[None], 6, axis=0) for one in (picture, painted))
     scores = change_scores(CONFIG, inputs, outputs, many)
-    assert scores["change_focus"]["value"] > 10
+    assert scores["change_focus"].value > 10
     assert scores["num_faces"] == 6
     assert not change_scores(CONFIG, inputs, outputs, [mesh] * 4 + [None] * 2)
     before, after = contrasts(picture[None], [mesh]), contrasts(painted[None], [mesh])
@@ -101,12 +102,12 @@ def test_content_is_kept_by_a_shift_of_domain_and_lost_by_a_shuffle() -> None:
     x = np.random.default_rng(0).normal(size=(30, 64))
     other = np.random.default_rng(1).normal(size=(20, 64))
     shifted = content_scores(CONFIG, x, 0.5 * x + 3, other)
-    assert shifted["content"]["value"] == pytest.approx(1)
-    assert shifted["content_found"]["value"] == 1
+    assert shifted["content"].value == pytest.approx(1)
+    assert shifted["content_found"].value == 1
     shuffled = content_scores(CONFIG, x, np.roll(x, 1, axis=0), other)
-    assert abs(shuffled["content"]["value"]) < 0.2
-    assert shuffled["content_found"]["value"] == 0
-    assert abs(shifted["content_ceiling"]["value"]) < 0.1
+    assert abs(shuffled["content"].value) < 0.2
+    assert shuffled["content_found"].value == 0
+    assert abs(shifted["content_ceiling"].value) < 0.1
     assert np.diagonal(similarity(x, x)) == pytest.approx(1)
 
 
@@ -155,23 +156,25 @@ def test_paired_pictures_tell_how_much_difference_went_away() -> None:
     noisy = features + rng.normal(size=features.shape)
     found = pairs.pair_scores(
         CONFIG,
-        pairs.Sight(features, near, None),
-        pairs.Sight(noisy, far, None),
-        pairs.Sight(features, true, None),
+        pairs.PairFeatures(features, near, None),
+        pairs.PairFeatures(noisy, far, None),
+        pairs.PairFeatures(features, true, None),
     )
-    assert found["pair_lips_reduction"]["value"] == pytest.approx(0.75)
-    assert found["pair_content"]["value"] > found["pair_content_baseline"]["value"]
-    assert "pair_identity" not in found
+    assert found is not None
+    figures = {key: value for key, value in found.figures.items() if isinstance(value, Figure)}
+    assert figures["pair_lips_reduction"].value == pytest.approx(0.75)
+    assert figures["pair_content"].value > figures["pair_content_baseline"].value
+    assert "pair_identity" not in figures
     few = [
-        pairs.Sight(f[:4], {k: v[:4] for k, v in c.items()}, None)
+        pairs.PairFeatures(f[:4], {k: v[:4] for k, v in c.items()}, None)
         for f, c in ((features, true),) * 3
     ]
-    assert not pairs.pair_scores(CONFIG, *few)
+    assert pairs.pair_scores(CONFIG, *few) is None
 
 
 def test_one_person_is_nearer_than_another(face: tuple[np.ndarray, Points]) -> None:
     try:
-        embed = load_identity()
+        embed = load_face_embedding()
     except MissingModelError as error:
         pytest.skip(f"the extra 'identity' is not installed: {error}")
     picture, mesh = face

@@ -30,7 +30,7 @@ from scraping.catalogue.database import catalogue_url
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl
-from scraping.forget import forget
+from scraping.forget import forget, remove_forgotten_originals
 from scraping.offline.corpus import portrait_corpus
 from scraping.offline.server import OfflineEngine
 from serving.models import find_model

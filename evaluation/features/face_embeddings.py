@@ -11,14 +11,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.errors import MissingModelError
 from core.extras import install_command
+from evaluation.arrays import Array, Pictures
 from preprocessing.analysis.face_mesh import Points
 
-Array = NDArray[np.float64]
-Pictures = NDArray[np.uint8]  # [N, px, px, 3], RGB
 Embed = Callable[[Pictures, Sequence[Points | None]], Array]
 
 NUM_FEATURES = 128
@@ -29,8 +27,8 @@ _FIVE_POINTS = (263, 362, 33, 133, 2)
 
 
 @cache
-def load_identity() -> Embed:
-    """A function of pictures and their meshes → ``[N, 128]``, NaN without a face.
+def load_face_embedding() -> Embed:
+    """A function from pictures and their meshes to embeddings ``[N, 128]``, NaN without a face.
 
     Raises ``MissingModelError`` when the extra is not installed.
     """
@@ -46,14 +44,14 @@ def load_identity() -> Embed:
     )
 
     def embed(pictures: Pictures, meshes: Sequence[Points | None]) -> Array:
-        found = np.full((len(pictures), NUM_FEATURES), np.nan)
+        embeddings = np.full((len(pictures), NUM_FEATURES), np.nan)
         for index, (picture, mesh) in enumerate(zip(pictures, meshes, strict=True)):
             if mesh is not None:
                 chip = dlib.get_face_chip(
                     np.ascontiguousarray(picture), _shape(dlib, mesh), _CHIP_PX, _CHIP_PADDING
                 )
-                found[index] = network.compute_face_descriptor(chip)
-        return found
+                embeddings[index] = network.compute_face_descriptor(chip)
+        return embeddings
 
     return embed
 

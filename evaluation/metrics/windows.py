@@ -1,0 +1,84 @@
+"""KID of the eyes alone and of the mouth alone, where faces are aligned.
+
+Make-up is a few strokes around eyes and mouth: of a whole face's KID they are a small part. Aligned
+crops have them at the same place, so that one window of all pictures holds the eyes, and one the
+mouth. A window is as soft about its place as the alignment is: pictures of faces near the edge of
+their photograph show them up to ``max_zoom`` times larger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evaluation.arrays import Pictures
+from evaluation.data.held_out import Alignment
+from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid, kid_figure
+from evaluation.metrics.measurement import Measurement
+from evaluation.scores import Figures
+
+# In distances between the eyes: the window's centre below the eyes, half its width and height.
+_EYES = (-0.10, 1.00, 0.45)  # with lids and brows
+_MOUTH = (1.05, 0.62, 0.42)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the crop, in shares of its side."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def cut(self, pictures: Pictures) -> Pictures:
+        """The window of ``[N, px, px, 3]`` pictures: ``[N, h, w, 3]``, at least one pixel."""
+        px = pictures.shape[1]
+        left, top = (min(px - 1, round(share * px)) for share in (self.left, self.top))
+        right, bottom = round(self.right * px), round(self.bottom * px)
+        return pictures[:, top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
+def windows(alignment: Alignment) -> dict[str, Window]:
+    """Where crops of this alignment have ``eyes`` and ``mouth``."""
+    return {
+        name: _window(alignment, *extent) for name, extent in (("eyes", _EYES), ("mouth", _MOUTH))
+    }
+
+
+def _window(alignment: Alignment, below: float, half_width: float, half_height: float) -> Window:
+    distance = alignment.eye_distance
+    middle = alignment.eye_height + below * distance
+    return Window(
+        left=max(0.0, 0.5 - half_width * distance),
+        top=max(0.0, middle - half_height * distance),
+        right=min(1.0, 0.5 + half_width * distance),
+        bottom=min(1.0, middle + half_height * distance),
+    )
+
+
+def window_distances(data: Measurement) -> Figures:
+    """``<window>_window_kid`` to the target's held-out pictures, with floor and ceiling.
+
+    Nothing where faces are not aligned, or for too few pictures.
+    """
+    source, target = data.source.pictures, data.target.pictures
+    if data.alignment is None or min(len(source), len(target)) < LEAST_FOR_DISTANCES:
+        return {}
+    num, seed = data.config.num_bootstrap, data.config.seed
+    train = data.target.load_train_pictures()
+    figures: Figures = {}
+    for name, window in windows(data.alignment).items():
+        real = data.extract(window.cut(target))
+        kid = compare_kid(
+            data.extract(window.cut(data.outputs.translated)),
+            data.extract(window.cut(source)),
+            real,
+            num,
+            seed,
+        )
+        key = f"{name}_window_kid"
+        figures |= {key: kid.translated, f"{key}_baseline": kid.untranslated}
+        if len(train) >= LEAST_FOR_DISTANCES:
+            features = data.extract(window.cut(train))
+            figures[f"{key}_ceiling"] = kid_figure(features, real, num, seed)
+    return figures

@@ -1,0 +1,457 @@
+"""The schema of ``scores.json``: what an evaluation found, typed.
+
+A figure lies in ``figures`` under its metric's key (``evaluation/metrics/registry.py`` lists them);
+``<key>_baseline`` is the same figure of untranslated pictures, ``<key>_ceiling`` of real pictures
+of the target. Files of older versions lack some parts: these are empty or ``None`` then. Keys that
+this version does not know are kept in ``extra`` and written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from core.files import load_json, write_json
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value with its 95 % interval (``low`` ≤ ``high``)."""
+
+    value: float
+    low: float
+    high: float
+
+
+Value = Figure | float
+"""A figure; a plain number has no interval."""
+
+Figures = dict[str, Value]
+"""Figures by key."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of translated, of untranslated and of real pictures; ``None``: not measured."""
+
+    translated: Value | None
+    untranslated: Value | None
+    real: Value | None
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """Too few pictures for a figure: how many there are, and how many it takes."""
+
+    num_pictures: int
+    num_needed: int
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """The network whose features FID and KID compare."""
+
+    name: str
+    comparable_with_published: bool
+
+
+@dataclass(frozen=True)
+class ClassifierScores:
+    """How well the classifier of the two domains judges real pictures."""
+
+    accuracy: Figure  # on held-out pictures of both sides
+    cross_validated_accuracy: float  # among its training pictures
+    num_pictures: int  # held-out ones
+
+
+class NoChampion(StrEnum):
+    """Why there is no champion to compare with."""
+
+    NONE = "none"
+    ITSELF = "itself"
+    DOMAINS = "domains"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True)
+class MissingChampion:
+    """No champion was compared with; ``detail`` is the error of a damaged one."""
+
+    reason: NoChampion
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ComparedChampion:
+    """The champion that was measured on the same pictures."""
+
+    model: str
+    dataset: str
+    step: int
+    num_trained_on: int | None  # of the held-out pictures; None: unknown
+
+
+@dataclass(frozen=True)
+class WeightsChoice:
+    """Which of a checkpoint's weights were measured: ``raw`` or ``averaged``."""
+
+    chosen: str = "raw"
+    kid_to_training: dict[str, float] = field(default_factory=dict)  # of each kind, if compared
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """KID of another model's translations, and ours less theirs, paired (below 0: ours is better).
+
+    Both are ``None`` where too few pictures left them out.
+    """
+
+    kid: Figure | None = None
+    kid_change: Figure | None = None
+
+
+@dataclass(frozen=True)
+class TruthScores:
+    """Figures of pictures whose true counterpart is known."""
+
+    num_pictures: int
+    num_with_regions: int  # of them, those whose eyes and lips are known
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Figures of pictures with another photograph of the same in the target domain."""
+
+    num_pairs: int
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class GalleryEntry:
+    """One input of the gallery: its rank (higher is better) and its files, by column."""
+
+    rank: float | None
+    files: dict[str, str]  # relative to the evaluation's folder
+
+
+@dataclass(frozen=True)
+class DirectionScores:
+    """Everything measured of one direction, ``source`` → ``target`` (names of domains)."""
+
+    source: str
+    target: str
+    num_pictures: int = 0  # translations
+    num_target: int = 0  # real held-out pictures of the target
+    figures: Figures = field(default_factory=dict)
+    meaningless: dict[str, Shortage] = field(default_factory=dict)  # what was left out, and why
+    truth: TruthScores | None = None
+    pairs: PairScores | None = None
+    champion: ModelComparison | None = None
+    other_weights: ModelComparison | None = None
+    gallery: dict[str, list[GalleryEntry]] = field(default_factory=dict)
+    gallery_ranked_by: str = "witness"  # or "truth"
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def route(self) -> str:
+        """The direction in words, e.g. ``makeup → bare``."""
+        return f"{self.source} → {self.target}"
+
+    def figure(self, key: str) -> Figure | None:
+        """The figure with its interval (of a plain number: an interval of no width), if any."""
+        value = self.figures.get(key)
+        if value is None or isinstance(value, Figure):
+            return value
+        return Figure(value, value, value)
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``scores.json`` holds of this direction."""
+        optional = {
+            "truth": self.truth and _with_figures(asdict(self.truth)),
+            "champion": self.champion and _present(self.champion),
+            "other_weights": self.other_weights and _present(self.other_weights),
+        }
+        return (
+            self.extra
+            | _figures_to_json(self.figures)
+            | {
+                "from": self.source,
+                "to": self.target,
+                "num_pictures": self.num_pictures,
+                "num_target": self.num_target,
+                "meaningless": {
+                    name: {"found": each.num_pictures, "needed": each.num_needed}
+                    for name, each in self.meaningless.items()
+                },
+                "pairs": _with_figures(asdict(self.pairs)) if self.pairs else {},
+                "gallery": {
+                    kind: [{"rank": entry.rank} | entry.files for entry in entries]
+                    for kind, entries in self.gallery.items()
+                },
+                "gallery_ranked_by": self.gallery_ranked_by,
+            }
+            | {name: value for name, value in optional.items() if value is not None}
+        )
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> DirectionScores:
+        """The direction that ``value``, a part of ``scores.json``, describes."""
+        rest = dict(value)
+        truth, pairs = rest.pop("truth", None), rest.pop("pairs", None)
+        return cls(
+            source=str(rest.pop("from", "")),
+            target=str(rest.pop("to", "")),
+            num_pictures=int(rest.pop("num_pictures", 0)),
+            num_target=int(rest.pop("num_target", 0)),
+            meaningless={
+                name: Shortage(int(counts["found"]), int(counts["needed"]))
+                for name, counts in rest.pop("meaningless", {}).items()
+            },
+            truth=TruthScores(
+                int(truth.get("num_pictures", 0)),
+                int(truth.get("num_with_regions", 0)),
+                _figures_of(truth, except_for=("num_pictures", "num_with_regions")),
+            )
+            if truth
+            else None,
+            pairs=PairScores(
+                int(pairs.get("num_pairs", 0)), _figures_of(pairs, except_for=("num_pairs",))
+            )
+            if pairs
+            else None,
+            champion=_model_comparison(rest.pop("champion", None)),
+            other_weights=_model_comparison(rest.pop("other_weights", None)),
+            gallery={
+                kind: [
+                    GalleryEntry(entry.get("rank"), {k: v for k, v in entry.items() if k != "rank"})
+                    for entry in entries
+                ]
+                for kind, entries in rest.pop("gallery", {}).items()
+            },
+            gallery_ranked_by=str(rest.pop("gallery_ranked_by", "witness")),
+            figures=_figures_of(rest),
+            extra={key: each for key, each in rest.items() if not _is_figure(each)},
+        )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Everything measured of one checkpoint on the held-out pictures of its dataset."""
+
+    checkpoint: str
+    directions: dict[str, DirectionScores]  # by "A2B" and "B2A"
+    run: str = ""
+    step: int = 0
+    dataset: str = ""
+    domains: dict[str, str] = field(default_factory=dict)  # by side, "A" and "B"
+    px: int | None = None  # side of the pictures as the model takes them
+    counts: dict[str, int] = field(default_factory=dict)  # pictures by split and side: "testA", …
+    features: FeatureNetwork | None = None
+    inception: FeatureNetwork | None = None
+    no_inception: str = ""  # why there is none
+    missing: dict[str, str] = field(default_factory=dict)  # "regions" or "identity": why not
+    config: dict[str, Any] = field(default_factory=dict)  # an EvaluateConfig
+    train_config: dict[str, Any] = field(default_factory=dict)
+    classifier: ClassifierScores | None = None
+    champion: ComparedChampion | MissingChampion = MissingChampion(NoChampion.NONE)
+    weights: WeightsChoice = field(default_factory=WeightsChoice)
+    key: str = ""  # names everything that the figures depend on, besides the champion
+    champion_key: str = ""  # names the champion's weights; "": none
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mean_kid(self) -> float | None:
+        """KID, the mean of both directions; ``None`` where too few pictures left it out."""
+        kids = [direction.figure("kid") for direction in self.directions.values()]
+        values = [kid.value for kid in kids if kid is not None]
+        return sum(values) / len(values) if values and len(values) == len(kids) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``scores.json``; two keys repeat what the directions say."""
+        return self.extra | {
+            "run": self.run,
+            "checkpoint": self.checkpoint,
+            "step": self.step,
+            "dataset": self.dataset,
+            "domains": self.domains,
+            "px": self.px,
+            "counts": self.counts,
+            "features": asdict(self.features) if self.features else {},
+            "inception": asdict(self.inception)
+            if self.inception
+            else {"missing": self.no_inception},
+            "missing": self.missing,
+            "config": self.config,
+            "train_config": self.train_config,
+            "classifier": asdict(self.classifier) if self.classifier else {},
+            "champion": _champion_to_json(self.champion),
+            "weights": asdict(self.weights),
+            "directions": {name: each.to_json() for name, each in self.directions.items()},
+            "key": self.key,
+            "champion_key": self.champion_key,
+            "lip_eye_error_reduction": {
+                name: reduction
+                for name, each in self.directions.items()
+                if (reduction := lip_eye_reduction(each)) is not None
+            },
+            "better_than_baseline": {
+                name: kid.value < untranslated.value
+                for name, each in self.directions.items()
+                if (kid := each.figure("kid")) and (untranslated := each.figure("kid_baseline"))
+            },
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Scores:
+        """The scores that ``value``, the content of ``scores.json``, describes."""
+        rest = dict(value)
+        for repeated in ("lip_eye_error_reduction", "better_than_baseline"):
+            rest.pop(repeated, None)
+        inception = rest.pop("inception", {})
+        px = rest.pop("px", None)
+        return cls(
+            checkpoint=str(rest.pop("checkpoint", "")),
+            directions={
+                name: DirectionScores.from_json(each)
+                for name, each in rest.pop("directions").items()
+            },
+            run=str(rest.pop("run", "")),
+            step=int(rest.pop("step", 0)),
+            dataset=str(rest.pop("dataset", "")),
+            domains=dict(rest.pop("domains", {})),
+            px=None if px is None else int(px),
+            counts=dict(rest.pop("counts", {})),
+            features=_network(rest.pop("features", {})),
+            inception=_network(inception),
+            no_inception=str(inception.get("missing", "")),
+            missing=dict(rest.pop("missing", {})),
+            config=dict(rest.pop("config", {})),
+            train_config=dict(rest.pop("train_config", {})),
+            classifier=_classifier(rest.pop("classifier", {})),
+            champion=_champion(rest.pop("champion", {})),
+            weights=_weights(rest.pop("weights", {})),
+            key=str(rest.pop("key", "")),
+            champion_key=str(rest.pop("champion_key", "")),
+            extra=rest,
+        )
+
+
+def lip_eye_reduction(direction: DirectionScores) -> float | None:
+    """Share of the error on lips and eyes that translation took away, where a truth is known."""
+    if direction.truth is None:
+        return None
+    value = direction.truth.figures.get("lip_eye_error_reduction")
+    return value.value if isinstance(value, Figure) else value
+
+
+def load_scores(path: Path) -> Scores:
+    """Read ``scores.json``, of this version or an older one.
+
+    Raises ``FileNotFoundError``, and ``ValueError`` that names the file where it holds no scores.
+    """
+    value = load_json(path)
+    try:
+        return Scores.from_json(value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: found no scores of an evaluation ({type(error).__name__}: {error}); remove "
+            "the file and evaluate again"
+        ) from error
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write ``scores.json``. Raises ``ValueError`` for a figure that is no finite number."""
+    write_json(path, scores.to_json())
+
+
+def comparison(figures: Mapping[str, Value], key: str) -> Comparison:
+    """The metric ``key`` of translated, untranslated and real pictures."""
+    return Comparison(*(figures.get(f"{key}{ending}") for ending in ("", "_baseline", "_ceiling")))
+
+
+def _is_figure(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "value" in value
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _figures_of(values: Mapping[str, Any], except_for: tuple[str, ...] = ()) -> Figures:
+    return {
+        key: _figure(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if key not in except_for and _is_figure(value)
+    }
+
+
+def _figure(value: Mapping[str, Any]) -> Figure:
+    """A figure; the oldest scores have no intervals."""
+    middle = float(value["value"])
+    return Figure(middle, float(value.get("low", middle)), float(value.get("high", middle)))
+
+
+def _figures_to_json(figures: Figures) -> dict[str, Any]:
+    return {
+        key: asdict(value) if isinstance(value, Figure) else value for key, value in figures.items()
+    }
+
+
+def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
+    figures: dict[str, Any] = values.pop("figures")
+    return values | figures
+
+
+def _present(value: ModelComparison) -> dict[str, Any]:
+    return {name: figure for name, figure in asdict(value).items() if figure is not None}
+
+
+def _model_comparison(value: Mapping[str, Any] | None) -> ModelComparison | None:
+    if value is None:
+        return None
+    return ModelComparison(
+        **{name: _figure(value[name]) for name in ("kid", "kid_change") if name in value}
+    )
+
+
+def _network(value: Mapping[str, Any]) -> FeatureNetwork | None:
+    if "name" not in value:
+        return None
+    return FeatureNetwork(str(value["name"]), bool(value.get("comparable_with_published", False)))
+
+
+def _classifier(value: Mapping[str, Any]) -> ClassifierScores | None:
+    if "accuracy" not in value:
+        return None
+    return ClassifierScores(
+        _figure(value["accuracy"]),
+        float(value["cross_validated_accuracy"]),
+        int(value["num_pictures"]),
+    )
+
+
+def _champion(value: Mapping[str, Any]) -> ComparedChampion | MissingChampion:
+    if "model" in value:
+        trained_on = value.get("num_trained_on")
+        return ComparedChampion(
+            str(value["model"]),
+            str(value.get("dataset", "")),
+            int(value.get("step", 0)),
+            None if trained_on is None else int(trained_on),
+        )
+    text = str(value.get("missing", NoChampion.NONE))
+    if text in set(NoChampion) - {NoChampion.DAMAGED}:
+        return MissingChampion(NoChampion(text))
+    return MissingChampion(NoChampion.DAMAGED, text)
+
+
+def _champion_to_json(champion: ComparedChampion | MissingChampion) -> dict[str, Any]:
+    if isinstance(champion, ComparedChampion):
+        return asdict(champion)
+    return {"missing": champion.detail or champion.reason.value}
+
+
+def _weights(value: Mapping[str, Any]) -> WeightsChoice:
+    return WeightsChoice(str(value.get("chosen", "raw")), dict(value.get("kid_to_training", {})))
