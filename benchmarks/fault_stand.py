@@ -21,9 +21,11 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Cancelling
 from rich.console import Console
 
+from core.locks import is_alive
 from core.workspace import Workspace
-from flows.server.prefect_server import is_alive, running_server
-from flows.server.services import children, down, up, worker_pid
+from flows.server.prefect_server import running_server
+from flows.server.processes import children
+from flows.server.services import down, up, worker_pid
 
 PORT = 4790
 
@@ -70,13 +72,13 @@ class Stand:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        self.wait(lambda: not any(is_alive(pid, "") for pid in pids), "processes to end")
+        self.wait(lambda: not any(is_alive(pid) for pid in pids), "processes to end")
 
     def kill_server(self, number: int = signal.SIGKILL) -> None:
         """The server and what it started."""
         pid = self.server
         os.killpg(pid, number)
-        self.wait(lambda: not is_alive(pid, ""), "the server to end")
+        self.wait(lambda: not is_alive(pid), "the server to end")
 
     @contextlib.contextmanager
     def client(self) -> Iterator[SyncPrefectClient]:

@@ -183,7 +183,7 @@ def _idle(stand: Stand, seconds: float) -> tuple[float, float]:
 
 
 def _family(pid: int) -> list[int]:
-    from flows.server.services import children
+    from flows.server.processes import children
 
     return [pid, *(kin for child in children(pid) for kin in _family(child))]
 

@@ -165,7 +165,8 @@ class Bucket:
         if not written or again or found is None or not listed:
             raise BucketError(
                 f"{self}: {endpoint()} does not keep to conditional writes (If-None-Match), or "
-                "does not list what was written. Needed: S3 as Amazon, MinIO, Ceph and R2 have it"
+                "does not list what was written",
+                remedy="Use S3 as Amazon, MinIO, Ceph and R2 have it",
             )
         return (time.monotonic() - began) / 5
 

@@ -35,7 +35,8 @@ def connect(name: str, prefix: str) -> Any:
     except ImportError as error:
         raise BucketError(
             f"s3://{name}: the package {error.name} is not installed; needed for a workspace on "
-            f"object storage: {_INSTALL}"
+            "object storage",
+            remedy=_INSTALL,
         ) from error
     try:
         provider = Boto3CredentialProvider()
@@ -43,8 +44,9 @@ def connect(name: str, prefix: str) -> Any:
         why = "" if isinstance(error, ValueError) else f" ({error})"
         raise BucketError(
             f"s3://{name}: found no credentials{why}, needed those of an account with the rights "
-            f"{_RIGHTS}. Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, in the environment"
+            f"{_RIGHTS}",
+            remedy="Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, in the environment",
         ) from None
     where: Mapping[str, Any] = {"endpoint": _endpoint()} if _endpoint() else {}
     return S3Store(
@@ -70,13 +72,14 @@ def explained(address: str, text: str) -> Exception:
         return no_bucket(address)
     if status in _REFUSED:
         return BucketError(
-            f"{address}: {endpoint()} refuses ({said}); needed the rights {_RIGHTS}. Check "
-            "AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy"
+            f"{address}: {endpoint()} refuses ({said}); needed the rights {_RIGHTS}",
+            remedy="Check AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy",
         )
     if (status.startswith("5") and status != "501") or not status or status == "429":
         return TransientError(
-            f"{address}: {endpoint()} cannot be reached, or fails ({said}). Check the network and "
-            "AWS_ENDPOINT_URL; everything is kept here, and the same command goes on"
+            f"{address}: {endpoint()} cannot be reached, or fails ({said})",
+            remedy="Check the network and AWS_ENDPOINT_URL; everything is kept here, and the same "
+            "command goes on",
         )
     return BucketError(
         f"{address}: {endpoint()} does not do what is needed ({said}); needed S3 with conditional "
@@ -87,8 +90,8 @@ def explained(address: str, text: str) -> Exception:
 def no_bucket(address: str) -> BucketError:
     """What to raise where there is no such bucket."""
     return BucketError(
-        f"{address}: there is no such bucket at {endpoint()}. Correct SUYAN_HOME or "
-        "AWS_ENDPOINT_URL, or make it (aws s3 mb s3://BUCKET)"
+        f"{address}: there is no such bucket at {endpoint()}",
+        remedy="Correct SUYAN_HOME or AWS_ENDPOINT_URL, or make it (aws s3 mb s3://BUCKET)",
     )
 
 

@@ -23,7 +23,7 @@ from evaluation.evaluate import evaluate
 from evaluation.model_registry.model_versions import champion, find_champion
 from evaluation.model_registry.promote import promote
 from flows import events, latest
-from flows.pipeline import run_name
+from flows.latest import run_name
 from flows.recipes import RECIPES
 from preprocessing import cache
 from preprocessing import prepare as preparation

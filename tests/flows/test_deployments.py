@@ -12,7 +12,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.events import DeploymentEventTrigger
 from prefect.utilities.callables import parameter_schema
 
-from flows import events, model, pipeline, recipes, refresh
+from flows import deployments, events, model, pipeline, recipes, refresh
 from flows.installation import VERSION
 from flows.server import notifications, resources
 
@@ -29,6 +29,11 @@ DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_
 ]
 IDS = [f"{entry['entrypoint']}-{entry['name']}" for entry in DEPLOYMENTS]
 each = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=IDS)
+
+
+def test_prefect_yaml_is_what_the_recipes_say() -> None:
+    text = deployments.FILE.read_text(encoding="utf-8")
+    assert text == deployments.prefect_yaml(), "run: python -m flows.deployments"
 
 
 def test_every_flow_is_deployed_for_every_recipe() -> None:

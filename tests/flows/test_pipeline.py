@@ -28,6 +28,7 @@ from prefect.settings import (
 
 from core.workspace import Workspace
 from flows import model
+from flows.outcomes import Status
 from flows.parameters import EvaluateParameters, PipelineParameters
 from flows.pipeline import PipelineResult, pipeline
 from flows.recipes import makeup, seasons, with_engine, with_num_images
@@ -128,19 +129,18 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
         by.append(rest[3])
         return train_together(*rest, **more)
 
-    monkeypatch.setattr("flows.tasks.train_together", together)
+    monkeypatch.setattr("flows.cluster.torchrun.train_together", together)
     with OfflineEngine(landscape_corpus(num_good=40)) as engine, _connected(services):
         values = _smallest(seasons(), engine.url).model_dump(mode="json")
         values["train"]["batch_size"] = 8
 
-        def run() -> dict[str, str]:
+        def run() -> dict[str, Status]:
             parameters = PipelineParameters.model_validate(values)
-            outcomes = pipeline(parameters=parameters, workspace=str(tmp_path)).outcomes
-            return {stage: told.partition(":")[0] for stage, told in outcomes.items()}
+            return _statuses(pipeline(parameters=parameters, workspace=str(tmp_path)))
 
-        assert run() == dict.fromkeys(STAGES, "Completed")
+        assert run() == dict.fromkeys(STAGES, Status.DONE)
         _a_run_can_be_understood_from_its_pages()
-        assert run() == dict.fromkeys(STAGES, "Nothing new")
+        assert run() == dict.fromkeys(STAGES, Status.NOTHING_NEW)
         values["evaluate"]["num_bootstrap"] = 60
         assert _new(run()) == {"evaluate"}  # the same model, whose place does not change
         values["train"]["seed"] = 1
@@ -186,8 +186,7 @@ def test_another_machine_goes_on_with_what_is_in_the_bucket(
     assert there.dataset != here.dataset
     for name in ("manifest.parquet", "card.json"):
         assert (there.dataset / name).read_bytes() == (here.dataset / name).read_bytes()
-    told = {stage: text.partition(":")[0] for stage, text in there.outcomes.items()}
-    assert told == dict.fromkeys(STAGES, "Nothing new")
+    assert _statuses(there) == dict.fromkeys(STAGES, Status.NOTHING_NEW)
     assert there.scores == here.scores
     assert there.model.name == here.model.name
     environment = {"SUYAN_HOME": shared_home, "SUYAN_CACHE": str(tmp_path / "machine-3")}
@@ -233,8 +232,13 @@ def _a_run_can_be_understood_from_its_pages() -> None:
     assert "| cycle_A |" in text[f"training-{pair}"]["data"]
 
 
-def _new(outcomes: dict[str, str]) -> set[str]:
-    return {stage for stage, told in outcomes.items() if told != "Nothing new"}
+def _statuses(result: PipelineResult) -> dict[str, Status]:
+    """The status of each stage's first task."""
+    return {stage: results[0].status for stage, results in result.stages.items()}
+
+
+def _new(statuses: dict[str, Status]) -> set[str]:
+    return {stage for stage, status in statuses.items() if status is not Status.NOTHING_NEW}
 
 
 @contextlib.contextmanager
