@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from preprocessing.prepare import PrepareSummary
 
 app = typer.Typer()
-_NUM_DIGITS_SHOWN = 16  # of a sha256
+_NUM_PRINTED_DIGITS = 16  # of a sha256
 
 
 @app.command()
@@ -181,7 +181,7 @@ def decisions(rows: Iterable[Picture]) -> str:
             used.add(row.sha256)
     counts = Counter(action for action, _ in overrides.values())
     failed = [
-        f"{sha256[:_NUM_DIGITS_SHOWN]} ({reason})"
+        f"{sha256[:_NUM_PRINTED_DIGITS]} ({reason})"
         for sha256, (action, reason) in overrides.items()
         if action != "drop" and sha256 not in used
     ]
