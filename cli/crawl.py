@@ -45,7 +45,7 @@ def crawl(
     allow_private_hosts: AllowPrivateHosts = False,
     images: Images = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Another search; only new originals are fetched.")
+        bool, typer.Option("--refresh", help="New search of a finished crawl, for new originals.")
     ] = False,
 ) -> None:
     """Crawl alone: search, and fetch the originals of one or both domains."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import platform
 import shutil
-import sqlite3
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from cli.console import OUTPUT
-from cli.options import WORKSPACE, Recipe, WorkspaceOption
+from cli.options import WORKSPACE, Recipe, WorkspaceOption, load_parameters
 from core.errors import SuyanError
 from core.workspace import Workspace
 
@@ -114,6 +110,8 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     """Compares with constraints.txt, the versions that are known to work together."""
+    from importlib.metadata import version
+
     from flows.installation import ROOT
 
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
@@ -122,7 +120,7 @@ def _packages() -> Finding:
     differing = [
         f"{name} {installed} (known good: {tested[name]})"
         for name in names
-        for installed in [importlib.metadata.version(name)]
+        for installed in [version(name)]
         if name in tested and installed.split("+")[0] != tested[name]
     ]
     if differing:
@@ -148,11 +146,12 @@ def _disk(workspace: Workspace) -> Finding:
         return Finding("disk", "problem", f"{existing} cannot be written to", remedy)
     free_gb = shutil.disk_usage(existing).free / 1e9
     observation = f"{free_gb:.0f} GB free at {folder}"
-    if free_gb >= _LOW_DISK_GB:
-        return Finding("disk", "ok", observation)
-    level: Level = "problem" if free_gb < _NO_DISK_GB else "note"
     remedy = "A recipe takes about 1 GB of pictures, a training some GB of checkpoints."
-    return Finding("disk", level, observation, remedy)
+    if free_gb < _NO_DISK_GB:
+        return Finding("disk", "problem", observation, remedy)
+    if free_gb < _LOW_DISK_GB:
+        return Finding("disk", "note", observation, remedy)
+    return Finding("disk", "ok", observation)
 
 
 def _bucket(workspace: Workspace) -> Finding:
@@ -216,6 +215,8 @@ def _catalogue(workspace: Workspace) -> Finding:
 
 def _database(subject: str, path: Path) -> Finding:
     """Opens the file for reading alone, and checks every page."""
+    import sqlite3
+
     if not path.exists():
         return Finding(subject, "ok", f"{path}: not created yet")
     megabytes = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*")) / 1e6
@@ -281,6 +282,9 @@ def _access(workspace: Workspace) -> Finding:
 
 
 def _answers_anybody(server: Server) -> bool:
+    import urllib.error
+    import urllib.request
+
     try:
         with urllib.request.urlopen(f"{server.api_url}/version", timeout=_TIMEOUT_S):
             return True
@@ -289,8 +293,9 @@ def _answers_anybody(server: Server) -> bool:
 
 
 def _search(recipe: str) -> Finding:
-    """One harmless request to the search engine's home page."""
-    from cli.options import load_parameters
+    """Sends one harmless request to the search engine's home page."""
+    import urllib.error
+    import urllib.request
 
     url = load_parameters(recipe).crawl_a.engine_url
     request = urllib.request.Request(f"{url}/", headers={"User-Agent": "Mozilla/5.0"})

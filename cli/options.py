@@ -43,7 +43,7 @@ EngineUrl = Annotated[
 ]
 AllowPrivateHosts = Annotated[
     bool,
-    typer.Option("--allow-private-hosts", help="Download from private addresses as well."),
+    typer.Option("--allow-private-hosts", help="Downloads from private addresses too."),
 ]
 Images = Annotated[
     int | None, typer.Option(help="Originals for each domain; default: the recipe's, 800.")

@@ -44,7 +44,7 @@ def run(
     images: Images = None,
     small: Small = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print the parameters as JSON, and run nothing.")
+        bool, typer.Option("--show", help="The parameters as JSON, and no run.")
     ] = False,
 ) -> None:
     """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""

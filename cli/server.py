@@ -43,7 +43,7 @@ def up(
         typer.Option(help="Address the server listens on; any but loopback needs a password."),
     ] = "127.0.0.1",
     redeploy: Annotated[
-        bool, typer.Option("--redeploy", help="New deployments, even if they are up to date.")
+        bool, typer.Option("--redeploy", help="New deployments even where they are up to date.")
     ] = False,
 ) -> None:
     """Start server, work pool, deployments, automations and worker; print where the UI is."""
@@ -67,7 +67,7 @@ def notify(
         Literal["webhook", "dingtalk", "feishu", "wecom", "slack"],
         typer.Option(help="Receiver; webhook: any that takes JSON {subject, body}."),
     ] = "webhook",
-    test: Annotated[bool, typer.Option("--test", help="A test message as well.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Test message too.")] = False,
     off: Annotated[bool, typer.Option("--off", help="No more notifications.")] = False,
 ) -> None:
     """Send failed runs, partial crawls and new champions to a webhook ($SUYAN_NOTIFY_URL)."""

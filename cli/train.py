@@ -89,7 +89,7 @@ def import_(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     epoch: Annotated[str, typer.Option(help="EPOCH in the names of the files.")] = "latest",
-    crop_px: Annotated[int, typer.Option(help="Side of its training pictures, px.")] = 256,
+    crop_px: Annotated[int, typer.Option(help="Side of the model's training pictures, px.")] = 256,
     domain_a: Annotated[str, typer.Option(help="Name of domain A, e.g. horse.")] = "a",
     domain_b: Annotated[str, typer.Option(help="Name of domain B, e.g. zebra.")] = "b",
     faces: Annotated[

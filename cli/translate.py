@@ -50,22 +50,22 @@ def translate(
         ),
     ] = 1024,
     strength: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the change, 0 (the photo) to 1.")
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of the change: 0 keeps the photo, 1 is the full change."
+        ),
     ] = 1.0,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="A before/after picture as well.")
-    ] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Before/after pictures too.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Existing results are replaced.")
+        bool, typer.Option("--overwrite", help="New results in place of existing ones.")
     ] = False,
     keep_location: Annotated[
-        bool, typer.Option("--keep-location", help="The place where a photo was taken stays in it.")
+        bool,
+        typer.Option("--keep-location", help="Results with the place where the photo was taken."),
     ] = False,
     max_megapixels: Annotated[
         float,
-        typer.Option(
-            min=0.1, max=1000, help="Size of the largest photo that is opened, megapixels."
-        ),
+        typer.Option(min=0.1, max=1000, help="Largest photo that is opened, megapixels."),
     ] = 120.0,
     model: ModelName = None,
     recipe: ModelRecipe = "makeup",
@@ -172,7 +172,7 @@ def export(
         ),
     ] = "onnx",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Existing files are replaced.")
+        bool, typer.Option("--overwrite", help="New files in place of existing ones.")
     ] = False,
     model: ModelName = None,
     recipe: ModelRecipe = "makeup",
