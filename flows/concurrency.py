@@ -58,7 +58,7 @@ def engine_limit(engine_url: str) -> str:
 def device_limit(device: str) -> str:
     """The limit's name for a device of this machine; ``"auto"`` is the one that torch chooses."""
     if device == "auto":
-        import torch  # noqa: PLC0415 - takes seconds, and only training needs it
+        import torch  # takes seconds, and only training needs it
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return _name(f"train {socket.gethostname()} {device.removesuffix(':0').replace(':', ' ')}")

@@ -17,6 +17,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from flows.installation import PACKAGES
 from flows.server.services import Services
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,7 +86,7 @@ def test_the_image_has_what_the_code_needs() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    packages = {name.split(".")[0] for name in project["tool"]["setuptools"]["packages"]}
+    packages = set(PACKAGES)
     kept = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     assert packages <= kept
     assert {project["project"]["readme"], *project["project"]["license-files"]} <= kept
