@@ -36,7 +36,7 @@ _HEADER = """\
 
 
 @dataclass(frozen=True)
-class _Deployed:
+class _FlowDeployment:
     """A flow as every recipe deploys it. ``description`` names the recipe and its domains by
     ``{recipe}``, ``{a}`` and ``{b}``.
     """
@@ -56,24 +56,24 @@ class _Trigger:
     name: str
     resource: str
     event: str
-    parameter: str  # of the flow, taken from the event's payload at the next field
+    parameter: str  # of the flow; its value is the field ``payload`` of the event's payload
     payload: str
 
 
 _FLOWS = (
-    _Deployed(
+    _FlowDeployment(
         "pipeline",
         "flows.pipeline.pipeline",
         PipelineParameters,
         "{a} (A) ↔ {b} (B): crawl both domains, prepare the dataset, train, evaluate, promote.",
     ),
-    _Deployed(
+    _FlowDeployment(
         "crawl",
         "flows.refresh.crawl",
         CrawlParameters,
         "Search both domains, {a} (A) and {b} (B), and fetch the originals of the hits.",
     ),
-    _Deployed(
+    _FlowDeployment(
         "refresh-dataset",
         "flows.refresh.refresh_dataset",
         RefreshParameters,
@@ -81,45 +81,45 @@ _FLOWS = (
         "publish a new dataset version. If more than a tenth of it changed, train/{recipe} starts.",
         is_weekly=True,
     ),
-    _Deployed(
+    _FlowDeployment(
         "train",
         "flows.model.train",
         TrainParameters,
         "Train {a} ↔ {b} on the newest dataset version. Starts by itself when a refresh changed "
         "the dataset; at its end evaluate/{recipe} starts.",
         trigger=_Trigger(
-            "suyan: a changed {title} dataset starts training",
-            "suyan.dataset.{recipe}",
-            "suyan.dataset.changed",
-            "dataset",
-            "version",
+            name="suyan: a changed {title} dataset starts training",
+            resource="suyan.dataset.{recipe}",
+            event="suyan.dataset.changed",
+            parameter="dataset",
+            payload="version",
         ),
     ),
-    _Deployed(
+    _FlowDeployment(
         "evaluate",
         "flows.model.evaluate",
         EvaluateParameters,
         "Measure the newest {a} ↔ {b} run on held-out pictures, write the report and decide on "
         "promotion. Starts by itself at the end of train/{recipe}.",
         trigger=_Trigger(
-            "suyan: a finished {title} training starts evaluation",
-            "suyan.model.{recipe}",
-            "suyan.model.trained",
-            "run",
-            "run",
+            name="suyan: a finished {title} training starts evaluation",
+            resource="suyan.model.{recipe}",
+            event="suyan.model.trained",
+            parameter="run",
+            payload="run",
         ),
     ),
 )
-FLOW_NAMES = tuple(deployed.flow for deployed in _FLOWS)
+FLOW_NAMES = tuple(deployment.flow for deployment in _FLOWS)
 
 
 def build_deployments(recipe: str) -> list[dict[str, Any]]:
     """The entries of prefect.yaml for ``recipe``, one for each flow."""
-    return [_build(deployed, recipe) for deployed in _FLOWS]
+    return [_build(deployment, recipe) for deployment in _FLOWS]
 
 
-def _build(deployed: _Deployed, recipe: str) -> dict[str, Any]:
-    title = TITLES.get(recipe) or _plain_title(recipe)
+def _build(deployment: _FlowDeployment, recipe: str) -> dict[str, Any]:
+    title = _title(recipe)
     is_active = recipe in _ACTIVE_SCHEDULES
     schedule = "Every week: " if is_active else "Weekly once its schedule is switched on: "
     names = {
@@ -131,20 +131,22 @@ def _build(deployed: _Deployed, recipe: str) -> dict[str, Any]:
     }
     entry: dict[str, Any] = {
         "name": recipe,
-        "entrypoint": deployed.entrypoint,
-        "description": _sentence(deployed.description.format_map(names)),
+        "entrypoint": deployment.entrypoint,
+        "description": _sentence(deployment.description.format_map(names)),
         "tags": ["suyan", recipe],
         "work_pool": {"name": WORK_POOL, "job_variables": {}},
     }
-    if deployed.is_weekly:
+    if deployment.is_weekly:
         entry["schedules"] = [_weekly(recipe, is_active=is_active)]
-    if deployed.trigger is not None:
-        entry["triggers"] = [_trigger(deployed.trigger, names)]
-    entry["parameters"] = {"parameters": _parameters(deployed, recipe)}
+    if deployment.trigger is not None:
+        entry["triggers"] = [_trigger(deployment.trigger, names)]
+    entry["parameters"] = {"parameters": _parameters(deployment, recipe)}
     return entry
 
 
-def _plain_title(recipe: str) -> Title:
+def _title(recipe: str) -> Title:
+    if recipe in TITLES:
+        return TITLES[recipe]
     parameters = RECIPES[recipe]()
     return Title(recipe, parameters.crawl_a.domain, parameters.crawl_b.domain)
 
@@ -154,7 +156,7 @@ def _sentence(text: str) -> str:
 
 
 def _weekly(recipe: str, *, is_active: bool) -> dict[str, Any]:
-    """3 o'clock in Shanghai, each recipe on a day of its own, from Monday on."""
+    """3 o'clock in Shanghai, the first recipe on Mondays, the second on Tuesdays, and so on."""
     weekday = list(RECIPES).index(recipe) % 7 + 1
     schedule = {"slug": "weekly", "cron": f"0 3 * * {weekday % 7}", "timezone": "Asia/Shanghai"}
     return schedule if is_active else {**schedule, "active": False}
@@ -176,11 +178,11 @@ def _trigger(trigger: _Trigger, names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _parameters(deployed: _Deployed, recipe: str) -> dict[str, Any]:
-    """What the flow's form requires of the recipe's parameters, defaults left out."""
-    required = {name for name, field in deployed.form.model_fields.items() if field.is_required()}
+def _parameters(deployment: _FlowDeployment, recipe: str) -> dict[str, Any]:
+    """The recipe's parameters that the flow's form requires, without those that are defaults."""
+    required = {name for name, field in deployment.form.model_fields.items() if field.is_required()}
     values = RECIPES[recipe]().model_dump(mode="json", include=required, exclude_defaults=True)
-    if deployed.is_weekly:
+    if deployment.is_weekly:
         for side in ("crawl_a", "crawl_b"):
             values[side]["refresh_after_h"] = _REFRESH_AFTER_H
     return values
@@ -197,7 +199,7 @@ def prefect_yaml() -> str:
     }
     parts = [_HEADER + _yaml(head), "deployments:"]
     for recipe in RECIPES:
-        title = TITLES.get(recipe) or _plain_title(recipe)
+        title = _title(recipe)
         parts.append(f"# {recipe}: {title.domain_a} (A) ↔ {title.domain_b} (B)")
         parts += [_yaml([entry]) for entry in build_deployments(recipe)]
     return "\n".join(parts)

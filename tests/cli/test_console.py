@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from cli.console import error_text, progress_bar
@@ -28,9 +29,7 @@ def test_a_transient_bar_leaves_nothing_behind() -> None:
 
 
 def test_refused_parameters_are_listed_with_their_values() -> None:
-    try:
+    with pytest.raises(ValueError, match="num_images") as refused:
         CrawlConfig.model_validate({"domain": "bare", "phrases": ["x"], "num_images": -3})
-    except ValueError as error:
-        assert "  num_images: got -3; Input should be greater than or equal to 1" in error_text(
-            error
-        )
+    text = error_text(refused.value)
+    assert "  num_images: got -3; Input should be greater than or equal to 1" in text

@@ -1,6 +1,8 @@
 """prefect.yaml and automations.yaml against the code they speak of."""
 
 import inspect
+import subprocess
+import sys
 import typing
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,13 @@ each = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=IDS)
 def test_prefect_yaml_is_what_the_recipes_say() -> None:
     text = deployments.FILE.read_text(encoding="utf-8")
     assert text == deployments.prefect_yaml(), "run: python -m flows.deployments"
+
+
+def test_to_bring_up_services_nobody_imports_prefect() -> None:
+    """It reads its settings when it is imported, and they are not known before."""
+    code = "import sys, flows.server.services; print('prefect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_every_flow_is_deployed_for_every_recipe() -> None:
