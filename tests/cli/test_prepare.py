@@ -27,10 +27,10 @@ def parameters() -> PipelineParameters:
     return recipe.model_copy(update={"prepare": recipe.prepare.model_copy(update=small)})
 
 
-def crawled(workspace: Workspace, given: PipelineParameters) -> list[str]:
+def crawled(workspace: Workspace, recipe: PipelineParameters) -> list[str]:
     """Portraits as if both domains had been crawled; their sha256."""
     names = []
-    for side, config in enumerate((given.crawl_a, given.crawl_b)):
+    for side, config in enumerate((recipe.crawl_a, recipe.crawl_b)):
         rows = []
         for seed in range(6):
             person = 100 * side + seed
@@ -48,15 +48,15 @@ def crawled(workspace: Workspace, given: PipelineParameters) -> list[str]:
 
 
 def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path: Path) -> None:
-    given, console = parameters(), Console(record=True, width=100)
-    names = crawled(Workspace(tmp_path), given)
-    first = prepare_crawled(given, Workspace(tmp_path), console, program="suyan")
+    recipe, console = parameters(), Console(record=True, width=100)
+    names = crawled(Workspace(tmp_path), recipe)
+    first = prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan")
     assert sum(first.counts.values()) == 12
     assert latest.dataset_folder(Workspace(tmp_path), "makeup") == first.dataset
     add_overrides(Workspace(tmp_path).overrides("makeup", "bare"), [names[0][:8]], "drop", "")
-    second = prepare_crawled(given, Workspace(tmp_path), console, program="suyan")
+    second = prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan")
     assert sum(second.counts.values()) == 11
-    assert prepare_crawled(given, Workspace(tmp_path), console, program="suyan").reused
+    assert prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan").reused
     said = console.export_text()
     assert re.search(rf"Since {first.version}: .*1 removed", said)
     assert "dropped-by-hand: 1" in said
@@ -69,19 +69,21 @@ def test_what_another_machine_crawled_is_prepared(
     shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
-    given, there = parameters(), open_workspace(shared_home)
-    names = crawled(there, given)
-    bucket = bucket_of(there)
+    recipe, first_machine = parameters(), open_workspace(shared_home)
+    names = crawled(first_machine, recipe)
+    bucket = bucket_of(first_machine)
     assert bucket is not None
-    originals.send(bucket, there, [f"{name}.jpg" for name in names])
-    for config in (given.crawl_a, given.crawl_b):
-        send(there.crawl(crawl_name(config)).path, there)
+    originals.send(bucket, first_machine, [f"{name}.jpg" for name in names])
+    for config in (recipe.crawl_a, recipe.crawl_b):
+        send(first_machine.crawl(crawl_name(config)).path, first_machine)
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
-    here, console = open_workspace(shared_home), Console(quiet=True)
-    assert here != there
-    made = prepare_crawled(given, here, console, program="suyan")
-    assert made.version == prepare_crawled(given, there, console, program="suyan").version
-    assert made.dataset.is_relative_to(here.folder)
+    second_machine, console = open_workspace(shared_home), Console(quiet=True)
+    assert second_machine != first_machine
+    summary = prepare_crawled(recipe, second_machine, console, program="suyan")
+    assert (
+        summary.version == prepare_crawled(recipe, first_machine, console, program="suyan").version
+    )
+    assert summary.dataset.is_relative_to(second_machine.folder)
 
 
 def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:

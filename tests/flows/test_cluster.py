@@ -43,12 +43,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def connected(services: Services) -> Iterator[None]:
-    told = {
+    prefect = {
         PREFECT_API_URL: services.server.api_url,
         PREFECT_HOME: services.server.home,
         PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
     }
-    with temporary_settings(updates=told):
+    with temporary_settings(updates=prefect):
         yield
 
 
@@ -57,8 +57,8 @@ def cluster() -> Iterator[LocalCluster]:
     settings = {"distributed.worker.daemon": False}
     with dask.config.set(settings), LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as made:  # fmt: skip
-        yield made
+    ) as workers:  # fmt: skip
+        yield workers
 
 
 def _config(engine: OfflineEngine, domain: str, **changes: object) -> CrawlConfig:
@@ -170,8 +170,8 @@ def test_a_cluster_works_for_a_workspace_in_a_bucket(
     bucket = bucket_of(home)
     assert bucket is not None
     listings = [summary.listing for summary in crawls]
-    found = {row.path for path in listings for row in read_rows(path, Original) if row.path}
-    assert bucket.sizes("originals").keys() == found
+    paths = {row.path for path in listings for row in read_rows(path, Original) if row.path}
+    assert bucket.sizes("originals").keys() == paths
 
     config = PrepareConfig(
         domain_a="summer", domain_b="winter", faces=False, crop_px=32, min_images=2,

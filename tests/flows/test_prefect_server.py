@@ -75,15 +75,15 @@ def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.Monkey
 def test_a_plain_server_is_told_what_up_tells_its_own() -> None:
     """``prefect server start`` in the repository's folder reads pyproject.toml."""
     pyproject = Path(__file__).resolve().parents[2] / "pyproject.toml"
-    told = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["prefect"]["server"]
+    server = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["prefect"]["server"]
     ours = prefect_server._server_environment(
         prefect_server.Server("http://h", "http://h/api", Path("/x"), started_here=False)
     )
-    cleaned = ",".join(told["services"]["db_vacuum"]["enabled"])
+    cleaned = ",".join(server["services"]["db_vacuum"]["enabled"])
     assert cleaned == ours["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"]
-    assert told["services"]["pause_expirations"]["enabled"] is False
+    assert server["services"]["pause_expirations"]["enabled"] is False
     assert ours["PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED"] == "false"
-    lease_storage = told["concurrency"]["lease_storage"]
+    lease_storage = server["concurrency"]["lease_storage"]
     assert lease_storage == ours["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"]
 
 
