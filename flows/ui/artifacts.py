@@ -100,8 +100,11 @@ class TrainingPage:
         if grids:
             chosen = [grids[i * (len(grids) - 1) // 7] for i in range(8)] if grids[8:] else grids
             steps = ", ".join(_step(grid) for grid in chosen)
-            titled[f"The same picture of each side at steps {steps} (downwards); each time the "
-                   "input, translated, and translated back"] = _first_rows(chosen)  # fmt: skip
+            over_time = (
+                f"One picture of each side at steps {steps}, from top to bottom: the input, "
+                "translated, and translated back"
+            )
+            titled[over_time] = _first_rows(chosen)
             titled[f"All sample pictures at step {_step(grids[-1])}"] = grids[-1]
         augmented = "Two pictures of each domain, and as augmentation may change them"
         titled[augmented] = self._run.augmentation
