@@ -3,19 +3,15 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from cli import doctor
 from core.errors import SuyanError
 from core.files import write_json
-from core.locks import is_alive
 from core.workspace import Workspace
-from flows.concurrency import device_limit, engine_limit
-from flows.server import prefect_server, processes
+from flows.server import prefect_server
 
 
 def _state(workspace: Path, **values: object) -> None:
@@ -47,24 +43,6 @@ def test_another_host_needs_a_password(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.iterdir())
 
 
-def test_a_process_that_ignores_sigterm_is_stopped_all_the_same(tmp_path: Path) -> None:
-    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)\n"
-    command = [sys.executable, "-c", code + "time.sleep(60)"]
-    pid = processes.start_detached(command, dict(os.environ), tmp_path / "log", tmp_path)
-    while not (tmp_path / "log").read_bytes():
-        time.sleep(0.02)
-    assert is_alive(pid, "python")
-    assert processes.stop_process(pid, timeout_s=0.3)
-    assert not is_alive(pid)
-
-
-def test_a_dead_child_that_nobody_waited_for_is_not_alive() -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    while is_alive(process.pid):
-        time.sleep(0.02)
-    process.wait()
-
-
 def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     server = prefect_server.Server("http://h", "http://h/api", Path("/x"), started_here=False)
     assert prefect_server.client_environment(server)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
@@ -85,29 +63,6 @@ def test_a_plain_server_is_told_what_up_tells_its_own() -> None:
     assert ours["PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED"] == "false"
     lease_storage = server["concurrency"]["lease_storage"]
     assert lease_storage == ours["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"]
-
-
-def test_limits_are_named_after_engine_and_device() -> None:
-    assert engine_limit("https://image.baidu.com") == "crawl image.baidu.com"
-    assert engine_limit("http://127.0.0.1:8099") == "crawl 127.0.0.1 8099"
-    assert device_limit("cuda:0") == device_limit("cuda")
-    assert device_limit("cuda:1") != device_limit("cuda:0")
-
-
-def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "catalogue.sqlite").write_bytes(b"not a database" * 100)
-    (tmp_path / "prefect").mkdir()
-    (tmp_path / "prefect" / "worker.json").write_text('{"pid": 1}')
-    monkeypatch.setattr(doctor, "_NO_DISK_GB", 1e9)
-    monkeypatch.setattr(doctor, "_TIMEOUT_S", 0.5)
-    findings = {
-        finding.subject: finding for finding in doctor.examine(Workspace(tmp_path), "makeup")
-    }
-    problems = {name for name, finding in findings.items() if finding.level == "problem"}
-    assert problems == {"disk", "catalogue", "worker"}
-    assert findings["worker"].remedy == "suyan up"
-    assert findings["server"].level == "note"
-    assert findings["Python"].level == "ok"
 
 
 def test_the_health_of_another_server_on_the_port_is_not_taken_for_ones_own(
