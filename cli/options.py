@@ -80,7 +80,8 @@ def load_parameters(
     elif recipe in recipes.RECIPES:
         parameters = recipes.RECIPES[recipe]()
     else:
-        raise ValueError(f"recipe: {recipe!r} is unknown; there are {', '.join(recipes.RECIPES)}")
+        names = ", ".join(recipes.RECIPES)
+        raise ValueError(f"--recipe: got {recipe!r}, needed one of {names}; or give --params")
     if engine_url or allow_private_hosts:
         url = engine_url or parameters.crawl_a.engine_url
         parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private_hosts)

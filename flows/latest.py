@@ -42,8 +42,8 @@ def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> 
         version = str(_load_pointer(workspace, recipe, _DATASET).get("version", ""))
         if not version:
             raise SuyanError(
-                f"{recipe} has no dataset in {workspace} yet: run refresh-dataset/{recipe} or "
-                f"pipeline/{recipe} first, or name a version"
+                f"{recipe} has no dataset in {workspace} yet: run suyan prepare, or the deployment "
+                f"refresh-dataset/{recipe}, first; or name a version"
             )
     _fetch_dataset(workspace, version)
     dataset = workspace.dataset(version)
@@ -60,7 +60,8 @@ def run_folder(workspace: Workspace, recipe: str, name: str = NEWEST) -> Path:
         name = str(_load_pointer(workspace, recipe, _RUN).get("name", ""))
         if not name:
             raise SuyanError(
-                f"{recipe} has no run in {workspace} yet: run train/{recipe} first, or name one"
+                f"{recipe} has no run in {workspace} yet: run suyan train, or the deployment "
+                f"train/{recipe}, first; or name a run"
             )
     _require_folder_name(workspace.runs, name)
     run = workspace.run(name)

@@ -45,7 +45,9 @@ def set_up(workspace: Workspace, console: Console, *, kind: Kind, test: bool, of
     if not os.environ.get("PREFECT_API_URL"):
         server = running_server(workspace)
         if server is None:
-            raise SuyanError(f"no Prefect server runs for {workspace}: 'suyan up' first")
+            raise SuyanError(
+                f"found no running Prefect server for {workspace}, needed one: run 'suyan up' first"
+            )
         os.environ.update(client_environment(server))
     url = os.environ.get(VARIABLE, "")
     if not off and not url.startswith(("http://", "https://")):
