@@ -5,13 +5,14 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run ui test check format clean
+.PHONY: help setup demo run ui test test-fast check format clean
 
 help:
 	@echo "make demo    the whole pipeline, offline, in about ten minutes"
 	@echo "make run     the default recipe (make-up <-> bare face) against Baidu image search"
 	@echo "make ui      the Prefect UI over all runs so far"
-	@echo "make test    all tests"
+	@echo "make test    all tests, in as many processes as there are cores"
+	@echo "make test-fast   the tests that take less than two seconds each"
 	@echo "make check   lint and types"
 	@echo "make format  format the code"
 	@echo "make clean   remove the virtual environment (the workspace stays)"
@@ -38,7 +39,10 @@ ui: $(READY)
 	$(BIN)/suyan ui
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadgroup
+
+test-fast: $(READY)
+	$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff format --check .

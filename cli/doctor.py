@@ -227,7 +227,7 @@ def _database(subject: str, path: Path) -> Finding:
     if state != "ok":
         return Finding(subject, "problem", f"{observation}: {state}", "Restore a copy of the file.")
     if megabytes > _LARGE_DATABASE_MB:
-        remedy = "docs/deployment.md, 'Retention', says what makes it smaller."
+        remedy = "docs/weekly-running.md, 'Retention', says what makes it smaller."
         return Finding(subject, "note", observation, remedy)
     return Finding(subject, "ok", observation)
 

@@ -105,12 +105,11 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
     Raises ``FolderMismatchError`` that lists each differing field, both values and the remedies.
     """
     path = folder / "config.json"
-    wanted = json.loads(canonical_json(config))
+    expected = json.loads(canonical_json(config))
     if not path.exists():
-        write_json(path, wanted)
+        write_json(path, expected)
         return
-    found = load_json(path)
-    differences = list(_differences(found, wanted, ""))
+    differences = list(_differences(load_json(path), expected, ""))
     if differences:
         raise FolderMismatchError(
             f"{folder} holds the work of another configuration:\n"
@@ -119,11 +118,10 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _differences(found: Any, wanted: Any, where: str) -> Iterator[str]:
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in sorted(found.keys() | wanted.keys()):
-            yield from _differences(
-                found.get(key), wanted.get(key), f"{where}.{key}" if where else key
-            )
-    elif found != wanted:
-        yield f"{where}: the folder has {found!r}, this run asks for {wanted!r}"
+def _differences(actual: Any, expected: Any, field: str) -> Iterator[str]:
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        for key in sorted(actual.keys() | expected.keys()):
+            path = f"{field}.{key}" if field else key
+            yield from _differences(actual.get(key), expected.get(key), path)
+    elif actual != expected:
+        yield f"{field}: the folder has {actual!r}, this run asks for {expected!r}"

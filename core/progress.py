@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int | None, str], None]
-
 """``progress(stage, done, total, message)``: called a few times a second at most.
 
 ``total`` is ``None`` while unknown. Called from the thread that called the glue function.

@@ -8,17 +8,18 @@ import tenacity
 
 
 def _is_busy(error: BaseException) -> bool:
-    """Not a disk that is full or cannot be written: waiting would not help."""
+    """Whether waiting may help: it does not where a disk is full or cannot be written."""
     if not isinstance(error, sqlite3.OperationalError):
         return False
     return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def share_sqlite(connection: sqlite3.Connection) -> None:
-    """Have readers and a writer of an SQLite file not wait for each other, and writers a minute.
+    """Let readers and a writer of an SQLite file work side by side; a second writer waits a minute.
 
-    Several processes that make a new file at once can lock each other out for a moment, in which no
-    time-out of SQLite's is waited for: then it is tried again.
+    While several processes make a new file at once, SQLite may refuse one of them at once, whatever
+    its time-out: the switch to write-ahead logging is therefore repeated until it succeeds. Raises
+    ``sqlite3.OperationalError`` after a minute, and at once for a disk that cannot be written.
     """
     connection.execute("PRAGMA busy_timeout = 60000")
     tenacity.retry(

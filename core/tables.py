@@ -60,9 +60,7 @@ class Picture:
     face_phash: str  # 16 hex digits, aligned crop; "" without a face
     width: int  # pixels; 0 when undecoded
     height: int  # pixels; 0 when undecoded
-    keypoints: list[
-        float
-    ]  # x0 y0 … of right eye, left eye, nose tip, mouth, right ear, left ear; []
+    keypoints: list[float]  # x0 y0 …: right eye, left eye, nose tip, mouth, right and left ear; []
     transform: list[float]  # 2×3 row-major affine, original pixels → crop pixels; [] when rejected
     sharpness: float  # variance of the Laplacian at 128 px, grey levels²; 0 without a crop
     phrase: str  # the first one that found it
@@ -84,7 +82,7 @@ class Picture:
 
 
 def _schema(row_type: type[Any]) -> pa.Schema:
-    import pyarrow as pa  # here and below: a tenth of a second that most commands do without
+    import pyarrow as pa  # late, here and below: most commands need no tables
 
     types: Mapping[str, pa.DataType] = {
         "str": pa.string(),

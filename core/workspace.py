@@ -439,9 +439,9 @@ class Workspace:
         """The stored models of ``recipe``."""
         return RecipeModels(self.models / recipe)
 
-    def pointer(self, recipe: str, what: str) -> Path:
-        """``recipes/<recipe>/<what>.json``: the newest ``dataset`` or ``run`` of a recipe."""
-        return self.folder / "recipes" / recipe / f"{what}.json"
+    def pointer(self, recipe: str, kind: str) -> Path:
+        """``recipes/<recipe>/<kind>.json``: the newest ``dataset`` or ``run`` of a recipe."""
+        return self.folder / "recipes" / recipe / f"{kind}.json"
 
     def original(self, sha256: str, extension: str) -> Path:
         """Where the original of this content lies."""

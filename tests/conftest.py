@@ -22,10 +22,27 @@ if TYPE_CHECKING:
     from flows.server.services import Services
     from scraping.catalogue.repository import Catalogue
 
+if os.environ.get("PYTEST_XDIST_WORKER"):  # before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # else the workers' threads wait for each other
+
 settings.register_profile(
     "suyan", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suyan")
+
+
+_ON_PREFECT_SERVERS = ("tests/flows/", "tests/test_deploy.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For pytest-xdist: a file's tests share a worker, and all that start Prefect servers share
+    one, since servers take the first free port. The longest groups come first.
+    """
+    for item in items:
+        file = item.location[0]
+        group = "prefect" if file.startswith(_ON_PREFECT_SERVERS) else file
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not item.location[0].startswith(_ON_PREFECT_SERVERS))
 
 
 @pytest.fixture(scope="session")
