@@ -31,7 +31,8 @@ _ACTIVE_SCHEDULES = ("makeup",)
 _LONGEST_PLAIN_TEXT = 72  # characters
 _HEADER = """\
 # Written by `python -m flows.deployments` from flows/recipes.py and flows/deployments.py: change
-# those, not this file. `suyan up` deploys it; by hand: prefect deploy --all (docs/weekly-running.md).
+# those, not this file. `suyan up` deploys it; by hand: prefect deploy --all (see
+# docs/weekly-running.md).
 """
 
 

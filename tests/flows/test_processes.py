@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,3 +17,10 @@ def test_a_process_that_ignores_sigterm_is_stopped_all_the_same(tmp_path: Path) 
     assert is_alive(pid, "python")
     assert processes.stop_process(pid, timeout_s=0.3)
     assert not is_alive(pid)
+
+
+def test_a_dead_child_that_nobody_waited_for_is_not_alive() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while is_alive(process.pid):
+        time.sleep(0.02)
+    process.wait()
