@@ -68,7 +68,7 @@ def status(workspace: WorkspaceOption = WORKSPACE) -> None:
 @app.command()
 def forget(
     picture: Annotated[
-        str, typer.Argument(metavar="WHAT", help="Address, sha256 or host of the picture(s).")
+        str, typer.Argument(metavar="what", help="Address, sha256 or host of the picture(s).")
     ],
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:

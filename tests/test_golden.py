@@ -224,9 +224,16 @@ def commands() -> dict[str, set[str]]:
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
     return {
-        name: {spelling for parameter in command.params for spelling in parameter.opts}
+        name: {spelling for parameter in command.params for spelling in _spellings(parameter)}
         for name, command in group.commands.items()
     }
+
+
+def _spellings(parameter: Any) -> list[str]:
+    """How a person reads the parameter in ``--help``: an argument has no other name."""
+    if parameter.param_type_name == "argument" and parameter.metavar:
+        return [parameter.metavar]
+    return list(parameter.opts)
 
 
 def test_events_have_their_names() -> None:
