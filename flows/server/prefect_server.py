@@ -114,9 +114,19 @@ def start_server(
             "needed PREFECT_SERVER_API_AUTH_STRING=user:password in the environment first "
             "(and the same as PREFECT_API_AUTH_STRING for its users)"
         )
+    while True:
+        chosen = port or _free_port()
+        try:
+            return _start(workspace, owner, host, chosen)
+        except SuyanError:
+            if port is not None or _is_free(chosen):
+                raise
+            # else another program was faster: try the next port
+
+
+def _start(workspace: Workspace, owner: Owner, host: str, port: int) -> tuple[Server, int]:
     folder = workspace.prefect
     folder.path.mkdir(parents=True, exist_ok=True)
-    port = port or _free_port()
     server = _server(workspace, host, port, started_here=True)
     pid = start_detached(
         [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)],
@@ -229,18 +239,24 @@ def _is_healthy(host: str, port: int) -> bool:
 
 
 def _free_port() -> int:
-    for port in range(_FIRST_PORT, _FIRST_PORT + _NUM_PORTS):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
-            try:
-                probe.bind((_LOOPBACK, port))
-            except OSError:
-                continue
+    last = _FIRST_PORT + _NUM_PORTS - 1
+    for port in range(_FIRST_PORT, last + 1):
+        if _is_free(port):
             return port
     raise SuyanError(
-        f"found no free port between {_FIRST_PORT} and {_FIRST_PORT + _NUM_PORTS - 1}, needed one "
-        "for the Prefect server: stop other programs, or choose one with 'suyan up --port'"
+        f"found no free port between {_FIRST_PORT} and {last}, needed one for the Prefect server: "
+        "stop other programs, or choose one with 'suyan up --port'"
     )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def _wait_until_healthy(pid: int, port: int, host: str, log: Path) -> None:

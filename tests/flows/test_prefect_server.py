@@ -85,3 +85,24 @@ def test_the_health_of_another_server_on_the_port_is_not_taken_for_ones_own(
         late.kill()
         late.wait()
         other.shutdown()
+
+
+def test_a_port_that_another_program_took_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = iter((4999, 5000))
+    started: list[int] = []
+
+    def start(_workspace: Workspace, _owner: str, _host: str, port: int) -> tuple[str, int]:
+        started.append(port)
+        if port == 4999:
+            raise SuyanError("address already in use")
+        return "server", 1
+
+    monkeypatch.setattr(prefect_server, "_free_port", lambda: next(ports))
+    monkeypatch.setattr(prefect_server, "_is_free", lambda port: port != 4999)
+    monkeypatch.setattr(prefect_server, "_start", start)
+    assert prefect_server.start_server(Workspace(tmp_path), owner="up") == ("server", 1)
+    assert started == [4999, 5000]
+    with pytest.raises(SuyanError, match="already in use"):
+        prefect_server.start_server(Workspace(tmp_path), owner="up", port=4999)
