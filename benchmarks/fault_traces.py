@@ -1,4 +1,4 @@
-"""What faults are measured by: a small recipe, an undisturbed run of it, what runs leave."""
+"""The yardstick of faults: a small recipe, an undisturbed run of it, and the files of runs."""
 
 from __future__ import annotations
 
@@ -29,41 +29,39 @@ TRAINING = {
 
 @dataclass(frozen=True)
 class Reference:
-    """What the same stages leave when nobody hurts them."""
+    """The results of the same stages when no fault is inflicted."""
 
-    found: dict[str, set[str]]  # names of originals by domain
+    originals: dict[str, set[str]]  # file names by domain
     dataset: Path
     weights: str
 
 
 def reference(home: Path) -> Reference:
-    """The stages called directly, in ``home``."""
+    """The results of the stages, called directly in ``home``."""
     from flows.parameters import PipelineParameters
     from preprocessing.prepare import prepare
     from scraping.crawl import crawl
     from training.train import train
 
     parameters = PipelineParameters.model_validate(recipe())
+    workspace = Workspace(home)
     with engine():
-        crawled = [
-            crawl(config, Workspace(home)) for config in (parameters.crawl_a, parameters.crawl_b)
-        ]
-    found = {
-        summary.domain: {path.name for path in _of(summary.listing, home)} for summary in crawled
-    }
-    prepared = prepare(parameters.prepare, crawled[0].listing, crawled[1].listing, Workspace(home))
-    train(parameters.train, prepared.dataset, home / "runs" / "reference")
-    return Reference(found, prepared.dataset, weights(home))
+        crawls = [crawl(config, workspace) for config in (parameters.crawl_a, parameters.crawl_b)]
+    names = {summary.domain: _original_names(summary.listing) for summary in crawls}
+    prepared = prepare(parameters.prepare, crawls[0].listing, crawls[1].listing, workspace)
+    train(parameters.train, prepared.dataset, workspace.run("reference").path)
+    return Reference(names, prepared.dataset, weights(home))
 
 
-def _of(listing: Path, home: Path) -> list[Path]:
+def _original_names(listing: Path) -> set[str]:
     from core.tables import Original, read_rows
 
-    return [home / row.path for row in read_rows(listing, Original) if row.status == "ok"]
+    rows = read_rows(listing, Original)
+    return {Path(row.path).name for row in rows if row.status == "ok"}
 
 
 def recipe() -> dict[str, Any]:
-    """Summer and winter, every picture the engine has, at the least size."""
+    """Parameters: summer and winter, every picture of the engine, at the least size."""
     from flows.recipes import seasons, with_engine
 
     values = with_engine(seasons(), ENGINE_URL, allow_private_hosts=True).model_dump(mode="json")
@@ -71,7 +69,7 @@ def recipe() -> dict[str, Any]:
         values[side] |= {
             "phrases": values[side]["phrases"][:2],
             "suffixes": [],
-            "num_images": 500,  # more than there are: the end is the same however it is reached
+            "num_images": 500,  # more than there are: every crawl ends with the same
             "requests_per_s_per_host": 100.0,
             "search_interval_s": 0.05,
         }
@@ -89,7 +87,7 @@ def engine() -> Any:
 
 
 def originals(home: Path) -> dict[str, int]:
-    """Stored originals, and the inode of each: a file that was fetched anew has another."""
+    """Stored originals and the inode of each; a file that is fetched again gets another inode."""
     return {str(path.relative_to(home)): path.stat().st_ino
             for path in home.glob("originals/*/*") if not path.name.startswith(".")}  # fmt: skip
 

@@ -1,9 +1,9 @@
-"""Faults, each really inflicted on runs of the deployments, and what they cost.
+"""Real faults, inflicted on runs of the deployments, and what each one costs.
 
-Server, worker and runs are real, the search engine is the offline one. A run is hurt at a known
-moment; then it is looked at what Prefect calls it, and it is run again. Lost counts originals that
-are gone or fetched anew, checkpoints that were not gone on from, and results that differ from those
-of a run that nobody hurt.
+Server, worker and runs are real, the search engine is the offline one. Each fault hits a run at a
+known moment; then the run's state in Prefect is read, and the run is started again. ``lost`` counts
+originals that are missing or fetched again, checkpoints that were not resumed from, and results
+that differ from those of an undisturbed run.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ from flows.concurrency import device_limit, engine_limit, run_limit
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FaultResult:
     """One row of the table."""
 
     fault: str
-    state: str  # what Prefect called the run that was hurt
-    wanted: str
+    state: str  # of the run in Prefect, after the fault
+    expected: str
     seconds: float  # from the fault to that state
-    again: str  # what the next run said
+    detail: str  # from the message of the next run
     lost: int
 
     @property
-    def as_wanted(self) -> bool:
-        return self.state in self.wanted.split(" or ")
+    def is_expected(self) -> bool:
+        return self.state in self.expected.split(" or ")
 
 
 class Matrix:
-    """All faults, on one stand, against the results of an undisturbed run."""
+    """All faults on one stand, compared with the results of an undisturbed run."""
 
     def __init__(self, folder: Path, only: list[str]) -> None:
         self._folder = folder
         self._only = only
         self._stand = fault_stand.Stand(folder / "stand")
-        self.outcomes: list[Outcome] = []
+        self.results: list[FaultResult] = []
 
     def run(self, *, quick: bool) -> None:
         """Inflict one after another; a table row is printed as each ends."""
@@ -151,7 +151,7 @@ class Matrix:
                 look()
 
     def _train(
-        self, fault: str, wanted: str, inflict: Callable[[UUID], None], *, saves: bool = False,
+        self, fault: str, expected: str, inflict: Callable[[UUID], None], *, saves: bool = False,
         later: bool = False,
     ) -> Callable[[], None]:  # fmt: skip
         """Hurt a training after its first checkpoints. ``saves``: it must save before it leaves."""
@@ -177,7 +177,7 @@ class Matrix:
             return traces.last_logged(home) if saves else traces.newest_step(home)
 
         return self._hurt(
-            fault, "train/seasons", parameters, ready, inflict, wanted, before, lost, later=later
+            fault, "train/seasons", parameters, ready, inflict, expected, before, lost, later=later
         )
 
     # ── crawl ─────────────────────────────────────────────────────────────────────────────────
@@ -200,7 +200,7 @@ class Matrix:
         engine.close()
 
     def _crawl(
-        self, fault: str, wanted: str, inflict: Callable[[UUID], None], *, later: bool = False
+        self, fault: str, expected: str, inflict: Callable[[UUID], None], *, later: bool = False
     ) -> Callable[[], None]:
         """Hurt a crawl after its first originals."""
         home = self._workspace(fault)
@@ -216,10 +216,12 @@ class Matrix:
         def lost(before: dict[str, int], _message: str) -> int:
             after = traces.originals(home)
             gone = sum(after.get(name) != inode for name, inode in before.items())
-            return gone + len(self._reference.found["summer"] ^ {Path(name).name for name in after})
+            return gone + len(
+                self._reference.originals["summer"] ^ {Path(name).name for name in after}
+            )
 
         return self._hurt(
-            fault, "crawl/seasons", parameters, ready, inflict, wanted,
+            fault, "crawl/seasons", parameters, ready, inflict, expected,
             lambda: traces.originals(home), lost, later=later,
         )  # fmt: skip
 
@@ -260,7 +262,7 @@ class Matrix:
 
     def _hurt(
         self, fault: str, deployment: str, parameters: dict[str, Any],
-        ready: Callable[[UUID], bool], inflict: Callable[[UUID], None], wanted: str,
+        ready: Callable[[UUID], bool], inflict: Callable[[UUID], None], expected: str,
         before: Callable[[], Any], lost: Callable[[Any, str], int], *, later: bool = False,
         again: bool = True,
     ) -> Callable[[], None]:  # fmt: skip
@@ -291,9 +293,11 @@ class Matrix:
                 assert rerun.is_completed(), rerun
                 message = self._message(rerun, deployment)
             detail = self._detail(message)
-            row = Outcome(fault, str(state.name), wanted, seconds, detail, lost(snapshot, message))
-            self.outcomes.append(row)
-            mark = "" if row.as_wanted else f"  (expected {wanted})"
+            row = FaultResult(
+                fault, str(state.name), expected, seconds, detail, lost(snapshot, message)
+            )
+            self.results.append(row)
+            mark = "" if row.is_expected else f"  (expected {expected})"
             print(f"{fault:<46}{row.state:<11}{seconds:6.1f}s  {row.lost:>4}  {detail}{mark}",
                   flush=True)  # fmt: skip
 
@@ -303,21 +307,21 @@ class Matrix:
         return lambda: None
 
     def _message(self, state: Any, deployment: str) -> str:
-        """The flow's message, and those of its tasks, which say what was gone on with."""
+        """The messages of the flow and of its tasks, which say where they went on."""
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        this_run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
         with self._stand.client() as client:
-            tasks = client.read_task_runs(flow_run_filter=wanted)
-        told = [str(task.state.message) for task in tasks if task.state is not None]
-        return "; ".join([str(state.message), *told]) if deployment else ""
+            tasks = client.read_task_runs(flow_run_filter=this_run)
+        messages = [str(task.state.message) for task in tasks if task.state is not None]
+        return "; ".join([str(state.message), *messages]) if deployment else ""
 
     @staticmethod
     def _detail(message: str) -> str:
         went_on = re.search(r"went on from step \d+ to \d+", message)
         new = re.search(r"\d+ new originals", message)
-        found = went_on or new
-        return found[0] if found else message[:60]
+        match = went_on or new
+        return match[0] if match else message[:60]
 
     def _workspace(self, fault: str) -> Path:
         home = self._folder / re.sub(r"[^a-z0-9]+", "-", fault.lower())
@@ -330,8 +334,8 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="one fault instead of all")
     arguments.add_argument("--only", nargs="+", default=[], help="faults with this in their name")
-    given = arguments.parse_args()
-    quick = given.quick
+    options = arguments.parse_args()
+    quick = options.quick
     os.environ |= {
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_LOGGING_LEVEL": "ERROR",
@@ -340,18 +344,18 @@ def main() -> None:
     os.environ.pop("PREFECT_API_URL", None)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves nothing running
     folder = Path(tempfile.mkdtemp(prefix="suyan-faults-"))
-    matrix = Matrix(folder, given.only)
+    matrix = Matrix(folder, options.only)
     try:
         matrix.run(quick=quick)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    rows = matrix.outcomes
+    rows = matrix.results
     if not rows:
-        sys.exit(f"no fault has {given.only} in its name")
+        sys.exit(f"no fault has {options.only} in its name")
     figures = {
         "faults": len(rows),
         "lost": sum(row.lost for row in rows),
-        "unexpected_states": sum(not row.as_wanted for row in rows),
+        "unexpected_states": sum(not row.is_expected for row in rows),
         "longest_until_known_s": round(max(row.seconds for row in rows), 1),
     }
     print(json.dumps(figures))

@@ -1,8 +1,8 @@
 """What orchestration costs: the pipeline as a deployment run, and the same stages called directly.
 
 Both begin with an empty workspace and nothing imported; they take turns. The deployment run is
-timed from the moment it is asked for to its final state, so that the worker's polling, the start of
-its process and every call of the server count. The server is up before, as every week.
+timed from its request to its final state, so that the worker's polling, the start of its process
+and every call of the server count. The server is up before, as it is for a weekly run.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ from core.workspace import Workspace
 from flows.parameters import PipelineParameters
 from evaluation.evaluate import evaluate
 from evaluation.model_registry.promote import promote
+from core.workspace import Workspace
 from preprocessing.prepare import prepare
 from scraping.crawl import crawl
 from training.train import train
-given = PipelineParameters.model_validate(json.loads(sys.argv[1]))
+parameters = PipelineParameters.model_validate(json.loads(sys.argv[1]))
 home = Workspace(Path(sys.argv[2]))
-listings = [crawl(config, home).listing for config in (given.crawl_a, given.crawl_b)]
-prepared = prepare(given.prepare, *listings, home)
+listings = [crawl(config, home).listing for config in (parameters.crawl_a, parameters.crawl_b)]
+prepared = prepare(parameters.prepare, *listings, home)
 run = home.run("direct").path
-train(given.train, prepared.dataset, run)
-evaluation = evaluate(given.evaluate, prepared.dataset, run, home)
-promote(run, evaluation.folder, home, given.recipe, given.promote)
+train(parameters.train, prepared.dataset, run)
+evaluation = evaluate(parameters.evaluate, prepared.dataset, run, home)
+promote(run, evaluation.folder, home, parameters.recipe, parameters.promote)
 """
 
 
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 def _drawn(num_good: int) -> Corpus:
-    """A corpus whose pictures were all drawn: else whoever comes first waits for that."""
+    """A corpus with all pictures drawn: otherwise the first run would wait for the drawing."""
     from scraping.offline.corpus import landscape_corpus
 
     corpus = landscape_corpus(num_good=num_good)
@@ -93,7 +94,7 @@ def _measure(stand: Stand, folder: Path, corpus: Corpus, *, quick: bool) -> dict
     print(f"{'round':>5} {'direct':>9} {'Prefect':>9}", flush=True)
     with OfflineEngine(corpus, port=_ENGINE_PORT):
         for number in range(1 if quick else 3):
-            if number % 2 == 0:  # they take turns, and who comes first is at a disadvantage
+            if number % 2 == 0:  # they take turns, for the first one is at a disadvantage
                 managed.append(_managed(stand, parameters, folder / f"managed{number}"))
             direct.append(_direct(parameters, folder / f"direct{number}"))
             if number % 2:
@@ -146,7 +147,7 @@ def _parameters(num_epochs: int) -> dict[str, Any]:
         "num_epochs_decay": 0,
         "sample_every": 100,
         "checkpoint_every": 100,
-        "compile": "off",  # whoever comes first would compile for both
+        "compile": "off",  # the first run would compile for both
     }
     return values
 
@@ -175,7 +176,7 @@ def _database_bytes(stand: Stand) -> int:
 def _idle(stand: Stand, seconds: float) -> tuple[float, float]:
     """CPU (share of one core) and resident MiB of server and worker with nothing to do."""
     time.sleep(2)
-    pids = [process for pid in (stand.server, stand.worker) for process in _family(pid)]
+    pids = [process for pid in (stand.server, stand.worker) for process in _descendants(pid)]
     before = {pid: _cpu_s(pid) for pid in pids}
     time.sleep(seconds)
     pids = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
@@ -183,10 +184,10 @@ def _idle(stand: Stand, seconds: float) -> tuple[float, float]:
     return used / seconds, sum(_resident_mib(pid) for pid in pids)
 
 
-def _family(pid: int) -> list[int]:
-    from flows.server.services import children
+def _descendants(pid: int) -> list[int]:
+    from flows.server.processes import children
 
-    return [pid, *(kin for child in children(pid) for kin in _family(child))]
+    return [pid, *(process for child in children(pid) for process in _descendants(child))]
 
 
 def _cpu_s(pid: int) -> float:

@@ -1,26 +1,95 @@
-"""Crawling from the command line, without Prefect: a progress bar, and tables of what came."""
+"""The commands around a crawl: ``suyan crawl``, ``suyan status``, ``suyan forget``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+import typer
 
+from cli.console import OUTPUT, build_table, print_line, progress_bar
+from cli.options import (
+    WORKSPACE,
+    AllowPrivateHosts,
+    EngineUrl,
+    Images,
+    Params,
+    Recipe,
+    WorkspaceOption,
+    load_parameters,
+)
 from core.workspace import Workspace
-from flows.parameters import PipelineParameters
-from flows.sync import drop_forgotten
-from scraping.catalogue import queries
-from scraping.catalogue.database import catalogue_url
-from scraping.catalogue.repository import Catalogue
-from scraping.crawl import CrawlSummary, crawl, phrase_yields
-from storage.eviction import in_use
 
-_NUMBERS = ("pages", "hits", "new", "stored", "duplicates")
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from flows.parameters import PipelineParameters
+    from scraping.crawl import CrawlSummary
+
+app = typer.Typer()
+_COUNTS = ("pages", "hits", "new", "stored", "duplicates")
+_MAX_REASON_LENGTH = 60
+
+
+@app.command()
+def crawl(
+    workspace: WorkspaceOption = WORKSPACE,
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    domain: Annotated[
+        str | None, typer.Option(help="One of the recipe's two domains; default: both.")
+    ] = None,
+    engine_url: EngineUrl = None,
+    allow_private_hosts: AllowPrivateHosts = False,
+    images: Images = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="New search of a finished crawl, for new originals.")
+    ] = False,
+) -> None:
+    """Crawl alone: search, and fetch the originals of one or both domains."""
+    parameters = load_parameters(
+        recipe,
+        params,
+        engine_url=engine_url,
+        images=images,
+        allow_private_hosts=allow_private_hosts,
+    )
+    crawl_domains(parameters, workspace, OUTPUT, domain=domain, refresh=refresh)
+
+
+@app.command()
+def status(workspace: WorkspaceOption = WORKSPACE) -> None:
+    """Print what the workspace holds: originals, hits and failures of each domain and phrase."""
+    print_status(workspace, OUTPUT)
+
+
+@app.command()
+def forget(
+    picture: Annotated[
+        str, typer.Argument(metavar="what", help="Address, sha256 or host of the picture(s).")
+    ],
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Remove pictures for good: files, listings, previews; no later crawl fetches them again."""
+    from preprocessing.cache import forget_analyses
+    from scraping.forget import forget as run_forget
+
+    forgotten = run_forget(picture, workspace)
+    forget_analyses(workspace, forgotten.digests)
+    crawls = ", ".join(forgotten.crawls) or "no crawl"
+    typer.echo(
+        f"{forgotten.kind} {forgotten.value}: {forgotten.num_originals} originals forgotten "
+        f"({crawls})"
+    )
+    for dataset in forgotten.datasets:
+        typer.echo(f"still in {dataset}, which is immutable: remove that folder and its runs")
+    for address in forgotten.published:
+        typer.echo(
+            f"still in {address}, and in its runs: aws s3 rm --recursive {address}; other machines "
+            "may have copies"
+        )
 
 
 def crawl_domains(
@@ -35,6 +104,10 @@ def crawl_domains(
 
     Raises ``ValueError`` for a domain that the parameters do not have.
     """
+    from flows.sync import drop_forgotten
+    from scraping.crawl import crawl as run_crawl
+    from storage.eviction import in_use
+
     configs = [parameters.crawl_a, parameters.crawl_b]
     names = [config.domain for config in configs]
     if domain is not None and domain not in names:
@@ -43,66 +116,65 @@ def crawl_domains(
     for config in configs:
         if domain not in {None, config.domain}:
             continue
-        due = config.model_copy(update={"refresh_after_h": 0.0}) if refresh else config
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[message]}"),
-        )
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(f"crawl {config.domain}", total=None, message="")
-
-            def show(_stage: str, done: int, total: int | None, message: str) -> None:
-                bar.update(task, completed=done, total=total, message=message)  # noqa: B023
-
+        changes = {"refresh_after_h": 0.0} if refresh else {}
+        with progress_bar(console) as progress:
             drop_forgotten(workspace)
             with in_use(workspace):
-                summary = crawl(due, workspace, progress=show)
+                summary = run_crawl(config.model_copy(update=changes), workspace, progress=progress)
         summaries.append(summary)
         title = f"{config.domain}: {summary.num_ok} originals, {summary.num_added} new"
-        console.print(_table(title, summary.phrases))
+        console.print(_phrase_table(title, summary.phrases))
         if summary.partial:
             console.print("[yellow]Partial[/yellow]: the same command tries the rest again.")
         if summary.preview.exists():
-            console.print(f"What came in: {summary.preview}", soft_wrap=True, highlight=False)
+            print_line(console, f"Preview of the newest originals: {summary.preview}")
     return summaries
 
 
 def print_status(workspace: Workspace, console: Console) -> None:
     """Print every crawl of the workspace: originals, bytes, phrases, failures.
 
-    Raises ``ValueError`` for a workspace that has never been crawled into.
+    Raises ``ValueError`` for a workspace without any crawl.
     """
+    from scraping.catalogue import queries
+    from scraping.catalogue.database import catalogue_url
+    from scraping.catalogue.repository import Catalogue
+    from scraping.crawl import phrase_yields
+
     url = catalogue_url(workspace)
-    own = workspace / "catalogue.sqlite"
-    if url == f"sqlite:///{own}" and not own.exists():
+    if url == f"sqlite:///{workspace.catalogue}" and not workspace.catalogue.exists():
         raise ValueError(f"--workspace: found no catalogue in {workspace}; crawl something first")
     with Catalogue(url) as catalogue:
-        for crawled in queries.crawls(catalogue):
-            begun = datetime.fromtimestamp(crawled["started_at"], UTC)
-            state = "finished" if crawled["finished_at"] else "under way, or interrupted"
+        for row in queries.crawls(catalogue):
+            started = datetime.fromtimestamp(row["started_at"], UTC)
+            state = "finished" if row["finished_at"] else "under way, or interrupted"
             title = (
-                f"{crawled['domain']}: {crawled['num_originals']} originals, "
-                f"{crawled['num_bytes'] / 1e6:.1f} MB; round {crawled['round']} of "
-                f"{begun:%Y-%m-%d %H:%M} UTC {state} ({crawled['name']})"
+                f"{row['domain']}: {row['num_originals']} originals, "
+                f"{row['num_bytes'] / 1e6:.1f} MB; round {row['round']} of "
+                f"{started:%Y-%m-%d %H:%M} UTC {state} ({row['name']})"
             )
-            console.print(_table(title, phrase_yields(catalogue, crawled["name"])))
-        stones = len(catalogue.tombstones())
-        console.print(f"Forgotten for good: {stones} addresses, hosts and pictures.")
+            console.print(_phrase_table(title, phrase_yields(catalogue, row["name"])))
+        num_tombstones = len(catalogue.tombstones())
+        console.print(f"Forgotten for good: {num_tombstones} addresses, hosts and pictures.")
 
 
-def _table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("phrase", overflow="fold")
-    for name in _NUMBERS:
-        table.add_column(name.replace("duplicates", "dupli-\ncates"), justify="right")
-    table.add_column("rejected", no_wrap=True)
-    table.add_column("stopped because")
+def _phrase_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each phrase: its counts, its failures, and why its search stopped."""
+    from rich.markup import escape
+
+    headings = [name.replace("duplicates", "dupli-\ncates") for name in _COUNTS]
+    table = build_table(
+        {
+            "phrase": "left",
+            **dict.fromkeys(headings, "right"),
+            "rejected": "left",
+            "stopped because": "left",
+        },
+        title,
+    )
     for row in rows:
         failures = "\n".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
-        numbers = [str(row[name]) for name in _NUMBERS]
-        why = escape(str(row["stopped_because"])[:60].replace("-", " "))
-        table.add_row(escape(row["phrase"]), *numbers, failures, why)
+        counts = [str(row[name]) for name in _COUNTS]
+        reason = escape(str(row["stopped_because"])[:_MAX_REASON_LENGTH].replace("-", " "))
+        table.add_row(escape(row["phrase"]), *counts, failures, reason)
     return table

@@ -1,4 +1,4 @@
-"""What several commands of ``suyan`` have in common: options, and what they come to."""
+"""Options that several commands share, and the parameters that they amount to."""
 
 from __future__ import annotations
 
@@ -9,92 +9,89 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.console import error_text
 from core.workspace import Workspace
 from storage.remote import open_workspace
 
 if TYPE_CHECKING:
     from flows.parameters import PipelineParameters
 
+WORKSPACE = Workspace(Path("workspace"))
+DEMO_WORKSPACE = Workspace(Path("workspace/demo"))
 WorkspaceOption = Annotated[
     Workspace,
     typer.Option(
         envvar="SUYAN_HOME",
         metavar="FOLDER|s3://…",
-        parser=lambda given: open_workspace(str(given)),
-        help="Folder or s3://bucket/prefix that holds originals, datasets, runs, models.",
+        parser=lambda address: open_workspace(str(address)),
+        help="Folder or s3://bucket/prefix of originals, datasets, runs and models.",
     ),
 ]
-WORKSPACE = Workspace(Path("workspace"))
-DEMO_WORKSPACE = Workspace(Path("workspace/demo"))
-ModelRecipe = Annotated[str, typer.Option(help="Whose champion (or version) to use.")]
-WantedModel = Annotated[
+Recipe = Annotated[str, typer.Option(help="Shipped recipe: makeup or seasons.")]
+ModelRecipe = Annotated[str, typer.Option(help="Recipe whose models are used.")]
+ModelName = Annotated[
     str | None,
-    typer.Option(help="A version of the recipe by name, or a model's folder; else the champion."),
+    typer.Option(help="Version of the recipe, or folder of a model; default: the champion."),
 ]
-Recipe = Annotated[str, typer.Option(help="makeup or seasons.")]
 Params = Annotated[
     Path | None,
-    typer.Option(help="JSON file with all parameters (see run --show); replaces --recipe."),
+    typer.Option(help="JSON file of all parameters (see run --show), in place of --recipe."),
 ]
 EngineUrl = Annotated[
-    str | None, typer.Option(help="Address of another search engine, e.g. the offline one.")
+    str | None,
+    typer.Option(help="Address of the search engine; default: the recipe's, which is Baidu."),
 ]
 AllowPrivateHosts = Annotated[
-    bool, typer.Option("--allow-private-hosts", help="Fetch from private addresses too.")
+    bool,
+    typer.Option("--allow-private-hosts", help="Downloads from private addresses too."),
+]
+Images = Annotated[
+    int | None, typer.Option(help="Originals for each domain; default: the recipe's, 800.")
 ]
 Small = Annotated[
-    bool, typer.Option("--small", help="A small, short training that a CPU does in minutes.")
+    bool, typer.Option("--small", help="Small, short training that a CPU does in minutes.")
 ]
-Images = Annotated[int | None, typer.Option(help="Originals wanted for each domain.")]
 
 
-def parameters_of(
+def load_parameters(
     recipe: str,
-    params: Path | None,
-    engine_url: str | None,
-    images: int | None,
+    params: Path | None = None,
     *,
-    allow_private: bool,
+    engine_url: str | None = None,
+    images: int | None = None,
+    allow_private_hosts: bool = False,
+    small: bool = False,
 ) -> PipelineParameters:
-    """The recipe's or the file's parameters with the changes that options make."""
+    """The parameters of the recipe, or of the file ``params``, as the other options change them.
+
+    Raises ``ValueError`` for an unknown recipe, and for a value that is out of range.
+    """
     from pydantic import ValidationError
 
     from flows import recipes
     from flows.parameters import PipelineParameters
+    from flows.presets import with_preset
 
     if params is not None:
         try:
             parameters = PipelineParameters.model_validate_json(params.read_bytes())
         except ValidationError as error:
-            raise ValueError(f"{params}: {told(error)}") from None
+            raise ValueError(f"{params}: {error_text(error)}") from None
     elif recipe in recipes.RECIPES:
         parameters = recipes.RECIPES[recipe]()
     else:
-        raise ValueError(f"recipe: {recipe!r} is unknown; there are {', '.join(recipes.RECIPES)}")
-    if engine_url or allow_private:
+        names = ", ".join(recipes.RECIPES)
+        raise ValueError(f"--recipe: got {recipe!r}, needed one of {names}; or give --params")
+    if engine_url or allow_private_hosts:
         url = engine_url or parameters.crawl_a.engine_url
-        parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private)
+        parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private_hosts)
     if images is not None:
         parameters = recipes.with_num_images(parameters, images)
-    return parameters
-
-
-def told(error: Exception) -> str:
-    """The error's message; pydantic's without addresses of its manual."""
-    from pydantic import ValidationError
-
-    if not isinstance(error, ValidationError):
-        return str(error)
-    lines = ["these parameters are refused:"]
-    for each in error.errors():
-        where = ".".join(map(str, each["loc"]))
-        found = "" if isinstance(each["input"], dict) or not where else f"got {each['input']!r}; "
-        lines.append(f"  {where}: {found}{each['msg']}" if where else f"  {each['msg']}")
-    return "\n".join(lines)
+    return with_preset(parameters, "small") if small else parameters
 
 
 def program() -> str:
     """This command as the user can type it again."""
-    program = Path(sys.argv[0])
-    relative = os.path.relpath(program)
-    return program.name if relative.startswith("..") else relative
+    path = Path(sys.argv[0])
+    relative = os.path.relpath(path)
+    return path.name if relative.startswith("..") else relative

@@ -1,108 +1,194 @@
-"""Preparation from the command line, without Prefect: a progress bar, and what became of what."""
+"""The commands around a dataset: ``suyan prepare``, ``suyan curate``, ``suyan export-dataset``."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
+import typer
 
-from core.tables import Picture, iter_rows
-from core.workspace import Workspace
-from flows import latest, sync
-from preprocessing.prepare import PrepareSummary, prepare
-from scraping.crawl import crawl_name
-from storage import synced_files
-from storage.eviction import in_use
+from cli.console import OUTPUT, build_table, print_line, progress_bar
+from cli.options import (
+    WORKSPACE,
+    AllowPrivateHosts,
+    EngineUrl,
+    Images,
+    Params,
+    Recipe,
+    WorkspaceOption,
+    load_parameters,
+    program,
+)
+from core.workspace import DatasetFolder, Workspace
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
+    from core.tables import Picture
     from flows.parameters import PipelineParameters
+    from preprocessing.config import PrepareConfig
+    from preprocessing.prepare import PrepareSummary
+
+app = typer.Typer()
+_NUM_PRINTED_DIGITS = 16  # of a sha256
+
+
+@app.command()
+def prepare(
+    workspace: WorkspaceOption = WORKSPACE,
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    engine_url: EngineUrl = None,
+    allow_private_hosts: AllowPrivateHosts = False,
+    images: Images = None,
+) -> None:
+    """Prepare alone: make a dataset version of what crawl fetched with the same options."""
+    parameters = load_parameters(
+        recipe,
+        params,
+        engine_url=engine_url,
+        images=images,
+        allow_private_hosts=allow_private_hosts,
+    )
+    prepare_crawled(parameters, workspace, OUTPUT, program=program())
+
+
+@app.command()
+def curate(
+    action: Annotated[
+        Literal["keep", "drop", "move"],
+        typer.Argument(help="Decision; move: into the other domain."),
+    ],
+    pictures: Annotated[
+        list[str], typer.Argument(help="sha256 of each picture, or its first 8 digits or more.")
+    ],
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    note: Annotated[str, typer.Option(help="Reason, for yourself; default: none.")] = "",
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Overrule the preparation's decision about pictures, from the next dataset version on."""
+    from preprocessing.selection.overrides import add_overrides
+    from storage import synced_files
+
+    config = load_parameters(recipe, params).prepare
+    path = workspace.overrides(config.domain_a, config.domain_b)
+    with synced_files.update(workspace, path, by_hand=True):
+        add_overrides(path, pictures, action, note)
+    num = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+    typer.echo(f"{path}: {action} {num} from the next version on")
+    for name in pictures:
+        digits = name.strip().lower()
+        if not any((workspace.originals / digits[:2]).glob(f"{digits}*")):
+            typer.echo(f"{digits}: no original in this workspace begins so; the decision waits")
+
+
+@app.command()
+def export_dataset(
+    dataset: Annotated[str, typer.Argument(help="Name of a dataset version, or its folder.")],
+    kind: Annotated[
+        Literal["zip", "webdataset"],
+        typer.Option("--as", help="zip: folders of images; webdataset: shards."),
+    ] = "zip",
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported"),
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
+    from flows.sync import fetch_dataset
+    from preprocessing.version.dataset_export import export as run_export
+    from storage.eviction import in_use
+
+    folder = Path(dataset)
+    with in_use(workspace):
+        if not folder.is_dir():
+            folder = workspace.dataset(dataset).path
+            fetch_dataset(workspace, dataset)
+        for path in run_export(folder, out, kind):
+            typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
 
 
 def prepare_crawled(
     parameters: PipelineParameters, workspace: Workspace, console: Console, *, program: str
 ) -> PrepareSummary:
-    """Make the dataset version of what both domains' crawls hold; print what it is.
+    """Make the dataset version of what both domains' crawls hold; print a summary of it.
 
     Raises ``ValueError`` for a domain that was not crawled yet with these phrases.
     """
-    listing_a, listing_b = (
-        workspace / "crawls" / crawl_name(config) / "listing.parquet"
-        for config in (parameters.crawl_a, parameters.crawl_b)
-    )
-    for config, path in ((parameters.crawl_a, listing_a), (parameters.crawl_b, listing_b)):
+    from flows import latest, sync
+    from preprocessing.prepare import prepare as run_prepare
+    from scraping.crawl import crawl_name
+    from storage import synced_files
+    from storage.eviction import in_use
+
+    crawls = (parameters.crawl_a, parameters.crawl_b)
+    listing_a, listing_b = (workspace.crawl(crawl_name(config)).listing for config in crawls)
+    for config, path in zip(crawls, (listing_a, listing_b), strict=True):
         synced_files.pull(workspace, path)  # another machine may have crawled
         if not path.exists():
             raise ValueError(
                 f"{config.domain}: found no {path}, needed a crawl of the same phrases; "
                 f"make it with: {program} crawl (with the same options)"
             )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[message]}"))  # fmt: skip
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("prepare", total=None, message="")
-
-        def show(stage: str, done: int, total: int | None, message: str) -> None:
-            bar.update(task, description=stage, completed=done, total=total, message=message)
-
-        with in_use(workspace):
-            sync.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, show)
-            summary = prepare(parameters.prepare, listing_a, listing_b, workspace, progress=show)
-            sync.publish_dataset(summary, workspace)
-            latest.remember_dataset(workspace, parameters.recipe, summary.version)
-            card = json.loads((summary.dataset / "card.json").read_text(encoding="utf-8"))
-    _print(summary, card, parameters, console)
+    with progress_bar(console) as progress, in_use(workspace):
+        sync.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, progress)
+        summary = run_prepare(
+            parameters.prepare, listing_a, listing_b, workspace, progress=progress
+        )
+        sync.publish_dataset(summary, workspace)
+        latest.remember_dataset(workspace, parameters.recipe, summary.version)
+    _print_summary(summary, parameters.prepare, console)
     return summary
 
 
-def _print(
-    summary: PrepareSummary,
-    card: Mapping[str, Any],
-    parameters: PipelineParameters,
-    console: Console,
-) -> None:
+def _print_summary(summary: PrepareSummary, config: PrepareConfig, console: Console) -> None:
+    from core.files import load_json
+    from core.tables import Picture, iter_rows
+
+    dataset = DatasetFolder(summary.dataset)
+    card = load_json(dataset.card)
     state = "there already: nothing has changed" if summary.reused else "new"
-    console.print(f"[bold]{summary.version}[/bold] ({state})", soft_wrap=True, highlight=False)
-    table = Table()
-    for name in ("", "train", "test", "rejected because"):
-        table.add_column(name, justify="left" if not name or " " in name else "right")
-    sides = ("A", parameters.prepare.domain_a), ("B", parameters.prepare.domain_b)
-    for side, domain in sides:
-        reasons = sorted(summary.rejected[side].items(), key=lambda pair: -pair[1])
-        told = ", ".join(f"{reason}: {num}" for reason, num in reasons)
-        counts = (str(summary.counts[f"{split}{side}"]) for split in ("train", "test"))
-        table.add_row(f"{side} {domain}", *counts, told)
-    console.print(table)
+    print_line(console, f"[bold]{summary.version}[/bold] ({state})")
+    console.print(_count_table(summary, config))
     if card["before"] and not summary.reused:
-        kinds = ", ".join(f"{num} {kind}" for kind, num in card["changes"].items() if num)
-        console.print(f"Since {card['before']}: {kinds or 'no other pictures'}", highlight=False)
-    rows = iter_rows(summary.dataset / "manifest.parquet", Picture)
-    if told := decisions(rows):
-        console.print(told, highlight=False)
-    console.print(f"Look at it: {summary.dataset / 'card.html'}", soft_wrap=True, highlight=False)
+        changes = ", ".join(f"{num} {kind}" for kind, num in card["changes"].items() if num)
+        console.print(f"Since {card['before']}: {changes or 'no other pictures'}", highlight=False)
+    if text := decisions(iter_rows(dataset.manifest, Picture)):
+        console.print(text, highlight=False)
+    print_line(console, f"Look at it: {dataset.card_page}")
+
+
+def _count_table(summary: PrepareSummary, config: PrepareConfig) -> Table:
+    table = build_table({"": "left", "train": "right", "test": "right", "rejected because": "left"})
+    for side, domain in (("A", config.domain_a), ("B", config.domain_b)):
+        reasons = sorted(summary.rejected[side].items(), key=lambda pair: -pair[1])
+        listed = ", ".join(f"{reason}: {num}" for reason, num in reasons)
+        counts = (str(summary.counts[f"{split}{side}"]) for split in ("train", "test"))
+        table.add_row(f"{side} {domain}", *counts, listed)
+    return table
 
 
 def decisions(rows: Iterable[Picture]) -> str:
-    """What became of a person's decisions, in a line; "" where there are none."""
-    used, wanted = set[str](), dict[str, tuple[str, str]]()
+    """A line about the effect of a person's decisions; "" where there are none."""
+    used = set[str]()
+    overrides = dict[str, tuple[str, str]]()
     for row in rows:
         if row.override:
-            wanted[row.sha256] = row.override, row.reason
+            overrides[row.sha256] = row.override, row.reason
         if row.override and row.status == "ok":
             used.add(row.sha256)
-    num = Counter(action for action, _ in wanted.values())
+    counts = Counter(action for action, _ in overrides.values())
     failed = [
-        f"{sha256[:16]} ({reason})"
-        for sha256, (action, reason) in wanted.items()
+        f"{sha256[:_NUM_PRINTED_DIGITS]} ({reason})"
+        for sha256, (action, reason) in overrides.items()
         if action != "drop" and sha256 not in used
     ]
-    listed = ", ".join(
-        f"{action} {num[action]}" for action in ("keep", "drop", "move") if num[action]
-    )
+    listed = _listed({action: counts[action] for action in ("keep", "drop", "move")})
     unable = f"; cannot be used all the same: {', '.join(failed)}" if failed else ""
     return f"Your decisions: {listed}{unable}" if listed else ""
+
+
+def _listed(counts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {num}" for name, num in counts.items() if num)

@@ -1,43 +1,112 @@
-"""Run the pipeline flow in this process, on the workspace's Prefect server; say where to look."""
+"""The commands that run the whole pipeline: ``suyan run``, ``suyan demo``."""
 
 from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
+from cli.console import OUTPUT, build_table, print_line, progress_bar
+from cli.options import (
+    DEMO_WORKSPACE,
+    WORKSPACE,
+    AllowPrivateHosts,
+    EngineUrl,
+    Images,
+    Params,
+    Recipe,
+    Small,
+    WorkspaceOption,
+    load_parameters,
+    program,
+)
 from core.workspace import Workspace
-from flows.server.prefect_server import local_server, settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from flows.parameters import PipelineParameters
     from flows.pipeline import PipelineResult
 
+app = typer.Typer()
+_DEMO_PORT = 8765  # fixed, so that a repeated demonstration goes on with its crawl
 
-def launch(
+
+@app.command()
+def run(
+    workspace: WorkspaceOption = WORKSPACE,
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    engine_url: EngineUrl = None,
+    allow_private_hosts: AllowPrivateHosts = False,
+    images: Images = None,
+    small: Small = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="The parameters as JSON, and no run.")
+    ] = False,
+) -> None:
+    """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
+    parameters = load_parameters(
+        recipe,
+        params,
+        engine_url=engine_url,
+        images=images,
+        allow_private_hosts=allow_private_hosts,
+        small=small,
+    )
+    if show:
+        typer.echo(parameters.model_dump_json(indent=2))
+        return
+    result = run_pipeline(parameters, workspace, OUTPUT)
+    print_summary(result, OUTPUT, program(), workspace)
+
+
+@app.command()
+def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
+    """Run the whole pipeline offline on drawn people, in about ten minutes."""
+    from flows.recipes import demo as demo_recipe
+    from scraping.offline.corpus import portrait_corpus
+    from scraping.offline.ground_truth import write_truth
+    from scraping.offline.server import OfflineEngine
+
+    OUTPUT.print(
+        "Suyan, offline: drawn people replace the internet; everything else is real. It takes "
+        "about\nten minutes. Ctrl-C stops it, and the same command goes on where it stopped.\n"
+    )
+    corpus = portrait_corpus()
+    if not workspace.truth_table.exists():
+        with progress_bar(OUTPUT) as progress:
+            write_truth(corpus, workspace.truth, progress=progress)
+    with OfflineEngine(corpus, port=_DEMO_PORT) as engine:
+        result = run_pipeline(demo_recipe(engine.url, workspace.truth), workspace, OUTPUT)
+    print_summary(result, OUTPUT, program(), workspace)
+
+
+def run_pipeline(
     parameters: PipelineParameters, workspace: Workspace, console: Console
 ) -> PipelineResult:
-    """Run the pipeline and return its result; its flow run can be watched in the Prefect UI.
+    """Run the pipeline in this process and return its result; the Prefect UI shows the run.
 
-    With ``PREFECT_API_URL`` set, that server is used; else the workspace's own is started.
-    Prefect reads its settings when it is imported: import it nowhere before this.
+    The server is the one of ``PREFECT_API_URL``, else the workspace's own, which is started.
+    Prefect reads its settings when it is imported, so nothing may import it before.
     """
     if os.environ.get("PREFECT_API_URL"):
-        return _run(parameters, workspace)
+        return _run_flow(parameters, workspace)
+    from flows.server.prefect_server import client_environment, local_server
+
     console.print("Starting the Prefect server of this workspace …")
     with local_server(workspace) as server:
-        os.environ.update(settings(server))
+        os.environ.update(client_environment(server))
         try:
             console.print(f"Watch this run in the Prefect UI: [bold]{server.ui_url}/runs[/bold]")
-            return _run(parameters, workspace)
+            return _run_flow(parameters, workspace)
         finally:
             os.environ.pop("PREFECT_API_URL", None)
 
 
-def _run(parameters: PipelineParameters, workspace: Workspace) -> PipelineResult:
+def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineResult:
     from prefect.logging.handlers import APILogHandler
 
     from flows.pipeline import pipeline
@@ -46,16 +115,14 @@ def _run(parameters: PipelineParameters, workspace: Workspace) -> PipelineResult
     try:
         return pipeline(parameters=parameters, workspace=str(workspace))
     finally:
-        APILogHandler().flush()  # else the last lines are sent to a server that has stopped by then
+        APILogHandler().flush()  # otherwise the last lines go out after the server has stopped
 
 
 def print_summary(
     result: PipelineResult, console: Console, program: str, workspace: Workspace
 ) -> None:
-    """Print what a person wants to know at the end: report, score, UI, and how to translate."""
-    times = Table(title="Time of each stage", title_justify="left")
-    times.add_column("stage")
-    times.add_column("seconds", justify="right")
+    """Print the outcome: times, verdict, promotion, and where the products lie."""
+    times = build_table({"stage": "left", "seconds": "right"}, "Time of each stage")
     for stage, seconds in result.seconds.items():
         times.add_row(stage, f"{seconds:.1f}")
     console.print(times)
@@ -67,5 +134,5 @@ def print_summary(
         "The runs in the Prefect UI": f"{program} ui --workspace {workspace}",
         "Translate a photograph": f"{program} translate PHOTO --model {result.model}",
     }
-    for what, where in lines.items():
-        console.print(f"{what}:\n    {where}", soft_wrap=True, highlight=False)
+    for label, text in lines.items():
+        print_line(console, f"{label}:\n    {text}")

@@ -1,39 +1,117 @@
-"""Training and evaluation from the command line, without Prefect: progress, and what came out."""
+"""The commands that make and measure models: ``suyan train``, ``evaluate``, ``import``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from filelock import FileLock, Timeout
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+import typer
 
+from cli.console import OUTPUT, print_line, progress_bar
+from cli.options import (
+    WORKSPACE,
+    Params,
+    Recipe,
+    Small,
+    WorkspaceOption,
+    load_parameters,
+    program,
+)
 from core.errors import SuyanError
-from core.files import digest
-from core.progress import Progress
-from core.workspace import Workspace
-from flows import latest
-from flows.pipeline import run_name
-from flows.ui.run_progress import LogProgress
-from storage import models, runs
-from storage.eviction import in_use
-from training.config import TrainConfig
-from training.runtime.launcher import Torchrun, train_together
+from core.workspace import DatasetFolder, ModelFolder, RunFolder, Workspace
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from evaluation.config import EvaluateConfig, PromoteConfig
+    from training.config import TrainConfig
+    from training.runtime.launcher import Torchrun
+    from training.train import TrainSummary
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    dataset: Annotated[
+        str,
+        typer.Argument(help="Dataset version, newest, or any folder with trainA and trainB."),
+    ] = "newest",
+    workspace: WorkspaceOption = WORKSPACE,
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    small: Small = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="OPTION=VALUE",
+            help="Option of the training, e.g. num_epochs=50 (run --show lists them); repeatable.",
+        ),
+    ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Number of training processes on this machine."),
+    ] = 1,
+) -> None:
+    """Train alone, or go on where the same training stopped: no Prefect, any pictures."""
+    from training.runtime.launcher import Torchrun
+
+    parameters = load_parameters(recipe, params, small=small)
+    config = with_changes(parameters.train, changes or [])
+    torchrun = Torchrun(processes_per_node=processes) if processes > 1 else parameters.torchrun
+    train_alone(config, parameters.recipe, dataset, workspace, OUTPUT, torchrun, program=program())
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(help="Name of a training run, or newest.")] = "newest",
+    workspace: WorkspaceOption = WORKSPACE,
+    recipe: Recipe = "makeup",
+    params: Params = None,
+) -> None:
+    """Evaluate alone: measure a run on held-out pictures, write the report, and promote."""
+    parameters = load_parameters(recipe, params)
+    evaluate_alone(
+        parameters.evaluate, parameters.promote, parameters.recipe, run, workspace, OUTPUT
+    )
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of EPOCH_net_G_A.pth and EPOCH_net_G_B.pth, or EPOCH_net_G.pth."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    epoch: Annotated[str, typer.Option(help="EPOCH in the names of the files.")] = "latest",
+    crop_px: Annotated[int, typer.Option(help="Side of the model's training pictures, px.")] = 256,
+    domain_a: Annotated[str, typer.Option(help="Name of domain A, e.g. horse.")] = "a",
+    domain_b: Annotated[str, typer.Option(help="Name of domain B, e.g. zebra.")] = "b",
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Model of aligned faces; default: of whole pictures.")
+    ] = False,
+) -> None:
+    """Read a checkpoint of pytorch-CycleGAN-and-pix2pix, for translate --model."""
+    from core.files import write_json
+    from preprocessing.config import PrepareConfig
+    from training.pix2pix import import_reference
+
+    prepare = PrepareConfig(domain_a=domain_a, domain_b=domain_b, faces=faces, crop_px=crop_px)
+    config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
+    write_json(ModelFolder(out).prepare, prepare.model_dump(mode="json"))
+    kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
+    typer.echo(f"{out}: {kind}\nUse it: {program()} translate PHOTO --model {out}")
 
 
 def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
-    """``config`` with changes such as ``"ngf=32"``; values are JSON, or text as it is.
+    """``config`` with changes such as ``"ngf=32"``; a value is read as JSON, else as text.
 
-    Raises ``ValueError`` for an option that there is not, and for a value that does not do.
+    Raises ``ValueError`` for an unknown option, and for a value that it does not allow.
     """
     values: dict[str, Any] = config.model_dump()
     for change in changes:
@@ -44,7 +122,7 @@ def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
             values[name] = json.loads(value)
         except ValueError:
             values[name] = value
-    return TrainConfig.model_validate(values)
+    return type(config).model_validate(values)
 
 
 def train_alone(
@@ -59,44 +137,58 @@ def train_alone(
 ) -> Path:
     """Train on a dataset version by name, the newest, or any folder with trainA and trainB.
 
-    Prints what came out of it; the folder of the run, which is the one that the flows would use.
+    Prints a summary; returns the folder of the run, which the flows use for the same work too.
+    Raises ``SuyanError`` while another process trains this run.
     """
-    from evaluation.validation import kid_distance
-    from training.train import train
+    from core.locks import file_lock
+    from flows import latest
+    from flows.cluster.torchrun import train_run
+    from storage import runs
+    from storage.eviction import in_use
 
     with in_use(workspace):
-        folder = Path(dataset)
-        if not (folder / "trainA").is_dir():
-            folder = latest.dataset_folder(workspace, recipe, dataset)
-        name = folder.name
-        if not (folder / "manifest.parquet").exists():  # another folder may have this name too
-            name += f"-{digest(str(folder.resolve()), 8)}"
-        run = workspace / "runs" / run_name(config, name)
-        console.print(f"{folder} → {run}", soft_wrap=True, highlight=False)
-        with _alone(run), _bar(console) as progress:
-            runs.fetch(workspace, run.name)
-            with runs.publisher(workspace, run.name):
-                if torchrun.is_needed:
-                    distance = "evaluation.validation:kid_distance" if config.validate_every else ""
-                    told = train_together(
-                        config, folder, run, torchrun, progress=progress, distance=distance
-                    )
-                else:
-                    judge = kid_distance() if config.validate_every else None
-                    told = train(config, folder, run, progress=progress, distance=judge)
-        latest.remember_run(workspace, recipe, run.name)
-    for event in told.events:
-        console.print(event, soft_wrap=True, highlight=False)
-    work = f"{told.steps} steps"
-    if told.resumed_from_step:
-        work += f", {told.steps - told.resumed_from_step} of them now"
-    console.print(f"[bold]{told.checkpoint}[/bold]: {work}", soft_wrap=True, highlight=False)
-    console.print(
-        f"Samples: {run / 'samples'}\nUse it: {program} translate PHOTO --model {told.checkpoint}",
-        soft_wrap=True,
-        highlight=False,
-    )
-    return run
+        folder = _find_dataset(dataset, workspace, recipe)
+        run = workspace.run(latest.run_name(config, _dataset_name(folder)))
+
+        def refuse() -> None:
+            raise SuyanError(f"{run.path}: another process trains it now; try again later")
+
+        print_line(console, f"{folder.path} → {run.path}")
+        with file_lock(run.lock, on_wait=refuse), progress_bar(console) as progress:
+            runs.fetch(workspace, run.path.name)
+            summary = train_run(config, folder.path, run.path, torchrun, progress)
+        latest.remember_run(workspace, recipe, run.path.name)
+    _print_training(summary, run, console, program)
+    return run.path
+
+
+def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder:
+    from flows import latest
+
+    folder = DatasetFolder(Path(name))
+    if folder.split("trainA").is_dir():
+        return folder
+    return DatasetFolder(latest.dataset_folder(workspace, recipe, name))
+
+
+def _dataset_name(folder: DatasetFolder) -> str:
+    """The version's name; of a person's own folder, whose name others may have, with a digest."""
+    from core.files import digest
+
+    if folder.manifest.exists():
+        return folder.path.name
+    return f"{folder.path.name}-{digest(str(folder.path.resolve()), 8)}"
+
+
+def _print_training(summary: TrainSummary, run: RunFolder, console: Console, program: str) -> None:
+    for event in summary.events:
+        print_line(console, str(event))
+    steps = f"{summary.steps} steps"
+    if summary.resumed_from_step:
+        steps += f", {summary.steps - summary.resumed_from_step} of them now"
+    print_line(console, f"[bold]{summary.checkpoint}[/bold]: {steps}")
+    print_line(console, f"Samples: {run.samples_folder()}")
+    print_line(console, f"Use it: {program} translate PHOTO --model {summary.checkpoint}")
 
 
 def evaluate_alone(
@@ -107,59 +199,36 @@ def evaluate_alone(
     workspace: Workspace,
     console: Console,
 ) -> Path:
-    """Measure a run by name, or the recipe's newest, and keep the model as a version of the recipe.
+    """Measure a run by name, or the recipe's newest, and store the model as a version.
 
-    Prints the verdict, and whether the model became champion; the report. Raises ``SuyanError`` for
-    a run whose pictures are no dataset version: what was held out of them is not known.
+    Prints the verdict, and whether the model became champion; returns the report. Raises
+    ``SuyanError`` for a run that was not trained on a dataset version: its held-out pictures are
+    unknown.
     """
-    from evaluation.evaluate import evaluate
+    from evaluation.evaluate import evaluate as run_evaluate
     from evaluation.model_registry.model_versions import find_champion
     from evaluation.model_registry.promote import promote
+    from flows import latest
+    from storage import models, runs
+    from storage.eviction import in_use
 
     with in_use(workspace):
         run = latest.run_folder(workspace, recipe, name)
-        trained_on = json.loads((run / "config.json").read_text(encoding="utf-8"))["dataset"]
         try:
-            dataset = latest.dataset_folder(workspace, recipe, str(trained_on))
+            dataset = latest.trained_dataset(workspace, recipe, run)
         except SuyanError as error:
             raise SuyanError(
                 f"{run} is measured on the dataset version of its training: {error}"
             ) from error
         models.fetch(workspace, recipe)
-        with _bar(console) as progress:
+        with progress_bar(console) as progress:
             champion = find_champion(workspace, recipe)
-            found = evaluate(config, dataset, run, workspace, champion=champion, progress=progress)
-        runs.publish_evaluation(workspace, run.name, found.folder.name)
+            evaluation = run_evaluate(
+                config, dataset, run, workspace, champion=champion, progress=progress
+            )
+        runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
         with models.update(workspace, recipe):
-            promotion = promote(run, found.folder, workspace, recipe, rule)
-    for line in (found.verdict, promotion.reason, f"Look at it: {found.report}"):
-        console.print(line, soft_wrap=True, highlight=False)
-    return found.report
-
-
-@contextmanager
-def _alone(run: Path) -> Iterator[None]:
-    """The lock that flows hold too while they train ``run``. Raises ``SuyanError``."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(run.parent / f".{run.name}.lock").acquire(timeout=0):
-            yield
-    except Timeout:
-        raise SuyanError(f"{run}: another process trains it now") from None
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Progress]:
-    """Progress with the time left: a bar on a terminal, lines elsewhere."""
-    if not console.is_terminal:
-        yield LogProgress(lambda line: console.print(line, soft_wrap=True, highlight=False))
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn(), TextColumn("{task.fields[message]}"))  # fmt: skip
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task("", total=None, message="")
-
-        def show(stage: str, done: int, total: int | None, message: str) -> None:
-            bar.update(task, description=stage, completed=done, total=total, message=message)
-
-        yield show
+            promotion = promote(run, evaluation.folder, workspace, recipe, rule)
+    for line in (evaluation.verdict, promotion.reason, f"Look at it: {evaluation.report}"):
+        print_line(console, line)
+    return evaluation.report

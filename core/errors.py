@@ -19,7 +19,16 @@ from __future__ import annotations
 
 
 class SuyanError(Exception):
-    """Root of every error that Suyan raises on purpose."""
+    """Root of every error that Suyan raises on purpose.
+
+    ``problem`` says what was found and what was needed, ``remedy`` how to mend it, where that is
+    kept apart; the message is both.
+    """
+
+    def __init__(self, problem: str, *, remedy: str = "") -> None:
+        super().__init__(f"{problem}. {remedy}" if remedy else problem)
+        self.problem = problem
+        self.remedy = remedy
 
 
 class TransientError(SuyanError):
@@ -28,8 +37,10 @@ class TransientError(SuyanError):
     ``retry_after_s`` is the pause that the host asked for; ``None`` if it asked for none.
     """
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, problem: str, retry_after_s: float | None = None, *, remedy: str = ""
+    ) -> None:
+        super().__init__(problem, remedy=remedy)
         self.retry_after_s = retry_after_s
 
 

@@ -1,7 +1,8 @@
-"""How a stage reports its progress."""
+"""How a stage reports its progress, and progress as log lines."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int | None, str], None]
@@ -13,3 +14,59 @@ Progress = Callable[[str, int, int | None, str], None]
 
 def silent(stage: str, done: int, total: int | None, message: str) -> None:
     """A ``Progress`` that shows nothing."""
+
+
+class LogProgress:
+    """A ``Progress`` that logs at most one line in ``every_s`` seconds, and in a hundredth of the
+    stage's time so far.
+
+    A line names the stage, how far it is and, once two calls gave a rate, the time left. The last
+    step of a stage is always logged.
+    """
+
+    def __init__(
+        self,
+        log: Callable[[str], None],
+        every_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._every_s = every_s
+        self._clock = clock
+        self._stage = ""
+        self._started = (0.0, 0)  # time and `done` of the stage's first call
+        self._logged_at = float("-inf")
+        self._last_line = ""
+
+    def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
+        now = self._clock()
+        if stage != self._stage:
+            self._stage, self._started, self._logged_at = stage, (now, done), float("-inf")
+        finished = total is not None and done >= total
+        pause_s = max(self._every_s, (now - self._started[0]) / 100)
+        if now - self._logged_at < pause_s and not finished:
+            return
+        line = " · ".join(filter(None, [f"{stage} {self._measure(done, total, now)}", message]))
+        if line != self._last_line:
+            self._log(line)
+        self._logged_at, self._last_line = now, line
+
+    def _measure(self, done: int, total: int | None, now: float) -> str:
+        if total is None:
+            return f"{done}"
+        text = f"{done}/{total} ({100 * done // max(total, 1)} %)"
+        started_at, first_done = self._started
+        if first_done < done < total:
+            remaining_s = (now - started_at) * (total - done) / (done - first_done)
+            text += f", about {duration(remaining_s)} left"
+        return text
+
+
+def duration(seconds: float) -> str:
+    """``seconds`` as a person would say it: ``"40 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

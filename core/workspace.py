@@ -191,6 +191,11 @@ class RunFolder:
         return self.path / "events.jsonl"
 
     @property
+    def augmentation(self) -> Path:
+        """Training pictures as the network sees them; JPEG."""
+        return self.path / "augmentation.jpg"
+
+    @property
     def tensorboard(self) -> Path:
         """The same for TensorBoard."""
         return self.path / "tensorboard"
@@ -305,6 +310,43 @@ class RecipeModels:
 
 
 @dataclass(frozen=True)
+class PrefectFolder:
+    """``prefect/``: the database and logs of a workspace's Prefect, and which processes run."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """Prefect's own; SQLite."""
+        return self.path / "prefect.db"
+
+    @property
+    def server_state(self) -> Path:
+        """Process, address and owner of the running server."""
+        return self.path / "server.json"
+
+    @property
+    def worker_state(self) -> Path:
+        """Process of the running worker."""
+        return self.path / "worker.json"
+
+    @property
+    def deployed(self) -> Path:
+        """Digest of the code and the deployments that the server has."""
+        return self.path / "deployed.json"
+
+    @property
+    def server_log(self) -> Path:
+        """What the server prints."""
+        return self.path / "server.log"
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker and its runs print."""
+        return self.path / "worker.log"
+
+
+@dataclass(frozen=True)
 class Workspace:
     """A folder of this machine that holds all that the stages make.
 
@@ -405,9 +447,14 @@ class Workspace:
         return self.folder / "truth"
 
     @property
-    def prefect(self) -> Path:
-        """Prefect's database and logs, and which of its processes run."""
-        return self.folder / "prefect"
+    def truth_table(self) -> Path:
+        """Which of them belongs to which drawn picture; Parquet."""
+        return self.truth / "truth.parquet"
+
+    @property
+    def prefect(self) -> PrefectFolder:
+        """The folder of the workspace's Prefect; absolute, for its processes run elsewhere."""
+        return PrefectFolder(self.folder.absolute() / "prefect")
 
     @property
     def in_use_lock(self) -> Path:

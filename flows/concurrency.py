@@ -1,10 +1,10 @@
-"""One crawl per search engine, one training per device, one run per flow and recipe, across all
-runs of a Prefect server.
+"""Limits across all runs of a Prefect server: one crawl per search engine, one training per device,
+one run per flow and recipe.
 
-A slot is a lease that its holder renews: one that was killed loses it after a minute. Deployments
-have no limit of Prefect's: a run that pauses for approval gives such a slot back, cannot renew it
-any more, and is ended for that after four minutes; and so would be one whose server is away longer
-than its lease.
+A slot of a limit is a lease that its holder renews; a killed holder loses it after a minute. The
+deployments themselves have no concurrency limit, for two reasons: a run that pauses for approval
+returns its slot, cannot renew it, and is ended by Prefect after four minutes; so is a run whose
+server is away for longer than the lease.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from flows.ui.run_progress import run_logger
 
-_LEASE_S = 60.0  # the least that Prefect grants
+_LEASE_S = 60.0  # the shortest that Prefect grants
 
 
 @contextlib.contextmanager
 def one_at_a_time(name: str) -> Iterator[None]:
-    """Hold the only slot of the limit ``name``; a limit that nobody made yet is made.
+    """Hold a slot of the limit ``name`` during the block; wait for one where all are occupied.
 
-    Someone may allow more in the Prefect UI: an existing limit is taken as it is. A server that
-    cannot be reached for a while does not stop who holds a slot.
+    A new limit has one slot. An existing one is used as it is: somebody may have raised it in the
+    Prefect UI. A server that is away for a while does not stop the holder of a slot.
     """
-    found = _ensure(name)
-    if found is not None and found.active_slots >= found.limit:
-        taken = f"{found.active_slots} of {found.limit}"
-        run_logger().info("waiting for a slot of the limit %r: %s are taken", name, taken)
+    limit = _ensure_limit(name)
+    if limit is not None and limit.active_slots >= limit.limit:
+        occupied = f"{limit.active_slots} of {limit.limit}"
+        run_logger().info("waiting for a slot of the limit %r: %s are occupied", name, occupied)
     with concurrency(
         name, strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False
     ):
@@ -56,9 +56,9 @@ def engine_limit(engine_url: str) -> str:
 
 
 def device_limit(device: str) -> str:
-    """The limit's name for a device of this machine; ``"auto"`` is the one that torch will take."""
+    """The limit's name for a device of this machine; ``"auto"`` is the one that torch chooses."""
     if device == "auto":
-        import torch  # noqa: PLC0415 - seconds, and only training needs it
+        import torch  # takes seconds, and only training needs it
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return _name(f"train {socket.gethostname()} {device.removesuffix(':0').replace(':', ' ')}")
@@ -68,8 +68,8 @@ def _name(text: str) -> str:
     return re.sub(r"[^\w. -]", "-", text)
 
 
-def _ensure(name: str) -> GlobalConcurrencyLimitResponse | None:
-    """The limit as it is; None for one that was made just now."""
+def _ensure_limit(name: str) -> GlobalConcurrencyLimitResponse | None:
+    """The existing limit; ``None`` for one that was created just now."""
     with get_client(sync_client=True) as client:
         try:
             return client.read_global_concurrency_limit_by_name(name)

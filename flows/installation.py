@@ -1,4 +1,4 @@
-"""Where things lie: the workspace of a flow run, the repository with prefect.yaml, its version."""
+"""The installed program: the folder of the repository, the packages in it, its version."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = (
+    "core", "storage", "scraping", "preprocessing", "training", "evaluation", "serving", "flows",
+    "cli",
+)  # fmt: skip
 
 
 def _version() -> str:

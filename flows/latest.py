@@ -1,139 +1,158 @@
-"""What is newest of a recipe, for flows that do one stage: its dataset version and its run.
+"""A recipe's dataset versions and training runs: their names, and which of them are the newest.
 
-``workspace/recipes/<recipe>/dataset.json`` holds ``{"version", "trained_for"}``, ``run.json``
-``{"name"}``: pointers alone, which may be removed at any time.
+``recipes/<recipe>/dataset.json`` holds ``{"version", "trained_for"}``, ``run.json`` ``{"name"}``.
+These pointers may be removed at any time; the next flow of the recipe writes them again.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from core.errors import SuyanError
-from core.files import write_json
+from core.files import digest, load_json, try_load_json, write_json
 from core.tables import Picture, iter_rows
-from core.workspace import Workspace
+from core.workspace import DatasetFolder, RunFolder, Workspace
 from flows.sync import fetch_dataset
 from storage import runs, synced_files
+from training.config import TrainConfig
 
 NEWEST = "newest"
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_NUM_LISTED = 5  # folders that an error names
+_DATASET, _RUN = "dataset", "run"  # names of the pointers
+
+
+def run_name(config: TrainConfig, version: str) -> str:
+    """The name of the run that trains with ``config`` on a dataset version.
+
+    The same settings give the same name, so that a training is resumed in its folder.
+    """
+    return f"{version}-{digest(config.model_dump(mode='json'), 8)}"
 
 
 def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> Path:
-    """The folder of a dataset version, by name or the recipe's newest.
+    """The folder of a dataset version: the one of this name, or the recipe's newest.
 
-    Raises ``ValueError`` for a name that is none, ``SuyanError`` when there is no such version.
+    Raises ``ValueError`` for a text that is no folder's name, ``SuyanError`` when there is no such
+    version, neither here nor in the bucket.
     """
     if version == NEWEST:
-        version = str(_read(workspace, recipe, "dataset").get("version", ""))
+        version = str(_load_pointer(workspace, recipe, _DATASET).get("version", ""))
         if not version:
             raise SuyanError(
-                f"{recipe} has no dataset in {workspace} yet: run refresh-dataset/{recipe} or "
-                f"pipeline/{recipe} first, or name a version"
+                f"{recipe} has no dataset in {workspace} yet: run suyan prepare, or the deployment "
+                f"refresh-dataset/{recipe}, first; or name a version"
             )
     _fetch_dataset(workspace, version)
-    return _existing(workspace / "datasets", version, "manifest.parquet")
+    dataset = workspace.dataset(version)
+    _require(dataset.path, dataset.manifest)
+    return dataset.path
 
 
 def run_folder(workspace: Workspace, recipe: str, name: str = NEWEST) -> Path:
-    """The folder of a training run, by name or the recipe's newest; raises as above."""
+    """The folder of a training run: the one of this name, or the recipe's newest.
+
+    Raises ``ValueError`` and ``SuyanError`` as ``dataset_folder`` does.
+    """
     if name == NEWEST:
-        name = str(_read(workspace, recipe, "run").get("name", ""))
+        name = str(_load_pointer(workspace, recipe, _RUN).get("name", ""))
         if not name:
             raise SuyanError(
-                f"{recipe} has no run in {workspace} yet: run train/{recipe} first, or name one"
+                f"{recipe} has no run in {workspace} yet: run suyan train, or the deployment "
+                f"train/{recipe}, first; or name a run"
             )
-    _require_plain(workspace / "runs", name)
+    _require_folder_name(workspace.runs, name)
+    run = workspace.run(name)
     runs.fetch(workspace, name)
-    return _existing(workspace / "runs", name, "config.json")
+    _require(run.path, run.config)
+    return run.path
+
+
+def trained_dataset(workspace: Workspace, recipe: str, run: Path) -> Path:
+    """The folder of the dataset version that ``run`` was trained on; raises ``SuyanError``."""
+    version = str(load_json(RunFolder(run).config)["dataset"])
+    return dataset_folder(workspace, recipe, version)
 
 
 def remember_dataset(workspace: Workspace, recipe: str, version: str) -> None:
     """Make ``version`` the recipe's newest dataset."""
-    known = _read(workspace, recipe, "dataset")
-    if known.get("version") != version:
-        _write(workspace, recipe, "dataset", known | {"version": version})
+    pointer = _load_pointer(workspace, recipe, _DATASET)
+    if pointer.get("version") != version:
+        _save_pointer(workspace, recipe, _DATASET, pointer | {"version": version})
 
 
 def remember_run(workspace: Workspace, recipe: str, name: str) -> None:
     """Make ``name`` the recipe's newest run."""
-    if _read(workspace, recipe, "run").get("name") != name:
-        _write(workspace, recipe, "run", {"name": name})
+    if _load_pointer(workspace, recipe, _RUN).get("name") != name:
+        _save_pointer(workspace, recipe, _RUN, {"name": name})
 
 
 def trained_for(workspace: Workspace, recipe: str) -> Path | None:
-    """The dataset that the last training was asked for, if it is still there."""
-    version = _read(workspace, recipe, "dataset").get("trained_for")
+    """The dataset that the last training was requested for; ``None`` if there is none any more."""
+    version = _load_pointer(workspace, recipe, _DATASET).get("trained_for")
     if not version:
         return None
     _fetch_dataset(workspace, str(version))
-    folder = workspace / "datasets" / str(version)
-    return folder if (folder / "manifest.parquet").exists() else None
+    dataset = workspace.dataset(str(version))
+    return dataset.path if dataset.manifest.exists() else None
 
 
 def remember_trained_for(workspace: Workspace, recipe: str, version: str) -> None:
-    """Note that a training on ``version`` was asked for: changes are counted from it on."""
-    known = _read(workspace, recipe, "dataset")
-    if known.get("trained_for") != version:
-        _write(workspace, recipe, "dataset", known | {"trained_for": version})
+    """Note that a training on ``version`` was requested: changes are counted from it on."""
+    pointer = _load_pointer(workspace, recipe, _DATASET)
+    if pointer.get("trained_for") != version:
+        _save_pointer(workspace, recipe, _DATASET, pointer | {"trained_for": version})
 
 
 def changed_share(dataset: Path, reference: Path | None) -> float:
-    """How different two dataset versions are, in [0, 1]: pictures that only one of them has, as a
-    share of all. 1 without a reference, or when the pictures were prepared differently.
+    """The share of two versions' pictures that only one of them has, in [0, 1].
+
+    1 without a reference, and where the two were prepared with different settings.
     """
-    if reference is None or _config(dataset) != _config(reference):
+    if reference is None:
         return 1.0
-    mine, other = _pictures(dataset), _pictures(reference)
-    return len(mine ^ other) / max(len(mine | other), 1)
+    new, old = DatasetFolder(dataset), DatasetFolder(reference)
+    if load_json(new.config) != load_json(old.config):
+        return 1.0
+    new_pictures, old_pictures = _pictures(new), _pictures(old)
+    return len(new_pictures ^ old_pictures) / max(len(new_pictures | old_pictures), 1)
 
 
-def _pictures(dataset: Path) -> set[tuple[str, str]]:
-    rows = iter_rows(dataset / "manifest.parquet", Picture)
+def _pictures(dataset: DatasetFolder) -> set[tuple[str, str]]:
+    """Side and sha256 of each picture that is used."""
+    rows = iter_rows(dataset.manifest, Picture)
     return {(row.side, row.sha256) for row in rows if row.status == "ok"}
 
 
-def _config(dataset: Path) -> Any:
-    return json.loads((dataset / "config.json").read_text(encoding="utf-8"))
-
-
 def _fetch_dataset(workspace: Workspace, version: str) -> None:
-    _require_plain(workspace / "datasets", version)
+    _require_folder_name(workspace.datasets, version)
     fetch_dataset(workspace, version)
 
 
-def _require_plain(parent: Path, name: str) -> None:
-    if not _PLAIN.fullmatch(name):
+def _require_folder_name(parent: Path, name: str) -> None:
+    if not _FOLDER_NAME.fullmatch(name):
         raise ValueError(f"{parent.name}: got {name!r}, needed the name of a folder in {parent}")
 
 
-def _existing(parent: Path, name: str, proof: str) -> Path:
-    if not (parent / name / proof).exists():
-        known = sorted(path.parent.name for path in parent.glob(f"*/{proof}"))
-        raise SuyanError(
-            f"{parent / name} is not there; {parent} has {', '.join(known[-5:]) or 'nothing'}"
-        )
-    return parent / name
+def _require(folder: Path, file: Path) -> None:
+    """Raise ``SuyanError`` unless ``folder`` has ``file``, without which it is incomplete."""
+    if file.exists():
+        return
+    siblings = sorted(path.parent.name for path in folder.parent.glob(f"*/{file.name}"))
+    names = ", ".join(siblings[-_NUM_LISTED:]) or "nothing"
+    raise SuyanError(f"{folder} is not there; {folder.parent} has {names}")
 
 
-def _pointer(workspace: Workspace, recipe: str, what: str) -> Path:
-    return workspace / "recipes" / recipe / f"{what}.json"
-
-
-def _read(workspace: Workspace, recipe: str, what: str) -> dict[str, Any]:
-    path = _pointer(workspace, recipe, what)
+def _load_pointer(workspace: Workspace, recipe: str, name: str) -> dict[str, Any]:
+    """The pointer's content; empty where it is missing or torn."""
+    path = workspace.pointer(recipe, name)
     synced_files.pull(workspace, path)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return try_load_json(path) or {}
 
 
-def _write(workspace: Workspace, recipe: str, what: str, value: dict[str, Any]) -> None:
-    path = _pointer(workspace, recipe, what)
+def _save_pointer(workspace: Workspace, recipe: str, name: str, value: dict[str, Any]) -> None:
+    path = workspace.pointer(recipe, name)
     write_json(path, value)
     synced_files.push(workspace, path)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from prefect import flow
 
+from core.workspace import Workspace
 from flows import events, latest, tasks
-from flows.cancellation import cancelled_not_crashed
 from flows.concurrency import one_at_a_time, run_limit
 from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, TrainParameters
-from flows.pipeline import StageClock, decide, run_name
+from flows.pipeline import decide
 from flows.presets import Preset, train_with_preset
+from flows.states import StageLog, cancelled_not_crashed
 from flows.ui import artifacts
 from storage.remote import default_workspace
 
@@ -37,26 +35,30 @@ def train(
 
     Args:
         dataset: Name of a dataset version, or newest.
-        preset: as given takes the parameters; small and trial are sizes that a CPU does in minutes.
+        preset: Size of the training. as given: the parameters below; small, trial: sizes that a CPU
+            trains in minutes.
         parameters: The network, and how it is trained.
-        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
-            worker, else ./workspace.
+        workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
+            of the worker, else ./workspace.
 
     """
     parameters = train_with_preset(parameters, preset)
-    home, recipe = default_workspace(workspace), parameters.recipe
-    clock = StageClock()
+    return _train(dataset, parameters, default_workspace(workspace))
+
+
+def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> str:
+    log, recipe = StageLog(), parameters.recipe
     with one_at_a_time(run_limit("train", recipe)):
-        folder = latest.dataset_folder(home, recipe, dataset)
-        run = home / "runs" / run_name(parameters.train, folder.name)
-        with clock.stage("1/1 train") as stage:
-            latest.remember_trained_for(home, recipe, folder.name)
-            trained = stage.result(
-                tasks.train_model(parameters.train, folder, run, parameters.torchrun)
+        dataset = latest.dataset_folder(workspace, recipe, version)
+        run = workspace.run(latest.run_name(parameters.train, dataset.name)).path
+        with log.stage("1/1 train"):
+            latest.remember_trained_for(workspace, recipe, dataset.name)
+            trained = log.record(
+                tasks.train_model(parameters.train, dataset, run, workspace, parameters.torchrun)
             )
-            latest.remember_run(home, recipe, run.name)
-    events.trained(recipe, run.name, home)
-    return clock.told(run.name, f"{run.name}: {trained.steps} steps")
+            latest.remember_run(workspace, recipe, run.name)
+    events.emit_trained(recipe, run.name, workspace)
+    return log.final_state(run.name, f"{run.name}: {trained.steps} steps")
 
 
 @flow(
@@ -75,24 +77,23 @@ def evaluate(
     Args:
         run: Name of a training run, or newest.
         parameters: How the run is measured, and when it becomes champion.
-        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
-            worker, else ./workspace.
+        workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
+            of the worker, else ./workspace.
 
     """
-    home, recipe = default_workspace(workspace), parameters.recipe
-    clock = StageClock()
+    return _evaluate(run, parameters, default_workspace(workspace))
+
+
+def _evaluate(name: str, parameters: EvaluateParameters, workspace: Workspace) -> str:
+    log, recipe = StageLog(), parameters.recipe
     with one_at_a_time(run_limit("evaluate", recipe)):
-        folder = latest.run_folder(home, recipe, run)
-        dataset = latest.dataset_folder(home, recipe, _trained_on(folder))
-        with clock.stage("1/2 evaluate") as stage:
-            evaluated = stage.result(
-                tasks.evaluate_model(parameters.evaluate, dataset, folder, home, recipe)
+        run = latest.run_folder(workspace, recipe, name)
+        dataset = latest.trained_dataset(workspace, recipe, run)
+        with log.stage("1/2 evaluate"):
+            evaluated = log.record(
+                tasks.evaluate_model(parameters.evaluate, dataset, run, workspace, recipe)
             )
-    with clock.stage("2/2 promote") as stage:
-        promotion = stage.result(decide(parameters, folder, evaluated, home))
-    artifacts.stages(f"evaluate-{recipe}", clock.seconds, clock.outcomes)
-    return clock.told(evaluated.verdict, promotion.reason)
-
-
-def _trained_on(run: Path) -> str:
-    return str(json.loads((run / "config.json").read_text(encoding="utf-8"))["dataset"])
+    with log.stage("2/2 promote"):
+        promotion = log.record(decide(parameters, run, evaluated, workspace))
+    artifacts.stages(f"evaluate-{recipe}", log.seconds, log.results)
+    return log.final_state(evaluated.verdict, promotion.reason)

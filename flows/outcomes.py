@@ -1,9 +1,11 @@
-"""What a stage did and why, in words: done, gone on with, done in part, or nothing new."""
+"""What a stage did, and why: new work, the rest of earlier work, part of it, or nothing."""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
@@ -15,78 +17,101 @@ if TYPE_CHECKING:
     from preprocessing.prepare import PrepareSummary
     from training.train import TrainSummary
 
-Work = Literal["Done", "Continued", "Partial", "Nothing new"]
+
+class Status(enum.StrEnum):
+    """What became of a stage; also the name of its task's state in the Prefect UI."""
+
+    DONE = "Completed"
+    CONTINUED = "Continued"  # from where an earlier run stopped
+    PARTIAL = "Partial"
+    NOTHING_NEW = "Nothing new"  # an earlier run had done it all
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """``work`` is also the name of the task's state in the Prefect UI, ``why`` its message."""
+class StageResult:
+    """A stage's status and the reason for it, a sentence for the Prefect UI."""
 
-    work: Work
-    why: str
+    status: Status
+    reason: str
 
 
 def crawl_stamp(config: CrawlConfig, workspace: Workspace) -> int:
-    """Changes whenever a crawl reads or publishes anything; 0 before it ever did."""
-    path = workspace / "crawls" / crawl_name(config) / "summary.json"
+    """A number that changes whenever the crawl writes its summary; 0 before it ever did."""
+    path = workspace.crawl(crawl_name(config)).summary
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def of_crawl(config: CrawlConfig, summary: CrawlSummary, before: int, after: int) -> Outcome:
-    """``before`` and ``after`` are the crawl's stamps around the call."""
-    held = f"{summary.num_ok} originals of {config.domain} are here"
-    if before == after:
+def crawl_result(
+    config: CrawlConfig, summary: CrawlSummary, stamp_before: int, stamp_after: int
+) -> StageResult:
+    """The result of a crawl; the stamps are ``crawl_stamp`` before and after it."""
+    total = f"{config.domain} has {summary.num_ok} originals"
+    if stamp_before == stamp_after:
         due = (
             "it is never searched again (refresh_after_h is empty)"
             if config.refresh_after_h is None
             else f"it is searched again when older than {config.refresh_after_h:g} hours"
         )
-        return Outcome("Nothing new", f"this crawl was finished before, and {due}: {held}")
+        return StageResult(
+            Status.NOTHING_NEW, f"this crawl was finished before, and {due}: {total}"
+        )
     if summary.partial:
-        return Outcome("Partial", f"{what_is_left(summary)}: run it again. {held}")
+        return StageResult(Status.PARTIAL, f"{missing_part(summary)}: run it again. {total}")
     if summary.num_added == 0:
-        return Outcome("Nothing new", f"searched, and found nothing new: {held}")
-    return Outcome("Done", f"{summary.num_added} new originals: {held}")
+        return StageResult(Status.NOTHING_NEW, f"the search found nothing new: {total}")
+    return StageResult(Status.DONE, f"{summary.num_added} new originals: {total}")
 
 
-def what_is_left(summary: CrawlSummary) -> str:
-    """Why a partial crawl has less than there is."""
-    cut, num_searches = summary.num_cut_short, len(summary.phrases)
-    reasons = [f"the search engine cut {cut} of {num_searches} searches short"] if cut else []
+def missing_part(summary: CrawlSummary) -> str:
+    """What a partial crawl left out, and why."""
+    num_cut = sum(_is_cut_short(row) for row in summary.phrases)
+    reasons = []
+    if num_cut:
+        reasons.append(f"the search engine cut {num_cut} of {len(summary.phrases)} searches short")
     if summary.num_waiting:
         reasons.append(f"{summary.num_waiting} downloads failed for reasons that may pass")
     return " and ".join(reasons)
 
 
-def of_prepare(summary: PrepareSummary) -> Outcome:
-    """A version is named after its configuration and originals."""
-    pictures = sum(summary.counts.values())
+def _is_cut_short(phrase: Mapping[str, Any]) -> bool:
+    """Whether the engine ended the search of a phrase, a row of ``CrawlSummary.phrases``."""
+    reason, _, _ = str(phrase["stopped_because"]).partition(":")
+    return reason in {"blocked", "unreachable"}
+
+
+def prepare_result(summary: PrepareSummary) -> StageResult:
+    """The result of a preparation."""
+    num_pictures = sum(summary.counts.values())
     if summary.reused:
-        same = "the same originals and settings gave this dataset before"
-        return Outcome("Nothing new", f"{same}: {summary.version}, {pictures} pictures")
-    return Outcome("Done", f"{summary.version}: {pictures} pictures")
-
-
-def of_train(summary: TrainSummary) -> Outcome:
-    """A run is named after its dataset and settings."""
-    if summary.resumed_from_step >= summary.steps:
-        same = "this dataset was trained with these settings before"
-        return Outcome("Nothing new", f"{same}: {summary.run.name}, {summary.steps} steps")
-    if summary.resumed_from_step:
-        return Outcome(
-            "Continued", f"went on from step {summary.resumed_from_step} to {summary.steps}"
+        cause = "the same originals and settings gave this dataset before"
+        return StageResult(
+            Status.NOTHING_NEW, f"{cause}: {summary.version}, {num_pictures} pictures"
         )
-    return Outcome("Done", f"{summary.steps} steps")
+    return StageResult(Status.DONE, f"{summary.version}: {num_pictures} pictures")
 
 
-def of_evaluate(evaluation: Evaluation) -> Outcome:
-    """Figures are stored under a digest of all that they depend on."""
+def train_result(summary: TrainSummary) -> StageResult:
+    """The result of a training."""
+    if summary.resumed_from_step >= summary.steps:
+        cause = "this dataset was trained with these settings before"
+        return StageResult(
+            Status.NOTHING_NEW, f"{cause}: {summary.run.name}, {summary.steps} steps"
+        )
+    if summary.resumed_from_step:
+        return StageResult(
+            Status.CONTINUED, f"went on from step {summary.resumed_from_step} to {summary.steps}"
+        )
+    return StageResult(Status.DONE, f"{summary.steps} steps")
+
+
+def evaluate_result(evaluation: Evaluation) -> StageResult:
+    """The result of an evaluation."""
     if evaluation.reused:
-        same = "this checkpoint was measured with these settings before"
-        return Outcome("Nothing new", f"{same}: {evaluation.verdict}")
-    return Outcome("Done", evaluation.verdict)
+        cause = "this checkpoint was measured with these settings before"
+        return StageResult(Status.NOTHING_NEW, f"{cause}: {evaluation.verdict}")
+    return StageResult(Status.DONE, evaluation.verdict)
 
 
-def of_promote(promotion: Promotion, *, changed: bool) -> Outcome:
-    """``changed``: the model is a new version, or the recipe's champion is another one now."""
-    return Outcome("Done" if changed else "Nothing new", promotion.reason)
+def promote_result(promotion: Promotion, *, changed: bool) -> StageResult:
+    """The result of a promotion; ``changed``: it stored a new version or changed the champion."""
+    return StageResult(Status.DONE if changed else Status.NOTHING_NEW, promotion.reason)

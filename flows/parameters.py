@@ -1,4 +1,4 @@
-"""The forms of the flows: the configuration of the stages that each one runs, checked together."""
+"""Parameters of the flows: configurations of the stages that each one runs, checked together."""
 
 from __future__ import annotations
 
@@ -15,34 +15,38 @@ from training.runtime.launcher import Torchrun
 
 _RECIPE = Field(
     pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
-    description="Short name of the pair of domains, e.g. makeup; models of one recipe compete",
+    description="Short name of the pair of domains, e.g. makeup; the models of a recipe compete to "
+    "be its champion",
 )
-_CRAWL_A = Field(description="What to search for domain A, and how")
-_CRAWL_B = Field(description="What to search for domain B, and how")
-_PREPARE = Field(description="How pictures become a dataset")
-_TRAIN = Field(description="The CycleGAN and its training")
-_EVALUATE = Field(description="How the result is measured")
-_PROMOTE = Field(default_factory=PromoteConfig, description="When the result becomes champion")
+_CRAWL_A = Field(description="Search and download for domain A")
+_CRAWL_B = Field(description="Search and download for domain B")
+_PREPARE = Field(description="Preparation of the dataset")
+_TRAIN = Field(description="CycleGAN and its training")
+_EVALUATE = Field(description="Measurement of the result")
+_PROMOTE = Field(
+    default_factory=PromoteConfig, description="Rule by which the result becomes champion"
+)
 _TORCHRUN = Field(
     default_factory=Torchrun,
-    description="Training by several processes, on one machine or many (docs/scaling.md)",
+    description="Training processes, on one machine or several (docs/scaling.md)",
 )
 Approval = Literal["none", "required"]
 _APPROVAL: Any = Field(
     "none",
-    description="required: a person looks at the report and decides, in the Prefect UI, whether "
-    "the model becomes champion; none: the rule under promote decides",
+    description="Decision on the champion. required: a person looks at the report and decides in "
+    "the Prefect UI; none: the rule under promote decides",
 )
 _APPROVAL_TIMEOUT_H: Any = Field(
     72.0,
     gt=0,
     le=24 * 30,
-    description="Hours to wait for that decision; then the model is kept, and not promoted",
+    description="Time to wait for a person's decision, hours; after it the model is stored and not "
+    "promoted",
 )
 
 
 class CrawlParameters(Form):
-    """What a crawl of both domains depends on."""
+    """Everything that a crawl of both domains depends on."""
 
     recipe: str = _RECIPE
     crawl_a: CrawlConfig = _CRAWL_A
@@ -58,15 +62,15 @@ class CrawlParameters(Form):
 
 
 class RefreshParameters(CrawlParameters):
-    """What a refresh of the dataset depends on: searching again, and a new version."""
+    """Everything that a refresh of the dataset depends on: a new search and a new version."""
 
     prepare: PrepareConfig = _PREPARE
     retrain_above: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="Train again when more than this share of the dataset's pictures changed since "
-        "the last training; 1: never",
+        description="Share of the dataset's pictures above which a change since the last training "
+        "starts a new one; 1: never",
     )
 
     @model_validator(mode="after")
@@ -76,7 +80,7 @@ class RefreshParameters(CrawlParameters):
 
 
 class TrainParameters(Form):
-    """What a training depends on, besides its dataset."""
+    """Everything that a training depends on, besides its dataset."""
 
     recipe: str = _RECIPE
     train: TrainConfig = _TRAIN
@@ -84,7 +88,7 @@ class TrainParameters(Form):
 
 
 class EvaluateParameters(Form):
-    """What an evaluation and the decision after it depend on, besides the run."""
+    """Everything that an evaluation and the promotion after it depend on, besides the run."""
 
     recipe: str = _RECIPE
     evaluate: EvaluateConfig = _EVALUATE
@@ -94,10 +98,7 @@ class EvaluateParameters(Form):
 
 
 class PipelineParameters(Form):
-    """Everything that one run of the pipeline depends on.
-
-    ``recipe`` names the pair of domains: models of one recipe compete for its champion.
-    """
+    """Everything that one run of the pipeline depends on."""
 
     recipe: str = _RECIPE
     crawl_a: CrawlConfig = _CRAWL_A
@@ -117,7 +118,7 @@ class PipelineParameters(Form):
 
 
 def check_domains(crawl_a: CrawlConfig, crawl_b: CrawlConfig, prepare: PrepareConfig) -> None:
-    """Raise ``ValueError`` unless crawls and preparation speak of the same two domains."""
+    """Raise ``ValueError`` unless crawls and preparation name the same two domains."""
     crawled = (crawl_a.domain, crawl_b.domain)
     prepared = (prepare.domain_a, prepare.domain_b)
     if crawled != prepared:

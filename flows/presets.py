@@ -1,4 +1,4 @@
-"""Ready-made sizes that one picks in the form of a run, instead of filling in thirty fields."""
+"""Presets: sizes of a run to choose in its form, instead of filling in thirty fields."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _TRIAL_TRAINING = {
     "checkpoint_every": 50,
     "sample_every": 50,
 }
-_TRIAL_IMAGES = 60
+_NUM_TRIAL_IMAGES = 60  # per domain
 
 
 def with_preset(parameters: PipelineParameters, preset: Preset) -> PipelineParameters:
     """``parameters`` at the size of ``preset``; ``"as given"`` changes nothing.
 
-    Raises ``ValueError`` for a training that its processes would refuse, hours later.
+    Raises ``ValueError`` for a training that several processes cannot do: without this check the
+    run would fail hours later.
     """
     if preset == "as given":
         parameters.torchrun.check(parameters.train)
@@ -41,14 +42,14 @@ def with_preset(parameters: PipelineParameters, preset: Preset) -> PipelineParam
     values["prepare"] |= {"crop_px": training.load_px}
     if preset == "trial":
         for side in ("crawl_a", "crawl_b"):
-            values[side] |= {"num_images": min(values[side]["num_images"], _TRIAL_IMAGES)}
+            values[side] |= {"num_images": min(values[side]["num_images"], _NUM_TRIAL_IMAGES)}
         values["prepare"] |= {"min_images": 8, "test_fraction": 0.3}
         values["evaluate"] |= {"num_bootstrap": 100, "inception": "cached"}
     return PipelineParameters.model_validate(values)
 
 
 def train_with_preset(parameters: TrainParameters, preset: Preset) -> TrainParameters:
-    """The same for a training alone."""
+    """The same as ``with_preset``, for a training alone."""
     if preset == "as given":
         parameters.torchrun.check(parameters.train)
         return parameters
@@ -56,12 +57,12 @@ def train_with_preset(parameters: TrainParameters, preset: Preset) -> TrainParam
 
 
 def _training(preset: Preset, torchrun: Torchrun) -> TrainConfig:
-    """The preset's training, as so many processes can do it."""
+    """The preset's training, changed so that the processes of ``torchrun`` can share it."""
     training = (
         small_training() if preset == "small" else TrainConfig.model_validate(_TRIAL_TRAINING)
     )
     if not torchrun.is_needed:
         return training
     num = torchrun.num_processes
-    together = {"norm": "instance", "batch_size": -(-training.batch_size // num) * num}
-    return TrainConfig.model_validate(training.model_dump() | together)
+    shared = {"norm": "instance", "batch_size": -(-training.batch_size // num) * num}
+    return TrainConfig.model_validate(training.model_dump() | shared)

@@ -1,20 +1,21 @@
-"""Ready-made pipeline parameters: one function a recipe.
+"""The shipped recipes: what to search for, and how each stage works, for a pair of domains.
 
-Another pair of domains is parameters alone: start from one of these, or from
-``suyan run --recipe makeup --show``, and change the phrases.
+``flows/deployments.py`` makes deployments of them. Another pair of domains needs parameters alone:
+start from one of these, or from ``suyan run --recipe makeup --show``, and change the phrases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from evaluation.config import EvaluateConfig
 from flows.parameters import PipelineParameters
+from flows.presets import with_preset
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
-from training.config import demo as demo_training
 from training.config import reference as reference_training
 
 MAKEUP_PHRASES = (
@@ -69,6 +70,24 @@ def seasons() -> PipelineParameters:
 RECIPES: Mapping[str, Callable[[], PipelineParameters]] = MappingProxyType(
     {"makeup": makeup, "seasons": seasons}
 )
+"""The parameters of each recipe, by its name."""
+
+
+@dataclass(frozen=True)
+class Title:
+    """How people call a recipe and its two domains."""
+
+    recipe: str
+    domain_a: str
+    domain_b: str
+
+
+TITLES: Mapping[str, Title] = MappingProxyType(
+    {
+        "makeup": Title("make-up", "make-up", "bare face"),
+        "seasons": Title("seasons", "summer", "winter"),
+    }
+)
 
 
 def with_engine(
@@ -92,32 +111,25 @@ def with_num_images(parameters: PipelineParameters, num_images: int) -> Pipeline
     )
 
 
-def with_small_training(parameters: PipelineParameters) -> PipelineParameters:
-    """``parameters`` with a network and length that two CPU cores train in minutes."""
-    training = demo_training()
-    return _checked(
-        parameters,
-        prepare=parameters.prepare.model_dump() | {"crop_px": training.load_px},
-        train=training,
-    )
-
-
 def _checked(parameters: PipelineParameters, **changes: object) -> PipelineParameters:
-    """A validated copy: pydantic's own ``model_copy`` would not look at the new values."""
+    """A validated copy: pydantic's own ``model_copy`` does not check the new values."""
     return PipelineParameters.model_validate(parameters.model_dump() | changes)
 
 
 def demo(engine_url: str, truth: Path, num_images: int = 300) -> PipelineParameters:
-    """The make-up recipe at a size that two cores train in minutes, against ``engine_url``."""
-    base = with_small_training(with_engine(makeup(), engine_url, allow_private_hosts=True))
-    haste = {  # nobody else is served by this engine
+    """The make-up recipe at a size that two CPU cores train in minutes, searching ``engine_url``.
+
+    ``truth`` holds the true counterparts that the evaluation compares with.
+    """
+    base = with_preset(with_engine(makeup(), engine_url, allow_private_hosts=True), "small")
+    changes = {  # the offline engine serves this crawl alone, so it need not be polite
         "num_images": num_images,
         "requests_per_s_per_host": 100.0,
         "search_interval_s": 0.1,
     }
     return _checked(
         base,
-        crawl_a=base.crawl_a.model_dump() | haste,
-        crawl_b=base.crawl_b.model_dump() | haste,
+        crawl_a=base.crawl_a.model_dump() | changes,
+        crawl_b=base.crawl_b.model_dump() | changes,
         evaluate=base.evaluate.model_dump() | {"truth": truth, "inception": "cached"},
     )

@@ -1,4 +1,4 @@
-"""The flows that collect: crawl both domains, or refresh the dataset, as every week."""
+"""The flows that collect pictures: crawl both domains, or refresh the dataset, as every week."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from prefect import flow
 
 from core.workspace import Workspace
 from flows import events, latest, tasks
-from flows.cancellation import cancelled_not_crashed
 from flows.cluster.batches import TaskRunnerName
 from flows.concurrency import one_at_a_time, run_limit
 from flows.installation import VERSION
 from flows.parameters import CrawlParameters, RefreshParameters
-from flows.pipeline import StageClock, crawl_and_prepare
+from flows.pipeline import crawl_and_prepare
+from flows.states import StageLog, cancelled_not_crashed
 from flows.ui import artifacts
 from storage.remote import default_workspace
 
@@ -23,7 +23,7 @@ Side = Literal["both", "A", "B"]
 
 @flow(
     name="crawl",
-    description="Search both domains' phrases and fetch what they find.",
+    description="Search both domains' phrases and fetch the originals of the hits.",
     flow_run_name="{parameters.recipe}",
     version=VERSION,
     persist_result=False,
@@ -39,29 +39,29 @@ def crawl(
     """Crawl, and return how many originals each crawled domain has.
 
     Args:
-        side: Which domain to crawl.
+        side: Domain to crawl: A, B or both.
         parameters: What to search for, and how.
-        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
-            worker, else ./workspace.
-        task_runner: Who fetches and prepares. local: this machine's processes; dask: a Dask cluster
-            of this machine; tcp://HOST:8786: the cluster of that scheduler.
+        workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
+            of the worker, else ./workspace.
+        task_runner: Processes that download and prepare. local: those of this machine; dask: a Dask
+            cluster of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
-    clock = StageClock()
-    with one_at_a_time(run_limit("crawl", parameters.recipe)), clock.stage("1/1 crawl") as stage:
-        crawled = [
-            stage.result(tasks.crawl_domain(config, default_workspace(workspace), task_runner))
+    log, folder = StageLog(), default_workspace(workspace)
+    with one_at_a_time(run_limit("crawl", parameters.recipe)), log.stage("1/1 crawl"):
+        crawls = [
+            log.record(tasks.crawl_domain(config, folder, task_runner))
             for letter, config in (("A", parameters.crawl_a), ("B", parameters.crawl_b))
             if side in {"both", letter}
         ]
-    found = {summary.domain: summary.num_ok for summary in crawled}
-    text = ", ".join(f"{domain}: {num} originals" for domain, num in found.items())
-    return clock.told(found, text)
+    num_originals = {summary.domain: summary.num_ok for summary in crawls}
+    text = ", ".join(f"{domain}: {num} originals" for domain, num in num_originals.items())
+    return log.final_state(num_originals, text)
 
 
 @flow(
     name="refresh-dataset",
-    description="Search again, fetch what is new, and publish a new dataset version.",
+    description="Search again, fetch new originals, and publish a new dataset version.",
     flow_run_name="{parameters.recipe}",
     version=VERSION,
     persist_result=False,
@@ -75,43 +75,42 @@ def refresh_dataset(
 ) -> str:
     """Refresh, and return the name of the dataset version.
 
-    A version that changed by more than ``retrain_above`` since the last training is said to have
-    changed: the deployment train waits for that.
+    If more than ``retrain_above`` of the dataset changed since the last training, an event says so,
+    and the deployment train starts.
 
     Args:
         parameters: What to search for, how pictures become a dataset, and how much has to change.
-        workspace: Folder or s3://bucket/prefix for all that is made; empty takes SUYAN_HOME of the
-            worker, else ./workspace.
-        task_runner: Who fetches and prepares. local: this machine's processes; dask: a Dask cluster
-            of this machine; tcp://HOST:8786: the cluster of that scheduler.
+        workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
+            of the worker, else ./workspace.
+        task_runner: Processes that download and prepare. local: those of this machine; dask: a Dask
+            cluster of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
-    home = default_workspace(workspace)
-    clock = StageClock()
+    log, folder = StageLog(), default_workspace(workspace)
     with one_at_a_time(run_limit("refresh-dataset", parameters.recipe)):
-        _, prepared = crawl_and_prepare(parameters, home, task_runner, clock, num_stages=3)
-        with clock.stage("3/3 publish"):
-            text = _publish(parameters, prepared.dataset, home)
-    artifacts.stages(f"refresh-{parameters.recipe}", clock.seconds, clock.outcomes)
-    return clock.told(prepared.version, text)
+        _, prepared = crawl_and_prepare(parameters, folder, task_runner, log, num_stages=3)
+        with log.stage("3/3 publish"):
+            text = _announce(parameters, prepared.dataset, folder)
+    artifacts.stages(f"refresh-{parameters.recipe}", log.seconds, log.results)
+    return log.final_state(prepared.version, text)
 
 
-def _publish(parameters: RefreshParameters, dataset: Path, home: Workspace) -> str:
-    """Make it the recipe's newest, and say so, in an event and in words.
+def _announce(parameters: RefreshParameters, dataset: Path, workspace: Workspace) -> str:
+    """Make the version the recipe's newest and emit its event; returns a sentence about it.
 
-    The event comes before the note that a training was asked for: killed between them, the next
-    run asks again, and a training that is done already has nothing to do.
+    The event is emitted before the note that a training was requested: if this process is killed
+    in between, the next run emits it again, and a finished training finds nothing to do.
     """
     recipe, version = parameters.recipe, dataset.name
-    reference = latest.trained_for(home, recipe)
+    reference = latest.trained_for(workspace, recipe)
     share = latest.changed_share(dataset, reference)
-    latest.remember_dataset(home, recipe, version)
-    since = f"since {reference.name}" if reference else "there was none before"
-    text = f"{version}: {share:.0%} changed {since}"
+    latest.remember_dataset(workspace, recipe, version)
+    since = f"since {reference.name}" if reference else "(there was no training before)"
+    text, limit = f"{version}: {share:.0%} changed {since}", f"{parameters.retrain_above:.0%}"
     if share > parameters.retrain_above:
-        events.dataset(events.DATASET_CHANGED, recipe, version, share, home)
-        latest.remember_trained_for(home, recipe, version)
-        return f"{text}, more than {parameters.retrain_above:.0%}: a training is asked for"
+        events.emit_dataset(events.DATASET_CHANGED, recipe, version, share, workspace)
+        latest.remember_trained_for(workspace, recipe, version)
+        return f"{text}, more than {limit}: training is requested"
     if reference is None or reference.name != version:
-        events.dataset(events.DATASET_PUBLISHED, recipe, version, share, home)
-    return f"{text}, not more than {parameters.retrain_above:.0%}: no training is asked for"
+        events.emit_dataset(events.DATASET_PUBLISHED, recipe, version, share, workspace)
+    return f"{text}, not more than {limit}: no training is requested"

@@ -1,6 +1,6 @@
 """What a workspace on object storage fetches before a stage, and publishes after it.
 
-Without a bucket none of this does anything. ``storage/`` is how; the stages work on folders.
+Without a bucket nothing here does anything. The stages work on folders and know no bucket.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from core.progress import Progress
 from core.tables import Original, iter_rows
 from core.workspace import Workspace
 from preprocessing.config import PrepareConfig
-from preprocessing.selection.overrides import overrides_file
 from scraping.catalogue.database import catalogue_url
 from scraping.catalogue.repository import Catalogue
 from scraping.forget import remove_forgotten_originals
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def drop_forgotten(workspace: Workspace) -> None:
-    """Remove here what was forgotten on another machine: originals, previews, crops."""
+    """Remove from this machine what was forgotten on another: originals, previews, crops."""
     if is_shared(workspace):
-        from preprocessing.cache import forget_analyses  # with OpenCV, which few flows need
+        from preprocessing.cache import forget_analyses  # imports OpenCV, which few flows need
 
         with Catalogue(catalogue_url(workspace)) as catalogue:
             forget_analyses(workspace, remove_forgotten_originals(catalogue, workspace))
@@ -35,29 +34,36 @@ def drop_forgotten(workspace: Workspace) -> None:
 def fetch_originals(
     config: PrepareConfig, listings: tuple[Path, Path], workspace: Workspace, progress: Progress
 ) -> None:
-    """Bring the originals that a preparation needs and this machine lacks, and what people said."""
+    """Fetch the originals that a preparation needs and this machine lacks, and bring people's
+    decisions about pictures up to date.
+    """
     bucket = bucket_of(workspace)
     if bucket is None:
         return
     drop_forgotten(workspace)
     rows = (row for listing in listings for row in iter_rows(listing, Original))
-    wanted = {row.path: row.sha256 for row in rows if row.status == "ok"}
-    originals.fetch(bucket, workspace, wanted, progress=progress)
-    synced_files.merge(workspace, overrides_file(workspace, config.domain_a, config.domain_b))
+    sha256_by_path = {row.path: row.sha256 for row in rows if row.status == "ok"}
+    originals.fetch(bucket, workspace, sha256_by_path, progress=progress)
+    synced_files.merge(workspace, workspace.overrides(config.domain_a, config.domain_b))
 
 
 def publish_dataset(summary: PrepareSummary, workspace: Workspace) -> None:
-    """Publish a version; one that another machine published first is taken over, bit by bit."""
+    """Publish a version. If another machine published it first, its files replace these: versions
+    of one name are the same everywhere, byte for byte.
+    """
     bucket = bucket_of(workspace)
     if bucket is not None:
-        name = f"datasets/{summary.version}"
-        snapshots.publish(bucket, summary.dataset, name)
+        key = workspace.key(workspace.dataset(summary.version).path)
+        snapshots.publish(bucket, summary.dataset, key)
         if not summary.reused:
-            snapshots.fetch(bucket, summary.dataset, name, replace=True)
+            snapshots.fetch(bucket, summary.dataset, key, replace=True)
 
 
 def fetch_dataset(workspace: Workspace, version: str) -> None:
-    """Bring a version that is not here; what is nowhere is left to who looks for it."""
+    """Fetch a version that is not here. One that the bucket lacks too is no error here: whoever
+    reads it raises.
+    """
     bucket = bucket_of(workspace)
     if bucket is not None:
-        snapshots.fetch(bucket, workspace / "datasets" / version, f"datasets/{version}")
+        folder = workspace.dataset(version).path
+        snapshots.fetch(bucket, folder, workspace.key(folder))

@@ -166,7 +166,8 @@ class Bucket:
         if not is_written or is_overwritten or not is_readable or not is_listed:
             raise BucketError(
                 f"{self}: {endpoint()} ignores conditional writes (If-None-Match), or does not "
-                "list new objects; needed S3 with both, as Amazon, MinIO, Ceph and R2 provide it"
+                "list new objects",
+                remedy="Use S3 with both, as Amazon, MinIO, Ceph and R2 provide it",
             )
         return (time.monotonic() - started) / 5
 

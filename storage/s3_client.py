@@ -37,8 +37,9 @@ def connect(name: str, prefix: str) -> Any:
         from obstore.store import S3Store
     except ImportError as error:
         raise BucketError(
-            f"s3://{name}: the package {error.name} is not installed; a workspace on object "
-            f"storage needs it. In Suyan's repository, run: {install_command('s3')}"
+            f"s3://{name}: the package {error.name} is not installed; needed for a workspace on "
+            "object storage",
+            remedy=f"In Suyan's repository, run: {install_command('s3')}",
         ) from error
     try:
         provider = Boto3CredentialProvider()
@@ -46,8 +47,9 @@ def connect(name: str, prefix: str) -> Any:
         cause = "" if isinstance(error, ValueError) else f" ({error})"
         raise BucketError(
             f"s3://{name}: found no credentials{cause}, needed those of an account with the rights "
-            f"{_RIGHTS}. Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, in the environment"
+            f"{_RIGHTS}",
+            remedy="Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, in the environment",
         ) from None
     address: Mapping[str, Any] = {"endpoint": _endpoint()} if _endpoint() else {}
     return S3Store(
@@ -73,13 +75,14 @@ def to_suyan_error(address: str, text: str) -> Exception:
         return missing_bucket_error(address)
     if status in _REFUSED:
         return BucketError(
-            f"{address}: {endpoint()} refuses ({reason}); needed the rights {_RIGHTS}. Check "
-            "AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy"
+            f"{address}: {endpoint()} refuses ({reason}); needed the rights {_RIGHTS}",
+            remedy="Check AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy",
         )
     if (status.startswith("5") and status != "501") or not status or status == "429":
         return TransientError(
-            f"{address}: {endpoint()} cannot be reached, or fails ({reason}). Check the network "
-            "and AWS_ENDPOINT_URL, and run the same command again: nothing here is lost"
+            f"{address}: {endpoint()} cannot be reached, or fails ({reason})",
+            remedy="Check the network and AWS_ENDPOINT_URL; nothing here is lost, "
+            "and the same command goes on",
         )
     return BucketError(
         f"{address}: {endpoint()} does not support a request ({reason}); needed S3 with "
@@ -90,8 +93,8 @@ def to_suyan_error(address: str, text: str) -> Exception:
 def missing_bucket_error(address: str) -> BucketError:
     """The error to raise when the bucket does not exist."""
     return BucketError(
-        f"{address}: there is no such bucket at {endpoint()}. Correct SUYAN_HOME or "
-        "AWS_ENDPOINT_URL, or create the bucket (aws s3 mb s3://BUCKET)"
+        f"{address}: there is no such bucket at {endpoint()}",
+        remedy="Correct SUYAN_HOME or AWS_ENDPOINT_URL, or create the bucket (aws s3 mb s3://BUCKET)",
     )
 
 

@@ -17,6 +17,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from flows.installation import PACKAGES
 from flows.server.services import Services
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,20 +44,20 @@ def test_every_placeholder_of_a_pool_is_a_variable(name: str) -> None:
 
 def test_manifests_refer_to_what_is_there() -> None:
     text = (DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")
-    found = {(m["kind"], m["metadata"]["name"]): m for m in yaml.safe_load_all(text)}
+    manifests = {(m["kind"], m["metadata"]["name"]): m for m in yaml.safe_load_all(text)}
     job = _template("kubernetes-pool.json")["job_configuration"]["job_manifest"]["spec"]["template"]
     for name in ("prefect-server", "prefect-worker"):
-        spec = found["Deployment", name]["spec"]
+        spec = manifests["Deployment", name]["spec"]
         assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
-    assert found["Service", "prefect-server"]["spec"]["selector"] == {"app": "prefect-server"}
-    binding = found["RoleBinding", "prefect-worker"]
-    assert ("Role", binding["roleRef"]["name"]) in found
+    assert manifests["Service", "prefect-server"]["spec"]["selector"] == {"app": "prefect-server"}
+    binding = manifests["RoleBinding", "prefect-worker"]
+    assert ("Role", binding["roleRef"]["name"]) in manifests
     mounts = {mount["name"] for mount in job["spec"]["containers"][0]["volumeMounts"]}
     assert mounts == {volume["name"] for volume in job["spec"]["volumes"]}
     [claim] = [
         v["persistentVolumeClaim"] for v in job["spec"]["volumes"] if "persistentVolumeClaim" in v
     ]
-    assert ("PersistentVolumeClaim", claim["claimName"]) in found
+    assert ("PersistentVolumeClaim", claim["claimName"]) in manifests
 
 
 def test_the_dask_cluster_fits_the_rest() -> None:
@@ -74,10 +75,12 @@ def test_the_dask_cluster_fits_the_rest() -> None:
     worker = dask["Deployment", "dask-worker"]["spec"]["template"]["spec"]
     (claim,) = [volume["persistentVolumeClaim"]["claimName"] for volume in worker["volumes"]]
     assert ("PersistentVolumeClaim", claim) in rest
-    told = {each["name"]: each["value"] for each in worker["containers"][0]["env"]}
-    assert told["DASK_DISTRIBUTED__WORKER__DAEMON"] == "False"  # pictures need processes there
+    environment = {each["name"]: each["value"] for each in worker["containers"][0]["env"]}
+    assert (
+        environment["DASK_DISTRIBUTED__WORKER__DAEMON"] == "False"
+    )  # pictures need processes there
     job = json.dumps(_template("kubernetes-pool.json"))
-    assert told["PREFECT_API_URL"] in job
+    assert environment["PREFECT_API_URL"] in job
     assert worker["containers"][0]["volumeMounts"][0]["mountPath"] == "/workspace"
 
 
@@ -85,23 +88,23 @@ def test_the_image_has_what_the_code_needs() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    packages = {name.split(".")[0] for name in project["tool"]["setuptools"]["packages"]}
-    kept = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
-    assert packages <= kept
-    assert {project["project"]["readme"], *project["project"]["license-files"]} <= kept
-    for name in kept:
+    packages = set(PACKAGES)
+    included = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert packages <= included
+    assert {project["project"]["readme"], *project["project"]["license-files"]} <= included
+    for name in included:
         assert (ROOT / name).exists()
 
 
 @pytest.mark.parametrize("name", POOLS)
 def test_a_real_server_sends_a_training_to_the_queue_of_gpus(services: Services, name: str) -> None:
-    told = {
+    prefect = {
         PREFECT_API_URL: services.server.api_url,
         PREFECT_HOME: services.server.home,
         PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
     }
     kind, variable = name.removesuffix("-pool.json"), _ASKED[name]
-    with temporary_settings(updates=told), get_client(sync_client=True) as client:
+    with temporary_settings(updates=prefect), get_client(sync_client=True) as client:
         client.create_work_pool(
             WorkPoolCreate(name=kind, type=kind, base_job_template=_template(name))
         )
@@ -110,8 +113,8 @@ def test_a_real_server_sends_a_training_to_the_queue_of_gpus(services: Services,
                 client.create_work_queue(queue, work_pool_name=kind, concurrency_limit=1)
             flow = client.create_flow_from_name(f"a-training-on-{kind}")
             where = {"work_pool_name": kind, "work_queue_name": "gpu"}
-            made = client.create_deployment(flow, "one", job_variables=variable[0], **where)
-            run = client.create_flow_run_from_deployment(made)
+            deployment = client.create_deployment(flow, "one", job_variables=variable[0], **where)
+            run = client.create_flow_run_from_deployment(deployment)
             assert (run.work_pool_name, run.work_queue_name) == (kind, "gpu")
             with pytest.raises(PrefectHTTPStatusError, match="Validation failed for field"):
                 client.create_deployment(flow, "two", job_variables=variable[1], **where)

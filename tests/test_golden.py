@@ -23,7 +23,7 @@ from evaluation.evaluate import evaluate
 from evaluation.model_registry.model_versions import champion, find_champion
 from evaluation.model_registry.promote import promote
 from flows import events, latest
-from flows.pipeline import run_name
+from flows.latest import run_name
 from flows.recipes import RECIPES
 from preprocessing import cache
 from preprocessing import prepare as preparation
@@ -230,9 +230,16 @@ def commands() -> dict[str, set[str]]:
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
     return {
-        name: {spelling for parameter in command.params for spelling in parameter.opts}
+        name: {spelling for parameter in command.params for spelling in _spellings(parameter)}
         for name, command in group.commands.items()
     }
+
+
+def _spellings(parameter: Any) -> list[str]:
+    """How a person reads the parameter in ``--help``: an argument has no other name."""
+    if parameter.param_type_name == "argument" and parameter.metavar:
+        return [parameter.metavar]
+    return list(parameter.opts)
 
 
 def test_events_have_their_names() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from flows import installation
+
 ROOT = Path(__file__).resolve().parents[1]
 # From the floor upwards: a package imports packages before it, never one after it.
 FLOORS = (
@@ -118,14 +120,19 @@ def test_no_flow_is_named_after_a_package() -> None:
     assert not children & taken
 
 
-def test_every_package_is_listed_for_the_installer() -> None:
+def test_every_package_is_found_by_the_installer() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    packages = {
-        ".".join(path.parent.relative_to(ROOT).parts)
-        for package in FLOORS
-        for path in (ROOT / package).rglob("__init__.py")
-    }
-    assert set(project["tool"]["setuptools"]["packages"]) == packages
+    find = project["tool"]["setuptools"]["packages"]["find"]
+    assert find == {"include": [f"{package}*" for package in FLOORS], "namespaces": False}
+    folders = {path.parent for package in FLOORS for path in _sources(package)}
+    assert {folder for folder in folders if not (folder / "__init__.py").exists()} == set()
+
+
+def test_the_lists_of_packages_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert installation.PACKAGES == FLOORS
+    assert set(project["tool"]["mypy"]["packages"]) == set(FLOORS)
+    assert set(project["tool"]["ruff"]["lint"]["isort"]["known-first-party"]) == set(FLOORS)
 
 
 def test_to_deploy_or_to_crawl_nobody_waits_for_torch() -> None:

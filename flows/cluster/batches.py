@@ -1,4 +1,4 @@
-"""Work that is spread over the processes of a Dask cluster, in batches, each a Prefect task run."""
+"""Work spread over a Dask cluster in batches, each of which is a Prefect task run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
     from preprocessing.sandbox import MapBatches
 
+
+_WORKER_TIMEOUT_S = 60
 TaskRunnerName = Annotated[
     str,
     Field(
         pattern=r"^(local|dask|(tcp|tls|ws|wss)://[^\s/]+)$",
-        description="Who fetches and prepares: local, this machine's processes; dask, a Dask "
-        "cluster of this machine for as long as the run lasts; tcp://HOST:8786, the Dask cluster "
-        "of that scheduler, whose workers see the same workspace",
+        description="Processes that download and prepare. local: those of this machine; dask: a "
+        "Dask cluster of this machine for as long as the run lasts; tcp://HOST:8786: the Dask "
+        "cluster of that scheduler, whose workers see the same workspace",
     ),
 ]
 
@@ -47,14 +49,14 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
             f"task_runner: got {task_runner!r}, which needs Dask; in Suyan's repository, run: "
             f"{install_command('cluster')}, or give task_runner: local"
         ) from error
-    # Decoding needs processes of its own, which workers may not have unless this says so.
+    # Decoding starts processes of its own, which Dask's workers may do with this setting alone.
     settings = {"distributed.worker.daemon": False}
-    made: dict[str, Any] = {"address": task_runner}
+    options: dict[str, Any] = {"address": task_runner}
     if task_runner == "dask":
-        made = {"cluster_kwargs": {"processes": True, "threads_per_worker": 1}}
-    with dask.config.set(settings), DaskTaskRunner(**made) as runner:
+        options = {"cluster_kwargs": {"processes": True, "threads_per_worker": 1}}
+    with dask.config.set(settings), DaskTaskRunner(**options) as runner:
         try:
-            runner.client.wait_for_workers(1, timeout=60)
+            runner.client.wait_for_workers(1, timeout=_WORKER_TIMEOUT_S)
         except (OSError, TimeoutError) as error:
             raise SuyanError(
                 f"task_runner: no worker of {task_runner} could be reached: {error}"
@@ -63,9 +65,9 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
 
 
 def spread_over(runner: DaskTaskRunner) -> MapBatches:
-    """A ``MapBatches`` over the workers of ``runner``: a batch, a task run. Call it in a run.
+    """A ``MapBatches`` over the workers of ``runner``, with a task run for each batch.
 
-    A batch whose worker dies is given to another one by Dask.
+    Call the result inside a flow run. When a worker dies, Dask gives its batch to another one.
     """
 
     def spread(
@@ -86,20 +88,20 @@ def spread_over(runner: DaskTaskRunner) -> MapBatches:
             for dask_future in done:
                 yield waiting.pop(dask_future.key).result()
         finally:
-            left = [future.wrapped_future for future in waiting.values()]
-            runner.client.cancel(left)  # type: ignore[no-untyped-call]
+            unfinished = [future.wrapped_future for future in waiting.values()]
+            runner.client.cancel(unfinished)  # type: ignore[no-untyped-call]
 
     return spread
 
 
 def num_workers(runner: DaskTaskRunner) -> int:
-    """How many jobs the cluster does at a time, as it is now."""
+    """The number of threads in the cluster as it is now: it does as many jobs at a time."""
     threads: dict[str, int] = runner.client.nthreads()  # type: ignore[no-untyped-call]
     return sum(threads.values())
 
 
 class Job:
-    """A batch and what is to be done with it; Prefect does not look into it."""
+    """A batch and the function that it is given to. Prefect does not look into the object."""
 
     def __init__(
         self, name: str, function: Callable[[Sequence[Any]], Any], batch: Sequence[Any]
@@ -107,7 +109,7 @@ class Job:
         self.name, self._function, self._batch = name, function, batch
 
     def __call__(self) -> Any:
-        """Do it."""
+        """What the function returns for the batch."""
         return self._function(self._batch)
 
 
@@ -119,5 +121,5 @@ class Job:
     log_prints=False,
 )
 def run_batch(job: Job) -> Any:
-    """Do the job, in a worker of the cluster; what comes back goes to the flow, and is not kept."""
+    """Do the job in a worker of the cluster; the flow gets the result, and nothing stores it."""
     return job()

@@ -1,8 +1,8 @@
 """A crawl's downloads on the workers of a Dask cluster: each worker has a share of the hosts.
 
-One task run for each share lasts as long as the crawl. Jobs and outcomes go through queues of the
-scheduler. When a worker dies, Dask starts its share on another one, which says so, and is given
-again what had not come back.
+For each share one task run lasts as long as the crawl. Tasks and results go through queues of the
+scheduler. When a worker dies, Dask starts its share on another worker; that one announces itself
+and gets the unfinished tasks of the share again.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from scraping.download.sharding import HostShard
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
 
-_MOST_SHARES = 16
+_MAX_SHARES = 16
 _POLL_S = 0.1
-_PATIENCE_S = 30.0
-_END = "end"
+_STOP_TIMEOUT_S = 30.0
+_END = "end"  # the message that ends a share
 
 
 def downloader_over(runner: DaskTaskRunner) -> DownloaderFactory:
-    """What ``crawl`` takes to have its pictures downloaded by the workers of ``runner``."""
+    """A downloader for ``crawl`` that uses the workers of ``runner``."""
 
-    def made(settings: DownloadSettings) -> DownloaderPool:
-        num = min(num_workers(runner), _MOST_SHARES)
+    def build(settings: DownloadSettings) -> DownloaderPool:
+        num = min(num_workers(runner), _MAX_SHARES)
         shares = [replace(settings, shard=HostShard(number, num)) for number in range(num)]
         return DownloaderPool([FarDownloads(runner, share) for share in shares])
 
-    return made
+    return build
 
 
 class FarDownloads:
@@ -53,10 +53,8 @@ class FarDownloads:
 
     def __init__(self, runner: DaskTaskRunner, settings: DownloadSettings) -> None:
         self._runner, self._settings = runner, settings
-        self._open: dict[
-            int, DownloadTask
-        ] = {}  # asked for, and not come back; by number of the hit
-        self._jobs: Any = None  # the queue of the worker that has the share now
+        self._open: dict[int, DownloadTask] = {}  # unfinished ones, by hit
+        self._jobs: Any = None  # the queue of the worker that has the share at present
 
     async def __aenter__(self) -> Self:
         name, share = uuid.uuid4().hex, self._settings.shard
@@ -72,9 +70,9 @@ class FarDownloads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(Exception):  # the cluster may be gone: nothing is left to do then
+        with contextlib.suppress(Exception):  # the cluster may be gone; then nothing is left to do
             self._put(_END)
-            await asyncio.to_thread(self._future.wait, _PATIENCE_S)
+            await asyncio.to_thread(self._future.wait, _STOP_TIMEOUT_S)
             self._outcomes.close()
 
     def submit(self, tasks: Sequence[DownloadTask]) -> None:
@@ -92,9 +90,9 @@ class FarDownloads:
             self._jobs.put(pickle.dumps(message))
 
     async def next_results(self) -> list[DownloadResult]:
-        """Wait for the results of the next tasks that end, each once.
+        """The results of the tasks that ended since the last call, each once; waits for the first.
 
-        Raises what ended the share, e.g. ``OSError`` when its disk is full.
+        Raises the error that ended the share, e.g. ``OSError`` when its disk is full.
         """
         while True:
             is_over = self._future.wrapped_future.done()  # type: ignore[no-untyped-call]
@@ -108,10 +106,10 @@ class FarDownloads:
             if results:
                 return results
             if is_over and not messages:
-                self._future.result()  # raises what ended it
+                self._future.result()  # raises the error that ended it
 
     def _begin(self, name: str) -> None:
-        """A worker has taken the share, and waits for jobs at the queue of this name."""
+        """Send all open jobs to the worker that took the share and reads the queue ``name``."""
         self._jobs = _queue(name, self._runner.client)
         if self._open:
             self._put(list(self._open.values()))
@@ -119,7 +117,9 @@ class FarDownloads:
 
 @dataclass(frozen=True)
 class _Serve:
-    """What runs in a worker: it has errands run by a process of its own, as a crawl does here."""
+    """The function that a worker runs: it starts a download process of its own, as a local crawl
+    does, and passes jobs and outcomes between it and the queues.
+    """
 
     name: str
     settings: DownloadSettings
@@ -127,8 +127,8 @@ class _Serve:
     def __call__(self, _batch: Sequence[Any]) -> None:
         from distributed import secede
 
-        # A share waits more than it works. Two given to one worker, e.g. while another one starts
-        # again, must both begin: errands of either host may be all that is left to do.
+        # A share mostly waits. If Dask gives two shares to one worker, e.g. while another worker
+        # restarts, both must begin: each may hold the only jobs that are left.
         secede()  # type: ignore[no-untyped-call]
         asyncio.run(self._serve())
 
@@ -136,7 +136,7 @@ class _Serve:
         from distributed import get_client
 
         client, name = get_client(), uuid.uuid4().hex
-        # What was meant for a worker that died must not be taken by what is left of it.
+        # A queue of its own: what is left of a dead worker must not take this one's jobs.
         jobs, outcomes = _queue(name, client), _queue(self.name, client)
         async with DownloadProcess(self.settings) as downloads:
             listening = asyncio.create_task(self._listen(downloads, outcomes))
@@ -159,25 +159,25 @@ class _Serve:
                     downloads.send_saved(message)
                 else:
                     downloads.submit(message)
-        listening.result()  # raises what ended it
+        listening.result()  # raises the error that ended it
 
     async def _listen(self, downloads: DownloadProcess, outcomes: Any) -> None:
         while True:
-            finished = pickle.dumps(await downloads.next_results())
-            await asyncio.to_thread(outcomes.put, finished)
+            results = pickle.dumps(await downloads.next_results())
+            await asyncio.to_thread(outcomes.put, results)
 
 
 def _queue(name: str, client: Any) -> Any:
-    """A queue of the scheduler; it takes bytes."""
+    """The scheduler's queue of this name; it transports bytes."""
     from distributed import Queue
 
     return Queue(name, client=client)  # type: ignore[no-untyped-call]
 
 
 async def _received(queue: Any) -> list[Any]:
-    """What lies in the queue, which may be nothing; a little time passes first.
+    """All messages in the queue, perhaps none, after a short pause.
 
-    A get that waits would be an error in the scheduler's log whenever its time is over.
+    A blocking get would write an error into the scheduler's log at each time-out.
     """
     await asyncio.sleep(_POLL_S)
     messages = await asyncio.to_thread(queue.get, batch=True)

@@ -1,7 +1,7 @@
-"""Notifications by Prefect's own block and automations: failed runs, partial crawls, champions.
+"""Notifications of failed runs, partial crawls and new champions, by Prefect's automations.
 
-The address of the webhook is a secret (who has it can post): it comes from the environment and is
-kept in a Prefect block, encrypted.
+The webhook's address is a secret, for whoever has it can post: it is read from the environment and
+stored in a Prefect block, which is encrypted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.console import Console
 
 from core.errors import SuyanError
 from core.workspace import Workspace
-from flows.server.prefect_server import running_server, settings
+from flows.server.prefect_server import client_environment, running_server
 
 Kind = Literal["webhook", "dingtalk", "feishu", "wecom", "slack"]
 VARIABLE = "SUYAN_NOTIFY_URL"
@@ -37,16 +37,18 @@ _RUN_URL = "{{ flow_run|ui_url }}"
 
 
 def set_up(workspace: Workspace, console: Console, *, kind: Kind, test: bool, off: bool) -> None:
-    """Make the block and the automations on the workspace's server, or remove the automations.
+    """Create the block and the automations on the workspace's server, or remove the automations.
 
-    Raises ``SuyanError`` when no server runs, or when the webhook refuses the test, and changes
-    nothing then; ``ValueError`` without an address.
+    Raises ``SuyanError`` when no server runs and when the webhook refuses the test message, and
+    changes nothing then; ``ValueError`` without an address.
     """
     if not os.environ.get("PREFECT_API_URL"):
         server = running_server(workspace)
         if server is None:
-            raise SuyanError(f"no Prefect server runs for {workspace}: 'suyan up' first")
-        os.environ.update(settings(server))
+            raise SuyanError(
+                f"found no running Prefect server for {workspace}, needed one: run 'suyan up' first"
+            )
+        os.environ.update(client_environment(server))
     url = os.environ.get(VARIABLE, "")
     if not off and not url.startswith(("http://", "https://")):
         raise ValueError(
@@ -69,47 +71,48 @@ async def _on(url: str, kind: Kind, *, test: bool) -> str:
         json_data=BODIES[kind],
         secrets=SecretDict({"address": url}),
     )
-    if test:  # first: an address that does not work replaces none that does
-        await _try(url, kind)
+    if test:  # before saving: a wrong address must not replace one that works
+        await _send_test(url, kind)
     document = await block.asave(BLOCK, overwrite=True)
     async with get_client() as client:
         await ensure_automations(client, automations(document))
     sent = " A test message was sent." if test else ""
-    return f"Failed runs, partial crawls and new champions are told to your {kind}.{sent}"
+    return f"Failed runs, partial crawls and new champions are reported to your {kind}.{sent}"
 
 
-async def _try(url: str, kind: Kind) -> None:
-    """Send what the block would send, and read the answer, which the block does not."""
+async def _send_test(url: str, kind: Kind) -> None:
+    """Send a message as the block does and, unlike the block, read the answer."""
     import httpx
     from prefect.utilities.templating import apply_values
 
-    told = {"subject": "Suyan: a test", "body": "This is what a notification of Suyan looks like."}
-    same = "; nothing was changed"
+    message = {"subject": "Suyan: a test", "body": "A notification of Suyan looks like this."}
+    unchanged = "; nothing was changed"
     try:
         async with httpx.AsyncClient(timeout=10) as client:
-            answer = await client.post(url, json=apply_values(BODIES[kind], told))
-    except httpx.HTTPError as error:  # its own words hold the address, here and below
-        what = type(error).__name__
-        raise SuyanError(f"the webhook cannot be reached: {what}{same}") from None
+            answer = await client.post(url, json=apply_values(BODIES[kind], message))
+    except httpx.HTTPError as error:  # its message, like the answer's, may hold the address
+        kind_of_error = type(error).__name__
+        raise SuyanError(f"the webhook cannot be reached: {kind_of_error}{unchanged}") from None
     if answer.is_error:
         code = answer.status_code
-        raise SuyanError(f"the webhook answered {code}: look at {VARIABLE} again{same}")
+        raise SuyanError(f"the webhook answered {code}: check {VARIABLE}{unchanged}")
     if refusal := _refusal(answer.content):
-        raise SuyanError(f"the webhook refused the message: {refusal}{same}")
+        raise SuyanError(f"the webhook refused the message: {refusal}{unchanged}")
 
 
 def _refusal(answer: bytes) -> str:
-    """What DingTalk, WeCom (``errcode``) and Feishu (``code``) say with status 200 when they refuse
-    a message (a keyword or a signature is missing, say); nothing when they took it.
+    """The refusal in an answer of status 200, e.g. of a missing keyword or signature; "" for none.
+
+    DingTalk and WeCom put it into ``errcode``, Feishu into ``code``.
     """
     try:
-        found = json.loads(answer)
-        code = found.get("errcode", found.get("code", 0))
+        content = json.loads(answer)
+        code = content.get("errcode", content.get("code", 0))
     except (ValueError, AttributeError):
         return ""
     if code == 0:
         return ""
-    return f"{found.get('errmsg', found.get('msg', ''))} ({code})"[:300]
+    return f"{content.get('errmsg', content.get('msg', ''))} ({code})"[:300]
 
 
 async def _off() -> str:
@@ -117,9 +120,9 @@ async def _off() -> str:
 
     async with get_client() as client:
         for automation in automations(UUID(int=0)):
-            for known in await client.read_automations_by_name(automation.name):
-                await client.delete_automation(known.id)
-    return "No notifications are sent any more."
+            for existing in await client.read_automations_by_name(automation.name):
+                await client.delete_automation(existing.id)
+    return "No more notifications are sent."
 
 
 def automations(block: UUID) -> list[Any]:

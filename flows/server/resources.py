@@ -1,7 +1,7 @@
-"""What a Prefect server must hold for Suyan besides deployments: the work pool, the automations.
+"""The work pool and the automations that a Prefect server needs besides the deployments.
 
-``python -m flows.server.resources`` makes what is missing and brings automations up to date.
-(Prefect's own ``automation create``, called twice, makes each one twice.)
+``python -m flows.server.resources`` creates missing ones and updates automations. (Prefect's own
+``automation create``, called twice, creates each automation twice.)
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
+from flows.deployments import WORK_POOL
 from flows.installation import ROOT
-
-POOL = "local"
 
 
 def declared() -> list[AutomationCore]:
@@ -28,8 +27,8 @@ def declared() -> list[AutomationCore]:
     return [AutomationCore.model_validate(entry) for entry in content["automations"]]
 
 
-async def ensure_pool(client: PrefectClient, name: str = POOL) -> None:
-    """Make the process work pool ``name``; one that is there stays as it is."""
+async def ensure_pool(client: PrefectClient, name: str = WORK_POOL) -> None:
+    """Create the process work pool ``name``; an existing one stays as it is."""
     template = ProcessWorker.get_default_base_job_template()
     with contextlib.suppress(ObjectAlreadyExists):
         await client.create_work_pool(
@@ -40,32 +39,32 @@ async def ensure_pool(client: PrefectClient, name: str = POOL) -> None:
 async def ensure_automations(
     client: PrefectClient, automations: Sequence[AutomationCore]
 ) -> list[str]:
-    """Make each automation whose name is new, change those that differ; the names of both.
+    """Create automations with new names and update those that differ; returns the names of both.
 
-    Whether one is switched on is left as it is: someone may have switched it off.
+    An existing automation stays switched on or off: somebody may have switched it off.
     """
     changed = []
     for automation in automations:
-        known = await client.read_automations_by_name(automation.name)
-        if not known:
+        existing = await client.read_automations_by_name(automation.name)
+        if not existing:
             await client.create_automation(automation)
-        elif not _same(automation, known[0]):
-            wanted = automation.model_copy(update={"enabled": known[0].enabled})
-            await client.update_automation(known[0].id, wanted)
+        elif not _same(automation, existing[0]):
+            update = automation.model_copy(update={"enabled": existing[0].enabled})
+            await client.update_automation(existing[0].id, update)
         else:
             continue
         changed.append(automation.name)
     return changed
 
 
-def _same(wanted: AutomationCore, found: Automation) -> bool:
-    def essence(automation: AutomationCore) -> dict[str, object]:
+def _same(new: AutomationCore, old: Automation) -> bool:
+    def content(automation: AutomationCore) -> dict[str, object]:
         values = automation.model_dump(mode="json", include=set(AutomationCore.model_fields))
         values.pop("enabled")
         values["trigger"].pop("id", None)
         return values
 
-    return essence(wanted) == essence(found)
+    return content(new) == content(old)
 
 
 async def _main() -> None:

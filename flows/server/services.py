@@ -1,44 +1,41 @@
-"""Bring up what scheduled runs need, and take it down: server, work pool, deployments, worker.
+"""The services of scheduled runs: server, work pool, deployments and worker, up and down.
 
-Everything here may be called again at any time: what is there already is left as it is.
+Everything here may be called again at any time: what exists already is left as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
 from core.errors import SuyanError
-from core.files import digest, file_sha256, write_json
+from core.files import digest, file_sha256, try_load_json, write_json
+from core.locks import is_alive
 from core.workspace import Workspace
-from flows.installation import ROOT
+from flows.deployments import FILE as DEPLOYMENTS_FILE
+from flows.deployments import FLOW_NAMES, WORK_POOL
+from flows.installation import PACKAGES, ROOT
+from flows.recipes import RECIPES
 from flows.server.prefect_server import (
     Server,
     adopt_server,
-    detached,
-    is_alive,
-    prefect_home,
+    client_environment,
     running_server,
-    settings,
     start_server,
-    stop_process,
     stop_server,
 )
+from flows.server.processes import children, start_detached, stop_process, wait_until_gone
 
-POOL = "local"
 _COMMAND_TIMEOUT_S = 300.0
-_SAVE_TIMEOUT_S = 120.0  # how long a training may take for one step and a checkpoint
-_STAGES = ("flows", "scraping", "preprocessing", "training", "evaluation", "serving")
+_SAVE_TIMEOUT_S = 120.0  # for a training's present step and its checkpoint
+_OUTPUT_TAIL = 3000  # characters that an error quotes
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,20 @@ class Services:
     worker_pid: int
 
 
-def up(workspace: Workspace, console: Console, *, host: str = "127.0.0.1", port: int | None = None,
-       redeploy: bool = False) -> Services:  # fmt: skip
+def up(
+    workspace: Workspace,
+    console: Console,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    redeploy: bool = False,
+) -> Services:
     """Bring up everything and print where the UI is.
 
     Raises ``SuyanError`` with the output of the command that failed, ``ValueError`` for a host
-    that is not this machine without authentication.
+    beyond this machine without a password.
     """
-    if not (ROOT / "prefect.yaml").exists():
+    if not DEPLOYMENTS_FILE.exists():
         raise SuyanError(
             f"{ROOT} has no prefect.yaml: 'suyan up' runs from a clone of the repository "
             "(make setup), not from an installed package"
@@ -65,22 +68,21 @@ def up(workspace: Workspace, console: Console, *, host: str = "127.0.0.1", port:
     environment = worker_environment(server, workspace)
     # In a process of its own, here and below: Prefect reads its settings when it is imported.
     _command(environment, sys.executable, "-m", "flows.server.resources")
-    console.print(f"Work pool   {POOL}, and the automations of automations.yaml")
-    _deploy(server, environment, console, again=redeploy)
-    pid = _worker_up(server, environment, console)
+    console.print(f"Work pool   {WORK_POOL}, and the automations of automations.yaml")
+    _deploy(server, environment, console, always=redeploy)
+    pid = _worker_up(workspace, environment, console)
     console.print(
         f"\nThe Prefect UI: [bold]{server.ui_url}[/bold]\n"
         f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}\n"
-        "Start a run there, or: prefect deployment run pipeline/makeup",
+        f"Start a run there, or: prefect deployment run {FLOW_NAMES[0]}/{next(iter(RECIPES))}",
         soft_wrap=True,
     )
     return Services(server, pid)
 
 
 def down(workspace: Workspace, console: Console) -> None:
-    """Stop runs (a training saves first), worker and server; everything is kept."""
-    home = prefect_home(workspace)
-    pid = worker_pid(home)
+    """Stop runs (a training saves first), worker and server; all files stay."""
+    pid = worker_pid(workspace)
     if pid is not None:
         runs = children(pid)
         for run in runs:
@@ -88,12 +90,21 @@ def down(workspace: Workspace, console: Console) -> None:
                 os.kill(run, signal.SIGTERM)
         if runs:
             console.print(f"Runs        {len(runs)} asked to save and stop …")
-            _wait_until_gone(runs)
+            wait_until_gone(runs, _SAVE_TIMEOUT_S)
         stop_process(pid)
-    (home / "worker.json").unlink(missing_ok=True)
+    workspace.prefect.worker_state.unlink(missing_ok=True)
     console.print("Worker      " + ("stopped" if pid else "was not running"))
     stopped = stop_server(workspace)
     console.print("Server      " + ("stopped" if stopped else "was not running"))
+
+
+@contextlib.contextmanager
+def services(workspace: Workspace, console: Console, port: int | None = None) -> Iterator[Services]:
+    """``up`` on entering, ``down`` on leaving: for tests and benchmarks."""
+    try:
+        yield up(workspace, console, port=port)
+    finally:
+        down(workspace, console)
 
 
 def worker_environment(server: Server, workspace: Workspace) -> dict[str, str]:
@@ -101,26 +112,29 @@ def worker_environment(server: Server, workspace: Workspace) -> dict[str, str]:
     return {
         "PREFECT_WORKER_QUERY_SECONDS": "5",
         **os.environ,
-        **settings(server),
+        **client_environment(server),
         "SUYAN_HOME": str(workspace.folder.resolve()),
-        "PWD": str(ROOT),  # what prefect.yaml takes as the folder of the code
+        "PWD": str(ROOT),  # prefect.yaml takes it for the folder of the code
     }
 
 
-def worker_pid(home: Path) -> int | None:
-    """The process of the workspace's worker, when it runs."""
-    try:
-        pid = int(json.loads((home / "worker.json").read_text())["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return pid if is_alive(pid, "prefect") else None
+def worker_pid(workspace: Workspace) -> int | None:
+    """The pid of the workspace's worker; ``None`` when it does not run."""
+    state = try_load_json(workspace.prefect.worker_state) or {}
+    pid = state.get("pid")
+    return pid if isinstance(pid, int) and is_alive(pid, "prefect") else None
 
 
-def deployed_digest(server: Server) -> str:
-    """Changes when deployments must be made again: other code, other deployments, other server."""
-    files = [ROOT / "prefect.yaml", ROOT / "automations.yaml"]
-    files += sorted(path for stage in _STAGES for path in (ROOT / stage).glob("*.py"))
-    return digest([str(ROOT), server.api_url, *(file_sha256(path) for path in files)])
+def is_deployed(server: Server) -> bool:
+    """Whether the server has the deployments of the present code."""
+    return try_load_json(server.folder.deployed) == _deployed_stamp(server)
+
+
+def _deployed_stamp(server: Server) -> dict[str, str]:
+    """A digest of everything that makes deploying again necessary: code, deployments, server."""
+    files = [DEPLOYMENTS_FILE, ROOT / "automations.yaml"]
+    files += sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {"digest": digest([str(ROOT), server.api_url, *(file_sha256(path) for path in files)])}
 
 
 def _server_up(workspace: Workspace, console: Console, host: str, port: int | None) -> Server:
@@ -133,42 +147,40 @@ def _server_up(workspace: Workspace, console: Console, host: str, port: int | No
         return server
     console.print("Server      starting …")
     server, _ = start_server(workspace, owner="up", host=host, port=port)
-    console.print(f"Server      {server.ui_url}; its log: {server.home / 'server.log'}",
-                  soft_wrap=True)  # fmt: skip
+    log = server.folder.server_log
+    console.print(f"Server      {server.ui_url}; its log: {log}", soft_wrap=True)
     return server
 
 
-def _deploy(server: Server, environment: dict[str, str], console: Console, *, again: bool) -> None:
-    """Make the deployments, unless these very ones are there: what was changed in the UI stays."""
-    stamp = server.home / "deployed.json"
-    wanted = {"digest": deployed_digest(server)}
-    if not again and stamp.exists() and json.loads(stamp.read_text()) == wanted:
+def _deploy(
+    server: Server, environment: Mapping[str, str], console: Console, *, always: bool
+) -> None:
+    """Deploy, unless the server has these very deployments: changes made in the UI then stay."""
+    if not always and is_deployed(server):
         console.print("Deployments up to date")
         return
+    stamp = server.folder.deployed
     stamp.unlink(missing_ok=True)
-    _prefect(environment, "deploy", "--all")
-    write_json(stamp, wanted)
-    console.print("Deployments crawl, refresh-dataset, train, evaluate, pipeline: makeup, seasons")
+    _command(environment, sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
+    write_json(stamp, _deployed_stamp(server))
+    console.print(f"Deployments {', '.join(FLOW_NAMES)}: {', '.join(RECIPES)}")
 
 
-def _worker_up(server: Server, environment: dict[str, str], console: Console) -> int:
-    pid = worker_pid(server.home)
+def _worker_up(workspace: Workspace, environment: Mapping[str, str], console: Console) -> int:
+    pid = worker_pid(workspace)
     if pid is not None:
         console.print("Worker      was running")
         return pid
-    log = server.home / "worker.log"
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
-    started = detached(command, environment, log, ROOT)
-    write_json(server.home / "worker.json", {"pid": started})
-    console.print(f"Worker      started; its log: {log}", soft_wrap=True)
-    return started
+    folder = workspace.prefect
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL]
+    pid = start_detached(command, environment, folder.worker_log, ROOT)
+    write_json(folder.worker_state, {"pid": pid})
+    console.print(f"Worker      started; its log: {folder.worker_log}", soft_wrap=True)
+    return pid
 
 
-def _prefect(environment: dict[str, str], *arguments: str) -> str:
-    return _command(environment, sys.executable, "-m", "prefect", "--no-prompt", *arguments)
-
-
-def _command(environment: dict[str, str], *command: str) -> str:
+def _command(environment: Mapping[str, str], *command: str) -> str:
+    """Run a command in the repository's folder; returns its output."""
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -180,29 +192,6 @@ def _command(environment: dict[str, str], *command: str) -> str:
     )
     output = done.stdout + done.stderr
     if done.returncode:
-        raise SuyanError(f"{' '.join(command[1:])} ended with {done.returncode}:\n{output[-3000:]}")
+        tail = output[-_OUTPUT_TAIL:]
+        raise SuyanError(f"{' '.join(command[1:])} ended with {done.returncode}:\n{tail}")
     return output
-
-
-def children(pid: int) -> list[int]:
-    """Processes that ``pid`` started, as far as /proc tells."""
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(child) for child in path.read_text().split()]
-    return found
-
-
-def _wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + _SAVE_TIMEOUT_S
-    while time.monotonic() < deadline and any(is_alive(pid, "") for pid in pids):
-        time.sleep(0.2)
-
-
-@contextlib.contextmanager
-def services(workspace: Workspace, console: Console, port: int | None = None) -> Iterator[Services]:
-    """``up`` on entering, ``down`` on leaving: for tests and benchmarks."""
-    try:
-        yield up(workspace, console, port=port)
-    finally:
-        down(workspace, console)

@@ -1,4 +1,4 @@
-"""What a person sees of a run in the Prefect UI: a page for each stage."""
+"""The pages of a run in the Prefect UI, one for each stage."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from core.files import atomic_file
+from core.picture_grid import Tile, draw_grid, save_jpeg
+from core.progress import duration
+from core.workspace import DatasetFolder, RunFolder
 from evaluation.model_registry.promote import Promotion
-from flows.outcomes import what_is_left
+from flows.outcomes import StageResult, Status, missing_part
 from flows.ui.markdown import Page, pictures, points, table
-from flows.ui.run_progress import domains, duration, run_logger
+from flows.ui.run_progress import domains, run_logger
 from scraping.crawl import CrawlSummary
 from training.config import TrainConfig
 
@@ -21,16 +23,20 @@ if TYPE_CHECKING:
     from preprocessing.prepare import PrepareSummary
     from training.train import TrainSummary
 
-_NUMBERS = ("pages", "hits", "new", "stored", "duplicates")
+_COUNTS = ("pages", "hits", "new", "stored", "duplicates")
+_MAX_LOSS_ROWS = 10
+_GRID_COLUMNS, _GRID_GAP_PX = 6, 4  # of a sample grid, whose pictures are squares
 _NO_LOSSES = {"step", "epoch", "seconds", "eta_s", "images_per_s", "memory_gib"}
 
 
 def crawl_yields(summary: CrawlSummary) -> None:
-    """A table of phrases with their yields, what failed, and a contact sheet of what came in."""
+    """Write the page of a crawl: each phrase's yield and failures, and a preview of the newest
+    originals.
+    """
     reasons = _listed(summary.reasons)
-    left = f" **Partial**: {what_is_left(summary)}." if summary.partial else ""
+    left = f" **Partial**: {missing_part(summary)}." if summary.partial else ""
     newest = {"The newest": summary.preview} if summary.preview.exists() else {}
-    Page(f"crawl-{summary.domain}").show(
+    Page(f"crawl-{summary.domain}").write(
         f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became originals."
         f"{left} Rejected: {reasons}.",
         table([_yield(row) for row in summary.phrases]),
@@ -43,12 +49,12 @@ def crawl_yields(summary: CrawlSummary) -> None:
 
 
 def _yield(row: Mapping[str, Any]) -> dict[str, str]:
-    """A phrase's numbers, in the order that one reads them: as many columns as the page is wide."""
-    return {"phrase": row["phrase"], **{name: str(row[name]) for name in _NUMBERS}}
+    """A phrase's counts, from searching to storing."""
+    return {"phrase": row["phrase"], **{name: str(row[name]) for name in _COUNTS}}
 
 
 def _end(row: Mapping[str, Any]) -> dict[str, str]:
-    """Why a phrase's search ended, and what failed."""
+    """Why a phrase's search ended, and how many downloads failed for which reason."""
     return {
         "phrase": row["phrase"],
         "stopped": str(row["stopped_because"]),
@@ -57,96 +63,103 @@ def _end(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def dataset_card(summary: PrepareSummary) -> None:
-    """The dataset's card, and its contact sheets below it."""
+    """Write the page of a preparation: the dataset's card, and its contact sheets below it."""
     counts = ", ".join(f"{split}: {n}" for split, n in summary.counts.items())
-    found = sorted(
-        summary.dataset.glob("*.jpg"), key=lambda path: ("train" not in path.stem, path.stem)
-    )
-    sheets = {sheet.stem: sheet for sheet in found}
-    Page(f"dataset-{domains(summary.version)}").show(
+    dataset = DatasetFolder(summary.dataset)
+    sheets = {path.stem: path for path in sorted(dataset.path.glob("*.jpg"), key=_train_first)}
+    Page(f"dataset-{domains(summary.version)}").write(
         f"{counts} · {summary.version}",
-        (summary.dataset / "card.md").read_text(encoding="utf-8"),
+        dataset.card_text.read_text(encoding="utf-8"),
         pictures(sheets),
     )
-    again = " (nothing new: made by an earlier run)" if summary.reused else ""
+    again = " (nothing new: an earlier run made it)" if summary.reused else ""
     run_logger().info("dataset %s%s: %s", summary.version, again, counts)
     for side, reasons in summary.rejected.items():
         run_logger().info("rejected on side %s: %s", side, _listed(reasons))
 
 
+def _train_first(sheet: Path) -> tuple[bool, str]:
+    return "train" not in sheet.stem, sheet.stem
+
+
 class TrainingPage:
-    """The page of a training, written again as it goes on: pictures over time, the newest grid,
-    losses, and what the training sees of a few pictures.
+    """The page of a training, written again as it goes on: sample pictures over time, the newest
+    grid, losses, and augmented training pictures.
     """
 
     def __init__(self, config: TrainConfig, dataset: Path, run: Path) -> None:
-        self._run = run
+        self._run = RunFolder(run)
         self._page = Page(f"training-{domains(run.name)}")
-        self._seen = self._augmentations(config, dataset)
-        self.show("begins")
+        self._write_augmentation(config, DatasetFolder(dataset))
+        self.write("begins")
 
-    def show(self, state: str) -> None:
-        """The page as it stands; ``state`` says in a few words how far the training is."""
-        grids = sorted((self._run / "samples").glob("*.jpg"))
+    def write(self, state: str) -> None:
+        """Write the page anew; ``state`` says in a few words how far the training is."""
+        grids = sorted(self._run.samples_folder().glob("*.jpg"))
         titled: dict[str, Path | Image.Image] = {}
         if grids:
             chosen = [grids[i * (len(grids) - 1) // 7] for i in range(8)] if grids[8:] else grids
             steps = ", ".join(_step(grid) for grid in chosen)
-            titled[f"The same picture of each side at steps {steps} (downwards); each time the "
-                   "input, translated, and translated back"] = _first_rows(chosen)  # fmt: skip
+            over_time = (
+                f"One picture of each side at steps {steps}, from top to bottom: the input, "
+                "translated, and translated back"
+            )
+            titled[over_time] = _first_rows(chosen)
             titled[f"All sample pictures at step {_step(grids[-1])}"] = grids[-1]
-        titled["Two pictures of each domain, and as the training may see them"] = self._seen
+        augmented = "Two pictures of each domain, and as augmentation may change them"
+        titled[augmented] = self._run.augmentation
         rows = losses(self._run)
-        self._page.show(
-            f"{state} · {self._run.name}",
+        self._page.write(
+            f"{state} · {self._run.path.name}",
             pictures(titled),
-            "Losses, means of a tenth of the steps each" if rows else "",
+            "Losses, each row the mean over a tenth of the steps" if rows else "",
             table(rows),
         )
 
-    def _augmentations(self, config: TrainConfig, dataset: Path) -> Path:
-        """``augmentation.jpg`` in the run's folder."""
+    def _write_augmentation(self, config: TrainConfig, dataset: DatasetFolder) -> None:
         import numpy as np
 
         from training.data.augment import preview
         from training.data.picture_folder import load_pictures
 
-        few = [load_pictures(dataset / f"train{side}", config.load_px, limit=2) for side in "AB"]
-        path = self._run / "augmentation.jpg"
-        with atomic_file(path) as file:
-            preview(np.concatenate(few), config).save(file, "JPEG", quality=88)
-        return path
+        samples = [
+            load_pictures(dataset.split(name), config.load_px, limit=2)
+            for name in ("trainA", "trainB")
+        ]
+        save_jpeg(self._run.augmentation, preview(np.concatenate(samples), config))
 
 
 def training_events(summary: TrainSummary) -> None:
-    """In the log: what went wrong and was mended, and which checkpoint validated best."""
+    """Log the training's events, e.g. rollbacks, and the checkpoint that validated best."""
     for event in summary.events:
         run_logger().warning("%s", event)
     if summary.best is not None:
         run_logger().info("best by validation: %s", summary.best.name)
 
 
-def losses(run: Path) -> list[dict[str, str]]:
-    """The training log in at most ten rows, each the mean of a stretch of steps."""
+def losses(run: RunFolder) -> list[dict[str, str]]:
+    """The training log in at most ten rows, each the mean over a stretch of steps."""
     from training.run.run_log import read_log
 
-    rows = read_log(run / "log.jsonl")
-    size = max(1, -(-len(rows) // 10))
-    shown_rows = []
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
+    log = read_log(run.log)
+    size = max(1, -(-len(log) // _MAX_LOSS_ROWS))
+    rows = []
+    for start in range(0, len(log), size):
+        part = log[start : start + size]
         means = {
             name: f"{sum(row[name] for row in part) / len(part):.4g}"
             for name in part[0]
             if name not in _NO_LOSSES
             and all(isinstance(row.get(name), int | float) for row in part)
         }
-        shown_rows.append({"up to step": str(part[-1]["step"]), **means})
-    return shown_rows
+        rows.append({"up to step": str(part[-1]["step"]), **means})
+    return rows
 
 
 def evaluation(done: Evaluation) -> None:
-    """The report's core: verdict, and figures and a sheet of pictures for each direction."""
+    """Write the page of an evaluation: the verdict, and for each direction its figures and a sheet
+    of pictures.
+    """
     from evaluation.report.summary import draw_sheets, figure_rows, summary
 
     columns = "Held-out pictures: input, (champion,) translated, translated back, (truth)"
@@ -155,22 +168,22 @@ def evaluation(done: Evaluation) -> None:
     for name, direction in done.scores.directions.items():
         sheet = {columns: drawn[name]} if name in drawn else {}
         parts += [f"## {direction.route}", pictures(sheet), points(figure_rows(done, name))]
-    Page(f"evaluation-{domains(done.folder.parent.parent.name)}").show(done.verdict, *parts)
+    Page(f"evaluation-{domains(done.folder.parent.parent.name)}").write(done.verdict, *parts)
     run_logger().info("%s; report: %s", done.verdict, done.report)
 
 
 def lineage(
     recipe: str,
-    crawled: Sequence[CrawlSummary],
+    crawls: Sequence[CrawlSummary],
     prepared: PrepareSummary,
     trained: TrainSummary,
     evaluated: Evaluation,
     promotion: Promotion,
 ) -> None:
-    """Where a model comes from, step by step, each with its folder."""
+    """Write the page of a model's origin: every step before it, each with its folder."""
     rows = [
         _origin(f"crawl {summary.domain}", f"{summary.num_ok} originals", summary.listing.parent)
-        for summary in crawled
+        for summary in crawls
     ]
     counts = ", ".join(f"{split} {num}" for split, num in prepared.counts.items())
     rows += [
@@ -179,25 +192,34 @@ def lineage(
         _origin("evaluation", evaluated.verdict, evaluated.report),
         _origin("model", promotion.reason, promotion.model),
     ]
-    Page(f"lineage-{recipe}").show(
+    Page(f"lineage-{recipe}").write(
         f"Where model **{promotion.model.name}** of {recipe} comes from", points(rows)
     )
 
 
-def stages(name: str, seconds: Mapping[str, float], outcomes: Mapping[str, str]) -> None:
-    """What each stage of a run did, why, and for how long."""
+def stages(
+    name: str, seconds: Mapping[str, float], results: Mapping[str, Sequence[StageResult]]
+) -> None:
+    """Write the page of a flow run: what each of its stages did, why, and for how long."""
     rows = [
         {
-            "stage": f"{stage}, {duration(took)}",
-            "": outcomes.get(stage, "").removeprefix("Completed: ").replace("; Completed: ", "; "),
+            "stage": f"{stage}, {duration(stage_s)}",
+            "": "; ".join(_result_text(result) for result in results.get(stage, ())),
         }
-        for stage, took in seconds.items()
+        for stage, stage_s in seconds.items()
     ]
-    Page(f"stages-{name}").show(f"**{name}**: what each stage did, and why", points(rows))
+    Page(f"stages-{name}").write(f"**{name}**: what each stage did, and why", points(rows))
 
 
-def _origin(step: str, what: str, where: Path) -> dict[str, str]:
-    return {"step": step, "": what, "where": f"`{where}`"}
+def _result_text(result: StageResult) -> str:
+    """The reason, after any status but the usual one."""
+    if result.status is Status.DONE:
+        return result.reason
+    return f"{result.status}: {result.reason}"
+
+
+def _origin(step: str, text: str, path: Path) -> dict[str, str]:
+    return {"step": step, "": text, "where": f"`{path}`"}
 
 
 def _listed(reasons: Mapping[str, int]) -> str:
@@ -209,13 +231,10 @@ def _step(grid: Path) -> str:
 
 
 def _first_rows(grids: Sequence[Path]) -> Image.Image:
-    """The first row of pictures of each grid, one under the other."""
-    from training.run.sample_grid import first_row
-
-    rows = [first_row(Image.open(path).convert("RGB")) for path in grids]
-    sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
-    top = 0
-    for row in rows:
-        sheet.paste(row, (0, top))
-        top += row.height
-    return sheet
+    """The first row of pictures of each sample grid, one below the other."""
+    rows = []
+    for path in grids:
+        grid = Image.open(path).convert("RGB")
+        height = max(1, (grid.width + _GRID_GAP_PX) // _GRID_COLUMNS)
+        rows.append([Tile(grid.crop((0, 0, grid.width, min(height, grid.height))))])
+    return draw_grid(rows)

@@ -1,4 +1,4 @@
-"""Forms in the Prefect UI say in words what pydantic would refuse; the UI itself tells no range."""
+"""Forms in the Prefect UI: descriptions of fields state the range, which the UI does not show."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic_core import CoreSchema
 
 
 class Form(BaseModel):
-    """Parameters of a flow. Its schema tells of each field, and of those of the stages'
-    configurations in it, the range and the default behind its description.
+    """Parameters of a flow. In its schema the description of each field, also of those in nested
+    configurations, ends with the field's range and default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,17 +22,17 @@ class Form(BaseModel):
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> JsonSchemaValue:
         schema = handler(core_schema)
-        _explain(handler.resolve_ref_schema(schema), handler)
+        _add_limits(handler.resolve_ref_schema(schema), handler)
         return schema
 
 
-def _explain(schema: JsonSchemaValue, handler: GetJsonSchemaHandler) -> None:
+def _add_limits(schema: JsonSchemaValue, handler: GetJsonSchemaHandler) -> None:
     for field in schema.get("properties", {}).values():
-        told = limits(field)
-        if told and not field["description"].endswith(told):  # two crawls share one schema
-            field["description"] += told
+        text = limits(field)
+        if text and not field["description"].endswith(text):  # two crawls share one schema
+            field["description"] += text
         for reference in _references(field):
-            _explain(handler.resolve_ref_schema(reference), handler)
+            _add_limits(handler.resolve_ref_schema(reference), handler)
 
 
 def _references(field: JsonSchemaValue) -> Iterator[JsonSchemaValue]:
@@ -42,30 +42,30 @@ def _references(field: JsonSchemaValue) -> Iterator[JsonSchemaValue]:
 
 
 def limits(field: Mapping[str, Any]) -> str:
-    """What of a field's JSON schema its form should say: ``" [1 to 16; default 9]"``, or nothing.
+    """The range and default in a field's JSON schema: ``" [1 to 16; default 9]"``, or ``""``.
 
-    A default is told of numbers alone: of others the form has it filled in or selected.
+    Defaults are given for numbers alone; the form fills in or selects the others.
     """
-    said: list[str] = []
+    parts: list[str] = []
     for kind in (field, *field.get("anyOf", ())):
-        said += filter(None, [_range(kind, "imum", ""), _range(kind, "Items", " entries"),
-                              _range(kind, "Length", " characters")])  # fmt: skip
+        parts += filter(None, [_range(kind, "imum", ""), _range(kind, "Items", " entries"),
+                               _range(kind, "Length", " characters")])  # fmt: skip
     default = field.get("default")
     if isinstance(default, int | float) and not isinstance(default, bool):
-        said.append(f"default {_number(default)}")
-    return f" [{'; '.join(said)}]" if said else ""
+        parts.append(f"default {_number(default)}")
+    return f" [{'; '.join(parts)}]" if parts else ""
 
 
-def _range(kind: Mapping[str, Any], suffix: str, of: str) -> str:
+def _range(kind: Mapping[str, Any], suffix: str, unit: str) -> str:
     least, most = kind.get(f"min{suffix}"), kind.get(f"max{suffix}")
     above, below = kind.get("exclusiveMinimum"), kind.get("exclusiveMaximum")
     if least is not None and most is not None:
-        return f"{_number(least)} to {_number(most)}{of}"
+        return f"{_number(least)} to {_number(most)}{unit}"
     words = {"at least": least, "at most": most}
     if suffix == "imum":
         words = {"more than": above, "at least": least, "less than": below, "at most": most}
-    said = [f"{word} {_number(value)}" for word, value in words.items() if value is not None]
-    return ", ".join(said) + of if said else ""
+    bounds = [f"{word} {_number(value)}" for word, value in words.items() if value is not None]
+    return ", ".join(bounds) + unit if bounds else ""
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,7 @@
-"""What pages of the Prefect UI are made of: text, points, tables and pictures, as markdown.
+"""Pages of the Prefect UI, and their parts as markdown: points, tables and pictures.
 
-Each stage has one page, an artifact: on a run's page artifacts stand in no order, and many are a
-heap. Pictures are ``data:`` addresses, which live in the server's database.
+Each stage has one page, an artifact: the UI lists a run's artifacts in no order, so a few pages
+read better than many. Pictures are embedded as ``data:`` addresses in the server's database.
 """
 
 from __future__ import annotations
@@ -18,28 +18,27 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
-from flows.ui.run_progress import artifact_key, shown
+from flows.ui.run_progress import artifact_key, warn_on_error
 
 _MAX_IMAGE_BYTES, _MAX_PAGE_BYTES = 300_000, 1_500_000
 
 
 class Page:
-    """An artifact that can be written again while its stage goes on.
-
-    ``key`` may be any text, e.g. a name.
-    """
+    """An artifact that can be written again while its stage goes on; ``key`` may be any text."""
 
     def __init__(self, key: str) -> None:
         self._key = artifact_key(key)
         self._artifact: UUID | None = None
 
-    def show(self, description: str, *parts: str) -> None:
-        """Put ``parts``, markdown each, under one another; ``description`` is read in lists too."""
+    def write(self, description: str, *parts: str) -> None:
+        """Write the page: ``parts``, markdown each, one below the other. Lists of artifacts show
+        ``description`` alone.
+        """
         text = "\n\n".join(part for part in parts if part) + "\n"
-        with shown():
+        with warn_on_error():
             if self._artifact is None:
-                made = create_markdown_artifact(text, key=self._key, description=description)
-                self._artifact = cast("UUID", made)  # a coroutine only where one is running
+                artifact = create_markdown_artifact(text, key=self._key, description=description)
+                self._artifact = cast("UUID", artifact)  # a coroutine only inside a coroutine
                 return
             change = ArtifactUpdate(data=text, description=description)
             with get_client(sync_client=True) as client:
@@ -47,16 +46,17 @@ class Page:
 
 
 def points(rows: Sequence[Mapping[str, str]]) -> str:
-    """A point for each row, which wraps: tables are cut off on the right in the Prefect UI.
+    """A bullet point for each row; unlike a table's row it wraps in the Prefect UI.
 
-    A row's first value is its head; of the others, those without a name tell themselves.
+    A row's first value is the head. The others follow, each after its name, if it has one.
     """
     lines = []
     for row in rows:
         head, *cells = row.values()
         names = [f"{name}: " if name else "" for name in list(row)[1:]]
-        told = " · ".join(f"{name}{cell}" for name, cell in zip(names, cells, strict=True) if cell)
-        lines.append(f"- **{head}** · {told}")
+        pairs = zip(names, cells, strict=True)
+        text = " · ".join(f"{name}{cell}" for name, cell in pairs if cell)
+        lines.append(f"- **{head}** · {text}")
     return "\n".join(lines)
 
 
@@ -69,21 +69,21 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def pictures(titled: Mapping[str, Path | Image.Image]) -> str:
-    """Pictures under their titles. A page of many holds each one smaller."""
-    most = min(_MAX_IMAGE_BYTES, _MAX_PAGE_BYTES // max(1, len(titled)))
+    """Pictures below their titles; the more there are, the fewer bytes each one gets."""
+    max_bytes = min(_MAX_IMAGE_BYTES, _MAX_PAGE_BYTES // max(1, len(titled)))
     parts = []
     for title, source in titled.items():
-        with shown():  # a file that is torn costs its picture, not the page
+        with warn_on_error():  # a torn file is left out; the page appears all the same
             image = Image.open(source) if isinstance(source, Path) else source
-            parts.append(f"{title}\n\n![{title}]({_data_url(image.convert('RGB'), most)})")
+            parts.append(f"{title}\n\n![{title}]({_data_url(image.convert('RGB'), max_bytes)})")
     return "\n\n".join(parts)
 
 
-def _data_url(image: Image.Image, most: int) -> str:
-    """The picture as a JPEG ``data:`` address of at most ``most`` bytes of JPEG."""
+def _data_url(image: Image.Image, max_bytes: int) -> str:
+    """The picture, reduced to a JPEG of at most ``max_bytes``, as a ``data:`` address."""
     while True:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=85)
-        if buffer.tell() <= most:
+        if buffer.tell() <= max_bytes:
             return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
         image = image.resize((image.width * 3 // 4, image.height * 3 // 4))

@@ -14,8 +14,8 @@ from core.tables import Original, Picture, write_rows
 from core.workspace import Workspace
 from flows import latest, recipes
 from flows.parameters import PipelineParameters
-from preprocessing.selection.overrides import add_overrides, overrides_file
-from scraping.crawl import crawl_name, publish_outputs
+from preprocessing.selection.overrides import add_overrides
+from scraping.crawl import crawl_name, send
 from scraping.offline.portraits import Person, Shot, draw
 from storage import originals
 from storage.remote import bucket_of, open_workspace
@@ -27,10 +27,10 @@ def parameters() -> PipelineParameters:
     return recipe.model_copy(update={"prepare": recipe.prepare.model_copy(update=small)})
 
 
-def crawled(workspace: Path, given: PipelineParameters) -> list[str]:
+def crawled(workspace: Workspace, recipe: PipelineParameters) -> list[str]:
     """Portraits as if both domains had been crawled; their sha256."""
     names = []
-    for side, config in enumerate((given.crawl_a, given.crawl_b)):
+    for side, config in enumerate((recipe.crawl_a, recipe.crawl_b)):
         rows = []
         for seed in range(6):
             person = 100 * side + seed
@@ -38,25 +38,25 @@ def crawled(workspace: Path, given: PipelineParameters) -> list[str]:
             buffer = io.BytesIO()
             Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
             names.append(hashlib.sha256(buffer.getvalue()).hexdigest())
-            (workspace / f"{names[-1]}.jpg").write_bytes(buffer.getvalue())
+            (workspace.folder / f"{names[-1]}.jpg").write_bytes(buffer.getvalue())
             rows.append(
                 Original(config.domain, "p", "http://x", "objURL", "", "", names[-1],
                          f"{names[-1]}.jpg", 1, "ok", "", "2026-01-01")
             )  # fmt: skip
-        write_rows(workspace / "crawls" / crawl_name(config) / "listing.parquet", Original, rows)
+        write_rows(workspace.crawl(crawl_name(config)).listing, Original, rows)
     return names
 
 
 def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path: Path) -> None:
-    given, console = parameters(), Console(record=True, width=100)
-    names = crawled(tmp_path, given)
-    first = prepare_crawled(given, Workspace(tmp_path), console, program="suyan")
+    recipe, console = parameters(), Console(record=True, width=100)
+    names = crawled(Workspace(tmp_path), recipe)
+    first = prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan")
     assert sum(first.counts.values()) == 12
     assert latest.dataset_folder(Workspace(tmp_path), "makeup") == first.dataset
-    add_overrides(overrides_file(Workspace(tmp_path), "makeup", "bare"), [names[0][:8]], "drop", "")
-    second = prepare_crawled(given, Workspace(tmp_path), console, program="suyan")
+    add_overrides(Workspace(tmp_path).overrides("makeup", "bare"), [names[0][:8]], "drop", "")
+    second = prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan")
     assert sum(second.counts.values()) == 11
-    assert prepare_crawled(given, Workspace(tmp_path), console, program="suyan").reused
+    assert prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan").reused
     said = console.export_text()
     assert re.search(rf"Since {first.version}: .*1 removed", said)
     assert "dropped-by-hand: 1" in said
@@ -69,21 +69,21 @@ def test_what_another_machine_crawled_is_prepared(
     shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
-    given, there = parameters(), open_workspace(shared_home)
-    names = crawled(there, given)
-    bucket = bucket_of(Workspace(there))
+    recipe, first_machine = parameters(), open_workspace(shared_home)
+    names = crawled(first_machine, recipe)
+    bucket = bucket_of(first_machine)
     assert bucket is not None
-    originals.publish(bucket, Workspace(there), [f"{name}.jpg" for name in names])
-    for config in (given.crawl_a, given.crawl_b):
-        publish_outputs(Workspace(there).crawl(crawl_name(config)), Workspace(there))
+    originals.send(bucket, first_machine, [f"{name}.jpg" for name in names])
+    for config in (recipe.crawl_a, recipe.crawl_b):
+        send(first_machine.crawl(crawl_name(config)).path, first_machine)
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
-    here, console = open_workspace(shared_home), Console(quiet=True)
-    assert here != there
-    made = prepare_crawled(given, Workspace(here), console, program="suyan")
+    second_machine, console = open_workspace(shared_home), Console(quiet=True)
+    assert second_machine != first_machine
+    summary = prepare_crawled(recipe, second_machine, console, program="suyan")
     assert (
-        made.version == prepare_crawled(given, Workspace(there), console, program="suyan").version
+        summary.version == prepare_crawled(recipe, first_machine, console, program="suyan").version
     )
-    assert made.dataset.is_relative_to(here)
+    assert summary.dataset.is_relative_to(second_machine.folder)
 
 
 def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:

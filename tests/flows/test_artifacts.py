@@ -22,9 +22,9 @@ def test_a_phrase_is_told_in_reading_order() -> None:
         "stopped_because": "exhausted",
         "stored": 30,
     }
-    told = _yield(row)
-    assert list(told) == ["phrase", "pages", "hits", "new", "stored", "duplicates"]
-    assert all(isinstance(value, str) for value in told.values())
+    cells = _yield(row)
+    assert list(cells) == ["phrase", "pages", "hits", "new", "stored", "duplicates"]
+    assert all(isinstance(value, str) for value in cells.values())
     failures = "stopped: exhausted · rejected: http-404: 3, timeout: 1"
     assert markdown.points([_end(row)]) == f"- **素颜** · {failures}"
     assert markdown.points([_end(row | {"rejected": {}})]) == "- **素颜** · stopped: exhausted"
@@ -45,9 +45,9 @@ def test_many_large_pictures_make_a_page_that_the_server_can_keep(tmp_path: Path
     titled: dict[str, Path | Image.Image] = {f"p{i}": Image.fromarray(noise) for i in range(7)}
     text = markdown.pictures({**titled, "torn": tmp_path / "torn.jpg"})
     assert 500_000 < len(text) < 2_100_000
-    found = re.findall(r"!\[(p\d)\]\(data:image/jpeg;base64,([^)]+)\)", text)
-    assert [title for title, _ in found] == list(titled)  # the torn one costs itself alone
-    for _, data in found:
+    images = re.findall(r"!\[(p\d)\]\(data:image/jpeg;base64,([^)]+)\)", text)
+    assert [title for title, _ in images] == list(titled)  # the torn one costs itself alone
+    for _, data in images:
         assert Image.open(io.BytesIO(base64.b64decode(data))).size[0] > 100
 
 

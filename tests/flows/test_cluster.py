@@ -43,12 +43,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def connected(services: Services) -> Iterator[None]:
-    told = {
+    prefect = {
         PREFECT_API_URL: services.server.api_url,
         PREFECT_HOME: services.server.home,
         PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
     }
-    with temporary_settings(updates=told):
+    with temporary_settings(updates=prefect):
         yield
 
 
@@ -57,8 +57,8 @@ def cluster() -> Iterator[LocalCluster]:
     settings = {"distributed.worker.daemon": False}
     with dask.config.set(settings), LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as made:  # fmt: skip
-        yield made
+    ) as workers:  # fmt: skip
+        yield workers
 
 
 def _config(engine: OfflineEngine, domain: str, **changes: object) -> CrawlConfig:
@@ -107,13 +107,13 @@ def _rows(summary: CrawlSummary) -> set[Original]:
 
 
 @flow(persist_result=False)
-def _crawled(config: CrawlConfig, workspace: Path, address: str) -> CrawlSummary:
-    return tasks.result(tasks.crawl_domain(config, Workspace(workspace), address))
+def _crawled(config: CrawlConfig, workspace: Workspace, address: str) -> CrawlSummary:
+    return tasks.crawl_domain(config, workspace, address).result()
 
 
 @flow(persist_result=False)
-def _prepared(config: PrepareConfig, a: Path, b: Path, workspace: Path, address: str) -> str:
-    return tasks.result(tasks.prepare_dataset(config, a, b, Workspace(workspace), address)).version
+def _prepared(config: PrepareConfig, a: Path, b: Path, workspace: Workspace, address: str) -> str:
+    return tasks.prepare_dataset(config, a, b, workspace, address).result().version
 
 
 @pytest.mark.usefixtures("connected")
@@ -129,9 +129,9 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
         fetched = dict(engine.downloads)
         slow = _config(engine, "summer", requests_per_s_per_host=20)
         with _one_killed(cluster, lambda: len(list(there.glob("originals/*/[!.]*"))) > 3) as killed:
-            far = [_crawled(slow, there, address)]
+            far = [_crawled(slow, Workspace(there), address)]
         assert killed
-        far.append(_crawled(_config(engine, "winter"), there, address))
+        far.append(_crawled(_config(engine, "winter"), Workspace(there), address))
     assert fetched
     for ours, theirs in zip(local, far, strict=True):
         assert _rows(theirs) == _rows(ours)
@@ -148,7 +148,7 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     (again / "originals").symlink_to(here / "originals")
     expected = prepare(config, *listings, Workspace(here))
     with _one_killed(cluster, lambda: _is_begun(again)) as killed:
-        assert _prepared(config, *listings, again, address) == expected.version
+        assert _prepared(config, *listings, Workspace(again), address) == expected.version
     assert killed
     crops = sorted(path.name for path in expected.dataset.rglob("*.png"))
     assert sorted(p.name for p in (again / "datasets" / expected.version).rglob("*.png")) == crops
@@ -167,11 +167,11 @@ def test_a_cluster_works_for_a_workspace_in_a_bucket(
     home = open_workspace(shared_home)
     with OfflineEngine(landscape_corpus(num_good=6)) as engine:
         crawls = [_crawled(_config(engine, name), home, address) for name in ("summer", "winter")]
-    bucket = bucket_of(Workspace(home))
+    bucket = bucket_of(home)
     assert bucket is not None
     listings = [summary.listing for summary in crawls]
-    found = {row.path for path in listings for row in read_rows(path, Original) if row.path}
-    assert bucket.sizes("originals").keys() == found
+    paths = {row.path for path in listings for row in read_rows(path, Original) if row.path}
+    assert bucket.sizes("originals").keys() == paths
 
     config = PrepareConfig(
         domain_a="summer", domain_b="winter", faces=False, crop_px=32, min_images=2,

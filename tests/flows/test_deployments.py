@@ -1,6 +1,8 @@
 """prefect.yaml and automations.yaml against the code they speak of."""
 
 import inspect
+import subprocess
+import sys
 import typing
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.events import DeploymentEventTrigger
 from prefect.utilities.callables import parameter_schema
 
-from flows import events, model, pipeline, recipes, refresh
+from flows import deployments, events, model, pipeline, recipes, refresh
 from flows.installation import VERSION
 from flows.server import notifications, resources
 
@@ -31,24 +33,36 @@ IDS = [f"{entry['entrypoint']}-{entry['name']}" for entry in DEPLOYMENTS]
 each = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=IDS)
 
 
+def test_prefect_yaml_is_what_the_recipes_say() -> None:
+    text = deployments.FILE.read_text(encoding="utf-8")
+    assert text == deployments.prefect_yaml(), "run: python -m flows.deployments"
+
+
+def test_to_bring_up_services_nobody_imports_prefect() -> None:
+    """It reads its settings when it is imported, and they are not known before."""
+    code = "import sys, flows.server.services; print('prefect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_every_flow_is_deployed_for_every_recipe() -> None:
-    there = {(entry["entrypoint"], entry["name"]) for entry in DEPLOYMENTS}
-    assert there == {(flow, recipe) for flow in FLOWS for recipe in recipes.RECIPES}
+    deployed = {(entry["entrypoint"], entry["name"]) for entry in DEPLOYMENTS}
+    assert deployed == {(flow, recipe) for flow in FLOWS for recipe in recipes.RECIPES}
 
 
 @each
 def test_the_parameters_are_the_recipes(deployment: dict[str, Any]) -> None:
     flow = FLOWS[deployment["entrypoint"]]
     form = typing.get_type_hints(flow.fn)["parameters"]
-    given = form.model_validate(deployment["parameters"]["parameters"])
+    parameters = form.model_validate(deployment["parameters"]["parameters"])
     recipe = recipes.RECIPES[deployment["name"]]()
-    for name in type(given).model_fields:
-        wanted, found = getattr(recipe, name, None), getattr(given, name)
+    for name in type(parameters).model_fields:
+        expected, actual = getattr(recipe, name, None), getattr(parameters, name)
         if "refresh" in deployment["entrypoint"] and name in {"crawl_a", "crawl_b"}:
-            assert found.refresh_after_h is not None or "refresh.crawl" in deployment["entrypoint"]
-            found = found.model_copy(update={"refresh_after_h": wanted.refresh_after_h})
-        if wanted is not None:
-            assert found == wanted, name
+            assert actual.refresh_after_h is not None or "refresh.crawl" in deployment["entrypoint"]
+            actual = actual.model_copy(update={"refresh_after_h": expected.refresh_after_h})
+        if expected is not None:
+            assert actual == expected, name
 
 
 @each
@@ -75,17 +89,17 @@ def test_every_field_of_the_form_is_explained(entrypoint: str) -> None:
 
 def test_ranges_and_defaults_are_told_in_words() -> None:
     forms = parameter_schema(pipeline.pipeline.fn).model_dump()["definitions"]
-    told = {
+    limits = {
         field: about["description"].rpartition(" [")[2]
         for form in forms.values()
         for field, about in form.get("properties", {}).items()
         if "[" in about["description"]
     }
-    assert told["num_blocks"] == "1 to 16; default 9]"
-    assert told["learning_rate"] == "more than 0, at most 0.1; default 0.0002]"
-    assert told["beta1"] == "at least 0, less than 1; default 0.5]"
-    assert told["phrases"] == "1 to 1000 entries]"
-    assert told["max_images_per_phrase"] == "at least 1]"  # in spite of None, its default
+    assert limits["num_blocks"] == "1 to 16; default 9]"
+    assert limits["learning_rate"] == "more than 0, at most 0.1; default 0.0002]"
+    assert limits["beta1"] == "at least 0, less than 1; default 0.5]"
+    assert limits["phrases"] == "1 to 1000 entries]"
+    assert limits["max_images_per_phrase"] == "at least 1]"  # in spite of None, its default
     bounded = {
         field
         for form in forms.values()
@@ -93,7 +107,7 @@ def test_ranges_and_defaults_are_told_in_words() -> None:
         if any("inimum" in name for kind in (about, *about.get("anyOf", ())) for name in kind)
     }
     assert len(bounded) > 50
-    assert bounded <= set(told)
+    assert bounded <= set(limits)
 
 
 def test_refreshes_are_weekly_in_shanghai() -> None:
@@ -131,8 +145,8 @@ def test_the_automation_waits_longer_than_three_heartbeats() -> None:
 def test_notifications_tell_of_events_that_are_emitted() -> None:
     from uuid import uuid4
 
-    told = notifications.automations(uuid4())
-    expected = {name for automation in told for name in automation.trigger.expect}
+    automations = notifications.automations(uuid4())
+    expected = {name for automation in automations for name in automation.trigger.expect}
     ours = {name for name in expected if name.startswith("suyan.")}
     assert ours == {events.CRAWL_PARTIAL, events.MODEL_CHAMPION}
     assert "prefect.flow-run.Crashed" in expected

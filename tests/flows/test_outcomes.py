@@ -6,11 +6,10 @@ from prefect.states import Completed
 
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
-from flows import tasks
-from flows.approval import Approval
-from flows.outcomes import of_crawl
-from flows.pipeline import StageClock
+from flows.outcomes import Status, crawl_result
 from flows.recipes import makeup
+from flows.states import StageLog
+from flows.ui.approval import Approval, apply_approval
 from scraping.crawl import CrawlSummary
 
 
@@ -32,30 +31,31 @@ def _crawled(*, partial: bool, num_waiting: int = 0, stopped: str = "exhausted")
 
 def test_a_partial_crawl_says_what_it_left_and_why() -> None:
     config = makeup().crawl_a
-    gap = of_crawl(config, _crawled(partial=True, num_waiting=13), 0, 1)
-    assert gap.work == "Partial"
-    assert "13 downloads failed" in gap.why
-    blocked = of_crawl(config, _crawled(partial=True, stopped="blocked: captcha"), 0, 1)
-    assert "1 of 2 searches" in blocked.why
-    assert "failed" not in blocked.why
-    assert of_crawl(config, _crawled(partial=False), 0, 1).work == "Done"
+    gap = crawl_result(config, _crawled(partial=True, num_waiting=13), 0, 1)
+    assert gap.status is Status.PARTIAL
+    assert "13 downloads failed" in gap.reason
+    blocked = crawl_result(config, _crawled(partial=True, stopped="blocked: captcha"), 0, 1)
+    assert "1 of 2 searches" in blocked.reason
+    assert "failed" not in blocked.reason
+    assert crawl_result(config, _crawled(partial=False), 0, 1).status is Status.DONE
 
 
 def test_a_flow_with_a_partial_stage_is_partial() -> None:
-    clock = StageClock()
-    with clock.stage("1/2 crawl") as stage:
-        stage.result(cast("State[Any]", Completed(name="Partial", message="cut", data=1)))
-    with clock.stage("2/2 prepare") as stage:
-        stage.result(cast("State[Any]", Completed(message="fine", data=2)))
-    told = cast("State[Any]", clock.told(3, "done."))
-    assert (told.type.value, told.name) == ("COMPLETED", "Partial")
-    assert told.message == "done. Partial: cut"
+    log = StageLog()
+    with log.stage("1/2 crawl"):
+        log.record(cast("State[Any]", Completed(name="Partial", message="cut", data=1)))
+    with log.stage("2/2 prepare"):
+        log.record(cast("State[Any]", Completed(message="fine", data=2)))
+    state = cast("State[Any]", log.final_state(3, "done."))
+    assert (state.type.value, state.name) == ("COMPLETED", "Partial")
+    assert state.message == "done. Partial: cut"
 
 
 def test_a_rejected_champion_stays_one_and_it_is_said_how_to_take_it_back(tmp_path: Path) -> None:
     already = Promotion(promoted=True, reason="x is the champion already.", model=Path("m/x"))
-    told = tasks._decided(already, Approval(False, "blurred"), Workspace(tmp_path), "makeup")
-    assert told.promoted
-    assert "rejected it (blurred)" in told.reason
-    assert "suyan rollback --recipe makeup" in told.reason
-    assert tasks._decided(already, Approval(None, "late"), Workspace(tmp_path), "makeup") == already
+    workspace = Workspace(tmp_path)
+    rejected = apply_approval(already, Approval(False, "blurred"), workspace, "makeup")
+    assert rejected.promoted
+    assert "rejected it (blurred)" in rejected.reason
+    assert "suyan rollback --recipe makeup" in rejected.reason
+    assert apply_approval(already, Approval(None, "late"), workspace, "makeup") == already

@@ -28,6 +28,7 @@ from prefect.settings import (
 
 from core.workspace import Workspace
 from flows import model
+from flows.outcomes import Status
 from flows.parameters import EvaluateParameters, PipelineParameters
 from flows.pipeline import PipelineResult, pipeline
 from flows.recipes import makeup, seasons, with_engine, with_num_images
@@ -128,19 +129,18 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
         by.append(rest[3])
         return train_together(*rest, **more)
 
-    monkeypatch.setattr("flows.tasks.train_together", together)
+    monkeypatch.setattr("flows.cluster.torchrun.train_together", together)
     with OfflineEngine(landscape_corpus(num_good=40)) as engine, _connected(services):
         values = _smallest(seasons(), engine.url).model_dump(mode="json")
         values["train"]["batch_size"] = 8
 
-        def run() -> dict[str, str]:
+        def run() -> dict[str, Status]:
             parameters = PipelineParameters.model_validate(values)
-            outcomes = pipeline(parameters=parameters, workspace=str(tmp_path)).outcomes
-            return {stage: told.partition(":")[0] for stage, told in outcomes.items()}
+            return _statuses(pipeline(parameters=parameters, workspace=str(tmp_path)))
 
-        assert run() == dict.fromkeys(STAGES, "Completed")
+        assert run() == dict.fromkeys(STAGES, Status.DONE)
         _a_run_can_be_understood_from_its_pages()
-        assert run() == dict.fromkeys(STAGES, "Nothing new")
+        assert run() == dict.fromkeys(STAGES, Status.NOTHING_NEW)
         values["evaluate"]["num_bootstrap"] = 60
         assert _new(run()) == {"evaluate"}  # the same model, whose place does not change
         values["train"]["seed"] = 1
@@ -167,11 +167,11 @@ def test_another_machine_goes_on_with_what_is_in_the_bucket(
             return pipeline(parameters=parameters, workspace=shared_home)
 
         monkeypatch.setenv("SUYAN_CACHE_GB", "0")  # each stage fetches what it needs
-        here = run()
-        assert not here.dataset.exists()
-        assert not list(here.dataset.parents[1].glob("originals/*/[!.]*"))
+        first = run()
+        assert not first.dataset.exists()
+        assert not list(first.dataset.parents[1].glob("originals/*/[!.]*"))
         monkeypatch.delenv("SUYAN_CACHE_GB")
-        fetch_dataset(Workspace(here.dataset.parents[1]), here.dataset.name)
+        fetch_dataset(Workspace(first.dataset.parents[1]), first.dataset.name)
         downloads = engine.downloads.total()
         monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
         share = model.evaluate(
@@ -180,21 +180,20 @@ def test_another_machine_goes_on_with_what_is_in_the_bucket(
             ),
             workspace=shared_home,
         )
-        assert share == here.verdict
-        there = run()
+        assert share == first.verdict
+        resumed = run()
         assert engine.downloads.total() == downloads
-    assert there.dataset != here.dataset
+    assert resumed.dataset != first.dataset
     for name in ("manifest.parquet", "card.json"):
-        assert (there.dataset / name).read_bytes() == (here.dataset / name).read_bytes()
-    told = {stage: text.partition(":")[0] for stage, text in there.outcomes.items()}
-    assert told == dict.fromkeys(STAGES, "Nothing new")
-    assert there.scores == here.scores
-    assert there.model.name == here.model.name
+        assert (resumed.dataset / name).read_bytes() == (first.dataset / name).read_bytes()
+    assert _statuses(resumed) == dict.fromkeys(STAGES, Status.NOTHING_NEW)
+    assert resumed.scores == first.scores
+    assert resumed.model.name == first.model.name
     environment = {"SUYAN_HOME": shared_home, "SUYAN_CACHE": str(tmp_path / "machine-3")}
-    picture = next((here.dataset / "testA").iterdir())
+    picture = next((first.dataset / "testA").iterdir())
     command = [sys.executable, "-c", "from cli.main import main; main()"]
     done = subprocess.run(
-        [*command, "translate", str(picture), "--recipe", "seasons", "--model", here.model.name,
+        [*command, "translate", str(picture), "--recipe", "seasons", "--model", first.model.name,
          "--out", str(tmp_path / "translated")],
         env={**os.environ, **environment}, cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -209,42 +208,47 @@ def _a_run_can_be_understood_from_its_pages() -> None:
         (newest,) = client.read_flow_runs(
             flow_run_filter=ended, sort=FlowRunSort.END_TIME_DESC, limit=1
         )
-        wanted = {"flow_runs": {"id": {"any_": [str(newest.id)]}}, "limit": 200}
-        found = client.request("POST", "/artifacts/filter", json=wanted).json()
+        of_run = {"flow_runs": {"id": {"any_": [str(newest.id)]}}, "limit": 200}
+        artifacts = client.request("POST", "/artifacts/filter", json=of_run).json()
         for _ in range(60):  # the server learns of tasks by events, when it finds the time
-            tasks = client.request("POST", "/task_runs/filter", json=wanted).json()
+            tasks = client.request("POST", "/task_runs/filter", json=of_run).json()
             if len(tasks) > len(STAGES):
                 break
             time.sleep(0.5)
     assert {task["name"].split()[0] for task in tasks} == set(STAGES)
     assert len(tasks) == len(STAGES) + 1  # two domains; the number of pictures changes nothing
-    text = {artifact["key"]: artifact for artifact in found}
+    text = {artifact["key"]: artifact for artifact in artifacts}
     pair = "summer-winter"
     assert sorted(text) == sorted(
         [f"{stage}-{pair}" for stage in ("dataset", "training", "evaluation", "progress")]
         + [f"{what}-{domain}" for what in ("crawl", "progress") for domain in pair.split("-")]
         + ["lineage-seasons", "stages-seasons"]
     )
-    assert len(found) == len(text)  # one page each, written again as it went on
-    assert all(artifact["description"] for artifact in found)
+    assert len(artifacts) == len(text)  # one page each, written again as it went on
+    assert all(artifact["description"] for artifact in artifacts)
     for stage in ("crawl-summer", f"dataset-{pair}", f"training-{pair}", f"evaluation-{pair}"):
         assert "](data:image/jpeg;base64," in text[stage]["data"], stage
     assert "report.html" in text[f"evaluation-{pair}"]["data"]
     assert "| cycle_A |" in text[f"training-{pair}"]["data"]
 
 
-def _new(outcomes: dict[str, str]) -> set[str]:
-    return {stage for stage, told in outcomes.items() if told != "Nothing new"}
+def _statuses(result: PipelineResult) -> dict[str, Status]:
+    """The status of each stage's first task."""
+    return {stage: results[0].status for stage, results in result.stages.items()}
+
+
+def _new(statuses: dict[str, Status]) -> set[str]:
+    return {stage for stage, status in statuses.items() if status is not Status.NOTHING_NEW}
 
 
 @contextlib.contextmanager
 def _connected(services: Services) -> Iterator[None]:
-    told = {
+    prefect = {
         PREFECT_API_URL: services.server.api_url,
         PREFECT_HOME: services.server.home,
         PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
     }
-    with temporary_settings(updates=told):
+    with temporary_settings(updates=prefect):
         yield
 
 

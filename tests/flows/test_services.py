@@ -45,12 +45,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def client(services: Services) -> Iterator[SyncPrefectClient]:
-    told = {
+    prefect_settings = {
         PREFECT_API_URL: services.server.api_url,
         PREFECT_HOME: services.server.home,
         PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
     }
-    with temporary_settings(updates=told), get_client(sync_client=True) as connected:
+    with temporary_settings(updates=prefect_settings), get_client(sync_client=True) as connected:
         yield connected
 
 
@@ -87,7 +87,7 @@ def _ended(client: SyncPrefectClient, days: int) -> UUID:
     run = client.create_flow_run(_nothing).id
     client.set_flow_run_state(run, Running(), force=True)
     client.set_flow_run_state(run, Completed(), force=True)
-    client.create_logs([LogCreate(name="test", level=20, message="told", timestamp=now,
+    client.create_logs([LogCreate(name="test", level=20, message="a line", timestamp=now,
                                   flow_run_id=run)])  # fmt: skip
     client.create_artifact(ArtifactCreate(key="of-a-test", data="x", flow_run_id=run))
     event = {
@@ -109,22 +109,22 @@ def _left(client: SyncPrefectClient, run: UUID, what: Kept) -> list[Any]:
     if what == "events":
         long = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
         asked = {"filter": {"occurred": long, "resource": {"id": [f"prefect.flow-run.{run}"]}}}
-        found = client.request("POST", "/events/filter", json=asked).json()["events"]
-        return [event for event in found if event["event"] == "of.a.test"]
+        events = client.request("POST", "/events/filter", json=asked).json()["events"]
+        return [event for event in events if event["event"] == "of.a.test"]
     asked = {what: {"flow_run_id": {"any_": [str(run)]}}}
     if what == "logs":
         return list(client.request("POST", "/logs/filter", json=asked).json())
     return list(client.request("POST", "/artifacts/filter", json=asked).json())
 
 
-def _until(what: Callable[[], Any], timeout_s: float = 600) -> Any:
+def _until(condition: Callable[[], Any], timeout_s: float = 600) -> Any:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        found = what()
-        if found:
-            return found
+        value = condition()
+        if value:
+            return value
         time.sleep(1)
-    raise AssertionError(f"waited {timeout_s} s in vain for {what}")
+    raise AssertionError(f"waited {timeout_s} s in vain for {condition}")
 
 
 def test_up_twice_changes_nothing(
@@ -233,7 +233,7 @@ def _approvals(client: SyncPrefectClient, workspace: Path, received: list[dict[s
         parameters=asked(1, 2), workspace=str(workspace), return_state=True
     )  # not asked twice
     assert again.is_completed()
-    _until(lambda: [told for told in received if "champion" in told["subject"]], 60)
+    _until(lambda: [message for message in received if "champion" in message["subject"]], 60)
 
 
 def _answering(client: SyncPrefectClient, answer: dict[str, str]) -> Any:
@@ -362,10 +362,10 @@ def test_a_failed_run_is_told_and_no_secret_is_kept_in_the_open(
             _until(lambda: [line for line in _left(client, run.id, "logs")
                             if "waiting for a slot" in line["message"]], 120)  # fmt: skip
             assert client.read_flow_run(run.id).state_name == "Running"
-        told = _until(
-            lambda: [told for told in messages.received if "train/makeup" in told["subject"]]
+        notifications_of_run = _until(
+            lambda: [sent for sent in messages.received if "train/makeup" in sent["subject"]]
         )
-        assert "refresh-dataset/makeup" in told[0]["body"]
+        assert "refresh-dataset/makeup" in notifications_of_run[0]["body"]
     for path in services.server.home.glob("prefect.db*"):
         content = path.read_bytes()
         assert b"secret-path-of-the-test" not in content

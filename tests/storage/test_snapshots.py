@@ -209,10 +209,10 @@ def test_the_doctor_tries_the_bucket_and_leaves_nothing_there(
     from cli import doctor
 
     monkeypatch.delenv("SUYAN_CATALOGUE_URL", raising=False)
-    workspace = open_workspace(shared_home)
-    found = {one.what: one for one in doctor.examine(workspace, "no such recipe")}
+    home = open_workspace(shared_home)
+    found = {finding.subject: finding for finding in doctor.examine(home, "no such recipe")}
     assert found["object storage"].level == "ok", found["object storage"]
-    assert shared_home in found["object storage"].found
+    assert shared_home in found["object storage"].observation
     assert found["catalogue"].level == "problem"
     assert not Bucket(shared_home).sizes("tried")
     missing = doctor._bucket(open_workspace("s3://suyan-nowhere"))

@@ -1,4 +1,4 @@
-from flows.ui.run_progress import LogProgress, duration
+from core.progress import LogProgress, duration
 
 
 def test_duration_reads_like_speech() -> None:

@@ -1,0 +1,41 @@
+"""The commands that choose a recipe's champion: ``suyan promote``, ``suyan rollback``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import WORKSPACE, WorkspaceOption
+
+app = typer.Typer()
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Version: name of a folder in models/RECIPE.")],
+    recipe: Annotated[str, typer.Option(help="Recipe that gets the champion.")] = "makeup",
+    reason: Annotated[str, typer.Option(help="Reason, stored in champion.json.")] = "",
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Make a stored model the champion, whatever its figures say."""
+    from evaluation.model_registry.model_versions import crown
+    from storage import models
+
+    with models.update(workspace, recipe, version):
+        model = crown(workspace, recipe, version, reason)
+    typer.echo(f"{model.name} is the champion of {recipe}")
+
+
+@app.command()
+def rollback(
+    recipe: Annotated[str, typer.Option(help="Recipe to roll back.")] = "makeup",
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Make the previous champion of a recipe its champion again."""
+    from evaluation.model_registry.model_versions import rollback as run_rollback
+    from storage import models
+
+    with models.update(workspace, recipe):
+        model = run_rollback(workspace, recipe)
+    typer.echo(f"{model.name} is the champion of {recipe} again")

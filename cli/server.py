@@ -1,0 +1,107 @@
+"""The commands that serve: ``suyan ui``, ``up``, ``down``, ``notify``, ``offline-engine``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli.console import OUTPUT
+from cli.options import WORKSPACE, WorkspaceOption, program
+
+app = typer.Typer()
+_HOUR_S = 3600
+
+
+@app.command()
+def ui(workspace: WorkspaceOption = WORKSPACE) -> None:
+    """Serve the Prefect UI of the workspace's runs until Ctrl-C."""
+    from flows.server.prefect_server import local_server
+
+    with local_server(workspace) as server:
+        OUTPUT.print(f"The Prefect UI: [bold]{server.ui_url}/runs[/bold]   (Ctrl-C ends it)")
+        OUTPUT.print(f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}")
+        while True:
+            time.sleep(_HOUR_S)
+
+
+@app.command()
+def up(
+    workspace: WorkspaceOption = WORKSPACE,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Port of the Prefect server; default: the first free one from 4200.",
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(help="Address the server listens on; any but loopback needs a password."),
+    ] = "127.0.0.1",
+    redeploy: Annotated[
+        bool, typer.Option("--redeploy", help="New deployments even where they are up to date.")
+    ] = False,
+) -> None:
+    """Start server, work pool, deployments, automations and worker; print where the UI is."""
+    from flows.server.services import up as start_services
+
+    start_services(workspace, OUTPUT, host=host, port=port, redeploy=redeploy)
+
+
+@app.command()
+def down(workspace: WorkspaceOption = WORKSPACE) -> None:
+    """Stop what 'up' started: runs save first, and all files stay."""
+    from flows.server.services import down as stop_services
+
+    stop_services(workspace, OUTPUT)
+
+
+@app.command()
+def notify(
+    workspace: WorkspaceOption = WORKSPACE,
+    kind: Annotated[
+        Literal["webhook", "dingtalk", "feishu", "wecom", "slack"],
+        typer.Option(help="Receiver; webhook: any that takes JSON {subject, body}."),
+    ] = "webhook",
+    test: Annotated[bool, typer.Option("--test", help="Test message too.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="No more notifications.")] = False,
+) -> None:
+    """Send failed runs, partial crawls and new champions to a webhook ($SUYAN_NOTIFY_URL)."""
+    from flows.server.notifications import set_up
+
+    set_up(workspace, OUTPUT, kind=kind, test=test, off=off)
+
+
+@app.command()
+def offline_engine(
+    domain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER",
+            help="Domain and folder of its pictures, repeatable; default: drawn people.",
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the engine.")] = 8099,
+) -> None:
+    """Serve pictures the way Baidu image search does, on loopback, until Ctrl-C."""
+    from scraping.offline.corpus import folder_corpus, portrait_corpus
+    from scraping.offline.server import serve
+
+    folders: dict[str, Path] = {}
+    for entry in domain or []:
+        name, _, folder = entry.partition("=")
+        if not name or not Path(folder).is_dir():
+            raise ValueError(f"--domain: got {entry}, needed NAME=FOLDER of an existing folder")
+        folders[name] = Path(folder)
+    corpus = folder_corpus(folders) if folders else portrait_corpus()
+    url = f"http://127.0.0.1:{port}"
+    OUTPUT.print(
+        f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\n"
+        f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
+        soft_wrap=True,
+    )
+    serve(corpus, port)

@@ -1,0 +1,36 @@
+"""A training by this process, or by several that torchrun starts; flow and command share it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.progress import Progress
+from core.workspace import Workspace
+from storage import runs
+from training.config import TrainConfig
+from training.runtime.launcher import Torchrun, train_together
+
+if TYPE_CHECKING:
+    from training.train import TrainSummary
+
+_KID_DISTANCE = "evaluation.validation:kid_distance"  # what a child process imports
+
+
+def train_run(
+    config: TrainConfig, dataset: Path, run: Path, torchrun: Torchrun, progress: Progress
+) -> TrainSummary:
+    """Train in the folder ``run``, validating by KID where ``config`` asks for it; checkpoints go
+    to the workspace's bucket as they appear.
+
+    The caller holds the run's lock. Raises what ``training.train`` raises.
+    """
+    from evaluation.validation import kid_distance
+    from training.train import train
+
+    with runs.publisher(Workspace(run.parents[1]), run.name):
+        if torchrun.is_needed:
+            name = _KID_DISTANCE if config.validate_every else ""
+            return train_together(config, dataset, run, torchrun, progress=progress, distance=name)
+        distance = kid_distance() if config.validate_every else None
+        return train(config, dataset, run, progress=progress, distance=distance)

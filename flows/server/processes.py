@@ -1,0 +1,71 @@
+"""Processes that outlive the command that starts them: how they are started, found and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from core.locks import is_alive
+
+_POLL_S = 0.1
+
+
+def start_detached(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
+) -> int:
+    """Start a process in a session of its own, out of reach of our Ctrl-C; returns its pid.
+
+    Its output is appended to ``log``; it works in ``folder``.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    process.returncode = 0  # else Popen warns that nobody waited for the process
+    return process.pid
+
+
+def stop_process(pid: int, timeout_s: float = 10.0) -> bool:
+    """Send SIGTERM to the process group of ``pid``, and SIGKILL if it still runs after
+    ``timeout_s``; returns whether there was such a group.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(pid, number)
+        except (ProcessLookupError, PermissionError):
+            return number == signal.SIGKILL
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)  # else our own dead child counts as running
+            if not is_alive(pid):
+                return True
+            time.sleep(_POLL_S)
+    return True
+
+
+def children(pid: int) -> list[int]:
+    """The processes that ``pid`` started; none where there is no ``/proc``."""
+    pids: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            pids += [int(child) for child in path.read_text(encoding="utf-8").split()]
+    return pids
+
+
+def wait_until_gone(pids: Iterable[int], timeout_s: float) -> None:
+    """Wait until none of the processes runs, ``timeout_s`` seconds at most."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and any(is_alive(pid) for pid in pids):
+        time.sleep(_POLL_S)
