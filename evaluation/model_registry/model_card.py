@@ -22,6 +22,7 @@ _FIGURES = (
     "kid", "fid", "inception_kid", "inception_fid", "domain_success", "content", "cycle_l1",
 )  # fmt: skip
 _SHARES = {"domain_success"}
+_NUM_PICTURES = {"num_pictures", "num_target"}
 _Config = TypeVar("_Config", bound=BaseModel)
 
 
@@ -177,7 +178,8 @@ def _figures(scores: Mapping[str, Any], language: Language) -> Iterator[str]:
     if not directions:
         yield text["no_scores"]
         return
-    yield from _verdict(scores, language)
+    if all(map(_is_complete, directions.values())):
+        yield verdict(scores, language)
     yield f"## {report_text['figures']}"
     for direction in directions.values():
         yield from _table(direction, report_text)
@@ -187,11 +189,10 @@ def _figures(scores: Mapping[str, Any], language: Language) -> Iterator[str]:
         yield text["features"].format(features=features["name"], px=scores.get("px"))
 
 
-def _verdict(scores: Mapping[str, Any], language: Language) -> Iterator[str]:
-    try:
-        yield verdict(scores, language)
-    except (KeyError, TypeError):
-        return  # scores of another version lack a figure that the sentence needs
+def _is_complete(direction: Mapping[str, Any]) -> bool:
+    """Whether the direction has what the verdict needs; scores of other versions may lack it."""
+    needed = {"kid", "kid_baseline", "kid_change"} if "kid" in direction else _NUM_PICTURES
+    return needed <= direction.keys()
 
 
 def _table(direction: Mapping[str, Any], report_text: Mapping[str, str]) -> Iterator[str]:
