@@ -21,7 +21,8 @@ from cli.options import (
     load_parameters,
     program,
 )
-from core.workspace import DatasetFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
 
 if TYPE_CHECKING:
     from rich.console import Console

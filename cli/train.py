@@ -20,7 +20,8 @@ from cli.options import (
     program,
 )
 from core.errors import SuyanError
-from core.workspace import DatasetFolder, ModelFolder, RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder, ModelFolder, RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from core.files import try_load_json
-from core.workspace import RecipeModels
+from core.workspace_folders import RecipeModels
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from torch import nn
 from core.errors import CheckpointError
 from core.files import load_json
 from core.tables import Picture, iter_rows
-from core.workspace import ModelFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import ModelFolder
 from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.identity import outside_identity
+from core.config_identity import INCIDENTAL
 
 
 class PromoteConfig(BaseModel):
@@ -41,28 +41,24 @@ class EvaluateConfig(BaseModel):
         1000, ge=10, le=100_000, description="Bootstrap resamplings for each 95 % interval"
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of resampling and of the gallery")
-    truth: Path | None = Field(
+    truth: Annotated[Path | None, INCIDENTAL] = Field(
         None,
         description="Folder with truth.parquet (sha256, counterpart) and the true counterparts of "
         "originals, where they are known; only the offline corpus has them",
-        json_schema_extra=outside_identity(),
     )
-    pairs: Path | None = Field(
+    pairs: Annotated[Path | None, INCIDENTAL] = Field(
         None,
         description="CSV file with the columns a and b: original files that show the same person "
         "or thing in both domains, not aligned; for evaluation alone",
-        json_schema_extra=outside_identity(),
     )
-    inception: Literal["auto", "cached", "never"] = Field(
+    inception: Annotated[Literal["auto", "cached", "never"], INCIDENTAL] = Field(
         "auto",
         description="Standard Inception features beside the offline ones: auto downloads their "
         "weights (96 MB) once, cached uses them only if they are there, never leaves them out",
-        json_schema_extra=outside_identity(),
     )
-    inception_weights: Path | None = Field(
+    inception_weights: Annotated[Path | None, INCIDENTAL] = Field(
         None,
         description="File with those weights; default: the one in torch's cache",
-        json_schema_extra=outside_identity(),
     )
     weights: Literal["auto", "raw", "averaged"] = Field(
         "auto",
@@ -72,21 +68,18 @@ class EvaluateConfig(BaseModel):
     num_gallery: int = Field(
         6, ge=1, le=50, description="Pictures in each gallery: random, best, worst"
     )
-    language: Literal["en", "zh"] = Field(
+    language: Annotated[Literal["en", "zh"], INCIDENTAL] = Field(
         "en",
         description="Language of the report and verdict",
-        json_schema_extra=outside_identity(),
     )
-    batch_size: int = Field(
+    batch_size: Annotated[int, INCIDENTAL] = Field(
         8,
         ge=1,
         le=256,
         description="Pictures in a batch; changes speed and memory, no figure",
-        json_schema_extra=outside_identity(),
     )
-    device: str = Field(
+    device: Annotated[str, INCIDENTAL] = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
         description="Device of the networks; auto: a GPU if there is one",
-        json_schema_extra=outside_identity(),
     )

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.config_identity import identity
 from core.errors import CheckpointError
 from core.files import digest, file_sha256, try_load_json
-from core.identity import identity_fields
 from core.progress import Progress, silent
-from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.config import EvaluateConfig
 from evaluation.features.inception import find_weights
 from evaluation.measure import EvaluationPaths, measure
@@ -116,7 +117,7 @@ def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Pat
         raise CheckpointError(f"{checkpoint}: cannot read its weights: {error}") from error
     return digest(
         {
-            "config": identity_fields(config),
+            "config": identity(config),
             "inception": inception and file_sha256(inception),
             "truth": config.truth and _sha256_or_none(config.truth / "truth.parquet"),
             "pairs": config.pairs and _sha256_or_none(config.pairs),

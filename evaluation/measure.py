@@ -10,7 +10,8 @@ import numpy as np
 from torch import nn
 
 from core.progress import Progress
-from core.workspace import DatasetFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
 from evaluation.arrays import Array, Pictures
 from evaluation.champion_comparison import (
     Champion,

@@ -14,7 +14,7 @@ from typing import Literal
 
 from core.errors import CheckpointError
 from core.files import file_sha256
-from core.workspace import CheckpointFolder
+from core.workspace_folders import CheckpointFolder
 from evaluation.arrays import Array
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, kid
 from evaluation.scores import WeightsChoice

@@ -13,7 +13,8 @@ from typing import Any
 from core.errors import SuyanError
 from core.files import digest, load_json, try_load_json, write_json
 from core.tables import Picture, iter_rows
-from core.workspace import DatasetFolder, RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder, RunFolder
 from flows.sync import fetch_dataset
 from storage import runs, synced_files
 from training.config import TrainConfig

@@ -22,7 +22,8 @@ from prefect.tasks import Task
 from core.errors import SuyanError, TransientError
 from core.locks import file_lock
 from core.progress import LogProgress
-from core.workspace import RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import RunFolder
 from evaluation.config import EvaluateConfig, PromoteConfig
 from evaluation.model_registry.model_versions import champion, find_champion, versions
 from evaluation.model_registry.promote import Promotion, promote

@@ -14,7 +14,8 @@ from core.errors import SuyanError, TooFewImagesError
 from core.files import write_json
 from core.progress import Progress, silent
 from core.tables import Picture, groups, write_rows
-from core.workspace import DatasetFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
 from preprocessing.analysis.analyse import FILE_MISSING, Analysis, AnalysisConfig, AnalysisTask
 from preprocessing.analysis.face_detector import model_file
 from preprocessing.analysis.nsfw import require_safety_filter

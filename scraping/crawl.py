@@ -24,7 +24,8 @@ from core.files import claim_folder, digest, load_json, write_json
 from core.locks import file_lock
 from core.progress import Progress, silent
 from core.tables import Original, write_rows
-from core.workspace import CrawlFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import CrawlFolder
 from scraping.catalogue import queries
 from scraping.catalogue.database import catalogue_url
 from scraping.catalogue.entities import Status, Stop, StopReason

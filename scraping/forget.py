@@ -13,14 +13,15 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from core.progress import Progress, silent
-from core.workspace import DatasetFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
 from scraping.catalogue import schema as db
 from scraping.catalogue.database import catalogue_url
 from scraping.catalogue.entities import Status
 from scraping.catalogue.repository import Catalogue
 from scraping.crawl import publish_outputs, write_outputs
 from scraping.download.ssrf import host_of
-from scraping.reasons import Reason
+from scraping.failure_reasons import Reason
 from storage import originals, snapshots
 from storage.remote import bucket_of
 from storage.s3 import Bucket

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from core.errors import MissingModelError, SuyanError
 from core.extras import install_command
 from core.files import atomic_file, canonical_json, file_sha256
-from core.workspace import ModelFolder
+from core.workspace_folders import ModelFolder
 from evaluation.model_registry.model_card import ExportedFile, load_facts, model_card
 from serving.models import Direction, Model, weights_file
 from training.models.factory import architecture_of

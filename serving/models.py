@@ -13,7 +13,8 @@ from torch import nn
 from core.champion import is_version_name, load_champion
 from core.errors import MissingModelError
 from core.files import load_json, try_load_json
-from core.workspace import ModelFolder, RecipeModels, RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import ModelFolder, RecipeModels, RunFolder
 from preprocessing.config import PrepareConfig
 from serving.cpu_inference import optimize_for_cpu
 from serving.tiling import Tiling

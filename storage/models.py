@@ -9,7 +9,8 @@ from pathlib import Path
 
 from core.champion import load_champion
 from core.errors import TransientError
-from core.workspace import ModelFolder, RecipeModels, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import ModelFolder, RecipeModels
 from storage import snapshots, synced_files
 from storage.remote import bucket_of
 from storage.s3 import Bucket

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from core.errors import SuyanError
 from core.files import try_load_json
-from core.workspace import RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import RunFolder
 from storage import snapshots
 from storage.remote import bucket_of
 from storage.s3 import Bucket

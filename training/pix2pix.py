@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from core.errors import CheckpointError
 from core.files import atomic_file, claim_folder, write_json
-from core.workspace import CheckpointFolder, ModelFolder
+from core.workspace_folders import CheckpointFolder, ModelFolder
 from training.config import TrainConfig
 from training.models.factory import (
     architecture_of,

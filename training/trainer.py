@@ -14,7 +14,7 @@ from torch import nn
 
 from core.errors import SuyanError
 from core.progress import Progress
-from core.workspace import RunFolder
+from core.workspace_folders import RunFolder
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import cycle_share, feature_share, learning_rate
 from training.build import plain_generators

@@ -14,7 +14,7 @@ import pyarrow as pa
 from core.files import load_json
 from core.pictures import Rejected, read_picture, resize
 from core.tables import Picture, iter_rows
-from core.workspace import DatasetFolder
+from core.workspace_folders import DatasetFolder
 from evaluation.arrays import Pictures
 from evaluation.config import EvaluateConfig
 

@@ -6,17 +6,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from core.files import try_load_json
-from core.workspace import ModelFolder
+from core.workspace_folders import ModelFolder
 from evaluation.model_registry.card_texts import CARD_TEXTS
 from evaluation.report.wording import Language, figure_text, verdict, words
 from preprocessing.config import PrepareConfig
 from training.config import TrainConfig
-from training.models.architecture import Architecture
+
+if TYPE_CHECKING:
+    from training.models.architecture import Architecture
 
 _FIGURES = (
     "kid", "fid", "inception_kid", "inception_fid", "domain_success", "content", "cycle_l1",

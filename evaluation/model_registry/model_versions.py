@@ -29,13 +29,13 @@ from core.files import (
     write_json,
 )
 from core.locks import file_lock
-from core.workspace import (
+from core.workspace import Workspace
+from core.workspace_folders import (
     DatasetFolder,
     EvaluationFolder,
     ModelFolder,
     RecipeModels,
     RunFolder,
-    Workspace,
 )
 from evaluation.data.phrase_yields import phrase_yields
 from evaluation.model_registry.model_card import load_facts, model_card

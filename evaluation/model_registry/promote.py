@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import SuyanError
-from core.workspace import EvaluationFolder, ModelFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import EvaluationFolder, ModelFolder
 from evaluation.config import PromoteConfig
 from evaluation.model_registry.model_versions import (
     current,

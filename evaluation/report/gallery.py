@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.files import atomic_file
 from core.tables import Picture
-from core.workspace import EvaluationFolder
+from core.workspace_folders import EvaluationFolder
 from evaluation.arrays import Array, Pictures
 from evaluation.metrics.true_counterparts import TruthErrors
 from evaluation.scores import GalleryEntry

@@ -15,7 +15,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from core.files import atomic_file, try_load_json
-from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.data.phrase_yields import phrase_yields
 from evaluation.report.loss_curves import loss_curves
 from evaluation.report.table import plot, row_groups

@@ -24,7 +24,8 @@ import psutil
 from core.errors import SuyanError
 from core.files import try_load_json, write_json
 from core.locks import is_alive
-from core.workspace import PrefectFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import PrefectFolder
 from flows.installation import PACKAGES
 from flows.server.processes import start_detached, stop_process
 

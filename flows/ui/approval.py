@@ -19,7 +19,8 @@ from prefect.states import Running
 from pydantic import Field
 
 from core.files import try_load_json, write_json
-from core.workspace import EvaluationFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import EvaluationFolder
 from evaluation.model_registry.model_versions import crown
 from evaluation.model_registry.promote import Promotion
 from flows.ui.run_progress import run_logger

@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.picture_grid import Tile, draw_grid, save_jpeg
 from core.progress import duration
-from core.workspace import DatasetFolder, RunFolder
+from core.workspace_folders import DatasetFolder, RunFolder
 from evaluation.model_registry.promote import Promotion
 from flows.outcomes import StageResult, Status, missing_part
 from flows.ui.markdown import Page, pictures, points, table

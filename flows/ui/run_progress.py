@@ -20,7 +20,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from core.progress import LogProgress
-from core.workspace import RunFolder
+from core.workspace_folders import RunFolder
 
 _NUM_PAGE_UPDATES = 24  # of a training's page
 

@@ -14,7 +14,7 @@ from preprocessing.dedup.clusters import Clusters
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.originals import SIDES, OriginalIndex
 from preprocessing.selection.overrides import ACTIONS_AGAINST_RULES, Action
-from preprocessing.selection.reasons import Reason, duplicate_of
+from preprocessing.selection.rejection_reasons import Reason, duplicate_of
 from preprocessing.selection.split import choose_held_out
 
 MIN_TEST_PICTURES = 2  # of a side: distances between sets need more than one

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.files import canonical_json, digest
 from core.tables import Picture, groups
-from core.workspace import SPLITS
+from core.workspace_folders import SPLITS
 from preprocessing.analysis.analyse import Analysis, FaceAnalysis
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import HashColumns, Pairs
@@ -28,7 +28,7 @@ from preprocessing.selection.assignment import MIN_TEST_PICTURES, ClusterAssignm
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.originals import SIDES, ListedOriginal, OriginalIndex
 from preprocessing.selection.overrides import Action
-from preprocessing.selection.reasons import reason_kind
+from preprocessing.selection.rejection_reasons import reason_kind
 from preprocessing.selection.rules import Crop
 from preprocessing.selection.split import is_held_out
 

@@ -9,7 +9,7 @@ import numpy as np
 from preprocessing.analysis.analyse import Analysis, FaceAnalysis
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
-from preprocessing.selection.reasons import Reason
+from preprocessing.selection.rejection_reasons import Reason
 
 _TOLERATED_OUTSIDE = 0.01  # share of the crop outside the photograph that brings it no closer
 

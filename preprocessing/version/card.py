@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from core.files import atomic_file, try_load_json, write_json
 from core.tables import groups
-from core.workspace import DatasetFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
 from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.config import PrepareConfig
 from preprocessing.selection.overrides import overrides_file

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.tables import iter_rows
 from preprocessing.selection.manifest import Manifest
-from preprocessing.selection.reasons import Reason, reason_kind
+from preprocessing.selection.rejection_reasons import Reason, reason_kind
 
 MAX_TILES_PER_SHEET = 60
 

@@ -12,7 +12,7 @@ import webdataset
 from core.files import atomic_file, canonical_json
 from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
-from core.workspace import DatasetFolder
+from core.workspace_folders import DatasetFolder
 
 Format = Literal["zip", "webdataset"]
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from core.picture_grid import Tile, draw_grid, in_rows, save_jpeg
 from core.tables import groups
-from core.workspace import DatasetFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
 from preprocessing.cache import AnalysisCache, crop_file
 from preprocessing.images.crop import TILE_PX
 from preprocessing.version.card_rows import MAX_TILES_PER_SHEET, CardRow, CardRows

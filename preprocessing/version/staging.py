@@ -14,7 +14,7 @@ from typing import Self
 
 from core.files import sync_file, sync_folder
 from core.locks import file_lock
-from core.workspace import SPLITS, DatasetFolder
+from core.workspace_folders import SPLITS, DatasetFolder
 
 _PARTIAL_SUFFIX = ".partial"
 _PREFETCH_FOLDER = "early"  # of crops that will probably be used

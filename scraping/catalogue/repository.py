@@ -35,7 +35,7 @@ from scraping.catalogue.entities import (
     Stop,
 )
 from scraping.catalogue.upgrade import is_up_to_date, upgrade_tables
-from scraping.reasons import FORBIDDEN
+from scraping.failure_reasons import FORBIDDEN
 from scraping.search.baidu import Hit
 
 _MAX_FAILURES = 3  # runs of a round in which a hit may fail, before it has to wait for the next one

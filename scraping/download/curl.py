@@ -17,7 +17,7 @@ from typing import Any, Self
 import certifi
 import pycurl
 
-from scraping.reasons import FailedError, Reason, RejectedError
+from scraping.failure_reasons import FailedError, Reason, RejectedError
 
 _BUFFER_BYTES = 262_144
 _KEEP_ALIVE_S = 15

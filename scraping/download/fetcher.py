@@ -24,7 +24,7 @@ from scraping.download.limits import DownloadLimits
 from scraping.download.politeness import RateLimiters, RobotsRules, Sleep
 from scraping.download.sharding import ALL_HOSTS, HostShard
 from scraping.download.ssrf import Address, original_url, refuse_private, split_url
-from scraping.reasons import (
+from scraping.failure_reasons import (
     NOT_RETRIED_AT_ONCE,
     FailedError,
     Reason,

@@ -13,7 +13,7 @@ from protego import Protego
 from core.errors import TransientError
 from scraping.download.sharding import ALL_HOSTS, HostShard
 from scraping.download.ssrf import Address
-from scraping.reasons import FailedError, Reason, RejectedError
+from scraping.failure_reasons import FailedError, Reason, RejectedError
 
 ROBOT = "Suyan"
 """The name that robots.txt may call this crawler by."""

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 
 from scraping.download.ssrf import split_url
-from scraping.reasons import RejectedError
+from scraping.failure_reasons import RejectedError
 
 _OWNER_RATE_SHARE = 0.9  # of a host's pace
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs, quote, urlsplit
 
-from scraping.reasons import Reason, RejectedError
+from scraping.failure_reasons import Reason, RejectedError
 
 _NUM_CACHED_URLS = 8192  # each address is parsed several times
 _PORTS = {"http": 80, "https": 443}

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from core.workspace import original_key
+from core.workspace_folders import original_key
 from scraping.catalogue.entities import Attempt, DownloadResult, DownloadTask, Status
 from scraping.download.fetcher import Fetcher, PictureFile
 from scraping.download.sharding import ALL_HOSTS, HostShard
 from scraping.download.ssrf import host_of, original_url
+from scraping.failure_reasons import FORBIDDEN, FailedError, Reason, RejectedError
 from scraping.originals import Drafts
-from scraping.reasons import FORBIDDEN, FailedError, Reason, RejectedError
 
 _ENGINE_FIELDS = {"middleURL", "hoverURL", "thumbURL"}  # addresses on the engine's own hosts
 

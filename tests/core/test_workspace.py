@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.files import write_json
-from core.workspace import SPLITS, DatasetFolder, RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import SPLITS, DatasetFolder, RunFolder
 
 FOLDER = Path("w")
 W = Workspace(FOLDER)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from tiny_evaluation import Measured
 
-from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 
 _CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from measured_runs import figure, promote_one, scores_of, write_run
 
 from core.errors import CheckpointError, SuyanError
-from core.files import write_json
 from core.workspace import Workspace
 from evaluation.config import PromoteConfig
 from evaluation.model_registry.model_versions import champion, crown, rollback
@@ -19,48 +19,8 @@ from evaluation.scores import Scores
 _FIELD = re.compile(r"{(\w+)}")
 
 
-def _figure(value: float) -> dict[str, float]:
-    return {"value": value, "low": value, "high": value}
-
-
-def _scores(kid: float, *, step: int = 8, dataset: str = "d1") -> dict[str, Any]:
-    direction = {
-        "kid": _figure(kid),
-        "kid_baseline": _figure(0.05),
-        "kid_ceiling": _figure(0.01),
-        "kid_change": _figure(kid - 0.05),
-        "num_pictures": 30,
-        "num_target": 30,
-    }
-    return {
-        "checkpoint": f"step_{step:08d}",
-        "step": step,
-        "dataset": dataset,
-        "features": {"name": "f"},
-        "px": 96,
-        "domains": {"A": "makeup", "B": "bare"},
-        "directions": {
-            "A2B": direction | {"from": "makeup", "to": "bare"},
-            "B2A": direction | {"from": "bare", "to": "makeup"},
-        },
-        "better_than_baseline": {"A2B": kid < 0.05, "B2A": kid < 0.05},
-    }
-
-
-def _run(workspace: Path, name: str, scores: dict[str, Any]) -> tuple[Path, Path]:
-    run = workspace / "runs" / name
-    checkpoint = run / "checkpoints" / scores["checkpoint"]
-    checkpoint.mkdir(parents=True)
-    for weights in ("G_A", "G_B"):
-        (checkpoint / f"{weights}.safetensors").write_text(f"{name} {weights}")
-    write_json(checkpoint / "config.json", {})
-    evaluation = run / "evaluation" / scores["checkpoint"]
-    write_json(evaluation / "scores.json", scores)
-    return run, evaluation
-
-
 def test_the_first_good_model_is_champion(tmp_path: Path) -> None:
-    done = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup")
+    done = promote(*write_run(tmp_path, "one", scores_of(0.03)), Workspace(tmp_path), "makeup")
     assert done.promoted
     assert champion(Workspace(tmp_path), "makeup") == done.model
     assert (done.model / "G_A.safetensors").read_text() == "one G_A"
@@ -68,7 +28,7 @@ def test_the_first_good_model_is_champion(tmp_path: Path) -> None:
 
 
 def test_a_model_worse_than_doing_nothing_is_kept_but_no_champion(tmp_path: Path) -> None:
-    done = promote(*_run(tmp_path, "bad", _scores(0.06)), Workspace(tmp_path), "makeup")
+    done = promote(*write_run(tmp_path, "bad", scores_of(0.06)), Workspace(tmp_path), "makeup")
     assert not done.promoted
     assert "0.0600" in done.reason
     assert "models/makeup" in done.reason
@@ -78,17 +38,17 @@ def test_a_model_worse_than_doing_nothing_is_kept_but_no_champion(tmp_path: Path
 
 
 def test_the_champion_gives_way_to_a_better_one_alone(tmp_path: Path) -> None:
-    first = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup")
-    worse = promote(*_run(tmp_path, "two", _scores(0.04)), Workspace(tmp_path), "makeup")
+    first = promote(*write_run(tmp_path, "one", scores_of(0.03)), Workspace(tmp_path), "makeup")
+    worse = promote(*write_run(tmp_path, "two", scores_of(0.04)), Workspace(tmp_path), "makeup")
     assert not worse.promoted
     assert champion(Workspace(tmp_path), "makeup") == first.model
-    better = promote(*_run(tmp_path, "three", _scores(0.02)), Workspace(tmp_path), "makeup")
+    better = promote(*write_run(tmp_path, "three", scores_of(0.02)), Workspace(tmp_path), "makeup")
     assert better.promoted
     assert champion(Workspace(tmp_path), "makeup") == better.model
 
 
 def test_promoting_again_changes_nothing(tmp_path: Path) -> None:
-    run, evaluation = _run(tmp_path, "one", _scores(0.03))
+    run, evaluation = write_run(tmp_path, "one", scores_of(0.03))
     one, two = (promote(run, evaluation, Workspace(tmp_path), "makeup") for _ in range(2))
     assert one.model == two.model
     assert two.promoted
@@ -96,7 +56,7 @@ def test_promoting_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_lost_checkpoint_is_named(tmp_path: Path) -> None:
-    run, evaluation = _run(tmp_path, "one", _scores(0.03))
+    run, evaluation = write_run(tmp_path, "one", scores_of(0.03))
     (run / "checkpoints" / "step_00000008" / "G_B.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"G_B\.safetensors"):
         promote(run, evaluation, Workspace(tmp_path), "makeup")
@@ -110,15 +70,15 @@ def test_a_recipe_name_is_no_path(tmp_path: Path, recipe: str) -> None:
 
 
 def test_verdicts_say_what_happened() -> None:
-    assert verdict(_scores(0.02)).startswith("Both directions are better")
-    assert verdict(_scores(0.07)).startswith("Neither direction is better")
-    assert "都优于原图" in verdict(_scores(0.02), "zh")
-    scores = _scores(0.02)
+    assert verdict(scores_of(0.02)).startswith("Both directions are better")
+    assert verdict(scores_of(0.07)).startswith("Neither direction is better")
+    assert "都优于原图" in verdict(scores_of(0.02), "zh")
+    scores = scores_of(0.02)
     for direction, share in zip(scores["directions"].values(), (0.59, -0.32), strict=True):
-        direction["truth"] = {"lip_eye_error_reduction": _figure(share)}
+        direction["truth"] = {"lip_eye_error_reduction": figure(share)}
     assert "is down by 59 % and up by 32 %" in verdict(scores)
     assert "降低 59 %、升高 32 %" in verdict(scores, "zh")
-    unsure = _scores(0.04)
+    unsure = scores_of(0.04)
     unsure["directions"]["A2B"]["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
     assert verdict(unsure).startswith("Only one direction is better")
     assert "(within its interval)" in verdict(unsure)
@@ -127,8 +87,8 @@ def test_verdicts_say_what_happened() -> None:
 
 
 def test_the_share_of_the_gap_is_between_nothing_and_all() -> None:
-    assert gap_closed(Scores.from_json(_scores(0.03)).directions["A2B"]) == pytest.approx(0.5)
-    assert gap_closed(Scores.from_json(_scores(0.09)).directions["A2B"]) == 0
+    assert gap_closed(Scores.from_json(scores_of(0.03)).directions["A2B"]) == pytest.approx(0.5)
+    assert gap_closed(Scores.from_json(scores_of(0.09)).directions["A2B"]) == 0
 
 
 def test_both_languages_have_the_same_words() -> None:
@@ -138,10 +98,10 @@ def test_both_languages_have_the_same_words() -> None:
 
 
 def test_better_but_not_surely_is_not_enough_unless_the_rule_says_so(tmp_path: Path) -> None:
-    scores = _scores(0.04)
+    scores = scores_of(0.04)
     for direction in scores["directions"].values():
         direction["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
-    run, evaluation = _run(tmp_path, "one", scores)
+    run, evaluation = write_run(tmp_path, "one", scores)
     done = promote(run, evaluation, Workspace(tmp_path), "makeup")
     assert not done.promoted
     assert "not surely" in done.reason
@@ -151,22 +111,22 @@ def test_better_but_not_surely_is_not_enough_unless_the_rule_says_so(tmp_path: P
 
 
 def test_the_champion_stays_within_the_challengers_interval(tmp_path: Path) -> None:
-    first = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup")
-    scores = _scores(0.029)
+    first = promote(*write_run(tmp_path, "one", scores_of(0.03)), Workspace(tmp_path), "makeup")
+    scores = scores_of(0.029)
     for direction in scores["directions"].values():
         direction["kid"] = {"value": 0.029, "low": 0.02, "high": 0.04}
-    assert not promote(*_run(tmp_path, "two", scores), Workspace(tmp_path), "makeup").promoted
+    assert not promote(*write_run(tmp_path, "two", scores), Workspace(tmp_path), "makeup").promoted
     other = promote(
-        *_run(tmp_path, "three", _scores(0.01, dataset="d2")), Workspace(tmp_path), "makeup"
+        *write_run(tmp_path, "three", scores_of(0.01, dataset="d2")), Workspace(tmp_path), "makeup"
     )
     assert "other pictures" in other.reason
     assert champion(Workspace(tmp_path), "makeup") == first.model
 
 
 def test_a_person_promotes_and_rolls_back(tmp_path: Path) -> None:
-    one = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup").model
-    bad = promote(*_run(tmp_path, "bad", _scores(0.07)), Workspace(tmp_path), "makeup").model
-    two = promote(*_run(tmp_path, "two", _scores(0.02)), Workspace(tmp_path), "makeup").model
+    one = promote(*write_run(tmp_path, "one", scores_of(0.03)), Workspace(tmp_path), "makeup").model
+    bad = promote(*write_run(tmp_path, "bad", scores_of(0.07)), Workspace(tmp_path), "makeup").model
+    two = promote(*write_run(tmp_path, "two", scores_of(0.02)), Workspace(tmp_path), "makeup").model
     crown(Workspace(tmp_path), "makeup", bad.name, "I like it")
     assert champion(Workspace(tmp_path), "makeup") == bad
     assert rollback(Workspace(tmp_path), "makeup") == two
@@ -185,43 +145,47 @@ def test_a_person_promotes_and_rolls_back(tmp_path: Path) -> None:
 def _against(scores: dict[str, Any], champion: str, change: float, half: float) -> dict[str, Any]:
     for direction in scores["directions"].values():
         interval = {"value": change, "low": change - half, "high": change + half}
-        direction["champion"] = {"kid": _figure(0.03), "kid_change": interval}
+        direction["champion"] = {"kid": figure(0.03), "kid_change": interval}
     return scores | {"champion": {"model": champion}}
 
 
 def test_the_paired_comparison_decides_whatever_the_champion_was_trained_on(tmp_path: Path) -> None:
-    first = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup").model
-    unsure = _against(_scores(0.02, dataset="d2"), first.name, -0.01, 0.02)
-    done = promote(*_run(tmp_path, "two", unsure), Workspace(tmp_path), "makeup")
+    first = promote(
+        *write_run(tmp_path, "one", scores_of(0.03)), Workspace(tmp_path), "makeup"
+    ).model
+    unsure = _against(scores_of(0.02, dataset="d2"), first.name, -0.01, 0.02)
+    done = promote(*write_run(tmp_path, "two", unsure), Workspace(tmp_path), "makeup")
     assert not done.promoted
     assert "on the same pictures" in done.reason
-    sure = _against(_scores(0.021, dataset="d3"), first.name, -0.009, 0.003)
-    done = promote(*_run(tmp_path, "three", sure), Workspace(tmp_path), "makeup")
+    sure = _against(scores_of(0.021, dataset="d3"), first.name, -0.009, 0.003)
+    done = promote(*write_run(tmp_path, "three", sure), Workspace(tmp_path), "makeup")
     assert done.promoted
     assert champion(Workspace(tmp_path), "makeup") == done.model
     # A comparison with a champion of the past says nothing of the present one.
-    stale = _against(_scores(0.01, dataset="d4"), first.name, -0.02, 0.001)
+    stale = _against(scores_of(0.01, dataset="d4"), first.name, -0.02, 0.001)
     assert (
         "evaluate again"
-        in promote(*_run(tmp_path, "four", stale), Workspace(tmp_path), "makeup").reason
+        in promote(*write_run(tmp_path, "four", stale), Workspace(tmp_path), "makeup").reason
     )
 
 
 def test_a_failed_evaluation_moves_nothing(tmp_path: Path) -> None:
-    first = promote(*_run(tmp_path, "one", _scores(0.03)), Workspace(tmp_path), "makeup").model
+    first = promote(
+        *write_run(tmp_path, "one", scores_of(0.03)), Workspace(tmp_path), "makeup"
+    ).model
     before = (first.parent / "champion.json").read_bytes()
-    run, evaluation = _run(tmp_path, "two", _scores(0.01))
+    run, evaluation = write_run(tmp_path, "two", scores_of(0.01))
     for torn in ("", "{", '{"directions": {'):
         (evaluation / "scores.json").write_text(torn)
         with pytest.raises(SuyanError, match="evaluate first"):
             promote(run, evaluation, Workspace(tmp_path), "makeup")
-    few = _scores(0.01)
+    few = scores_of(0.01)
     for direction in few["directions"].values():
         del direction["kid"]
-    assert not promote(*_run(tmp_path, "few", few), Workspace(tmp_path), "makeup").promoted
-    nan = _scores(0.01)
+    assert not promote(*write_run(tmp_path, "few", few), Workspace(tmp_path), "makeup").promoted
+    nan = scores_of(0.01)
     nan["directions"]["A2B"]["kid_change"] = dict.fromkeys(("value", "low", "high"), float("nan"))
-    run, evaluation = _run(tmp_path, "nan", _scores(0.01))
+    run, evaluation = write_run(tmp_path, "nan", scores_of(0.01))
     (evaluation / "scores.json").write_text(json.dumps(nan))
     with pytest.raises(ValueError, match="JSON"):
         promote(run, evaluation, Workspace(tmp_path), "makeup")
@@ -230,8 +194,11 @@ def test_a_failed_evaluation_moves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_version_says_what_it_is(tmp_path: Path) -> None:
-    scores = _scores(0.03) | {"config": {"language": "zh"}}
-    card = promote(*_run(tmp_path, "one", scores), Workspace(tmp_path), "makeup").model / "card.md"
+    scores = scores_of(0.03) | {"config": {"language": "zh"}}
+    card = (
+        promote(*write_run(tmp_path, "one", scores), Workspace(tmp_path), "makeup").model
+        / "card.md"
+    )
     text = card.read_text()
     assert text.startswith("---\nlibrary_name: suyan\n")
     assert "\n# makeup ⇄ bare\n" in text
@@ -240,17 +207,13 @@ def test_a_version_says_what_it_is(tmp_path: Path) -> None:
     assert "`d1`" in text
 
 
-def _promote_one(workspace: Path, name: str, kid: float) -> None:
-    promote(*_run(workspace, name, _scores(kid)), Workspace(workspace), "makeup")
-
-
 @pytest.mark.parametrize("in_processes", [False, True])
 def test_promotions_at_once_leave_one_whole_champion(tmp_path: Path, in_processes: bool) -> None:
     kids = [0.04 - 0.005 * index for index in range(6)]
     spawning = multiprocessing.get_context("spawn")
     pools = {False: lambda: ThreadPoolExecutor(6), True: lambda: ProcessPoolExecutor(3, spawning)}
     with pools[in_processes]() as pool:
-        done = [pool.submit(_promote_one, tmp_path, f"kid{kid:.3f}", kid) for kid in kids]
+        done = [pool.submit(promote_one, tmp_path, f"kid{kid:.3f}", kid) for kid in kids]
         for future in done:
             future.result()
     best = champion(Workspace(tmp_path), "makeup")

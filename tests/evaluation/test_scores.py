@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from core.files import write_json
-from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.metrics.direction import direction_figures
 from evaluation.metrics.registry import METRICS, Group, measuring_functions
 from evaluation.report.html_report import write_report

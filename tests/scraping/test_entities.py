@@ -6,7 +6,7 @@ import pytest
 
 from scraping.catalogue.entities import Cursor, Stop, StopReason
 from scraping.catalogue.repository import Catalogue
-from scraping.reasons import FailedError, Reason, RejectedError
+from scraping.failure_reasons import FailedError, Reason, RejectedError
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from core.errors import TransientError
 from scraping.config import CrawlConfig
 from scraping.download.fetcher import Fetcher, PictureFile
 from scraping.download.limits import DownloadLimits
-from scraping.reasons import RejectedError
+from scraping.failure_reasons import RejectedError
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(500)
 

@@ -9,7 +9,7 @@ from core.errors import TransientError
 from scraping import backoff
 from scraping.download.politeness import RateLimiter, RateLimiters, RobotsRules
 from scraping.download.ssrf import original_url, split_url
-from scraping.reasons import RejectedError
+from scraping.failure_reasons import RejectedError
 
 
 def _check(status: int, body: str, url: str) -> tuple[RateLimiters, int]:

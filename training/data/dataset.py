@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.pictures import Picture
-from core.workspace import DatasetFolder
+from core.workspace_folders import DatasetFolder
 from training.config import TrainConfig
 from training.data.augment import Augmentation
 from training.data.picture_folder import PictureFolder, load_squares

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from core.errors import CheckpointError
 from core.files import atomic_file, load_json, sync_file, sync_folder, try_load_json, write_json
-from core.workspace import CheckpointFolder, RunFolder
+from core.workspace_folders import CheckpointFolder, RunFolder
 from training.config import TrainConfig
 from training.models.factory import build_generator
 

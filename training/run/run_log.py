@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.files import atomic_file, canonical_json
-from core.workspace import RunFolder
+from core.workspace_folders import RunFolder
 
 _logger = logging.getLogger(__name__)
 _LEAST_FREE_BYTES = 2**20  # on a full disk TensorBoard's thread dies and prints a trace

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core.picture_grid import Tile, draw_grid, save_jpeg
 from core.pictures import find_pictures
-from core.workspace import DatasetFolder
+from core.workspace_folders import DatasetFolder
 from training.data.picture_folder import load_pictures
 from training.data.tensors import to_pictures, to_tensor
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CheckpointError
-from core.workspace import CheckpointFolder, RunFolder
+from core.workspace_folders import CheckpointFolder, RunFolder
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import Plateau
 from training.build import build

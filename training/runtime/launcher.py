@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from core.errors import SuyanError
 from core.files import claim_folder
 from core.progress import Progress, silent
-from core.workspace import RunFolder
+from core.workspace_folders import RunFolder
 from training.config import TrainConfig
 
 if TYPE_CHECKING:
