@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from core.files import try_load_json
 from core.workspace_folders import RecipeModels
@@ -11,10 +12,11 @@ from core.workspace_folders import RecipeModels
 
 @dataclass(frozen=True)
 class Champion:
-    """The content of the pointer, as far as it says which versions were promoted."""
+    """The content of the pointer, as far as it says which versions were promoted, and when."""
 
     version: str = ""  # name of the champion; "" where a recipe has none
     previous: tuple[str, ...] = ()  # names of earlier champions, the latest last
+    history: tuple[Any, ...] = ()  # every change of the pointer, the latest last
 
     @property
     def fetchable(self) -> tuple[str, ...]:
@@ -29,10 +31,11 @@ def load_champion(models: RecipeModels) -> Champion:
     Names are as the file has them: check ``is_version_name`` before making a path of one.
     """
     pointer = try_load_json(models.champion) or {}
-    previous = pointer.get("previous", [])
+    previous, history = pointer.get("previous", []), pointer.get("history", [])
     return Champion(
         str(pointer.get("model", "")),
         tuple(map(str, previous)) if isinstance(previous, list) else (),
+        tuple(history) if isinstance(history, list) else (),
     )
 
 

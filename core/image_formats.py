@@ -15,16 +15,17 @@ class ImageFormat:
     media_type: str
     magic: tuple[tuple[int, bytes], ...]  # (offset, bytes); any of them will do
     is_lossless: bool = False
+    read_suffixes: tuple[str, ...] = ()  # of files that are read as this format, never written
 
 
 FORMATS = (
     ImageFormat(
-        "JPEG", "jpg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "image/jpeg",
-        ((0, b"\xff\xd8\xff"),),
+        "JPEG", "jpg", (".jpg", ".jpeg", ".jpe", ".jfif"), "image/jpeg",
+        ((0, b"\xff\xd8\xff"),), read_suffixes=(".mpo",),
     ),
     ImageFormat(
-        "PNG", "png", (".png", ".apng"), "image/png", ((0, b"\x89PNG\r\n\x1a\n"),),
-        is_lossless=True,
+        "PNG", "png", (".png",), "image/png", ((0, b"\x89PNG\r\n\x1a\n"),), is_lossless=True,
+        read_suffixes=(".apng",),
     ),
     ImageFormat("WEBP", "webp", (".webp",), "image/webp", ((8, b"WEBPVP8"),)),
     ImageFormat(
@@ -43,7 +44,11 @@ BY_NAME = {image_format.name: image_format for image_format in FORMATS}
 PILLOW_NAMES = tuple(BY_NAME)
 """For ``Image.open(formats=…)``. Its JPEG reader opens MPO; asked for by name, MPO is an error."""
 
-SUFFIXES = frozenset(suffix for image_format in FORMATS for suffix in image_format.suffixes)
+SUFFIXES = frozenset(
+    suffix
+    for image_format in FORMATS
+    for suffix in (*image_format.suffixes, *image_format.read_suffixes)
+)
 """Suffixes of picture files, in lower case."""
 
 

@@ -16,8 +16,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from core.champion import Champion, load_champion
 from core.errors import CheckpointError, SuyanError
 from core.files import (
     atomic_file,
@@ -25,7 +25,6 @@ from core.files import (
     file_sha256,
     sync_file,
     sync_folder,
-    try_load_json,
     write_json,
 )
 from core.locks import file_lock
@@ -93,12 +92,12 @@ def rollback(workspace: Workspace, recipe: str) -> Path:
     """
     models = models_folder(workspace, recipe)
     with locked(models):
-        pointer = _pointer(models)
-        previous = [name for name in pointer.get("previous", []) if _is_whole(models, name)]
+        pointer = load_champion(RecipeModels(models))
+        previous = [name for name in pointer.previous if _is_whole(models, name)]
         if not previous:
             raise SuyanError(f"{models} has no earlier champion to go back to; nothing was changed")
         _point(models, previous[-1], previous[:-1], pointer, by="rollback", reason="")
-        return models / str(previous[-1])
+        return models / previous[-1]
 
 
 def models_folder(workspace: Workspace, recipe: str) -> Path:
@@ -117,14 +116,14 @@ def locked(models: Path) -> Iterator[None]:
 
 def current(models: Path) -> Path | None:
     """The champion's folder, if the pointer and what it points to are whole."""
-    name = _pointer(models).get("model")
-    return models / str(name) if _is_whole(models, name) else None
+    name = load_champion(RecipeModels(models)).version
+    return models / name if _is_whole(models, name) else None
 
 
 def move_pointer(models: Path, model: Path, *, by: str, reason: str) -> None:
     """Make ``model`` the champion, and remember the one before. The caller holds the lock."""
-    pointer = _pointer(models)
-    previous = [*pointer.get("previous", []), *([pointer["model"]] if "model" in pointer else [])]
+    pointer = load_champion(RecipeModels(models))
+    previous = [*pointer.previous, *filter(None, [pointer.version])]
     _point(models, model.name, previous, pointer, by=by, reason=reason)
 
 
@@ -220,13 +219,8 @@ def _phrases(dataset: DatasetFolder) -> dict[str, list[str]]:
     return {domain: sorted(names) for domain, names in phrases.items()}
 
 
-def _pointer(models: Path) -> dict[str, Any]:
-    """Content of champion.json; empty when there is none that can be read."""
-    return try_load_json(RecipeModels(models).champion) or {}
-
-
-def _is_whole(models: Path, name: Any) -> bool:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+def _is_whole(models: Path, name: str) -> bool:
+    if not _NAME.fullmatch(name):
         return False
     model = RecipeModels(models).version(name)
     return model.scores.is_file() and all(model.weights(each).is_file() for each in GENERATORS)
@@ -236,7 +230,7 @@ def _point(
     models: Path,
     name: str,
     previous: list[str],
-    pointer: Mapping[str, Any],
+    pointer: Champion,
     *,
     by: str,
     reason: str,
@@ -253,6 +247,6 @@ def _point(
             "mean_kid": scores.mean_kid,
             "promoted_at": now,
             "previous": previous,
-            "history": [*pointer.get("history", []), event],
+            "history": [*pointer.history, event],
         },
     )

@@ -37,7 +37,11 @@ def test_pillow_opens_every_name_on_the_list() -> None:
 
 
 def test_a_suffix_belongs_to_one_format_and_is_in_lower_case() -> None:
-    num = Counter(suffix for image_format in FORMATS for suffix in image_format.suffixes)
+    num = Counter(
+        suffix
+        for image_format in FORMATS
+        for suffix in (*image_format.suffixes, *image_format.read_suffixes)
+    )
     assert set(num.values()) == {1}
     assert num.keys() == SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)

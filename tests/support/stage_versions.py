@@ -42,16 +42,22 @@ class StageVersion:
             for place in self.code
             for path in ([ROOT / place] if place.endswith(".py") else (ROOT / place).rglob("*.py"))
         ]
-        return {path.relative_to(ROOT).as_posix(): _digest(path) for path in sorted(set(paths))}
+        return {
+            path.relative_to(ROOT).as_posix(): code_digest(path.read_text(encoding="utf-8"))
+            for path in sorted(set(paths))
+        }
 
 
-def _digest(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def code_digest(source: str) -> str:
+    """A digest of Python code that docstrings, comments, layout and imports do not change."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
         if isinstance(node, ast.Module):
-            node.body = [part for part in node.body if not isinstance(part, ast.ImportFrom)]
+            node.body = [
+                part for part in node.body if not isinstance(part, ast.Import | ast.ImportFrom)
+            ]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
@@ -59,7 +65,50 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-VERSIONS: tuple[StageVersion, ...] = ()
+_READER = ("core/pictures.py", "core/image_formats.py")
+VERSIONS = (
+    StageVersion(
+        "preprocessing/analysis/analyse.py",
+        "ANALYSIS_VERSION",
+        (*_READER, "preprocessing/analysis", "preprocessing/images/geometry.py"),
+    ),
+    StageVersion(
+        "preprocessing/images/crop.py",
+        "CROP_VERSION",
+        (*_READER, "preprocessing/images"),
+    ),
+    StageVersion(
+        "preprocessing/dedup/similarity.py",
+        "SIMILARITY_VERSION",
+        ("preprocessing/dedup/similarity.py",),
+    ),
+    StageVersion(
+        "preprocessing/prepare.py",
+        "STAGE_VERSION",
+        (
+            *_READER,
+            "preprocessing/analysis",
+            "preprocessing/config.py",
+            "preprocessing/dedup",
+            "preprocessing/images",
+            "preprocessing/prepare.py",
+            "preprocessing/selection",
+        ),
+    ),
+    StageVersion(
+        "evaluation/evaluate.py",
+        "STAGE_VERSION",
+        (
+            *_READER,
+            "evaluation/champion_comparison.py",
+            "evaluation/data",
+            "evaluation/features",
+            "evaluation/measure.py",
+            "evaluation/metrics",
+            "evaluation/weights_choice.py",
+        ),
+    ),
+)
 
 
 def record() -> dict[str, dict[str, object]]:
