@@ -3,8 +3,8 @@
 The two are those of an evaluation: translated pictures to real ones, and untranslated pictures to
 the same real ones. All use the same Inception network with the same random weights (the published
 ones are in no package) and resize as TensorFlow 1 did; clean-fid gets the network through its own
-``custom_feat_extractor``. Each starts without any cache; ours meets the real folder twice and
-computes it once. Peers: ``pip install -e '.[bench]'``.
+``custom_feat_extractor``. Each starts without a cache; Suyan gets the real folder twice and
+computes its features once. Peers: ``pip install -e '.[bench]'``.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def main() -> None:
     arguments.add_argument("--child", choices=_CHILDREN, help=argparse.SUPPRESS)
     arguments.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments.add_argument("--fids", type=int, help=argparse.SUPPRESS)
-    given = arguments.parse_args()
-    if given.child:
+    options = arguments.parse_args()
+    if options.child:
         started = time.perf_counter()
-        values = _CHILDREN[given.child](given.folder, _FOLDERS[: given.fids])
+        values = _CHILDREN[options.child](options.folder, _FOLDERS[: options.fids])
         print(json.dumps([time.perf_counter() - started, *values]))
         return
     peers.require("cleanfid")
-    num, rounds = (4, 1) if given.quick else (150, 2)
+    num, rounds = (4, 1) if options.quick else (150, 2)
     seconds: dict[str, list[float]] = {name: [] for name in _CHILDREN}
     values: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
@@ -52,14 +52,14 @@ def main() -> None:
         _draw(folder, num)
         for turn in range(rounds):
             for child in _CHILDREN:
-                fids = 1 if given.quick and child == "clean-fid" else 2  # its square root is slow
+                fids = 1 if options.quick and child == "clean-fid" else 2  # its square root is slow
                 took, *values[child] = _measure(child, folder, fids)
                 seconds[child].append(took / fids)
                 print(
                     f"round {turn + 1}  {child:15} {took / fids:7.1f} s a FID  {values[child]}",
                     flush=True,
                 )
-    _tell(seconds, values, num)
+    _print_table(seconds, values, num)
 
 
 def _measure(child: str, folder: Path, fids: int) -> list[float]:
@@ -68,19 +68,19 @@ def _measure(child: str, folder: Path, fids: int) -> list[float]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{child} failed:\n{done.stderr[-4000:]}")
-    found: list[float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
-def _tell(seconds: dict[str, list[float]], values: dict[str, list[float]], num: int) -> None:
-    medians = {name: statistics.median(found) for name, found in seconds.items()}
+def _print_table(seconds: dict[str, list[float]], values: dict[str, list[float]], num: int) -> None:
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
     print(f"\nFIDs of folders of {num} pictures of {_PX} px, medians of the time for each")
     for name, value in medians.items():
         print(f"{name:15}{value:8.1f} s")
     differences = [
-        abs(ours - theirs) / abs(theirs)
+        abs(value - reference) / abs(reference)
         for name in ("torch-fidelity", "clean-fid")
-        for ours, theirs in zip(values["suyan"], values[name], strict=False)
+        for value, reference in zip(values["suyan"], values[name], strict=False)
     ]
     figures = {
         "ratio_torch_fidelity": round(medians["torch-fidelity"] / medians["suyan"], 3),
@@ -122,8 +122,8 @@ def _suyan(folder: Path, names: Sequence[str]) -> list[float]:
 
     extractor = load_inception(folder / "weights.pth", batch_size=16)
     with tempfile.TemporaryDirectory(dir=folder) as cache:
-        kept = extractor.cached_in(Path(cache))
-        return [compare_folders(folder / name, folder / "real", kept).fid for name in names]
+        caching = extractor.cached_in(Path(cache))
+        return [compare_folders(folder / name, folder / "real", caching).fid for name in names]
 
 
 def _torch_fidelity(folder: Path, names: Sequence[str]) -> list[float]:

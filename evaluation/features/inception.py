@@ -78,7 +78,7 @@ def find_weights(
     place = str(cache).replace(str(Path.home()), "~", 1)  # reports are passed on
     remedy = f"Put {url} at {place}, or name a copy with evaluate.inception_weights."
     if policy == "cached":
-        return None, f"Their weights are not in the cache and were not to be downloaded. {remedy}"
+        return None, f"Their weights are not in the cache, and none were to be fetched. {remedy}"
     try:
         _download(url, cache, progress)
     except (requests.RequestException, OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.files import write_json
 from core.tables import Picture, write_rows
-from core.workspace import Workspace
+from core.workspace import DatasetFolder, Workspace
 from evaluation.config import EvaluateConfig
 from evaluation.evaluate import Evaluation, evaluate
 from training.config import TrainConfig
@@ -37,8 +37,8 @@ def dataset_of(folder: Path, num_test: int = 12) -> Path:
                         32, [], [1.0, 0, 0, 0, 1, 0], 1.0, PHRASE, "http://x.example/1", "",
                     )
                 )  # fmt: skip
-    write_rows(folder / "manifest.parquet", Picture, rows)
-    write_json(folder / "config.json", {"crop_px": 32})
+    write_rows(DatasetFolder(folder).manifest, Picture, rows)
+    write_json(DatasetFolder(folder).config, {"crop_px": 32})
     return folder
 
 
