@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from evaluation.metrics.registry import METRICS, Group
 from evaluation.report.wording import Language, figure_parts, words
-from evaluation.scores import DirectionScores, Figure, Figures, Value, comparison
+from evaluation.score_parts import Figure, Figures, Value, comparison
+from evaluation.scores import DirectionScores
 
 
 @dataclass(frozen=True)
