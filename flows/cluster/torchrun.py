@@ -25,8 +25,10 @@ def train_run(
     torchrun: Torchrun,
     progress: Progress,
 ) -> TrainSummary:
-    """Train in ``run``, a folder of ``workspace``, validating by KID where ``config`` asks for it; checkpoints go
-    to the workspace's bucket as they appear.
+    """Train in ``run``, a folder of ``workspace``; returns the training's summary.
+
+    Validates by KID where ``config`` asks for it. Checkpoints go to the workspace's bucket as they
+    appear.
 
     The caller holds the run's lock. Raises what ``training.train`` raises.
     """
