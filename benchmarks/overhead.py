@@ -38,7 +38,6 @@ from core.workspace import Workspace
 from flows.parameters import PipelineParameters
 from evaluation.evaluate import evaluate
 from evaluation.model_registry.promote import promote
-from core.workspace import Workspace
 from preprocessing.prepare import prepare
 from scraping.crawl import crawl
 from training.train import train

@@ -157,7 +157,7 @@ def train_alone(
         print_line(console, f"{folder.path} → {run.path}")
         with file_lock(run.lock, on_wait=refuse), progress_bar(console) as progress:
             runs.fetch(workspace, run.path.name)
-            summary = train_run(config, folder.path, run.path, torchrun, progress)
+            summary = train_run(config, folder.path, run.path, workspace, torchrun, progress)
         latest.remember_run(workspace, recipe, run.path.name)
     _print_training(summary, run, console, program)
     return run.path

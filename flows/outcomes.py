@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
@@ -64,19 +63,12 @@ def crawl_result(
 
 def missing_part(summary: CrawlSummary) -> str:
     """What a partial crawl left out, and why."""
-    num_cut = sum(_is_cut_short(row) for row in summary.phrases)
     reasons = []
-    if num_cut:
+    if num_cut := summary.num_cut_short:
         reasons.append(f"the search engine cut {num_cut} of {len(summary.phrases)} searches short")
     if summary.num_waiting:
         reasons.append(f"{summary.num_waiting} downloads failed for reasons that may pass")
     return " and ".join(reasons)
-
-
-def _is_cut_short(phrase: Mapping[str, Any]) -> bool:
-    """Whether the engine ended the search of a phrase, a row of ``CrawlSummary.phrases``."""
-    reason, _, _ = str(phrase["stopped_because"]).partition(":")
-    return reason in {"blocked", "unreachable"}
 
 
 def prepare_result(summary: PrepareSummary) -> StageResult:

@@ -146,7 +146,9 @@ def train_model(
         sync.fetch_dataset(workspace, dataset.name)
         runs.fetch(workspace, run.name)
         page = artifacts.TrainingPage(config, dataset, run)
-        summary = train_run(config, dataset, run, torchrun, TrainingProgress(run, page.write))
+        summary = train_run(
+            config, dataset, run, workspace, torchrun, TrainingProgress(run, page.write)
+        )
         artifacts.training_events(summary)
         result = outcomes.train_result(summary)
         page.write(result.reason)

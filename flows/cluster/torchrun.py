@@ -18,17 +18,24 @@ _KID_DISTANCE = "evaluation.validation:kid_distance"  # what a child process imp
 
 
 def train_run(
-    config: TrainConfig, dataset: Path, run: Path, torchrun: Torchrun, progress: Progress
+    config: TrainConfig,
+    dataset: Path,
+    run: Path,
+    workspace: Workspace,
+    torchrun: Torchrun,
+    progress: Progress,
 ) -> TrainSummary:
-    """Train in the folder ``run``, validating by KID where ``config`` asks for it; checkpoints go
-    to the workspace's bucket as they appear.
+    """Train in ``run``, a folder of ``workspace``; returns the training's summary.
+
+    Validates by KID where ``config`` asks for it. Checkpoints go to the workspace's bucket as they
+    appear.
 
     The caller holds the run's lock. Raises what ``training.train`` raises.
     """
     from evaluation.validation import kid_distance
     from training.train import train
 
-    with runs.publisher(Workspace(run.parents[1]), run.name):
+    with runs.publisher(workspace, run.name):
         if torchrun.is_needed:
             name = _KID_DISTANCE if config.validate_every else ""
             return train_together(config, dataset, run, torchrun, progress=progress, distance=name)

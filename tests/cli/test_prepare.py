@@ -15,7 +15,7 @@ from core.workspace import Workspace
 from flows import latest, recipes
 from flows.parameters import PipelineParameters
 from preprocessing.selection.overrides import add_overrides
-from scraping.crawl import crawl_name, send
+from scraping.crawl import crawl_name, publish_outputs
 from scraping.offline.portraits import Person, Shot, draw
 from storage import originals
 from storage.remote import bucket_of, open_workspace
@@ -73,9 +73,9 @@ def test_what_another_machine_crawled_is_prepared(
     names = crawled(first_machine, recipe)
     bucket = bucket_of(first_machine)
     assert bucket is not None
-    originals.send(bucket, first_machine, [f"{name}.jpg" for name in names])
+    originals.publish(bucket, first_machine, [f"{name}.jpg" for name in names])
     for config in (recipe.crawl_a, recipe.crawl_b):
-        send(first_machine.crawl(crawl_name(config)).path, first_machine)
+        publish_outputs(first_machine.crawl(crawl_name(config)), first_machine)
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
     second_machine, console = open_workspace(shared_home), Console(quiet=True)
     assert second_machine != first_machine
