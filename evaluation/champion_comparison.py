@@ -16,8 +16,7 @@ from core.workspace_folders import ModelFolder
 from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid
-from evaluation.score_parts import MissingChampion, ModelComparison, NoChampion
-from evaluation.scores import load_scores
+from evaluation.scores import MissingChampion, ModelComparison, NoChampion, load_scores
 from evaluation.weights_choice import all_weights_digests, weights_digests
 from training.run.checkpoint import load_generators
 

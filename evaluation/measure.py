@@ -37,8 +37,14 @@ from evaluation.metrics.true_counterparts import (
     truth_scores,
 )
 from evaluation.report.gallery import choose, gain, write_gallery
-from evaluation.score_parts import ComparedChampion, Figures, ModelComparison, PairScores
-from evaluation.scores import DirectionScores, Scores
+from evaluation.scores import (
+    ComparedChampion,
+    DirectionScores,
+    Figures,
+    ModelComparison,
+    PairScores,
+    Scores,
+)
 from evaluation.weights_choice import Kind, available_kinds, choose_weights
 from training.run.checkpoint import load_config, load_generators
 

@@ -10,36 +10,132 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from core.files import load_json, write_json
-from evaluation.score_parts import (
-    NO_CHAMPION,
-    ClassifierScores,
-    ComparedChampion,
-    FeatureNetwork,
-    Figure,
-    Figures,
-    GalleryEntry,
-    MissingChampion,
-    ModelComparison,
-    PairScores,
-    Shortage,
-    TruthScores,
-    WeightsChoice,
-    champion_from_json,
-    champion_to_json,
-    classifier_from_json,
-    comparison_from_json,
-    comparison_to_json,
-    figures_from_json,
-    figures_to_json,
-    is_figure,
-    network_from_json,
-    weights_from_json,
-    with_figures,
-)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value with its 95 % interval (``low`` ≤ ``high``)."""
+
+    value: float
+    low: float
+    high: float
+
+
+Value = Figure | float
+"""A figure; a plain number has no interval."""
+
+Figures = dict[str, Value]
+"""Figures by key."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of translated, of untranslated and of real pictures; ``None``: not measured."""
+
+    translated: Value | None
+    untranslated: Value | None
+    real: Value | None
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """Too few pictures for a figure: how many there are, and how many it takes."""
+
+    num_pictures: int
+    num_needed: int
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """The network whose features FID and KID compare."""
+
+    name: str
+    comparable_with_published: bool
+
+
+@dataclass(frozen=True)
+class ClassifierScores:
+    """How well the classifier of the two domains judges real pictures."""
+
+    accuracy: Figure  # on held-out pictures of both sides
+    cross_validated_accuracy: float  # among its training pictures
+    num_pictures: int  # held-out ones
+
+
+class NoChampion(StrEnum):
+    """Why there is no champion to compare with."""
+
+    NONE = "none"
+    ITSELF = "itself"
+    DOMAINS = "domains"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True)
+class MissingChampion:
+    """No champion was compared with; ``detail`` is the error of a damaged one."""
+
+    reason: NoChampion
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ComparedChampion:
+    """The champion that was measured on the same pictures."""
+
+    model: str
+    dataset: str
+    step: int
+    num_trained_on: int | None  # of the held-out pictures; None: unknown
+
+
+@dataclass(frozen=True)
+class WeightsChoice:
+    """Which of a checkpoint's weights were measured: ``raw`` or ``averaged``."""
+
+    chosen: str = "raw"
+    kid_to_training: dict[str, float] = field(default_factory=dict)  # of each kind, if compared
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """KID of another model's translations, and ours less theirs, paired (below 0: ours is better).
+
+    Both are ``None`` where too few pictures left them out.
+    """
+
+    kid: Figure | None = None
+    kid_change: Figure | None = None
+
+
+@dataclass(frozen=True)
+class TruthScores:
+    """Figures of pictures whose true counterpart is known."""
+
+    num_pictures: int
+    num_with_regions: int  # of them, those whose eyes and lips are known
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Figures of pictures with another photograph of the same in the target domain."""
+
+    num_pairs: int
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class GalleryEntry:
+    """One input of the gallery: its rank (higher is better) and its files, by column."""
+
+    rank: float | None
+    files: dict[str, str]  # relative to the evaluation's folder
 
 
 @dataclass(frozen=True)
@@ -75,13 +171,13 @@ class DirectionScores:
     def to_json(self) -> dict[str, Any]:
         """What ``scores.json`` holds of this direction."""
         optional = {
-            "truth": self.truth and with_figures(asdict(self.truth)),
-            "champion": self.champion and comparison_to_json(self.champion),
-            "other_weights": self.other_weights and comparison_to_json(self.other_weights),
+            "truth": self.truth and _with_figures(asdict(self.truth)),
+            "champion": self.champion and _present(self.champion),
+            "other_weights": self.other_weights and _present(self.other_weights),
         }
         return (
             self.extra
-            | figures_to_json(self.figures)
+            | _figures_to_json(self.figures)
             | {
                 "from": self.source,
                 "to": self.target,
@@ -91,7 +187,7 @@ class DirectionScores:
                     name: {"found": each.num_pictures, "needed": each.num_needed}
                     for name, each in self.meaningless.items()
                 },
-                "pairs": with_figures(asdict(self.pairs)) if self.pairs else {},
+                "pairs": _with_figures(asdict(self.pairs)) if self.pairs else {},
                 "gallery": {
                     kind: [{"rank": entry.rank} | entry.files for entry in entries]
                     for kind, entries in self.gallery.items()
@@ -118,17 +214,17 @@ class DirectionScores:
             truth=TruthScores(
                 int(truth.get("num_pictures", 0)),
                 int(truth.get("num_with_regions", 0)),
-                figures_from_json(truth, except_for=("num_pictures", "num_with_regions")),
+                _figures_of(truth, except_for=("num_pictures", "num_with_regions")),
             )
             if truth
             else None,
             pairs=PairScores(
-                int(pairs.get("num_pairs", 0)), figures_from_json(pairs, except_for=("num_pairs",))
+                int(pairs.get("num_pairs", 0)), _figures_of(pairs, except_for=("num_pairs",))
             )
             if pairs
             else None,
-            champion=comparison_from_json(rest.pop("champion", None)),
-            other_weights=comparison_from_json(rest.pop("other_weights", None)),
+            champion=_model_comparison(rest.pop("champion", None)),
+            other_weights=_model_comparison(rest.pop("other_weights", None)),
             gallery={
                 kind: [
                     GalleryEntry(entry.get("rank"), {k: v for k, v in entry.items() if k != "rank"})
@@ -137,8 +233,8 @@ class DirectionScores:
                 for kind, entries in rest.pop("gallery", {}).items()
             },
             gallery_ranked_by=str(rest.pop("gallery_ranked_by", "witness")),
-            figures=figures_from_json(rest),
-            extra={key: each for key, each in rest.items() if not is_figure(each)},
+            figures=_figures_of(rest),
+            extra={key: each for key, each in rest.items() if not _is_figure(each)},
         )
 
 
@@ -161,7 +257,7 @@ class Scores:
     config: dict[str, Any] = field(default_factory=dict)  # an EvaluateConfig
     train_config: dict[str, Any] = field(default_factory=dict)
     classifier: ClassifierScores | None = None
-    champion: ComparedChampion | MissingChampion = NO_CHAMPION
+    champion: ComparedChampion | MissingChampion = MissingChampion(NoChampion.NONE)
     weights: WeightsChoice = field(default_factory=WeightsChoice)
     key: str = ""  # names everything that the figures depend on, besides the champion
     champion_key: str = ""  # names the champion's weights; "": none
@@ -192,7 +288,7 @@ class Scores:
             "config": self.config,
             "train_config": self.train_config,
             "classifier": asdict(self.classifier) if self.classifier else {},
-            "champion": champion_to_json(self.champion),
+            "champion": _champion_to_json(self.champion),
             "weights": asdict(self.weights),
             "directions": {name: each.to_json() for name, each in self.directions.items()},
             "key": self.key,
@@ -229,15 +325,15 @@ class Scores:
             domains=dict(rest.pop("domains", {})),
             px=None if px is None else int(px),
             counts=dict(rest.pop("counts", {})),
-            features=network_from_json(rest.pop("features", {})),
-            inception=network_from_json(inception),
+            features=_network(rest.pop("features", {})),
+            inception=_network(inception),
             no_inception=str(inception.get("missing", "")),
             missing=dict(rest.pop("missing", {})),
             config=dict(rest.pop("config", {})),
             train_config=dict(rest.pop("train_config", {})),
-            classifier=classifier_from_json(rest.pop("classifier", {})),
-            champion=champion_from_json(rest.pop("champion", {})),
-            weights=weights_from_json(rest.pop("weights", {})),
+            classifier=_classifier(rest.pop("classifier", {})),
+            champion=_champion(rest.pop("champion", {})),
+            weights=_weights(rest.pop("weights", {})),
             key=str(rest.pop("key", "")),
             champion_key=str(rest.pop("champion_key", "")),
             extra=rest,
@@ -270,3 +366,92 @@ def load_scores(path: Path) -> Scores:
 def write_scores(path: Path, scores: Scores) -> None:
     """Write ``scores.json``. Raises ``ValueError`` for a figure that is no finite number."""
     write_json(path, scores.to_json())
+
+
+def comparison(figures: Mapping[str, Value], key: str) -> Comparison:
+    """The metric ``key`` of translated, untranslated and real pictures."""
+    return Comparison(*(figures.get(f"{key}{ending}") for ending in ("", "_baseline", "_ceiling")))
+
+
+def _is_figure(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "value" in value
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _figures_of(values: Mapping[str, Any], except_for: tuple[str, ...] = ()) -> Figures:
+    return {
+        key: _figure(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if key not in except_for and _is_figure(value)
+    }
+
+
+def _figure(value: Mapping[str, Any]) -> Figure:
+    """A figure; the oldest scores have no intervals."""
+    middle = float(value["value"])
+    return Figure(middle, float(value.get("low", middle)), float(value.get("high", middle)))
+
+
+def _figures_to_json(figures: Figures) -> dict[str, Any]:
+    return {
+        key: asdict(value) if isinstance(value, Figure) else value for key, value in figures.items()
+    }
+
+
+def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
+    figures: dict[str, Any] = values.pop("figures")
+    return values | figures
+
+
+def _present(value: ModelComparison) -> dict[str, Any]:
+    return {name: figure for name, figure in asdict(value).items() if figure is not None}
+
+
+def _model_comparison(value: Mapping[str, Any] | None) -> ModelComparison | None:
+    if value is None:
+        return None
+    return ModelComparison(
+        **{name: _figure(value[name]) for name in ("kid", "kid_change") if name in value}
+    )
+
+
+def _network(value: Mapping[str, Any]) -> FeatureNetwork | None:
+    if "name" not in value:
+        return None
+    return FeatureNetwork(str(value["name"]), bool(value.get("comparable_with_published", False)))
+
+
+def _classifier(value: Mapping[str, Any]) -> ClassifierScores | None:
+    if "accuracy" not in value:
+        return None
+    return ClassifierScores(
+        _figure(value["accuracy"]),
+        float(value["cross_validated_accuracy"]),
+        int(value["num_pictures"]),
+    )
+
+
+def _champion(value: Mapping[str, Any]) -> ComparedChampion | MissingChampion:
+    if "model" in value:
+        trained_on = value.get("num_trained_on")
+        return ComparedChampion(
+            str(value["model"]),
+            str(value.get("dataset", "")),
+            int(value.get("step", 0)),
+            None if trained_on is None else int(trained_on),
+        )
+    text = str(value.get("missing", NoChampion.NONE))
+    if text in set(NoChampion) - {NoChampion.DAMAGED}:
+        return MissingChampion(NoChampion(text))
+    return MissingChampion(NoChampion.DAMAGED, text)
+
+
+def _champion_to_json(champion: ComparedChampion | MissingChampion) -> dict[str, Any]:
+    if isinstance(champion, ComparedChampion):
+        return asdict(champion)
+    return {"missing": champion.detail or champion.reason.value}
+
+
+def _weights(value: Mapping[str, Any]) -> WeightsChoice:
+    return WeightsChoice(str(value.get("chosen", "raw")), dict(value.get("kid_to_training", {})))

@@ -22,7 +22,7 @@ from evaluation.features.face_meshes import FaceFinder
 from evaluation.features.inception import load_inception
 from evaluation.metrics.measurement import Outputs, Side
 from evaluation.metrics.regions import contrasts
-from evaluation.score_parts import FeatureNetwork
+from evaluation.scores import FeatureNetwork
 from preprocessing.analysis.face_mesh import Points
 
 

@@ -18,7 +18,7 @@ from evaluation.metrics.intervals import mean_figure, share_figure
 from evaluation.metrics.measurement import Measurement, Side
 from evaluation.metrics.regions import LEAST_FACES
 from evaluation.metrics.registry import measuring_functions
-from evaluation.score_parts import ClassifierScores, Figure, Figures, Shortage
+from evaluation.scores import ClassifierScores, Figure, Figures, Shortage
 
 
 def direction_figures(data: Measurement) -> Figures:

@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluation.arrays import Array
 from evaluation.metrics.intervals import PERCENTILES, resampled_figure, resampling
-from evaluation.score_parts import Figure
+from evaluation.scores import Figure
 
 LEAST_FOR_DISTANCES = 10  # pictures of a side: FID and KID of fewer are noise
 

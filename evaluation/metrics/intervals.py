@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evaluation.arrays import Array
-from evaluation.score_parts import Figure
+from evaluation.scores import Figure
 
 PERCENTILES = (2.5, 97.5)
 

@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 from evaluation.arrays import Array
 from evaluation.metrics.intervals import share_figure
 from evaluation.metrics.measurement import Measurement
-from evaluation.score_parts import Figures
+from evaluation.scores import Figures
 
 LEAST_REAL = 20  # held-out pictures: 5 % of fewer is less than one
 _NEAR_QUANTILE = 0.05

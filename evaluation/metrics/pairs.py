@@ -20,7 +20,7 @@ from evaluation.config import EvaluateConfig
 from evaluation.metrics.intervals import mean_figure, reduction_figure
 from evaluation.metrics.preservation import similarity
 from evaluation.metrics.regions import REGIONS
-from evaluation.score_parts import Figures, PairScores
+from evaluation.scores import Figures, PairScores
 
 LEAST_PAIRS = 5
 

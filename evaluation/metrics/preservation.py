@@ -12,7 +12,7 @@ from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
 from evaluation.metrics.intervals import mean_figure, share_figure
 from evaluation.metrics.measurement import Measurement
-from evaluation.score_parts import Figures
+from evaluation.scores import Figures
 
 
 def similarity(x: Array, y: Array) -> Array:

@@ -21,7 +21,7 @@ from core.tables import Picture
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.metrics.intervals import mean_figure, reduction_figure
-from evaluation.score_parts import Figure, Figures, TruthScores
+from evaluation.scores import Figure, Figures, TruthScores
 from preprocessing.images.geometry import crop
 
 Mask = NDArray[np.float64]  # [px, px], 0 to 1

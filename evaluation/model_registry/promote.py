@@ -17,8 +17,7 @@ from evaluation.model_registry.model_versions import (
     move_pointer,
     store,
 )
-from evaluation.score_parts import ComparedChampion, Figure
-from evaluation.scores import DirectionScores, Scores, load_scores
+from evaluation.scores import ComparedChampion, DirectionScores, Figure, Scores, load_scores
 from evaluation.weights_choice import choice_sentence
 
 

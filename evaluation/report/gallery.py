@@ -14,7 +14,7 @@ from core.tables import Picture
 from core.workspace_folders import EvaluationFolder
 from evaluation.arrays import Array, Pictures
 from evaluation.metrics.true_counterparts import TruthErrors
-from evaluation.score_parts import GalleryEntry
+from evaluation.scores import GalleryEntry
 
 Columns = Mapping[str, Mapping[int, Pictures]]
 """By column, and by the index of the input: a picture ``[px, px, 3]``."""

@@ -29,17 +29,19 @@ from evaluation.report.wording import (
     verdict,
     words,
 )
-from evaluation.score_parts import (
+from evaluation.scores import (
     ClassifierScores,
     ComparedChampion,
+    DirectionScores,
     Figure,
     GalleryEntry,
     MissingChampion,
     ModelComparison,
     NoChampion,
+    Scores,
     WeightsChoice,
+    lip_eye_reduction,
 )
-from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
 from training.run.run_log import read_log
 
 Words = Mapping[str, str]

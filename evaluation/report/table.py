@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from evaluation.metrics.registry import METRICS, Group
 from evaluation.report.wording import Language, figure_parts, words
-from evaluation.score_parts import Figure, Figures, Value, comparison
-from evaluation.scores import DirectionScores
+from evaluation.scores import DirectionScores, Figure, Figures, Value, comparison
 
 
 @dataclass(frozen=True)

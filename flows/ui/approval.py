@@ -27,7 +27,7 @@ from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Evaluation
-    from evaluation.score_parts import Figure
+    from evaluation.scores import Figure
 
 _POLL_S = 5
 

@@ -21,8 +21,7 @@ from evaluation.evaluate import evaluate
 from evaluation.model_registry.model_versions import find_champion
 from evaluation.model_registry.promote import promote
 from evaluation.report.summary import draw_sheets, figure_rows, summary
-from evaluation.score_parts import ComparedChampion, Figure, Shortage
-from evaluation.scores import DirectionScores
+from evaluation.scores import ComparedChampion, DirectionScores, Figure, Shortage
 
 
 def test_every_figure_stands_beside_its_floor_and_ceiling(measured: Measured) -> None:

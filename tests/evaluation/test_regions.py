@@ -14,7 +14,7 @@ from evaluation.features.face_embeddings import load_face_embedding
 from evaluation.metrics import pairs
 from evaluation.metrics.preservation import content_scores, similarity
 from evaluation.metrics.regions import change_scores, colour_change, contrasts, masks
-from evaluation.score_parts import Figure
+from evaluation.scores import Figure
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.face_mesh import NUM_POINTS, FaceMesh, Points
 from scraping.offline.corpus import portrait

@@ -16,8 +16,14 @@ from evaluation.metrics.registry import METRICS, Group, measuring_functions
 from evaluation.report.html_report import write_report
 from evaluation.report.table import row_groups
 from evaluation.report.wording import verdict, words
-from evaluation.score_parts import Figure, MissingChampion, NoChampion
-from evaluation.scores import DirectionScores, load_scores, write_scores
+from evaluation.scores import (
+    DirectionScores,
+    Figure,
+    MissingChampion,
+    NoChampion,
+    load_scores,
+    write_scores,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "workspace.tar.xz"
 EVALUATION = "evaluation/step_00000010"

@@ -10,7 +10,7 @@ from evaluation.data.held_out import Alignment
 from evaluation.features.extractor import load_offline
 from evaluation.metrics.measurement import Measurement, Outputs, Side
 from evaluation.metrics.windows import window_distances, windows
-from evaluation.score_parts import Figure
+from evaluation.scores import Figure
 
 PX, NUM = 64, 12
 ALIGNMENT = Alignment(eye_distance=0.36, eye_height=0.40)
