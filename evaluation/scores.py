@@ -15,31 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from core.files import load_json, write_json
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measured value with its 95 % interval (``low`` ≤ ``high``)."""
-
-    value: float
-    low: float
-    high: float
-
-
-Value = Figure | float
-"""A figure; a plain number has no interval."""
-
-Figures = dict[str, Value]
-"""Figures by key."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One metric of translated, of untranslated and of real pictures; ``None``: not measured."""
-
-    translated: Value | None
-    untranslated: Value | None
-    real: Value | None
+from evaluation.figures import (
+    Figure,
+    Figures,
+    figures_to_json,
+    is_figure,
+    load_figure,
+    load_figures,
+)
 
 
 @dataclass(frozen=True)
@@ -177,7 +160,7 @@ class DirectionScores:
         }
         return (
             self.extra
-            | _figures_to_json(self.figures)
+            | figures_to_json(self.figures)
             | {
                 "from": self.source,
                 "to": self.target,
@@ -214,12 +197,12 @@ class DirectionScores:
             truth=TruthScores(
                 int(truth.get("num_pictures", 0)),
                 int(truth.get("num_with_regions", 0)),
-                _figures_of(truth, except_for=("num_pictures", "num_with_regions")),
+                load_figures(truth, except_for=("num_pictures", "num_with_regions")),
             )
             if truth
             else None,
             pairs=PairScores(
-                int(pairs.get("num_pairs", 0)), _figures_of(pairs, except_for=("num_pairs",))
+                int(pairs.get("num_pairs", 0)), load_figures(pairs, except_for=("num_pairs",))
             )
             if pairs
             else None,
@@ -233,8 +216,8 @@ class DirectionScores:
                 for kind, entries in rest.pop("gallery", {}).items()
             },
             gallery_ranked_by=str(rest.pop("gallery_ranked_by", "witness")),
-            figures=_figures_of(rest),
-            extra={key: each for key, each in rest.items() if not _is_figure(each)},
+            figures=load_figures(rest),
+            extra={key: each for key, each in rest.items() if not is_figure(each)},
         )
 
 
@@ -368,37 +351,6 @@ def write_scores(path: Path, scores: Scores) -> None:
     write_json(path, scores.to_json())
 
 
-def comparison(figures: Mapping[str, Value], key: str) -> Comparison:
-    """The metric ``key`` of translated, untranslated and real pictures."""
-    return Comparison(*(figures.get(f"{key}{ending}") for ending in ("", "_baseline", "_ceiling")))
-
-
-def _is_figure(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return "value" in value
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _figures_of(values: Mapping[str, Any], except_for: tuple[str, ...] = ()) -> Figures:
-    return {
-        key: _figure(value) if isinstance(value, Mapping) else value
-        for key, value in values.items()
-        if key not in except_for and _is_figure(value)
-    }
-
-
-def _figure(value: Mapping[str, Any]) -> Figure:
-    """A figure; the oldest scores have no intervals."""
-    middle = float(value["value"])
-    return Figure(middle, float(value.get("low", middle)), float(value.get("high", middle)))
-
-
-def _figures_to_json(figures: Figures) -> dict[str, Any]:
-    return {
-        key: asdict(value) if isinstance(value, Figure) else value for key, value in figures.items()
-    }
-
-
 def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
     figures: dict[str, Any] = values.pop("figures")
     return values | figures
@@ -412,7 +364,7 @@ def _model_comparison(value: Mapping[str, Any] | None) -> ModelComparison | None
     if value is None:
         return None
     return ModelComparison(
-        **{name: _figure(value[name]) for name in ("kid", "kid_change") if name in value}
+        **{name: load_figure(value[name]) for name in ("kid", "kid_change") if name in value}
     )
 
 
@@ -426,7 +378,7 @@ def _classifier(value: Mapping[str, Any]) -> ClassifierScores | None:
     if "accuracy" not in value:
         return None
     return ClassifierScores(
-        _figure(value["accuracy"]),
+        load_figure(value["accuracy"]),
         float(value["cross_validated_accuracy"]),
         int(value["num_pictures"]),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from core.errors import SuyanError
 from core.workspace import EvaluationFolder, ModelFolder, Workspace
 from evaluation.config import PromoteConfig
+from evaluation.figures import Figure
 from evaluation.model_registry.model_versions import (
     current,
     locked,
@@ -16,7 +17,7 @@ from evaluation.model_registry.model_versions import (
     move_pointer,
     store,
 )
-from evaluation.scores import ComparedChampion, DirectionScores, Figure, Scores, load_scores
+from evaluation.scores import ComparedChampion, DirectionScores, Scores, load_scores
 from evaluation.weights_choice import choice_sentence
 
 

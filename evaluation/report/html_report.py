@@ -17,6 +17,7 @@ from PIL import Image
 from core.files import atomic_file, try_load_json
 from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
 from evaluation.data.phrase_yields import phrase_yields
+from evaluation.figures import Figure
 from evaluation.report.loss_curves import loss_curves
 from evaluation.report.table import plot, row_groups
 from evaluation.report.wording import (
@@ -32,7 +33,6 @@ from evaluation.scores import (
     ClassifierScores,
     ComparedChampion,
     DirectionScores,
-    Figure,
     GalleryEntry,
     MissingChampion,
     ModelComparison,

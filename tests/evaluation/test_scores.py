@@ -10,14 +10,15 @@ import pytest
 
 from core.files import write_json
 from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
+from evaluation.figures import Figure
 from evaluation.metrics.direction import direction_figures
-from evaluation.metrics.registry import METRICS, Group, measuring_functions
+from evaluation.metrics.metric import Group
+from evaluation.metrics.registry import METRICS, measuring_functions
 from evaluation.report.html_report import write_report
 from evaluation.report.table import row_groups
 from evaluation.report.wording import verdict, words
 from evaluation.scores import (
     DirectionScores,
-    Figure,
     MissingChampion,
     NoChampion,
     load_scores,
