@@ -95,6 +95,10 @@ class ModelComparison:
     kid: Figure | None = None
     kid_change: Figure | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """What ``scores.json`` holds of it."""
+        return {name: figure for name, figure in asdict(self).items() if figure is not None}
+
 
 @dataclass(frozen=True)
 class TruthScores:
@@ -155,8 +159,8 @@ class DirectionScores:
         """What ``scores.json`` holds of this direction."""
         optional = {
             "truth": self.truth and _with_figures(asdict(self.truth)),
-            "champion": self.champion and _present(self.champion),
-            "other_weights": self.other_weights and _present(self.other_weights),
+            "champion": self.champion and self.champion.to_json(),
+            "other_weights": self.other_weights and self.other_weights.to_json(),
         }
         return (
             self.extra
@@ -294,7 +298,7 @@ class Scores:
         rest = dict(value)
         for repeated in ("lip_eye_error_reduction", "better_than_baseline"):
             rest.pop(repeated, None)
-        inception = rest.pop("inception", {})
+        inception, weights = rest.pop("inception", {}), rest.pop("weights", {})
         px = rest.pop("px", None)
         return cls(
             checkpoint=str(rest.pop("checkpoint", "")),
@@ -316,7 +320,9 @@ class Scores:
             train_config=dict(rest.pop("train_config", {})),
             classifier=_classifier(rest.pop("classifier", {})),
             champion=_champion(rest.pop("champion", {})),
-            weights=_weights(rest.pop("weights", {})),
+            weights=WeightsChoice(
+                str(weights.get("chosen", "raw")), dict(weights.get("kid_to_training", {}))
+            ),
             key=str(rest.pop("key", "")),
             champion_key=str(rest.pop("champion_key", "")),
             extra=rest,
@@ -354,10 +360,6 @@ def write_scores(path: Path, scores: Scores) -> None:
 def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
     figures: dict[str, Any] = values.pop("figures")
     return values | figures
-
-
-def _present(value: ModelComparison) -> dict[str, Any]:
-    return {name: figure for name, figure in asdict(value).items() if figure is not None}
 
 
 def _model_comparison(value: Mapping[str, Any] | None) -> ModelComparison | None:
@@ -403,7 +405,3 @@ def _champion_to_json(champion: ComparedChampion | MissingChampion) -> dict[str,
     if isinstance(champion, ComparedChampion):
         return asdict(champion)
     return {"missing": champion.detail or champion.reason.value}
-
-
-def _weights(value: Mapping[str, Any]) -> WeightsChoice:
-    return WeightsChoice(str(value.get("chosen", "raw")), dict(value.get("kid_to_training", {})))

@@ -43,6 +43,13 @@ _WINDOW = Text(
     "转换结果与真实图片的{zh}窗口之间的 KID（按对齐后的位置裁出）："
     "整图 KID 难以察觉的细微笔触在此可见。",
 )
+_PUBLISHED = Text(
+    "{en} on the features that published figures use.", "使用文献通用特征计算的 {zh}。"
+)
+_EMBEDDING = Text(
+    "Distance of dlib's face embeddings; below about 0.6 it calls two pictures the same person.",
+    "dlib 人脸特征的距离；约 0.6 以下视为同一人。",
+)
 _LIPS, _EYES, _CHEEKS = Text("lips", "唇部"), Text("eyes", "眼部"), Text("cheeks", "颊部")
 
 
@@ -107,7 +114,7 @@ METRICS: tuple[Metric, ...] = (
         Group.DISTANCE,
         "lower",
         Text("KID on Inception features", "KID（Inception 特征）"),
-        Text("KID on the features that published figures use.", "使用文献通用特征计算的 KID。"),
+        _about(_PUBLISHED, Text("KID", "KID")),
         measured_by=_DISTANCES,
     ),
     Metric(
@@ -115,7 +122,7 @@ METRICS: tuple[Metric, ...] = (
         Group.DISTANCE,
         "lower",
         Text("FID on Inception features", "FID（Inception 特征）"),
-        Text("FID on the features that published figures use.", "使用文献通用特征计算的 FID。"),
+        _about(_PUBLISHED, Text("FID", "FID")),
         measured_by=_DISTANCES,
     ),
     Metric(
@@ -184,11 +191,7 @@ METRICS: tuple[Metric, ...] = (
         Group.PRESERVED,
         "lower",
         Text("Face embedding distance to the input", "人脸特征与输入的距离"),
-        Text(
-            "Distance of dlib's face embeddings; below about 0.6 it calls two pictures the same "
-            "person.",
-            "dlib 人脸特征的距离；约 0.6 以下视为同一人。",
-        ),
+        _EMBEDDING,
         measured_by="preservation:identity",
     ),
     Metric(
@@ -356,11 +359,7 @@ METRICS: tuple[Metric, ...] = (
         Group.PAIRS,
         "lower",
         Text("Face embedding distance to the other photograph", "人脸特征与另一张照片的距离"),
-        Text(
-            "Distance of dlib's face embeddings; below about 0.6 it calls two pictures the same "
-            "person.",
-            "dlib 人脸特征的距离；约 0.6 以下视为同一人。",
-        ),
+        _EMBEDDING,
     ),
     Metric(
         "pair_lips_colour",
