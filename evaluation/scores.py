@@ -10,11 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from core.files import load_json, write_json
+from evaluation.champion_record import (
+    ComparedChampion,
+    MissingChampion,
+    NoChampion,
+    champion_to_json,
+    load_champion_record,
+)
 from evaluation.figures import (
     Figure,
     Figures,
@@ -48,33 +54,6 @@ class ClassifierScores:
     accuracy: Figure  # on held-out pictures of both sides
     cross_validated_accuracy: float  # among its training pictures
     num_pictures: int  # held-out ones
-
-
-class NoChampion(StrEnum):
-    """Why there is no champion to compare with."""
-
-    NONE = "none"
-    ITSELF = "itself"
-    DOMAINS = "domains"
-    DAMAGED = "damaged"
-
-
-@dataclass(frozen=True)
-class MissingChampion:
-    """No champion was compared with; ``detail`` is the error of a damaged one."""
-
-    reason: NoChampion
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class ComparedChampion:
-    """The champion that was measured on the same pictures."""
-
-    model: str
-    dataset: str
-    step: int
-    num_trained_on: int | None  # of the held-out pictures; None: unknown
 
 
 @dataclass(frozen=True)
@@ -244,7 +223,9 @@ class Scores:
     config: dict[str, Any] = field(default_factory=dict)  # an EvaluateConfig
     train_config: dict[str, Any] = field(default_factory=dict)
     classifier: ClassifierScores | None = None
-    champion: ComparedChampion | MissingChampion = MissingChampion(NoChampion.NONE)
+    champion: ComparedChampion | MissingChampion = field(
+        default_factory=lambda: MissingChampion(NoChampion.NONE)
+    )
     weights: WeightsChoice = field(default_factory=WeightsChoice)
     key: str = ""  # names everything that the figures depend on, besides the champion
     champion_key: str = ""  # names the champion's weights; "": none
@@ -275,7 +256,7 @@ class Scores:
             "config": self.config,
             "train_config": self.train_config,
             "classifier": asdict(self.classifier) if self.classifier else {},
-            "champion": _champion_to_json(self.champion),
+            "champion": champion_to_json(self.champion),
             "weights": asdict(self.weights),
             "directions": {name: each.to_json() for name, each in self.directions.items()},
             "key": self.key,
@@ -319,7 +300,7 @@ class Scores:
             config=dict(rest.pop("config", {})),
             train_config=dict(rest.pop("train_config", {})),
             classifier=_classifier(rest.pop("classifier", {})),
-            champion=_champion(rest.pop("champion", {})),
+            champion=load_champion_record(rest.pop("champion", {})),
             weights=WeightsChoice(
                 str(weights.get("chosen", "raw")), dict(weights.get("kid_to_training", {}))
             ),
@@ -384,24 +365,3 @@ def _classifier(value: Mapping[str, Any]) -> ClassifierScores | None:
         float(value["cross_validated_accuracy"]),
         int(value["num_pictures"]),
     )
-
-
-def _champion(value: Mapping[str, Any]) -> ComparedChampion | MissingChampion:
-    if "model" in value:
-        trained_on = value.get("num_trained_on")
-        return ComparedChampion(
-            str(value["model"]),
-            str(value.get("dataset", "")),
-            int(value.get("step", 0)),
-            None if trained_on is None else int(trained_on),
-        )
-    text = str(value.get("missing", NoChampion.NONE))
-    if text in set(NoChampion) - {NoChampion.DAMAGED}:
-        return MissingChampion(NoChampion(text))
-    return MissingChampion(NoChampion.DAMAGED, text)
-
-
-def _champion_to_json(champion: ComparedChampion | MissingChampion) -> dict[str, Any]:
-    if isinstance(champion, ComparedChampion):
-        return asdict(champion)
-    return {"missing": champion.detail or champion.reason.value}

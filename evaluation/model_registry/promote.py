@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.errors import SuyanError
 from core.workspace import EvaluationFolder, ModelFolder, Workspace
+from evaluation.champion_record import ComparedChampion
 from evaluation.config import PromoteConfig
 from evaluation.figures import Figure
 from evaluation.model_registry.model_versions import (
@@ -17,7 +18,7 @@ from evaluation.model_registry.model_versions import (
     move_pointer,
     store,
 )
-from evaluation.scores import ComparedChampion, DirectionScores, Scores, load_scores
+from evaluation.scores import DirectionScores, Scores, load_scores
 from evaluation.weights_choice import choice_sentence
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from core.files import atomic_file, try_load_json
 from core.workspace import DatasetFolder, EvaluationFolder, RunFolder, Workspace
+from evaluation.champion_record import ComparedChampion, MissingChampion, NoChampion
 from evaluation.data.phrase_yields import phrase_yields
 from evaluation.figures import Figure
 from evaluation.report.loss_curves import loss_curves
@@ -31,12 +32,9 @@ from evaluation.report.wording import (
 )
 from evaluation.scores import (
     ClassifierScores,
-    ComparedChampion,
     DirectionScores,
     GalleryEntry,
-    MissingChampion,
     ModelComparison,
-    NoChampion,
     Scores,
     WeightsChoice,
     lip_eye_reduction,
