@@ -14,9 +14,10 @@ from core.tables import Picture, iter_rows
 from core.workspace import Workspace
 from core.workspace_folders import ModelFolder
 from evaluation.arrays import Array
+from evaluation.champion_record import MissingChampion, NoChampion
 from evaluation.config import EvaluateConfig
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid
-from evaluation.scores import MissingChampion, ModelComparison, NoChampion, load_scores
+from evaluation.scores import ModelComparison, load_scores
 from evaluation.weights_choice import all_weights_digests, weights_digests
 from training.run.checkpoint import load_generators
 

@@ -19,10 +19,12 @@ from evaluation.champion_comparison import (
     load_champion,
     num_trained_on,
 )
+from evaluation.champion_record import ComparedChampion
 from evaluation.config import EvaluateConfig
 from evaluation.data.held_out import HeldOut, load_held_out, load_pictures
 from evaluation.features.classifier import Classifier, fit
 from evaluation.features.collect import FeatureCollector
+from evaluation.figures import Figures
 from evaluation.metrics import memorization, pairs
 from evaluation.metrics.direction import classifier_scores, direction_figures, shortages
 from evaluation.metrics.distances import witness
@@ -37,14 +39,7 @@ from evaluation.metrics.true_counterparts import (
     truth_scores,
 )
 from evaluation.report.gallery import choose, gain, write_gallery
-from evaluation.scores import (
-    ComparedChampion,
-    DirectionScores,
-    Figures,
-    ModelComparison,
-    PairScores,
-    Scores,
-)
+from evaluation.scores import DirectionScores, ModelComparison, PairScores, Scores
 from evaluation.weights_choice import Kind, available_kinds, choose_weights
 from training.run.checkpoint import load_config, load_generators
 

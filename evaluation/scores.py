@@ -10,36 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from core.files import load_json, write_json
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measured value with its 95 % interval (``low`` ≤ ``high``)."""
-
-    value: float
-    low: float
-    high: float
-
-
-Value = Figure | float
-"""A figure; a plain number has no interval."""
-
-Figures = dict[str, Value]
-"""Figures by key."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One metric of translated, of untranslated and of real pictures; ``None``: not measured."""
-
-    translated: Value | None
-    untranslated: Value | None
-    real: Value | None
+from evaluation.champion_record import (
+    ComparedChampion,
+    MissingChampion,
+    NoChampion,
+    champion_to_json,
+    load_champion_record,
+)
+from evaluation.figures import (
+    Figure,
+    Figures,
+    figures_to_json,
+    is_figure,
+    load_figure,
+    load_figures,
+)
 
 
 @dataclass(frozen=True)
@@ -67,33 +56,6 @@ class ClassifierScores:
     num_pictures: int  # held-out ones
 
 
-class NoChampion(StrEnum):
-    """Why there is no champion to compare with."""
-
-    NONE = "none"
-    ITSELF = "itself"
-    DOMAINS = "domains"
-    DAMAGED = "damaged"
-
-
-@dataclass(frozen=True)
-class MissingChampion:
-    """No champion was compared with; ``detail`` is the error of a damaged one."""
-
-    reason: NoChampion
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class ComparedChampion:
-    """The champion that was measured on the same pictures."""
-
-    model: str
-    dataset: str
-    step: int
-    num_trained_on: int | None  # of the held-out pictures; None: unknown
-
-
 @dataclass(frozen=True)
 class WeightsChoice:
     """Which of a checkpoint's weights were measured: ``raw`` or ``averaged``."""
@@ -111,6 +73,10 @@ class ModelComparison:
 
     kid: Figure | None = None
     kid_change: Figure | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``scores.json`` holds of it."""
+        return {name: figure for name, figure in asdict(self).items() if figure is not None}
 
 
 @dataclass(frozen=True)
@@ -172,12 +138,12 @@ class DirectionScores:
         """What ``scores.json`` holds of this direction."""
         optional = {
             "truth": self.truth and _with_figures(asdict(self.truth)),
-            "champion": self.champion and _present(self.champion),
-            "other_weights": self.other_weights and _present(self.other_weights),
+            "champion": self.champion and self.champion.to_json(),
+            "other_weights": self.other_weights and self.other_weights.to_json(),
         }
         return (
             self.extra
-            | _figures_to_json(self.figures)
+            | figures_to_json(self.figures)
             | {
                 "from": self.source,
                 "to": self.target,
@@ -214,12 +180,12 @@ class DirectionScores:
             truth=TruthScores(
                 int(truth.get("num_pictures", 0)),
                 int(truth.get("num_with_regions", 0)),
-                _figures_of(truth, except_for=("num_pictures", "num_with_regions")),
+                load_figures(truth, except_for=("num_pictures", "num_with_regions")),
             )
             if truth
             else None,
             pairs=PairScores(
-                int(pairs.get("num_pairs", 0)), _figures_of(pairs, except_for=("num_pairs",))
+                int(pairs.get("num_pairs", 0)), load_figures(pairs, except_for=("num_pairs",))
             )
             if pairs
             else None,
@@ -233,8 +199,8 @@ class DirectionScores:
                 for kind, entries in rest.pop("gallery", {}).items()
             },
             gallery_ranked_by=str(rest.pop("gallery_ranked_by", "witness")),
-            figures=_figures_of(rest),
-            extra={key: each for key, each in rest.items() if not _is_figure(each)},
+            figures=load_figures(rest),
+            extra={key: each for key, each in rest.items() if not is_figure(each)},
         )
 
 
@@ -257,7 +223,9 @@ class Scores:
     config: dict[str, Any] = field(default_factory=dict)  # an EvaluateConfig
     train_config: dict[str, Any] = field(default_factory=dict)
     classifier: ClassifierScores | None = None
-    champion: ComparedChampion | MissingChampion = MissingChampion(NoChampion.NONE)
+    champion: ComparedChampion | MissingChampion = field(
+        default_factory=lambda: MissingChampion(NoChampion.NONE)
+    )
     weights: WeightsChoice = field(default_factory=WeightsChoice)
     key: str = ""  # names everything that the figures depend on, besides the champion
     champion_key: str = ""  # names the champion's weights; "": none
@@ -288,7 +256,7 @@ class Scores:
             "config": self.config,
             "train_config": self.train_config,
             "classifier": asdict(self.classifier) if self.classifier else {},
-            "champion": _champion_to_json(self.champion),
+            "champion": champion_to_json(self.champion),
             "weights": asdict(self.weights),
             "directions": {name: each.to_json() for name, each in self.directions.items()},
             "key": self.key,
@@ -311,7 +279,7 @@ class Scores:
         rest = dict(value)
         for repeated in ("lip_eye_error_reduction", "better_than_baseline"):
             rest.pop(repeated, None)
-        inception = rest.pop("inception", {})
+        inception, weights = rest.pop("inception", {}), rest.pop("weights", {})
         px = rest.pop("px", None)
         return cls(
             checkpoint=str(rest.pop("checkpoint", "")),
@@ -332,8 +300,10 @@ class Scores:
             config=dict(rest.pop("config", {})),
             train_config=dict(rest.pop("train_config", {})),
             classifier=_classifier(rest.pop("classifier", {})),
-            champion=_champion(rest.pop("champion", {})),
-            weights=_weights(rest.pop("weights", {})),
+            champion=load_champion_record(rest.pop("champion", {})),
+            weights=WeightsChoice(
+                str(weights.get("chosen", "raw")), dict(weights.get("kid_to_training", {}))
+            ),
             key=str(rest.pop("key", "")),
             champion_key=str(rest.pop("champion_key", "")),
             extra=rest,
@@ -368,51 +338,16 @@ def write_scores(path: Path, scores: Scores) -> None:
     write_json(path, scores.to_json())
 
 
-def comparison(figures: Mapping[str, Value], key: str) -> Comparison:
-    """The metric ``key`` of translated, untranslated and real pictures."""
-    return Comparison(*(figures.get(f"{key}{ending}") for ending in ("", "_baseline", "_ceiling")))
-
-
-def _is_figure(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return "value" in value
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _figures_of(values: Mapping[str, Any], except_for: tuple[str, ...] = ()) -> Figures:
-    return {
-        key: _figure(value) if isinstance(value, Mapping) else value
-        for key, value in values.items()
-        if key not in except_for and _is_figure(value)
-    }
-
-
-def _figure(value: Mapping[str, Any]) -> Figure:
-    """A figure; the oldest scores have no intervals."""
-    middle = float(value["value"])
-    return Figure(middle, float(value.get("low", middle)), float(value.get("high", middle)))
-
-
-def _figures_to_json(figures: Figures) -> dict[str, Any]:
-    return {
-        key: asdict(value) if isinstance(value, Figure) else value for key, value in figures.items()
-    }
-
-
 def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
     figures: dict[str, Any] = values.pop("figures")
     return values | figures
-
-
-def _present(value: ModelComparison) -> dict[str, Any]:
-    return {name: figure for name, figure in asdict(value).items() if figure is not None}
 
 
 def _model_comparison(value: Mapping[str, Any] | None) -> ModelComparison | None:
     if value is None:
         return None
     return ModelComparison(
-        **{name: _figure(value[name]) for name in ("kid", "kid_change") if name in value}
+        **{name: load_figure(value[name]) for name in ("kid", "kid_change") if name in value}
     )
 
 
@@ -426,32 +361,7 @@ def _classifier(value: Mapping[str, Any]) -> ClassifierScores | None:
     if "accuracy" not in value:
         return None
     return ClassifierScores(
-        _figure(value["accuracy"]),
+        load_figure(value["accuracy"]),
         float(value["cross_validated_accuracy"]),
         int(value["num_pictures"]),
     )
-
-
-def _champion(value: Mapping[str, Any]) -> ComparedChampion | MissingChampion:
-    if "model" in value:
-        trained_on = value.get("num_trained_on")
-        return ComparedChampion(
-            str(value["model"]),
-            str(value.get("dataset", "")),
-            int(value.get("step", 0)),
-            None if trained_on is None else int(trained_on),
-        )
-    text = str(value.get("missing", NoChampion.NONE))
-    if text in set(NoChampion) - {NoChampion.DAMAGED}:
-        return MissingChampion(NoChampion(text))
-    return MissingChampion(NoChampion.DAMAGED, text)
-
-
-def _champion_to_json(champion: ComparedChampion | MissingChampion) -> dict[str, Any]:
-    if isinstance(champion, ComparedChampion):
-        return asdict(champion)
-    return {"missing": champion.detail or champion.reason.value}
-
-
-def _weights(value: Mapping[str, Any]) -> WeightsChoice:
-    return WeightsChoice(str(value.get("chosen", "raw")), dict(value.get("kid_to_training", {})))

@@ -13,12 +13,13 @@ import numpy as np
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.features.classifier import LEAST_TO_JUDGE, Classifier
+from evaluation.figures import Figure, Figures
 from evaluation.metrics import distances, memorization, pixels
 from evaluation.metrics.intervals import mean_figure, share_figure
 from evaluation.metrics.measurement import Measurement, Side
 from evaluation.metrics.regions import LEAST_FACES
 from evaluation.metrics.registry import measuring_functions
-from evaluation.scores import ClassifierScores, Figure, Figures, Shortage
+from evaluation.scores import ClassifierScores, Shortage
 
 
 def direction_figures(data: Measurement) -> Figures:

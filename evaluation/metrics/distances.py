@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.arrays import Array
+from evaluation.figures import Figure
 from evaluation.metrics.intervals import PERCENTILES, resampled_figure, resampling
-from evaluation.scores import Figure
 
 LEAST_FOR_DISTANCES = 10  # pictures of a side: FID and KID of fewer are noise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from evaluation.arrays import Array
-from evaluation.scores import Figure
+from evaluation.figures import Figure
 
 PERCENTILES = (2.5, 97.5)
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from evaluation.arrays import Array
+from evaluation.figures import Figures
 from evaluation.metrics.intervals import share_figure
 from evaluation.metrics.measurement import Measurement
-from evaluation.scores import Figures
 
 LEAST_REAL = 20  # held-out pictures: 5 % of fewer is less than one
 _NEAR_QUANTILE = 0.05

@@ -17,10 +17,11 @@ from core.files import file_sha256
 from core.tables import Picture
 from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
+from evaluation.figures import Figures
 from evaluation.metrics.intervals import mean_figure, reduction_figure
 from evaluation.metrics.preservation import similarity
 from evaluation.metrics.regions import REGIONS
-from evaluation.scores import Figures, PairScores
+from evaluation.scores import PairScores
 
 LEAST_PAIRS = 5
 

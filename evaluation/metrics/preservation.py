@@ -10,9 +10,9 @@ import numpy as np
 
 from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
+from evaluation.figures import Figures
 from evaluation.metrics.intervals import mean_figure, share_figure
 from evaluation.metrics.measurement import Measurement
-from evaluation.scores import Figures
 
 
 def similarity(x: Array, y: Array) -> Array:

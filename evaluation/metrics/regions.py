@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
+from evaluation.figures import Figures
 from evaluation.metrics.intervals import mean_distance_figure, mean_figure, ratio_figure
 from evaluation.metrics.measurement import Measurement
-from evaluation.scores import Figures
 from preprocessing.analysis.face_mesh import Points
 
 Mask = NDArray[np.float64]  # [px, px], 0 to 1

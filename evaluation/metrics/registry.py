@@ -9,82 +9,29 @@ keeps this list free of the networks' libraries, for those that only name metric
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
-Better = Literal["lower", "higher", ""]
-
-
-class Group(StrEnum):
-    """The groups of the report's table, in their order; the values are keys of its words."""
-
-    DISTANCE = "group_distance"
-    TARGET = "group_target"
-    PRESERVED = "group_kept"
-    CHANGE = "group_change"
-    COPIES = "group_copies"
-    TRUTH = "group_truth"
-    PAIRS = "group_pairs"
-
-
-class Text(NamedTuple):
-    """The same in both languages of the report."""
-
-    en: str
-    zh: str
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One row of the report's table."""
-
-    key: str  # in scores.json
-    group: Group
-    better: Better  # which way is better; "": neither
-    name: Text
-    meaning: Text  # a sentence
-    is_share: bool = False  # shown as a percentage
-    measured_by: str = ""  # "": with the truths, or the pairs, where they are known
-
+from evaluation.metrics.metric import Group, Metric, Text
+from evaluation.metrics.metric_meanings import (
+    CHEEKS,
+    EYES,
+    LIPS,
+    MEANING_OF_CHANGED,
+    MEANING_OF_COLOUR,
+    MEANING_OF_EMBEDDING,
+    MEANING_OF_PAIR_COLOUR,
+    MEANING_OF_PAIR_REDUCTION,
+    MEANING_OF_PUBLISHED,
+    MEANING_OF_WINDOW,
+    about,
+)
 
 _DISTANCES = "direction:distances_to_target"
 _REGIONS = "regions:region_colours"
 _CHANGES = "regions:region_changes"
 _CYCLE = "direction:cycle_errors"
 _CONTENT = "preservation:content"
-_COLOUR = Text(
-    "Colour of {en} less that of the other skin: distance (CIE ΔE) between its mean over "
-    "translations and over real pictures of the target.",
-    "{zh}颜色减去其余肤色：转换结果的均值与目标域真实图片均值之间的距离（CIE ΔE）。",
-)
-_CHANGED = Text(
-    "Mean colour difference (CIE ΔE) between input and translation {en}; 2 is just visible.",
-    "输入与转换结果在{zh}的平均色差（CIE ΔE）；2 为刚好可见。",
-)
-_PAIR_COLOUR = Text(
-    "Colour of {en} less that of the other skin: mean distance (CIE ΔE) to the same in the other "
-    "photograph.",
-    "{zh}颜色减去其余肤色：与另一张照片中相同部位的平均距离（CIE ΔE）。",
-)
-_PAIR_REDUCTION = Text(
-    "Share of that colour difference on {en} that translation took away.",
-    "转换所消除的{zh}颜色差异的比例。",
-)
-_WINDOW = Text(
-    "KID between the {en} of translations and of real pictures, cut out where aligned crops have "
-    "them: small strokes that the KID of whole pictures hardly notices.",
-    "转换结果与真实图片的{zh}窗口之间的 KID（按对齐后的位置裁出）："
-    "整图 KID 难以察觉的细微笔触在此可见。",
-)
-_LIPS, _EYES, _CHEEKS = Text("lips", "唇部"), Text("eyes", "眼部"), Text("cheeks", "颊部")
-
-
-def _about(template: Text, part: Text, preposition: str = "") -> Text:
-    return Text(template.en.format(en=preposition + part.en), template.zh.format(zh=part.zh))
-
-
 METRICS: tuple[Metric, ...] = (
     Metric(
         "kid",
@@ -114,7 +61,7 @@ METRICS: tuple[Metric, ...] = (
         Group.DISTANCE,
         "lower",
         Text("KID of the eyes alone", "仅眼部窗口的 KID"),
-        _about(_WINDOW, Text("eyes", "眼部")),
+        about(MEANING_OF_WINDOW, Text("eyes", "眼部")),
         measured_by="windows:window_distances",
     ),
     Metric(
@@ -122,7 +69,7 @@ METRICS: tuple[Metric, ...] = (
         Group.DISTANCE,
         "lower",
         Text("KID of the mouth alone", "仅嘴部窗口的 KID"),
-        _about(_WINDOW, Text("mouths", "嘴部")),
+        about(MEANING_OF_WINDOW, Text("mouths", "嘴部")),
         measured_by="windows:window_distances",
     ),
     Metric(
@@ -142,7 +89,7 @@ METRICS: tuple[Metric, ...] = (
         Group.DISTANCE,
         "lower",
         Text("KID on Inception features", "KID（Inception 特征）"),
-        Text("KID on the features that published figures use.", "使用文献通用特征计算的 KID。"),
+        about(MEANING_OF_PUBLISHED, Text("KID", "KID")),
         measured_by=_DISTANCES,
     ),
     Metric(
@@ -150,7 +97,7 @@ METRICS: tuple[Metric, ...] = (
         Group.DISTANCE,
         "lower",
         Text("FID on Inception features", "FID（Inception 特征）"),
-        Text("FID on the features that published figures use.", "使用文献通用特征计算的 FID。"),
+        about(MEANING_OF_PUBLISHED, Text("FID", "FID")),
         measured_by=_DISTANCES,
     ),
     Metric(
@@ -171,7 +118,7 @@ METRICS: tuple[Metric, ...] = (
         Group.TARGET,
         "lower",
         Text("Lips: colour distance to real ones, ΔE", "唇部：与真实图片的颜色差异 ΔE"),
-        _about(_COLOUR, _LIPS),
+        about(MEANING_OF_COLOUR, LIPS),
         measured_by=_REGIONS,
     ),
     Metric(
@@ -179,7 +126,7 @@ METRICS: tuple[Metric, ...] = (
         Group.TARGET,
         "lower",
         Text("Eyes: colour distance to real ones, ΔE", "眼部：与真实图片的颜色差异 ΔE"),
-        _about(_COLOUR, _EYES),
+        about(MEANING_OF_COLOUR, EYES),
         measured_by=_REGIONS,
     ),
     Metric(
@@ -187,7 +134,7 @@ METRICS: tuple[Metric, ...] = (
         Group.TARGET,
         "lower",
         Text("Cheeks: colour distance to real ones, ΔE", "颊部：与真实图片的颜色差异 ΔE"),
-        _about(_COLOUR, _CHEEKS),
+        about(MEANING_OF_COLOUR, CHEEKS),
         measured_by=_REGIONS,
     ),
     Metric(
@@ -219,11 +166,7 @@ METRICS: tuple[Metric, ...] = (
         Group.PRESERVED,
         "lower",
         Text("Face embedding distance to the input", "人脸特征与输入的距离"),
-        Text(
-            "Distance of dlib's face embeddings; below about 0.6 it calls two pictures the same "
-            "person.",
-            "dlib 人脸特征的距离；约 0.6 以下视为同一人。",
-        ),
+        MEANING_OF_EMBEDDING,
         measured_by="preservation:identity",
     ),
     Metric(
@@ -272,7 +215,7 @@ METRICS: tuple[Metric, ...] = (
         Group.CHANGE,
         "",
         Text("Change of colour on lips, ΔE", "唇部颜色改变 ΔE"),
-        _about(_CHANGED, _LIPS, "on the "),
+        about(MEANING_OF_CHANGED, LIPS, "on the "),
         measured_by=_CHANGES,
     ),
     Metric(
@@ -280,7 +223,7 @@ METRICS: tuple[Metric, ...] = (
         Group.CHANGE,
         "",
         Text("Change of colour on eyes, ΔE", "眼部颜色改变 ΔE"),
-        _about(_CHANGED, _EYES, "on the "),
+        about(MEANING_OF_CHANGED, EYES, "on the "),
         measured_by=_CHANGES,
     ),
     Metric(
@@ -288,7 +231,7 @@ METRICS: tuple[Metric, ...] = (
         Group.CHANGE,
         "",
         Text("Change of colour on cheeks, ΔE", "颊部颜色改变 ΔE"),
-        _about(_CHANGED, _CHEEKS, "on the "),
+        about(MEANING_OF_CHANGED, CHEEKS, "on the "),
         measured_by=_CHANGES,
     ),
     Metric(
@@ -296,7 +239,7 @@ METRICS: tuple[Metric, ...] = (
         Group.CHANGE,
         "",
         Text("Change of colour elsewhere, ΔE", "其余区域颜色改变 ΔE"),
-        _about(_CHANGED, Text("outside lips, eyes and cheeks", "唇、眼、颊以外区域")),
+        about(MEANING_OF_CHANGED, Text("outside lips, eyes and cheeks", "唇、眼、颊以外区域")),
         measured_by=_CHANGES,
     ),
     Metric(
@@ -391,25 +334,21 @@ METRICS: tuple[Metric, ...] = (
         Group.PAIRS,
         "lower",
         Text("Face embedding distance to the other photograph", "人脸特征与另一张照片的距离"),
-        Text(
-            "Distance of dlib's face embeddings; below about 0.6 it calls two pictures the same "
-            "person.",
-            "dlib 人脸特征的距离；约 0.6 以下视为同一人。",
-        ),
+        MEANING_OF_EMBEDDING,
     ),
     Metric(
         "pair_lips_colour",
         Group.PAIRS,
         "lower",
         Text("Lips: colour distance, ΔE", "唇部：颜色差异 ΔE"),
-        _about(_PAIR_COLOUR, _LIPS),
+        about(MEANING_OF_PAIR_COLOUR, LIPS),
     ),
     Metric(
         "pair_lips_reduction",
         Group.PAIRS,
         "higher",
         Text("Lips: difference taken away", "唇部：差异的降低"),
-        _about(_PAIR_REDUCTION, _LIPS),
+        about(MEANING_OF_PAIR_REDUCTION, LIPS),
         is_share=True,
     ),
     Metric(
@@ -417,14 +356,14 @@ METRICS: tuple[Metric, ...] = (
         Group.PAIRS,
         "lower",
         Text("Eyes: colour distance, ΔE", "眼部：颜色差异 ΔE"),
-        _about(_PAIR_COLOUR, _EYES),
+        about(MEANING_OF_PAIR_COLOUR, EYES),
     ),
     Metric(
         "pair_eyes_reduction",
         Group.PAIRS,
         "higher",
         Text("Eyes: difference taken away", "眼部：差异的降低"),
-        _about(_PAIR_REDUCTION, _EYES),
+        about(MEANING_OF_PAIR_REDUCTION, EYES),
         is_share=True,
     ),
     Metric(
@@ -432,14 +371,14 @@ METRICS: tuple[Metric, ...] = (
         Group.PAIRS,
         "lower",
         Text("Cheeks: colour distance, ΔE", "颊部：颜色差异 ΔE"),
-        _about(_PAIR_COLOUR, _CHEEKS),
+        about(MEANING_OF_PAIR_COLOUR, CHEEKS),
     ),
     Metric(
         "pair_cheeks_reduction",
         Group.PAIRS,
         "higher",
         Text("Cheeks: difference taken away", "颊部：差异的降低"),
-        _about(_PAIR_REDUCTION, _CHEEKS),
+        about(MEANING_OF_PAIR_REDUCTION, CHEEKS),
         is_share=True,
     ),
 )

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from evaluation.arrays import Pictures
 from evaluation.data.held_out import Alignment
+from evaluation.figures import Figures
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid, kid_figure
 from evaluation.metrics.measurement import Measurement
-from evaluation.scores import Figures
 
 # In distances between the eyes: the window's centre below the eyes, half its width and height.
 _EYES = (-0.10, 1.00, 0.45)  # with lids and brows

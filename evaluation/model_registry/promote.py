@@ -9,7 +9,9 @@ from pathlib import Path
 from core.errors import SuyanError
 from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder, ModelFolder
+from evaluation.champion_record import ComparedChampion
 from evaluation.config import PromoteConfig
+from evaluation.figures import Figure
 from evaluation.model_registry.model_versions import (
     current,
     locked,
@@ -17,7 +19,7 @@ from evaluation.model_registry.model_versions import (
     move_pointer,
     store,
 )
-from evaluation.scores import ComparedChampion, DirectionScores, Figure, Scores, load_scores
+from evaluation.scores import DirectionScores, Scores, load_scores
 from evaluation.weights_choice import choice_sentence
 
 

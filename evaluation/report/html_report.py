@@ -17,7 +17,9 @@ from PIL import Image
 from core.files import atomic_file, try_load_json
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
+from evaluation.champion_record import ComparedChampion, MissingChampion, NoChampion
 from evaluation.data.phrase_yields import phrase_yields
+from evaluation.figures import Figure
 from evaluation.report.loss_curves import loss_curves
 from evaluation.report.table import plot, row_groups
 from evaluation.report.wording import (
@@ -31,13 +33,9 @@ from evaluation.report.wording import (
 )
 from evaluation.scores import (
     ClassifierScores,
-    ComparedChampion,
     DirectionScores,
-    Figure,
     GalleryEntry,
-    MissingChampion,
     ModelComparison,
-    NoChampion,
     Scores,
     WeightsChoice,
     lip_eye_reduction,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from evaluation.metrics.registry import METRICS, Group
+from evaluation.figures import Figure, Figures, Value, comparison
+from evaluation.metrics.metric import Group
+from evaluation.metrics.registry import METRICS
 from evaluation.report.wording import Language, figure_parts, words
-from evaluation.scores import DirectionScores, Figure, Figures, Value, comparison
+from evaluation.scores import DirectionScores
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+from evaluation.figures import Figure, Value
 from evaluation.metrics.registry import metric_names
-from evaluation.scores import DirectionScores, Figure, Scores, Value, lip_eye_reduction
+from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
 
 Language = Literal["en", "zh"]
 Change = Literal["better", "same", "worse"]

@@ -27,7 +27,7 @@ from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Evaluation
-    from evaluation.scores import Figure
+    from evaluation.figures import Figure
 
 _POLL_S = 5
 

@@ -11,10 +11,10 @@ from core.errors import MissingModelError
 from core.tables import Picture
 from evaluation.config import EvaluateConfig
 from evaluation.features.face_embeddings import load_face_embedding
+from evaluation.figures import Figure
 from evaluation.metrics import pairs
 from evaluation.metrics.preservation import content_scores, similarity
 from evaluation.metrics.regions import change_scores, colour_change, contrasts, masks
-from evaluation.scores import Figure
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.face_mesh import NUM_POINTS, FaceMesh, Points
 from scraping.offline.corpus import portrait

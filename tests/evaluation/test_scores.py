@@ -11,19 +11,15 @@ import pytest
 from core.files import write_json
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
+from evaluation.champion_record import MissingChampion, NoChampion
+from evaluation.figures import Figure
 from evaluation.metrics.direction import direction_figures
-from evaluation.metrics.registry import METRICS, Group, measuring_functions
+from evaluation.metrics.metric import Group
+from evaluation.metrics.registry import METRICS, measuring_functions
 from evaluation.report.html_report import write_report
 from evaluation.report.table import row_groups
 from evaluation.report.wording import verdict, words
-from evaluation.scores import (
-    DirectionScores,
-    Figure,
-    MissingChampion,
-    NoChampion,
-    load_scores,
-    write_scores,
-)
+from evaluation.scores import DirectionScores, load_scores, write_scores
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "workspace.tar.xz"
 EVALUATION = "evaluation/step_00000010"

@@ -1,0 +1,41 @@
+"""What the registry says of a metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+Better = Literal["lower", "higher", ""]
+
+
+class Group(StrEnum):
+    """The groups of the report's table, in their order; the values are keys of its words."""
+
+    DISTANCE = "group_distance"
+    TARGET = "group_target"
+    PRESERVED = "group_kept"
+    CHANGE = "group_change"
+    COPIES = "group_copies"
+    TRUTH = "group_truth"
+    PAIRS = "group_pairs"
+
+
+class Text(NamedTuple):
+    """The same in both languages of the report."""
+
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the report's table."""
+
+    key: str  # in scores.json
+    group: Group
+    better: Better  # which way is better; "": neither
+    name: Text
+    meaning: Text  # a sentence
+    is_share: bool = False  # shown as a percentage
+    measured_by: str = ""  # "": with the truths, or the pairs, where they are known
