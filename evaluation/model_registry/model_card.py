@@ -12,19 +12,20 @@ from pydantic import BaseModel, ValidationError
 
 from core.files import try_load_json
 from core.workspace_folders import ModelFolder
+from evaluation.figures import comparison
+from evaluation.metrics.registry import METRICS
 from evaluation.model_registry.card_texts import CARD_TEXTS
 from evaluation.report.wording import Language, figure_text, verdict, words
+from evaluation.scores import DirectionScores, Scores, load_scores
 from preprocessing.config import PrepareConfig
 from training.config import TrainConfig
 
 if TYPE_CHECKING:
     from training.models.architecture import Architecture
 
-_FIGURES = (
+_FIGURES = {
     "kid", "fid", "inception_kid", "inception_fid", "domain_success", "content", "cycle_l1",
-)  # fmt: skip
-_SHARES = {"domain_success"}
-_NUM_PICTURES = {"num_pictures", "num_target"}
+}  # fmt: skip
 _Config = TypeVar("_Config", bound=BaseModel)
 
 
@@ -35,7 +36,7 @@ class ModelFacts:
     name: str  # recipe and version
     config: TrainConfig | None
     prepare: PrepareConfig | None
-    scores: Mapping[str, Any]  # content of scores.json
+    scores: Scores | None
     lineage: Mapping[str, Any]  # content of model.json
 
     @property
@@ -43,13 +44,13 @@ class ModelFacts:
         """Names of the domains A and B."""
         if self.prepare is not None:
             return self.prepare.domain_a, self.prepare.domain_b
-        names = self.scores.get("domains") or {}
-        return str(names.get("A", "a")), str(names.get("B", "b"))
+        names = self.scores.domains if self.scores else {}
+        return names.get("A", "a"), names.get("B", "b")
 
     @property
     def language(self) -> Language:
         """The language of the report of its evaluation."""
-        return "zh" if (self.scores.get("config") or {}).get("language") == "zh" else "en"
+        return "zh" if self.scores and self.scores.config.get("language") == "zh" else "en"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def load_facts(folder: ModelFolder, name: str) -> ModelFacts:
         name=name,
         config=_load_config(folder.config, TrainConfig),
         prepare=_load_config(folder.prepare, PrepareConfig),
-        scores=try_load_json(folder.scores) or {},
+        scores=_load_scores(folder.scores),
         lineage=try_load_json(folder.lineage) or {},
     )
 
@@ -174,53 +175,35 @@ def _architecture(config: TrainConfig) -> Architecture:
     return architecture_of(config)
 
 
-def _figures(scores: Mapping[str, Any], language: Language) -> Iterator[str]:
+def _figures(scores: Scores | None, language: Language) -> Iterator[str]:
     text, report_text = CARD_TEXTS[language], words(language)
-    directions = scores.get("directions") or {}
-    if not directions:
+    if scores is None or not scores.directions:
         yield text["no_scores"]
         return
-    if all(map(_is_complete, directions.values())):
-        yield verdict(scores, language)
+    yield verdict(scores, language)
     yield f"## {report_text['figures']}"
-    for direction in directions.values():
-        yield from _table(direction, report_text)
+    for direction in scores.directions.values():
+        yield from _table(direction, language)
     yield report_text["intervals_short"]
-    features = scores.get("features")
-    if isinstance(features, Mapping) and features.get("name"):
-        yield text["features"].format(features=features["name"], px=scores.get("px"))
+    if scores.features is not None:
+        yield text["features"].format(features=scores.features.name, px=scores.px)
 
 
-def _is_complete(direction: Mapping[str, Any]) -> bool:
-    """Whether the direction has what the verdict needs; scores of other versions may lack it."""
-    needed = {"kid", "kid_baseline", "kid_change"} if "kid" in direction else _NUM_PICTURES
-    return needed <= direction.keys()
-
-
-def _table(direction: Mapping[str, Any], report_text: Mapping[str, str]) -> Iterator[str]:
-    rows = [
-        f"| {report_text[key]} | "
-        + " | ".join(
-            _figure(direction.get(f"{key}{suffix}"), key)
-            for suffix in ("", "_baseline", "_ceiling")
-        )
-        + " |"
-        for key in _FIGURES
-        if key in direction
-    ]
+def _table(direction: DirectionScores, language: Language) -> Iterator[str]:
+    text = words(language)
+    rows = []
+    for metric in METRICS:
+        values = comparison(direction.figures, metric.key)
+        if metric.key in _FIGURES and values.translated is not None:
+            cells = [
+                figure_text(value, as_share=metric.is_share)
+                for value in (values.translated, values.untranslated, values.real)
+            ]
+            rows.append(f"| {' | '.join([getattr(metric.name, language), *cells])} |")
     if rows:
-        header = " | ".join(
-            report_text[key] for key in ("figure", "translated", "untranslated", "real")
-        )
-        yield f"**{direction.get('from')} → {direction.get('to')}**"
+        header = " | ".join(text[key] for key in ("figure", "translated", "untranslated", "real"))
+        yield f"**{direction.route}**"
         yield "\n".join([f"| {header} |", "|---|---|---|---|", *rows])
-
-
-def _figure(figure: Any, key: str) -> str:
-    try:
-        return figure_text(figure, as_share=key in _SHARES)
-    except (KeyError, TypeError):
-        return "–"
 
 
 def _use(facts: ModelFacts, language: Language) -> Iterator[str]:
@@ -231,6 +214,14 @@ def _use(facts: ModelFacts, language: Language) -> Iterator[str]:
     if facts.prepare is not None and facts.prepare.faces:
         yield text["misuse"]
     yield text["licence"]
+
+
+def _load_scores(path: Path) -> Scores | None:
+    """The scores of this version or an older one; ``None`` where none can be read."""
+    try:
+        return load_scores(path)
+    except (OSError, ValueError):
+        return None
 
 
 def _load_config(path: Path, config_type: type[_Config]) -> _Config | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Literal
 
 from evaluation.figures import Figure, Value
 from evaluation.metrics.registry import metric_names
@@ -50,22 +50,17 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f} %".replace("-", "\u2212")
 
 
-def figure_text(figure: Value | Mapping[str, Any] | None, *, as_share: bool) -> str:
+def figure_text(figure: Value | None, *, as_share: bool) -> str:
     """``value (low … high)``; the value alone where it has no interval; ``""`` without one."""
     text, interval = figure_parts(figure, as_share=as_share)
     return f"{text} ({interval})" if interval else text
 
 
-def figure_parts(figure: Value | Mapping[str, Any] | None, *, as_share: bool) -> tuple[str, str]:
-    """A figure's value and ``low … high``; ``""`` for an interval that is none at this precision.
-
-    A mapping is a figure as ``scores.json`` has it.
-    """
+def figure_parts(figure: Value | None, *, as_share: bool) -> tuple[str, str]:
+    """A figure's value and ``low … high``; ``""`` for an interval of no width at this precision."""
     show = percent if as_share else number
     if figure is None:
         return "", ""
-    if isinstance(figure, Mapping):
-        figure = Figure(figure["value"], figure["low"], figure["high"])
     if not isinstance(figure, Figure):
         return show(figure), ""
     value, low, high = (show(bound) for bound in (figure.value, figure.low, figure.high))
@@ -85,13 +80,8 @@ def gap_closed(direction: DirectionScores) -> float | None:
     return max(0.0, (untranslated.value - kid.value) / gap) if gap > 0 else None
 
 
-def verdict(scores: Scores | Mapping[str, Any], language: Language = "en") -> str:
-    """One sentence: which directions are better than leaving pictures as they are.
-
-    A mapping is the content of ``scores.json``.
-    """
-    if not isinstance(scores, Scores):
-        scores = Scores.from_json(scores)
+def verdict(scores: Scores, language: Language = "en") -> str:
+    """One sentence: which directions are better than leaving pictures as they are."""
     directions = list(scores.directions.values())
     changes = [direction.figure("kid_change") for direction in directions]
     if any(change is None for change in changes):

@@ -70,20 +70,20 @@ def test_a_recipe_name_is_no_path(tmp_path: Path, recipe: str) -> None:
 
 
 def test_verdicts_say_what_happened() -> None:
-    assert verdict(scores_of(0.02)).startswith("Both directions are better")
-    assert verdict(scores_of(0.07)).startswith("Neither direction is better")
-    assert "都优于原图" in verdict(scores_of(0.02), "zh")
+    assert verdict(Scores.from_json(scores_of(0.02))).startswith("Both directions are better")
+    assert verdict(Scores.from_json(scores_of(0.07))).startswith("Neither direction is better")
+    assert "都优于原图" in verdict(Scores.from_json(scores_of(0.02)), "zh")
     scores = scores_of(0.02)
     for direction, share in zip(scores["directions"].values(), (0.59, -0.32), strict=True):
         direction["truth"] = {"lip_eye_error_reduction": figure(share)}
-    assert "is down by 59 % and up by 32 %" in verdict(scores)
-    assert "降低 59 %、升高 32 %" in verdict(scores, "zh")
+    assert "is down by 59 % and up by 32 %" in verdict(Scores.from_json(scores))
+    assert "降低 59 %、升高 32 %" in verdict(Scores.from_json(scores), "zh")
     unsure = scores_of(0.04)
     unsure["directions"]["A2B"]["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
-    assert verdict(unsure).startswith("Only one direction is better")
-    assert "(within its interval)" in verdict(unsure)
+    assert verdict(Scores.from_json(unsure)).startswith("Only one direction is better")
+    assert "(within its interval)" in verdict(Scores.from_json(unsure))
     unsure["directions"]["B2A"]["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
-    assert verdict(unsure).startswith("Neither direction is surely better")
+    assert verdict(Scores.from_json(unsure)).startswith("Neither direction is surely better")
 
 
 def test_the_share_of_the_gap_is_between_nothing_and_all() -> None:
