@@ -180,7 +180,7 @@ def test_a_cluster_works_for_a_workspace_in_a_bucket(
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
     version = _prepared(config, *listings, open_workspace(shared_home), address)
     assert snapshots.names(bucket, "datasets") == [version]
-    assert prepare(config, *listings, Workspace(home)).version == version
+    assert prepare(config, *listings, home).version == version
 
 
 def _is_begun(workspace: Path) -> bool:
