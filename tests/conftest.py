@@ -34,6 +34,9 @@ settings.load_profile("suyan")
 _ON_PREFECT_SERVERS = ("tests/flows/", "tests/test_deploy.py")
 
 
+_SLOW_FIXTURES = {"measured", "services"}  # a training with its evaluation; a server and a worker
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For pytest-xdist: a file's tests share a worker, and all that start Prefect servers share
     one, since servers take the first free port. The longest groups come first.
@@ -42,8 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         file = item.location[0]
         group = "prefect" if file.startswith(_ON_PREFECT_SERVERS) else file
         item.add_marker(pytest.mark.xdist_group(group))
-        if "services" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.slow)  # a server and a worker start
+        if _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.location[0].startswith(_ON_PREFECT_SERVERS))
 
 

@@ -132,6 +132,7 @@ def test_a_finished_crawl_is_known(workspace: Workspace) -> None:
         assert read_rows(summary.listing, Original) == before
 
 
+@pytest.mark.slow
 def test_a_dataset_version_is_known(workspace: Workspace) -> None:
     summary = prepare(PREPARE, *listings(workspace), workspace)
     assert (summary.version, summary.reused) == (DATASET, True)

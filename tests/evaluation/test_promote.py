@@ -207,6 +207,7 @@ def test_a_version_says_what_it_is(tmp_path: Path) -> None:
     assert "`d1`" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_processes", [False, True])
 def test_promotions_at_once_leave_one_whole_champion(tmp_path: Path, in_processes: bool) -> None:
     kids = [0.04 - 0.005 * index for index in range(6)]

@@ -253,6 +253,7 @@ def test_doubtful_pairs_are_listed_and_not_joined() -> None:
     assert [(m.older, m.newer) for m in found.doubtful] == [(0, 1)]
 
 
+@pytest.mark.slow
 def test_drawn_people_are_not_taken_for_one_another() -> None:
     """Drawn faces are far more alike than photographs: the hardest case for the face tier."""
     detector = FaceDetector()

@@ -160,6 +160,7 @@ def test_old_files_are_removed(tmp_path: Path) -> None:
     assert new.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH (apt install chromium)")
 @pytest.mark.parametrize(
     ("language", "width", "height"), [("en", 1280, 900), ("zh", 390, 844)], ids=["desktop", "phone"]

@@ -64,6 +64,7 @@ def test_card_and_metadata_describe_the_generator_that_is_there(
     assert card.startswith("---\nlibrary_name: suyan\npipeline_tag: image-to-image\ntags:\n")
 
 
+@pytest.mark.slow
 def test_a_u_net_as_onnx_says_and_needs_its_multiple(
     make_model: ModelMaker, tmp_path: Path
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_u_net_as_onnx_says_and_needs_its_multiple(
     assert np.abs(found - wanted).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_torch_export_is_a_program_of_its_own(make_model: ModelMaker, tmp_path: Path) -> None:
     folder = make_model(norm="batch")
     figure = {"value": 0.0123, "low": 0.01, "high": 0.02}

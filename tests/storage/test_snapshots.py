@@ -203,6 +203,7 @@ def test_errors_say_what_to_do_and_no_secret(
         Bucket(shared_home)
 
 
+@pytest.mark.slow
 def test_the_doctor_tries_the_bucket_and_leaves_nothing_there(
     shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

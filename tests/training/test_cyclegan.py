@@ -372,6 +372,7 @@ def test_the_rate_decays_as_in_the_reference(decay: str, factors: dict[int, floa
         assert learning_rate(config, epoch) == pytest.approx(1.0e-3 * factor, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_networks_overfit_one_pair() -> None:
     gan = build(SMALL.model_copy(update={"learning_rate": 2e-3, "lambda_identity": 0.0}))
     generator = torch.Generator().manual_seed(0)
