@@ -21,8 +21,8 @@ from __future__ import annotations
 class SuyanError(Exception):
     """Root of every error that Suyan raises on purpose.
 
-    ``problem`` says what was found and what was needed, ``remedy`` how to mend it, where that is
-    kept apart; the message is both.
+    ``problem`` says what was found and what was needed; ``remedy``, which may be empty, says how to
+    mend it. The message consists of both.
     """
 
     def __init__(self, problem: str, *, remedy: str = "") -> None:

@@ -1,4 +1,5 @@
-"""Single small files of a workspace that machines and people change: pointers and overrides.
+"""Synchronisation of the small files that several machines or people change: pointers and
+overrides.
 
 The bucket's copy is authoritative. A change is pushed only if no other machine changed the file
 in the meantime.
@@ -18,14 +19,14 @@ from storage.s3 import Bucket
 
 
 def pull(workspace: Workspace, path: Path) -> None:
-    """Replace ``path`` by the bucket's copy, if the workspace has a bucket with such a file."""
+    """Replace ``path`` with the bucket's copy, if the workspace has a bucket with such a file."""
     bucket = bucket_of(workspace)
     if bucket is not None:
         _pull(bucket, workspace, path)
 
 
 def push(workspace: Workspace, path: Path) -> None:
-    """Replace the bucket's copy by ``path``: for pointers whose last writer wins."""
+    """Replace the bucket's copy with ``path``: for pointers whose last writer wins."""
     bucket = bucket_of(workspace)
     if bucket is not None:
         bucket.put(workspace.key(path), path)

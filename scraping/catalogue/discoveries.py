@@ -20,13 +20,15 @@ Discoveries = Mapping[str, Sequence[tuple[str, str]]]
 """``(sha256, phrase)`` by the name of a crawl."""
 
 NewPerPhrase = dict[str, Counter[str]]
-"""By the name of a crawl, how many originals were new to it, by phrase."""
+"""Number of originals that were new to a crawl: by the crawl's name, then by phrase."""
 
 
 def add_discoveries(
     connection: sa.Connection, insert: Callable[[sa.Table], Any], discoveries: Discoveries
 ) -> NewPerPhrase:
-    """Note what crawls found; ``count_discoveries`` must follow in the same transaction."""
+    """Store which originals crawls found; ``count_discoveries`` must follow in the same
+    transaction.
+    """
     num_new: NewPerPhrase = {}
     for crawl in sorted(discoveries):
         first_by = dict(reversed(discoveries[crawl]))
@@ -53,7 +55,7 @@ def count_discoveries(connection: sa.Connection, num_new: NewPerPhrase) -> None:
 def discoveries_of_other_crawls(
     connection: sa.Connection, crawl: str, digests: Mapping[int, str]
 ) -> Discoveries:
-    """What other crawls have found too, as they saw these hits; ``digests`` is sha256 by hit."""
+    """The discoveries of other crawls that saw the same hits; ``digests`` is sha256 by hit."""
     query = sa.select(db.sightings.c.crawl, db.sightings.c.hit, db.sightings.c.phrase).where(
         db.sightings.c.hit.in_(list(digests)),
         db.sightings.c.crawl != crawl,

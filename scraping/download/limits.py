@@ -1,4 +1,6 @@
-"""What a download may take, and how hosts are treated: a crawl's settings for its downloaders."""
+"""The limits of downloads and the politeness towards hosts: a crawl's settings for its
+downloaders.
+"""
 
 from __future__ import annotations
 
