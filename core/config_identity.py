@@ -22,8 +22,9 @@ INCIDENTAL: Final = Incidental()
 
 
 def identity(config: BaseModel) -> dict[str, Any]:
-    """``config`` as JSON values, without the fields that are marked as ``INCIDENTAL``.  The result
-    of the work is stored under the ``core.files.digest`` of this identity.
+    """``config`` as JSON values, without the fields that are marked as ``INCIDENTAL``.
+
+    The result of the work is stored under the ``core.files.digest`` of this identity.
     """
     incidental = {
         name

@@ -14,9 +14,10 @@ _POLL_S = 0.2
 
 @contextlib.contextmanager
 def file_lock(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock file ``path`` during the block.  While another process holds it, this one
-    waits. ``on_wait`` is called once before the wait; an exception that it raises ends the wait.
-    The system frees the lock of a process that dies.
+    """Hold the lock file ``path`` during the block.
+
+    While another process holds it, this one waits. ``on_wait`` is called once before the wait; an
+    exception that it raises ends the wait. The system frees the lock of a process that dies.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)

@@ -76,14 +76,14 @@ def read_reduced(
     enough_px: int | None = None,
 ) -> Decoded | Rejected:
     """Like ``read_picture``, but a JPEG is decoded at ½, ¼ or ⅛ of its size as long as its longer
-    side keeps ``enough_px``.  That is several times as fast: the decoder skips the frequencies that
-    the size cannot show.
+    side keeps ``enough_px``.
+
+    That is several times as fast: the decoder skips the frequencies that the size cannot show.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # a decompression bomb is an error, other warnings are not
+            # a decompression bomb is an error; Pillow's other warnings are not
+            warnings.simplefilter("ignore")
             # both are Pillow's own limits, and hold for the whole process
             PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT_BYTES
             with Image.open(path, formats=PILLOW_NAMES) as image:

@@ -17,10 +17,11 @@ def silent(stage: str, done: int, total: int | None, message: str) -> None:
 
 
 class LogProgress:
-    """A ``Progress`` that logs a line every ``every_s`` seconds at most.  In a long stage lines
-    come less often: after another hundredth of its time so far. A line names the stage, how far it
-    is and, as soon as two calls gave a rate, the time left. The last step of a stage is always
-    logged.
+    """A ``Progress`` that logs a line every ``every_s`` seconds at most.
+
+    In a long stage lines come less often: after another hundredth of its time so far. A line names
+    the stage, how far it is and, as soon as two calls gave a rate, the time left. The last step of
+    a stage is always logged.
     """
 
     def __init__(

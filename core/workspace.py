@@ -32,8 +32,10 @@ from core.workspace_folders import (
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder of this machine that holds the results of all stages.  It may be the local copy of a
-    bucket (``storage/remote.py`` opens it then); ``bucket_address`` names the bucket.
+    """A folder of this machine that holds the results of all stages.
+
+    It may be the local copy of a bucket (``storage/remote.py`` opens it then); ``bucket_address``
+    names the bucket.
     """
 
     folder: Path

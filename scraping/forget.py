@@ -98,9 +98,11 @@ def _remove_original(workspace: Workspace, sha256: str) -> None:
 
 def _bury(catalogue: Catalogue, kind: Kind, value: str) -> tuple[set[str], set[str]]:
     """Store tombstones and update the rows; returns the digests concerned and the crawls that had
-    them.  A host's pictures are those that came from it, and those of which the engine's cache
-    served a copy. Rows change before files are removed: after a kill in between, the same command
-    finds the remaining files by their tombstones.
+    them.
+
+    A host's pictures are those that came from it, and those of which the engine's cache served a
+    copy. Rows change before files are removed: after a kill in between, the same command finds the
+    remaining files by their tombstones.
     """
     now = time.time()
     with catalogue.writing() as connection:

@@ -69,6 +69,7 @@ class Drafts:
 
 def commit_drafts(workspace: Workspace, drafts: Mapping[str, str]) -> set[str]:
     """Rename drafts, ``{key: temporary path}``, to their keys; each appears whole or not at all.
+
     All files are flushed to disk, then all renamed, then their folders flushed, which takes little
     longer than for one file. Returns the keys whose draft and original are both missing.
     """
@@ -86,8 +87,9 @@ def commit_drafts(workspace: Workspace, drafts: Mapping[str, str]) -> set[str]:
 
 
 def remove_stale_drafts(workspace: Workspace) -> None:
-    """Remove the drafts of processes that have ended.  This machine cannot tell whether a process
-    of another one still runs: its drafts stay for a day.
+    """Remove the drafts of processes that have ended.
+
+    This machine cannot tell whether a process of another one still runs: its drafts stay for a day.
     """
     for draft in workspace.originals.glob("*/.*.tmp"):
         pid, _, rest = draft.name.removeprefix(".").partition("-")

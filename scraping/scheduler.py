@@ -148,8 +148,10 @@ class CrawlScheduler:
 
     def _next_tasks(self, num: int) -> list[DownloadTask]:
         """Tasks that are not open: first those of later hits, then those left over from earlier
-        ones.  Settled hits are skipped: otherwise each page of a long crawl would take longer than
-        the one before.
+        ones.
+
+        Settled hits are skipped: otherwise each page of a long crawl would take longer than the one
+        before.
         """
         pending_tasks = partial(self._catalogue.pending_tasks, self._name, self._started_at)
         tasks = pending_tasks(num, after=self._last_hit)

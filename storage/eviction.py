@@ -1,7 +1,8 @@
-"""Eviction: keeps a machine's folder of a workspace in a bucket below a size.  The least recently
-used data go first, and only data that can be restored: originals, dataset versions and checkpoints
-that the bucket has with the same content, and crops, which are computed from originals. Nothing is
-removed while a process uses the workspace.
+"""Eviction: keeps a machine's folder of a workspace in a bucket below a size.
+
+The least recently used data go first, and only data that can be restored: originals, dataset
+versions and checkpoints that the bucket has with the same content, and crops, which are computed
+from originals. Nothing is removed while a process uses the workspace.
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ def limit_bytes() -> float:
 
 @contextlib.contextmanager
 def in_use(workspace: Workspace) -> Iterator[None]:
-    """Keep every process from evicting anything while the block uses the workspace.  After the
-    block, data are evicted down to ``limit_bytes``, unless another process uses the workspace. The
-    block itself fetches the data that it needs. Does nothing without a bucket.
+    """Keep every process from evicting anything while the block uses the workspace.
+
+    After the block, data are evicted down to ``limit_bytes``, unless another process uses the
+    workspace. The block itself fetches the data that it needs. Does nothing without a bucket.
     """
     bucket = bucket_of(workspace)
     if bucket is None:

@@ -46,10 +46,11 @@ def fetch(workspace: Workspace, recipe: str, version: str | None = None) -> None
 
 @contextlib.contextmanager
 def update(workspace: Workspace, recipe: str, version: str | None = None) -> Iterator[None]:
-    """Fetch before, and publish after, a block that stores a model or moves the pointer.  Within
-    the block this machine has the pointer, the champion, the champion before it, and ``version``.
-    Versions that the block stores are published before the pointer moves. Raises ``TransientError``
-    when another machine moved the pointer meanwhile.
+    """Fetch before, and publish after, a block that stores a model or moves the pointer.
+
+    Within the block this machine has the pointer, the champion, the champion before it, and
+    ``version``. Versions that the block stores are published before the pointer moves. Raises
+    ``TransientError`` when another machine moved the pointer meanwhile.
     """
     bucket = bucket_of(workspace)
     if bucket is None:

@@ -20,8 +20,9 @@ _SCHEME = "s3:"
 
 
 def open_workspace(address: str) -> Workspace:
-    """The workspace at a path; for ``s3://bucket/prefix``, its folder on this machine.  Sends no
-    request. Raises ``ValueError`` for a malformed address.
+    """The workspace at a path; for ``s3://bucket/prefix``, its folder on this machine.
+
+    Sends no request. Raises ``ValueError`` for a malformed address.
     """
     if not address.startswith(_SCHEME):
         return Workspace(Path(address).expanduser())

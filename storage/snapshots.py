@@ -47,6 +47,7 @@ def publish(
     replace: bool = False,
 ) -> Snapshot:
     """Publish ``folder`` (or only ``files`` of it) under ``name``; returns the bucket's snapshot.
+
     An older snapshot of this name stays and is returned; with ``replace`` the new one takes its
     place. Raises ``TransientError`` when another machine replaced it at the same time.
     """
@@ -122,8 +123,9 @@ def fetch(bucket: Bucket, folder: Path, name: str, *, replace: bool = False) -> 
 def download(
     bucket: Bucket, target: Path, name: str, snapshot: Snapshot, existing: Path | None = None
 ) -> None:
-    """Write the files of the snapshot to ``target``; other files there stay.  Files that the folder
-    ``existing`` has with the same content are copied, not downloaded.
+    """Write the files of the snapshot to ``target``; other files there stay.
+
+    Files that the folder ``existing`` has with the same content are copied, not downloaded.
     """
     download_one = partial(_download_file, bucket, target, name, existing)
     bucket.map(download_one, snapshot.files.items())

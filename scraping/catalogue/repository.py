@@ -280,7 +280,9 @@ class Catalogue:
 
     def final_attempts(self, urls: Iterable[str]) -> dict[str, Attempt]:
         """The last attempt at each of these addresses, by address, that ended with a file or a
-        final rejection.  Attempts that failed for a reason that may pass are left out.
+        final rejection.
+
+        Attempts that failed for a reason that may pass are left out.
         """
         unique, attempts = list(dict.fromkeys(urls)), {}
         with self.reading() as connection:

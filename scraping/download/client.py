@@ -1,5 +1,7 @@
-"""The parent's side of the downloading process; ``worker.py`` runs inside it.  Only these two
-processes can reach the pipes between them. A message is a pickle, preceded by its length.
+"""The parent's side of the downloading process; ``worker.py`` runs inside it.
+
+Only these two processes can reach the pipes between them. A message is a pickle, preceded by its
+length.
 """
 
 from __future__ import annotations

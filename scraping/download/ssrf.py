@@ -77,6 +77,7 @@ def refuse_private(ip: str) -> None:
 
 def original_url(url: str) -> str:
     """The address of the original for a ``url`` in the engine's own cache (``gimg2.baidu.com``).
+
     Any other ``url`` is returned unchanged.
     """
     if "/image_search/" not in url:

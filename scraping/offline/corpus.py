@@ -42,9 +42,7 @@ class Item:
     title: str
     make: Callable[[], bytes]
     behaviour: Behaviour = "serve"
-    truth: Callable[[], NDArray[np.uint8]] | None = (
-        None  # draws the counterpart, with the same geometry
-    )
+    truth: Callable[[], NDArray[np.uint8]] | None = None  # draws the counterpart
 
     @functools.cached_property
     def body(self) -> bytes:

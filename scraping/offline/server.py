@@ -1,6 +1,7 @@
-"""The offline engine: an HTTP server on loopback that answers like Baidu image search.  One port is
-the search engine, three more are hosts of originals. Like the real engine, it refuses a search
-without the home page's cookie, a user agent and a referer.
+"""The offline engine: an HTTP server on loopback that answers like Baidu image search.
+
+One port is the search engine, three more are hosts of originals. Like the real engine, it refuses a
+search without the home page's cookie, a user agent and a referer.
 """
 
 from __future__ import annotations

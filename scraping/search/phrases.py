@@ -8,8 +8,9 @@ from collections.abc import Iterable
 def expand(
     phrases: Iterable[str], prefixes: Iterable[str] = (), suffixes: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Every phrase alone, then with each suffix, with each prefix, and with both.  A space joins
-    the words. Each search occurs once, the plain phrases first.
+    """Every phrase alone, then with each suffix, with each prefix, and with both.
+
+    A space joins the words. Each search occurs once, the plain phrases first.
     """
     phrases, prefixes, suffixes = list(phrases), list(prefixes), list(suffixes)
     searches: list[tuple[str, ...]] = [
