@@ -10,7 +10,7 @@ from training.models.factory import GENERATORS
 
 
 def _list_generators(schema: dict[str, Any]) -> None:
-    """Make a form offer the generators that there are."""
+    """Add the names of the generators to the field's schema, so that a form offers them."""
     schema["enum"] = list(GENERATORS)
 
 
@@ -295,7 +295,7 @@ def reference() -> TrainConfig:
 
 
 def demo() -> TrainConfig:
-    """A training of minutes on two slow cores, whose effect can be seen.
+    """A training that takes minutes on two slow cores, and has a visible effect.
 
     A residual U-Net starts with sharp pictures; a resnet needs many more steps to draw them. With
     the paper's cycle weight it would change nothing (docs/training.md).

@@ -35,8 +35,8 @@ def overrides_file(workspace: Workspace, domain_a: str, domain_b: str) -> Path:
 def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
     """The decisions about the originals ``names`` (sha256); empty where there is no file.
 
-    Decisions about other pictures are skipped, because these may come back. Raises ``ValueError``
-    with file and line for a line that cannot be understood.
+    Decisions about other pictures are skipped, because those pictures may come back. Raises
+    ``ValueError`` with file and line for a line that cannot be understood.
     """
     if not path.exists():
         return {}

@@ -58,7 +58,7 @@ def find_changes(before: Path, now: Path) -> list[Change]:
 
 
 def _differing_keys(before: Path, now: Path) -> set[bytes]:
-    """Keys of the pictures that are not the same in both; of each picture a hash is in memory."""
+    """Keys of the pictures that are not the same in both; memory holds one hash per picture."""
     places = {row.key: hash(row.place) for row in _used(before)}
     differing = {row.key for row in _used(now) if places.pop(row.key, None) != hash(row.place)}
     return differing | places.keys()

@@ -38,9 +38,7 @@ from scraping.catalogue.upgrade import is_up_to_date, upgrade_tables
 from scraping.failure_reasons import FORBIDDEN
 from scraping.search.baidu import Hit
 
-_MAX_FAILURES = (
-    3  # runs of a round in which a hit may fail before it has to wait for the next round
-)
+_MAX_FAILURES = 3  # runs of a round in which a hit may fail; then it waits for the next round
 _VALUES_PER_STATEMENT = 500
 _PAGE_LOCK = 0x7375796E  # number of the PostgreSQL lock under which pages are saved
 

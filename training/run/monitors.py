@@ -1,4 +1,4 @@
-"""Monitors of a training: losses that are not finite, a saturated D, a collapsed G."""
+"""Monitors of a training: they detect losses that are not finite, a saturated D, a collapsed G."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
-_NUM_LOGGED_STEPS = 20  # over which a discriminator's loss is averaged
-_LEAST_D_LOSS = {"lsgan": 0.005, "vanilla": 0.01}  # below it D gives G hardly any gradient
+_NUM_LOGGED_STEPS = 20  # logged steps over which a discriminator's loss is averaged
+_LEAST_D_LOSS = {"lsgan": 0.005, "vanilla": 0.01}  # with a smaller loss D gives G hardly any gradient
 _LEAST_VARIETY = 0.1
 
 
 class Monitors:
-    """Returns a message for a person when training degenerates, each message once."""
+    """Detects a degenerating training; gives each message, for a person, once."""
 
     def __init__(self, gan_loss: str) -> None:
         self._least_loss = _LEAST_D_LOSS.get(gan_loss)
@@ -38,7 +38,8 @@ class Monitors:
     def collapse(self, variety: float) -> str | None:
         """A message when translations of different pictures are nearly the same.
 
-        ``variety``: their spread over that of the pictures, as ``SampleGrid.write`` returns it.
+        ``variety`` is the spread of the translations divided by that of the pictures, as
+        ``SampleGrid.write`` returns it.
         """
         if math.isfinite(variety) and variety >= _LEAST_VARIETY:
             return None

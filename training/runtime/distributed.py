@@ -1,4 +1,4 @@
-"""Several processes on one run: each takes its share of a batch, and all keep the same weights.
+"""Data-parallel training: each process takes its share of a batch, and all have the same weights.
 
 ``torchrun`` starts them and gives each its rank; CPUs communicate by gloo, GPUs by NCCL.
 """
