@@ -36,9 +36,10 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found, and how to mend it.
+    """The result of one check, with its remedy.
 
-    ``level``: ok; note, which may be intended; problem, which keeps runs from working.
+    ``level`` is ok; note, for a state that may be intended; or problem, for one that makes runs
+    fail.
     """
 
     subject: str
@@ -55,7 +56,7 @@ def doctor(workspace: WorkspaceOption = WORKSPACE, recipe: Recipe = "makeup") ->
 
 
 def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
-    """The findings, one check after another; a check that fails is a finding too.
+    """The findings, one check after another; a check that raises gives a finding too.
 
     Changes nothing in the workspace.
     """
@@ -109,7 +110,7 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    """Compares with constraints.txt, the versions that are known to work together."""
+    """Compares versions with constraints.txt, whose versions are known to work together."""
     from importlib.metadata import version
 
     from flows.installation import ROOT
@@ -214,7 +215,7 @@ def _catalogue(workspace: Workspace) -> Finding:
 
 
 def _database(subject: str, path: Path) -> Finding:
-    """Opens the file for reading alone, and checks every page."""
+    """Opens the file read-only, and checks every page."""
     import sqlite3
 
     if not path.exists():
@@ -269,7 +270,7 @@ def _deployments(workspace: Workspace) -> Finding:
 
 
 def _access(workspace: Workspace) -> Finding:
-    """Checks who can use the server: whoever reaches it can run code through it."""
+    """Checks whether others can reach the server, through which they could run code."""
     from flows.server.prefect_server import LOOPBACK_HOSTS, running_server
 
     server = running_server(workspace)

@@ -11,7 +11,9 @@ from core.config_identity import INCIDENTAL
 
 
 class PromoteConfig(BaseModel):
-    """When a measured model becomes its recipe's champion by itself."""
+    """The rule by which a measured model becomes its recipe's champion without a person's
+    decision.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,7 +28,7 @@ class PromoteConfig(BaseModel):
 
 
 class EvaluateConfig(BaseModel):
-    """How a checkpoint is measured on the held-out pictures, and how the report is written."""
+    """Settings of the measurement of a checkpoint on held-out pictures, and of its report."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

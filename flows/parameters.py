@@ -1,4 +1,6 @@
-"""Parameters of the flows: configurations of the stages that each one runs, checked together."""
+"""Parameters of the flows: the configurations of the stages that each flow runs, checked
+together.
+"""
 
 from __future__ import annotations
 

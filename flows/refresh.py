@@ -1,4 +1,6 @@
-"""The flows that collect pictures: crawl both domains, or refresh the dataset, as every week."""
+"""The flows that collect pictures: a crawl of both domains, and the weekly refresh of the
+dataset.
+"""
 
 from __future__ import annotations
 

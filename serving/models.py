@@ -32,7 +32,7 @@ class Model:
 
     folder: Path
     config: TrainConfig
-    prepare: PrepareConfig  # how photographs are prepared for it
+    prepare: PrepareConfig  # of the preparation of its pictures
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Model:
 
     @property
     def tiling(self) -> Tiling:
-        """How a large picture is cut for it."""
+        """The tiling of large pictures for this model."""
         facts = architecture_of(self.config)
         return Tiling(facts.tile_px, facts.margin_px, facts.multiple)
 

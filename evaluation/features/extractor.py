@@ -39,7 +39,7 @@ class Extractor:
 
     key: str  # "offline" or "inception"
     name: str  # in the report
-    identity: str  # names weights and arithmetic: equal ones give equal features
+    identity: str  # identifies weights and arithmetic: equal ones give equal features
     comparable_with_published: bool
     num_features: int
     network: Callable[[Tensor], Tensor]  # [N, H, W, 3] uint8 → [N, D] float32
@@ -76,7 +76,7 @@ def content_key(extractor: Extractor, content: Iterable[bytes | memoryview]) -> 
 
 
 def cached(extractor: Extractor, key: str, compute: Callable[[], NDArray[np.float32]]) -> Array:
-    """The cached features named ``key``; computed and cached where no whole file has them."""
+    """The cached features named ``key``; computed and cached if there is no whole file of them."""
     if extractor.cache is None:
         return compute().astype(np.float64)
     path = extractor.cache / f"{key}.npy"

@@ -14,7 +14,7 @@ from evaluation.arrays import Array
 from evaluation.figures import Figure
 from evaluation.metrics.intervals import PERCENTILES, resampled_figure, resampling
 
-LEAST_FOR_DISTANCES = 10  # pictures of a side: FID and KID of fewer are noise
+LEAST_FOR_DISTANCES = 10  # pictures of a side; FID and KID of fewer are noise
 
 
 def fid(x: Array, y: Array) -> float:
@@ -148,9 +148,9 @@ def kid_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:
 
 
 def witness(x: Array, target: Array, source: Array) -> Array:
-    """How much each row of ``x`` looks like ``target`` rather than ``source``: ``[N]``.
+    """How much nearer each row of ``x`` is to ``target`` than to ``source``: ``[N]``.
 
-    The MMD's witness function: mean kernel to the target less mean kernel to the source.
+    This is the MMD's witness function: mean kernel to the target minus mean kernel to the source.
     """
     towards = polynomial_kernel(x, target).mean(axis=1)
     return np.asarray(towards - polynomial_kernel(x, source).mean(axis=1))

@@ -28,7 +28,7 @@ LEAST_PAIRS = 5
 
 @dataclass(frozen=True)
 class Pairs:
-    """Test picture ``inputs[i]`` (an index) shows what the picture ``rows[i]`` shows."""
+    """Pairs: test picture ``inputs[i]`` (an index) and the picture ``rows[i]`` show the same."""
 
     inputs: list[int]
     rows: list[Picture]
@@ -99,7 +99,8 @@ def pair_scores(
 
     ``pair_content`` is the similarity of content to the true counterpart, ``pair_identity`` the
     distance of face embeddings. ``pair_<region>_colour`` is the difference ΔE between contrasts
-    (``regions.contrasts``) and those of the counterpart; ``…_reduction`` how much of it went away.
+    (``regions.contrasts``) and those of the counterpart; ``…_reduction`` is the share of it that
+    translation removed.
     """
     num, seed = config.num_bootstrap, config.seed
     if len(true.features) < LEAST_PAIRS:

@@ -19,7 +19,7 @@ from evaluation.scores import GalleryEntry
 Columns = Mapping[str, Mapping[int, Pictures]]
 """By column, and by the index of the input: a picture ``[px, px, 3]``."""
 
-# The columns of each kind of gallery; a picture without one has less.
+# The columns of each kind of gallery; an entry may lack some of them.
 _COLUMNS = {
     "random": ("input", "translated", "reconstructed", "truth", "pair"),
     "best": ("input", "translated", "reconstructed", "truth", "pair"),

@@ -54,7 +54,7 @@ def _yield(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _end(row: Mapping[str, Any]) -> dict[str, str]:
-    """Why a phrase's search ended, and how many downloads failed for which reason."""
+    """The reason why a phrase's search ended, and the number of failed downloads by reason."""
     return {
         "phrase": row["phrase"],
         "stopped": str(row["stopped_because"]),
@@ -83,7 +83,7 @@ def _train_first(sheet: Path) -> tuple[bool, str]:
 
 
 class TrainingPage:
-    """The page of a training, written again as it goes on: sample pictures over time, the newest
+    """The page of a training, rewritten while it goes on: sample pictures over time, the newest
     grid, losses, and augmented training pictures.
     """
 
@@ -94,7 +94,7 @@ class TrainingPage:
         self.write("begins")
 
     def write(self, state: str) -> None:
-        """Write the page anew; ``state`` says in a few words how far the training is."""
+        """Rewrite the page; ``state`` is the training's progress in a few words."""
         grids = sorted(self._run.samples_folder().glob("*.jpg"))
         titled: dict[str, Path | Image.Image] = {}
         if grids:
@@ -200,7 +200,7 @@ def lineage(
 def stages(
     name: str, seconds: Mapping[str, float], results: Mapping[str, Sequence[StageResult]]
 ) -> None:
-    """Write the page of a flow run: what each of its stages did, why, and for how long."""
+    """Write the page of a flow run: the outcome of each stage, its reason, and its duration."""
     rows = [
         {
             "stage": f"{stage}, {duration(stage_s)}",
@@ -212,7 +212,7 @@ def stages(
 
 
 def _result_text(result: StageResult) -> str:
-    """The reason, after any status but the usual one."""
+    """The reason, preceded by the status unless it is the usual one."""
     if result.status is Status.DONE:
         return result.reason
     return f"{result.status}: {result.reason}"

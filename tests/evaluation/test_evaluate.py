@@ -1,4 +1,5 @@
-"""A real evaluation of a tiny, hardly trained model: its figures, its report, and once only."""
+"""A real evaluation of a tiny, hardly trained model: its figures, its report, and its
+repetition."""
 
 import json
 import re

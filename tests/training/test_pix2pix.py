@@ -1,4 +1,4 @@
-"""Checkpoints of the reference, in and out, and what is refused."""
+"""Checkpoints of the reference are read and written; others are refused."""
 
 import pickle
 from pathlib import Path
@@ -30,7 +30,7 @@ def _networks(config: TrainConfig) -> dict[str, nn.Module]:
 
 
 def _reference_folder(folder: Path, config: TrainConfig, epoch: str = "latest") -> Path:
-    """As the reference's save_networks does it."""
+    """Save networks like the reference's ``save_networks``."""
     folder.mkdir()
     for name, network in _networks(config).items():
         torch.save(network.state_dict(), folder / f"{epoch}_net_{name}.pth")

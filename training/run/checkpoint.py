@@ -72,7 +72,7 @@ def save_checkpoint(
         with atomic_file(partial.state) as file:
             torch.save({**state, "position": [position.step, position.epoch, position.batch]}, file)
         write_json(partial.config, config.model_dump(mode="json"))
-        if best_score is not None:  # first: a run that is killed in between writes this checkpoint again
+        if best_score is not None:  # first: a run killed in between saves again
             write_json(folder.best, {"checkpoint": final.name, "score": best_score})
         partial.path.rename(final)
     except (OSError, RuntimeError, SafetensorError) as error:  # the errors of torch and safetensors

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 
 _NUM_LOGGED_STEPS = 20  # logged steps over which a discriminator's loss is averaged
-_LEAST_D_LOSS = {"lsgan": 0.005, "vanilla": 0.01}  # with a smaller loss D gives G hardly any gradient
+_LEAST_D_LOSS = {"lsgan": 0.005, "vanilla": 0.01}  # a smaller loss leaves G hardly any gradient
 _LEAST_VARIETY = 0.1
 
 
