@@ -76,9 +76,7 @@ class CrawlScheduler:
         self._background: set[asyncio.Task[None]] = set()
         self._last_hit = 0  # highest number of a task so far
         self._settled_up_to = 0  # all hits up to this number are settled
-        self._is_contested = (
-            False  # whether other crawls have leases on addresses that this one needs
-        )
+        self._is_contested = False  # whether other crawls hold leases on needed addresses
         self._failed_hosts: list[str] = []  # of the downloads that failed in a row
         self._frontier = Frontier(config, name, catalogue)
         settings = DownloadSettings(

@@ -28,10 +28,7 @@ PRODUCT = (
 FOLDERS = (*PRODUCT, "benchmarks", "docs", "tests")
 SECTIONS = ("crawl_a", "crawl_b", "prepare", "train", "evaluate", "promote", "torchrun")
 FILE_SUFFIXES = {"py", "json"}
-OTHER_PROGRAMS = {
-    "--type",
-    "--work-queue",
-}  # Prefect's options, which documents name without a command
+OTHER_PROGRAMS = {"--type", "--work-queue"}  # options of Prefect, named without a command
 MOST_README_LINES = 150
 MOST_ARCHITECTURE_LINES = 199
 
