@@ -1,4 +1,4 @@
-"""What orchestration costs: the pipeline as a deployment run, and the same stages called directly.
+"""The cost of orchestration: the pipeline as a deployment run, and the same stages called directly.
 
 Both begin with an empty workspace and nothing imported; they take turns. The deployment run is
 timed from its request to its final state, so that the worker's polling, the start of its process
