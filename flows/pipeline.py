@@ -20,9 +20,9 @@ from flows import latest, tasks
 from flows.cluster.batches import TaskRunnerName
 from flows.concurrency import one_at_a_time, run_limit
 from flows.installation import VERSION
-from flows.outcomes import StageResult
 from flows.parameters import EvaluateParameters, PipelineParameters, RefreshParameters
 from flows.presets import Preset, with_preset
+from flows.stage_results import StageResult
 from flows.states import StageLog, cancelled_not_crashed
 from flows.ui import artifacts
 from flows.ui.approval import Approval, ask

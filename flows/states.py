@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelled, Completed
 
 from core.progress import duration
-from flows.outcomes import StageResult, Status
+from flows.stage_results import StageResult, Status
 from flows.ui.run_progress import run_logger
 
 Value = TypeVar("Value")

@@ -27,7 +27,7 @@ from core.workspace_folders import RunFolder
 from evaluation.config import EvaluateConfig, PromoteConfig
 from evaluation.model_registry.model_versions import champion, find_champion, versions
 from evaluation.model_registry.promote import Promotion, promote
-from flows import events, outcomes, sync
+from flows import events, stage_results, sync
 from flows.cluster.batches import dask_runner, spread_over
 from flows.cluster.downloads import downloader_over
 from flows.cluster.torchrun import train_run
@@ -57,7 +57,7 @@ def _is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bo
     return isinstance(state.result(raise_on_failure=False), TransientError)
 
 
-def _state(summary: Summary, result: outcomes.StageResult) -> State[Summary]:
+def _state(summary: Summary, result: stage_results.StageResult) -> State[Summary]:
     return Completed(name=result.status.value, message=result.reason, data=summary)
 
 
@@ -75,7 +75,7 @@ def crawl_domain(
     config: CrawlConfig, workspace: Workspace, task_runner: str = "local"
 ) -> State[CrawlSummary]:
     """Crawl one domain; publishes a progress bar, the yield of each phrase and a preview."""
-    stamp_before = outcomes.crawl_stamp(config, workspace)
+    stamp_before = stage_results.crawl_stamp(config, workspace)
     sync.drop_forgotten(workspace)
     progress = ArtifactProgress(f"progress-{config.domain}")
     with (
@@ -85,8 +85,8 @@ def crawl_domain(
     ):
         build_downloader = downloader_over(runner) if runner else DownloadProcess
         summary = crawl(config, workspace, progress=progress, build_downloader=build_downloader)
-    stamp_after = outcomes.crawl_stamp(config, workspace)
-    result = outcomes.crawl_result(config, summary, stamp_before, stamp_after)
+    stamp_after = stage_results.crawl_stamp(config, workspace)
+    result = stage_results.crawl_result(config, summary, stamp_before, stamp_after)
     artifacts.crawl_yields(summary)
     if summary.partial:
         events.emit_partial_crawl(config.domain, f"{config.domain}: {result.reason}", workspace)
@@ -119,7 +119,7 @@ def prepare_dataset(
             )
         sync.publish_dataset(summary, workspace)
         artifacts.dataset_card(summary)
-    return _state(summary, outcomes.prepare_result(summary))
+    return _state(summary, stage_results.prepare_result(summary))
 
 
 @task(
@@ -150,7 +150,7 @@ def train_model(
             config, dataset, run, workspace, torchrun, TrainingProgress(run, page.write)
         )
         artifacts.training_events(summary)
-        result = outcomes.train_result(summary)
+        result = stage_results.train_result(summary)
         page.write(result.reason)
     return _state(summary, result)
 
@@ -187,7 +187,7 @@ def evaluate_model(
         )
         runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
         artifacts.evaluation(evaluation)
-    return _state(evaluation, outcomes.evaluate_result(evaluation))
+    return _state(evaluation, stage_results.evaluate_result(evaluation))
 
 
 @task(
@@ -231,7 +231,7 @@ def promote_model(
         events.emit_champion(recipe, name, promotion.reason, workspace)
     changed = name not in versions_before or is_new_champion
     changed |= approval is not None and approval.is_new
-    return _state(promotion, outcomes.promote_result(promotion, changed=changed))
+    return _state(promotion, stage_results.promote_result(promotion, changed=changed))
 
 
 def _champion_name(workspace: Workspace, recipe: str) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 from torch import nn
 
-from core.champion import is_version_name, load_champion
+from core.champion_pointer import is_version_name, load_champion
 from core.errors import MissingModelError
 from core.files import load_json, try_load_json
 from core.workspace import Workspace

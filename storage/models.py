@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from core.champion import load_champion
+from core.champion_pointer import load_champion
 from core.errors import TransientError
 from core.workspace import Workspace
 from core.workspace_folders import ModelFolder, RecipeModels

@@ -14,7 +14,7 @@ from pathlib import Path
 from core.files import digest, write_json
 from core.workspace import Workspace
 from storage.s3 import Bucket, open_bucket, parse_address
-from storage.s3_client import endpoint
+from storage.s3_credentials import endpoint
 
 _SCHEME = "s3:"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import BucketError
-from storage.s3_client import connect, endpoint, missing_bucket_error, to_suyan_error
+from storage.s3_credentials import connect, endpoint, missing_bucket_error, to_suyan_error
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9!_.*'()-]+)*)/?")
 _NUM_THREADS = 16

@@ -77,18 +77,18 @@ CRAWLS = (crawl_config("makeup", "妆容"), crawl_config("bare", "素颜"))
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The golden workspace, among the libraries of its making."""
     with tarfile.open(GOLDEN / "workspace.tar.xz") as archive:
         archive.extractall(tmp_path / "workspace", filter="data")
     libraries = MappingProxyType(NAMES["libraries"])
     for module in (cache, preparation):
         monkeypatch.setattr(module, "libraries", lambda: libraries)
-    return tmp_path / "workspace"
+    return Workspace(tmp_path / "workspace")
 
 
-def listings(workspace: Path) -> tuple[Path, Path]:
-    first, second = (workspace / "crawls" / name / "listing.parquet" for name in NAMES["crawls"])
+def listings(workspace: Workspace) -> tuple[Path, Path]:
+    first, second = (workspace.crawl(name).listing for name in NAMES["crawls"])
     return first, second
 
 
@@ -122,30 +122,28 @@ def test_work_is_named_as_ever() -> None:
         assert [*crawls, run_name(parameters.train, "d")] == names
 
 
-def test_a_finished_crawl_is_known(workspace: Path) -> None:
+def test_a_finished_crawl_is_known(workspace: Workspace) -> None:
     for config, listing in zip(CRAWLS, listings(workspace), strict=True):
         before = read_rows(listing, Original)
-        summary = crawl(
-            config, Workspace(workspace)
-        )  # its engine is not there: anything to do would fail
+        summary = crawl(config, workspace)  # its engine is not there: anything to do would fail
         assert (summary.num_ok, summary.num_added, summary.partial) == (57, 0, False)
         assert summary.phrases[0]["stopped_because"] == "exhausted"
         assert columns(summary.listing) == LISTING
         assert read_rows(summary.listing, Original) == before
 
 
-def test_a_dataset_version_is_known(workspace: Path) -> None:
-    summary = prepare(PREPARE, *listings(workspace), Workspace(workspace))
+def test_a_dataset_version_is_known(workspace: Workspace) -> None:
+    summary = prepare(PREPARE, *listings(workspace), workspace)
     assert (summary.version, summary.reused) == (DATASET, True)
     assert columns(summary.dataset / "manifest.parquet") == MANIFEST
 
 
 @pytest.mark.slow
-def test_the_same_originals_make_the_same_version(workspace: Path, tmp_path: Path) -> None:
-    wanted = workspace / "datasets" / DATASET
+def test_the_same_originals_make_the_same_version(workspace: Workspace, tmp_path: Path) -> None:
+    wanted = workspace.dataset(DATASET).path
     wanted = wanted.rename(tmp_path / "wanted")
-    (workspace / "cache" / "analysis.sqlite").unlink()
-    summary = prepare(PREPARE, *listings(workspace), Workspace(workspace))
+    workspace.analyses.unlink()
+    summary = prepare(PREPARE, *listings(workspace), workspace)
     assert (summary.version, summary.reused) == (DATASET, False)
     found, known = (
         pq.read_table(folder / "manifest.parquet").to_pylist()
@@ -159,29 +157,29 @@ def test_the_same_originals_make_the_same_version(workspace: Path, tmp_path: Pat
     assert (summary.dataset / "config.json").read_bytes() == (wanted / "config.json").read_bytes()
 
 
-def test_a_finished_run_is_known(workspace: Path) -> None:
-    summary = train(TRAIN, workspace / "datasets" / DATASET, workspace / "runs" / RUN)
+def test_a_finished_run_is_known(workspace: Workspace) -> None:
+    summary = train(TRAIN, workspace.dataset(DATASET).path, workspace.run(RUN).path)
     assert (summary.steps, summary.resumed_from_step) == (10, 10)
-    assert latest.dataset_folder(Workspace(workspace), "makeup").name == DATASET
-    assert latest.run_folder(Workspace(workspace), "makeup").name == RUN
+    assert latest.dataset_folder(workspace, "makeup").name == DATASET
+    assert latest.run_folder(workspace, "makeup").name == RUN
 
 
-def test_figures_are_known_and_the_model_has_its_name(workspace: Path) -> None:
-    dataset, run = workspace / "datasets" / DATASET, workspace / "runs" / RUN
-    evaluation = evaluate(EVALUATE, dataset, run, Workspace(workspace))
+def test_figures_are_known_and_the_model_has_its_name(workspace: Workspace) -> None:
+    dataset, run = workspace.dataset(DATASET).path, workspace.run(RUN).path
+    evaluation = evaluate(EVALUATE, dataset, run, workspace)
     assert evaluation.reused
-    promotion = promote(run, evaluation.folder, Workspace(workspace), "makeup", PromoteConfig())
+    promotion = promote(run, evaluation.folder, workspace, "makeup", PromoteConfig())
     assert promotion.model.name == MODEL
-    assert champion(Workspace(workspace), "makeup").name == MODEL
+    assert champion(workspace, "makeup").name == MODEL
 
 
 @pytest.mark.slow
-def test_the_same_checkpoint_has_the_same_figures(workspace: Path) -> None:
-    dataset, run = workspace / "datasets" / DATASET, workspace / "runs" / RUN
+def test_the_same_checkpoint_has_the_same_figures(workspace: Workspace) -> None:
+    dataset, run = workspace.dataset(DATASET).path, workspace.run(RUN).path
     path = run / "evaluation" / "step_00000010" / "scores.json"
     wanted = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
-    evaluation = evaluate(EVALUATE, dataset, run, Workspace(workspace))
+    evaluation = evaluate(EVALUATE, dataset, run, workspace)
     assert not evaluation.reused
     scores = json.loads(path.read_text(encoding="utf-8"))
     for name, direction in wanted["directions"].items():
@@ -190,11 +188,13 @@ def test_the_same_checkpoint_has_the_same_figures(workspace: Path) -> None:
     assert_alike(scores, wanted)
 
 
-def test_the_champion_translates(workspace: Path, tmp_path: Path) -> None:
-    assert find_champion(Workspace(workspace), "makeup") == workspace / "models" / "makeup" / MODEL
-    model = open_model(Workspace(workspace), "makeup")
+def test_the_champion_translates(workspace: Workspace, tmp_path: Path) -> None:
+    assert (
+        find_champion(workspace, "makeup") == workspace.recipe_models("makeup").version(MODEL).path
+    )
+    model = open_model(workspace, "makeup")
     assert model.directions == {"A2B": ("makeup", "bare"), "B2A": ("bare", "makeup")}
-    photo = next((workspace / "originals").glob("*/*.jpg"))
+    photo = next(workspace.originals.glob("*/*.jpg"))
     translator = Translator(model, "A2B")
     outcomes = translate(
         [Input(photo, Path(photo.name))], tmp_path / "out", translator, TranslateOptions()

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.champion import Champion, load_champion
+from core.champion_pointer import Champion, load_champion
 from core.errors import CheckpointError, SuyanError
 from core.files import (
     atomic_file,

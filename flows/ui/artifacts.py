@@ -12,7 +12,7 @@ from core.picture_grid import Tile, draw_grid, save_jpeg
 from core.progress import duration
 from core.workspace_folders import DatasetFolder, RunFolder
 from evaluation.model_registry.promote import Promotion
-from flows.outcomes import StageResult, Status, missing_part
+from flows.stage_results import StageResult, Status, missing_part
 from flows.ui.markdown import Page, pictures, points, table
 from flows.ui.run_progress import domains, run_logger
 from scraping.crawl import CrawlSummary

@@ -120,7 +120,7 @@ def _write_pages(staged: DatasetFolder, card: _Card) -> None:
     }  # fmt: skip
     for path in (staged.card_text, staged.card_page):
         _write_text(path, templates.get_template(f"{path.name}.jinja").render(context))
-    template = templates.get_template("more.html.jinja")
+    template = templates.get_template("section.html.jinja")
     for section in sections:
         for page in range(2, len(section.pages) + 1):
             text = template.render(context, section=section, page=page)

@@ -28,11 +28,11 @@ from prefect.settings import (
 
 from core.workspace import Workspace
 from flows import model
-from flows.outcomes import Status
 from flows.parameters import EvaluateParameters, PipelineParameters
 from flows.pipeline import PipelineResult, pipeline
 from flows.recipes import makeup, seasons, with_engine, with_num_images
 from flows.server.services import Services, worker_environment
+from flows.stage_results import Status
 from flows.sync import fetch_dataset
 from scraping.offline.corpus import landscape_corpus, portrait_corpus
 from scraping.offline.server import OfflineEngine

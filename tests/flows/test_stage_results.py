@@ -6,8 +6,8 @@ from prefect.states import Completed
 
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
-from flows.outcomes import Status, crawl_result
 from flows.recipes import makeup
+from flows.stage_results import Status, crawl_result
 from flows.states import StageLog
 from flows.ui.approval import Approval, apply_approval
 from scraping.crawl import CrawlSummary

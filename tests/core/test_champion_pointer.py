@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.champion import Champion, is_version_name, load_champion
+from core.champion_pointer import Champion, is_version_name, load_champion
 from core.files import write_json
 from core.workspace import Workspace
 
