@@ -60,8 +60,8 @@ class Matrix:
     def run(self, *, quick: bool) -> None:
         """Inflict one fault after another; print a row of the table at the end of each."""
         try:
-            with ThreadPoolExecutor(1) as aside:  # the server takes its time to start
-                reference = aside.submit(traces.reference, self._folder / "reference")
+            with ThreadPoolExecutor(1) as executor:  # the server takes its time to start
+                reference = executor.submit(traces.reference, self._folder / "reference")
                 self._stand.up()
                 limits = [run_limit(flow, "seasons") for flow in ("train", "crawl", "pipeline")]
                 limits += [device_limit("cpu"), engine_limit(traces.ENGINE_URL)]

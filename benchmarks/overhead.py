@@ -63,8 +63,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="suyan-overhead-"))
     stand = Stand(folder / "stand", port=4791)
     try:
-        with ThreadPoolExecutor(1) as aside:  # the server takes its time to start
-            corpus = aside.submit(_drawn, _QUICK_NUM_GOOD if quick else _NUM_GOOD)
+        with ThreadPoolExecutor(1) as executor:  # the server takes its time to start
+            corpus = executor.submit(_drawn, _QUICK_NUM_GOOD if quick else _NUM_GOOD)
             stand.up()
         figures = _measure(stand, folder, corpus.result(), quick=quick)
     finally:

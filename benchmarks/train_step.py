@@ -116,7 +116,7 @@ def _measure(
     print(f"\n{title}", flush=True)
     a, b = _pictures(config)
     steps: dict[str, Callable[[], None]] = {}
-    apart: dict[str, float] = {}
+    gradient_errors: dict[str, float] = {}
     exact = None
     if config.device == "cpu" or config.batch_size == 1:  # a GPU's memory may not hold more
         exact = _exact_gradients(config, a, b)
@@ -125,7 +125,7 @@ def _measure(
         gan = _built(config.model_copy(update=dict(changes)), alone=name == "channels-last")
         steps[name] = _stepper(gan, a, b)
         steps[name]()
-        apart[name] = _distance(_gradients(gan), exact) if exact else float("nan")
+        gradient_errors[name] = _distance(_gradients(gan), exact) if exact else float("nan")
         print(f"  {name:36} first step {time.perf_counter() - began:8.2f} s", flush=True)
     for step in list(steps.values()) * (2 if config.device == "cuda" else 0):
         step()  # graphs are recorded, and convolutions chosen, in the first few
@@ -143,7 +143,7 @@ def _measure(
         print(
             f"  {name:36} {median:8.3f} s (fastest {min(seconds[name]):.3f})   "
             f"{medians['plain'] / median:5.2f} x   {floor / median:4.0%} of the floor's speed   "
-            f"gradient {apart[name]:.1e}"
+            f"gradient {gradient_errors[name]:.1e}"
         )
     return medians
 
@@ -195,8 +195,8 @@ def _gradients(gan: CycleGan) -> list[Tensor]:
 
 
 def _distance(found: list[Tensor], wanted: list[Tensor]) -> float:
-    apart = sum(float((f - w).square().sum()) for f, w in zip(found, wanted, strict=True))
-    return float((apart / sum(float(w.square().sum()) for w in wanted)) ** 0.5)
+    squared = sum(float((f - w).square().sum()) for f, w in zip(found, wanted, strict=True))
+    return float((squared / sum(float(w.square().sum()) for w in wanted)) ** 0.5)
 
 
 def _explain_rounding(px: int) -> None:

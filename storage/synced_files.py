@@ -102,12 +102,12 @@ def _merge(bucket: Bucket, workspace: Workspace, path: Path) -> str | None:
         tag = (bucket.read(key) or (b"", None))[1]
         remote = local
     else:
-        beside = path.with_name(f"{path.name}.theirs")
-        _write(beside, remote)
+        remote_copy = path.with_name(f"{path.name}.theirs")
+        _write(remote_copy, remote)
         raise BucketError(
             f"{path}: changed here and in {bucket}; needed one file. The bucket's copy is "
-            f"{beside.name} beside it: combine both in {beside.name}, rename that to {path.name}, "
-            f"and send it with: aws s3 cp {path} {bucket}/{key}"
+            f"{remote_copy.name} beside it: combine both in {remote_copy.name}, rename that to "
+            f"{path.name}, and send it with: aws s3 cp {path} {bucket}/{key}"
         )
     if remote is not None:
         _save_merged_digest(workspace, path, remote)

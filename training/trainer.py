@@ -271,15 +271,15 @@ class Trainer:
             )
         self._state = restore(self._gan, self._run)
         self._state.num_rollbacks, self._state.rate_scale = num, scale
-        back = self._state.position.step
+        resumed_step = self._state.position.step
         self._report(
             EventKind.ROLLBACK,
-            f"not finite at step {step}: {reason}; back to step {back}, "
+            f"not finite at step {step}: {reason}; back to step {resumed_step}, "
             f"at {scale:g} of the learning rate",
         )
-        self._throughput.start(back)
+        self._throughput.start(resumed_step)
         if self._log is not None:
-            self._log.go_back(back)
+            self._log.go_back(resumed_step)
 
     def _report(self, kind: EventKind, message: str | None) -> None:
         if message is None or self._log is None:

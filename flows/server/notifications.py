@@ -76,8 +76,8 @@ async def _on(url: str, kind: Kind, *, test: bool) -> str:
     document = await block.asave(BLOCK, overwrite=True)
     async with get_client() as client:
         await ensure_automations(client, automations(document))
-    sent = " A test message was sent." if test else ""
-    return f"Failed runs, partial crawls and new champions are reported to your {kind}.{sent}"
+    note = " A test message was sent." if test else ""
+    return f"Failed runs, partial crawls and new champions are reported to your {kind}.{note}"
 
 
 async def _send_test(url: str, kind: Kind) -> None:

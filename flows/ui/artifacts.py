@@ -72,8 +72,8 @@ def dataset_card(summary: PrepareSummary) -> None:
         dataset.card_text.read_text(encoding="utf-8"),
         pictures(sheets),
     )
-    again = " (nothing new: an earlier run made it)" if summary.reused else ""
-    run_logger().info("dataset %s%s: %s", summary.version, again, counts)
+    note = " (nothing new: an earlier run made it)" if summary.reused else ""
+    run_logger().info("dataset %s%s: %s", summary.version, note, counts)
     for side, reasons in summary.rejected.items():
         run_logger().info("rejected on side %s: %s", side, _listed(reasons))
 

@@ -48,8 +48,8 @@ def count_discoveries(connection: sa.Connection, num_new: NewPerPhrase) -> None:
     for crawl in sorted(num_new):
         for phrase, num in sorted(num_new[crawl].items()):
             cursor = (db.cursors.c.crawl == crawl) & (db.cursors.c.phrase == phrase)
-            more = sa.update(db.cursors).where(cursor).values(stored=db.cursors.c.stored + num)
-            connection.execute(more)
+            update = sa.update(db.cursors).where(cursor).values(stored=db.cursors.c.stored + num)
+            connection.execute(update)
 
 
 def discoveries_of_other_crawls(

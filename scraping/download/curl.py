@@ -129,7 +129,7 @@ class CurlClient:
             (pycurl.POLL_OUT, pycurl.CSELECT_OUT, self._loop.add_writer, self._loop.remove_writer),
         ):
             if events & bit and not before & bit:
-                add(descriptor, self._act, descriptor, event)
+                add(descriptor, self._run_transfers, descriptor, event)
             elif before & bit and not events & bit:
                 remove(descriptor)
         if events:
@@ -153,17 +153,17 @@ class CurlClient:
         if self._due > self._loop.time():
             self._timer = self._loop.call_at(self._due, self._on_timer)
         else:
-            self._act(pycurl.SOCKET_TIMEOUT, 0)
+            self._run_transfers(pycurl.SOCKET_TIMEOUT, 0)
 
-    def _act(self, descriptor: int, event: int) -> None:
+    def _run_transfers(self, descriptor: int, event: int) -> None:
         self._multi.socket_action(descriptor, event)
         while True:
-            left, good, bad = self._multi.info_read()
-            for curl in good:
+            num_queued, finished, failed = self._multi.info_read()
+            for curl in finished:
                 self._finish(curl)
-            for curl, code, _message in bad:
+            for curl, code, _message in failed:
                 self._finish(curl, _error(code))
-            if not left:
+            if not num_queued:
                 return
 
     def _finish(self, curl: pycurl.Curl, error: Exception | None = None) -> None:

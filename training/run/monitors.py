@@ -27,7 +27,7 @@ class Monitors:
             recent.append(losses[name])
             mean, least = sum(recent) / len(recent), self._least_loss
             if least is not None and len(recent) == _NUM_LOGGED_STEPS and mean < least:
-                return self._once(
+                return self._if_new(
                     name,
                     f"{name} tells every translation from real pictures (mean loss {mean:.4f}, a "
                     f"healthy one stays above {least}): the generator learns little from it. More "
@@ -43,14 +43,14 @@ class Monitors:
         """
         if math.isfinite(variety) and variety >= _LEAST_VARIETY:
             return None
-        return self._once(
+        return self._if_new(
             "collapse",
             f"translations of different pictures differ by {variety:.0%} of what the pictures do, "
             f"needed {_LEAST_VARIETY:.0%}: the generator collapses. A lower learning_rate or a "
             "higher lambda_identity help",
         )
 
-    def _once(self, key: str, message: str) -> str | None:
+    def _if_new(self, key: str, message: str) -> str | None:
         if key in self._reported:
             return None
         self._reported.add(key)
