@@ -240,7 +240,7 @@ def _server(workspace: Workspace) -> Finding:
     if server is not None:
         return Finding("server", "ok", server.ui_url)
     if workspace.prefect.server_state.exists():
-        return Finding("server", "problem", "was running, and does not answer", "suyan up")
+        return Finding("server", "problem", "does not answer any more", "suyan up")
     return Finding("server", "note", "not running", "suyan up")
 
 
@@ -251,7 +251,7 @@ def _worker(workspace: Workspace) -> Finding:
     if worker_pid(workspace) is not None:
         return Finding("worker", "ok", f"running; its log: {folder.worker_log}")
     if folder.worker_state.exists():
-        return Finding("worker", "problem", "was running, and has ended: runs wait", "suyan up")
+        return Finding("worker", "problem", "has ended: scheduled runs wait", "suyan up")
     return Finding("worker", "note", "not running", "suyan up")
 
 
@@ -263,7 +263,7 @@ def _deployments(workspace: Workspace) -> Finding:
     if server is None:
         return Finding("deployments", "note", "unknown without a server", "suyan up")
     if not server.folder.deployed.exists():
-        return Finding("deployments", "note", "not made by suyan up", "suyan up")
+        return Finding("deployments", "note", "not registered by suyan up", "suyan up")
     if not is_deployed(server):
         return Finding("deployments", "note", "older than the code here", "suyan up")
     return Finding("deployments", "ok", "as prefect.yaml says")

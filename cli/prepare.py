@@ -84,7 +84,7 @@ def curate(
     for name in pictures:
         digits = name.strip().lower()
         if not any((workspace.originals / digits[:2]).glob(f"{digits}*")):
-            typer.echo(f"{digits}: no original in this workspace begins so; the decision waits")
+            typer.echo(f"{digits}: no original here has these digits yet; the decision is kept")
 
 
 @app.command()
@@ -187,7 +187,7 @@ def decisions(rows: Iterable[Picture]) -> str:
         if action != "drop" and sha256 not in used
     ]
     listed = _listed({action: counts[action] for action in ("keep", "drop", "move")})
-    unable = f"; cannot be used all the same: {', '.join(failed)}" if failed else ""
+    unable = f"; still cannot be used: {', '.join(failed)}" if failed else ""
     return f"Your decisions: {listed}{unable}" if listed else ""
 
 

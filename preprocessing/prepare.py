@@ -191,12 +191,12 @@ class _Preparation:
                 self._cache.names_with_analysis(files) | (files.keys() & self._uncached.keys())
             )
             num_cached += len(cached)
-            message = f"{num_cached} known already" if num_cached else ""
+            message = f"{num_cached} cached" if num_cached else ""
             self._progress("prepare", num_cached + num_new, num, message)
             missing = sorted((name, files[name]) for name in files.keys() - set(cached))
             for _ in self._analyse(missing, cached, attributes, version):
                 num_new += 1
-                self._progress("prepare", num_cached + num_new, num, f"{num_new} looked at")
+                self._progress("prepare", num_cached + num_new, num, f"{num_new} analysed")
         return attributes
 
     def _analyse(

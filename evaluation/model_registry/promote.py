@@ -116,9 +116,9 @@ def _no_better_than_untranslated(direction: DirectionScores, rule: PromoteConfig
     if not rule.beat_untranslated or bound < 0:
         return ""
     return (
-        f"{direction.route} has a KID of {kid.value:.4f}, and leaving pictures as they are has "
+        f"{direction.route} has a KID of {kid.value:.4f}, and untranslated pictures have "
         f"{untranslated.value:.4f}"
-        + (": better, but not surely so." if kid.value < untranslated.value else ".")
+        + (": better, but not beyond the interval." if kid.value < untranslated.value else ".")
     )
 
 

@@ -145,7 +145,7 @@ def _kid(figure: Figure | None) -> str:
 
 
 def _reason(answer: Decision) -> str:
-    return answer.reason or f"a person said {answer.decision}"
+    return answer.reason or f"a person decided: {answer.decision}"
 
 
 def _load_decision(evaluation: Evaluation) -> Approval | None:

@@ -177,7 +177,7 @@ def _relay_reports(agent: subprocess.Popen[str], progress: Progress) -> TrainSum
     code = agent.wait()
     if code or summary is None:
         raise SuyanError(
-            f"the processes that trained together ended with status {code}. Every checkpoint is "
+            f"the training processes ended with status {code}. Every checkpoint is "
             "kept: run the same again to go on. Their last lines:\n  " + "\n  ".join(last_lines)
         )
     return summary
