@@ -104,7 +104,7 @@ def test_better_but_not_surely_is_not_enough_unless_the_rule_says_so(tmp_path: P
     run, evaluation = write_run(tmp_path, "one", scores)
     done = promote(run, evaluation, Workspace(tmp_path), "makeup")
     assert not done.promoted
-    assert "not surely" in done.reason
+    assert "not beyond the interval" in done.reason
     assert promote(
         run, evaluation, Workspace(tmp_path), "makeup", PromoteConfig(surely=False)
     ).promoted
