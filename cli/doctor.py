@@ -228,7 +228,7 @@ def _database(subject: str, path: Path) -> Finding:
     if state != "ok":
         return Finding(subject, "problem", f"{observation}: {state}", "Restore a copy of the file.")
     if megabytes > _LARGE_DATABASE_MB:
-        remedy = "docs/weekly-running.md, 'Retention', says what makes it smaller."
+        remedy = "docs/weekly-running.md, 'Retention', describes how to shrink it."
         return Finding(subject, "note", observation, remedy)
     return Finding(subject, "ok", observation)
 
@@ -275,7 +275,7 @@ def _access(workspace: Workspace) -> Finding:
 
     server = running_server(workspace)
     if server is None or server.host in LOOPBACK_HOSTS:
-        return Finding("access", "ok", "this machine alone (loopback)")
+        return Finding("access", "ok", "only this machine (loopback)")
     if _answers_anybody(server):
         remedy = "suyan down; set PREFECT_SERVER_API_AUTH_STRING, or bind to 127.0.0.1."
         return Finding("access", "problem", f"{server.host}, without a password", remedy)

@@ -121,7 +121,7 @@ class Workspace:
 
     @property
     def truth(self) -> Path:
-        """The folder of the drawn people's true counterparts, for evaluation alone."""
+        """The folder of the drawn people's true counterparts, for evaluation only."""
         return self.folder / "truth"
 
     @property

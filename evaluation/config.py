@@ -19,7 +19,7 @@ class PromoteConfig(BaseModel):
 
     surely: bool = Field(
         True,
-        description="Better means beyond the 95 % interval; off: the values alone are compared",
+        description="Better means beyond the 95 % interval; off: only the values are compared",
     )
     beat_untranslated: bool = Field(
         True, description="Both directions must be better than untranslated pictures"
@@ -51,7 +51,7 @@ class EvaluateConfig(BaseModel):
     pairs: Annotated[Path | None, INCIDENTAL] = Field(
         None,
         description="CSV file with the columns a and b: original files that show the same person "
-        "or thing in both domains, not aligned; for evaluation alone",
+        "or thing in both domains, not aligned; for evaluation only",
     )
     inception: Annotated[Literal["auto", "cached", "never"], INCIDENTAL] = Field(
         "auto",

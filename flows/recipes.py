@@ -122,7 +122,7 @@ def demo(engine_url: str, truth: Path, num_images: int = 300) -> PipelineParamet
     ``truth`` holds the true counterparts that the evaluation compares with.
     """
     base = with_preset(with_engine(makeup(), engine_url, allow_private_hosts=True), "small")
-    changes = {  # the offline engine serves this crawl alone, so it need not be polite
+    changes = {  # the offline engine serves only this crawl, which need not be polite
         "num_images": num_images,
         "requests_per_s_per_host": 100.0,
         "search_interval_s": 0.1,

@@ -45,7 +45,7 @@ class _SearchAnswer:
 
 
 class CrawlScheduler:
-    """One call's work on a crawl, within one event loop, which alone uses the catalogue.
+    """One call's work on a crawl, in one event loop; only its thread uses the catalogue.
 
     A download is saved in three steps: its attempt is stored, then its file gets its name (and is
     sent to the bucket, if there is one), then its rows are stored. So, whenever the process dies,

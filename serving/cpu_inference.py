@@ -58,7 +58,7 @@ class InstanceNorm(nn.Module):
         self._is_recording = False
 
     def reset(self) -> None:
-        """Take the statistics of each picture by itself again."""
+        """Go back to separate statistics for each picture."""
         self._is_recording, self._statistics = False, None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class FaceDefect(StrEnum):
 
 @dataclass(frozen=True)
 class FaceSelection:
-    """The faces to translate, and a note for people about the others."""
+    """The faces to translate, and a note for people about the skipped ones."""
 
     faces: tuple[Face, ...]
     num_skipped: int = 0  # faces with a defect that were not chosen by number

@@ -97,7 +97,7 @@ def find_model(workspace: Workspace, recipe: str, name: str | None = None) -> Pa
     """The folder of a model: ``recipe``'s champion, or the one that ``name`` stands for.
 
     ``name`` is a version of the recipe, its unique beginning, or a path. Raises
-    ``MissingModelError`` that lists the versions and says how to get a model.
+    ``MissingModelError`` that lists the versions and the commands that make a model.
     """
     models = workspace.recipe_models(recipe)
     if name is None:

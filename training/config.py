@@ -46,7 +46,7 @@ class TrainConfig(BaseModel):
     discriminator: Literal["n_layers", "pixel"] = Field(
         "n_layers",
         description="Architecture of the discriminators: n_layers with d_layers (3: the "
-        "reference's basic), or pixel, which judges each pixel's colour alone",
+        "reference's basic), or pixel, which judges only the colour of each pixel",
     )
     ngf: int = Field(64, ge=1, le=256, description="Channels after a generator's first layer")
     ndf: int = Field(64, ge=1, le=256, description="Channels after a discriminator's first layer")

@@ -117,7 +117,7 @@ def read_pth(path: Path) -> dict[str, Tensor]:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it wants to run {refused[1]}" if refused else "torn, or no file of torch.save"
         raise CheckpointError(
-            f"{path}: cannot be read as weights alone ({reason}); needed a state dict saved by "
+            f"{path}: cannot be read as weights only ({reason}); needed a state dict saved by "
             "torch.save, and nothing else in it"
         ) from error
     if not isinstance(state_dict, Mapping) or not state_dict:

@@ -1,6 +1,6 @@
 """A small classifier of the two domains: it measures how many translations pass for the target.
 
-Logistic regression on standardised offline features, trained on real **training** pictures alone,
+Logistic regression on standardised offline features, trained only on real **training** pictures,
 with a penalty chosen by cross-validation among them. It never learns from test pictures.
 """
 

@@ -1,7 +1,7 @@
 """Known pairs that are not aligned, such as two photographs of one person, one in each domain.
 
 Pixels of such a pair cannot be compared, but colours of face regions and features can. Pairs are
-for evaluation alone: training never sees which pictures belong together.
+for evaluation only: training never knows which pictures belong together.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Pairs:
 def load_pairs(path: Path) -> dict[str, list[str]]:
     """sha256 of a file → those of its counterparts, from a CSV file with the columns ``a``, ``b``.
 
-    Paths in it are relative to its folder; the files are read for their digests alone. Raises
+    Paths in it are relative to its folder; the files are read only for their digests. Raises
     ``ValueError`` for another format, and for a file that is missing.
     """
     try:

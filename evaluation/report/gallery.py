@@ -60,7 +60,7 @@ def write_gallery(
     chosen: Mapping[str, Sequence[int]],
     rank: Array,
 ) -> dict[str, list[GalleryEntry]]:
-    """Write ``gallery/<direction>/*.jpg`` anew; the entries of each kind in ``chosen``."""
+    """Rewrite ``gallery/<direction>/*.jpg``; returns the entries of each kind in ``chosen``."""
     target = EvaluationFolder(folder).gallery / direction
     shutil.rmtree(target, ignore_errors=True)
 

@@ -51,7 +51,7 @@ def percent(value: float) -> str:
 
 
 def figure_text(figure: Value | None, *, as_share: bool) -> str:
-    """``value (low … high)``; the value alone where it has no interval; ``""`` without one."""
+    """``value (low … high)``; only the value where it has no interval; ``""`` without one."""
     text, interval = figure_parts(figure, as_share=as_share)
     return f"{text} ({interval})" if interval else text
 

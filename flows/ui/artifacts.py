@@ -208,7 +208,9 @@ def stages(
         }
         for stage, stage_s in seconds.items()
     ]
-    Page(f"stages-{name}").write(f"**{name}**: what each stage did, and why", points(rows))
+    Page(f"stages-{name}").write(
+        f"**{name}**: the outcome of each stage, and the reason", points(rows)
+    )
 
 
 def _result_text(result: StageResult) -> str:

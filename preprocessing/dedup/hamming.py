@@ -212,7 +212,7 @@ def _sort(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], Indices]:
 
 
 def _expand(first: Indices, end: Indices) -> Iterator[tuple[Indices, Indices, Indices]]:
-    """Blocks of all ``j`` with ``first[i] <= j < end[i]``: the ``i``, how many ``j`` each of them
+    """Blocks of all ``j`` with ``first[i] <= j < end[i]``: the ``i``, the number of ``j`` that each
     has, and the ``j``.
     """
     counts = np.maximum(end - first, 0)

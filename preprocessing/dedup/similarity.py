@@ -107,7 +107,7 @@ def similarities(pairs: Sequence[ThumbnailPair]) -> list[float]:
 
 
 def _oriented(picture: NDArray[Any], pair: ThumbnailPair) -> NDArray[Any]:
-    """The inner picture as it is compared: mirrored where the pair is."""
+    """The inner picture for the comparison: mirrored if the pair is a mirrored one."""
     return np.ascontiguousarray(picture[:, ::-1]) if pair.is_mirrored else picture
 
 

@@ -61,7 +61,7 @@ class ClusterAssignment:
     def reason(self, number: int, side: str, crop_reason: str) -> str:
         """Why a crop of an original of this side is rejected, or "".
 
-        ``crop_reason`` is the reason of the rules, which judge the crop alone.
+        ``crop_reason`` is the reason of the rules, which judge only the crop.
         """
         if self._overrides.get(number) == "drop":
             return Reason.DROPPED_BY_HAND

@@ -85,7 +85,7 @@ def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -
 
 
 def _encoding(content: bytes) -> str:
-    """The likely encoding. Decisions are ASCII, so a wrong guess garbles notes alone."""
+    """The likely encoding. Decisions are ASCII, so a wrong guess garbles only notes."""
     for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if content.startswith(mark):
             return encoding

@@ -1,4 +1,4 @@
-"""Which clusters are held out: decided by their names alone, so that a dataset can grow."""
+"""The held-out clusters, chosen only by their names, so that a dataset can grow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which originals each crawl has found, and how many of them each phrase was the first to find.
+"""The originals that each crawl has found, and the number of those that each phrase found first.
 
 Several crawls may write at once. Every transaction locks rows in the same order (hits, originals,
 finds, cursors; by key within each table): otherwise two could deadlock on PostgreSQL.

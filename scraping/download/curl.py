@@ -39,7 +39,7 @@ class HttpResponse:
 
 
 BodyLimit = Callable[[int, Mapping[str, str]], int]
-"""``body_limit(status, headers)``: how many bytes of the body are read at most."""
+"""``body_limit(status, headers)`` is the largest number of bytes of the body that are read."""
 
 
 class CurlClient:

@@ -1,7 +1,7 @@
 """Shards of hosts: when several processes download for one crawl, each host belongs to one.
 
 A task goes to the process that owns the host of its first address. If that address fails and the
-host of the next one belongs to another process, the task is handed over. So one process alone keeps
+host of the next one belongs to another process, the task is handed over. So only one process keeps
 the pace of a host. Redirects may lead to hosts of other processes: a tenth of each host's pace is
 reserved for them, and shared by all processes that do not own the host.
 """

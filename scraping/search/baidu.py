@@ -213,7 +213,7 @@ def _plain(title: str) -> str:
 
 
 def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(field, address) of an item in the order they are tried; http(s) addresses alone."""
+    """(field, address) of an item in the order of the tries; only http(s) addresses."""
     fields = [("objURL", _string(item, "objURL", "objurl"))]
     replacements = item.get("replaceUrl")
     fields += [

@@ -37,7 +37,7 @@ _Passes = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
 class CycleGan:
     """Networks, optimisers and pools. G_A: A → B, judged by D_A; G_B: B → A, judged by D_B.
 
-    A step's random numbers depend on seed and step alone, so no generator's state is saved.
+    A step's random numbers depend only on seed and step, so no generator's state is saved.
     """
 
     config: TrainConfig

@@ -1,4 +1,4 @@
-"""Unaligned pictures of two folders, in an order that depends on seed, epoch and position alone."""
+"""Unaligned pictures of two folders, in an order that depends only on seed, epoch and position."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ class PictureFolder:
     """The readable pictures of ``folder`` and its subfolders by number, in the order of their
     names, each ``[H, W, 3]`` uint8 RGB with the size that ``size_rule`` gives.
 
-    Every file is decoded once at the start, so that number and order depend on readable files
-    alone; the others are left out and named in the log (``is_logging``). The first pictures stay in
+    Every file is decoded once at the start, so that number and order depend only on readable files;
+    the others are left out and named in the log (``is_logging``). The first pictures stay in
     memory, up to ``memory_bytes``; the others are read each time. Raises ``ValueError`` for a
     folder without a readable picture, and for a picture that ``size_rule`` refuses.
     """

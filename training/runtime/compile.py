@@ -33,7 +33,7 @@ def should_compile(config: TrainConfig, num_steps: int) -> bool:
     if config.compile != "auto":
         return config.compile == "on"
     if "crop" not in config.preprocess or not _can_compile(device):
-        return False  # without crops, each size of picture would be compiled anew
+        return False  # without crops, each size of picture would be compiled
     if device.type == "cuda":
         return num_steps >= _LEAST_GPU_STEPS
     pixels = num_steps * config.batch_size * config.crop_px**2

@@ -78,7 +78,7 @@ class World:
 
 @contextmanager
 def joined_world(device: str = "auto") -> Iterator[World]:
-    """The processes that ``torchrun`` started with this one; without it, this one alone.
+    """The processes that ``torchrun`` started with this one; without it, only this one.
 
     With ``device`` ``"auto"`` or ``"cuda"``, each takes the GPU of its ``LOCAL_RANK``.
     """
