@@ -44,6 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         file = item.location[0]
         group = "prefect" if file.startswith(_ON_PREFECT_SERVERS) else file
         item.add_marker(pytest.mark.xdist_group(group))
+        if "services" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)  # a server and a worker start
     items.sort(key=lambda item: not item.location[0].startswith(_ON_PREFECT_SERVERS))
 
 

@@ -96,6 +96,7 @@ def test_the_image_has_what_the_code_needs() -> None:
         assert (ROOT / name).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POOLS)
 def test_a_real_server_sends_a_training_to_the_queue_of_gpus(services: Services, name: str) -> None:
     prefect = {

@@ -116,6 +116,7 @@ def _prepared(config: PrepareConfig, a: Path, b: Path, workspace: Workspace, add
     return tasks.prepare_dataset(config, a, b, workspace, address).result().version
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("connected")
 def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -154,6 +155,7 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     assert sorted(p.name for p in (again / "datasets" / expected.version).rglob("*.png")) == crops
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("connected")
 def test_a_cluster_works_for_a_workspace_in_a_bucket(
     cluster: LocalCluster, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -99,6 +99,7 @@ def _run(
     )
 
 
+@pytest.mark.slow
 def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) -> None:
     with OfflineEngine(portrait_corpus(num_good=40)) as engine:
         values = _smallest(makeup(), engine.url).model_dump(mode="json")
@@ -119,6 +120,7 @@ def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) ->
     assert list(tmp_path.glob("runs/*/checkpoints/best.json"))
 
 
+@pytest.mark.slow
 def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +157,7 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
     assert list((tmp_path / "models" / "seasons").rglob("G_A.safetensors"))
 
 
+@pytest.mark.slow
 def test_another_machine_goes_on_with_what_is_in_the_bucket(
     services: Services, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +267,7 @@ def test_a_wrong_parameter_is_refused_before_anything_starts(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_too_few_images_end_the_run_and_keep_the_crawl(
     deployed: dict[str, str], tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def _nothing() -> None:
     pass
 
 
+@pytest.mark.slow
 def test_old_runs_leave_the_database_with_their_logs_and_events(
     services: Services, client: SyncPrefectClient
 ) -> None:
@@ -165,6 +166,7 @@ def test_strangers_and_other_pages_are_refused(services: Services) -> None:
     assert services.server.api_url.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # three runs in processes of their own, on a machine that may be busy
 def test_a_refresh_leads_to_a_training_and_that_to_an_evaluation(
     services: Services, client: SyncPrefectClient, tmp_path: Path
@@ -348,6 +350,7 @@ def test_a_webhook_that_refuses_the_test_replaces_none_that_works(
         assert after.updated == before.updated
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_told_and_no_secret_is_kept_in_the_open(
     services: Services, client: SyncPrefectClient, tmp_path: Path
 ) -> None:

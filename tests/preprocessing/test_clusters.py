@@ -213,6 +213,7 @@ def test_clusters_and_sides_of_older_pictures_do_not_depend_on_newer_ones(
         assert all(after.founder[j] == founder for j in near)
 
 
+@pytest.mark.slow
 def test_very_many_like_pictures_are_one_cluster_without_comparing_all() -> None:
     rng = np.random.default_rng(0)
     base = picture(0).astype(int)

@@ -110,6 +110,7 @@ def prepared(
     return workspace, summary, calls
 
 
+@pytest.mark.slow
 def test_usable_pictures_are_used_and_the_others_have_reasons(prepared: Prepared) -> None:
     _, summary, _ = prepared
     assert summary.counts["trainA"] + summary.counts["testA"] == 10
@@ -344,6 +345,7 @@ def test_a_long_card_has_pages(prepared: Prepared, monkeypatch: pytest.MonkeyPat
             assert (dataset / link).exists(), link
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_leaves_no_half_version(
     corpus: tuple[list[bytes], list[bytes]], tmp_path: Path
 ) -> None:
@@ -373,6 +375,7 @@ def test_a_killed_preparation_leaves_no_half_version(
     assert list(tmp_path.glob("datasets/.*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BAD.is_dir(), reason="the collection of bad files (shared/data) is absent")
 def test_bad_files_cost_themselves_alone(
     corpus: tuple[list[bytes], list[bytes]], tmp_path: Path

@@ -23,6 +23,7 @@ def outcomes(names: list[str]) -> dict[str, object]:
     return dict(map_sandboxed(decode, names, num_workers=2, timeout_s=0.5))
 
 
+@pytest.mark.slow
 def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "_ITEMS_PER_BATCH", 4)
     names = [f"item{number}" for number in range(20)]
@@ -95,6 +96,7 @@ def test_workers_do_not_import_what_their_parent_was_started_with() -> None:
     assert sys.modules["__main__"].__spec__ is before
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_was_killed() -> None:
     code = (
         "from preprocessing.sandbox import map_sandboxed; import time\n"

@@ -78,6 +78,7 @@ def test_a_crawl_that_is_started_again_has_its_leases_back(
     assert again.acquire(tasks, time.time()) == tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [False, True])
 def test_processes_that_want_the_same_pictures_fetch_each_once(
     database: str,

@@ -98,6 +98,7 @@ def _rows(summary: CrawlSummary) -> set[Original]:
     return {replace(row, fetched_at="") for row in read_rows(summary.listing, Original)}
 
 
+@pytest.mark.slow
 def test_several_downloading_processes_fetch_what_one_fetches(
     engine: OfflineEngine, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from serving.models import open_model
 from serving.translate import TranslateOptions, Translation, Translator
 
 
+@pytest.mark.slow
 def test_onnx_is_the_same_function_at_any_size(make_model: ModelMaker, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

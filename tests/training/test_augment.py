@@ -65,6 +65,7 @@ def test_a_preview_has_a_row_for_each_picture() -> None:
     assert preview(pictures, config(load_px=64, crop_px=32)).size == (9 * 32, 3 * 32)
 
 
+@pytest.mark.slow
 def test_the_import_does_not_reach_for_the_internet() -> None:
     code = (
         "import socket\n"

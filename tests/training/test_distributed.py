@@ -34,6 +34,7 @@ CONFIG = TrainConfig(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gan_loss", ["lsgan", "wgangp"])
 def test_two_processes_train_like_one(gan_loss: str, smooth_dataset: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"gan_loss": gan_loss})
