@@ -47,9 +47,7 @@ def progress_bar(console: Console, *, transient: bool = False) -> Iterator[Progr
 
 
 def print_line(console: Console, text: str) -> None:
-    """Print ``text``, which may have rich's markup, without wrapping, so that paths can be
-    copied.
-    """
+    """Print ``text``, which may have rich's markup, unwrapped, so that paths can be copied."""
     console.print(text, soft_wrap=True, highlight=False)
 
 

@@ -173,9 +173,7 @@ def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder
 
 
 def _dataset_name(folder: DatasetFolder) -> str:
-    """The version's name; for a person's own folder, whose name need not be unique, with a
-    digest.
-    """
+    """The version's name; for a person's own folder its name with a digest."""
     from core.files import digest
 
     if folder.manifest.exists():

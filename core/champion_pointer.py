@@ -12,9 +12,7 @@ from core.workspace_folders import RecipeModels
 
 @dataclass(frozen=True)
 class Champion:
-    """The content of ``champion.json``: which version is the champion, and which ones were before
-    it.
-    """
+    """The content of ``champion.json``: the champion, and the champions before it."""
 
     version: str = ""  # name of the champion; "" where a recipe has none
     previous: tuple[str, ...] = ()  # names of earlier champions, the latest last

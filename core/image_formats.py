@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """A picture format: its name for Pillow, its suffixes, its media type, and its files' first
-    bytes.
-    """
+    """A picture format: its names for Pillow, files and HTTP, and its files' first bytes."""
 
     name: str  # Pillow's
     extension: str  # of an original in the workspace, without a dot

@@ -37,9 +37,7 @@ _MAX_FLOAT_HIGHLIGHT = 2.0  # where white is 1: a sharpened picture exceeds it a
 
 @dataclass(frozen=True)
 class Rejected:
-    """A file that cannot be used; ``reason`` is a short code for the manifest, e.g.
-    ``undecodable``.
-    """
+    """A file that cannot be used; ``reason`` is a short code, e.g. ``undecodable``."""
 
     reason: str
 

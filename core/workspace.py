@@ -131,9 +131,7 @@ class Workspace:
 
     @property
     def prefect(self) -> PrefectFolder:
-        """The folder of the workspace's Prefect; absolute, since its processes have other working
-        folders.
-        """
+        """The folder of the workspace's Prefect; absolute, for processes with other folders."""
         return PrefectFolder(self.folder.absolute() / "prefect")
 
     @property

@@ -120,9 +120,7 @@ class CheckpointFolder:
         return self.path / "state.pt"
 
     def weights(self, network: str) -> Path:
-        """Weights of ``G_A``, ``G_B``, ``D_A``, ``D_B`` or of an average, ``G_A_ema`` or
-        ``G_B_ema``.
-        """
+        """Weights of ``G_A``, ``G_B``, ``D_A``, ``D_B``, or of an average such as ``G_A_ema``."""
         return self.path / f"{network}.safetensors"
 
 
@@ -218,9 +216,7 @@ class RunFolder:
         return EvaluationFolder(self.evaluations / checkpoint)
 
     def samples(self, step: int, *, averaged: bool = False) -> Path:
-        """The grid of sample translations at ``step``; ``averaged``: those of the averaged
-        weights.
-        """
+        """The grid of sample translations at ``step``; ``averaged``: by averaged weights."""
         return self.samples_folder(averaged=averaged) / f"step_{step:08d}.jpg"
 
     def samples_folder(self, *, averaged: bool = False) -> Path:

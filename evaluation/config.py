@@ -11,9 +11,7 @@ from core.config_identity import INCIDENTAL
 
 
 class PromoteConfig(BaseModel):
-    """The rule by which a measured model becomes its recipe's champion without a person's
-    decision.
-    """
+    """The rule by which a measured model becomes champion without a person's decision."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

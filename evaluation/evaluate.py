@@ -29,9 +29,7 @@ STAGE_VERSION = 4  # raise it when the same inputs give other figures, not for n
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of an evaluation; ``folder`` holds ``scores.json``, ``report.html`` and the
-    gallery.
-    """
+    """The result of an evaluation; ``folder`` holds scores, report and gallery."""
 
     folder: Path
     report: Path
@@ -92,9 +90,7 @@ def evaluate(
 
 
 def _check_dataset(dataset: Path, run: Path) -> None:
-    """Raise ``ValueError`` unless the run was trained on this dataset, whose test pictures it holds
-    out.
-    """
+    """Raise ``ValueError`` unless the run was trained on this dataset."""
     trained_on = (try_load_json(RunFolder(run).config) or {}).get("dataset")
     if trained_on is not None and trained_on != dataset.name:
         raise ValueError(

@@ -34,9 +34,7 @@ class FolderFeatures:
 
 @dataclass(frozen=True)
 class FolderDistance:
-    """Distances between two folders, and the numbers of pictures that were read and left out in
-    each.
-    """
+    """Distances between two folders, and the numbers of pictures read and left out."""
 
     fid: float
     kid: float

@@ -52,9 +52,7 @@ def generator_files(checkpoint: Path, kind: Kind) -> dict[str, Path]:
 
 
 def weights_digests(folder: Path, kind: Kind = "raw") -> list[str]:
-    """sha256 of both generators of a checkpoint, or of a stored model (whose weights are
-    ``raw``).
-    """
+    """sha256 of both generators of a checkpoint, or of a stored model (always ``raw``)."""
     return [file_sha256(file) for file in generator_files(folder, kind).values()]
 
 

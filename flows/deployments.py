@@ -180,9 +180,7 @@ def _trigger(trigger: _Trigger, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parameters(deployment: _FlowDeployment, recipe: str) -> dict[str, Any]:
-    """The recipe's parameters that the flow's form requires, without those that equal the
-    defaults.
-    """
+    """The parameters that the flow's form requires, without those that equal defaults."""
     required = {name for name, field in deployment.form.model_fields.items() if field.is_required()}
     values = RECIPES[recipe]().model_dump(mode="json", include=required, exclude_defaults=True)
     if deployment.is_weekly:
@@ -209,9 +207,7 @@ def prefect_yaml() -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """A YAML dumper that folds long texts and writes no anchors: each deployment can be read
-    alone.
-    """
+    """Folds long texts, and writes no anchors, so that each deployment can be read alone."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True

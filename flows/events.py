@@ -45,9 +45,7 @@ def emit_champion(recipe: str, model: str, reason: str, workspace: Workspace) ->
 
 
 def emit_partial_crawl(domain: str, text: str, workspace: Workspace) -> None:
-    """Emit ``CRAWL_PARTIAL``: the engine refused, or downloads failed, before ``domain`` was
-    complete.
-    """
+    """Emit ``CRAWL_PARTIAL``: refusals or failed downloads left ``domain`` incomplete."""
     _emit(CRAWL_PARTIAL, f"suyan.crawl.{domain}", text, workspace, {})
 
 

@@ -91,9 +91,7 @@ def remember_run(workspace: Workspace, recipe: str, name: str) -> None:
 
 
 def trained_for(workspace: Workspace, recipe: str) -> Path | None:
-    """The dataset for which the last training was requested; ``None`` if it does not exist any
-    more.
-    """
+    """The dataset for which the last training was requested; ``None`` if it is gone."""
     version = _load_pointer(workspace, recipe, _DATASET).get("trained_for")
     if not version:
         return None

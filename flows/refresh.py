@@ -1,6 +1,4 @@
-"""The flows that collect pictures: a crawl of both domains, and the weekly refresh of the
-dataset.
-"""
+"""The flows that collect pictures: a crawl, and the weekly refresh of the dataset."""
 
 from __future__ import annotations
 

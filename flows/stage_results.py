@@ -1,6 +1,4 @@
-"""The outcome of a stage, with its reason: new work, the rest of earlier work, part of it, or
-none.
-"""
+"""The outcome of a stage, and its reason: new work, a continuation, a part, or none."""
 
 from __future__ import annotations
 

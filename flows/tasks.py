@@ -1,5 +1,4 @@
-"""One thin task for each stage: it calls the stage's verb, logs progress and writes a page of
-results.
+"""One thin task for each stage: calls its verb, logs progress, writes a page of results.
 
 Tasks run in the flow's own process and are called directly, so that the cancellation of a flow
 reaches the training loop, which then saves before it ends. They have no tags: for a tagged task

@@ -43,9 +43,7 @@ class Failure:
 
     @property
     def is_transient(self) -> bool:
-        """Whether another attempt may succeed, because the machine may be the cause, not the
-        file.
-        """
+        """Whether another attempt may succeed, because the machine may be the cause."""
         return self.reason in {FailureReason.DECODER_DIED, FailureReason.UNEXPECTED_ERROR}
 
 

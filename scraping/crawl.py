@@ -174,9 +174,8 @@ def write_outputs(catalogue: Catalogue, name: str, workspace: Workspace) -> None
     paths = [
         workspace.folder / path for path in queries.newest_paths(catalogue, name, _NUM_PREVIEWED)
     ]
-    paths = [
-        path for path in paths if path.exists()
-    ]  # the files of other crawls may be on another machine
+    # another machine may have files of other crawls
+    paths = [path for path in paths if path.exists()]
     with ThreadPoolExecutor(1) as executor:
         sheet = executor.submit(write_contact_sheet, paths, folder.preview)
         write_rows(folder.listing, Original, count_rows())

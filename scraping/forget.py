@@ -35,9 +35,7 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+|\[?[0-9a-f]*:[0-9a-f:.]+\]?")
 
 @dataclass(frozen=True)
 class ForgetSummary:
-    """The originals that ``forget`` removed, and the dataset versions that still show some of
-    them.
-    """
+    """The forgotten originals, and the dataset versions that still show some of them."""
 
     kind: Kind
     value: str
@@ -97,8 +95,7 @@ def _remove_original(workspace: Workspace, sha256: str) -> None:
 
 
 def _bury(catalogue: Catalogue, kind: Kind, value: str) -> tuple[set[str], set[str]]:
-    """Store tombstones and update the rows; returns the digests concerned and the crawls that had
-    them.
+    """Store tombstones and update the rows; returns digests, and the crawls that had them.
 
     A host's pictures are those that came from it, and those of which the engine's cache served a
     copy. Rows change before files are removed: after a kill in between, the same command finds the

@@ -38,9 +38,7 @@ class Drafts:
         return self.has(key) or (self._bucket is not None and self._bucket.has(key))
 
     def write(self, key: str, body: bytes) -> str:
-        """Write a draft of the original; returns its temporary path, or "" if the original is
-        here.
-        """
+        """Write a draft of the original; returns its temporary path, or "" for a stored one."""
         if self.has(key):
             return ""
         folder, _, name = f"{self._root}/{key}".rpartition("/")

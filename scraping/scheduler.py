@@ -145,8 +145,7 @@ class CrawlScheduler:
         return len(pending_tasks) < room
 
     def _next_tasks(self, num: int) -> list[DownloadTask]:
-        """Tasks that are not open: first those of later hits, then those left over from earlier
-        ones.
+        """Tasks that are not open: first those of later hits, then remaining earlier ones.
 
         Settled hits are skipped: otherwise each page of a long crawl would take longer than the one
         before.

@@ -135,8 +135,7 @@ def _export_reference(model: Model, folder: Path) -> dict[Direction, Path]:
 
 
 def _export_checked(model: Model, direction: Direction, file: Path, file_format: Format) -> float:
-    """Write ``file`` (a reference file exists already); returns its greatest difference from
-    PyTorch.
+    """Write ``file`` (or check a reference file); returns the greatest difference from PyTorch.
 
     Raises ``SuyanError`` for a difference above ``MAX_DIFFERENCE``.
     """

@@ -92,9 +92,7 @@ def run_tiled(
 
 @dataclass(frozen=True)
 class _Span:
-    """A tile along one axis: its pixels are ``start`` to ``stop``; of its output ``use`` is
-    kept.
-    """
+    """A tile along one axis: pixels ``start`` to ``stop``, of whose output ``use`` is kept."""
 
     start: int
     stop: int

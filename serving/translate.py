@@ -185,9 +185,7 @@ def _step_of(progress: Progress, number: int, total: int, name: str) -> Step:
 
 
 class _Job:
-    """One call of ``translate``: translates photographs, and gives each result a path of its
-    own.
-    """
+    """One call of ``translate``: each photograph is translated to a path of its own."""
 
     def __init__(
         self,
@@ -247,9 +245,7 @@ class _Job:
         return PhotoOutcome(source.photo, target, num_faces=translation.num_faces, note=note)
 
     def _target(self, path: Path, image_format: ImageFormat) -> Path:
-        """The path of a result; it gets a number if another photograph of this call has the
-        path.
-        """
+        """The path of a result, with a number if another photograph of this call has it."""
         if path.suffix.lower() not in image_format.suffixes:
             path = path.with_name(path.stem + image_format.suffixes[0])
         target, number = self._out / path, 1

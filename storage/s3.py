@@ -151,8 +151,7 @@ class Bucket:
                 obstore.delete(self._store, list(keys))
 
     def probe(self) -> float:
-        """Try every kind of request on a temporary object; returns the mean time of a request,
-        seconds.
+        """Try every kind of request on a temporary object; returns mean seconds per request.
 
         Raises ``BucketError`` or ``TransientError`` that says which request failed.
         """

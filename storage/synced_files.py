@@ -1,5 +1,4 @@
-"""Synchronisation of the small files that several machines or people change: pointers and
-overrides.
+"""Synchronisation of small files that several machines or people change.
 
 The bucket's copy is authoritative. A change is pushed only if no other machine changed the file
 in the meantime.

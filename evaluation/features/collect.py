@@ -122,9 +122,7 @@ class FeatureCollector:
     def meshes(
         self, rows: Sequence[Picture], pictures: Pictures, crop_px: int
     ) -> list[Points | None]:
-        """The meshes of the faces; every one is ``None`` unless half of the pictures show a
-        face.
-        """
+        """The meshes of the faces; all ``None`` unless half of the pictures show a face."""
         if self._faces is None:
             return [None] * len(rows)
         meshes = self._faces.meshes(rows, pictures, crop_px)
@@ -132,9 +130,7 @@ class FeatureCollector:
         return meshes if 2 * num_faces >= len(meshes) else [None] * len(meshes)
 
     def embeddings(self, pictures: Pictures, meshes: Sequence[Points | None]) -> Array | None:
-        """Face embeddings ``[N, 128]``; ``None`` without faces, or without the extra
-        ``identity``.
-        """
+        """Face embeddings ``[N, 128]``; ``None`` without faces or the extra ``identity``."""
         if self._embed is None or not any_face(meshes):
             return None
         return self._embed(pictures, meshes)

@@ -137,9 +137,7 @@ def load_offline(device: str = "cpu", batch_size: int = 8) -> Extractor:
 
 
 def _folded(network: nn.Module) -> nn.Module:
-    """The same network with each batch norm folded into its convolution: 1.7 times as fast with
-    channels last.
-    """
+    """The network with batch norms folded into convolutions: 1.7 times as fast channels-last."""
     pairs = [(network, "_conv_stem", "_bn0"), (network, "_conv_head", "_bn1")]
     for block in network.get_submodule("_blocks").children():
         names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))

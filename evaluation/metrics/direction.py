@@ -87,8 +87,7 @@ def distance_figures(
 
 
 def cycle_errors(data: Measurement) -> Figures:
-    """The error of the reconstruction (translated and translated back), and the change by
-    translation.
+    """The error of the reconstruction, and the change by translation.
 
     The ceiling compares the input with another real picture: of its own domain for the cycle, of
     the target for the change.
@@ -117,8 +116,7 @@ def cycle_errors(data: Measurement) -> Figures:
 
 
 def domain_success(data: Measurement) -> Figures:
-    """The shares of translations, inputs and real pictures that the classifier takes for the
-    target.
+    """Shares of translations, inputs and real pictures that are classified as the target.
 
     The last share is its accuracy on held-out pictures of the target.
     """

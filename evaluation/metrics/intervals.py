@@ -13,9 +13,7 @@ _Z = 1.959964  # half width of a normal distribution's 95 % interval, in standar
 
 
 def resampling(num: int, num_bootstrap: int, rng: np.random.Generator) -> Array:
-    """Weights ``[num_bootstrap, num]``: the number of times that each resampling draws each
-    picture.
-    """
+    """Weights ``[num_bootstrap, num]``: how often each resampling draws each picture."""
     drawn = rng.multinomial(num, np.full(num, 1 / num), size=num_bootstrap)
     return np.asarray(drawn, dtype=np.float64)
 

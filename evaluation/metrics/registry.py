@@ -1,5 +1,4 @@
-"""The list of all metrics: the report, the model card and Prefect's artifacts take their rows from
-it.
+"""The list of all metrics, from which report, model card and Prefect's artifacts are made.
 
 A new metric is a module that measures it and one entry of ``METRICS``: ``measured_by`` names a
 function ``module:function`` below ``evaluation.metrics`` that gets a ``Measurement`` and returns

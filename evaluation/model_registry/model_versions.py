@@ -129,8 +129,7 @@ def move_pointer(models: Path, model: Path, *, by: str, reason: str) -> None:
 
 
 def store(run: Path, evaluation: Path, scores: Scores, workspace: Workspace, models: Path) -> Path:
-    """Copy the evaluated checkpoint to the folder of its version, whole or not at all; returns that
-    folder.
+    """Copy the evaluated checkpoint to its version, whole or not at all; returns the folder.
 
     The weights that the evaluation chose become the model's. An existing version gets the newer
     figures. Raises ``CheckpointError`` when the evaluated checkpoint is gone.

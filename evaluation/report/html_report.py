@@ -197,9 +197,7 @@ def _paired_chart(
     label: str,
     text: Words,
 ) -> dict[str, Any] | None:
-    """The KIDs of the other model and of this one on one axis, and a sentence about their
-    difference.
-    """
+    """The KIDs of the other model and of this one on one axis, and a sentence about them."""
     kid = direction.figure("kid")
     if other is None or other.kid is None or other.kid_change is None or kid is None:
         return None

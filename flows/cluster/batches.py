@@ -121,7 +121,5 @@ class Job:
     log_prints=False,
 )
 def run_batch(job: Job) -> Any:
-    """Do the job in a worker of the cluster; the flow gets the result, and Prefect does not store
-    it.
-    """
+    """Do the job in a worker; the flow gets the result, and Prefect does not store it."""
     return job()

@@ -155,9 +155,7 @@ def _server_up(workspace: Workspace, console: Console, host: str, port: int | No
 def _deploy(
     server: Server, environment: Mapping[str, str], console: Console, *, always: bool
 ) -> None:
-    """Deploy, unless the server has the same deployments already: then changes made in the UI
-    stay.
-    """
+    """Deploy, unless the server has the same deployments: then changes made in the UI stay."""
     if not always and is_deployed(server):
         console.print("Deployments up to date")
         return

@@ -84,8 +84,7 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
 def apply_approval(
     promotion: Promotion, approval: Approval, workspace: Workspace, recipe: str
 ) -> Promotion:
-    """Make the stored model the champion if it was approved; returns the promotion with the
-    decision.
+    """Make the stored model the champion if it was approved; returns the promotion.
 
     ``promotion`` comes from a rule that makes no new champion.
     """
@@ -108,9 +107,7 @@ def apply_approval(
 
 
 def _set_running() -> None:
-    """Set the run, which Prefect still considers paused, to running; else its tasks would not
-    start.
-    """
+    """Set the run from paused to running, which Prefect omits: its tasks would not start."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(UUID(str(flow_run.id)), Running(), force=True)
 

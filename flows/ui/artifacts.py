@@ -30,9 +30,7 @@ _NO_LOSSES = {"step", "epoch", "seconds", "eta_s", "images_per_s", "memory_gib"}
 
 
 def crawl_yields(summary: CrawlSummary) -> None:
-    """Write the page of a crawl: each phrase's yield and failures, and a preview of the newest
-    originals.
-    """
+    """Write the page of a crawl: yield and failures by phrase, a preview of new originals."""
     reasons = _listed(summary.reasons)
     left = f" **Partial**: {missing_part(summary)}." if summary.partial else ""
     newest = {"The newest": summary.preview} if summary.preview.exists() else {}
@@ -157,9 +155,7 @@ def losses(run: RunFolder) -> list[dict[str, str]]:
 
 
 def evaluation(done: Evaluation) -> None:
-    """Write the page of an evaluation: the verdict, and for each direction its figures and a sheet
-    of pictures.
-    """
+    """Write the page of an evaluation: verdict, and figures and a sheet for each direction."""
     from evaluation.report.summary import draw_sheets, figure_rows, summary
 
     columns = "Held-out pictures: input, (champion,) translated, translated back, (truth)"

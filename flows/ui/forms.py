@@ -1,6 +1,4 @@
-"""Forms in the Prefect UI: each field's description states its range, which the UI does not
-show.
-"""
+"""Forms in the Prefect UI: each field's description states its range and default."""
 
 from __future__ import annotations
 

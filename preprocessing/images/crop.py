@@ -62,9 +62,7 @@ def write_crop(task: CropTask) -> CropOutcome:
 
 
 def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG without a search for repetitions: photographs have none, so it is faster and
-    smaller.
-    """
+    """A PNG without a search for repetitions, which photographs lack: faster and smaller."""
     options = {
         cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_PAETH,
         cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,

@@ -1,6 +1,4 @@
-"""The attributes of all originals that decisions depend on, in columns: a few hundred bytes
-each.
-"""
+"""Attributes of all originals for the decisions, in columns: a few hundred bytes each."""
 
 from __future__ import annotations
 

@@ -66,8 +66,7 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
 
 
 def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -> None:
-    """Append decisions to the file, atomically and in its own encoding; create it where it is
-    missing.
+    """Append decisions to the file, atomically, in its own encoding; create a missing one.
 
     Raises ``ValueError``, and leaves the file as it was, for a name that does not begin a sha256.
     """

@@ -74,9 +74,7 @@ def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
 
 
 def _add_to_sample(sample: list[CardRow], row: CardRow) -> None:
-    """Hold the first ones by file name: a random sample, because files are named by their
-    content.
-    """
+    """Hold the first ones by file name, which is a digest: a random sample."""
     if len(sample) < MAX_TILES_PER_SHEET or row.file < sample[-1].file:
         insort(sample, row, key=lambda member: member.file)
         del sample[MAX_TILES_PER_SHEET:]

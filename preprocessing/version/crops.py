@@ -38,9 +38,7 @@ class CropWriter:
         self._workers, self._progress = workers, progress
 
     def prefetch(self, crops: Iterable[tuple[str, Crop]], version: StagedVersion) -> Iterator[None]:
-        """Copy the crops that are cached already, one at each step; each crop comes with the sha256
-        of its original.
-        """
+        """Copy cached crops, given with the sha256 of their originals, one at each step."""
         for sha256, crop in crops:
             path = self._path(sha256, crop.transform)
             if not crop.reason and is_complete_png(path):

@@ -140,9 +140,7 @@ def _frame_colour(row: CardRow) -> tuple[int, int, int]:
 
 
 def _tile(content: bytes, label: str, frame: tuple[int, int, int] | None = None) -> Tile:
-    """A tile of a JPEG or PNG that Suyan wrote; only these files, which are harmless, are opened
-    here.
-    """
+    """A tile of a JPEG or PNG that Suyan wrote; no other file is opened here."""
     with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as picture:
         return Tile(picture.convert("RGB"), label[:_MAX_LABEL_CHARACTERS], frame)
 

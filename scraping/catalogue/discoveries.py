@@ -26,9 +26,7 @@ NewPerPhrase = dict[str, Counter[str]]
 def add_discoveries(
     connection: sa.Connection, insert: Callable[[sa.Table], Any], discoveries: Discoveries
 ) -> NewPerPhrase:
-    """Store which originals crawls found; ``count_discoveries`` must follow in the same
-    transaction.
-    """
+    """Store the discoveries; ``count_discoveries`` must follow in the same transaction."""
     num_new: NewPerPhrase = {}
     for crawl in sorted(discoveries):
         first_by = dict(reversed(discoveries[crawl]))

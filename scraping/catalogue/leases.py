@@ -93,9 +93,7 @@ class Leases:
         return set(connection.execute(insert.returning(db.claims.c.address), rows).scalars())
 
     def release(self, tasks: Iterable[DownloadTask]) -> None:
-        """End the leases of settled tasks, except those of addresses that other open tasks
-        share.
-        """
+        """End the leases of settled tasks, except on addresses that open tasks share."""
         unused_addresses = set[str]()
         for task in tasks:
             for address in self._addresses_by_hit.pop(task.hit, ()):

@@ -81,9 +81,7 @@ def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
 
 
 def num_waiting(catalogue: Catalogue, crawl: str) -> int:
-    """Number of hits of the crawl that failed for reasons that may pass; the next run tries
-    them.
-    """
+    """Number of hits that failed for reasons that may pass; the next run tries them."""
     query = (
         sa.select(sa.func.count())
         .select_from(db.sightings)

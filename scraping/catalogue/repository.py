@@ -277,8 +277,7 @@ class Catalogue:
     # Downloads
 
     def final_attempts(self, urls: Iterable[str]) -> dict[str, Attempt]:
-        """The last attempt at each of these addresses, by address, that ended with a file or a
-        final rejection.
+        """The last attempt at each address that ended with a file or a final rejection.
 
         Attempts that failed for a reason that may pass are left out.
         """
@@ -306,9 +305,7 @@ class Catalogue:
                 connection.execute(sa.insert(db.attempts), rows)
 
     def save_results(self, crawl: str, results: Sequence[DownloadResult]) -> int:
-        """Store results whose files have their names; returns the number of originals that are new
-        to the crawl.
-        """
+        """Store results whose files have their names; returns the number of new originals."""
         if not results:
             return 0
         settle = (
@@ -372,9 +369,7 @@ class Catalogue:
         return self._engine.dialect.name == "postgresql"
 
     def insert(self, table: sa.Table) -> Any:
-        """An INSERT with ON CONFLICT, for which each dialect of SQLAlchemy has a construct of its
-        own.
-        """
+        """An INSERT with ON CONFLICT, which each dialect of SQLAlchemy writes differently."""
         if self._is_postgresql:
             from sqlalchemy.dialects import postgresql  # imported late: slow
 

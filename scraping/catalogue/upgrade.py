@@ -71,9 +71,7 @@ def _upgrade(connection: sa.Connection, version: str | None) -> None:
 def _refuse_foreign_tables(
     connection: sa.Connection, inspector: sa.Inspector, tables: set[str]
 ) -> None:
-    """Raise ``SuyanError`` unless the tables, which have no version, are those of the first
-    version.
-    """
+    """Raise ``SuyanError`` unless the unversioned tables are those of the first version."""
     for table in db.metadata.tables.values():
         if table.name in db.ADDED_LATER:
             continue

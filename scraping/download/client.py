@@ -119,9 +119,7 @@ class DownloadProcess:
         self.send_saved(SavedDownloads.from_results(results))
 
     def send_saved(self, saved: SavedDownloads) -> None:
-        """Report these addresses and originals as saved; their results may be on another
-        machine.
-        """
+        """Report these as saved; their results may be on another machine."""
         self._send(saved)
 
     async def next_results(self) -> list[DownloadResult]:

@@ -136,9 +136,7 @@ class CurlClient:
             self._events_by_socket[descriptor] = events
 
     def _set_timer(self, milliseconds: int) -> None:
-        """Called by libcurl, which wants to be called after this time; a negative time means
-        never.
-        """
+        """Called by libcurl to be called back after this time; a negative one means never."""
         self._due = None if milliseconds < 0 else self._loop.time() + milliseconds / 1000
         if self._due is None or (self._timer is not None and self._timer.when() <= self._due):
             return  # libcurl sets it with every transfer: a timer that rings early is set again
@@ -167,9 +165,7 @@ class CurlClient:
                 return
 
     def _finish(self, curl: pycurl.Curl, error: Exception | None = None) -> None:
-        """Remove a transfer from libcurl, at its end or before it, and wake the task that waits for
-        it.
-        """
+        """Remove a transfer from libcurl, ended or not, and wake the task that waits for it."""
         done = self._waiters.pop(curl, None)
         if done is None:
             return

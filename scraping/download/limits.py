@@ -1,6 +1,4 @@
-"""The limits of downloads and the politeness towards hosts: a crawl's settings for its
-downloaders.
-"""
+"""Limits of downloads and politeness towards hosts: a crawl's settings for downloaders."""
 
 from __future__ import annotations
 

@@ -79,9 +79,7 @@ class DownloaderPool:
             self._downloaders[index].mark_saved(own_results)
 
     async def next_results(self) -> list[DownloadResult]:
-        """Wait for the results of the next tasks that end; raises the error that ended a
-        downloader.
-        """
+        """Wait for the results of the next tasks that end; raises a downloader's error."""
         while True:
             index, message = await self._inbox.get()
             if isinstance(message, Exception):

@@ -25,9 +25,7 @@ class HostShard:
     num_shards: int = 1
 
     def owns(self, url: str) -> bool:
-        """Whether the host of ``url`` is in this shard; a malformed address belongs to every
-        shard.
-        """
+        """Whether the host of ``url`` is in this shard; malformed addresses are in all."""
         if self.num_shards == 1:
             return True
         try:

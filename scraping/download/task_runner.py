@@ -90,9 +90,7 @@ class TaskRunner:
         return replace(_without_picture(task, trials), attempts=attempts)
 
     def mark_saved(self, urls: Iterable[str]) -> None:
-        """Drop downloads that are in the catalogue by now: later tasks get them as earlier
-        attempts.
-        """
+        """Drop downloads that the catalogue has: later tasks get them as earlier attempts."""
         for url in urls:
             self._downloads.pop(url, None)
 
@@ -167,9 +165,7 @@ def _with_picture(task: DownloadTask, field: str, attempt: Attempt) -> DownloadR
 
 
 def _without_picture(task: DownloadTask, trials: Sequence[tuple[str, Attempt]]) -> DownloadResult:
-    """A result with the reason of the first address; it may pass if any address's reason may
-    pass.
-    """
+    """A result with the first address's reason; it may pass if any of the reasons may."""
     if not trials:
         return DownloadResult(
             task.hit, task.phrase, Status.REJECTED, Reason.NO_ADDRESS, "", "", time.time()

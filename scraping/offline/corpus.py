@@ -97,9 +97,7 @@ def portrait_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
 
 
 def landscape_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
-    """A corpus of drawn landscapes, ``num_good`` in summer and as many others in winter, and
-    junk.
-    """
+    """A corpus of drawn landscapes, ``num_good`` in summer and in winter each, and junk."""
     items = {}
     for number, domain in enumerate(("summer", "winter")):
         first = seed * 10 * _DOMAIN_STRIDE + number * _DOMAIN_STRIDE
@@ -111,8 +109,7 @@ def landscape_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
 
 
 def folder_corpus(sources: Mapping[str, Path]) -> Corpus:
-    """A corpus of the user's own pictures: for each domain the files of a folder and its
-    subfolders.
+    """A corpus of the user's own pictures: a folder, with its subfolders, for each domain.
 
     Raises ``ValueError`` for a folder without pictures.
     """

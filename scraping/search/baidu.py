@@ -46,9 +46,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class ResultPage:
-    """The hits of one page; ``num_announced`` is the engine's own count of all hits, if it gives
-    one.
-    """
+    """The hits of one page; ``num_announced`` is the engine's own count, if it gives one."""
 
     hits: tuple[Hit, ...]
     num_announced: int | None

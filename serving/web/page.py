@@ -133,9 +133,7 @@ class _Page:
 def build_page(
     session: Session, language: Language, folder: Path, examples: Sequence[Path], host: str
 ) -> gr.Blocks:
-    """The page; results are written into ``folder``, and ``host`` is the address that the page
-    names.
-    """
+    """The page; results are written into ``folder``, and ``host`` is the address shown."""
     page = _Page(session, language, folder)
     other = "zh" if language == "en" else "en"
     directions = page.directions()

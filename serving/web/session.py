@@ -164,9 +164,7 @@ def sweeper(folder: Path, retention_s: float, exempt: frozenset[tuple[str, int]]
 def remove_older(
     folder: Path, retention_s: float, exempt: frozenset[tuple[str, int]] = frozenset()
 ) -> int:
-    """Remove files below ``folder`` last written more than ``retention_s`` ago; returns their
-    number.
-    """
+    """Remove files below ``folder`` older than ``retention_s``; returns their number."""
     num_removed = 0
     for parent, _, names in os.walk(folder):
         for name in names:

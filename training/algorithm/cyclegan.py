@@ -68,9 +68,7 @@ class CycleGan:
             set_learning_rate(optimizer, rate)
 
     def set_cycle_shares(self, cycle_share: float, feature_share: float) -> None:
-        """Set the weight of the cycle loss, as a share of λ, and the share of it on D's
-        features.
-        """
+        """Set the weight of the cycle loss, a share of λ, and the share of it on D's features."""
         self._cycle_share, self._feature_share = cycle_share, feature_share
 
     def state_dict(self) -> dict[str, Any]:
@@ -222,9 +220,7 @@ class CycleGan:
         return self.config.merge_passes and self.config.norm == "instance"
 
     def _pass(self, network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """The network's outputs for two batches, computed as one batch where the result is the
-        same.
-        """
+        """The network's outputs for two batches, as one batch where the result is the same."""
         if not self._merges:
             return network(first), network(second)
         both = network(self._laid_out(torch.cat([first, second])))
@@ -244,9 +240,7 @@ class CycleGan:
 
     @contextlib.contextmanager
     def _dropout_numbers(self) -> Iterator[None]:
-        """Seed torch's global generator by the step, for dropout; its state is restored after the
-        block.
-        """
+        """Seed torch's global generator by the step, for dropout; restore it after the block."""
         if not self.config.dropout:
             yield
             return

@@ -36,9 +36,7 @@ def augment(pictures: Tensor, policy: Sequence[str], rng: torch.Generator, world
 
 
 def _color(x: Tensor, draw: Callable[[], Tensor]) -> Tensor:
-    """Add up to ±0.5 to the brightness, multiply saturation by 0 to 2 and contrast by 0.5 to
-    1.5.
-    """
+    """Add up to ±0.5 to brightness, multiply saturation by 0 to 2, contrast by 0.5 to 1.5."""
     x = x + (draw() - 0.5).to(x.device)
     grey = x.mean(dim=1, keepdim=True)
     x = (x - grey) * (2 * draw()).to(x.device) + grey

@@ -40,8 +40,7 @@ def cycle(reconstructed: Tensor, original: Tensor, weights: Tensor | None = None
 
 
 def quality(scores: Tensor, kind: GanLoss = "lsgan") -> Tensor:
-    """D's judgement of how real each picture is, ``[N]`` in [0, 1], from its scores ``[N, 1, h,
-    w]``.
+    """How real D judges each picture, ``[N]`` in [0, 1], by its scores ``[N, 1, h, w]``.
 
     Source: Wang & Lin 2018, "CycleGAN with Better Cycles", arXiv 2408.15374, §4.3 (weight cycle
     consistency by the quality of the generated image): cycle consistency of an unreal translation

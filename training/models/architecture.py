@@ -1,6 +1,4 @@
-"""The interface of every generator: its forward pass, its parts, and the facts of its
-architecture.
-"""
+"""The interface of generators: forward pass, parts, and facts of the architecture."""
 
 from __future__ import annotations
 

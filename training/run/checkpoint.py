@@ -52,8 +52,7 @@ def save_checkpoint(
     *,
     best_score: float | None = None,
 ) -> Path:
-    """Write ``run/checkpoints/step_<step>`` atomically and remove the oldest ones; returns the new
-    folder.
+    """Write ``run/checkpoints/step_<step>`` atomically, remove the oldest; returns the folder.
 
     ``best_score`` is the score of the validation that makes this checkpoint the run's best (lower
     is better); the best one is kept until there is a better one. Raises ``OSError`` where it cannot
@@ -120,8 +119,7 @@ def load_generators(
 def load_generator(
     checkpoint: Path, name: str, device: str = "cpu", *, averaged: bool = False
 ) -> tuple[nn.Module, TrainConfig]:
-    """One generator, ``"G_A"`` or ``"G_B"``, in evaluation mode on ``device``, and its
-    configuration.
+    """``"G_A"`` or ``"G_B"``, in evaluation mode on ``device``, and its configuration.
 
     It also reads models of one direction, such as the reference publishes.
 

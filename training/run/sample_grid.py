@@ -1,6 +1,4 @@
-"""Sample grids: the same few pictures, translated and reconstructed at several steps of a
-training.
-"""
+"""Sample grids: the same few pictures, translated and reconstructed, during a training."""
 
 from __future__ import annotations
 

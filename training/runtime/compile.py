@@ -42,9 +42,7 @@ def should_compile(config: TrainConfig, num_steps: int) -> bool:
 
 
 def _can_compile(device: torch.device) -> bool:
-    """Whether torch's compiler works here: it needs a C++ compiler, Python's headers, a known
-    GPU.
-    """
+    """Whether torch's compiler works here: C++ compiler, Python's headers, a known GPU."""
     if sys.platform == "win32" or not Path(sysconfig.get_path("include"), "Python.h").exists():
         return False
     if device.type == "cuda":
