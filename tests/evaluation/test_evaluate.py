@@ -1,4 +1,5 @@
-"""A real evaluation of a tiny, hardly trained model: its figures, its report, and once only."""
+"""A real evaluation of a tiny, hardly trained model: its figures, its report, and its
+repetition."""
 
 import json
 import re
@@ -113,7 +114,7 @@ def test_the_classifier_never_sees_a_test_picture(
 def test_the_report_speaks_chinese(measured: Measured) -> None:
     done = measured.again(language="zh")
     assert done.reused
-    assert "评估报告" in done.report.read_text(encoding="utf-8")
+    assert "评测报告" in done.report.read_text(encoding="utf-8")
     assert "什么都不做" in done.report.read_text(encoding="utf-8")
 
 

@@ -73,7 +73,7 @@ def listing(workspace: Path, domain: str, files: Sequence[bytes]) -> Path:
 
 @pytest.fixture(scope="module")
 def corpus() -> tuple[list[bytes], list[bytes]]:
-    """Ten people of each domain, and one of everything that must be left out."""
+    """Ten people of each domain, and one original for each reason of rejection."""
     both = encoded(portrait(90, made_up=True))
     a = [encoded(portrait(seed, made_up=True)) for seed in range(10)]
     a += [
@@ -248,7 +248,7 @@ def test_other_crops_need_no_new_analysis(
     card = json.loads((smaller.dataset / "card.json").read_text())
     assert card["before"] == prepared[1].version
     assert card["changes"] == {"added": 0, "removed": 0, "moved": 0, "recut": 20}
-    assert jobs == ["write_crop"]  # nobody looked at an original or compared a pair again
+    assert jobs == ["write_crop"]  # no original was analysed and no pair compared again
 
 
 def test_the_same_originals_give_the_same_version_in_another_workspace(

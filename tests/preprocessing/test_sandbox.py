@@ -1,4 +1,4 @@
-"""A file that crashes, hangs or swells costs itself alone."""
+"""A file that crashes, hangs or fills the memory costs only its own row."""
 
 import os
 import subprocess
@@ -109,6 +109,6 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
         time.sleep(1)  # it has begun to work
         parent.kill()
         assert parent.stdout is not None
-        parent.stdout.read()  # its end comes when the last process closes it
+        parent.stdout.read()  # it ends when the last process closes it
     _, alive = psutil.wait_procs(found, timeout=10)
     assert not alive

@@ -130,7 +130,7 @@ def test_a_downloading_process_that_dies_costs_nothing(
             errors = process.stderr.read().decode() if process.stderr else ""
         deadline = time.monotonic() + 10
         while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)  # it ends by itself when nobody asks any more
+            time.sleep(0.05)  # it ends when its parent closes the pipe
         assert not Path(f"/proc/{child}").exists()
         assert (whose == "ours") != ("SIGKILL: out of memory?" in errors)
         summary = crawl(crawl_config(engine, phrases=ONE_PHRASE), Workspace(tmp_path))
@@ -144,7 +144,8 @@ def _children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-ONE_PHRASE = ("素颜 照片",)  # of two, each may stop early for what the other has brought
+# either of two crawls may stop early, because the other one has the originals
+ONE_PHRASE = ("素颜 照片",)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Several crawls at once: no address is fetched twice; on SQLite and on PostgreSQL."""
+"""Simultaneous crawls never fetch an address twice; on SQLite and on PostgreSQL."""
 
 import hashlib
 import subprocess

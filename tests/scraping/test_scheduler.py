@@ -1,4 +1,4 @@
-"""What a crawl looks through again, and what several downloading processes make of one crawl."""
+"""The tasks that a crawl takes up again, and crawls with several downloading processes."""
 
 import time
 from collections.abc import Iterator

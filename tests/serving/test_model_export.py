@@ -1,4 +1,4 @@
-"""Exported files compute what PyTorch computes, at every size, and say what they are."""
+"""Exported files compute the same as PyTorch, at every size, and describe themselves."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Photos in, photos out: through the same code as ``suyan translate``."""
+"""Translation of photographs, by the same code as ``suyan translate``."""
 
 from pathlib import Path
 

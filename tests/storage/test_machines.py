@@ -1,4 +1,4 @@
-"""Two machines, one bucket: what one of them made, the other one goes on with."""
+"""Two machines share a bucket: each goes on with the results of the other."""
 
 import hashlib
 import os

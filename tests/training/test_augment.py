@@ -1,4 +1,4 @@
-"""Augmentation is the reference's exactly, seeded, and asks nobody at import."""
+"""Augmentation equals the reference's, is seeded, and uses no network at import."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def config(**changes: object) -> TrainConfig:
 
 
 def coded(px: int) -> NDArray[np.uint8]:
-    """A picture whose every pixel tells where it is."""
+    """A picture in which every pixel encodes its position."""
     y, x = np.mgrid[0:px, 0:px]
     return np.stack([x % 256, y % 256, x // 256 + 2 * (y // 256)], axis=-1).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""One step against a plain transcription of the paper's equations, and the parts of it."""
+"""One step, and its parts, compared with a plain transcription of the paper's equations."""
 
 import copy
 import random
@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _in_float64(config: TrainConfig) -> CycleGan:
-    gan = build(config, to_compile=config.channels_last)  # that layout, for all that
+    gan = build(config, to_compile=config.channels_last)  # channels-last all the same
     for network in gan.networks().values():
         network.double()
     return gan

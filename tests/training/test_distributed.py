@@ -1,4 +1,4 @@
-"""Two processes under torchrun against one, at the same global batch."""
+"""Two processes under torchrun, compared with one process at the same global batch."""
 
 import os
 import subprocess

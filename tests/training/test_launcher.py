@@ -1,4 +1,5 @@
-"""Several processes started from here, one of them killed: the same weights, nobody left over."""
+"""Several processes, one of which is killed, end with the same weights, and no process is left
+over."""
 
 import os
 import signal

@@ -202,7 +202,8 @@ train(config, Path(sys.argv[2]), Path(sys.argv[3]), distance=distance)
 def test_a_process_killed_at_every_moment_ends_like_an_uninterrupted_one(
     dataset: Path, tmp_path: Path
 ) -> None:
-    """As the best checkpoint gets its name, as another is half written, and so on, in one run."""
+    """A run is killed as the best checkpoint gets its name, as another is half written, and so
+    on."""
     config = SMALL.model_copy(
         update={"validate_every": 1, "num_validation": 2, "checkpoint_every": 2, "sample_every": 5}
     )
@@ -231,7 +232,8 @@ def test_a_process_killed_at_every_moment_ends_like_an_uninterrupted_one(
 def test_moments_follow_their_weights_into_another_memory_layout(
     dataset: Path, tmp_path: Path
 ) -> None:
-    """A run that was compiled, say, and is not any more: fused Adam does not look at strides."""
+    """A run may resume in another memory layout, e.g. not compiled any more: fused Adam ignores
+    strides."""
     config = SMALL.model_copy(update={"num_epochs": 1, "num_epochs_decay": 0})
     train(config, dataset, tmp_path / "run")
     same, other = build(config), build(config, to_compile=True)
