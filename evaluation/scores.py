@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,23 @@ class FeatureNetwork:
 
     name: str
     comparable_with_published: bool
+
+
+class NetworkUse(StrEnum):
+    """What a pretrained network did before the evaluation; only a loss shapes the generators."""
+
+    LOSS = "loss"
+    VALIDATION = "validation"  # chose the checkpoint
+    WEIGHTS = "weights"  # chose between the last step and the averages, on training pictures
+
+
+@dataclass(frozen=True)
+class TrainingNetwork:
+    """A pretrained network that had a part in the model: it may not judge what it trained."""
+
+    name: str
+    pretraining: str
+    use: NetworkUse
 
 
 @dataclass(frozen=True)
@@ -227,6 +245,7 @@ class Scores:
         default_factory=lambda: MissingChampion(NoChampion.NONE)
     )
     weights: WeightsChoice = field(default_factory=WeightsChoice)
+    training_networks: tuple[TrainingNetwork, ...] | None = None  # None: not recorded
     key: str = ""  # names everything that the figures depend on, besides the champion
     champion_key: str = ""  # names the champion's weights; "": none
     extra: dict[str, Any] = field(default_factory=dict)
@@ -240,38 +259,44 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``scores.json``; two keys repeat what the directions say."""
-        return self.extra | {
-            "run": self.run,
-            "checkpoint": self.checkpoint,
-            "step": self.step,
-            "dataset": self.dataset,
-            "domains": self.domains,
-            "px": self.px,
-            "counts": self.counts,
-            "features": asdict(self.features) if self.features else {},
-            "inception": asdict(self.inception)
-            if self.inception
-            else {"missing": self.no_inception},
-            "missing": self.missing,
-            "config": self.config,
-            "train_config": self.train_config,
-            "classifier": asdict(self.classifier) if self.classifier else {},
-            "champion": champion_to_json(self.champion),
-            "weights": asdict(self.weights),
-            "directions": {name: each.to_json() for name, each in self.directions.items()},
-            "key": self.key,
-            "champion_key": self.champion_key,
-            "lip_eye_error_reduction": {
-                name: reduction
-                for name, each in self.directions.items()
-                if (reduction := lip_eye_reduction(each)) is not None
-            },
-            "better_than_baseline": {
-                name: kid.value < untranslated.value
-                for name, each in self.directions.items()
-                if (kid := each.figure("kid")) and (untranslated := each.figure("kid_baseline"))
-            },
-        }
+        networks = self.training_networks
+        recorded = {} if networks is None else {"training_networks": [*map(asdict, networks)]}
+        return (
+            self.extra
+            | recorded
+            | {
+                "run": self.run,
+                "checkpoint": self.checkpoint,
+                "step": self.step,
+                "dataset": self.dataset,
+                "domains": self.domains,
+                "px": self.px,
+                "counts": self.counts,
+                "features": asdict(self.features) if self.features else {},
+                "inception": asdict(self.inception)
+                if self.inception
+                else {"missing": self.no_inception},
+                "missing": self.missing,
+                "config": self.config,
+                "train_config": self.train_config,
+                "classifier": asdict(self.classifier) if self.classifier else {},
+                "champion": champion_to_json(self.champion),
+                "weights": asdict(self.weights),
+                "directions": {name: each.to_json() for name, each in self.directions.items()},
+                "key": self.key,
+                "champion_key": self.champion_key,
+                "lip_eye_error_reduction": {
+                    name: reduction
+                    for name, each in self.directions.items()
+                    if (reduction := lip_eye_reduction(each)) is not None
+                },
+                "better_than_baseline": {
+                    name: kid.value < untranslated.value
+                    for name, each in self.directions.items()
+                    if (kid := each.figure("kid")) and (untranslated := each.figure("kid_baseline"))
+                },
+            }
+        )
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Scores:
@@ -280,7 +305,7 @@ class Scores:
         for repeated in ("lip_eye_error_reduction", "better_than_baseline"):
             rest.pop(repeated, None)
         inception, weights = rest.pop("inception", {}), rest.pop("weights", {})
-        px = rest.pop("px", None)
+        px, networks = rest.pop("px", None), rest.pop("training_networks", None)
         return cls(
             checkpoint=str(rest.pop("checkpoint", "")),
             directions={
@@ -303,6 +328,12 @@ class Scores:
             champion=load_champion_record(rest.pop("champion", {})),
             weights=WeightsChoice(
                 str(weights.get("chosen", "raw")), dict(weights.get("kid_to_training", {}))
+            ),
+            training_networks=None
+            if networks is None
+            else tuple(
+                TrainingNetwork(each["name"], each["pretraining"], NetworkUse(each["use"]))
+                for each in networks
             ),
             key=str(rest.pop("key", "")),
             champion_key=str(rest.pop("champion_key", "")),
