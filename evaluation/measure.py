@@ -39,17 +39,9 @@ from evaluation.metrics.true_counterparts import (
     truth_scores,
 )
 from evaluation.report.gallery import choose, gain, write_gallery
-from evaluation.scores import (
-    DirectionScores,
-    FeatureNetwork,
-    ModelComparison,
-    NetworkUse,
-    PairScores,
-    Scores,
-    TrainingNetwork,
-)
+from evaluation.scores import DirectionScores, ModelComparison, PairScores, Scores
+from evaluation.training_networks import used_networks
 from evaluation.weights_choice import Kind, available_kinds, choose_weights
-from training.config import TrainConfig
 from training.run.checkpoint import load_config, load_generators
 
 _DIRECTIONS = (("A2B", "A", "B"), ("B2A", "B", "A"))
@@ -156,21 +148,13 @@ def measure(
             name: _DirectionScorer(config, paths, collector, collected, source, target).scores(name)
             for name, source, target in _DIRECTIONS
         },
-        training_networks=_training_networks(train_config, features, len(kinds)),
+        training_networks=used_networks(
+            train_config, features.name, weights_were_compared=len(kinds) > 1
+        ),
         features=features,
         inception=standard,
         no_inception="" if standard else inception[1],
         missing=collector.missing,
-    )
-
-
-def _training_networks(
-    config: TrainConfig, offline: FeatureNetwork, num_kinds: int
-) -> tuple[TrainingNetwork, ...]:
-    """The pretrained networks that had a part in the model: no loss has any, choices may."""
-    uses = {NetworkUse.VALIDATION: config.validate_every > 0, NetworkUse.WEIGHTS: num_kinds > 1}
-    return tuple(
-        TrainingNetwork(offline.name, "ImageNet", use) for use, is_used in uses.items() if is_used
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from evaluation.figures import (
     load_figure,
     load_figures,
 )
+from evaluation.training_networks import TrainingNetwork, load_networks, networks_to_json
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,6 @@ class FeatureNetwork:
 
     name: str
     comparable_with_published: bool
-
-
-class NetworkUse(StrEnum):
-    """What a pretrained network did before the evaluation; only a loss shapes the generators."""
-
-    LOSS = "loss"
-    VALIDATION = "validation"  # chose the checkpoint
-    WEIGHTS = "weights"  # chose between the last step and the averages, on training pictures
-
-
-@dataclass(frozen=True)
-class TrainingNetwork:
-    """A pretrained network that had a part in the model: it may not judge what it trained."""
-
-    name: str
-    pretraining: str
-    use: NetworkUse
 
 
 @dataclass(frozen=True)
@@ -259,44 +242,41 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``scores.json``; two keys repeat what the directions say."""
-        networks = self.training_networks
-        recorded = {} if networks is None else {"training_networks": [*map(asdict, networks)]}
-        return (
-            self.extra
-            | recorded
-            | {
-                "run": self.run,
-                "checkpoint": self.checkpoint,
-                "step": self.step,
-                "dataset": self.dataset,
-                "domains": self.domains,
-                "px": self.px,
-                "counts": self.counts,
-                "features": asdict(self.features) if self.features else {},
-                "inception": asdict(self.inception)
-                if self.inception
-                else {"missing": self.no_inception},
-                "missing": self.missing,
-                "config": self.config,
-                "train_config": self.train_config,
-                "classifier": asdict(self.classifier) if self.classifier else {},
-                "champion": champion_to_json(self.champion),
-                "weights": asdict(self.weights),
-                "directions": {name: each.to_json() for name, each in self.directions.items()},
-                "key": self.key,
-                "champion_key": self.champion_key,
-                "lip_eye_error_reduction": {
-                    name: reduction
-                    for name, each in self.directions.items()
-                    if (reduction := lip_eye_reduction(each)) is not None
-                },
-                "better_than_baseline": {
-                    name: kid.value < untranslated.value
-                    for name, each in self.directions.items()
-                    if (kid := each.figure("kid")) and (untranslated := each.figure("kid_baseline"))
-                },
-            }
-        )
+        rest = dict(self.extra)
+        if self.training_networks is not None:
+            rest["training_networks"] = networks_to_json(self.training_networks)
+        return rest | {
+            "run": self.run,
+            "checkpoint": self.checkpoint,
+            "step": self.step,
+            "dataset": self.dataset,
+            "domains": self.domains,
+            "px": self.px,
+            "counts": self.counts,
+            "features": asdict(self.features) if self.features else {},
+            "inception": asdict(self.inception)
+            if self.inception
+            else {"missing": self.no_inception},
+            "missing": self.missing,
+            "config": self.config,
+            "train_config": self.train_config,
+            "classifier": asdict(self.classifier) if self.classifier else {},
+            "champion": champion_to_json(self.champion),
+            "weights": asdict(self.weights),
+            "directions": {name: each.to_json() for name, each in self.directions.items()},
+            "key": self.key,
+            "champion_key": self.champion_key,
+            "lip_eye_error_reduction": {
+                name: reduction
+                for name, each in self.directions.items()
+                if (reduction := lip_eye_reduction(each)) is not None
+            },
+            "better_than_baseline": {
+                name: kid.value < untranslated.value
+                for name, each in self.directions.items()
+                if (kid := each.figure("kid")) and (untranslated := each.figure("kid_baseline"))
+            },
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Scores:
@@ -329,12 +309,7 @@ class Scores:
             weights=WeightsChoice(
                 str(weights.get("chosen", "raw")), dict(weights.get("kid_to_training", {}))
             ),
-            training_networks=None
-            if networks is None
-            else tuple(
-                TrainingNetwork(each["name"], each["pretraining"], NetworkUse(each["use"]))
-                for each in networks
-            ),
+            training_networks=None if networks is None else load_networks(networks),
             key=str(rest.pop("key", "")),
             champion_key=str(rest.pop("champion_key", "")),
             extra=rest,

@@ -94,10 +94,10 @@ class FeatureCollector:
             features=self.features(pictures),
             train_features=self.features(train_pictures),
             meshes=meshes,
-            train_meshes=train_meshes,
             contrasts=contrasts(pictures, meshes),
             train_contrasts=contrasts(train_pictures[sample], train_meshes),
             embeddings=self.embeddings(pictures, meshes),
+            train_meshes=train_meshes,
         )
 
     def outputs(self, side: Side, forward: nn.Module, backward: nn.Module, stage: str) -> Outputs:

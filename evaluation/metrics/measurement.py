@@ -26,10 +26,10 @@ class Side:
     features: dict[str, Array]  # by the key of the feature network
     train_features: dict[str, Array]
     meshes: Sequence[Points | None]
-    train_meshes: Sequence[Points | None]  # of the first training pictures
     contrasts: Contrasts
     train_contrasts: Contrasts
     embeddings: Array | None  # [N, 128], where the extra is installed
+    train_meshes: Sequence[Points | None] = ()  # of the first training pictures
 
 
 @dataclass(frozen=True)

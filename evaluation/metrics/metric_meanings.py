@@ -152,7 +152,7 @@ POWER_METRICS: tuple[Metric, ...] = (
         Text(
             "1.96 standard errors of the paired change: a measured change beyond it is sure. It "
             "falls as one over the square root of the number of held-out pictures.",
-            "配对变化的 1.96 个标准误：超过它的实测变化才可确定。它随留出图片数量的平方根反比下降。",
+            "配对变化的 1.96 个标准误：超过它的实测变化才可确定。它与留出图片数量的平方根成反比。",
         ),
         measured_by="direction:distances_to_target",
     ),

@@ -21,7 +21,8 @@ from evaluation.model_registry.model_versions import (
     move_pointer,
     store,
 )
-from evaluation.scores import DirectionScores, NetworkUse, Scores, load_scores
+from evaluation.scores import DirectionScores, Scores, load_scores
+from evaluation.training_networks import NetworkUse
 from evaluation.weights_choice import choice_sentence
 
 
@@ -183,8 +184,8 @@ def _too_short_a_way(direction: DirectionScores, rule: PromoteConfig) -> str:
     if share is None or share >= rule.min_classifier_share:
         return ""
     return (
-        f"{direction.route} goes {100 * share:.1f} % of the way from untranslated to real pictures by the "
-        f"classifier, and the least is {100 * rule.min_classifier_share:.1f} % "
+        f"{direction.route} goes {100 * share:.1f} % of the way from untranslated to real pictures "
+        f"by the classifier, and the least is {100 * rule.min_classifier_share:.1f} % "
         "(promote.min_classifier_share)."
     )
 
