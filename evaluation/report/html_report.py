@@ -21,12 +21,12 @@ from evaluation.champion_record import ComparedChampion, MissingChampion, NoCham
 from evaluation.data.phrase_yields import phrase_yields
 from evaluation.figures import Figure
 from evaluation.judgement import closed_forms, least_share
-from evaluation.metrics.metric_meanings import CLOSED_FORM_NAMES
 from evaluation.report.loss_curves import loss_curves
 from evaluation.report.table import plot, row_groups
 from evaluation.report.wording import (
     Language,
     change_state,
+    closed_form_name,
     closed_form_sentences,
     number,
     percent,
@@ -233,7 +233,7 @@ def _chart(direction: DirectionScores, language: Language) -> list[dict[str, Any
     if len(bars) < len(figures):
         return []
     bars[1:1] = [
-        ("untranslated", getattr(CLOSED_FORM_NAMES[each.form], language), each.kid)
+        ("untranslated", closed_form_name(each.form, language), each.kid)
         for each in closed_forms(direction)
     ]
     return _bars(bars)

@@ -19,7 +19,7 @@ from evaluation.judgement import (
     power,
     shares,
 )
-from evaluation.metrics.metric_meanings import CLOSED_FORM_NAMES
+from evaluation.metrics.metric_meanings import CLOSED_FORM_NAMES, ClosedForm
 from evaluation.metrics.registry import metric_names
 from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
 
@@ -94,6 +94,10 @@ def verdict(scores: Scores, language: Language = "en") -> str:
         for direction, state in zip(directions, states, strict=True)
     ]
     ending = _truth_part(directions, language)
+    is_beaten = any(
+        state == "better" and not _beats_closed_forms(direction)
+        for direction, state in zip(directions, states, strict=True)
+    )
     separator = "；" if language == "zh" else "; "
     if language == "zh":
         opening = {2: "两个方向的转换都优于原图", 1: "只有一个方向的转换优于原图"}.get(
@@ -101,6 +105,8 @@ def verdict(scores: Scores, language: Language = "en") -> str:
         )
         if "same" not in states and not num_better:
             opening = "两个方向的转换都不优于原图"
+        if num_better and is_beaten:
+            opening += "，但不能确定优于不用网络的转换"
         return f"{opening}：{separator.join(parts)}{ending}。"
     opening = {
         2: "Both directions are better than leaving pictures as they are",
@@ -108,6 +114,8 @@ def verdict(scores: Scores, language: Language = "en") -> str:
     }.get(num_better, "Neither direction is surely better than leaving pictures as they are")
     if "same" not in states and not num_better:
         opening = "Neither direction is better than leaving pictures as they are"
+    if num_better and is_beaten:
+        opening += ", but not surely better than what needs no network"
     return f"{opening}: {separator.join(parts)}{ending}."
 
 
@@ -142,6 +150,11 @@ def _kid_part(direction: DirectionScores, language: Language, state: Change) -> 
     unsure = " (within its interval)" if state == "same" else ""
     text = f"{direction.route} KID {moved} from {before} to {after}{unsure}"
     return text + _added_part(direction, language) + _way_part(direction, language)
+
+
+def _beats_closed_forms(direction: DirectionScores) -> bool:
+    """Whether the model is surely better than every closed form that was measured."""
+    return all(change_state(each.kid_change) == "better" for each in closed_forms(direction))
 
 
 def _added_part(direction: DirectionScores, language: Language) -> str:
@@ -212,6 +225,12 @@ def share_sentence(direction: DirectionScores, language: Language) -> str:
     return text["judges"].format(shares=text["and"].join(parts)) if parts else ""
 
 
+def closed_form_name(form: ClosedForm, language: Language) -> str:
+    """The closed form's name as a title."""
+    name: str = getattr(CLOSED_FORM_NAMES[form], language)
+    return name[:1].upper() + name[1:]
+
+
 def closed_form_sentences(direction: DirectionScores, language: Language) -> list[str]:
     """A sentence for each closed form: its KID and FID, and whether the model is better."""
     text = words(language)
@@ -220,7 +239,7 @@ def closed_form_sentences(direction: DirectionScores, language: Language) -> lis
         change = closed.kid_change
         sentences.append(
             text["closed_form"].format(
-                name=getattr(CLOSED_FORM_NAMES[closed.form], language),
+                name=closed_form_name(closed.form, language),
                 kid=figure_text(closed.kid, as_share=False),
                 fid=figure_text(closed.fid, as_share=False) or "–",
                 change=figure_text(change, as_share=False),

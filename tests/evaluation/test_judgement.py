@@ -61,7 +61,12 @@ def test_the_verdict_says_what_the_model_adds_to_the_best_closed_form() -> None:
     best = best_closed_form(direction)
     assert best is not None
     assert best.form is ClosedForm.TRANSPORT
+    assert verdict(read).startswith(
+        "Both directions are better than leaving pictures as they are, but not surely better than "
+        "what needs no network: "
+    )
     assert "0.0100 below that of colour transport (within its interval)" in verdict(read)
+    assert "但不能确定优于不用网络的转换" in verdict(read, "zh")
     assert "比整图颜色传输低 0.0100（未超出区间）" in verdict(read, "zh")
 
 
