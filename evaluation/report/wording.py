@@ -115,7 +115,7 @@ def verdict(scores: Scores, language: Language = "en") -> str:
     if "same" not in states and not num_better:
         opening = "Neither direction is better than leaving pictures as they are"
     if num_better and is_beaten:
-        opening += ", but not surely better than what needs no network"
+        opening += ", but not surely better than translations without a network"
     return f"{opening}: {separator.join(parts)}{ending}."
 
 
@@ -179,6 +179,7 @@ def _way_part(direction: DirectionScores, language: Language) -> str:
         return ""
     judge = words(language)[f"judge_{share.judge}"]
     if language == "zh":
+        judge = f" {judge} " if judge.isascii() else judge
         return f"，按{judge}走完 {percent(share.value)} 的路程"
     return f", {percent(share.value)} of the way by {judge}"
 

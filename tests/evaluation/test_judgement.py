@@ -63,7 +63,7 @@ def test_the_verdict_says_what_the_model_adds_to_the_best_closed_form() -> None:
     assert best.form is ClosedForm.TRANSPORT
     assert verdict(read).startswith(
         "Both directions are better than leaving pictures as they are, but not surely better than "
-        "what needs no network: "
+        "translations without a network: "
     )
     assert "0.0100 below that of colour transport (within its interval)" in verdict(read)
     assert "但不能确定优于不用网络的转换" in verdict(read, "zh")
