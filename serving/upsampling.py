@@ -3,23 +3,26 @@
 A change that is known for a small picture has soft edges when it is enlarged, and reaches across
 the outlines of lips, lids and brows. Here the small picture says how the change follows the
 colours around each pixel, and the photograph's own pixels, which have sharp outlines, take the
-change by that rule: a guided filter (He et al. 2013, "Guided Image Filtering", equations 19 to 21) whose
-coefficients are computed at the small size (He & Sun 2015, "Fast Guided Filter").
+change by that rule: a guided filter (He et al. 2013, "Guided Image Filtering", equations 19 to 21)
+whose coefficients are computed at the small size (He & Sun 2015, "Fast Guided Filter").
 """
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.images import geometry
 from preprocessing.images.geometry import Transform
 
 _WINDOW_PX = 3  # side of the windows in which a change is a linear function of the colours
-_NOISE = 3e-4  # variance of colours, 0 to 1, below which an edge counts for little (He et al.: ε)
-_TILE_PX = 512  # side of the parts that are computed at once, which bounds the memory
+_NOISE = 3e-3  # ε of He et al.: variance of colours (0 to 1) below which an edge counts little
+_LEAST_SPREAD = 2.0  # grey levels; a part where neighbours differ by less has no edge to sharpen
+_TILE_PX = 64  # side of the parts that are computed at once, which bounds the memory
 
 Pixels = NDArray[np.float32]  # [H, W, 3]
 
@@ -35,47 +38,70 @@ def enlarge_change(
     """``change`` at the size of ``photo``: ``[H, W, 3]`` float32 grey levels.
 
     ``change`` ``[h, w, 3]`` is that of ``small`` ``[h, w, 3]``, which shows ``photo`` ``[H, W, 3]``
-    reduced; ``transform`` maps the photo's pixels to theirs. What a bicubic enlargement gives is
-    corrected by the details that ``small`` lacks: by ``a · (photo - small enlarged)``, where ``a``
-    is the guided filter's slope. So a change that is the same everywhere stays so, as does any
-    change of a ``small`` as large as ``photo``. No value leaves the range of the change in the
-    3 × 3 px around it. ``border`` is OpenCV's, and says what lies outside ``change``.
+    reduced; ``transform`` maps the photo's pixels to theirs. The change is enlarged bicubically, and
+    ``a · (photo - small enlarged)`` is added, where ``a`` is the guided filter's slope: what the
+    change is to the details that ``small`` lacks. So a change that is the same everywhere stays
+    so, as does any change of a ``small`` as large as ``photo``. No value leaves the range of the
+    change in the 3 × 3 px around it by 2 grey levels or more. ``border`` is OpenCV's, and says
+    what lies outside ``change``.
     """
-    slopes = _slopes(change, small)
+    guide = small.astype(np.float32)
+    slopes = _slopes(change, guide)
     kernel = np.ones((3, 3), np.uint8)
     lowest, highest = cv2.erode(change, kernel), cv2.dilate(change, kernel)
-    guide = small.astype(np.float32)
+    spread = (highest - lowest).max(axis=2)
     result = np.empty(photo.shape, np.float32)
     for top, left in itertools.product(
         range(0, photo.shape[0], _TILE_PX), range(0, photo.shape[1], _TILE_PX)
     ):
         window = np.s_[top : top + _TILE_PX, left : left + _TILE_PX]
         part = photo[window]
+        height, width = part.shape[:2]
         matrix = transform.copy()
-        matrix[:, 2] += matrix[:, :2] @ (left + 0.5, top + 0.5) - 0.5  # OpenCV: centres at integers
-
-        def enlarge(
-            values: Pixels,
-            interpolation: int = cv2.INTER_LINEAR,
-            border: int = border,
-            matrix: Transform = matrix,
-            size: tuple[int, int] = (part.shape[1], part.shape[0]),
-        ) -> Pixels:
-            flags = interpolation | cv2.WARP_INVERSE_MAP
-            warped = cv2.warpAffine(values, matrix, size, flags=flags, borderMode=border)
-            return np.asarray(warped, np.float32)
-
-        detail = part - enlarge(guide, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-        enlarged = enlarge(change, cv2.INTER_CUBIC)
-        for channel, slope in enumerate(slopes):
-            enlarged += enlarge(slope) * detail[..., channel : channel + 1]
-        result[window] = np.clip(enlarged, enlarge(lowest), enlarge(highest))
+        matrix[:, 2] += matrix[:, :2] @ (left, top)
+        enlarge = _Enlarging(matrix, width, height)
+        enlarged = enlarge(change, border, cv2.INTER_CUBIC)
+        if spread[enlarge.source(*spread.shape)].max(initial=0) >= _LEAST_SPREAD:
+            detail = part - enlarge(guide, cv2.BORDER_REPLICATE, cv2.INTER_CUBIC)
+            for channel, slope in enumerate(slopes):
+                enlarged += enlarge(slope, border) * detail[..., channel : channel + 1]
+            enlarged = np.clip(enlarged, enlarge(lowest, border), enlarge(highest, border))
+        result[window] = enlarged
     return result
 
 
-def _slopes(change: Pixels, guide: NDArray[np.uint8]) -> list[Pixels]:
+@dataclass(frozen=True)
+class _Enlarging:
+    """Small pictures → a part of the photograph; ``transform`` maps that part's pixels to theirs."""
+
+    transform: Transform
+    width: int
+    height: int
+
+    def __call__(
+        self, values: Pixels, border: int, interpolation: int = cv2.INTER_LINEAR
+    ) -> Pixels:
+        matrix = self.transform.copy()
+        matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centres at integers
+        flags = interpolation | cv2.WARP_INVERSE_MAP
+        size = (self.width, self.height)
+        warped = cv2.warpAffine(values, matrix, size, flags=flags, borderMode=border)
+        return np.asarray(warped, np.float32)
+
+    def source(self, height: int, width: int) -> tuple[slice, slice]:
+        """The rows and columns of a small picture of this size that the part shows."""
+        size = np.array([self.width, self.height])
+        shown = geometry.apply(self.transform, size * [(0, 0), (1, 0), (1, 1), (0, 1)])
+        low, high = np.floor(shown.min(axis=0)) - 1, np.ceil(shown.max(axis=0)) + 1
+        (left, top), (right, bottom) = (
+            np.clip(edge, 0, (width, height)).astype(int).tolist() for edge in (low, high)
+        )
+        return slice(top, bottom), slice(left, right)
+
+
+def _slopes(change: Pixels, guide: Pixels) -> list[Pixels]:
     """By channel of ``guide`` the slope of each channel of ``change``, ``[h, w, 3]`` float32."""
-    colours = [channel.astype(np.float32) / 255 for channel in cv2.split(guide)]
+    colours = [guide[..., channel] / np.float32(255) for channel in range(3)]
     means = [_mean(colour) for colour in colours]
     mean_change = _mean(change)
     variance = {

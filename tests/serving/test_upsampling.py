@@ -87,8 +87,9 @@ def test_a_photograph_without_detail_gets_the_plain_enlargement() -> None:
     photo = np.full((256, 256, 3), 130, np.uint8)
     change = cv2.GaussianBlur(_random_change(), (0, 0), 3)
     guided = blend_change(photo, change, _REDUCTION, _small(photo)).astype(int)
-    difference = guided - blend_change(photo, change, _REDUCTION)
-    assert np.abs(difference[8:-8, 8:-8]).max() <= 1
+    difference = np.abs(guided - blend_change(photo, change, _REDUCTION))[8:-8, 8:-8]
+    assert difference.mean() < 0.1
+    assert difference.max() <= 4  # where the plain one overshoots the change's own extremes
 
 
 @pytest.mark.parametrize("level", [0, 127, 255])
