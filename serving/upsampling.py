@@ -21,8 +21,10 @@ from preprocessing.images.geometry import Transform
 
 _WINDOW_PX = 3  # side of the windows in which a change is a linear function of the colours
 _NOISE = 3e-3  # ε of He et al.: variance of colours (0 to 1) below which an edge counts little
-_LEAST_SPREAD = 2.0  # grey levels; a part where neighbours differ by less has no edge to sharpen
-_TILE_PX = 64  # side of the parts that are computed at once, which bounds the memory
+_LEAST_SPREAD = 2.0  # grey levels; where neighbours differ by less, there is no edge to sharpen
+_OVERSAMPLING = 3  # odd, so that the middle of a pixel keeps its value
+_MOST_WARPED_PX = 32_767  # side of a picture that OpenCV warps
+_TILE_PX = 128  # side of the parts that are computed at once, which bounds the memory
 
 Pixels = NDArray[np.float32]  # [H, W, 3]
 
@@ -38,7 +40,7 @@ def enlarge_change(
     """``change`` at the size of ``photo``: ``[H, W, 3]`` float32 grey levels.
 
     ``change`` ``[h, w, 3]`` is that of ``small`` ``[h, w, 3]``, which shows ``photo`` ``[H, W, 3]``
-    reduced; ``transform`` maps the photo's pixels to theirs. The change is enlarged bicubically, and
+    reduced; ``transform`` maps the photo's pixels to its. The change is enlarged bicubically, and
     ``a · (photo - small enlarged)`` is added, where ``a`` is the guided filter's slope: what the
     change is to the details that ``small`` lacks. So a change that is the same everywhere stays
     so, as does any change of a ``small`` as large as ``photo``. No value leaves the range of the
@@ -50,6 +52,8 @@ def enlarge_change(
     kernel = np.ones((3, 3), np.uint8)
     lowest, highest = cv2.erode(change, kernel), cv2.dilate(change, kernel)
     spread = (highest - lowest).max(axis=2)
+    fine = _OVERSAMPLING if max(spread.shape) * _OVERSAMPLING < _MOST_WARPED_PX else 1
+    fine_change, fine_guide = _oversample(change, fine), _oversample(guide, fine)
     result = np.empty(photo.shape, np.float32)
     for top, left in itertools.product(
         range(0, photo.shape[0], _TILE_PX), range(0, photo.shape[1], _TILE_PX)
@@ -60,9 +64,9 @@ def enlarge_change(
         matrix = transform.copy()
         matrix[:, 2] += matrix[:, :2] @ (left, top)
         enlarge = _Enlarging(matrix, width, height)
-        enlarged = enlarge(change, border, cv2.INTER_CUBIC)
+        enlarged = enlarge(fine_change, border, fine)
         if spread[enlarge.source(*spread.shape)].max(initial=0) >= _LEAST_SPREAD:
-            detail = part - enlarge(guide, cv2.BORDER_REPLICATE, cv2.INTER_CUBIC)
+            detail = part - enlarge(fine_guide, cv2.BORDER_REPLICATE, fine)
             for channel, slope in enumerate(slopes):
                 enlarged += enlarge(slope, border) * detail[..., channel : channel + 1]
             enlarged = np.clip(enlarged, enlarge(lowest, border), enlarge(highest, border))
@@ -72,18 +76,16 @@ def enlarge_change(
 
 @dataclass(frozen=True)
 class _Enlarging:
-    """Small pictures → a part of the photograph; ``transform`` maps that part's pixels to theirs."""
+    """Enlarges small pictures to a part of the photo; ``transform`` maps its pixels to theirs."""
 
     transform: Transform
     width: int
     height: int
 
-    def __call__(
-        self, values: Pixels, border: int, interpolation: int = cv2.INTER_LINEAR
-    ) -> Pixels:
-        matrix = self.transform.copy()
+    def __call__(self, values: Pixels, border: int, oversampling: int = 1) -> Pixels:
+        matrix = self.transform * oversampling
         matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centres at integers
-        flags = interpolation | cv2.WARP_INVERSE_MAP
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = (self.width, self.height)
         warped = cv2.warpAffine(values, matrix, size, flags=flags, borderMode=border)
         return np.asarray(warped, np.float32)
@@ -97,6 +99,12 @@ class _Enlarging:
             np.clip(edge, 0, (width, height)).astype(int).tolist() for edge in (low, high)
         )
         return slice(top, bottom), slice(left, right)
+
+
+def _oversample(values: Pixels, factor: int) -> Pixels:
+    """``values`` enlarged bicubically; a linear warp of that is nearly a bicubic one of theirs."""
+    size = (values.shape[1] * factor, values.shape[0] * factor)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def _slopes(change: Pixels, guide: Pixels) -> list[Pixels]:
