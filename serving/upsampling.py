@@ -93,8 +93,8 @@ class _Enlarging:
     def source(self, height: int, width: int) -> tuple[slice, slice]:
         """The rows and columns of a small picture of this size that the part shows."""
         size = np.array([self.width, self.height])
-        shown = geometry.apply(self.transform, size * [(0, 0), (1, 0), (1, 1), (0, 1)])
-        low, high = np.floor(shown.min(axis=0)) - 1, np.ceil(shown.max(axis=0)) + 1
+        corners = geometry.apply(self.transform, size * [(0, 0), (1, 0), (1, 1), (0, 1)])
+        low, high = np.floor(corners.min(axis=0)) - 1, np.ceil(corners.max(axis=0)) + 1
         (left, top), (right, bottom) = (
             np.clip(edge, 0, (width, height)).astype(int).tolist() for edge in (low, high)
         )
