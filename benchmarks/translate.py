@@ -3,7 +3,8 @@
 The network is the paper's (9 blocks, 64 channels) with random weights. All three take turns in one
 process with the same number of threads. The least time of each counts, because other load on the
 machine only adds to it. Also measured: the greatest difference of each from eager (outputs lie in
-[-1, 1]), and the time of ``suyan translate`` for a tiny picture beyond importing torch.
+[-1, 1]), the time of ``suyan translate`` for a tiny picture beyond importing torch, and the
+halos around lips, lids and brows (``benchmarks/halos.py``), with ``--model`` also those of a model.
 
 onnxruntime comes with ``pip install -e '.[export]'``.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from halos import Generators, Halo, blend_seconds, draw_faces, measure_halos
 from PIL import Image
 from torch import Tensor
 
@@ -43,7 +45,9 @@ def main() -> None:
     """Measure, print a table, and end with one line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="fewer rounds")
-    quick = arguments.parse_args().quick
+    arguments.add_argument("--model", help="folder of a model of make-up to bare, for its halos")
+    options = arguments.parse_args()
+    quick = options.quick
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
@@ -59,7 +63,9 @@ def main() -> None:
         batches = (1, 2 if quick else _BATCH)
         times, differences = _measure(runners, batches, rounds=4 if quick else 16)
         start_s = _start_time(Path(name), folder, rounds=1 if quick else 5)
-    _report(times, differences, batches, threads, start_s, exported.max_abs_diff)
+    figures = _report(times, differences, batches, threads, start_s, exported.max_abs_diff)
+    figures |= _halos(2 if quick else 12, options.model, face_s=times["suyan", 1])
+    print(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
 
 
 def _model(workspace: Path) -> Path:
@@ -132,14 +138,14 @@ def _report(
     threads: int,
     start_s: float,
     onnx_max_abs_diff: float,
-) -> None:
+) -> dict[str, float]:
     print(f"\nA {_PX} px face, resnet_9blocks, {threads} CPU threads, milliseconds a face")
     print(f"{'':14}" + "".join(f"{f'batch {batch}':>10}" for batch in batches) + "   from eager")
     for name, difference in differences.items():
         cells = "".join(f"{1e3 * times[name, batch]:10.0f}" for batch in batches)
         print(f"{name:14}{cells}   {difference:10.1e}")
     print(f"suyan translate starts in {start_s:.2f} s beyond importing torch")
-    figures = {
+    return {
         "ratio_eager": times["eager", 1] / times["suyan", 1],
         "ratio_eager_batch": times["eager", batches[-1]] / times["suyan", batches[-1]],
         "ratio_onnxruntime": times["onnxruntime", 1] / times["suyan", 1],
@@ -148,7 +154,41 @@ def _report(
         "fast_max_abs_diff": differences["suyan"],
         "onnx_max_abs_diff": max(onnx_max_abs_diff, differences["onnxruntime"]),
     }
-    print(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
+
+
+def _halos(num_people: int, model: str | None, face_s: float) -> dict[str, float]:
+    """Figures of halos and of blending's time, before and after; prints them as a table."""
+    faces = draw_faces(num_people)
+    figures = _halo_figures("", measure_halos(faces))
+    print(f"\nHalos on {len(faces)} drawn faces of 1,024 px, grey levels   before   after")
+    rows = {"the true change at 128 px": ""}
+    if model is not None:
+        figures |= _halo_figures("model_", measure_halos(faces, _generators(model)))
+        rows["the model"] = "model_"
+    for name, prefix in rows.items():
+        for part in ("halo", "inside"):
+            before, after = (figures[f"{prefix}{part}_{when}"] for when in ("before", "after"))
+            print(f"{name + ', ' + part:49}{before:9.2f}{after:8.2f}")
+    before_s, after_s = blend_seconds(faces[0], rounds=5 if num_people < 5 else 20)
+    print(f"{'blending such a face, ms':49}{1e3 * before_s:9.0f}{1e3 * after_s:8.0f}")
+    return figures | {
+        "ms_blend_before": 1e3 * before_s,
+        "ms_blend_after": 1e3 * after_s,
+        "blend_share": (after_s - before_s) / (face_s + before_s),
+    }
+
+
+def _halo_figures(prefix: str, halos: tuple[Halo, Halo]) -> dict[str, float]:
+    return {
+        f"{prefix}{part}_{when}": value
+        for when, halo in zip(("before", "after"), halos, strict=True)
+        for part, value in (("halo", halo.ring), ("inside", halo.inside))
+    }
+
+
+def _generators(folder: str) -> Generators:
+    model = open_model(Workspace(Path()), "makeup", folder)
+    return model.generator("A2B"), model.generator("B2A")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from preprocessing.images import geometry
 from preprocessing.images.geometry import Transform
+from serving.upsampling import enlarge_change
 
 _FEATHER = 0.12  # width of the soft edge, share of the crop's side
 _CAST_BLUR = 0.12  # standard deviation of the blur that finds a cast, share of the crop's side
@@ -19,12 +20,17 @@ _INNER, _OUTER = 0.8, 1.15  # between these the mask fades from 1 to 0, in radii
 
 
 def blend_change(
-    photo: NDArray[np.uint8], change: NDArray[np.float32], transform: Transform
+    photo: NDArray[np.uint8],
+    change: NDArray[np.float32],
+    transform: Transform,
+    crop: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """A copy of ``photo`` ``[H, W, 3]`` uint8 with ``change`` ``[C, C, 3]`` (grey levels) added.
 
     ``transform`` maps the photo's pixels to the crop's. Only the change is resampled, so that
-    details of the photograph that are finer than the crop's pixels stay.
+    details of the photograph that are finer than the crop's pixels stay. Where the photo shows the
+    face larger than ``crop`` ``[C, C, 3]`` does, the change is enlarged along the photo's edges;
+    without ``crop``, in the same way everywhere.
     """
     side = change.shape[0]
     left, top, right, bottom = _bounds(transform, side, photo.shape[0], photo.shape[1])
@@ -38,6 +44,10 @@ def blend_change(
         change = cv2.resize(change, (small_side, small_side), interpolation=cv2.INTER_AREA)
         matrix *= small_side / side
     matrix[:, 2] += matrix[:, :2] @ (left, top)
+    window = result[top:bottom, left:right]
+    if scale < 1 and crop is not None:
+        window[:] = np.clip(np.rint(window + enlarge_change(change, crop, window, matrix)), 0, 255)
+        return result
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centres at integers
     warped = cv2.warpAffine(
         change,
@@ -46,7 +56,6 @@ def blend_change(
         flags=(cv2.INTER_CUBIC if scale < 1 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
     )
-    window = result[top:bottom, left:right]
     window[:] = np.clip(np.rint(window + warped), 0, 255)
     return result
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from serving.cpu_inference import shared_statistics
+from serving.upsampling import enlarge_change
 from training.data.tensors import to_levels, to_tensor
 
 Step = Callable[[int, int], None]
@@ -51,8 +52,8 @@ def translate_whole(
 ) -> NDArray[np.float32]:
     """Translation minus ``picture`` (``[H, W, 3]`` uint8): the same shape, float32 grey levels.
 
-    ``work_px``: longer side of the picture that the network sees, px; the change is scaled up.
-    0: the picture's own size.
+    ``work_px``: longer side of the picture that the network sees, px; the change is scaled up along
+    the picture's edges. 0: the picture's own size.
     """
     height, width = picture.shape[:2]
     scale = min(1.0, work_px / max(height, width)) if work_px else 1.0
@@ -63,7 +64,9 @@ def translate_whole(
         return change
     before = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     change = run_tiled(before, generator, tiling, step) - before
-    return np.asarray(cv2.resize(change, (width, height), interpolation=cv2.INTER_CUBIC))
+    reduction = np.diag([size[0] / width, size[1] / height])
+    transform = np.column_stack([reduction, np.zeros(2)])
+    return enlarge_change(change, before, picture, transform, border=cv2.BORDER_REPLICATE)
 
 
 @torch.inference_mode()

@@ -134,7 +134,7 @@ class Translator:
             ):
                 mask = face_mask(geometry.apply(transform, face.keypoints), side)
                 change = face_change(before, after, mask) * strength
-                result = blend_change(result, change, transform)
+                result = blend_change(result, change, transform, before)
             step(first + len(batch), len(faces))
         return result
 
