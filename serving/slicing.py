@@ -137,7 +137,7 @@ class Slicer:
 
         The rows form a batch, because torch samples the pictures of a batch in parallel.
         """
-        x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 2, 1)))[:, :, None]
+        x = torch.from_numpy(np.array(pixels.transpose(0, 2, 1), order="C"))[:, :, None]
         x = x.float().div_(127.5).sub_(1)
         y = self._generator.slice(grid.expand(len(x), *grid.shape[1:]), x, places)
         change = (y - x).mul_(127.5)[:, :, 0].permute(0, 2, 1)

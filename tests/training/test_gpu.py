@@ -31,6 +31,7 @@ SMALL: dict[str, Any] = {
     [
         {},
         {"norm": "batch", "batch_size": 2, "upsampling": "resize", "residual": True},
+        {"generator": "bilateral", "residual": True},
         {"cycle_end": 0.5, "cycle_features": 0.5, "cycle_quality": True},
         {"diff_augment": ("color", "cutout")},
         {"gan_loss": "wgangp", "gradient_penalty": 0.0, "discriminator": "pixel"},

@@ -103,7 +103,7 @@ class BilateralGenerator(SliceableGenerator):
 
     def draw_slice(self, grid: Tensor, pixels: Tensor, places: Tensor) -> Tensor:
         """Each pixel of ``[N, 3, H, W]`` through the matrix at its place and guide."""
-        guide = self.guide(pixels).to(pixels.dtype)  # bfloat16 would be too coarse for it
+        guide = self.guide(pixels).to(pixels.dtype)
         matrices = torch.unflatten(sample_grid(grid.to(pixels.dtype), guide, places), 1, (3, 4))
         linear = (matrices[:, :, :3] * pixels[:, None]).sum(dim=2)
         result = linear + matrices[:, :, 3]
