@@ -6,6 +6,9 @@ machine only adds to it. Also measured: the greatest difference of each from eag
 [-1, 1]), and how long ``suyan translate`` takes for a tiny picture beyond importing torch.
 
 onnxruntime comes with ``pip install -e '.[export]'``.
+
+``--generator bilateral`` measures something else: the seconds and the memory that photographs of 12
+megapixels take at full resolution, a whole picture and a face, with reading and writing left out.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -27,10 +31,15 @@ from torch import Tensor
 
 from core.files import write_json
 from core.workspace import Workspace
+from preprocessing.config import PrepareConfig
+from scraping.offline.corpus import portrait
+from scraping.offline.landscapes import draw
 from serving.cpu_inference import optimize_for_cpu
 from serving.model_export import export_model
 from serving.models import open_model
-from training.config import TrainConfig
+from serving.translate import TranslateOptions, Translation, Translator
+from training.config import TrainConfig, demo
+from training.models.factory import build_generator
 from training.models.resnet import ResnetGenerator
 from training.models.weight_init import init_weights
 from training.run.checkpoint import save_weights
@@ -43,9 +52,14 @@ def main() -> None:
     """Measure, print a table, and end with one line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="fewer rounds")
-    quick = arguments.parse_args().quick
+    arguments.add_argument("--generator", choices=("resnet", "bilateral"), default="resnet")
+    options = arguments.parse_args()
+    quick = options.quick
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
+    if options.generator == "bilateral":
+        _report_slices(threads, rounds=1 if quick else 5)
+        return
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = _model(Path(name))
         model = open_model(Workspace(Path(name)), "makeup", str(folder))
@@ -123,6 +137,49 @@ def _seconds(code: str) -> float:
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     return time.perf_counter() - started
+
+
+def _report_slices(threads: int, rounds: int) -> None:
+    """Measure the bilateral generator on photographs, print a table and one line of JSON."""
+    photos = {
+        "whole": (draw(1, winter=True), (4000, 3000)),
+        "face": (portrait("makeup", 3), (3000, 4000)),
+    }
+    figures = {}
+    with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
+        folder = _bilateral_model(Path(name))
+        translator = Translator(open_model(Workspace(Path(name)), "makeup", str(folder)), "A2B")
+        for kind, (picture, size) in photos.items():
+            photo = np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+            options = TranslateOptions(mode="whole" if kind == "whole" else "faces")
+            for _ in range(rounds + 1):  # the first warms up
+                started = time.perf_counter()
+                assert isinstance(translator.translate(photo, options), Translation)
+                figures[f"s_{kind}_12mp"] = min(
+                    time.perf_counter() - started, figures.get(f"s_{kind}_12mp", np.inf)
+                )
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures["peak_gib"] = peak_kib / 2**20
+    print(f"\nA photograph of 12 megapixels, bilateral grid, {threads} CPU threads, seconds")
+    print(f"whole picture {figures['s_whole_12mp']:8.2f}")
+    print(f"face, found   {figures['s_face_12mp']:8.2f}")
+    print(f"The process took {figures['peak_gib']:.2f} GiB at most")
+    print(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
+
+
+def _bilateral_model(workspace: Path) -> Path:
+    folder = workspace / "models" / "makeup" / "bench"
+    folder.mkdir(parents=True)
+    changes = {"generator": "bilateral"}
+    config = TrainConfig.model_validate(demo().model_dump() | changes)
+    network = build_generator(config)
+    init_weights(network, torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(network.output_layer.weight, 0, 0.02)
+    save_weights(folder / "G_A.safetensors", network)
+    write_json(folder / "config.json", config.model_dump(mode="json"))
+    prepare = PrepareConfig(domain_a="makeup", domain_b="bare", crop_px=config.crop_px)
+    write_json(folder / "prepare.json", prepare.model_dump(mode="json"))
+    return folder
 
 
 def _report(

@@ -7,7 +7,8 @@ tiles, no change is enlarged, and edges stay as sharp as the photograph has them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -53,12 +54,13 @@ class Slicer:
         grid = self._generator.predict_grid(to_tensor(self._view(picture)[None]))
         to_view = np.array([[1 / width, 0, 0], [0, 1 / height, 0]])
         result = np.empty_like(picture)
-        bands = list(_bands(0, height, width))
-        for number, rows in enumerate(bands, start=1):
+
+        def translate_rows(rows: slice) -> None:
             before = picture[rows]
             places = _places(to_view, rows, slice(0, width))
             result[rows] = _add(before, strength * self._change(grid, before, places))
-            step(number, len(bands))
+
+        _in_parallel(translate_rows, _bands(0, height, width), step)
         return result
 
     @torch.inference_mode()
@@ -108,13 +110,16 @@ class Slicer:
 
         left, top, right, bottom = covered_box(transform, side, *photo.shape[:2])
         columns = slice(left, right)
-        for rows in _bands(top, bottom, right - left):
+
+        def translate_rows(rows: slice) -> None:
             before = photo[rows, columns]
             places = _places(transform / side, rows, columns)  # in the crop
             sampled = _sample(layers, places)
             change = self._change(grid, before, places * (side / (side + padding)))
             change = (change - sampled[..., 1:]) * sampled[..., :1]
             photo[rows, columns] = _add(before, strength * change)
+
+        _in_parallel(translate_rows, _bands(top, bottom, right - left), no_step)
 
     def _view(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The whole picture, as small as the generator sees it."""
@@ -133,15 +138,34 @@ class Slicer:
     def _change(
         self, grid: Tensor, pixels: NDArray[np.uint8], places: Tensor
     ) -> NDArray[np.float32]:
-        """What the generator adds to ``pixels`` ``[h, w, 3]``, in grey levels.
-
-        The rows form a batch, because torch samples the pictures of a batch in parallel.
-        """
-        x = torch.from_numpy(np.array(pixels.transpose(0, 2, 1), order="C"))[:, :, None]
+        """What the generator adds to ``pixels`` ``[h, w, 3]``, in grey levels."""
+        x = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))[None]
         x = x.float().div_(127.5).sub_(1)
-        y = self._generator.slice(grid.expand(len(x), *grid.shape[1:]), x, places)
-        change = (y - x).mul_(127.5)[:, :, 0].permute(0, 2, 1)
-        return np.asarray(change.numpy(), np.float32)
+        change = (self._generator.slice(grid, x, places) - x).mul_(127.5)
+        return np.asarray(change[0].permute(1, 2, 0).numpy(), np.float32)
+
+
+def _in_parallel(work: Callable[[slice], None], bands: Iterator[slice], step: Step) -> None:
+    """Call ``work`` for each band, as many at a time as torch has threads, and ``step`` after each.
+
+    Each thread computes its band alone. torch's own threads would wait for each other at the end
+    of every small operation, which on a busy machine takes many times as long as the operations.
+    """
+    num_threads = torch.get_num_threads()
+
+    def run(rows: slice) -> None:
+        with torch.inference_mode():
+            work(rows)
+
+    with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        futures = [pool.submit(run, rows) for rows in bands]
+        try:
+            for number, future in enumerate(futures, start=1):
+                future.result()
+                step(number, len(futures))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(num_threads)  # the threads' setting counts for later ones, too
 
 
 def _bands(first: int, stop: int, width: int) -> Iterator[slice]:
@@ -154,19 +178,18 @@ def _bands(first: int, stop: int, width: int) -> Iterator[slice]:
 
 
 def _places(matrix: NDArray[np.float64], rows: slice, columns: slice) -> Tensor:
-    """Centres of a window's pixels through the affine ``matrix`` ``[2, 3]``: ``[h, 1, w, 2]``."""
+    """Centres of a window's pixels through the affine ``matrix`` ``[2, 3]``: ``[1, h, w, 2]``."""
     x = torch.arange(columns.start, columns.stop, dtype=torch.float64) + 0.5
     y = torch.arange(rows.start, rows.stop, dtype=torch.float64)[:, None] + 0.5
     axes = [float(a) * x + (float(b) * y + float(c)) for a, b, c in matrix]
-    return torch.stack(axes, dim=-1).float()[:, None]
+    return torch.stack(axes, dim=-1).float()[None]
 
 
 def _sample(layers: NDArray[np.float32], places: Tensor) -> NDArray[np.float32]:
-    """Bilinear samples of ``[C, C, K]`` at ``[h, 1, w, 2]``: ``[h, w, K]``; 0 outside."""
-    picture = torch.from_numpy(layers).permute(2, 0, 1)
-    batch = picture.expand(len(places), *picture.shape)
-    sampled = F.grid_sample(batch, 2 * places - 1, align_corners=False)
-    return np.asarray(sampled[:, :, 0].permute(0, 2, 1).numpy(), np.float32)
+    """Bilinear samples of ``[C, C, K]`` at ``[1, h, w, 2]``: ``[h, w, K]``; 0 outside."""
+    picture = torch.from_numpy(layers).permute(2, 0, 1)[None]
+    sampled = F.grid_sample(picture, 2 * places - 1, align_corners=False)
+    return np.asarray(sampled[0].permute(1, 2, 0).numpy(), np.float32)
 
 
 def _add(pixels: NDArray[np.uint8], change: NDArray[np.float32]) -> NDArray[np.uint8]:

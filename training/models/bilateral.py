@@ -25,6 +25,7 @@ _CELL_PX = 4  # side of a cell of the grid, px of the view
 _COEFFICIENTS = 12  # of a 3×4 matrix, row by row
 _NUM_BLOCKS = 3
 _LUMINANCE = (0.299, 0.587, 0.114)
+_CHANNELS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _CONTRAST = 1.5  # of the first guide: tanh(1.5 · luminance) reaches ±0.9
 
 
@@ -37,9 +38,8 @@ class Guide(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        channels = torch.eye(3).tolist()
         thresholds = (1.0, 1.0, 1.0, 1.0, 0.6, 0.2, -0.2, -0.6)
-        colours = torch.tensor([_LUMINANCE, *channels, *[_LUMINANCE] * 4])
+        colours = torch.tensor([_LUMINANCE, *_CHANNELS, *[_LUMINANCE] * 4])
         mixture = torch.zeros(1, len(thresholds), 1, 1)
         mixture[0, 0] = _CONTRAST  # the first ramp, luminance + 1, is linear over all colours
         self.ramp_weight = nn.Parameter(colours[:, :, None, None])
