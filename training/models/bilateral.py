@@ -11,6 +11,9 @@ Sources: Gharbi et al. 2017, "Deep Bilateral Learning for Real-Time Image Enhanc
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,14 +41,14 @@ class Guide(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        colours = (_LUMINANCE, *_CHANNELS, *[_LUMINANCE] * 4)
         thresholds = (1.0, 1.0, 1.0, 1.0, 0.6, 0.2, -0.2, -0.6)
-        colours = torch.tensor([_LUMINANCE, *_CHANNELS, *[_LUMINANCE] * 4])
-        mixture = torch.zeros(1, len(thresholds), 1, 1)
-        mixture[0, 0] = _CONTRAST  # the first ramp, luminance + 1, is linear over all colours
-        self.ramp_weight = nn.Parameter(colours[:, :, None, None])
-        self.ramp_bias = nn.Parameter(torch.tensor(thresholds))
-        self.mixture_weight = nn.Parameter(mixture)
-        self.mixture_bias = nn.Parameter(torch.tensor([-_CONTRAST]))
+        # The first ramp, luminance + 1, is linear over all colours; the others begin unused.
+        weights = (_CONTRAST, *[0.0] * (len(thresholds) - 1))
+        self.ramp_weight = _parameter(itertools.chain(*colours), -1, 3, 1, 1)
+        self.ramp_bias = _parameter(thresholds, -1)
+        self.mixture_weight = _parameter(weights, 1, -1, 1, 1)
+        self.mixture_bias = _parameter([-_CONTRAST], -1)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` in [-1, 1] → ``[N, H, W]`` in (-1, 1)."""
@@ -137,6 +140,11 @@ def sample_grid(grid: Tensor, guide: Tensor, places: Tensor) -> Tensor:
         return F.grid_sample(cells, torch.stack([across, down], dim=-1), align_corners=True)
 
     return torch.lerp(sample(below), sample(below + 1), (z - below)[:, None])
+
+
+def _parameter(values: Iterable[float], *shape: int) -> nn.Parameter:
+    """These values on torch's default device, whatever that is."""
+    return nn.Parameter(torch.stack([torch.full((), value) for value in values]).reshape(shape))
 
 
 def _halving(num_in: int, num_out: int, *, bias: bool) -> nn.Conv2d:
