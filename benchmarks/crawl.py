@@ -1,10 +1,10 @@
 """Images a second of the crawler's fetch, against icrawler and img2dataset, alternating.
 
-All three get the same JPEGs from the same nginx into memory. Ours does all that a crawl does:
-robots.txt, checks of every address, hashing, sniffing, durable files, the catalogue, the listing
-and its contact sheet. The peers live in .venv-bench, made at the first run. A run's wall time is
-that of its whole process, as a person who types the command waits for it, and its CPU time that of
-the process with its children; "once running" leaves out starting Python and importing modules.
+All three get the same JPEGs from the same nginx into memory. Suyan does everything that a crawl
+does: robots.txt, checks of every address, hashing, sniffing, durable files, the catalogue, the
+listing and its contact sheet. The peers are installed in .venv-bench at the first run. A run's wall
+time is that of its whole process, for which a person waits, and its CPU time that of the process
+with its children; "once running" leaves out starting Python and importing modules.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _suyan(urls: list[str], out: Path) -> None:
 
 
 def seed(urls: list[str], out: Path) -> None:
-    """Put into the catalogue what a search would have found: the peers are given theirs too."""
+    """Store the hits of a search in the catalogue: the peers are given their addresses too."""
     from scraping.catalogue.database import catalogue_url
     from scraping.catalogue.entities import Cursor, Stop, StopReason
     from scraping.catalogue.repository import Catalogue

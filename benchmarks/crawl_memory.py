@@ -1,4 +1,4 @@
-"""Memory of a crawl over many hits: resident size after each part of them, as a curve.
+"""Memory of a crawl over many hits: resident size after each part of the hits, as a curve.
 
 nginx serves small JPEGs; each hit has an address of its own, so that nothing is a duplicate.
 """
@@ -75,7 +75,7 @@ def _crawl(urls: list[str], out: Path) -> tuple[list[tuple[int, float]], float]:
 
 
 def _resident_mib() -> float:
-    """Of this process and the one that downloads."""
+    """Resident size of this process and the one that downloads."""
     children = [
         child for task in Path("/proc/self/task").glob("*/children")
         for child in task.read_text().split()

@@ -1,9 +1,9 @@
-"""Made-up perceptual hashes that lie to one another as those of photographs do.
+"""Simulated perceptual hashes whose mutual distances are distributed like those of photographs.
 
-Bits of photographs' hashes are unequally often set and go together, so that chance neighbours are
-hundreds of times as frequent as among uniform hashes. Here correlated normal variables stand for
-the coefficients, and a bit is set where one exceeds their median, as pHash has it: half of the bits
-are set, and hashes differ by an even number of them.
+Bits of photographs' hashes are set with unequal frequency and are correlated, so that chance
+neighbours are hundreds of times as frequent as among uniform hashes. Here correlated normal
+variables stand for the coefficients, and a bit is set where one exceeds their median, as pHash has
+it: half of the bits are set, and hashes differ by an even number of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Crowd:
 
 
 def usual(seed: int = 0) -> Crowd:
-    """One that needs no photographs: a few factors and noise for each bit."""
+    """A crowd that needs no photographs: a few factors, and noise for each bit."""
     rng = np.random.default_rng(seed)
     factors = _LOADING * rng.standard_normal((_FACTORS, _BITS))
     mean = _SPREAD * rng.standard_normal(_BITS)
@@ -47,7 +47,7 @@ def usual(seed: int = 0) -> Crowd:
 
 
 def like(hashes: NDArray[np.uint64]) -> Crowd:
-    """One whose bits are set as often, and go together as much, as those of these hashes."""
+    """A crowd whose bits have the frequencies and correlations of these hashes."""
     bits = (hashes[:, None] >> np.arange(_BITS, dtype=np.uint64) & np.uint64(1)).astype(np.float64)
     shares = (bits.sum(axis=0) + 1) / (len(bits) + 2)
     centred = bits - bits.mean(axis=0)

@@ -1,15 +1,15 @@
 """Recall and precision of near-duplicate detection, with planted copies of photographs.
 
-Each original gets a copy of each kind, and each kind is clustered together with all originals, as
-a preparation does: analysis with faces, tiers, confirmation. A copy counts as found when it is in
-its original's cluster. Precision is over all pairs that share a cluster: a pair is right when both
-come from one original. Originals that are themselves copies of one another (equal thumbnails, by a
-comparison of all with all that shares nothing with what is measured) are left out first. Beside it,
-what the usual tools do: pHash within 8 bits.
+Each original gets a copy of each kind, and each kind is clustered together with all originals, as a
+preparation does: analysis with faces, tiers, confirmation. A copy counts as found when it is in its
+original's cluster. Precision is over all pairs that share a cluster: a pair is right when both come
+from one original. Originals that are themselves copies of one another (equal thumbnails, by a
+comparison of all with all that shares nothing with what is measured) are left out first. It is
+compared with the method of the usual tools: pHash within 8 bits.
 
-With ``--among 1000000`` the copies and their originals stand behind a million made-up pictures
-whose hashes are distributed as the originals' are, and what is counted is which copies are still
-proposed for comparison, and confirmed: far apart pairs are not looked for in a large collection.
+With ``--among 1000000`` the copies and their originals come after a million simulated pictures
+whose hashes are distributed like the originals'. The copies that are still proposed for comparison,
+and confirmed, are counted: distant pairs are not searched in a large collection.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Image_ = Image.Image
 
 
 def _crop(image: Image_, rng: random.Random) -> Image_:
-    """5 % of each side away, half of it here, half there or all of it on one end."""
+    """A crop that removes 5 % of each side, half at each end or all at one end."""
     width, height = image.size
     left, top = rng.uniform(0, 0.05) * width, rng.uniform(0, 0.05) * height
     return image.crop((round(left), round(top), round(left + 0.95 * width),
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def _different(paths: Iterable[Path]) -> list[Image_]:
-    """Decodable photographs of which no two are one, by their thumbnails' difference."""
+    """Decodable photographs without duplicates, by the difference of their thumbnails."""
     kept: list[Image_] = []
     thumbs = np.zeros((0, 768), np.float32)
     for path in paths:
@@ -258,7 +258,9 @@ def _measure_among(
 
 
 def _add_others(prints: HashColumns, like: Sequence[Analysis], num: int) -> None:
-    """Add pictures with a face each, that have hashes alone, as those of these pictures."""
+    """Add pictures with a face each, that have only hashes, distributed like those of these
+    pictures.
+    """
     rng = np.random.default_rng(0)
     wholes = [picture.whole for picture in like if picture.whole is not None]
     tiers = []
@@ -293,7 +295,7 @@ def _hashes(paths: Iterable[Path]) -> NDArray[np.uint64]:
 
 
 def _pairs(founder: Sequence[int], num: int) -> tuple[int, int]:
-    """Pairs that share a cluster: of one original, and of two."""
+    """Numbers of pairs that share a cluster: pairs of one original, and pairs of two."""
     clusters: dict[int, Counter[int]] = {}
     for place, root in enumerate(founder):
         clusters.setdefault(root, Counter())[place % num] += 1

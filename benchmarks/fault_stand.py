@@ -38,11 +38,11 @@ class Stand:
         self._log = Console(file=io.StringIO())
 
     def up(self) -> None:
-        """Start whatever does not run."""
+        """Start the services that do not run."""
         up(Workspace(self.home), self._log, port=self._port)
 
     def allow(self, num: int, *limits: str) -> None:
-        """Give each limit ``num`` slots: no run shall wait for the slot of a killed one."""
+        """Give each limit ``num`` slots, so that no run waits for the slot of a killed one."""
         with self.client() as client:
             for name in limits:
                 limit = GlobalConcurrencyLimitCreate(name=name, limit=num)

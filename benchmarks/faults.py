@@ -1,4 +1,4 @@
-"""Real faults, inflicted on runs of the deployments, and what each one costs.
+"""Real faults, inflicted on runs of the deployments, and the cost of each.
 
 Server, worker and runs are real, the search engine is the offline one. Each fault hits a run at a
 known moment; then the run's state in Prefect is read, and the run is started again. ``lost`` counts
@@ -58,10 +58,10 @@ class Matrix:
         self.results: list[FaultResult] = []
 
     def run(self, *, quick: bool) -> None:
-        """Inflict one after another; a table row is printed as each ends."""
+        """Inflict one fault after another; print a row of the table at the end of each."""
         try:
-            with ThreadPoolExecutor(1) as aside:  # the server takes its time to start
-                reference = aside.submit(traces.reference, self._folder / "reference")
+            with ThreadPoolExecutor(1) as executor:  # the server takes its time to start
+                reference = executor.submit(traces.reference, self._folder / "reference")
                 self._stand.up()
                 limits = [run_limit(flow, "seasons") for flow in ("train", "crawl", "pipeline")]
                 limits += [device_limit("cpu"), engine_limit(traces.ENGINE_URL)]
@@ -122,7 +122,9 @@ class Matrix:
         self._train("kill -9 of the server, training", "Completed", restart(signal.SIGKILL))
 
     def _zombies(self) -> None:
-        """Faults that only missing heartbeats tell of, two minutes later: waited for together."""
+        """Faults that only missing heartbeats reveal, two minutes later: all are waited for
+        together.
+        """
         stand = self._stand
 
         def worker_stopped(_: UUID) -> None:
@@ -154,7 +156,9 @@ class Matrix:
         self, fault: str, expected: str, inflict: Callable[[UUID], None], *, saves: bool = False,
         later: bool = False,
     ) -> Callable[[], None]:  # fmt: skip
-        """Hurt a training after its first checkpoints. ``saves``: it must save before it leaves."""
+        """Inflict a fault on a training after its first checkpoints. ``saves``: it must save before
+        it ends.
+        """
         home = self._workspace(fault)
         shutil.copytree(self._reference.dataset, home / "datasets" / self._reference.dataset.name)
         parameters = {
@@ -202,7 +206,7 @@ class Matrix:
     def _crawl(
         self, fault: str, expected: str, inflict: Callable[[UUID], None], *, later: bool = False
     ) -> Callable[[], None]:
-        """Hurt a crawl after its first originals."""
+        """Inflict a fault on a crawl after its first originals."""
         home = self._workspace(fault)
         values = traces.recipe()
         pick = {name: values[name] for name in ("recipe", "crawl_a", "crawl_b")}
@@ -266,7 +270,9 @@ class Matrix:
         before: Callable[[], Any], lost: Callable[[Any, str], int], *, later: bool = False,
         again: bool = True,
     ) -> Callable[[], None]:  # fmt: skip
-        """Start, wait until ``ready``, inflict; then (or ``later``) look, run again, compare."""
+        """Start, wait until ``ready``, inflict; then, or ``later``, read the state, run again,
+        compare.
+        """
         if self._only and not any(part in fault for part in self._only):
             return lambda: None
         stand = self._stand
@@ -307,7 +313,7 @@ class Matrix:
         return lambda: None
 
     def _message(self, state: Any, deployment: str) -> str:
-        """The messages of the flow and of its tasks, which say where they went on."""
+        """The messages of the flow and of its tasks, which name the steps where they went on."""
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
         this_run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))

@@ -1,10 +1,11 @@
-"""Covered faces: how many are found, and how many bare ones are taken for one.
+"""The filter of covered faces: the share that is found, and the share of bare faces that is
+rejected.
 
 Faces come from the pictures in shared/data: with and without masks (``webfaces_mask``, a few of
 which lie in the wrong folder), and with and without make-up. Each is judged by a model that was
 fitted without it and without anything that looks like it; faces of ``makeup128``, whose terms allow
-research alone, are judged and never fitted to. Beside it stands a rule of colours alone: a mouth is
-redder than skin, a jaw as yellow as cheeks.
+only research, are judged and never fitted to. It is compared with a rule of colours only: a mouth
+is redder than skin, a jaw as yellow as cheeks.
 
 ``--fit`` writes the weights that preparation uses.
 """
@@ -178,7 +179,9 @@ def _variants(face: Face) -> list[Face]:
 
 
 def _by_colour(face: Face) -> float:
-    """How far mouth and jaw are from the skin above; above 1.4 is called covered."""
+    """The colour distance of mouth and jaw from the skin above; a value above 1.4 counts as
+    covered.
+    """
     smooth = cv2.GaussianBlur(face, (0, 0), len(face) / 85).astype(np.float32) / 255
     lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB)
 

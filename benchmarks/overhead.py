@@ -1,4 +1,4 @@
-"""What orchestration costs: the pipeline as a deployment run, and the same stages called directly.
+"""The cost of orchestration: the pipeline as a deployment run, and the same stages called directly.
 
 Both begin with an empty workspace and nothing imported; they take turns. The deployment run is
 timed from its request to its final state, so that the worker's polling, the start of its process
@@ -63,8 +63,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="suyan-overhead-"))
     stand = Stand(folder / "stand", port=4791)
     try:
-        with ThreadPoolExecutor(1) as aside:  # the server takes its time to start
-            corpus = aside.submit(_drawn, _QUICK_NUM_GOOD if quick else _NUM_GOOD)
+        with ThreadPoolExecutor(1) as executor:  # the server takes its time to start
+            corpus = executor.submit(_drawn, _QUICK_NUM_GOOD if quick else _NUM_GOOD)
             stand.up()
         figures = _measure(stand, folder, corpus.result(), quick=quick)
     finally:

@@ -1,4 +1,4 @@
-"""The packages that a benchmark compares with, asked for before it has worked for minutes."""
+"""A check, at the start of a benchmark, for the packages that it compares with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import importlib.util
 
 
 def require(*modules: str) -> None:
-    """End the benchmark, saying how to install them, unless all of these can be imported."""
+    """End the benchmark with the command that installs them, unless all of these can be
+    imported.
+    """
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise SystemExit(

@@ -1,4 +1,4 @@
-"""Photographs to measure with: real ones where there are some, else drawn ones."""
+"""Photographs for measurements: real ones if there are any, else drawn ones."""
 
 from __future__ import annotations
 

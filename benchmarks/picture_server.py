@@ -38,13 +38,13 @@ http {{
 
 
 def ram_folder() -> Path | None:
-    """A folder in memory, where the system has one, so that no disk is measured."""
+    """A folder in memory, if the system has one, so that no disk is measured."""
     return Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 
 
 @contextlib.contextmanager
 def serve_pictures(num: int, side_px: int, quality: int) -> Iterator[list[str]]:
-    """Serve ``num`` different JPEGs of ``side_px`` squared; their addresses.
+    """Serve ``num`` different JPEGs of ``side_px`` squared; yields their addresses.
 
     Raises ``SystemExit`` with the remedy where nginx is missing.
     """

@@ -1,12 +1,12 @@
 """Preparation: images a second and core against the usual parts; scaling; refresh; the join.
 
-The usual parts, put together as a straightforward script would: Pillow decodes whole pictures,
-imagehash hashes, imagededup finds duplicates, OpenCV's Haar cascade finds faces, Pillow crops. Both
-sides get the same photographs from the same folder; processor time is that of the whole process
-with its children, start-up included. A refresh, with one picture in twenty new, is compared with
-the preparation of all of them from nothing; over all photographs there are, for it starts processes
-and draws a card however few are new. The join is of random 64-bit hashes with 2 % planted near
-duplicates, each tool in a process of its own, at sizes that it bears.
+The usual parts, combined as in a straightforward script: Pillow decodes whole pictures, imagehash
+hashes, imagededup finds duplicates, OpenCV's Haar cascade finds faces, Pillow crops. Both sides get
+the same photographs from the same folder; processor time is that of the whole process with its
+children, start-up included. A refresh, with one picture in twenty new, is compared with the
+preparation of all of them from nothing; it uses all available photographs, because starting
+processes and drawing a card takes a constant time. The join is of random 64-bit hashes with 2 %
+planted near duplicates, each tool in a process of its own, at sizes that it can handle.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def main() -> None:
 
 
 def _collect(photos: list[Path], most: int, folder: Path, into: str) -> int:
-    """Photographs in ``folder/into``, each as a JPEG of 800 px, which is what a search finds."""
+    """Photographs in ``folder/into``, each as a JPEG of 800 px, the usual size of a search
+    result.
+    """
     from PIL import Image
 
     (folder / into).mkdir()
@@ -130,7 +132,7 @@ def _run(child: str, folder: Path, num: int) -> dict[str, float]:
 
 
 def _usual(folder: Path, _num: int) -> dict[str, float]:
-    """What one would write first."""
+    """The straightforward script."""
     import cv2
     import imagehash
     from imagededup.methods import PHash
@@ -164,7 +166,9 @@ def _suyan(folder: Path, num_workers: int) -> dict[str, float]:
 
 
 def _refresh(folder: Path, num_workers: int) -> dict[str, float]:
-    """Everything from nothing; then everything but the newest 5 %, and after that everything."""
+    """Prepare everything from nothing; then everything but the newest 5 %, and after that
+    everything.
+    """
     names = sorted((folder / "more").iterdir())
     whole = _prepare(folder / "whole", names, num_workers)
     _prepare(folder / "most", names[: round(len(names) * (1 - _NEW_SHARE))], num_workers)

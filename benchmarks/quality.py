@@ -1,10 +1,10 @@
-"""What each quality option does, on real photographs with and without make-up.
+"""The effect of each quality option, on real photographs with and without make-up.
 
 The same small network, steps, seeds and pictures for every option; the reference's losses are the
 baseline. Every training also keeps the moving averages of its generators, so that each option has
 two rows: its weights of the last step, and their averages. Figures are means of both directions of
 Suyan's own evaluation on held-out pictures. ``--out`` keeps the trainings, and goes on with those
-that are there; ``--steps`` and ``--seeds`` make them longer and more, ``--options`` fewer.
+of an earlier call; ``--steps`` sets their length, ``--seeds`` and ``--options`` their number.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _scores(
     workspace: Path, dataset: Path, name: str, seed: int, steps: int, *, quick: bool
 ) -> dict[str, dict[str, float]]:
     """Train with the option ``name`` and measure: figures by ``""`` and ``", averaged"``."""
-    # Imported here: the workers of preparation, who import this file, have little memory.
+    # Imported here: the workers of preparation, which import this file, have little memory.
     from evaluation.evaluate import evaluate
     from training.train import train
 
@@ -111,7 +111,7 @@ def _scores(
 
 
 def _means(directions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Of both directions, with the figures of untranslated pictures beside them."""
+    """Mean figures of both directions, and those of untranslated pictures."""
     keys = [*_FIGURES, *(f"{key}_baseline" for key in _FIGURES)]
     return {key: statistics.fmean(_value(d.get(key)) for d in directions) for key in keys}
 

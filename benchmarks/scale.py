@@ -1,10 +1,9 @@
-"""How the cost of each stage grows with the number of pictures, by simulation.
+"""The growth of the cost of each stage with the number of pictures, by simulation.
 
-Hits, catalogue, fingerprints and manifest are made up, with the sizes and distributions of real
-ones; what is timed is the product's own code on them. Each stage runs at several sizes, each in a
-process of its own; what its greatest resident memory grows by is noted too. The
-exponent is the slope of time, or of memory, over the upper decade on log-log paper: 1 is
-proportional, 2 is quadratic.
+Hits, catalogue, fingerprints and manifest are simulated, with the sizes and distributions of real
+ones; the product's own code is timed on them. Each stage runs at several sizes, each in a process
+of its own; the growth of its peak resident memory is recorded too. The exponent is the slope of
+time, or of memory, over the upper decade on log-log paper: 1 is proportional, 2 is quadratic.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 _SIZES = (10_000, 100_000, 1_000_000)
 _QUICK = (500, 5_000, 50_000)
 _SHARE = {"publication": (0.1, 0.1), "decisions": (1, 0.2)}  # of these sizes: quicker
-_LEAST_MB = 20.0  # what a stage may take however few pictures there are: below, no slope is seen
+_LEAST_MB = 20.0  # constant cost of a stage, below which no slope can be measured
 _LEAST_S = 0.05
 _ENGINE = "https://engine.example"
 _DUPLICATE_BITS = 10  # the default of a preparation
@@ -62,7 +61,7 @@ def _filled(folder: Path, num: int):  # noqa: ANN202
 
 
 def _fetched(catalogue, num: int) -> Iterator[int]:  # noqa: ANN001
-    """Fetch everything, as a crawl does, but for the network."""
+    """Fetch everything like a crawl, but without the network."""
     from scraping.catalogue.entities import Attempt, DownloadResult
     from scraping.catalogue.leases import Leases
 
@@ -90,7 +89,7 @@ def _fetched(catalogue, num: int) -> Iterator[int]:  # noqa: ANN001
 
 
 def _catalogue(folder: Path, num: int) -> Parts:
-    """A whole crawl, but for the network: pages of hits, downloads, the listing."""
+    """A whole crawl without the network: pages of hits, downloads, the listing."""
     from core.tables import Original, write_rows
     from scraping.catalogue import queries
 
@@ -174,8 +173,8 @@ def _known(cache, num: int) -> None:  # noqa: ANN001
 
 
 def _decisions(folder: Path, num: int) -> Parts:
-    """Everything that a preparation without faces does in one process, but for comparing pairs: all
-    is known.
+    """The work of a preparation without faces in its main process, with all analyses and
+    comparisons cached.
     """
     import numpy as np
 
@@ -217,11 +216,11 @@ def _decisions(folder: Path, num: int) -> Parts:
 
 
 def _publication(folder: Path, num: int) -> Parts:
-    """Crops of a dataset version, copied, synced and renamed by what a preparation uses."""
+    """Crops of a dataset version, copied, synced and renamed by the code of a preparation."""
     from preprocessing.version.staging import StagedVersion
 
     crop = folder / "crop.png"
-    crop.write_bytes(os.urandom(4096))  # the calls are what grows; bytes are bytes
+    crop.write_bytes(os.urandom(4096))  # small files: the number of calls matters, not the bytes
     clock = _Clock()
     with StagedVersion(folder) as version:
         for k in range(num):
@@ -263,7 +262,7 @@ def _peak_mb() -> float:
 
 
 def _measured(stage: str, num: int) -> dict[str, tuple[float, float]]:
-    """Of each part its seconds, and by how much the process's peak had grown when it ended."""
+    """For each part its seconds, and the growth of the process's peak memory at its end."""
     command = [sys.executable, __file__, "--child", stage, str(num)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]

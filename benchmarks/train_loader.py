@@ -1,8 +1,9 @@
-"""How fast the loader gives batches, alone and beside a training step that it must feed.
+"""The speed of the loader, alone and compared with the training step that it feeds.
 
-Alone: 256² crops of 286² pictures held as uint8, on one core. Beside: the loader's pictures a
-second over those of the step at the reference's size (``--quick``: a smaller one). The peer is what
-the reference does for each picture: open, convert, resize, crop, flip and normalise, on one core.
+Alone: 256² crops of 286² pictures held as uint8, on one core. Compared: the loader's pictures a
+second divided by those of the step at the reference's size (``--quick``: a smaller one). The peer
+is the reference's loading of a picture: open, convert, resize, crop, flip and normalise, on one
+core.
 """
 
 from __future__ import annotations

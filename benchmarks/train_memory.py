@@ -1,9 +1,9 @@
-"""Memory of a training process: does it grow, and how much does the paper's network need?
+"""Memory of a training process: its growth, and the need of the paper's network.
 
 Two real trainings, each in a process of its own: a small network for 2,000 steps with checkpoints
 and sample grids in between, whose memory must not grow; and the full one (256², batch 1, nine
-blocks) for a few steps, whose peak must stay below 4 GiB. Memory is the resident set, as
-``log.jsonl`` notes it every ten steps, and the system's own peak.
+blocks) for a few steps, whose peak must stay below 4 GiB. Memory is the resident set, which
+``log.jsonl`` records every ten steps, and the system's own peak.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from training.run.run_log import read_log
 from training.train import train
 
 _PICTURES = 20  # of each side
-_FULL_STEPS = 6  # the pool of past pictures apart, all memory is taken in the second
+_FULL_STEPS = 6  # except for the image pool, all memory is allocated in the second quarter
 _COLUMNS = 10  # of the printed curve
 _SMALL: dict[str, Any] = {
     "crop_px": 64,
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _watched(title: str, config: dict[str, Any], num_pictures: int) -> dict[str, Any]:
-    """Train in a process of its own: the curve and the peak in GiB."""
+    """Train in a process of its own; returns the curve and the peak in GiB."""
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = Path(name)
         _draw(folder / "data", num_pictures)

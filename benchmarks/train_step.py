@@ -1,12 +1,12 @@
-"""Seconds per training step: ours against a plain eager step in the reference's order.
+"""Seconds per training step: Suyan's, compared with a plain eager step in the reference's order.
 
 Same networks, sizes and pictures, in one process, alternating. ``plain``: pass after pass, torch's
-own instance norm, contiguous, Adam tensor by tensor, nothing compiled. Then each switch apart, and
-together (compiled ones not with ``--quick``: compiling takes a minute). ``gradient`` is how far all
-weights' gradients of the first step lie from those of a step in float64, as a share of their
-length: plain's own is float32's rounding, and what it does where a ReLU's input is near zero. The
-share of the floor is the time that the step's
-multiplications would take at the speed of a large matrix product here.
+own instance norm, contiguous, Adam tensor by tensor, nothing compiled. Then each option alone, and
+all together (compiled ones not with ``--quick``: compiling takes a minute). ``gradient`` is the
+distance of all weights' gradients in the first step from those of a step in float64, as a share of
+their length: that of plain comes from float32's rounding where a ReLU's input is near zero. The
+share of the floor is the time that the step's multiplications would take at the speed of a large
+matrix product here.
 
 On a GPU the same at batch 1 and 8, with TF32, bfloat16, compiled, and CUDA graphs beside. There
 torch itself convolves in TF32, and so does the reference: ratios are against the faster of the
@@ -116,7 +116,7 @@ def _measure(
     print(f"\n{title}", flush=True)
     a, b = _pictures(config)
     steps: dict[str, Callable[[], None]] = {}
-    apart: dict[str, float] = {}
+    gradient_errors: dict[str, float] = {}
     exact = None
     if config.device == "cpu" or config.batch_size == 1:  # a GPU's memory may not hold more
         exact = _exact_gradients(config, a, b)
@@ -125,7 +125,7 @@ def _measure(
         gan = _built(config.model_copy(update=dict(changes)), alone=name == "channels-last")
         steps[name] = _stepper(gan, a, b)
         steps[name]()
-        apart[name] = _distance(_gradients(gan), exact) if exact else float("nan")
+        gradient_errors[name] = _distance(_gradients(gan), exact) if exact else float("nan")
         print(f"  {name:36} first step {time.perf_counter() - began:8.2f} s", flush=True)
     for step in list(steps.values()) * (2 if config.device == "cuda" else 0):
         step()  # graphs are recorded, and convolutions chosen, in the first few
@@ -143,7 +143,7 @@ def _measure(
         print(
             f"  {name:36} {median:8.3f} s (fastest {min(seconds[name]):.3f})   "
             f"{medians['plain'] / median:5.2f} x   {floor / median:4.0%} of the floor's speed   "
-            f"gradient {apart[name]:.1e}"
+            f"gradient {gradient_errors[name]:.1e}"
         )
     return medians
 
@@ -166,7 +166,7 @@ def _built(config: TrainConfig, *, alone: bool = False) -> CycleGan:
 
 def _stepper(gan: CycleGan, a: Tensor, b: Tensor) -> Callable[[], None]:
     def step() -> None:
-        prepare_torch(gan.config)  # its arithmetic is the process's, and others step in between
+        prepare_torch(gan.config)  # a setting of the process, which other variants change
         gan.step(a, b)
         if gan.device.type == "cuda":
             torch.cuda.synchronize()
@@ -183,7 +183,9 @@ def _exact_gradients(config: TrainConfig, a: Tensor, b: Tensor) -> list[Tensor]:
 
 
 def _gradients(gan: CycleGan) -> list[Tensor]:
-    """Of the last step, of all weights; a bias before an instance norm has none but rounding."""
+    """Gradients of all weights in the last step; that of a bias before an instance norm is
+    rounding.
+    """
     return [
         weight.grad.double()
         for network in (gan.G_A, gan.G_B, gan.D_A, gan.D_B)
@@ -193,12 +195,12 @@ def _gradients(gan: CycleGan) -> list[Tensor]:
 
 
 def _distance(found: list[Tensor], wanted: list[Tensor]) -> float:
-    apart = sum(float((f - w).square().sum()) for f, w in zip(found, wanted, strict=True))
-    return float((apart / sum(float(w.square().sum()) for w in wanted)) ** 0.5)
+    squared = sum(float((f - w).square().sum()) for f, w in zip(found, wanted, strict=True))
+    return float((squared / sum(float(w.square().sum()) for w in wanted)) ** 0.5)
 
 
 def _explain_rounding(px: int) -> None:
-    """One residual block in float32 against float64: what is rounding, and what a ReLU makes of it.
+    """One residual block in float32 and float64: the error by rounding, and its growth by ReLUs.
 
     A ReLU whose input is zero but for rounding passes its gradient or not: one among N moves the
     whole gradient by about 1 / √N, with direct convolutions as with Winograd's.
@@ -255,7 +257,7 @@ def _block_gradient(
 
 
 def _flops_per_s(config: TrainConfig, device: torch.device) -> float:
-    """Of a large matrix product on the device, in the arithmetic that ``config`` allows."""
+    """Speed of a large matrix product on the device, in the arithmetic that ``config`` allows."""
     prepare_torch(config)
     matrix = torch.rand(2048, 2048, device=device)
     best = float("inf")

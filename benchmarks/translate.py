@@ -3,7 +3,7 @@
 The network is the paper's (9 blocks, 64 channels) with random weights. All three take turns in one
 process with the same number of threads. The least time of each counts, because other load on the
 machine only adds to it. Also measured: the greatest difference of each from eager (outputs lie in
-[-1, 1]), and how long ``suyan translate`` takes for a tiny picture beyond importing torch.
+[-1, 1]), and the time of ``suyan translate`` for a tiny picture beyond importing torch.
 
 onnxruntime comes with ``pip install -e '.[export]'``.
 

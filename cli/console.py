@@ -1,4 +1,4 @@
-"""What commands print with: two consoles, one progress bar, tables, and errors as text."""
+"""Output of commands: two consoles, the progress bar, tables, and errors as text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def progress_bar(console: Console, *, transient: bool = False) -> Iterator[Progr
 
 
 def print_line(console: Console, text: str) -> None:
-    """Print ``text``, which may have rich's markup, on one line, so that paths can be copied."""
+    """Print ``text``, which may have rich's markup, unwrapped, so that paths can be copied."""
     console.print(text, soft_wrap=True, highlight=False)
 
 
@@ -62,7 +62,7 @@ def build_table(columns: Mapping[str, JustifyMethod], title: str = "") -> Table:
 
 
 def error_text(error: Exception) -> str:
-    """The error's message; pydantic's without the addresses of its manual."""
+    """The error's message; that of pydantic without the links to its manual."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):

@@ -48,7 +48,7 @@ def crawl(
         bool, typer.Option("--refresh", help="New search of a finished crawl, for new originals.")
     ] = False,
 ) -> None:
-    """Crawl alone: search, and fetch the originals of one or both domains."""
+    """Crawl only: search, and fetch the originals of one or both domains."""
     parameters = load_parameters(
         recipe,
         params,
@@ -61,7 +61,7 @@ def crawl(
 
 @app.command()
 def status(workspace: WorkspaceOption = WORKSPACE) -> None:
-    """Print what the workspace holds: originals, hits and failures of each domain and phrase."""
+    """Print the state of the workspace: originals, hits and failures of each domain and phrase."""
     print_status(workspace, OUTPUT)
 
 
@@ -100,7 +100,7 @@ def crawl_domains(
     domain: str | None = None,
     refresh: bool = False,
 ) -> list[CrawlSummary]:
-    """Crawl one or both domains with a progress bar; print what each phrase brought.
+    """Crawl one or both domains with a progress bar; print the yield of each phrase.
 
     Raises ``ValueError`` for a domain that the parameters do not have.
     """
@@ -159,7 +159,7 @@ def print_status(workspace: Workspace, console: Console) -> None:
 
 
 def _phrase_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """A row for each phrase: its counts, its failures, and why its search stopped."""
+    """A row for each phrase: its counts, its failures, and the reason why its search stopped."""
     from rich.markup import escape
 
     headings = [name.replace("duplicates", "dupli-\ncates") for name in _COUNTS]

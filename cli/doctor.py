@@ -36,9 +36,10 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found, and how to mend it.
+    """The result of one check, with its remedy.
 
-    ``level``: ok; note, which may be intended; problem, which keeps runs from working.
+    ``level`` is ok; note, for a state that may be intended; or problem, for one that makes runs
+    fail.
     """
 
     subject: str
@@ -55,7 +56,7 @@ def doctor(workspace: WorkspaceOption = WORKSPACE, recipe: Recipe = "makeup") ->
 
 
 def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
-    """The findings, one check after another; a check that fails is a finding too.
+    """The findings, one check after another; a check that raises gives a finding too.
 
     Changes nothing in the workspace.
     """
@@ -109,7 +110,7 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    """Compares with constraints.txt, the versions that are known to work together."""
+    """Compares versions with constraints.txt, whose versions are known to work together."""
     from importlib.metadata import version
 
     from flows.installation import ROOT
@@ -214,7 +215,7 @@ def _catalogue(workspace: Workspace) -> Finding:
 
 
 def _database(subject: str, path: Path) -> Finding:
-    """Opens the file for reading alone, and checks every page."""
+    """Opens the file read-only, and checks every page."""
     import sqlite3
 
     if not path.exists():
@@ -227,7 +228,7 @@ def _database(subject: str, path: Path) -> Finding:
     if state != "ok":
         return Finding(subject, "problem", f"{observation}: {state}", "Restore a copy of the file.")
     if megabytes > _LARGE_DATABASE_MB:
-        remedy = "docs/weekly-running.md, 'Retention', says what makes it smaller."
+        remedy = "docs/weekly-running.md, 'Retention', describes how to shrink it."
         return Finding(subject, "note", observation, remedy)
     return Finding(subject, "ok", observation)
 
@@ -239,7 +240,7 @@ def _server(workspace: Workspace) -> Finding:
     if server is not None:
         return Finding("server", "ok", server.ui_url)
     if workspace.prefect.server_state.exists():
-        return Finding("server", "problem", "was running, and does not answer", "suyan up")
+        return Finding("server", "problem", "does not answer any more", "suyan up")
     return Finding("server", "note", "not running", "suyan up")
 
 
@@ -250,7 +251,7 @@ def _worker(workspace: Workspace) -> Finding:
     if worker_pid(workspace) is not None:
         return Finding("worker", "ok", f"running; its log: {folder.worker_log}")
     if folder.worker_state.exists():
-        return Finding("worker", "problem", "was running, and has ended: runs wait", "suyan up")
+        return Finding("worker", "problem", "has ended: scheduled runs wait", "suyan up")
     return Finding("worker", "note", "not running", "suyan up")
 
 
@@ -262,19 +263,19 @@ def _deployments(workspace: Workspace) -> Finding:
     if server is None:
         return Finding("deployments", "note", "unknown without a server", "suyan up")
     if not server.folder.deployed.exists():
-        return Finding("deployments", "note", "not made by suyan up", "suyan up")
+        return Finding("deployments", "note", "not registered by suyan up", "suyan up")
     if not is_deployed(server):
         return Finding("deployments", "note", "older than the code here", "suyan up")
     return Finding("deployments", "ok", "as prefect.yaml says")
 
 
 def _access(workspace: Workspace) -> Finding:
-    """Checks who can use the server: whoever reaches it can run code through it."""
+    """Checks whether others can reach the server, through which they could run code."""
     from flows.server.prefect_server import LOOPBACK_HOSTS, running_server
 
     server = running_server(workspace)
     if server is None or server.host in LOOPBACK_HOSTS:
-        return Finding("access", "ok", "this machine alone (loopback)")
+        return Finding("access", "ok", "only this machine (loopback)")
     if _answers_anybody(server):
         remedy = "suyan down; set PREFECT_SERVER_API_AUTH_STRING, or bind to 127.0.0.1."
         return Finding("access", "problem", f"{server.host}, without a password", remedy)

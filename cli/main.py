@@ -1,6 +1,6 @@
 """The ``suyan`` command: its groups of commands, its entry point, and how errors are printed.
 
-Commands import what they need when they run, so that ``--help`` is instant.
+Commands import their modules when they run, so that ``--help`` is instant.
 """
 
 from __future__ import annotations

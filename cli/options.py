@@ -1,4 +1,4 @@
-"""Options that several commands share, and the parameters that they amount to."""
+"""Options that several commands share, and the parameters that they define."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def load_parameters(
     allow_private_hosts: bool = False,
     small: bool = False,
 ) -> PipelineParameters:
-    """The parameters of the recipe, or of the file ``params``, as the other options change them.
+    """The parameters of the recipe, or of the file ``params``, changed by the other options.
 
     Raises ``ValueError`` for an unknown recipe, and for a value that is out of range.
     """

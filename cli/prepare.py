@@ -46,7 +46,7 @@ def prepare(
     allow_private_hosts: AllowPrivateHosts = False,
     images: Images = None,
 ) -> None:
-    """Prepare alone: make a dataset version of what crawl fetched with the same options."""
+    """Prepare only: make a dataset version from the crawls with the same options."""
     parameters = load_parameters(
         recipe,
         params,
@@ -84,7 +84,7 @@ def curate(
     for name in pictures:
         digits = name.strip().lower()
         if not any((workspace.originals / digits[:2]).glob(f"{digits}*")):
-            typer.echo(f"{digits}: no original in this workspace begins so; the decision waits")
+            typer.echo(f"{digits}: no original here has these digits yet; the decision is kept")
 
 
 @app.command()
@@ -114,7 +114,7 @@ def export_dataset(
 def prepare_crawled(
     parameters: PipelineParameters, workspace: Workspace, console: Console, *, program: str
 ) -> PrepareSummary:
-    """Make the dataset version of what both domains' crawls hold; print a summary of it.
+    """Make a dataset version from the crawls of both domains; print its summary.
 
     Raises ``ValueError`` for a domain that was not crawled yet with these phrases.
     """
@@ -127,7 +127,7 @@ def prepare_crawled(
     crawls = (parameters.crawl_a, parameters.crawl_b)
     listing_a, listing_b = (workspace.crawl(crawl_name(config)).listing for config in crawls)
     for config, path in zip(crawls, (listing_a, listing_b), strict=True):
-        synced_files.pull(workspace, path)  # another machine may have crawled
+        synced_files.pull(workspace, path)  # the crawl may have run on another machine
         if not path.exists():
             raise ValueError(
                 f"{config.domain}: found no {path}, needed a crawl of the same phrases; "
@@ -187,7 +187,7 @@ def decisions(rows: Iterable[Picture]) -> str:
         if action != "drop" and sha256 not in used
     ]
     listed = _listed({action: counts[action] for action in ("keep", "drop", "move")})
-    unable = f"; cannot be used all the same: {', '.join(failed)}" if failed else ""
+    unable = f"; still cannot be used: {', '.join(failed)}" if failed else ""
     return f"Your decisions: {listed}{unable}" if listed else ""
 
 

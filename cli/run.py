@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flows.pipeline import PipelineResult
 
 app = typer.Typer()
-_DEMO_PORT = 8765  # fixed, so that a repeated demonstration goes on with its crawl
+_DEMO_PORT = 8765  # fixed, so that a second demonstration goes on with the same crawl
 
 
 @app.command()
@@ -90,7 +90,7 @@ def run_pipeline(
     """Run the pipeline in this process and return its result; the Prefect UI shows the run.
 
     The server is the one of ``PREFECT_API_URL``, else the workspace's own, which is started.
-    Prefect reads its settings when it is imported, so nothing may import it before.
+    Prefect reads its settings when it is imported, so no other code may import it before.
     """
     if os.environ.get("PREFECT_API_URL"):
         return _run_flow(parameters, workspace)
@@ -115,13 +115,13 @@ def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineR
     try:
         return pipeline(parameters=parameters, workspace=str(workspace))
     finally:
-        APILogHandler().flush()  # otherwise the last lines go out after the server has stopped
+        APILogHandler().flush()  # otherwise the last log lines miss the server
 
 
 def print_summary(
     result: PipelineResult, console: Console, program: str, workspace: Workspace
 ) -> None:
-    """Print the outcome: times, verdict, promotion, and where the products lie."""
+    """Print the outcome: times, verdict, promotion, and the paths of the products."""
     times = build_table({"stage": "left", "seconds": "right"}, "Time of each stage")
     for stage, seconds in result.seconds.items():
         times.add_row(stage, f"{seconds:.1f}")

@@ -43,10 +43,10 @@ def up(
         typer.Option(help="Address the server listens on; any but loopback needs a password."),
     ] = "127.0.0.1",
     redeploy: Annotated[
-        bool, typer.Option("--redeploy", help="New deployments even where they are up to date.")
+        bool, typer.Option("--redeploy", help="New deployments even if they are up to date.")
     ] = False,
 ) -> None:
-    """Start server, work pool, deployments, automations and worker; print where the UI is."""
+    """Start server, work pool, deployments, automations and worker; print the UI's address."""
     from flows.server.services import up as start_services
 
     start_services(workspace, OUTPUT, host=host, port=port, redeploy=redeploy)
@@ -54,7 +54,7 @@ def up(
 
 @app.command()
 def down(workspace: WorkspaceOption = WORKSPACE) -> None:
-    """Stop what 'up' started: runs save first, and all files stay."""
+    """Stop the services of 'up': runs save first, and all files stay."""
     from flows.server.services import down as stop_services
 
     stop_services(workspace, OUTPUT)
@@ -87,7 +87,7 @@ def offline_engine(
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the engine.")] = 8099,
 ) -> None:
-    """Serve pictures the way Baidu image search does, on loopback, until Ctrl-C."""
+    """Serve pictures like Baidu image search, on loopback, until Ctrl-C."""
     from scraping.offline.corpus import folder_corpus, portrait_corpus
     from scraping.offline.server import serve
 

@@ -57,7 +57,7 @@ def train(
         typer.Option(min=1, max=64, help="Number of training processes on this machine."),
     ] = 1,
 ) -> None:
-    """Train alone, or go on where the same training stopped: no Prefect, any pictures."""
+    """Train only, or go on where the same training stopped: without Prefect, on any pictures."""
     from training.runtime.launcher import Torchrun
 
     parameters = load_parameters(recipe, params, small=small)
@@ -73,7 +73,7 @@ def evaluate(
     recipe: Recipe = "makeup",
     params: Params = None,
 ) -> None:
-    """Evaluate alone: measure a run on held-out pictures, write the report, and promote."""
+    """Evaluate only: measure a run on held-out pictures, write the report, and promote."""
     parameters = load_parameters(recipe, params)
     evaluate_alone(
         parameters.evaluate, parameters.promote, parameters.recipe, run, workspace, OUTPUT
@@ -173,7 +173,7 @@ def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder
 
 
 def _dataset_name(folder: DatasetFolder) -> str:
-    """The version's name; of a person's own folder, whose name others may have, with a digest."""
+    """The version's name; for a person's own folder its name with a digest."""
     from core.files import digest
 
     if folder.manifest.exists():

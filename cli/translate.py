@@ -73,7 +73,7 @@ def translate(
 ) -> None:
     """Translate photos with a model, at their full resolution.
 
-    Faces are detected, aligned as in training, translated, and pasted back; a recipe without faces
+    Faces are detected, aligned as in training, translated, and blended back; a recipe without faces
     translates whole pictures. Ends with status 1 if a photo could not be translated.
     """
     from serving.face_selection import FaceChoice

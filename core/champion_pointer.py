@@ -12,7 +12,7 @@ from core.workspace_folders import RecipeModels
 
 @dataclass(frozen=True)
 class Champion:
-    """The content of the pointer, as far as it says which versions were promoted, and when."""
+    """The content of ``champion.json``: the champion, and the champions before it."""
 
     version: str = ""  # name of the champion; "" where a recipe has none
     previous: tuple[str, ...] = ()  # names of earlier champions, the latest last
@@ -20,7 +20,7 @@ class Champion:
 
     @property
     def fetchable(self) -> tuple[str, ...]:
-        """The champion and the one before it, without names that are no folder's."""
+        """The champion and the one before it; names that cannot be a folder's are left out."""
         names = [self.version, *self.previous[-1:]]
         return tuple(dict.fromkeys(name for name in names if is_version_name(name)))
 
@@ -28,7 +28,7 @@ class Champion:
 def load_champion(models: RecipeModels) -> Champion:
     """The recipe's pointer; an empty one where the file is missing or cannot be read.
 
-    Names are as the file has them: check ``is_version_name`` before making a path of one.
+    Names are returned unchecked: call ``is_version_name`` before a path is built from one.
     """
     pointer = try_load_json(models.champion) or {}
     previous, history = pointer.get("previous", []), pointer.get("history", [])

@@ -1,4 +1,4 @@
-"""Which fields of a configuration name a piece of work, and which merely say how it is done."""
+"""The identity of a configuration: the fields that decide the result, without those that do not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Incidental:
-    """Marks a field that changes how work is done and not what comes out of it.
+    """Marks a field that changes how work is done, but not its result.
 
     ::
 
@@ -24,7 +24,7 @@ INCIDENTAL: Final = Incidental()
 def identity(config: BaseModel) -> dict[str, Any]:
     """``config`` as JSON values, without the fields that are marked as ``INCIDENTAL``.
 
-    Its ``core.files.digest`` names the work: the same identity, the same result.
+    The result of the work is stored under the ``core.files.digest`` of this identity.
     """
     incidental = {
         name

@@ -12,7 +12,7 @@ A bad *image* never raises: it becomes a row with ``status`` and ``reason``. The
     ├── MissingModelError     a model file or a package that a stage needs is not installed
     └── BucketError           object storage refuses a request, or lacks an object
 
-``ValueError`` is for what a user gave, ``assert`` for our own invariants.
+``ValueError`` is for wrong input of a user, ``assert`` for invariants of the code.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from __future__ import annotations
 class SuyanError(Exception):
     """Root of every error that Suyan raises on purpose.
 
-    ``problem`` says what was found and what was needed, ``remedy`` how to mend it, where that is
-    kept apart; the message is both.
+    ``problem`` says what was found and what was needed; ``remedy``, which may be empty, says how to
+    mend it. The message consists of both.
     """
 
     def __init__(self, problem: str, *, remedy: str = "") -> None:
@@ -65,8 +65,8 @@ class CheckpointError(SuyanError):
 
 
 class MissingModelError(SuyanError):
-    """A model that a stage needs is not installed; the message says how to get it."""
+    """A model that a stage needs is not installed; the message has the command that installs it."""
 
 
 class BucketError(SuyanError):
-    """Object storage refuses a request or lacks an object; the message says what to do."""
+    """Object storage refuses a request or lacks an object; the message has a remedy."""

@@ -18,7 +18,7 @@ from core.errors import FolderMismatchError
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path``; on a clean exit fsync it and rename it to ``path``.
 
-    A reader sees the old file or the whole new one. On an exception the temporary file goes.
+    A reader sees the old file or the whole new one. On an exception the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -33,12 +33,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and not error.filename:
-            error.filename = str(path)  # a full disk does not say of what
+            error.filename = str(path)  # the system's "disk full" error names no file
         raise
 
 
 def sync_file(path: Path) -> None:
-    """Flush a file's content to disk. Raises ``FileNotFoundError`` where there is none."""
+    """Flush a file's content to disk. Raises ``FileNotFoundError``."""
     _sync(path)
 
 
@@ -58,19 +58,20 @@ def _sync(path: Path) -> None:
 def load_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file (UTF-8).
 
-    Raises ``FileNotFoundError``, and ``ValueError`` that names the file for anything else in it.
+    Raises ``FileNotFoundError``, and a ``ValueError`` that names the file if it holds no JSON
+    object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: found no whole JSON ({error})") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: found a JSON {type(value).__name__}, needed an object")  # noqa: TRY004 - of a file
+        raise ValueError(f"{path}: found a JSON {type(value).__name__}, needed an object")  # noqa: TRY004 - the file is wrong, not a type
     return value
 
 
 def try_load_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file, or ``None`` where there is none that can be read."""
+    """The object in a JSON file; ``None`` if the file is missing or cannot be read."""
     try:
         return load_json(path)
     except (OSError, ValueError):

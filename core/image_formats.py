@@ -1,4 +1,4 @@
-"""The picture formats that Suyan reads: names, first bytes, suffixes and media types, once."""
+"""The picture formats that Suyan reads: their names, first bytes, suffixes and media types."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """A picture format: how Pillow, file systems and HTTP call it, and how its files begin."""
+    """A picture format: its names for Pillow, files and HTTP, and its files' first bytes."""
 
     name: str  # Pillow's
     extension: str  # of an original in the workspace, without a dot
     suffixes: tuple[str, ...]  # of files, in lower case, the usual one first
     media_type: str
-    magic: tuple[tuple[int, bytes], ...]  # (offset, bytes); any of them will do
+    magic: tuple[tuple[int, bytes], ...]  # (offset, bytes); one match is enough
     is_lossless: bool = False
     read_suffixes: tuple[str, ...] = ()  # of files that are read as this format, never written
 
@@ -42,7 +42,8 @@ FORMATS = (
 )  # fmt: skip
 BY_NAME = {image_format.name: image_format for image_format in FORMATS}
 PILLOW_NAMES = tuple(BY_NAME)
-"""For ``Image.open(formats=…)``. Its JPEG reader opens MPO; asked for by name, MPO is an error."""
+"""For ``Image.open(formats=…)``. Pillow's JPEG reader opens MPO too; naming MPO here would be an
+error."""
 
 SUFFIXES = frozenset(
     suffix

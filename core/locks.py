@@ -1,4 +1,4 @@
-"""Locks that one process holds and the system frees when it dies; whether a process is alive."""
+"""File locks, which the system frees when their process dies; and whether a process is alive."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _POLL_S = 0.2
 
 @contextlib.contextmanager
 def file_lock(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock that the file ``path`` stands for during the block.
+    """Hold the lock file ``path`` during the block.
 
-    While another process holds it, this one waits; ``on_wait`` is called once before, and what it
-    raises ends the waiting. A holder that dies gives the lock back.
+    While another process holds it, this one waits. ``on_wait`` is called once before the wait; an
+    exception that it raises ends the wait. The system frees the lock of a process that dies.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -42,7 +42,7 @@ def is_alive(pid: int, command: str = "") -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # it runs, as another user
     try:
         command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]

@@ -1,4 +1,4 @@
-"""Many pictures at a glance: a grid of them as one JPEG."""
+"""A grid of many pictures as one JPEG."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""One reader of pictures for every stage: what is trained on is what is translated.
+"""The one picture reader of every stage, so that training and translation see the same pixels.
 
 A picture file → ``[H, W, 3]`` uint8 sRGB as a viewer shows it, or a short reason why not. Files are
 untrusted: format (by content; an allow-list), pixels, sides, frames and the size of text chunks are
 judged before any pixel is decoded. EXIF orientation is applied, colour profiles are converted,
-transparency lies on white, 16-bit and floating-point levels are scaled to 8 bits, of an animation
-the first frame is taken.
+transparent pictures are put on white, 16-bit and floating-point levels are scaled to 8 bits, and an
+animation gives its first frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 from core.image_formats import PILLOW_NAMES, SUFFIXES
 
 MAX_PIXELS = 120e6
-"""Pixels of a file that a person chose, at most; a crawl has a limit of its own."""
+"""Most pixels of a file that a person chose; a crawl has a limit of its own."""
 
 Picture = NDArray[np.uint8]
 """``[H, W, 3]`` uint8 sRGB."""
@@ -37,7 +37,7 @@ _MAX_FLOAT_HIGHLIGHT = 2.0  # where white is 1: a sharpened picture exceeds it a
 
 @dataclass(frozen=True)
 class Rejected:
-    """Why a file is not used: a short reason for the manifest, e.g. ``undecodable``."""
+    """A file that cannot be used; ``reason`` is a short code, e.g. ``undecodable``."""
 
     reason: str
 
@@ -57,7 +57,7 @@ class Decoded:
 def read_picture(
     path: Path, *, max_pixels: float = MAX_PIXELS, min_side_px: int = 1
 ) -> Picture | Rejected:
-    """``[H, W, 3]`` uint8 sRGB, upright, or why not. Raises nothing for bad files.
+    """``[H, W, 3]`` uint8 sRGB, upright; an ``Unusable`` with the reason for a bad file.
 
     The reasons: ``undecodable``, ``too-many-pixels``, ``too-many-frames``, ``too-small``,
     ``out-of-memory``.
@@ -73,15 +73,16 @@ def read_reduced(
     min_side_px: int = 1,
     enough_px: int | None = None,
 ) -> Decoded | Rejected:
-    """Like ``read_picture``, but a JPEG comes at ½, ¼ or ⅛ where its longer side stays
-    ``enough_px``.
+    """Like ``read_picture``, but a JPEG is decoded at ½, ¼ or ⅛ of its size as long as its longer
+    side keeps ``enough_px``.
 
-    That is several times as fast: the decoder leaves out the frequencies that would not be seen.
+    That is several times as fast: the decoder skips the frequencies that the size cannot show.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns where it goes on; a bomb is an error
-            # both are Pillow's own limits, and the same for everybody in this process
+            # a decompression bomb is an error; Pillow's other warnings are not
+            warnings.simplefilter("ignore")
+            # both are Pillow's own limits, and hold for the whole process
             PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT_BYTES
             with Image.open(path, formats=PILLOW_NAMES) as image:
                 reason = _refused(image, max_pixels, min_side_px)
@@ -113,7 +114,8 @@ def load_picture(path: Path, *, max_pixels: float = MAX_PIXELS) -> Picture:
 def find_pictures(folder: Path) -> list[Path]:
     """Picture files in ``folder`` and its subfolders by suffix, in the order of their names.
 
-    Suffixes count in any case. What is hidden (a name that begins with a dot) is passed over.
+    Upper-case suffixes count too. Hidden files and folders (names that begin with a dot) are
+    skipped.
     """
     return sorted(
         path
@@ -139,7 +141,7 @@ def resize(picture: Picture, width: int, height: int) -> Picture:
 
 
 def _refused(image: Image.Image, max_pixels: float, min_side_px: int) -> str:
-    """Why not to decode a file of which only the header is known; "" if nothing speaks against."""
+    """The reason to reject a file by its header alone; "" if there is none."""
     if image.width * image.height > max_pixels:
         return "too-many-pixels"
     if min(image.size) < min_side_px:
@@ -148,15 +150,15 @@ def _refused(image: Image.Image, max_pixels: float, min_side_px: int) -> str:
 
 
 def _num_frames(image: Image.Image) -> int:
-    """How many frames the file has; 1 where what follows the first one is broken."""
+    """Number of frames in the file; 1 if the frames after the first one are broken."""
     try:
         return int(getattr(image, "n_frames", 1))
-    except Exception:  # a viewer shows the first frame whatever follows it
+    except Exception:  # a viewer shows the first frame even if the rest is broken
         return 1
 
 
 def _reduce(image: Image.Image, enough_px: int | None) -> int:
-    """Ask the JPEG decoder for a smaller picture; by which factor it will be smaller."""
+    """Ask the JPEG decoder for a smaller picture; returns the factor by which it is smaller."""
     if enough_px is None or image.format not in {"JPEG", "MPO"}:
         return 1
     longer = max(image.size)
@@ -190,7 +192,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     """White is 65,535 for 16 bits, 1 for floating-point levels up to ``_MAX_FLOAT_HIGHLIGHT``; else
     the first of 255, 65,535 and the highest level that is at least as high as that.
 
-    Infinite levels are white, and those that are no number black.
+    Infinite levels become white, NaN becomes black.
     """
     levels = np.asarray(image, dtype=np.float64)
     highest = levels.max(initial=0, where=np.isfinite(levels))
@@ -206,7 +208,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """The picture in sRGB, or ``None`` when its profile is of no use."""
+    """The picture in sRGB, or ``None`` when its profile cannot be used."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if image.mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):

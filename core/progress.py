@@ -1,4 +1,4 @@
-"""How a stage reports its progress, and progress as log lines."""
+"""Progress of a stage: the callback that receives it, and one that writes log lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 Progress = Callable[[str, int, int | None, str], None]
 """``progress(stage, done, total, message)``: called a few times a second at most.
 
-``total`` is ``None`` while unknown. Called from the thread that called the glue function.
+``total`` is ``None`` while unknown. Called from the thread that called the stage's function.
 """
 
 
@@ -17,11 +17,11 @@ def silent(stage: str, done: int, total: int | None, message: str) -> None:
 
 
 class LogProgress:
-    """A ``Progress`` that logs at most one line in ``every_s`` seconds, and in a hundredth of the
-    stage's time so far.
+    """A ``Progress`` that logs a line every ``every_s`` seconds at most.
 
-    A line names the stage, how far it is and, once two calls gave a rate, the time left. The last
-    step of a stage is always logged.
+    In a long stage lines come less often: after another hundredth of its time so far. A line names
+    the stage, how far it is and, as soon as two calls gave a rate, the time left. The last step of
+    a stage is always logged.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class LogProgress:
 
 
 def duration(seconds: float) -> str:
-    """``seconds`` as a person would say it: ``"40 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``."""
+    """``seconds`` in words: ``"40 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

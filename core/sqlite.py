@@ -8,7 +8,7 @@ import tenacity
 
 
 def _is_busy(error: BaseException) -> bool:
-    """Whether waiting may help: it does not where a disk is full or cannot be written."""
+    """Whether another process has the file; a full or read-only disk is another error."""
     if not isinstance(error, sqlite3.OperationalError):
         return False
     return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
@@ -17,9 +17,10 @@ def _is_busy(error: BaseException) -> bool:
 def share_sqlite(connection: sqlite3.Connection) -> None:
     """Let readers and a writer of an SQLite file work side by side; a second writer waits a minute.
 
-    While several processes make a new file at once, SQLite may refuse one of them at once, whatever
-    its time-out: the switch to write-ahead logging is therefore repeated until it succeeds. Raises
-    ``sqlite3.OperationalError`` after a minute, and at once for a disk that cannot be written.
+    When several processes create a file at the same moment, SQLite may refuse one of them without
+    waiting for its time-out: the switch to write-ahead logging is therefore repeated until it
+    succeeds. Raises ``sqlite3.OperationalError`` after a minute, or immediately for a disk that
+    cannot be written.
     """
     connection.execute("PRAGMA busy_timeout = 60000")
     tenacity.retry(

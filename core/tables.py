@@ -20,7 +20,7 @@ _ROW_GROUP = 5000
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """One row of a listing: what became of one search hit.
+    """One row of a listing: a search hit, with its original or the reason why it has none.
 
     ``status`` is ``"ok"`` (``sha256`` and ``path`` are set) or ``"rejected"`` (``reason`` is set).
     """
@@ -41,8 +41,8 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One row of a dataset's ``manifest.parquet``: what became of one original (or of one of its
-    faces, where each is cropped).
+    """One row of a dataset's ``manifest.parquet``: an original, or one of its faces where each is
+    cropped, with its crop or the reason for its rejection.
 
     Coordinates are pixels of the original after its EXIF orientation is applied, x to the right,
     y downwards, pixel centres at half-integers.
@@ -63,26 +63,26 @@ class Picture:
     keypoints: list[float]  # x0 y0 …: right eye, left eye, nose tip, mouth, right and left ear; []
     transform: list[float]  # 2×3 row-major affine, original pixels → crop pixels; [] when rejected
     sharpness: float  # variance of the Laplacian at 128 px, grey levels²; 0 without a crop
-    phrase: str  # the first one that found it
-    url: str  # the first address that gave it
+    phrase: str  # the first search phrase that found it
+    url: str  # the first address it was downloaded from
     original: str  # file of the original, relative to the workspace
     page_url: str = ""  # the first page that shows it
-    phrases: list[str] = field(default_factory=list)  # all that found it
+    phrases: list[str] = field(default_factory=list)  # all search phrases that found it
     sources: list[str] = field(default_factory=list)  # all addresses that gave these bytes
     face: int = -1  # number of the face in the original, the largest is 0; -1: the whole picture
     box: list[float] = field(default_factory=list)  # of the face: left, top, right, bottom; or []
     crop_box: list[float] = field(default_factory=list)  # the crop's corners, x0 y0 …
     mirrored_phash: str = ""  # 16 hex digits, of the mirrored whole picture
-    face_score: float = 0.0  # the detector's, 0 to 1
-    profile: float = 0.0  # nose off the eyes' middle, in eye distances
-    outside: float = 0.0  # share of the crop beyond the photograph
+    face_score: float = 0.0  # the face detector's confidence, 0 to 1
+    profile: float = 0.0  # offset of the nose from the middle of the eyes, in eye distances
+    outside: float = 0.0  # share of the crop that lies outside the photograph
     covered: float = 0.0  # above about 1.4: mouth or jaw are not skin-coloured
-    unsafe: float = -1.0  # safety filter's score, 0 to 1; -1: it was off
+    unsafe: float = -1.0  # score of the safety filter, 0 to 1; -1: the filter was off
     override: str = ""  # a person's decision: "keep", "drop", "move" or ""
 
 
 def _schema(row_type: type[Any]) -> pa.Schema:
-    import pyarrow as pa  # late, here and below: most commands need no tables
+    import pyarrow as pa  # imported late, here and below: most commands need no tables
 
     types: Mapping[str, pa.DataType] = {
         "str": pa.string(),
@@ -109,7 +109,7 @@ def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
 
 
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Values as Arrow has them, made of buffers: ``pa.array`` would import pandas for a look."""
+    """An Arrow array, built from buffers: ``pa.array`` would import pandas, which is slow."""
     import numpy as np
     import pyarrow as pa
 
@@ -127,19 +127,19 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def groups(rows: Iterable[Row], num: int) -> Iterator[list[Row]]:
-    """Lists of at most ``num`` rows, so that a long listing is never whole in memory."""
+    """The rows in lists of at most ``num``, so that a long listing is never whole in memory."""
     left = iter(rows)
     while group := list(itertools.islice(left, num)):
         yield group
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
-    """Read what ``write_rows`` wrote. Raises ``ValueError`` when columns are missing."""
+    """Read a file of ``write_rows``. Raises ``ValueError`` when columns are missing."""
     return list(iter_rows(path, row_type))
 
 
 def iter_rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
-    """The same row by row: a long file is never whole in memory."""
+    """Like ``read_rows``, row by row: a long file is never whole in memory."""
     import pyarrow.parquet as pq
 
     names = [f.name for f in fields(row_type)]  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ def iter_rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
 
 
 def _shared(values: list[Any]) -> list[Any]:
-    """The same values; a run of equal texts is one object, which many rows may hold."""
+    """The same values, in which equal neighbouring texts are one object: that saves memory."""
     last: Any = None
     for place, value in enumerate(values):
         if isinstance(value, str) and value == last:

@@ -1,4 +1,4 @@
-"""Where everything of a workspace lies: the only code that spells its paths.
+"""The paths of a workspace; no other code spells them.
 
 ::
 
@@ -10,8 +10,7 @@
     recipes/<recipe>/dataset.json, run.json
     cache/, truth/, prefect/, catalogue.sqlite, bucket.json
 
-``workspace_folders`` says what is in each of them. Nothing here touches the disk but
-``bucket_address``.
+``workspace_folders`` describes the files in each of them. Only ``bucket_address`` touches the disk.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ from core.workspace_folders import (
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder of this machine that holds all that the stages make.
+    """A folder of this machine that holds the results of all stages.
 
-    It may stand in for a bucket (``storage/remote.py`` opens it then): ``bucket_address`` says for
-    which one.
+    It may be the local copy of a bucket (``storage/remote.py`` opens it then); ``bucket_address``
+    names the bucket.
     """
 
     folder: Path
 
     @functools.cached_property
     def bucket_address(self) -> str:
-        """``s3://…``, or "" where this folder is all there is; read once.
+        """``s3://…``, or "" for a workspace that is only a folder; read once.
 
         Raises ``ValueError`` for a ``bucket.json`` that names none.
         """
@@ -62,7 +61,7 @@ class Workspace:
 
     @property
     def bucket_file(self) -> Path:
-        """Which bucket this folder stands in for."""
+        """The file that names the bucket of which this folder is the local copy."""
         return self.folder / "bucket.json"
 
     @property
@@ -72,7 +71,7 @@ class Workspace:
 
     @property
     def originals(self) -> Path:
-        """Files as they were fetched, named by their content."""
+        """The folder of downloaded files, named by their content."""
         return self.folder / "originals"
 
     @property
@@ -97,47 +96,47 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """What may be removed: it is made again."""
+        """The folder of files that may be removed, since they can be computed again."""
         return self.folder / "cache"
 
     @property
     def analyses(self) -> Path:
-        """What preparation knows of originals, of pairs and of crops; SQLite."""
+        """Results of preparation for each original, pair and crop; SQLite."""
         return self.cache / "analysis.sqlite"
 
     @property
     def crops(self) -> Path:
-        """Crops by original."""
+        """The folder of crops, by original."""
         return self.cache / "crops"
 
     @property
     def features(self) -> Path:
-        """Features of pictures, named by pictures and network."""
+        """The folder of feature arrays, named by pictures and network."""
         return self.cache / "features"
 
     @property
     def merge_notes(self) -> Path:
-        """Of files that people edit, what this machine and the bucket last agreed on; JSON."""
+        """Last merged state of the files that people edit, here and in the bucket; JSON."""
         return self.cache / "agreed"
 
     @property
     def truth(self) -> Path:
-        """True counterparts of drawn people, for evaluation alone."""
+        """The folder of the drawn people's true counterparts, for evaluation only."""
         return self.folder / "truth"
 
     @property
     def truth_table(self) -> Path:
-        """Which of them belongs to which drawn picture; Parquet."""
+        """The counterpart of each drawn picture; Parquet."""
         return self.truth / "truth.parquet"
 
     @property
     def prefect(self) -> PrefectFolder:
-        """The folder of the workspace's Prefect; absolute, for its processes run elsewhere."""
+        """The folder of the workspace's Prefect; absolute, for processes with other folders."""
         return PrefectFolder(self.folder.absolute() / "prefect")
 
     @property
     def in_use_lock(self) -> Path:
-        """Held, shared, by every process that reads or makes things here."""
+        """The lock that every process shares while it uses the workspace."""
         return self.folder / ".in_use.lock"
 
     def crawl(self, name: str) -> CrawlFolder:
@@ -165,9 +164,9 @@ class Workspace:
         return self.folder / "recipes" / recipe / f"{kind}.json"
 
     def original(self, sha256: str, extension: str) -> Path:
-        """Where the original of this content lies."""
+        """The path of the original with this content."""
         return self.folder / original_key(sha256, extension)
 
     def key(self, path: Path) -> str:
-        """``path`` as the bucket and the tables call it: relative, with slashes."""
+        """``path`` as it is written in the bucket and the tables: relative, with slashes."""
         return path.relative_to(self.folder).as_posix()

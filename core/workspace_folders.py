@@ -1,4 +1,4 @@
-"""What lies in each folder of a workspace: the names of its files.
+"""The names of the files in each folder of a workspace.
 
 A folder may also be a person's own, anywhere: ``DatasetFolder(path).manifest``. Nothing here
 touches the disk.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SPLITS = ("trainA", "trainB", "testA", "testB")
-"""The folders of a dataset, as every CycleGAN tool reads them."""
+"""The folders of a dataset, named as every CycleGAN tool expects."""
 
 
 def original_key(sha256: str, extension: str) -> str:
@@ -20,7 +20,7 @@ def original_key(sha256: str, extension: str) -> str:
 
 @dataclass(frozen=True)
 class CrawlFolder:
-    """``crawls/<domain>-<digest>``: what one crawl has brought."""
+    """``crawls/<domain>-<digest>``: the results of one crawl."""
 
     path: Path
 
@@ -36,12 +36,12 @@ class CrawlFolder:
 
     @property
     def preview(self) -> Path:
-        """The newest originals at a glance; JPEG."""
+        """A contact sheet of the newest originals; JPEG."""
         return self.path / "preview.jpg"
 
     @property
     def lock(self) -> Path:
-        """Held by the process that crawls."""
+        """The lock of the process that crawls."""
         return self.path / ".lock"
 
 
@@ -63,17 +63,17 @@ class DatasetFolder:
 
     @property
     def card(self) -> Path:
-        """What it holds, as JSON."""
+        """The dataset card as JSON."""
         return self.path / "card.json"
 
     @property
     def card_page(self) -> Path:
-        """The same as a page to look at."""
+        """The dataset card as an HTML page."""
         return self.path / "card.html"
 
     @property
     def card_text(self) -> Path:
-        """The same in Markdown."""
+        """The dataset card in Markdown."""
         return self.path / "card.md"
 
     def card_section_page(self, section: str, page: int) -> Path:
@@ -82,12 +82,12 @@ class DatasetFolder:
 
     @property
     def changes(self) -> Path:
-        """What differs from the version before; CSV."""
+        """The differences from the version before; CSV."""
         return self.path / "changes.csv"
 
     @property
     def previews(self) -> Path:
-        """Small JPEGs of the originals that the card page shows."""
+        """The folder of small JPEGs of the originals that the card's pages show."""
         return self.path / "previews"
 
     def contact_sheet(self, split: str) -> Path:
@@ -99,13 +99,13 @@ class DatasetFolder:
         return self.path / "previews" / f"{sha256[:16]}.jpg"
 
     def split(self, name: str) -> Path:
-        """The pictures of a split and side: one of ``SPLITS``."""
+        """The folder of the pictures of a split and side: one of ``SPLITS``."""
         return self.path / name
 
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """``runs/<run>/checkpoints/step_<n>``: the networks of one moment."""
+    """``runs/<run>/checkpoints/step_<n>``: the networks after n steps."""
 
     path: Path
 
@@ -120,7 +120,7 @@ class CheckpointFolder:
         return self.path / "state.pt"
 
     def weights(self, network: str) -> Path:
-        """Of ``G_A``, ``G_B``, ``D_A``, ``D_B`` or an average, ``G_A_ema`` or ``G_B_ema``."""
+        """Weights of ``G_A``, ``G_B``, ``D_A``, ``D_B``, or of an average such as ``G_A_ema``."""
         return self.path / f"{network}.safetensors"
 
 
@@ -137,23 +137,23 @@ class EvaluationFolder:
 
     @property
     def report(self) -> Path:
-        """The page for people."""
+        """The report as an HTML page."""
         return self.path / "report.html"
 
     @property
     def decision(self) -> Path:
-        """What a person decided about the checkpoint, and why."""
+        """A person's decision about the checkpoint, with its reason."""
         return self.path / "decision.json"
 
     @property
     def gallery(self) -> Path:
-        """The pictures that the report shows."""
+        """The folder of the pictures that the report shows."""
         return self.path / "gallery"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``runs/<run>``: one training."""
+    """``runs/<run>``: one training run."""
 
     path: Path
 
@@ -174,17 +174,17 @@ class RunFolder:
 
     @property
     def events(self) -> Path:
-        """What a person should know, such as rollbacks and early stops; JSON lines."""
+        """Events that a person should know of, such as rollbacks and early stops; JSON lines."""
         return self.path / "events.jsonl"
 
     @property
     def augmentation(self) -> Path:
-        """Training pictures as the network sees them; JPEG."""
+        """Training pictures after augmentation, as the network receives them; JPEG."""
         return self.path / "augmentation.jpg"
 
     @property
     def tensorboard(self) -> Path:
-        """The same for TensorBoard."""
+        """The folder of TensorBoard's event files."""
         return self.path / "tensorboard"
 
     @property
@@ -194,12 +194,12 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """Which checkpoint validated best, and its score."""
+        """The checkpoint with the best validation, and its score; JSON."""
         return self.checkpoints / "best.json"
 
     @property
     def lock(self) -> Path:
-        """Held by the process that trains."""
+        """The lock of the process that trains."""
         return self.path.parent / f".{self.path.name}.lock"
 
     def checkpoint(self, name: str) -> CheckpointFolder:
@@ -212,7 +212,7 @@ class RunFolder:
         return self.path / "evaluation"
 
     def evaluation(self, checkpoint: str) -> EvaluationFolder:
-        """The figures of the checkpoint of this name."""
+        """The evaluation of the checkpoint of this name."""
         return EvaluationFolder(self.evaluations / checkpoint)
 
     def samples(self, step: int, *, averaged: bool = False) -> Path:
@@ -220,13 +220,13 @@ class RunFolder:
         return self.samples_folder(averaged=averaged) / f"step_{step:08d}.jpg"
 
     def samples_folder(self, *, averaged: bool = False) -> Path:
-        """The folder of those grids."""
+        """The folder of the grids of sample translations."""
         return self.path / ("samples_ema" if averaged else "samples")
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """``models/<recipe>/<version>``: a stored model, and what it was made of."""
+    """``models/<recipe>/<version>``: a stored model, with its configurations and its lineage."""
 
     path: Path
 
@@ -247,7 +247,7 @@ class ModelFolder:
 
     @property
     def lineage(self) -> Path:
-        """Its domains, phrases, dataset, run, checkpoint and weights."""
+        """The lineage: domains, phrases, dataset, run, checkpoint and weights; JSON."""
         return self.path / "model.json"
 
     @property
@@ -267,11 +267,11 @@ class ModelFolder:
 
     @property
     def import_source(self) -> Path:
-        """Of a model that was imported: from where."""
+        """The origin of an imported model."""
         return self.path / "source.json"
 
     def weights(self, network: str) -> Path:
-        """Of ``G_A`` or ``G_B``."""
+        """Weights of ``G_A`` or ``G_B``."""
         return self.path / f"{network}.safetensors"
 
 
@@ -288,7 +288,7 @@ class RecipeModels:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever stores a model or moves the pointer."""
+        """The lock of a process that stores a model or moves the pointer."""
         return self.path / ".lock"
 
     def version(self, name: str) -> ModelFolder:
@@ -298,13 +298,13 @@ class RecipeModels:
 
 @dataclass(frozen=True)
 class PrefectFolder:
-    """``prefect/``: the database and logs of a workspace's Prefect, and which processes run."""
+    """``prefect/``: the database and logs of a workspace's Prefect, and its processes."""
 
     path: Path
 
     @property
     def database(self) -> Path:
-        """Prefect's own; SQLite."""
+        """Prefect's own database; SQLite."""
         return self.path / "prefect.db"
 
     @property
@@ -314,20 +314,20 @@ class PrefectFolder:
 
     @property
     def worker_state(self) -> Path:
-        """Process of the running worker."""
+        """Process number of the running worker."""
         return self.path / "worker.json"
 
     @property
     def deployed(self) -> Path:
-        """Digest of the code and the deployments that the server has."""
+        """Digest of the code and the deployments that are registered with the server."""
         return self.path / "deployed.json"
 
     @property
     def server_log(self) -> Path:
-        """What the server prints."""
+        """The server's log."""
         return self.path / "server.log"
 
     @property
     def worker_log(self) -> Path:
-        """What the worker and its runs print."""
+        """The log of the worker and its runs."""
         return self.path / "worker.log"

@@ -24,7 +24,7 @@ from training.run.checkpoint import load_generators
 
 @dataclass(frozen=True)
 class Champion:
-    """The champion's generators, and what identifies them."""
+    """The champion's generators, and the champion's name, dataset and digest."""
 
     name: str
     dataset: str
@@ -37,7 +37,7 @@ class Champion:
 def load_champion(
     champion: Path | None, checkpoint: Path, domains: Mapping[str, str], device: str
 ) -> Champion | MissingChampion:
-    """The champion to compare ``checkpoint`` with, or why there is none.
+    """The champion to compare ``checkpoint`` with, or the reason why there is none.
 
     A damaged champion is no error: it must not keep new models from being measured.
     """
@@ -59,7 +59,7 @@ def load_champion(
 
 
 def num_trained_on(champion: Champion, workspace: Workspace, test: Sequence[Picture]) -> int | None:
-    """How many of these held-out pictures the champion was trained on; ``None``: unknown."""
+    """Number of these held-out pictures that the champion was trained on; ``None``: unknown."""
     manifest = workspace.dataset(champion.dataset).manifest
     if not manifest.is_file():
         return None

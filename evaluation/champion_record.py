@@ -1,4 +1,4 @@
-"""Which champion a model was compared with, as ``scores.json`` records it."""
+"""The champion that a model was compared with, as ``scores.json`` records it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class NoChampion(StrEnum):
-    """Why there is no champion to compare with."""
+    """The reason why there is no champion to compare with."""
 
     NONE = "none"
     ITSELF = "itself"
@@ -52,7 +52,7 @@ def load_champion_record(value: Mapping[str, Any]) -> ComparedChampion | Missing
 
 
 def champion_to_json(champion: ComparedChampion | MissingChampion) -> dict[str, Any]:
-    """What ``scores.json`` holds of it."""
+    """The record as it is written to ``scores.json``."""
     if isinstance(champion, ComparedChampion):
         return asdict(champion)
     return {"missing": champion.detail or champion.reason.value}

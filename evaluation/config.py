@@ -11,13 +11,13 @@ from core.config_identity import INCIDENTAL
 
 
 class PromoteConfig(BaseModel):
-    """When a measured model becomes its recipe's champion by itself."""
+    """The rule by which a measured model becomes champion without a person's decision."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     surely: bool = Field(
         True,
-        description="Better means beyond the 95 % interval; off: the values alone are compared",
+        description="Better means beyond the 95 % interval; off: only the values are compared",
     )
     beat_untranslated: bool = Field(
         True, description="Both directions must be better than untranslated pictures"
@@ -26,7 +26,7 @@ class PromoteConfig(BaseModel):
 
 
 class EvaluateConfig(BaseModel):
-    """How a checkpoint is measured on the held-out pictures, and how the report is written."""
+    """Settings of the measurement of a checkpoint on held-out pictures, and of its report."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class EvaluateConfig(BaseModel):
     pairs: Annotated[Path | None, INCIDENTAL] = Field(
         None,
         description="CSV file with the columns a and b: original files that show the same person "
-        "or thing in both domains, not aligned; for evaluation alone",
+        "or thing in both domains, not aligned; for evaluation only",
     )
     inception: Annotated[Literal["auto", "cached", "never"], INCIDENTAL] = Field(
         "auto",

@@ -24,18 +24,18 @@ from evaluation.scores import Scores, load_scores, write_scores
 from evaluation.weights_choice import all_weights_digests, weights_digests
 from training.run.checkpoint import latest_checkpoint
 
-STAGE_VERSION = 4  # raise it when the same inputs give other figures; new figures are not that
+STAGE_VERSION = 4  # raise it when the same inputs give other figures, not for new figures
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured: ``folder`` holds ``scores.json``, ``report.html`` and the gallery."""
+    """The result of an evaluation; ``folder`` holds scores, report and gallery."""
 
     folder: Path
     report: Path
     scores: Scores
     verdict: str  # one sentence
-    language: Language  # of the report and the verdict
+    language: Language  # language of the report and the verdict
     reused: bool  # the figures were measured by an earlier call
 
 
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _check_dataset(dataset: Path, run: Path) -> None:
-    """Test pictures are held out only if the run was trained on this very dataset."""
+    """Raise ``ValueError`` unless the run was trained on this dataset."""
     trained_on = (try_load_json(RunFolder(run).config) or {}).get("dataset")
     if trained_on is not None and trained_on != dataset.name:
         raise ValueError(
@@ -100,7 +100,7 @@ def _check_dataset(dataset: Path, run: Path) -> None:
 
 
 def _champion_key(champion: Path | None, checkpoint: Path) -> str:
-    """Names the champion to compare with; ``""`` for none, and for the checkpoint itself."""
+    """A digest of the champion to compare with; ``""`` for none, and for the checkpoint itself."""
     try:
         weights = weights_digests(champion) if champion else []
         is_other = bool(weights) and weights not in all_weights_digests(checkpoint)
@@ -110,7 +110,7 @@ def _champion_key(champion: Path | None, checkpoint: Path) -> str:
 
 
 def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Path | None) -> str:
-    """Names everything that the figures depend on, files by their content."""
+    """A digest of everything that the figures depend on, of files by their content."""
     try:
         weights = all_weights_digests(checkpoint)
     except OSError as error:
@@ -134,10 +134,10 @@ def _sha256_or_none(path: Path) -> str | None:
 
 
 def _stored_scores(folder: EvaluationFolder, key: str, champion_key: str) -> Scores | None:
-    """The scores of an earlier call, if they are of the same work.
+    """The scores of an earlier call with the same inputs, if there are any.
 
-    A comparison with an earlier champion stays when there is none to compare with now: the
-    checkpoint became champion itself.
+    A comparison with an earlier champion stays valid when there is no champion to compare with now,
+    because the checkpoint became champion itself.
     """
     try:
         scores = load_scores(folder.scores)

@@ -1,4 +1,4 @@
-"""Figures: measured values with their intervals, and how ``scores.json`` holds them."""
+"""Figures: measured values with their intervals, and their form in ``scores.json``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Figure:
 
 
 Value = Figure | float
-"""A figure; a plain number has no interval."""
+"""A figure with an interval, or a plain number without one."""
 
 Figures = dict[str, Value]
 """Figures by key."""
@@ -60,7 +60,7 @@ def load_figure(value: Mapping[str, Any]) -> Figure:
 
 
 def figures_to_json(figures: Figures) -> dict[str, Any]:
-    """The figures as ``scores.json`` has them."""
+    """The figures in the form of ``scores.json``."""
     return {
         key: asdict(value) if isinstance(value, Figure) else value for key, value in figures.items()
     }

@@ -26,7 +26,7 @@ _BATCHES_AHEAD = 4  # decoded at a time
 
 @dataclass(frozen=True)
 class FolderFeatures:
-    """Features ``[N, D]`` of a folder's readable pictures, and how many files are no pictures."""
+    """Features ``[N, D]`` of a folder's readable pictures, and the number of unreadable files."""
 
     features: Array
     num_unreadable: int
@@ -34,7 +34,7 @@ class FolderFeatures:
 
 @dataclass(frozen=True)
 class FolderDistance:
-    """Distances between two folders, and how many pictures of each were read and left out."""
+    """Distances between two folders, and the numbers of pictures read and left out."""
 
     fid: float
     kid: float
@@ -48,7 +48,7 @@ def compare_folders(
 ) -> FolderDistance:
     """FID and KID between the pictures below ``first`` and ``second``.
 
-    A broken file is named in a warning and left out. Raises ``ValueError`` for a folder with less
+    A broken file is named in a warning and left out. Raises ``ValueError`` for a folder with fewer
     than two readable pictures.
     """
     x, y = (folder_features(folder, extractor, progress=progress) for folder in (first, second))
@@ -66,8 +66,8 @@ def folder_features(
 ) -> FolderFeatures:
     """Features of every readable picture below ``folder``, in the order of their names.
 
-    Sizes may differ. They are cached under the content of the files, so that copies are computed
-    once. Raises ``ValueError`` for less than two readable pictures.
+    Sizes may differ. Features are cached by the content of the files, so that those of copies are
+    computed once. Raises ``ValueError`` for fewer than two readable pictures.
     """
     paths = find_pictures(folder)
     with ThreadPoolExecutor(os.cpu_count()) as pool:

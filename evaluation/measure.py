@@ -1,4 +1,4 @@
-"""From a checkpoint and a dataset to scores: reads pictures, runs networks, writes the gallery."""
+"""Measures a checkpoint on a dataset: reads pictures, runs networks, writes the gallery."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _Thumbnails = Mapping[int, Pictures]
 
 @dataclass(frozen=True)
 class EvaluationPaths:
-    """What is measured, and the folders of its work."""
+    """The inputs of a measurement, and the folders that it works in."""
 
     dataset: Path
     run: Path
@@ -81,9 +81,10 @@ def measure(
     inception: tuple[Path | None, str],
     progress: Progress,
 ) -> Scores:
-    """Measure both directions and write ``gallery/``; the scores without their keys.
+    """Measure both directions and write ``gallery/``; returns the scores without their keys.
 
-    ``inception``: the weights of the standard network, or ``None`` and why there are none.
+    ``inception`` is the weights of the standard network, or ``None`` and the reason why there are
+    none.
 
     Raises ``ValueError`` for a dataset, truth or pairs that cannot be used, ``CheckpointError`` for
     a checkpoint that cannot be read or is of another architecture than its configuration says.
@@ -206,7 +207,7 @@ class _DirectionScorer:
         )
 
     def scores(self, name: str) -> DirectionScores:
-        """All figures of the direction, called ``name``; writes its gallery."""
+        """All figures of the direction ``name``; also writes its gallery."""
         config, collected = self._config, self._collected
         source, target, outputs, truths = self._source, self._target, self._outputs, self._truths
         champion = collected.champion_outputs.get(self._source_name)
@@ -262,7 +263,7 @@ class _DirectionScorer:
         return compare_models(self._config, *(features["offline"] for features in sets))
 
     def _rank(self, outputs: Outputs) -> Array:
-        """How good each translation is, ``[N]``, by its truth or its features; NaN: unknown."""
+        """The quality of each translation, ``[N]``, by its truth or its features; NaN: unknown."""
         source, truths = self._source, self._truths
         if truths is None:
             sets = (outputs.features, self._target.features, source.features)
@@ -274,7 +275,7 @@ class _DirectionScorer:
         return rank
 
     def _true_changes(self, truths: TrueCounterparts) -> Figures:
-        """How much the truth differs from the input, by region: the ceiling of the change."""
+        """The difference between truth and input, by region: the ceiling of the change."""
         meshes = [self._source.meshes[index] for index in truths.indices]
         change = colour_change(self._source.pictures[truths.indices], truths.pictures, meshes)
         finite = {name: change[name][np.isfinite(change[name])] for name in (*REGIONS, "outside")}

@@ -1,9 +1,9 @@
-"""The schema of ``scores.json``: what an evaluation found, typed.
+"""The schema of ``scores.json``: the typed results of an evaluation.
 
-A figure lies in ``figures`` under its metric's key (``evaluation/metrics/registry.py`` lists them);
+A figure is in ``figures`` under its metric's key (``evaluation/metrics/registry.py`` lists them);
 ``<key>_baseline`` is the same figure of untranslated pictures, ``<key>_ceiling`` of real pictures
-of the target. Files of older versions lack some parts: these are empty or ``None`` then. Keys that
-this version does not know are kept in ``extra`` and written again.
+of the target. Parts that a file of an older version lacks are empty or ``None``. Keys that this
+version does not know are kept in ``extra`` and written again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from evaluation.figures import (
 
 @dataclass(frozen=True)
 class Shortage:
-    """Too few pictures for a figure: how many there are, and how many it takes."""
+    """Too few pictures for a figure: their number, and the number that it needs."""
 
     num_pictures: int
     num_needed: int
@@ -49,7 +49,7 @@ class FeatureNetwork:
 
 @dataclass(frozen=True)
 class ClassifierScores:
-    """How well the classifier of the two domains judges real pictures."""
+    """The accuracy of the classifier of the two domains on real pictures."""
 
     accuracy: Figure  # on held-out pictures of both sides
     cross_validated_accuracy: float  # among its training pictures
@@ -58,7 +58,7 @@ class ClassifierScores:
 
 @dataclass(frozen=True)
 class WeightsChoice:
-    """Which of a checkpoint's weights were measured: ``raw`` or ``averaged``."""
+    """The weights of a checkpoint that were measured: ``raw`` or ``averaged``."""
 
     chosen: str = "raw"
     kid_to_training: dict[str, float] = field(default_factory=dict)  # of each kind, if compared
@@ -66,9 +66,10 @@ class WeightsChoice:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """KID of another model's translations, and ours less theirs, paired (below 0: ours is better).
+    """KID of another model's translations, and the paired difference, this model's minus the
+    other's (below 0: this model is better).
 
-    Both are ``None`` where too few pictures left them out.
+    Both are ``None`` for too few pictures.
     """
 
     kid: Figure | None = None
@@ -84,7 +85,7 @@ class TruthScores:
     """Figures of pictures whose true counterpart is known."""
 
     num_pictures: int
-    num_with_regions: int  # of them, those whose eyes and lips are known
+    num_with_regions: int  # number of those whose eyes and lips are known
     figures: Figures
 
 
@@ -113,7 +114,7 @@ class DirectionScores:
     num_pictures: int = 0  # translations
     num_target: int = 0  # real held-out pictures of the target
     figures: Figures = field(default_factory=dict)
-    meaningless: dict[str, Shortage] = field(default_factory=dict)  # what was left out, and why
+    meaningless: dict[str, Shortage] = field(default_factory=dict)  # figures that were left out
     truth: TruthScores | None = None
     pairs: PairScores | None = None
     champion: ModelComparison | None = None
@@ -135,7 +136,7 @@ class DirectionScores:
         return Figure(value, value, value)
 
     def to_json(self) -> dict[str, Any]:
-        """What ``scores.json`` holds of this direction."""
+        """This direction in the form of ``scores.json``."""
         optional = {
             "truth": self.truth and _with_figures(asdict(self.truth)),
             "champion": self.champion and self.champion.to_json(),
@@ -214,12 +215,12 @@ class Scores:
     step: int = 0
     dataset: str = ""
     domains: dict[str, str] = field(default_factory=dict)  # by side, "A" and "B"
-    px: int | None = None  # side of the pictures as the model takes them
+    px: int | None = None  # side of the pictures that the model takes
     counts: dict[str, int] = field(default_factory=dict)  # pictures by split and side: "testA", …
     features: FeatureNetwork | None = None
     inception: FeatureNetwork | None = None
-    no_inception: str = ""  # why there is none
-    missing: dict[str, str] = field(default_factory=dict)  # "regions" or "identity": why not
+    no_inception: str = ""  # the reason why there is none
+    missing: dict[str, str] = field(default_factory=dict)  # reason, by "regions" or "identity"
     config: dict[str, Any] = field(default_factory=dict)  # an EvaluateConfig
     train_config: dict[str, Any] = field(default_factory=dict)
     classifier: ClassifierScores | None = None
@@ -227,19 +228,19 @@ class Scores:
         default_factory=lambda: MissingChampion(NoChampion.NONE)
     )
     weights: WeightsChoice = field(default_factory=WeightsChoice)
-    key: str = ""  # names everything that the figures depend on, besides the champion
-    champion_key: str = ""  # names the champion's weights; "": none
+    key: str = ""  # digest of everything that the figures depend on, besides the champion
+    champion_key: str = ""  # digest of the champion's weights; "": none
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def mean_kid(self) -> float | None:
-        """KID, the mean of both directions; ``None`` where too few pictures left it out."""
+        """KID, the mean of both directions; ``None`` for too few pictures."""
         kids = [direction.figure("kid") for direction in self.directions.values()]
         values = [kid.value for kid in kids if kid is not None]
         return sum(values) / len(values) if values and len(values) == len(kids) else None
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``scores.json``; two keys repeat what the directions say."""
+        """The content of ``scores.json``; two of its keys repeat values of the directions."""
         return self.extra | {
             "run": self.run,
             "checkpoint": self.checkpoint,
@@ -321,7 +322,7 @@ def lip_eye_reduction(direction: DirectionScores) -> float | None:
 def load_scores(path: Path) -> Scores:
     """Read ``scores.json``, of this version or an older one.
 
-    Raises ``FileNotFoundError``, and ``ValueError`` that names the file where it holds no scores.
+    Raises ``FileNotFoundError``, and a ``ValueError`` that names a file without scores.
     """
     value = load_json(path)
     try:

@@ -1,6 +1,6 @@
-"""The figure that training validates by: KID on the offline features of evaluation.
+"""The validation metric of training: KID on the offline features of evaluation.
 
-``training`` must not import ``evaluation``, so that the caller gives it this function.
+``training`` must not import ``evaluation``; its caller passes this function to it.
 """
 
 from __future__ import annotations

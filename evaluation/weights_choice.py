@@ -1,7 +1,7 @@
-"""Which weights of a checkpoint are the model: those of its last step, or their moving averages.
+"""The choice between the weights of a checkpoint's last step and their moving averages.
 
 The mean KID of both directions' translations to the target's *training* pictures decides, so that
-the held-out pictures measure a model that was not chosen by them.
+the model that is measured on the held-out pictures was not chosen by them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NETWORKS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
 
 def available_kinds(policy: Literal["auto", "raw", "averaged"], checkpoint: Path) -> list[Kind]:
     """The kinds to measure. Raises ``CheckpointError`` for averages that were not kept."""
-    from training.run.checkpoint import has_averages  # with torch, which promotion does without
+    from training.run.checkpoint import has_averages  # imports torch, which promotion does not need
 
     if policy == "averaged" and not has_averages(checkpoint):
         raise CheckpointError(
@@ -52,7 +52,7 @@ def generator_files(checkpoint: Path, kind: Kind) -> dict[str, Path]:
 
 
 def weights_digests(folder: Path, kind: Kind = "raw") -> list[str]:
-    """sha256 of both generators of a checkpoint, or of a stored model (there all are ``raw``)."""
+    """sha256 of both generators of a checkpoint, or of a stored model (always ``raw``)."""
     return [file_sha256(file) for file in generator_files(folder, kind).values()]
 
 

@@ -3,8 +3,8 @@ one run per flow and recipe.
 
 A slot of a limit is a lease that its holder renews; a killed holder loses it after a minute. The
 deployments themselves have no concurrency limit, for two reasons: a run that pauses for approval
-returns its slot, cannot renew it, and is ended by Prefect after four minutes; so is a run whose
-server is away for longer than the lease.
+returns its slot, cannot renew it, and is ended by Prefect after four minutes; and Prefect ends a
+run whose server cannot be reached for longer than the lease.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _LEASE_S = 60.0  # the shortest that Prefect grants
 def one_at_a_time(name: str) -> Iterator[None]:
     """Hold a slot of the limit ``name`` during the block; wait for one where all are occupied.
 
-    A new limit has one slot. An existing one is used as it is: somebody may have raised it in the
-    Prefect UI. A server that is away for a while does not stop the holder of a slot.
+    A new limit has one slot. An existing limit is used unchanged, since a person may have raised it
+    in the Prefect UI. The holder of a slot goes on while the server cannot be reached.
     """
     limit = _ensure_limit(name)
     if limit is not None and limit.active_slots >= limit.limit:
@@ -58,7 +58,7 @@ def engine_limit(engine_url: str) -> str:
 def device_limit(device: str) -> str:
     """The limit's name for a device of this machine; ``"auto"`` is the one that torch chooses."""
     if device == "auto":
-        import torch  # takes seconds, and only training needs it
+        import torch  # imported late: takes seconds, and only training needs it
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return _name(f"train {socket.gethostname()} {device.removesuffix(':0').replace(':', ' ')}")

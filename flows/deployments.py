@@ -1,7 +1,7 @@
-"""The deployments of the Prefect server: every flow for every recipe, as prefect.yaml holds them.
+"""The deployments of the Prefect server: every flow for every recipe, written to prefect.yaml.
 
-``python -m flows.deployments`` writes prefect.yaml anew; run it after a change of a recipe or here.
-Nothing here imports Prefect, so that ``suyan up`` may set its environment first.
+``python -m flows.deployments`` writes prefect.yaml; run it after a change of a recipe or of this
+module. This module does not import Prefect, so that ``suyan up`` can set its environment first.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _HEADER = """\
 
 @dataclass(frozen=True)
 class _FlowDeployment:
-    """A flow as every recipe deploys it. ``description`` names the recipe and its domains by
-    ``{recipe}``, ``{a}`` and ``{b}``.
+    """The deployment of a flow, for any recipe. In ``description``, ``{recipe}``, ``{a}`` and
+    ``{b}`` stand for the recipe and its domains.
     """
 
     flow: str  # its name in Prefect
@@ -52,7 +52,7 @@ class _FlowDeployment:
 
 @dataclass(frozen=True)
 class _Trigger:
-    """The event that starts the deployment by itself."""
+    """The event that starts the deployment."""
 
     name: str
     resource: str
@@ -180,7 +180,7 @@ def _trigger(trigger: _Trigger, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parameters(deployment: _FlowDeployment, recipe: str) -> dict[str, Any]:
-    """The recipe's parameters that the flow's form requires, without those that are defaults."""
+    """The parameters that the flow's form requires, without those that equal defaults."""
     required = {name for name, field in deployment.form.model_fields.items() if field.is_required()}
     values = RECIPES[recipe]().model_dump(mode="json", include=required, exclude_defaults=True)
     if deployment.is_weekly:
@@ -207,9 +207,9 @@ def prefect_yaml() -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes no anchors, so that each deployment can be read alone, and folds long texts."""
+    """Folds long texts, and writes no anchors, so that each deployment can be read alone."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's name
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 

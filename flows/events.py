@@ -1,6 +1,7 @@
 """Events that Suyan emits: deployments and notifications of the Prefect server wait for them.
 
-``flows/deployments.py`` and ``flows/server/notifications.py`` name them too; a test compares.
+``flows/deployments.py`` and ``flows/server/notifications.py`` repeat their names; a test compares
+them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ DATASET_PUBLISHED = "suyan.dataset.published"  # a refresh published a new versi
 DATASET_CHANGED = "suyan.dataset.changed"  # a new version differs enough to train again
 MODEL_TRAINED = "suyan.model.trained"  # a training reached its last step
 MODEL_CHAMPION = "suyan.model.champion"  # a recipe has a new champion
-CRAWL_PARTIAL = "suyan.crawl.partial"  # a crawl left something out for a reason that may pass
+CRAWL_PARTIAL = "suyan.crawl.partial"  # a crawl is incomplete for a reason that may pass
 
 NAMES = (DATASET_PUBLISHED, DATASET_CHANGED, MODEL_TRAINED, MODEL_CHAMPION, CRAWL_PARTIAL)
 
@@ -44,9 +45,7 @@ def emit_champion(recipe: str, model: str, reason: str, workspace: Workspace) ->
 
 
 def emit_partial_crawl(domain: str, text: str, workspace: Workspace) -> None:
-    """Emit ``CRAWL_PARTIAL``: the engine refused, or downloads failed, before ``domain`` was
-    complete.
-    """
+    """Emit ``CRAWL_PARTIAL``: refusals or failed downloads left ``domain`` incomplete."""
     _emit(CRAWL_PARTIAL, f"suyan.crawl.{domain}", text, workspace, {})
 
 

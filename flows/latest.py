@@ -1,4 +1,4 @@
-"""A recipe's dataset versions and training runs: their names, and which of them are the newest.
+"""A recipe's dataset versions and training runs: their names, and the pointers to the newest.
 
 ``recipes/<recipe>/dataset.json`` holds ``{"version", "trained_for"}``, ``run.json`` ``{"name"}``.
 These pointers may be removed at any time; the next flow of the recipe writes them again.
@@ -36,8 +36,8 @@ def run_name(config: TrainConfig, version: str) -> str:
 def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> Path:
     """The folder of a dataset version: the one of this name, or the recipe's newest.
 
-    Raises ``ValueError`` for a text that is no folder's name, ``SuyanError`` when there is no such
-    version, neither here nor in the bucket.
+    Raises ``ValueError`` for a text that cannot be a folder's name, and ``SuyanError`` when such a
+    version is neither here nor in the bucket.
     """
     if version == NEWEST:
         version = str(_load_pointer(workspace, recipe, _DATASET).get("version", ""))
@@ -91,7 +91,7 @@ def remember_run(workspace: Workspace, recipe: str, name: str) -> None:
 
 
 def trained_for(workspace: Workspace, recipe: str) -> Path | None:
-    """The dataset that the last training was requested for; ``None`` if there is none any more."""
+    """The dataset for which the last training was requested; ``None`` if it is gone."""
     version = _load_pointer(workspace, recipe, _DATASET).get("trained_for")
     if not version:
         return None
@@ -101,7 +101,7 @@ def trained_for(workspace: Workspace, recipe: str) -> Path | None:
 
 
 def remember_trained_for(workspace: Workspace, recipe: str, version: str) -> None:
-    """Note that a training on ``version`` was requested: changes are counted from it on."""
+    """Record that a training on ``version`` was requested, from which changes are counted."""
     pointer = _load_pointer(workspace, recipe, _DATASET)
     if pointer.get("trained_for") != version:
         _save_pointer(workspace, recipe, _DATASET, pointer | {"trained_for": version})
@@ -110,7 +110,7 @@ def remember_trained_for(workspace: Workspace, recipe: str, version: str) -> Non
 def changed_share(dataset: Path, reference: Path | None) -> float:
     """The share of two versions' pictures that only one of them has, in [0, 1].
 
-    1 without a reference, and where the two were prepared with different settings.
+    1 without a reference, or if the two were prepared with different settings.
     """
     if reference is None:
         return 1.0

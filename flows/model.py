@@ -72,7 +72,7 @@ def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> s
 def evaluate(
     *, run: str = latest.NEWEST, parameters: EvaluateParameters, workspace: str = ""
 ) -> str:
-    """Evaluate, promote where the rule or a person says so, and return the verdict.
+    """Evaluate, promote if the rule or a person decides so, and return the verdict.
 
     Args:
         run: Name of a training run, or newest.

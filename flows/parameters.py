@@ -1,4 +1,4 @@
-"""Parameters of the flows: configurations of the stages that each one runs, checked together."""
+"""Parameters of the flows: the configurations of their stages, checked together."""
 
 from __future__ import annotations
 

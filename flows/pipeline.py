@@ -1,7 +1,7 @@
 """The pipeline: search phrases → originals → dataset → checkpoint → report → champion.
 
-Each stage is idempotent and keeps its own files in the workspace. So the flow, run again with the
-same parameters, goes on where the last run ended; with nothing new it takes seconds.
+Each stage is idempotent and keeps its own files in the workspace. Therefore a second run of the
+flow with the same parameters goes on where the first one ended; with nothing new it takes seconds.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """Where the run's products lie, how the model scored, and what each stage did.
+    """The paths of the run's products, the model's scores, and the outcome of each stage.
 
-    ``seconds`` and ``stages`` go by the stage's name: crawl, prepare, train, evaluate, promote.
+    ``seconds`` and ``stages`` have the stage's name as key: crawl, prepare, train, evaluate,
+    promote.
     """
 
     dataset: Path
@@ -67,7 +68,7 @@ def pipeline(
     workspace: str = "",
     task_runner: TaskRunnerName = "local",
 ) -> PipelineResult:
-    """Run every stage in order and return where its products lie.
+    """Run every stage in order and return the paths of its products.
 
     Raises ``TooFewImagesError`` when a domain yields too few usable images; everything crawled is
     kept, and running the flow again with more phrases continues from it.

@@ -1,4 +1,4 @@
-"""Presets: sizes of a run to choose in its form, instead of filling in thirty fields."""
+"""Presets: sizes of a run, to be chosen in its form instead of setting thirty fields."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def with_preset(parameters: PipelineParameters, preset: Preset) -> PipelineParam
 
 
 def train_with_preset(parameters: TrainParameters, preset: Preset) -> TrainParameters:
-    """The same as ``with_preset``, for a training alone."""
+    """Like ``with_preset``, for a training only."""
     if preset == "as given":
         parameters.torchrun.check(parameters.train)
         return parameters

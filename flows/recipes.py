@@ -1,6 +1,6 @@
-"""The shipped recipes: what to search for, and how each stage works, for a pair of domains.
+"""The shipped recipes: the search phrases and the settings of every stage, for a pair of domains.
 
-``flows/deployments.py`` makes deployments of them. Another pair of domains needs parameters alone:
+``flows/deployments.py`` makes deployments of them. Another pair of domains needs only parameters:
 start from one of these, or from ``suyan run --recipe makeup --show``, and change the phrases.
 """
 
@@ -75,7 +75,7 @@ RECIPES: Mapping[str, Callable[[], PipelineParameters]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Title:
-    """How people call a recipe and its two domains."""
+    """The titles of a recipe and its two domains, for people."""
 
     recipe: str
     domain_a: str
@@ -103,7 +103,7 @@ def with_engine(
 
 
 def with_num_images(parameters: PipelineParameters, num_images: int) -> PipelineParameters:
-    """``parameters`` that want ``num_images`` originals of each domain."""
+    """``parameters`` with ``num_images`` originals for each domain."""
     return _checked(
         parameters,
         crawl_a=parameters.crawl_a.model_dump() | {"num_images": num_images},
@@ -122,7 +122,7 @@ def demo(engine_url: str, truth: Path, num_images: int = 300) -> PipelineParamet
     ``truth`` holds the true counterparts that the evaluation compares with.
     """
     base = with_preset(with_engine(makeup(), engine_url, allow_private_hosts=True), "small")
-    changes = {  # the offline engine serves this crawl alone, so it need not be polite
+    changes = {  # the offline engine serves only this crawl, which need not be polite
         "num_images": num_images,
         "requests_per_s_per_host": 100.0,
         "search_interval_s": 0.1,

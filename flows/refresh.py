@@ -1,4 +1,4 @@
-"""The flows that collect pictures: crawl both domains, or refresh the dataset, as every week."""
+"""The flows that collect pictures: a crawl, and the weekly refresh of the dataset."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def crawl(
     workspace: str = "",
     task_runner: TaskRunnerName = "local",
 ) -> dict[str, int]:
-    """Crawl, and return how many originals each crawled domain has.
+    """Crawl, and return the number of originals of each crawled domain.
 
     Args:
         side: Domain to crawl: A, B or both.
@@ -75,8 +75,8 @@ def refresh_dataset(
 ) -> str:
     """Refresh, and return the name of the dataset version.
 
-    If more than ``retrain_above`` of the dataset changed since the last training, an event says so,
-    and the deployment train starts.
+    If more than ``retrain_above`` of the dataset changed since the last training, an event starts
+    the deployment train.
 
     Args:
         parameters: What to search for, how pictures become a dataset, and how much has to change.

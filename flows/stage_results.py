@@ -1,4 +1,4 @@
-"""What a stage did, and why: new work, the rest of earlier work, part of it, or nothing."""
+"""The outcome of a stage, and its reason: new work, a continuation, a part, or none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Status(enum.StrEnum):
-    """What became of a stage; also the name of its task's state in the Prefect UI."""
+    """The outcome of a stage, which is also the name of its task's state in the Prefect UI."""
 
     DONE = "Completed"
     CONTINUED = "Continued"  # from where an earlier run stopped
@@ -35,7 +35,7 @@ class StageResult:
 
 
 def crawl_stamp(config: CrawlConfig, workspace: Workspace) -> int:
-    """A number that changes whenever the crawl writes its summary; 0 before it ever did."""
+    """A number that changes whenever the crawl writes its summary; 0 before the first summary."""
     path = workspace.crawl(crawl_name(config)).summary
     return path.stat().st_mtime_ns if path.exists() else 0
 
@@ -62,7 +62,7 @@ def crawl_result(
 
 
 def missing_part(summary: CrawlSummary) -> str:
-    """What a partial crawl left out, and why."""
+    """A sentence about the missing part of a partial crawl, with the reason."""
     reasons = []
     if num_cut := summary.num_cut_short:
         reasons.append(f"the search engine cut {num_cut} of {len(summary.phrases)} searches short")

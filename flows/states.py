@@ -1,5 +1,5 @@
-"""States of flow runs in the Prefect UI: of finished runs what their stages did, of cancelled runs
-that they were cancelled.
+"""States of flow runs in the Prefect UI: a finished run names the outcomes of its stages; a crashed
+run that a person cancelled becomes a cancelled one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class StageLog:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self.results: dict[str, list[StageResult]] = {}  # of each stage those of its tasks
+        self.results: dict[str, list[StageResult]] = {}  # by stage, the outcomes of its tasks
         self._stage = ""
 
     @contextlib.contextmanager
@@ -51,9 +51,9 @@ class StageLog:
         return state.result()
 
     def final_state(self, value: Value, message: str) -> Value:
-        """What a flow returns: ``value`` in a state that names what the stages did.
+        """The return value of a flow: ``value`` in a state that names the outcomes of the stages.
 
-        Prefect unwraps it, hence the type.
+        The type is that of ``value``, because Prefect unwraps the state.
         """
         results = [result for stage in self.results.values() for result in stage]
         partial = [result.reason for result in results if result.status is Status.PARTIAL]
@@ -71,10 +71,10 @@ class StageLog:
 
 
 def cancelled_not_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - names are Prefect's
-    """Set a crashed run to cancelled if somebody had cancelled it; a hook for ``on_crashed``.
+    """Set a crashed run to cancelled if a person had cancelled it; a hook for ``on_crashed``.
 
     Training handles SIGTERM before Prefect does: it finishes its step and saves. Prefect's own
-    handler comes second, and cannot tell any more that the signal was its cancellation.
+    handler runs after that, when it cannot tell any more that the signal was a cancellation.
     """
     with get_client(sync_client=True) as client:
         states = client.read_flow_run_states(flow_run.id)

@@ -1,6 +1,6 @@
-"""What a workspace on object storage fetches before a stage, and publishes after it.
+"""Synchronisation with object storage: fetches before a stage, publishes after it.
 
-Without a bucket nothing here does anything. The stages work on folders and know no bucket.
+Without a bucket these functions do nothing. The stages themselves work on folders only.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 
 def drop_forgotten(workspace: Workspace) -> None:
-    """Remove from this machine what was forgotten on another: originals, previews, crops."""
+    """Remove pictures that another machine has forgotten: originals, previews, crops."""
     if is_shared(workspace):
-        from preprocessing.cache import forget_analyses  # imports OpenCV, which few flows need
+        from preprocessing.cache import (
+            forget_analyses,  # imported late: it imports OpenCV, which few flows need
+        )
 
         with Catalogue(catalogue_url(workspace)) as catalogue:
             forget_analyses(workspace, remove_forgotten_originals(catalogue, workspace))
@@ -34,8 +36,8 @@ def drop_forgotten(workspace: Workspace) -> None:
 def fetch_originals(
     config: PrepareConfig, listings: tuple[Path, Path], workspace: Workspace, progress: Progress
 ) -> None:
-    """Fetch the originals that a preparation needs and this machine lacks, and bring people's
-    decisions about pictures up to date.
+    """Fetch the originals that a preparation needs and this machine lacks, and merge people's
+    decisions about pictures.
     """
     bucket = bucket_of(workspace)
     if bucket is None:
@@ -48,8 +50,10 @@ def fetch_originals(
 
 
 def publish_dataset(summary: PrepareSummary, workspace: Workspace) -> None:
-    """Publish a version. If another machine published it first, its files replace these: versions
-    of one name are the same everywhere, byte for byte.
+    """Publish a version.
+
+    If another machine published it first, its files replace those of this machine: versions of one
+    name are the same everywhere, byte for byte.
     """
     bucket = bucket_of(workspace)
     if bucket is not None:
@@ -60,8 +64,8 @@ def publish_dataset(summary: PrepareSummary, workspace: Workspace) -> None:
 
 
 def fetch_dataset(workspace: Workspace, version: str) -> None:
-    """Fetch a version that is not here. One that the bucket lacks too is no error here: whoever
-    reads it raises.
+    """Fetch a version that is not here. A version that the bucket lacks too is no error here: the
+    caller raises when it reads the version.
     """
     bucket = bucket_of(workspace)
     if bucket is not None:

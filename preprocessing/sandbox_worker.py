@@ -1,4 +1,4 @@
-"""The inside of a worker process: its limits, and what it does with a batch of items."""
+"""The code that runs inside a worker process: its limits, and the loop over a batch of items."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from core.errors import SuyanError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_KILL_FACTOR = 1.25  # of the time limit: ends the process, where a loop in C ignores the limit
-_WALL_CLOCK_FACTOR = 10  # of the time limit: waiting for a busy processor is no hang
+_KILL_FACTOR = 1.25  # times the time limit: ends the process even if a loop in C ignores the limit
+_WALL_CLOCK_FACTOR = 10  # times the time limit: waiting for a busy processor is no hang
 _MAX_WORKER_BYTES = 1 << 30  # of private memory
 
 
 class FailureReason(StrEnum):
-    """Why an item has no result; also a reason in the manifest."""
+    """The reason why an item has no result; the manifest has it too."""
 
     TIMED_OUT = "timed-out"
     OUT_OF_MEMORY = "out-of-memory"
@@ -43,7 +43,7 @@ class Failure:
 
     @property
     def is_transient(self) -> bool:
-        """Whether another attempt may succeed: the machine, not the file, may be the cause."""
+        """Whether another attempt may succeed, because the machine may be the cause."""
         return self.reason in {FailureReason.DECODER_DIED, FailureReason.UNEXPECTED_ERROR}
 
 
@@ -59,7 +59,7 @@ def confine() -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # C decoders report every bad file there
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # C decoders print a line for every bad file
     with contextlib.suppress(OSError, ValueError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_DATA, (_MAX_WORKER_BYTES, _MAX_WORKER_BYTES))
     signal.signal(signal.SIGPROF, _interrupt)
@@ -67,8 +67,10 @@ def confine() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent was killed. It would wait for ever otherwise, and hold its
-    output open, so that a reader of that (Prefect's worker) would not notice the death.
+    """End this process when its parent was killed.
+
+    Otherwise it would wait for ever with its output open, and the reader of that output (Prefect's
+    worker) would not notice the parent's death.
     """
     parent = parent_process()
     if parent is not None:

@@ -18,7 +18,7 @@ _MAX_RETRY_AFTER_S = 600.0
 def retry_after_s(value: str | None) -> float | None:
     """Seconds that a ``Retry-After`` header (a number or a date) asks for.
 
-    ``None`` where there is none that can be read; 600 at most, since a run does not wait longer.
+    ``None`` for a missing or malformed header; 600 at most, since a run does not wait longer.
     """
     if not value:
         return None
@@ -35,8 +35,8 @@ def retry_after_s(value: str | None) -> float | None:
 def pause_s(error: BaseException | None, num_failed: int, first_s: float, most_s: float) -> float:
     """Seconds to pause after failure number ``num_failed``, which was ``error``.
 
-    The host's own ``retry_after_s`` goes first; else ``first_s``, doubled by each further failure
-    up to ``most_s``, ± 25 %.
+    The host's own ``retry_after_s`` if it sent one; else ``first_s``, doubled by each further
+    failure up to ``most_s``, ± 25 %.
     """
     if isinstance(error, TransientError) and error.retry_after_s is not None:
         return error.retry_after_s
@@ -45,7 +45,7 @@ def pause_s(error: BaseException | None, num_failed: int, first_s: float, most_s
 
 
 def wait(first_s: float, most_s: float) -> Callable[[tenacity.RetryCallState], float]:
-    """``pause_s`` as tenacity takes it."""
+    """``pause_s`` as a wait function of tenacity."""
 
     def seconds(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

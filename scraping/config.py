@@ -15,7 +15,7 @@ Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class CrawlConfig(BaseModel):
-    """What to search for one domain, how much to download, and how politely.
+    """Settings of a crawl: the searches for one domain, the number of pictures, and the politeness.
 
     Fields that are marked as ``INCIDENTAL`` are not part of the crawl's name: they may change from
     one run of a crawl to the next.

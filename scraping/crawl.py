@@ -47,8 +47,8 @@ class CrawlSummary:
     """The results of a crawl so far: hits, originals, reasons, and the yield of each phrase.
 
     ``partial`` is true when the next call would try something again: phrases that the engine
-    refused or did not answer, or the ``num_waiting`` downloads that failed for reasons that may
-    pass. ``num_added`` is the number of originals that this call added.
+    refused or did not answer, or ``num_waiting`` downloads that failed for reasons that may pass.
+    ``num_added`` is the number of originals that this call added.
     """
 
     domain: str
@@ -65,7 +65,7 @@ class CrawlSummary:
 
     @property
     def num_cut_short(self) -> int:
-        """How many phrases stopped because the engine refused or did not answer."""
+        """Number of phrases that stopped because the engine refused or did not answer."""
         stops = [Stop.parse(row["stopped_because"]) for row in self.phrases]
         return sum(stop.reason.may_pass for stop in stops)
 
@@ -80,11 +80,11 @@ def crawl(
     """Search every phrase in turn, page by page, until there are ``num_images`` originals.
 
     Called again after an interruption, it goes on at the next page and downloads nothing twice.
-    Called again when finished, it returns at once, unless the crawl is older than
-    ``refresh_after_h``: then it reads the phrases from the top, and downloads what is new and what
-    failed for reasons that may pass. A partial crawl is tried further. A second call with the same
-    configuration waits for the first one. ``build_downloader`` makes the downloader: a process on
-    this machine, or several elsewhere that see the same workspace.
+    Called again when finished, it returns immediately, unless the crawl is older than
+    ``refresh_after_h``: then it reads the phrases from the top, and downloads new hits and those
+    that failed for reasons that may pass. A partial crawl goes on where it stopped. A second call
+    with the same configuration waits for the first one. ``build_downloader`` makes the downloader:
+    a process on this machine, or several elsewhere that see the same workspace.
 
     Raises ``TransientError`` when the network is down, ``SuyanError`` when the disk is full.
     """
@@ -126,7 +126,7 @@ def crawl_name(config: CrawlConfig) -> str:
 
 def _run(scheduler: CrawlScheduler, catalogue: Catalogue, name: str, workspace: Workspace) -> None:
     with ThreadPoolExecutor(1) as executor:
-        # write_outputs needs it; it loads while the first downloads start
+        # write_outputs needs it: imported now, while the first downloads start
         executor.submit(importlib.import_module, "pyarrow.parquet")
         try:
             asyncio.run(scheduler.run())
@@ -174,7 +174,8 @@ def write_outputs(catalogue: Catalogue, name: str, workspace: Workspace) -> None
     paths = [
         workspace.folder / path for path in queries.newest_paths(catalogue, name, _NUM_PREVIEWED)
     ]
-    paths = [path for path in paths if path.exists()]  # others may be on another machine
+    # another machine may have files of other crawls
+    paths = [path for path in paths if path.exists()]
     with ThreadPoolExecutor(1) as executor:
         sheet = executor.submit(write_contact_sheet, paths, folder.preview)
         write_rows(folder.listing, Original, count_rows())
@@ -199,7 +200,7 @@ def write_outputs(catalogue: Catalogue, name: str, workspace: Workspace) -> None
 
 
 def publish_outputs(folder: CrawlFolder, workspace: Workspace) -> None:
-    """Store a crawl's files in the workspace's bucket too, if it has one."""
+    """Publish a crawl's files to the workspace's bucket, if it has one."""
     for path in sorted(folder.path.glob("[!.]*")):
         synced_files.push(workspace, path)
 
@@ -225,7 +226,7 @@ def phrase_yields(catalogue: Catalogue, name: str) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _full_disk_as_error(workspace: Workspace) -> Iterator[None]:
-    """Turn what files and databases raise on a full disk into a ``SuyanError`` with a remedy."""
+    """Turn the errors of files and databases on a full disk into a ``SuyanError`` with a remedy."""
     try:
         yield
     except (OSError, DBAPIError) as error:
@@ -248,13 +249,12 @@ def _is_full_disk(error: OSError | DBAPIError) -> bool:
 
 @contextlib.contextmanager
 def _rare_garbage_collection() -> Iterator[None]:
-    """Collect garbage less often: a crawl makes thousands of rows and no cycles.
-
-    Otherwise looking for cycles takes a tenth of its time.
+    """Collect garbage less often: a crawl makes thousands of rows and no cycles, and the search for
+    cycles would take a tenth of its time.
     """
     before = gc.get_threshold()
     gc.set_threshold(_GC_THRESHOLD, 5, 5)
-    gc.freeze()  # what exists already is not looked through again and again
+    gc.freeze()  # the collector skips the objects that exist already
     try:
         yield
     finally:

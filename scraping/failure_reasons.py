@@ -1,4 +1,4 @@
-"""Why an address gave no picture: codes for rows of the catalogue, and the errors that carry them.
+"""The reasons why an address gives no picture: codes in the catalogue, and errors that carry them.
 
 The codes are on disk and in listings: they never change.
 """
@@ -11,9 +11,11 @@ from core.errors import SuyanError, TransientError
 
 
 class Reason(StrEnum):
-    """Why an address gave no picture; one more form is ``http-<status>``, of ``http_reason``."""
+    """The reason why an address gave no picture; ``http_reason`` adds the form
+    ``http-<status>``.
+    """
 
-    # Final: raised as RejectedError. The address is not asked again.
+    # Final: raised as RejectedError. The address is not requested again.
     BAD_ADDRESS = "bad-address"
     NOT_HTTP = "not-http"
     PRIVATE_ADDRESS = "private-address"
@@ -28,9 +30,9 @@ class Reason(StrEnum):
     ROBOTS = "robots"  # robots.txt
     FORGOTTEN = "forgotten"  # a tombstone keeps it out
 
-    # These may pass: raised as FailedError. A later run asks the address again.
+    # These may pass: raised as FailedError. A later run requests the address again.
     TIMEOUT = "timeout"  # the host kept silent
-    TOO_SLOW = "too-slow"  # the time for one file was over
+    TOO_SLOW = "too-slow"  # the time limit for one file was reached
     CUT_SHORT = "cut-short"
     TLS_FAILED = "tls-failed"
     CONNECTION_FAILED = "connection-failed"
@@ -40,10 +42,10 @@ class Reason(StrEnum):
 
 
 FORBIDDEN = frozenset({Reason.OPT_OUT, Reason.ROBOTS, Reason.FORGOTTEN})
-"""The picture may not be downloaded: none of its other addresses is tried, now or later."""
+"""Reasons that forbid the picture itself: none of its other addresses is tried, now or later."""
 
 NOT_RETRIED_AT_ONCE = frozenset({Reason.HOST_FAILING, Reason.ROBOTS_UNREACHABLE})
-"""May pass, but not within seconds."""
+"""Reasons that may pass, but not within seconds."""
 
 
 def http_reason(status: int) -> str:
@@ -52,7 +54,7 @@ def http_reason(status: int) -> str:
 
 
 class RejectedError(SuyanError):
-    """An address gives no picture, for a ``reason`` that is final."""
+    """The address gives no picture, for a ``reason`` that is final."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -60,7 +62,7 @@ class RejectedError(SuyanError):
 
 
 class FailedError(TransientError):
-    """An address gave no picture for a ``reason`` that may pass."""
+    """The address gave no picture, for a ``reason`` that may pass."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason, retry_after_s)

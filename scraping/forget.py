@@ -35,7 +35,7 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+|\[?[0-9a-f]*:[0-9a-f:.]+\]?")
 
 @dataclass(frozen=True)
 class ForgetSummary:
-    """What ``forget`` removed, and the dataset versions that still show some of it."""
+    """The forgotten originals, and the dataset versions that still show some of them."""
 
     kind: Kind
     value: str
@@ -43,7 +43,7 @@ class ForgetSummary:
     crawls: list[str]
     datasets: list[Path]
     digests: list[str]  # sha256 of the originals
-    published: list[str]  # addresses of dataset versions in the bucket that show some of it
+    published: list[str]  # addresses of dataset versions in the bucket that show some of them
 
 
 def forget(target: str, workspace: Workspace, *, progress: Progress = silent) -> ForgetSummary:
@@ -95,11 +95,11 @@ def _remove_original(workspace: Workspace, sha256: str) -> None:
 
 
 def _bury(catalogue: Catalogue, kind: Kind, value: str) -> tuple[set[str], set[str]]:
-    """Store tombstones and update the rows; the digests concerned and the crawls that had them.
+    """Store tombstones and update the rows; returns digests, and the crawls that had them.
 
-    A host's pictures are those that came from there, and those of which the engine's cache served a
+    A host's pictures are those that came from it, and those of which the engine's cache served a
     copy. Rows change before files are removed: after a kill in between, the same command finds the
-    remaining files through their tombstones.
+    remaining files by their tombstones.
     """
     now = time.time()
     with catalogue.writing() as connection:
@@ -140,7 +140,7 @@ def _digests_of(connection: sa.Connection, kind: Kind, value: str) -> set[str]:
 
 
 def remove_forgotten_originals(catalogue: Catalogue, workspace: Workspace) -> set[str]:
-    """Remove originals here that another machine has forgotten; all forgotten digests."""
+    """Remove originals here that another machine has forgotten; returns all forgotten digests."""
     digests = {value for kind, value in catalogue.tombstones() if kind == "sha256"}
     for sha256 in digests:
         _remove_original(workspace, sha256)

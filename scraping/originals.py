@@ -38,7 +38,7 @@ class Drafts:
         return self.has(key) or (self._bucket is not None and self._bucket.has(key))
 
     def write(self, key: str, body: bytes) -> str:
-        """Write a draft of the original; its temporary path, "" where the original is here."""
+        """Write a draft of the original; returns its temporary path, or "" for a stored one."""
         if self.has(key):
             return ""
         folder, _, name = f"{self._root}/{key}".rpartition("/")
@@ -54,7 +54,7 @@ class Drafts:
         return temporary
 
     def mark_committed(self, keys: Iterable[str]) -> None:
-        """Note that these originals have their names."""
+        """Record that these drafts were renamed to their originals."""
         for key in keys:
             self._temporary_paths.pop(key, None)
 
@@ -66,10 +66,10 @@ class Drafts:
 
 
 def commit_drafts(workspace: Workspace, drafts: Mapping[str, str]) -> set[str]:
-    """Give drafts, ``{key: temporary path}``, their names; each appears whole or not at all.
+    """Rename drafts, ``{key: temporary path}``, to their keys; each appears whole or not at all.
 
-    All files are flushed to disk, then all renamed, then their folders flushed: on a disk this
-    costs little more than one file. Returns the keys whose draft and original are both missing.
+    All files are flushed to disk, then all renamed, then their folders flushed, which takes little
+    longer than for one file. Returns the keys whose draft and original are both missing.
     """
     root = workspace.folder
     missing_keys = {key for key, temporary in drafts.items() if not _is_flushed(temporary)}
@@ -87,7 +87,7 @@ def commit_drafts(workspace: Workspace, drafts: Mapping[str, str]) -> set[str]:
 def remove_stale_drafts(workspace: Workspace) -> None:
     """Remove the drafts of processes that have ended.
 
-    Whether a process of another machine still runs cannot be known: its drafts stay for a day.
+    This machine cannot tell whether a process of another one still runs: its drafts stay for a day.
     """
     for draft in workspace.originals.glob("*/.*.tmp"):
         pid, _, rest = draft.name.removeprefix(".").partition("-")
@@ -116,7 +116,7 @@ def _create(folder: str, temporary: str) -> int:
 
 
 def _is_flushed(path: str) -> bool:
-    """Flush a file to disk; whether it is there."""
+    """Flush a file to disk; returns whether it exists."""
     try:
         sync_file(Path(path))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The contact sheet of a crawl: its newest originals at a glance."""
+"""The contact sheet of a crawl: a grid of its newest originals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_contact_sheet(pictures: Sequence[Path], sheet: Path) -> None:
 
 
 def _draw_sheet(paths: Sequence[Path]) -> bytes:
-    """A JPEG of those pictures that can be read."""
+    """The JPEG grid of the pictures that can be read."""
     tiles = [tile for path in paths if (tile := _read_tile(path)) is not None]
     sheet = draw_grid(in_rows(tiles, _NUM_COLUMNS), tile_px=_TILE_PX)
     buffer = io.BytesIO()

@@ -33,7 +33,7 @@ from storage import originals
 from storage.remote import bucket_of
 
 _OPEN_TASKS_PER_WORKER = 32  # tasks that run or wait for their host's turn
-_POLL_S = 0.5  # between two looks at what other crawls are downloading
+_POLL_S = 0.5  # between two checks of the leases of other crawls
 _DEAD_NETWORK_FAILURES = 30  # downloads that fail in a row …
 _DEAD_NETWORK_SITES = 3  # … from so many hosts, before the network is taken to be down
 
@@ -45,7 +45,7 @@ class _SearchAnswer:
 
 
 class CrawlScheduler:
-    """One call's work on a crawl, within one event loop, which alone uses the catalogue.
+    """One call's work on a crawl, in one event loop; only its thread uses the catalogue.
 
     A download is saved in three steps: its attempt is stored, then its file gets its name (and is
     sent to the bucket, if there is one), then its rows are stored. So, whenever the process dies,
@@ -74,9 +74,9 @@ class CrawlScheduler:
         self._inbox: asyncio.Queue[list[DownloadResult] | _SearchAnswer | Exception]
         self._inbox = asyncio.Queue()
         self._background: set[asyncio.Task[None]] = set()
-        self._last_hit = 0  # the highest number of a task so far
-        self._settled_up_to = 0  # no hit up to this number is left to do
-        self._is_contested = False  # whether other crawls are downloading what this one needs
+        self._last_hit = 0  # highest number of a task so far
+        self._settled_up_to = 0  # all hits up to this number are settled
+        self._is_contested = False  # whether other crawls hold leases on needed addresses
         self._failed_hosts: list[str] = []  # of the downloads that failed in a row
         self._frontier = Frontier(config, name, catalogue)
         settings = DownloadSettings(
@@ -127,7 +127,7 @@ class CrawlScheduler:
                 is_searching = False
 
     def _submit_tasks(self) -> bool:
-        """Start tasks that the catalogue has; whether it has too few, so that a search is due."""
+        """Start tasks of the catalogue; returns whether it has too few, so that a search is due."""
         self._is_contested = False
         num_missing = self._target - self._num_originals - len(self._open_tasks)
         max_open = _OPEN_TASKS_PER_WORKER * self._config.num_workers
@@ -145,10 +145,10 @@ class CrawlScheduler:
         return len(pending_tasks) < room
 
     def _next_tasks(self, num: int) -> list[DownloadTask]:
-        """Tasks that are not open: those of later hits, and where these end, any left before them.
+        """Tasks that are not open: first those of later hits, then remaining earlier ones.
 
-        Settled hits are not looked through again: otherwise each page of a long crawl would take
-        longer than the one before.
+        Settled hits are skipped: otherwise each page of a long crawl would take longer than the one
+        before.
         """
         pending_tasks = partial(self._catalogue.pending_tasks, self._name, self._started_at)
         tasks = pending_tasks(num, after=self._last_hit)
@@ -166,7 +166,7 @@ class CrawlScheduler:
         self._settled_up_to = min(self._settled_up_to, hit - 1)
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run ``work`` in the background; an error of it goes to the inbox and ends the crawl."""
+        """Run ``work`` in the background; its error goes to the inbox and ends the crawl."""
 
         async def forward_error() -> None:
             try:
@@ -198,7 +198,7 @@ class CrawlScheduler:
         await self._inbox.put(_SearchAnswer(cursor.phrase, page))
 
     async def _receive(self) -> list[_SearchAnswer]:
-        """Wait until the inbox has something; save the results in it, return the answers."""
+        """Wait until the inbox has an entry; save the results in it, and return the answers."""
         answers: list[_SearchAnswer] = []
         results: list[DownloadResult] = []
         item = await self._inbox.get()
@@ -235,7 +235,7 @@ class CrawlScheduler:
         self._check_network(attempts)
 
     def _download_again(self, results: Sequence[DownloadResult]) -> None:
-        self._downloader.mark_saved(results)  # so that it forgets that it has downloaded them
+        self._downloader.mark_saved(results)  # so that it drops its record of the downloads
         tasks = [replace(self._open_tasks[result.hit], earlier={}) for result in results]
         self._downloader.submit(tasks)
 

@@ -14,7 +14,7 @@ from preprocessing.images.geometry import Transform
 _FEATHER = 0.12  # width of the soft edge, share of the crop's side
 _CAST_BLUR = 0.12  # standard deviation of the blur that finds a cast, share of the crop's side
 _FOREHEAD, _CHIN = 1.15, 1.75  # ends of the face above and below the eyes, in eye-mouth distances
-_CHEEK = 1.2  # half its width, in eye distances
+_CHEEK = 1.2  # half width of the face, in eye distances
 _INNER, _OUTER = 0.8, 1.15  # between these the mask fades from 1 to 0, in radii of the face
 
 

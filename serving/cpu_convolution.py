@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)  # and infinity
+_POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)  # the sixth point is infinity
 _OUT = 4  # outputs of a tile along each axis
 _TAPS = 3
 _TILE = _OUT + _TAPS - 1

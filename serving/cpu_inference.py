@@ -1,10 +1,10 @@
 """A generator optimised for inference on a CPU: the same function within rounding, much faster.
 
-No change is an approximation. Activations are channels-last throughout; convolutions of residual
-blocks use Winograd's algorithm (``cpu_convolution.py``); a transposed convolution runs as the four
-convolutions that it consists of; the last convolution, whose three channels would leave vector
-units idle, computes 4×4 pixels at a time; batch norm, which is fixed after training, is folded into
-the convolution before it.
+None of the changes is an approximation. Activations are channels-last throughout; convolutions of
+residual blocks use Winograd's algorithm (``cpu_convolution.py``); a transposed convolution runs as
+the four convolutions that it consists of; the last convolution, whose three channels would leave
+vector units idle, computes 4×4 pixels at a time; batch norm, which is fixed after training, is
+folded into the convolution before it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def optimize_for_cpu(network: nn.Module) -> nn.Module:
     """A faster network that computes the same function on a CPU.
 
     Expects evaluation mode and float32. A ``ResnetGenerator`` becomes a ``FastResnet``; any other
-    network is returned itself, with its instance norms replaced by ``InstanceNorm``.
+    network is returned with its instance norms replaced by ``InstanceNorm``.
     """
     if isinstance(network, ResnetGenerator):
         return FastResnet(network)
@@ -58,7 +58,7 @@ class InstanceNorm(nn.Module):
         self._is_recording = False
 
     def reset(self) -> None:
-        """Take the statistics of each picture by itself again."""
+        """Go back to separate statistics for each picture."""
         self._is_recording, self._statistics = False, None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class InstanceNorm(nn.Module):
 def shared_statistics(network: nn.Module, samples: Tensor) -> Iterator[None]:
     """During the block, instance norms use the statistics of all ``samples`` ``[N, 3, H, W]``.
 
-    So all tiles of a picture are normalised alike, whatever each of them shows. Networks without
+    So all tiles of a picture are normalised alike, whatever their content. Networks without
     ``InstanceNorm`` are not affected.
     """
     norms = [module for module in network.modules() if isinstance(module, InstanceNorm)]
@@ -106,7 +106,7 @@ class FastResnet(nn.Module):
         stages: list[nn.Module] = []
         scratch = Scratch()
         following = [*layers[1:], None]
-        is_folded = False  # whether this layer is a norm that the convolution before it includes
+        is_folded = False  # whether the layer is a norm, folded into the convolution before it
         for layer, norm in zip(layers, following, strict=True):
             if is_folded:
                 is_folded = False

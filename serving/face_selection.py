@@ -45,10 +45,10 @@ class FaceDefect(StrEnum):
 
 @dataclass(frozen=True)
 class FaceSelection:
-    """The faces to translate, and a note for people about the others."""
+    """The faces to translate, and a note for people about the skipped ones."""
 
     faces: tuple[Face, ...]
-    num_skipped: int = 0  # faces with a defect that nobody chose by number
+    num_skipped: int = 0  # faces with a defect that were not chosen by number
     note: str = ""
 
 
@@ -90,7 +90,7 @@ def suitable_numbers(faces: Sequence[Face], prepare: PrepareConfig) -> list[int]
 
 
 def face_defect(face: Face, prepare: PrepareConfig) -> FaceDefect | None:
-    """Why training with this preparation would have left out the face; ``None``: it would not."""
+    """The reason why training with this preparation would have left out the face, or ``None``."""
     if face.side < prepare.min_face_px:
         return FaceDefect.TOO_SMALL
     if geometry.profile(face.keypoints) > prepare.max_profile:

@@ -135,7 +135,7 @@ def _export_reference(model: Model, folder: Path) -> dict[Direction, Path]:
 
 
 def _export_checked(model: Model, direction: Direction, file: Path, file_format: Format) -> float:
-    """Write ``file`` (a reference file exists already); its greatest difference from PyTorch.
+    """Write ``file`` (or check a reference file); returns the greatest difference from PyTorch.
 
     Raises ``SuyanError`` for a difference above ``MAX_DIFFERENCE``.
     """
@@ -163,7 +163,7 @@ def _export_checked(model: Model, direction: Direction, file: Path, file_format:
 
 
 def _trace(network: nn.Module, multiple: int) -> torch.export.ExportedProgram:
-    # sizes of 0 and 1 would be taken for constants
+    # torch.export would take sizes of 0 and 1 for constants
     example = torch.zeros(2, 3, 3 * multiple, 2 * multiple)
     rows, columns = torch.export.Dim("row_blocks"), torch.export.Dim("column_blocks")
     sizes = {0: torch.export.Dim("n"), 2: multiple * rows, 3: multiple * columns}
@@ -217,7 +217,7 @@ def _onnx_runner(file: Path) -> Callable[[Tensor], Tensor]:
 
 @contextlib.contextmanager
 def _silent_exporters() -> Iterator[None]:
-    """Suppress what exporters print and warn about their own internals; errors are raised."""
+    """Suppress the exporters' output and warnings about their own internals; errors are raised."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

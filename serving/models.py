@@ -32,7 +32,7 @@ class Model:
 
     folder: Path
     config: TrainConfig
-    prepare: PrepareConfig  # how photographs are prepared for it
+    prepare: PrepareConfig  # of the preparation of its pictures
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Model:
 
     @property
     def tiling(self) -> Tiling:
-        """How a large picture is cut for it."""
+        """The tiling of large pictures for this model."""
         facts = architecture_of(self.config)
         return Tiling(facts.tile_px, facts.margin_px, facts.multiple)
 
@@ -97,7 +97,7 @@ def find_model(workspace: Workspace, recipe: str, name: str | None = None) -> Pa
     """The folder of a model: ``recipe``'s champion, or the one that ``name`` stands for.
 
     ``name`` is a version of the recipe, its unique beginning, or a path. Raises
-    ``MissingModelError`` that lists the versions and says how to get a model.
+    ``MissingModelError`` that lists the versions and the commands that make a model.
     """
     models = workspace.recipe_models(recipe)
     if name is None:

@@ -43,19 +43,19 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Refusal(Rejected):
-    """Why a photograph is not translated: ``reason`` for people, ``kind`` for programs."""
+    """A photograph that is not translated: ``reason`` is for people, ``kind`` for programs."""
 
     kind: Literal["unreadable", "too-large", "no-face", "no-fit-face"]
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photograph, upright, and the data that its file is written with."""
+    """A decoded photograph, upright, and the metadata for the file of the result."""
 
     pixels: NDArray[np.uint8]  # [H, W, 3], sRGB
     alpha: NDArray[np.uint8] | None = None  # [H, W], 255 is opaque; None: opaque everywhere
-    format: ImageFormat = JPEG  # that it is written in, one of OUTPUT_FORMATS
-    exif: bytes = b""  # the part that is kept
+    format: ImageFormat = JPEG  # of the result's file, one of OUTPUT_FORMATS
+    exif: bytes = b""  # the part of the EXIF block that is kept
     xmp: bytes = b""  # empty unless the location is kept
     num_frames: int = 1  # of the file; pixels are those of the first
     is_metadata_readable: bool = True
@@ -78,7 +78,7 @@ class Photo:
 def read_photo(
     path: Path, *, max_megapixels: float = MAX_MEGAPIXELS, keep_location: bool = False
 ) -> Photo | Refusal:
-    """The photograph, or why it cannot be read. Raises nothing for bad files.
+    """The photograph, or the reason why it cannot be read; a bad file raises no error.
 
     ``max_megapixels``: largest picture that is decoded.
     """
@@ -92,7 +92,7 @@ def read_photo(
         return Refusal(_REASONS.get(picture.reason, picture.reason), "unreadable")
     try:
         return _with_metadata(path, picture, keep_location=keep_location)
-    except Exception:  # the pixels are good, the metadata is not: Pillow raises a dozen types
+    except Exception:  # only the metadata is bad, for which Pillow raises a dozen types
         return Photo(picture, is_metadata_readable=False)
 
 
@@ -128,7 +128,7 @@ def encode_photo(photo: Photo) -> bytes:
 
 
 def _file_problem(path: Path) -> str:
-    """Why the file cannot be read at all; "" when it can."""
+    """The reason why the file cannot be read; "" when it can."""
     try:
         if path.is_dir():
             return "is a folder"

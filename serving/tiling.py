@@ -1,9 +1,9 @@
-"""Whole pictures of any size through a generator, in tiles without seams.
+"""Translation of whole pictures of any size, in tiles without seams.
 
-Tiles cause seams in two ways. A tile does not see what lies beyond its edge: so tiles overlap by a
-margin of the network's receptive field, and only their middles are used. And instance norm makes
-each pixel depend on the mean of its tile: so the statistics are computed once, over samples of the
-whole picture, and used for all tiles. Neighbouring tiles then agree to within rounding.
+Tiles cause seams for two reasons. A tile has no pixels beyond its edge: therefore tiles overlap by
+a margin of the network's receptive field, and only their middles are used. And instance norm makes
+each pixel depend on the mean of its tile: therefore the statistics are computed once, over samples
+of the whole picture, and used for all tiles. Neighbouring tiles then agree to within rounding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from serving.cpu_inference import shared_statistics
 from training.data.tensors import to_levels, to_tensor
 
 Step = Callable[[int, int], None]
-"""``step(done, total)``: called after each part of a picture; what it raises ends the work."""
+"""``step(done, total)``: called after each part of a picture; an exception of it ends the work."""
 
 _SAMPLE_PX = 256  # side of a sample that statistics are computed from
 _MAX_SAMPLES = 16
@@ -34,7 +34,7 @@ def no_step(done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a large picture is cut for a network."""
+    """The tiling of a large picture for a network."""
 
     tile_px: int = 768  # side of a tile, margins included
     margin_px: int = 96  # on each side of a tile; its output is discarded
@@ -92,7 +92,7 @@ def run_tiled(
 
 @dataclass(frozen=True)
 class _Span:
-    """A tile along one axis: pixels ``start`` to ``stop`` go in, of which ``use`` comes out."""
+    """A tile along one axis: pixels ``start`` to ``stop``, of whose output ``use`` is kept."""
 
     start: int
     stop: int
@@ -105,7 +105,7 @@ class _Span:
 
 
 def _spans(length: int, tiling: Tiling) -> list[_Span]:
-    """Tiles along an axis of ``length`` px; each pixel is used from exactly one of them."""
+    """Tiles along an axis of ``length`` px; each pixel is kept from exactly one of them."""
     if length <= tiling.tile_px:
         return [_Span(0, length, slice(0, length))]
     margin = tiling.margin_px

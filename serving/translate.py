@@ -1,4 +1,4 @@
-"""The stage's verb: photographs in, translated photographs out, at their full resolution."""
+"""The stage's verb: translate photographs at their full resolution."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class TranslateOptions:
-    """How a picture is translated."""
+    """Settings of the translation of a picture."""
 
-    mode: Literal["model", "faces", "whole"] = "model"  # model: as the model was trained
+    mode: Literal["model", "faces", "whole"] = "model"  # model: as it was trained
     faces: FaceChoice = ALL
     strength: float = 1.0  # 0 keeps the photograph, 1 is the full change
     # Longer side at which a whole picture is translated, px; 0: its own size. A generator that can
@@ -49,7 +49,7 @@ class TranslateOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Which files ``translate`` writes, and which photographs it reads."""
+    """Settings of the files that ``translate`` writes, and of the photographs that it reads."""
 
     compare: bool = False  # also write before and after side by side
     show_faces: bool = False  # write the photograph with its faces numbered, untranslated
@@ -63,9 +63,9 @@ class Translation:
     """A translated picture."""
 
     pixels: NDArray[np.uint8]  # [H, W, 3]
-    num_faces: int = 0  # that were translated; 0 when the whole picture was
-    num_skipped: int = 0  # faces that were found and left as they are
-    note: str = ""  # for people, about those
+    num_faces: int = 0  # translated faces; 0 when the whole picture was translated
+    num_skipped: int = 0  # faces that were left unchanged
+    note: str = ""  # for people, about the skipped faces
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class Translator:
     def translate(
         self, picture: NDArray[np.uint8], options: TranslateOptions, step: Step = no_step
     ) -> Translation | Refusal:
-        """The translation of ``picture`` ``[H, W, 3]`` uint8, or why there is none.
+        """The translation of ``picture`` ``[H, W, 3]`` uint8, or the reason why there is none.
 
-        ``step`` is called after each part of the picture; what it raises ends the work.
+        ``step`` is called after each part of the picture; an exception of it ends the work.
         """
         has_faces = self.model.prepare.faces
         if options.mode == "whole" or (options.mode == "model" and not has_faces):
@@ -167,7 +167,7 @@ def translate(
     *,
     progress: Progress = silent,
 ) -> list[PhotoOutcome]:
-    """Translate each photograph into ``out`` under its own name; the outcomes, in order.
+    """Translate each photograph into ``out`` under its own name; returns the outcomes in order.
 
     A JPEG, PNG or WebP keeps its format, others become PNG (if lossless) or JPEG. A photograph that
     cannot be translated is an outcome, not an error. An existing file is replaced only with
@@ -196,7 +196,7 @@ def _step_of(progress: Progress, number: int, total: int, name: str) -> Step:
 
 
 class _Job:
-    """One call of ``translate``: the paths of its results, and which of them are taken."""
+    """One call of ``translate``: each photograph is translated to a path of its own."""
 
     def __init__(
         self,
@@ -256,7 +256,7 @@ class _Job:
         return PhotoOutcome(source.photo, target, num_faces=translation.num_faces, note=note)
 
     def _target(self, path: Path, image_format: ImageFormat) -> Path:
-        """The path of a result; with a number where another photograph of this call has it."""
+        """The path of a result, with a number if another photograph of this call has it."""
         if path.suffix.lower() not in image_format.suffixes:
             path = path.with_name(path.stem + image_format.suffixes[0])
         target, number = self._out / path, 1
@@ -271,7 +271,7 @@ class _Job:
         return target.with_stem(f"{target.stem}-faces") if show_faces else target
 
     def _refusal(self, target: Path) -> str:
-        """Why ``target`` may not be written; "" when it may."""
+        """The reason why ``target`` may not be written; "" when it may."""
         if target.resolve() in self._inputs:
             return f"the result would replace an input ({target}); choose another --out"
         targets = [target, *([_comparison(target)] if self._output_options.compare else [])]

@@ -1,9 +1,8 @@
-"""Eviction: a machine's folder of a workspace in a bucket is kept below a size, least recently used
-first.
+"""Eviction: keeps a machine's folder of a workspace in a bucket below a size.
 
-Only data that can be had again is removed: originals, dataset versions and checkpoints that the
-bucket has with the same content, and crops, which are made of originals. Nothing is removed while
-a process uses the workspace.
+The least recently used data go first, and only data that can be restored: originals, dataset
+versions and checkpoints that the bucket has with the same content, and crops, which are computed
+from originals. Nothing is removed while a process uses the workspace.
 """
 
 from __future__ import annotations
@@ -53,10 +52,10 @@ def limit_bytes() -> float:
 
 @contextlib.contextmanager
 def in_use(workspace: Workspace) -> Iterator[None]:
-    """Around all code that reads or writes a workspace: no process evicts anything meanwhile.
+    """Keep every process from evicting anything while the block uses the workspace.
 
-    After the block the folder is cut down to ``limit_bytes``, unless another process uses it. The
-    block fetches the data that it needs itself. Does nothing for a workspace without a bucket.
+    After the block, data are evicted down to ``limit_bytes``, unless another process uses the
+    workspace. The block itself fetches the data that it needs. Does nothing without a bucket.
     """
     bucket = bucket_of(workspace)
     if bucket is None:
@@ -74,7 +73,8 @@ def in_use(workspace: Workspace) -> Iterator[None]:
 
 
 def evict(bucket: Bucket, workspace: Workspace, max_bytes: float) -> int:
-    """Remove the least recently used data until the folder holds ``max_bytes``; bytes removed.
+    """Remove the least recently used data until the folder holds at most ``max_bytes``; returns the
+    number of bytes removed.
 
     The caller makes sure that no process uses the workspace.
     """
@@ -104,7 +104,7 @@ def _entries(bucket: Bucket, workspace: Workspace) -> Iterator[_Entry]:
     for path in workspace.datasets.glob("[!.]*/"):
         yield _entry(path, is_recoverable=_publication_check(bucket, workspace, path))
     for run in workspace.runs.glob("[!.]*/"):
-        # All or none: a run without its newest checkpoint fetches that and the best one.
+        # All checkpoints or none: a run without its newest one fetches that and the best one again.
         checkpoints = tuple(workspace.run(run.name).checkpoints.glob("step_*/"))
         if checkpoints:
             is_published = _publication_check(bucket, workspace, *checkpoints)
@@ -149,7 +149,7 @@ def _publication_check(bucket: Bucket, workspace: Workspace, *folders: Path) -> 
 
 
 def _remove(path: Path) -> None:
-    """Remove a file, or a folder: that is renamed first, so that nobody sees half of it."""
+    """Remove a file or a folder; a folder is renamed first, so that no reader sees half of it."""
     if not path.is_dir():
         path.unlink(missing_ok=True)
         return

@@ -21,9 +21,9 @@ _logger = logging.getLogger(__name__)
 def fetch(workspace: Workspace, recipe: str, version: str | None = None) -> None:
     """Download the recipe's champion, or the version whose name is ``version`` or begins with it.
 
-    A version found neither here nor in the bucket is no error here; the caller raises. When the
-    bucket cannot be reached but this machine has models of the recipe, that is only a warning;
-    otherwise ``TransientError`` is raised.
+    A version found neither here nor in the bucket is no error here; the caller raises. Raises
+    ``TransientError`` when the bucket cannot be reached; if this machine has models of the recipe,
+    logs a warning instead.
     """
     bucket = bucket_of(workspace)
     if bucket is None or (version is not None and Path(version).is_dir()):
@@ -46,7 +46,7 @@ def fetch(workspace: Workspace, recipe: str, version: str | None = None) -> None
 
 @contextlib.contextmanager
 def update(workspace: Workspace, recipe: str, version: str | None = None) -> Iterator[None]:
-    """Around a block that stores a model or moves the pointer: fetch before, publish after.
+    """Fetch before, and publish after, a block that stores a model or moves the pointer.
 
     Within the block this machine has the pointer, the champion, the champion before it, and
     ``version``. Versions that the block stores are published before the pointer moves. Raises
@@ -72,7 +72,7 @@ def update(workspace: Workspace, recipe: str, version: str | None = None) -> Ite
 
 
 def _matching(names: list[str], version: str) -> list[str]:
-    """The name that is ``version``, else the only one that begins with it."""
+    """The name equal to ``version``, else the only one that begins with it."""
     if version in names:
         return [version]
     longer = [name for name in names if name.startswith(version)]

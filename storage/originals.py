@@ -29,7 +29,7 @@ def fetch(
     *,
     progress: Progress = silent,
 ) -> int:
-    """Download the originals that this machine lacks, and check their digests; how many came.
+    """Download originals that this machine lacks, check their digests, return their number.
 
     Paths are relative to the workspace. An original that the bucket lacks stays missing:
     preparation then rejects its row with a reason.

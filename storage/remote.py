@@ -20,7 +20,7 @@ _SCHEME = "s3:"
 
 
 def open_workspace(address: str) -> Workspace:
-    """The workspace at a path, or at ``s3://bucket/prefix``: there, its folder on this machine.
+    """The workspace at a path; for ``s3://bucket/prefix``, its folder on this machine.
 
     Sends no request. Raises ``ValueError`` for a malformed address.
     """

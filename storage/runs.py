@@ -28,7 +28,7 @@ _POLL_S = 2.0
 
 
 def fetch(workspace: Workspace, name: str) -> bool:
-    """Download the run ``name`` if the bucket's newest checkpoint is newer; whether one came.
+    """Download the run ``name`` if the bucket's newest checkpoint is newer; returns whether it was.
 
     Downloads the newest checkpoint, the best one, their evaluations and the run's other files:
     enough to continue the training and to evaluate it.
@@ -57,7 +57,7 @@ def fetch(workspace: Workspace, name: str) -> bool:
 def publisher(workspace: Workspace, name: str) -> Iterator[None]:
     """During the block, publish the run's checkpoints as they are saved; after it, the whole run.
 
-    A thread publishes beside the training; when checkpoints are saved faster than they are sent,
+    A thread publishes during the training; when checkpoints are saved faster than they are sent,
     only the newest and the best are sent. An error in the thread is logged as a warning; an error
     at the end of the block is raised.
     """
@@ -121,7 +121,7 @@ def _publish_until(
             _publish_checkpoints(bucket, workspace, run)
             _publish_other_files(bucket, workspace, run)
             published = current
-        except (SuyanError, OSError) as error:  # the training may delete it while we read it
+        except (SuyanError, OSError) as error:  # the training may delete it while it is read here
             _logger.warning("this checkpoint is not in the bucket yet: %s", error)
 
 

@@ -39,8 +39,8 @@ class Bucket:
     """The objects below ``address`` (``s3://bucket/prefix``) by key.
 
     A key is a path without a leading slash. Threads may share one ``Bucket``. Every method raises
-    ``BucketError`` when the storage refuses a request and ``TransientError`` when it cannot be
-    reached; both messages say how to mend it.
+    ``BucketError`` when the storage refuses a request, and ``TransientError`` when the storage
+    cannot be reached; both messages contain a remedy.
     """
 
     def __init__(self, address: str) -> None:
@@ -151,7 +151,7 @@ class Bucket:
                 obstore.delete(self._store, list(keys))
 
     def probe(self) -> float:
-        """Try every kind of request on a temporary object; mean seconds per request.
+        """Try every kind of request on a temporary object; returns mean seconds per request.
 
         Raises ``BucketError`` or ``TransientError`` that says which request failed.
         """
@@ -171,14 +171,14 @@ class Bucket:
             )
         return (time.monotonic() - started) / 5
 
-    def map(self, act: Callable[[Item], Result], items: Collection[Item]) -> list[Result]:
-        """The results of ``act`` on each item, in order, from many threads.
+    def map(self, function: Callable[[Item], Result], items: Collection[Item]) -> list[Result]:
+        """The results of ``function`` for each item, in order; many threads call it.
 
         The first error cancels the items that have not begun, and is raised.
         """
         with ThreadPoolExecutor(_NUM_THREADS) as pool:
             try:
-                return list(pool.map(act, items))
+                return list(pool.map(function, items))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -191,7 +191,7 @@ class Bucket:
         try:
             yield
         except FileNotFoundError as error:
-            if error.filename is not None:  # a file of this machine
+            if error.filename is not None:  # of the local disk
                 raise
             _refuse_missing_bucket(error, self.address)
             raise BucketError(f"{self}: an object was deleted meanwhile; run it again") from None

@@ -68,7 +68,7 @@ def connect(name: str, prefix: str) -> Any:
 
 
 def to_suyan_error(address: str, text: str) -> Exception:
-    """The error to raise for the library's ``text``, without what a server may have quoted."""
+    """The error to raise for the library's ``text``, without text that a server may have quoted."""
     code, status = _first(_CODE, text), _first(_STATUS, text)
     reason = " ".join(filter(None, (status, code))) or text.split("\n", 1)[0][:200]
     if code == "NoSuchBucket":

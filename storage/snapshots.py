@@ -3,8 +3,8 @@
 The files of ``datasets/v1`` are stored below ``datasets/v1/``, each with its content's digest in
 its name (``trainA/01.<sha256>.png``), so that two machines that publish at the same time never
 overwrite each other's objects. ``datasets/v1/published.json`` is written last and lists the files
-of the snapshot; without it the snapshot does not exist. A killed publisher's files stay in the
-bucket, and the next call does not send them again.
+of the snapshot; without it the snapshot does not exist. Files that a killed process has sent stay
+in the bucket, and the next call does not send them again.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def publish(
     files: Collection[Path] = (),
     replace: bool = False,
 ) -> Snapshot:
-    """Publish ``folder`` (or only ``files`` of it) under ``name``; the snapshot that counts now.
+    """Publish ``folder`` (or only ``files`` of it) under ``name``; returns the bucket's snapshot.
 
     An older snapshot of this name stays and is returned; with ``replace`` the new one takes its
     place. Raises ``TransientError`` when another machine replaced it at the same time.
@@ -80,7 +80,7 @@ def publish(
 
 
 def load(bucket: Bucket, name: str) -> Snapshot | None:
-    """The snapshot of this name, or ``None``. Raises ``BucketError`` for a marker of other form."""
+    """The snapshot of this name, or ``None``. Raises ``BucketError`` for a malformed marker."""
     marker = bucket.read(f"{name}/{MARKER}")
     if marker is None:
         return None
@@ -97,7 +97,7 @@ def load(bucket: Bucket, name: str) -> Snapshot | None:
 
 
 def fetch(bucket: Bucket, folder: Path, name: str, *, replace: bool = False) -> bool:
-    """Download the snapshot ``name`` to ``folder``; whether the folder exists afterwards.
+    """Download the snapshot ``name`` to ``folder``; returns whether the folder exists afterwards.
 
     An existing folder stays as it is; with ``replace`` it becomes the snapshot. Every file is
     compared with its digest. Files that an interrupted call downloaded are used.
@@ -125,7 +125,7 @@ def download(
 ) -> None:
     """Write the files of the snapshot to ``target``; other files there stay.
 
-    Files that the folder ``existing`` has with the same content are copied instead.
+    Files that the folder ``existing`` has with the same content are copied, not downloaded.
     """
     download_one = partial(_download_file, bucket, target, name, existing)
     bucket.map(download_one, snapshot.files.items())

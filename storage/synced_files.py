@@ -1,4 +1,4 @@
-"""Single small files of a workspace that machines and people change: pointers and overrides.
+"""Synchronisation of small files that several machines or people change.
 
 The bucket's copy is authoritative. A change is pushed only if no other machine changed the file
 in the meantime.
@@ -18,14 +18,14 @@ from storage.s3 import Bucket
 
 
 def pull(workspace: Workspace, path: Path) -> None:
-    """Replace ``path`` by the bucket's copy, if the workspace has a bucket with such a file."""
+    """Replace ``path`` with the bucket's copy, if the workspace has a bucket with such a file."""
     bucket = bucket_of(workspace)
     if bucket is not None:
         _pull(bucket, workspace, path)
 
 
 def push(workspace: Workspace, path: Path) -> None:
-    """Replace the bucket's copy by ``path``: for pointers whose last writer wins."""
+    """Replace the bucket's copy with ``path``: for pointers whose last writer wins."""
     bucket = bucket_of(workspace)
     if bucket is not None:
         bucket.put(workspace.key(path), path)
@@ -101,12 +101,12 @@ def _merge(bucket: Bucket, workspace: Workspace, path: Path) -> str | None:
         tag = (bucket.read(key) or (b"", None))[1]
         remote = local
     else:
-        beside = path.with_name(f"{path.name}.theirs")
-        _write(beside, remote)
+        remote_copy = path.with_name(f"{path.name}.theirs")
+        _write(remote_copy, remote)
         raise BucketError(
             f"{path}: changed here and in {bucket}; needed one file. The bucket's copy is "
-            f"{beside.name} beside it: combine both in {beside.name}, rename that to {path.name}, "
-            f"and send it with: aws s3 cp {path} {bucket}/{key}"
+            f"{remote_copy.name} beside it: combine both in {remote_copy.name}, rename that to "
+            f"{path.name}, and send it with: aws s3 cp {path} {bucket}/{key}"
         )
     if remote is not None:
         _save_merged_digest(workspace, path, remote)

@@ -1,4 +1,5 @@
-"""Settings of every test (property tests may be slow, for these machines are); one server."""
+"""Fixtures and settings of all tests; property tests have no time limit, as machines may be
+slow."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from scraping.catalogue.repository import Catalogue
 
 if os.environ.get("PYTEST_XDIST_WORKER"):  # before torch is imported
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # else the workers' threads wait for each other
+    # otherwise the workers' threads wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile(
     "suyan", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
@@ -34,6 +36,9 @@ settings.load_profile("suyan")
 _ON_PREFECT_SERVERS = ("tests/flows/", "tests/test_deploy.py")
 
 
+_SLOW_FIXTURES = {"measured", "services"}  # a training with its evaluation; a server and a worker
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For pytest-xdist: a file's tests share a worker, and all that start Prefect servers share
     one, since servers take the first free port. The longest groups come first.
@@ -42,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         file = item.location[0]
         group = "prefect" if file.startswith(_ON_PREFECT_SERVERS) else file
         item.add_marker(pytest.mark.xdist_group(group))
+        if _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.location[0].startswith(_ON_PREFECT_SERVERS))
 
 
@@ -97,7 +104,7 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def shared_home(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of an empty workspace in a bucket of its own, as ``SUYAN_HOME`` takes it."""
+    """The address of an empty workspace in a bucket of its own, in the form of ``SUYAN_HOME``."""
     import boto3
 
     from storage.s3 import open_bucket
@@ -132,14 +139,14 @@ def services_log() -> io.StringIO:
 
 @pytest.fixture(scope="session")
 def services(services_home: Path, services_log: io.StringIO) -> Iterator[Services]:
-    """What ``suyan up`` brings up: server, work pool, deployments, automations and a worker."""
+    """The services of ``suyan up``: server, work pool, deployments, automations and a worker."""
     from rich.console import Console
 
     from flows.server.services import services as running
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_WORKER_QUERY_SECONDS", "2")
-        patch.setenv("PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS", "5")  # an hour else
+        patch.setenv("PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS", "5")  # default: an hour
         patch.setenv("PREFECT_SERVER_API_AUTH_STRING", "tester:a-secret-of-the-test")
         patch.setenv("PREFECT_API_AUTH_STRING", "tester:a-secret-of-the-test")
         patch.delenv("PREFECT_API_URL", raising=False)
@@ -149,7 +156,7 @@ def services(services_home: Path, services_log: io.StringIO) -> Iterator[Service
 
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
-    """A tiny run that was trained and evaluated once for all tests that look at it."""
+    """A tiny run, trained and evaluated once for all tests that read it."""
     from tiny_evaluation import measure_tiny  # torch is slow to import
 
     return measure_tiny(tmp_path_factory.mktemp("workspace"))
@@ -157,7 +164,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 
 @pytest.fixture
 def make_model(tmp_path: Path) -> ModelMaker:
-    """Writes an untrained model as the champion of a recipe; its folder.
+    """A function that writes an untrained model as the champion of a recipe; returns its folder.
 
     Other keyword arguments change its ``TrainConfig``.
     """

@@ -1,4 +1,4 @@
-"""What can be known of the cluster's files without a cluster."""
+"""The Kubernetes and Docker files, as far as they can be checked without a cluster."""
 
 import json
 import re
@@ -25,7 +25,7 @@ DEPLOY = ROOT / "deploy"
 POOLS = ("docker-pool.json", "kubernetes-pool.json")
 _ASKED: dict[
     str, tuple[dict[str, Any], dict[str, Any]]
-] = {  # what a deployment may ask for, and what not
+] = {  # allowed and forbidden values of a deployment
     "docker-pool.json": ({"mem_limit": "8g"}, {"volumes": "not a list"}),
     "kubernetes-pool.json": ({"gpus": "1"}, {"gpus": 1.5}),
 }
@@ -96,6 +96,7 @@ def test_the_image_has_what_the_code_needs() -> None:
         assert (ROOT / name).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POOLS)
 def test_a_real_server_sends_a_training_to_the_queue_of_gpus(services: Services, name: str) -> None:
     prefect = {

@@ -1,4 +1,4 @@
-"""Documents say what is so: links, paths, commands, options, parameters; both languages in step."""
+"""Links, paths, commands, options and parameters in the documents exist, in both languages."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ PRODUCT = (
 FOLDERS = (*PRODUCT, "benchmarks", "docs", "tests")
 SECTIONS = ("crawl_a", "crawl_b", "prepare", "train", "evaluate", "promote", "torchrun")
 FILE_SUFFIXES = {"py", "json"}
-OTHER_PROGRAMS = {"--type", "--work-queue"}  # options of Prefect's that stand alone
+OTHER_PROGRAMS = {"--type", "--work-queue"}  # options of Prefect, named without a command
 MOST_README_LINES = 150
 MOST_ARCHITECTURE_LINES = 199
 
@@ -63,7 +63,7 @@ def command_lines(document: Path) -> Iterator[list[str]]:
     for line in (*lines, *spans(document)):
         try:
             words = shlex.split(line, comments=True)
-        except ValueError:  # an apostrophe in what is no command
+        except ValueError:  # an apostrophe in a text that is no command
             continue
         if words[:1] == ["python"]:
             words = words[1:]

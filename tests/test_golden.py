@@ -1,8 +1,8 @@
 """A workspace that an earlier version wrote keeps its names, its columns and its figures.
 
 ``golden/workspace.tar.xz`` was made from drawn people: crawl, prepare, train (ten steps), evaluate,
-promote. Whoever changes a name or a figure here on purpose raises the stage's version, and says in
-CHANGELOG.md what becomes of the workspaces that people have.
+promote. An intended change of a name or a figure needs a higher stage version, and a line in
+CHANGELOG.md about existing workspaces.
 """
 
 import json
@@ -132,6 +132,7 @@ def test_a_finished_crawl_is_known(workspace: Workspace) -> None:
         assert read_rows(summary.listing, Original) == before
 
 
+@pytest.mark.slow
 def test_a_dataset_version_is_known(workspace: Workspace) -> None:
     summary = prepare(PREPARE, *listings(workspace), workspace)
     assert (summary.version, summary.reused) == (DATASET, True)
@@ -211,7 +212,7 @@ def test_rules_of_a_configuration_have_their_names_and_defaults() -> None:
 
 
 def _of(found: Any, wanted: Any) -> Any:
-    """What ``found`` says of the keys of ``wanted``."""
+    """The part of ``found`` with the keys of ``wanted``."""
     if isinstance(wanted, dict):
         return {key: _of(found[key], value) for key, value in wanted.items()}
     return found
@@ -236,7 +237,7 @@ def commands() -> dict[str, set[str]]:
 
 
 def _spellings(parameter: Any) -> list[str]:
-    """How a person reads the parameter in ``--help``: an argument has no other name."""
+    """The name of the parameter in ``--help``, which for an argument is its metavariable."""
     if parameter.param_type_name == "argument" and parameter.metavar:
         return [parameter.metavar]
     return list(parameter.opts)

@@ -1,4 +1,4 @@
-"""The rules of the house (ARCHITECTURE.md): who may import whom, and how large a room is."""
+"""The rules of ARCHITECTURE.md: imports between packages, names of modules, sizes of folders."""
 
 import ast
 import subprocess
@@ -50,7 +50,7 @@ SIDEWAYS = {
         "training.run.checkpoint",
     },
 }
-# Basenames that stand in several packages, where the folder says which.
+# Basenames that occur in several packages, where the folder tells them apart.
 REPEATED = {"__init__", "config", "client", "server", "models", "originals"}
 MOST_MODULES = 15
 

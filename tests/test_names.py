@@ -1,4 +1,4 @@
-"""A name says what it holds: no participle, no pronoun, the field's word where it has one."""
+"""Names are nouns of the field: no participle, no pronoun."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""A stage's version is raised when the code that it stands for gives other results."""
+"""A stage's version must be raised when a change of its code can change results."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""``core/workspace.py`` and ``workspace_folders.py`` alone spell the paths of a workspace."""
+"""Only ``core/workspace.py`` and ``core/workspace_folders.py`` spell the paths of a workspace."""
 
 import ast
 from collections.abc import Iterator

@@ -27,7 +27,7 @@ _STEPS_PER_LINE = 50
 
 
 def main() -> None:
-    """Train as the arguments say; an error is printed and ends with status 1."""
+    """Train as the arguments say; prints an error and exits with status 1."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("config", type=Path, help="JSON file of a TrainConfig")
     parser.add_argument("dataset", type=Path, help="folder with trainA, trainB")
@@ -61,7 +61,7 @@ def main() -> None:
 def _exit_without_cleanup() -> None:
     """Exit with status 0 before the interpreter cleans up.
 
-    A thread of gloo that frees a tensor during the cleanup aborts the process now and then, and
+    A thread of gloo that frees a tensor during the cleanup sometimes aborts the process, and
     torchrun would take a finished training for a failed one.
     """
     logging.shutdown()
@@ -80,7 +80,7 @@ def _load_config(path: Path) -> TrainConfig:
 
 
 def _build_distance(name: str) -> Distance:
-    """What the function ``module:function`` returns."""
+    """The result of calling the function ``module:function``."""
     module, _, function = name.partition(":")
     distance: Distance = getattr(importlib.import_module(module), function)()
     return distance
@@ -91,10 +91,10 @@ def _report_progress(stage: str, done: int, total: int | None, message: str) -> 
 
 
 class _ProgressLines:
-    """Logs progress every fifty steps, with the minutes left."""
+    """A ``Progress`` that logs every fifty steps, with the minutes left."""
 
     def __init__(self) -> None:
-        self._start: tuple[float, int] | None = None  # time in s, and steps done then
+        self._start: tuple[float, int] | None = None  # time in s, and the steps done at that time
 
     def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
         now = time.monotonic()

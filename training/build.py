@@ -21,7 +21,7 @@ from training.runtime.distributed import World
 def build(config: TrainConfig, world: World | None = None, *, to_compile: bool = False) -> CycleGan:
     """A freshly initialised CycleGAN of this configuration, on its device, not compiled yet.
 
-    ``to_compile``: whether it will be, which decides its memory layout.
+    ``to_compile``: whether it will be compiled, on which its memory layout depends.
     """
     world = world or World()
     device = choose_device(config.device)
@@ -56,7 +56,7 @@ def build(config: TrainConfig, world: World | None = None, *, to_compile: bool =
 
 
 def _layout(config: TrainConfig, device: torch.device, *, to_compile: bool) -> torch.memory_format:
-    """Channels-last, except where that is slower: uncompiled instance norm on a CPU."""
+    """Channels-last, except for uncompiled instance norm on a CPU, where it is slower."""
     is_slower = device.type == "cpu" and config.norm == "instance" and not to_compile
     if config.channels_last and not is_slower:
         return torch.channels_last

@@ -10,7 +10,7 @@ from training.models.factory import GENERATORS
 
 
 def _list_generators(schema: dict[str, Any]) -> None:
-    """Make a form offer the generators that there are."""
+    """Add the names of the generators to the field's schema, so that a form offers them."""
     schema["enum"] = list(GENERATORS)
 
 
@@ -47,7 +47,7 @@ class TrainConfig(BaseModel):
     discriminator: Literal["n_layers", "pixel"] = Field(
         "n_layers",
         description="Architecture of the discriminators: n_layers with d_layers (3: the "
-        "reference's basic), or pixel, which judges each pixel's colour alone",
+        "reference's basic), or pixel, which judges only the colour of each pixel",
     )
     ngf: int = Field(64, ge=1, le=256, description="Channels after a generator's first layer")
     ndf: int = Field(64, ge=1, le=256, description="Channels after a discriminator's first layer")
@@ -296,7 +296,7 @@ def reference() -> TrainConfig:
 
 
 def demo() -> TrainConfig:
-    """A training of minutes on two slow cores, whose effect can be seen.
+    """A training that takes minutes on two slow cores, and has a visible effect.
 
     A residual U-Net starts with sharp pictures; a resnet needs many more steps to draw them. With
     the paper's cycle weight it would change nothing (docs/training.md).

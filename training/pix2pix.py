@@ -35,13 +35,13 @@ _REMEDY = "the file is incomplete, or its parts differ in {}"
 def import_reference(
     source: Path, out: Path, *, epoch: str = "latest", crop_px: int = 256
 ) -> TrainConfig:
-    """Write a model folder ``out`` from a checkpoint of the reference; its configuration.
+    """Write a model folder ``out`` from a checkpoint of the reference; returns its configuration.
 
     ``source`` is a folder with ``<epoch>_net_G_A.pth``, ``…_G_B.pth``, ``…_D_A.pth`` and
     ``…_D_B.pth``, or with a published model's ``<epoch>_net_G.pth`` (one direction, A → B), or such
-    a file. The architecture is recognised by the tensors; ``crop_px``, the side (px) of the crops
-    that the networks were trained on, is not in them. Raises ``CheckpointError`` saying which file
-    or tensor is wrong, ``FolderMismatchError`` where ``out`` holds another model.
+    a file. The tensors tell the architecture, but not ``crop_px``, the side (px) of the crops that
+    the networks were trained on. Raises ``CheckpointError`` that names the wrong file or tensor,
+    and ``FolderMismatchError`` where ``out`` holds another model.
     """
     files = _files(source, epoch)
     tensors = {name: read_pth(path) for name, path in files.items()}
@@ -65,7 +65,7 @@ def import_reference(
 
 
 def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> list[Path]:
-    """Write a checkpoint or model folder as files of the reference in ``out``; their paths.
+    """Write a checkpoint or model folder as files of the reference in ``out``; returns their paths.
 
     They are named ``<epoch>_net_G_A.pth`` and so on, a single direction ``<epoch>_net_G.pth``, as
     published models are. Raises ``CheckpointError`` for a broken checkpoint or one with layers
@@ -105,19 +105,19 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
 def read_pth(path: Path) -> dict[str, Tensor]:
     """The tensors of a reference file in either of torch's formats, float32, by today's names.
 
-    Left out are the statistics that instance norms of old versions saved and never used, and the
-    prefixes of data-parallel and compiled networks. Raises ``CheckpointError``.
+    The statistics that instance norms of old versions saved and never used are left out, and so are
+    the prefixes of data-parallel and compiled networks. Raises ``CheckpointError``.
     """
     try:
         state_dict: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: not found") from None
     except Exception as error:  # torch raises half a dozen types on torn or hostile files
-        # torch's message advises to trust the file; only the name that it refused is useful.
+        # torch's message advises to trust the file; only the name of the refused class is useful.
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it wants to run {refused[1]}" if refused else "torn, or no file of torch.save"
         raise CheckpointError(
-            f"{path}: cannot be read as weights alone ({reason}); needed a state dict saved by "
+            f"{path}: cannot be read as weights only ({reason}); needed a state dict saved by "
             "torch.save, and nothing else in it"
         ) from error
     if not isinstance(state_dict, Mapping) or not state_dict:

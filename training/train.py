@@ -26,16 +26,17 @@ from training.runtime.distributed import World, joined_world
 from training.trainer import Trainer
 
 Distance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
-"""How far two sets of pictures, ``[N, H, W, 3]`` uint8, are apart, for example their KID."""
+"""The distance between two sets of pictures, ``[N, H, W, 3]`` uint8, for example their KID."""
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a call of ``train`` did; ``seconds``, ``resumed_from_step`` and ``events`` are of this
-    call, ``steps`` and ``epochs`` of the whole run.
+    """The result of a call of ``train``.
 
-    ``best`` is the checkpoint of the best validation, ``None`` without any; ``events`` are what a
-    person should know (rollbacks, saturation, collapse, early stop).
+    ``seconds``, ``resumed_from_step`` and ``events`` are those of this call, ``steps`` and
+    ``epochs`` those of the whole run. ``best`` is the checkpoint of the best validation, ``None``
+    without any. A person should know of the ``events`` (rollbacks, saturation, collapse, early
+    stop).
     """
 
     run: Path

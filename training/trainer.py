@@ -1,4 +1,4 @@
-"""The training loop: steps, and the logs, samples, validations and checkpoints between them."""
+"""The training loop: steps, with logs, samples, validations and checkpoints between them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _NotFiniteError(Exception):
 class Trainer:
     """Trains ``gan`` to the end of its last epoch.
 
-    Only the first process logs, samples and saves. ``events`` lists what a person should know.
+    Only the first process logs, samples and saves. ``events`` lists the events for people.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Trainer:
         return self._state.position.epoch > self._num_epochs or self._state.is_stopped
 
     def _epoch(self) -> None:
-        """Train on what is left of the current epoch."""
+        """Train on the remaining batches of the current epoch."""
         state, config, gan = self._state, self._config, self._gan
         epoch, first = state.position.epoch, state.position.batch
         rate = learning_rate(config, epoch, state.plateau) * state.rate_scale
@@ -134,7 +134,7 @@ class Trainer:
             self._signals.deliver()
 
     def _read(self, losses: dict[str, torch.Tensor]) -> dict[str, float]:
-        """The losses as numbers, over all processes. Raises ``_NotFiniteError``."""
+        """The losses as numbers, averaged over all processes. Raises ``_NotFiniteError``."""
         stacked = self._gan.world.mean(torch.stack([loss.float() for loss in losses.values()]))
         values = dict(zip(losses, stacked.tolist(), strict=True))
         if not all_finite(values):
@@ -177,7 +177,8 @@ class Trainer:
     def _validate(self) -> float:
         """The mean distance of both directions' translations from the target's held-back pictures.
 
-        Both pairs of generators are logged; the averages' distance counts, where there are any.
+        The distances of raw and averaged generators are logged; that of the averages counts if
+        there are any.
         """
         held_back = self._pictures.held_back
         assert held_back is not None
@@ -232,7 +233,7 @@ class Trainer:
                 self._report(EventKind.COLLAPSE, self._monitors.collapse(variety))
 
     def _save(self, *, is_last: bool = False, best_score: float | None = None) -> None:
-        """Write a checkpoint; where that fails, report it and train on, except at the end.
+        """Write a checkpoint; report a failure and go on, except at the end.
 
         Raises ``_NotFiniteError`` for weights that must not be saved, ``OSError`` at the end.
         """
@@ -270,15 +271,15 @@ class Trainer:
             )
         self._state = restore(self._gan, self._run)
         self._state.num_rollbacks, self._state.rate_scale = num, scale
-        back = self._state.position.step
+        resumed_step = self._state.position.step
         self._report(
             EventKind.ROLLBACK,
-            f"not finite at step {step}: {reason}; back to step {back}, "
+            f"not finite at step {step}: {reason}; back to step {resumed_step}, "
             f"at {scale:g} of the learning rate",
         )
-        self._throughput.start(back)
+        self._throughput.start(resumed_step)
         if self._log is not None:
-            self._log.go_back(back)
+            self._log.go_back(resumed_step)
 
     def _report(self, kind: EventKind, message: str | None) -> None:
         if message is None or self._log is None:

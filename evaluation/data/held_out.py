@@ -1,4 +1,4 @@
-"""The pictures that a checkpoint is measured on: held-out ones, and training ones as a ceiling."""
+"""The pictures of a measurement: held-out ones, and training pictures for the ceiling."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class HeldOut:
 
     test: Sides
     train: Sides
-    usable: Sides  # every usable picture of both splits, where pairs are looked for
+    usable: Sides  # every usable picture of both splits, if pairs are configured
     crop_px: int | None  # side of the dataset's pictures; None: unknown
-    alignment: Alignment | None  # None: they are no aligned faces
+    alignment: Alignment | None  # None: the pictures are not aligned faces
 
 
 def load_held_out(config: EvaluateConfig, dataset: DatasetFolder) -> HeldOut:
@@ -98,8 +98,8 @@ def load_pictures(dataset: Path, files: Sequence[str], px: int) -> Pictures:
 
 
 def _load_rows(manifest: Path, config: EvaluateConfig) -> tuple[Sides, Sides, Sides]:
-    """Random test and training pictures in the manifest's order, and where pairs are looked for
-    all usable ones. Rows that were not drawn are not kept in memory.
+    """Random test and training pictures in the manifest's order, and, if pairs are configured, all
+    usable ones. Other rows are not kept in memory.
     """
     counts = Counter((row.split, row.side) for row in _usable_rows(manifest, _Place))
     rng = np.random.default_rng(config.seed)
@@ -122,7 +122,7 @@ def _load_rows(manifest: Path, config: EvaluateConfig) -> tuple[Sides, Sides, Si
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The columns of ``Picture`` that say where a picture belongs."""
+    """The columns of ``Picture`` for side and split."""
 
     status: str
     split: str

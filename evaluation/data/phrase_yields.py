@@ -1,4 +1,4 @@
-"""The search phrases behind a dataset, and what each of them brought."""
+"""The search phrases behind a dataset, and the yield of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.tables import Picture, iter_rows
 
 @dataclass(frozen=True)
 class PhraseYield:
-    """A phrase of a domain: how many originals it brought, and how many of them are usable."""
+    """A phrase of a domain, with the number of its originals and of the usable ones among them."""
 
     domain: str
     phrase: str

@@ -1,6 +1,6 @@
-"""A small classifier of the two domains, for how often a translation passes for its target.
+"""A small classifier of the two domains: it measures how many translations pass for the target.
 
-Logistic regression on standardised offline features, trained on real **training** pictures alone,
+Logistic regression on standardised offline features, trained only on real **training** pictures,
 with a penalty chosen by cross-validation among them. It never learns from test pictures.
 """
 
@@ -16,7 +16,7 @@ from scipy.special import expit
 from evaluation.arrays import Array
 
 LEAST_FOR_TRAINING = 10  # training pictures of each domain
-LEAST_TO_JUDGE = 10  # test pictures: a share of fewer is left out
+LEAST_TO_JUDGE = 10  # test pictures; with fewer the figure is left out
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 _NUM_FOLDS = 5
 
@@ -50,7 +50,7 @@ def fit(train_a: Array, train_b: Array, seed: int) -> Classifier | None:
     is_b = np.repeat([0.0, 1.0], [len(train_a), len(train_b)])
     folds = np.empty(len(x), dtype=int)
     rng = np.random.default_rng(seed)
-    for side in (0.0, 1.0):  # each fold gets its share of both domains
+    for side in (0.0, 1.0):  # each fold has an equal share of both domains
         members = np.flatnonzero(is_b == side)
         folds[rng.permutation(members)] = np.arange(len(members)) % _NUM_FOLDS
     accuracies = [_cross_validate(x, is_b, folds, penalty) for penalty in _PENALTIES]

@@ -29,8 +29,8 @@ from preprocessing.analysis.face_mesh import Points
 class FeatureCollector:
     """The networks of an evaluation. Raises ``MissingModelError`` without the offline one.
 
-    ``inception``: the standard network's weights, or ``None``. ``missing`` says of the networks of
-    face ``regions`` and of ``identity`` why one is not installed.
+    ``inception`` is the file of the standard network's weights, or ``None``. ``missing`` has the
+    reason why the network of face ``regions`` or of ``identity`` is not installed.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class FeatureCollector:
             self.missing = {"regions" if self._faces is None else "identity": str(error)}
 
     def networks(self) -> tuple[FeatureNetwork, FeatureNetwork | None]:
-        """The offline network, and the standard one where its weights are."""
+        """The offline network, and the standard one if its weights are available."""
         offline, standard = self._offline, self._standard
         return (
             FeatureNetwork(offline.name, offline.comparable_with_published),
@@ -83,7 +83,7 @@ class FeatureCollector:
         load_train = partial(load_pictures, dataset, [row.file for row in train], px)
         train_pictures = load_train()
         meshes = self.meshes(test, pictures, crop_px)
-        sample = slice(0, len(test))  # as many training pictures are enough for a mean colour
+        sample = slice(0, len(test))  # training pictures enough for a mean colour
         train_meshes: list[Points | None] = [None] * len(train_pictures[sample])
         if any_face(meshes):
             train_meshes = self.meshes(train[sample], train_pictures[sample], crop_px)
@@ -100,7 +100,7 @@ class FeatureCollector:
         )
 
     def outputs(self, side: Side, forward: nn.Module, backward: nn.Module, stage: str) -> Outputs:
-        """A side's pictures translated there and back; ``stage`` names the progress."""
+        """A side's pictures, translated and translated back; ``stage`` is the progress's title."""
         translated, reconstructed = translate(
             forward,
             backward,
@@ -122,7 +122,7 @@ class FeatureCollector:
     def meshes(
         self, rows: Sequence[Picture], pictures: Pictures, crop_px: int
     ) -> list[Points | None]:
-        """The meshes of the faces; none at all unless half of the pictures show one."""
+        """The meshes of the faces; all ``None`` unless half of the pictures show a face."""
         if self._faces is None:
             return [None] * len(rows)
         meshes = self._faces.meshes(rows, pictures, crop_px)
@@ -130,7 +130,7 @@ class FeatureCollector:
         return meshes if 2 * num_faces >= len(meshes) else [None] * len(meshes)
 
     def embeddings(self, pictures: Pictures, meshes: Sequence[Points | None]) -> Array | None:
-        """Face embeddings ``[N, 128]``; ``None`` without the extra, or without faces."""
+        """Face embeddings ``[N, 128]``; ``None`` without faces or the extra ``identity``."""
         if self._embed is None or not any_face(meshes):
             return None
         return self._embed(pictures, meshes)

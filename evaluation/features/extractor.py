@@ -39,7 +39,7 @@ class Extractor:
 
     key: str  # "offline" or "inception"
     name: str  # in the report
-    identity: str  # names weights and arithmetic: equal ones give equal features
+    identity: str  # identifies weights and arithmetic: equal ones give equal features
     comparable_with_published: bool
     num_features: int
     network: Callable[[Tensor], Tensor]  # [N, H, W, 3] uint8 → [N, D] float32
@@ -76,7 +76,7 @@ def content_key(extractor: Extractor, content: Iterable[bytes | memoryview]) -> 
 
 
 def cached(extractor: Extractor, key: str, compute: Callable[[], NDArray[np.float32]]) -> Array:
-    """The cached features named ``key``; computed and cached where no whole file has them."""
+    """The cached features named ``key``; computed and cached if there is no whole file of them."""
     if extractor.cache is None:
         return compute().astype(np.float64)
     path = extractor.cache / f"{key}.npy"
@@ -137,9 +137,7 @@ def load_offline(device: str = "cpu", batch_size: int = 8) -> Extractor:
 
 
 def _folded(network: nn.Module) -> nn.Module:
-    """The same network with each batch norm folded into its convolution: 1.7 times as fast with
-    channels last.
-    """
+    """The network with batch norms folded into convolutions: 1.7 times as fast channels-last."""
     pairs = [(network, "_conv_stem", "_bn0"), (network, "_conv_head", "_bn1")]
     for block in network.get_submodule("_blocks").children():
         names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))

@@ -21,7 +21,7 @@ Embed = Callable[[Pictures, Sequence[Points | None]], Array]
 
 NUM_FEATURES = 128
 _CHIP_PX = 150
-_CHIP_PADDING = 0.25  # the network was trained on chips cut like this
+_CHIP_PADDING = 0.25  # the network was trained on crops of this size and margin
 # Corners of the eyes and base of the nose in the mesh, in the order of dlib's five points.
 _FIVE_POINTS = (263, 362, 33, 133, 2)
 

@@ -25,7 +25,7 @@ class FaceFinder:
     ) -> list[Points | None]:
         """The mesh ``[468, 2]`` of each picture, in its pixels; ``None``: no face.
 
-        ``crop_px`` is the side of the dataset's pictures, which the rows transform to.
+        ``crop_px`` is the side of the dataset's pictures, for which the rows' transforms hold.
         """
         return [
             self._mesh_of(row, picture, crop_px)

@@ -1,4 +1,4 @@
-"""The standard Inception features of published FID and KID, where their weights can be had.
+"""The standard Inception features of published FID and KID, if their weights are available.
 
 The network is torch-fidelity's ``FeatureExtractorInceptionV3`` (TensorFlow's of 2015-12-05, its
 2048 pooled activations). Its weights (95.7 MB) are in no package: they come from a configured file
@@ -33,9 +33,9 @@ Policy = Literal["auto", "cached", "never"]
 
 NUM_FEATURES = 2048
 _PX = 299
-_SHA256_PREFIX = "6726825d"  # of the published file; its name carries it
-_NUM_BYTES = 95_700_000  # about, for the progress
-_TIMEOUT_S = (5.0, 30.0)  # to connect, and between two chunks
+_SHA256_PREFIX = "6726825d"  # of the published file, as in its name
+_NUM_BYTES = 95_700_000  # approximate, for the progress
+_TIMEOUT_S = (5.0, 30.0)  # to connect, and for each chunk
 _CHUNK_BYTES = 1 << 20
 _LAYERS = (
     "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1", "Conv2d_3b_1x1",
@@ -58,7 +58,7 @@ def find_weights(
     url: str = URL_INCEPTION_V3,
     progress: Progress = silent,
 ) -> tuple[Path | None, str]:
-    """The weights' file and ``""``, or ``None`` and why there is none (a sentence with the remedy).
+    """The weights' file and ``""``; or ``None`` and a sentence with the reason and the remedy.
 
     ``weights`` comes first, then the cache; ``auto`` downloads them into the cache.
     Raises ``ValueError`` when ``weights`` is no file.
@@ -75,7 +75,8 @@ def find_weights(
     cache = cache_path()
     if cache.is_file():
         return cache, ""
-    place = str(cache).replace(str(Path.home()), "~", 1)  # reports are passed on
+    # without the name of the home folder, since reports are passed on
+    place = str(cache).replace(str(Path.home()), "~", 1)
     remedy = f"Put {url} at {place}, or name a copy with evaluate.inception_weights."
     if policy == "cached":
         return None, f"Their weights are not in the cache, and none were to be fetched. {remedy}"

@@ -1,7 +1,7 @@
 """All figures of one direction that need neither a truth nor a champion.
 
-Every function of the registry measures a part of them. A figure that too few pictures would make
-meaningless is left out, and ``shortages`` says so.
+Each function of the registry measures some of them. A figure that would be meaningless for too few
+pictures is left out, and ``shortages`` lists it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def direction_figures(data: Measurement) -> Figures:
 
 
 def shortages(source: Side, target: Side) -> dict[str, Shortage]:
-    """Which figures are left out for too few held-out pictures."""
+    """The figures that are left out for too few held-out pictures."""
     pictures = min(len(source.rows), len(target.rows))
     counts = {
         "distances": Shortage(pictures, distances.LEAST_FOR_DISTANCES),
@@ -87,7 +87,7 @@ def distance_figures(
 
 
 def cycle_errors(data: Measurement) -> Figures:
-    """How near translating there and back comes to the input, and how much translating changes it.
+    """The error of the reconstruction, and the change by translation.
 
     The ceiling compares the input with another real picture: of its own domain for the cycle, of
     the target for the change.
@@ -116,9 +116,9 @@ def cycle_errors(data: Measurement) -> Figures:
 
 
 def domain_success(data: Measurement) -> Figures:
-    """How often the classifier takes translations, inputs and real pictures for the target.
+    """Shares of translations, inputs and real pictures that are classified as the target.
 
-    The last is its accuracy on held-out pictures of the target.
+    The last share is its accuracy on held-out pictures of the target.
     """
     classifier = data.classifier
     if classifier is None or min(len(data.source.rows), len(data.target.rows)) < LEAST_TO_JUDGE:

@@ -14,7 +14,7 @@ from evaluation.arrays import Array
 from evaluation.figures import Figure
 from evaluation.metrics.intervals import PERCENTILES, resampled_figure, resampling
 
-LEAST_FOR_DISTANCES = 10  # pictures of a side: FID and KID of fewer are noise
+LEAST_FOR_DISTANCES = 10  # pictures of a side; FID and KID of fewer are noise
 
 
 def fid(x: Array, y: Array) -> float:
@@ -50,7 +50,7 @@ def fid_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:
 def _weighted_fid(x: Array, y: Array, weights_x: Array, weights_y: Array) -> float:
     mean_x, a = _whitened(x, weights_x)
     mean_y, b = _whitened(y, weights_y)
-    cross = np.linalg.svd(_short(a) @ _short(b).T, compute_uv=False).sum()
+    cross = np.linalg.svd(_reduce_rows(a) @ _reduce_rows(b).T, compute_uv=False).sum()
     shift = mean_x - mean_y
     return float(max(0.0, shift @ shift + (a * a).sum() + (b * b).sum() - 2 * cross))
 
@@ -66,7 +66,7 @@ def _whitened(x: Array, weights: Array) -> tuple[Array, Array]:
     return mean, np.asarray(centred)
 
 
-def _short(a: Array) -> Array:
+def _reduce_rows(a: Array) -> Array:
     """A matrix of at most D rows with the same AᵀA as ``a`` ``[N, D]``."""
     return np.asarray(np.linalg.qr(a, mode="r")) if len(a) > a.shape[1] else a
 
@@ -148,9 +148,9 @@ def kid_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:
 
 
 def witness(x: Array, target: Array, source: Array) -> Array:
-    """How much each row of ``x`` looks like ``target`` rather than ``source``: ``[N]``.
+    """How much nearer each row of ``x`` is to ``target`` than to ``source``: ``[N]``.
 
-    The MMD's witness function: mean kernel to the target less mean kernel to the source.
+    This is the MMD's witness function: mean kernel to the target minus mean kernel to the source.
     """
     towards = polynomial_kernel(x, target).mean(axis=1)
     return np.asarray(towards - polynomial_kernel(x, source).mean(axis=1))

@@ -1,4 +1,4 @@
-"""What the metrics of one direction are computed from."""
+"""The input of the metrics of one direction: pictures, features, meshes, colours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Side:
 
     rows: Sequence[Picture]
     pictures: Pictures
-    load_train_pictures: Callable[[], Pictures]  # read again: memory holds the held-out ones alone
+    load_train_pictures: Callable[[], Pictures]  # not held in memory
     features: dict[str, Array]  # by the key of the feature network
     train_features: dict[str, Array]
     meshes: Sequence[Points | None]
@@ -52,5 +52,5 @@ class Measurement:
     target: Side
     target_name: str  # "A" or "B"
     classifier: Classifier | None
-    alignment: Alignment | None  # None: the pictures are no aligned faces
+    alignment: Alignment | None  # None: the pictures are not aligned faces
     extract: Callable[[Pictures], Array]  # the offline features of any pictures: [N, D]

@@ -1,7 +1,7 @@
-"""Whether translations are copies of training pictures: nearest neighbours among these.
+"""Detection of translations that copy training pictures, by nearest neighbours.
 
 A translation counts as *near a training picture* when it is nearer to one than 95 % of the real
-held-out pictures of the target are. Of real pictures, which copy nothing, 5 % are.
+held-out pictures of the target are. 5 % of real pictures, which copy nothing, count as near too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from evaluation.figures import Figures
 from evaluation.metrics.intervals import share_figure
 from evaluation.metrics.measurement import Measurement
 
-LEAST_REAL = 20  # held-out pictures: 5 % of fewer is less than one
+LEAST_REAL = 20  # held-out pictures; 5 % of fewer is less than one picture
 _NEAR_QUANTILE = 0.05
 
 

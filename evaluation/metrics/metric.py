@@ -1,4 +1,4 @@
-"""What the registry says of a metric."""
+"""The entry of a metric in the registry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Group(StrEnum):
 
 
 class Text(NamedTuple):
-    """The same in both languages of the report."""
+    """A text in both languages of the report."""
 
     en: str
     zh: str
@@ -34,7 +34,7 @@ class Metric:
 
     key: str  # in scores.json
     group: Group
-    better: Better  # which way is better; "": neither
+    better: Better  # the better direction; "": neither
     name: Text
     meaning: Text  # a sentence
     is_share: bool = False  # shown as a percentage

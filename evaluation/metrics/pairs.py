@@ -1,7 +1,7 @@
 """Known pairs that are not aligned, such as two photographs of one person, one in each domain.
 
 Pixels of such a pair cannot be compared, but colours of face regions and features can. Pairs are
-for evaluation alone: training never sees which pictures belong together.
+for evaluation only: training never knows which pictures belong together.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEAST_PAIRS = 5
 
 @dataclass(frozen=True)
 class Pairs:
-    """Test picture ``inputs[i]`` (an index) shows what the picture ``rows[i]`` shows."""
+    """Pairs: test picture ``inputs[i]`` (an index) and the picture ``rows[i]`` show the same."""
 
     inputs: list[int]
     rows: list[Picture]
@@ -37,7 +37,7 @@ class Pairs:
 def load_pairs(path: Path) -> dict[str, list[str]]:
     """sha256 of a file → those of its counterparts, from a CSV file with the columns ``a``, ``b``.
 
-    Paths in it are relative to its folder; the files are read for their digests alone. Raises
+    Paths in it are relative to its folder; the files are read only for their digests. Raises
     ``ValueError`` for another format, and for a file that is missing.
     """
     try:
@@ -99,7 +99,8 @@ def pair_scores(
 
     ``pair_content`` is the similarity of content to the true counterpart, ``pair_identity`` the
     distance of face embeddings. ``pair_<region>_colour`` is the difference ΔE between contrasts
-    (``regions.contrasts``) and those of the counterpart; ``…_reduction`` how much of it went away.
+    (``regions.contrasts``) and those of the counterpart; ``…_reduction`` is the share of it that
+    translation removed.
     """
     num, seed = config.num_bootstrap, config.seed
     if len(true.features) < LEAST_PAIRS:

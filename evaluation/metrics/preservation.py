@@ -1,7 +1,7 @@
-"""What a translation keeps of its input: content, by features, and identity, by face embeddings.
+"""Preservation of the input by a translation: of content, by features; of identity, by embeddings.
 
-Here the untranslated input is perfect, and a random real picture of the target keeps nothing: a
-good translation changes the domain and stays near the untranslated input.
+By these metrics the untranslated input is perfect, and a random real picture of the target
+preserves nothing: a good translation changes the domain and stays near the untranslated input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evaluation.metrics.measurement import Measurement
 def similarity(x: Array, y: Array) -> Array:
     """Cosine of every row of ``x`` ``[N, D]`` with every row of ``y`` ``[M, D]``: ``[N, M]``.
 
-    Each set is centred on its own mean, so that what all its pictures share, the domain, does not
+    Each set is centred on its own mean, so that the domain, which all its pictures share, does not
     count: 1 is the same content, 0 is unrelated.
     """
     a, b = (_directions(z - z.mean(axis=0)) for z in (x, y))
@@ -52,7 +52,7 @@ def identity(data: Measurement) -> Figures:
 def content_scores(
     config: EvaluateConfig, inputs: Array, translated: Array, target_test: Array
 ) -> Figures:
-    """Content similarity of input and translation, and how often each finds its own input.
+    """Content similarity of input and translation, and ``content_found``.
 
     ``content_found`` is the share of translations nearer to their own input than to any other one.
     """

@@ -1,4 +1,4 @@
-"""Where a translation changes a face: lips, eyes and cheeks against everything else.
+"""The change of a face by region: lips, eyes and cheeks, compared with everything else.
 
 The regions come from the face mesh of the *input*: a translation keeps the geometry, and a mesh of
 its own would hide that a face moved. Colours are CIE L*a*b*; a difference of 2 is just visible.
@@ -24,7 +24,7 @@ Masks = Mapping[str, Mask]
 """By region: lips, eyes, cheeks; all three (made_up), all else (outside), the other skin (skin)."""
 
 REGIONS = ("lips", "eyes", "cheeks")
-LEAST_FACES = 5  # pictures with a face: figures of fewer are left out
+LEAST_FACES = 5  # pictures with a face; with fewer the figures are left out
 _SUPERSAMPLING = 4
 
 # Points of MediaPipe's face mesh around each region, and around holes in it.
@@ -118,10 +118,10 @@ def change_scores(
     translated: Pictures,
     meshes: Sequence[Points | None],
 ) -> Figures:
-    """Colour change by region, and how much more of it lies inside the three than outside.
+    """Colour change by region, and its ratio inside and outside of the three regions.
 
-    ``change_focus`` above 1 says that the change keeps to lips, eyes and cheeks. Nothing where
-    less than five pictures show a face.
+    ``change_focus`` above 1 means that the change is concentrated on lips, eyes and cheeks. Returns
+    no figures where fewer than five pictures show a face.
     """
     change = colour_change(inputs, translated, meshes)
     has_face = np.isfinite(change["made_up"]) & np.isfinite(change["outside"])

@@ -1,10 +1,10 @@
-"""Every metric, once: the report, the model card and Prefect's artifacts take their rows from here.
+"""The list of all metrics, from which report, model card and Prefect's artifacts are made.
 
 A new metric is a module that measures it and one entry of ``METRICS``: ``measured_by`` names a
 function ``module:function`` below ``evaluation.metrics`` that gets a ``Measurement`` and returns
 ``Figures``: the metric under its key, and where it has them ``<key>_baseline`` (untranslated
-pictures) and ``<key>_ceiling`` (real pictures of the target). A name in place of the module itself
-keeps this list free of the networks' libraries, for those that only name metrics.
+pictures) and ``<key>_ceiling`` (real pictures of the target). A name instead of the function itself
+lets code that only names metrics import this list without the networks' libraries.
 """
 
 from __future__ import annotations

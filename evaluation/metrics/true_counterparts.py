@@ -1,4 +1,4 @@
-"""How near a translation comes to the true counterpart, where one is known.
+"""Errors of translations to their true counterparts, where these are known.
 
 The offline corpus draws each person in both domains. ``truth.parquet`` names, for the ``sha256`` of
 an original, the file of its ``counterpart``: the same picture in the other domain. It is cropped
@@ -27,8 +27,8 @@ from preprocessing.images.geometry import crop
 
 Mask = NDArray[np.float64]  # [px, px], 0 to 1
 
-# Ellipses in units of the distance between the eyes: which keypoint, how far below it (negative:
-# above, towards the lid), half width, half height.
+# Ellipses: number of the keypoint; then, in distances between the eyes, the offset below it
+# (negative: above, towards the lid), half width, half height.
 _EYES_AND_LIPS = (
     (0, -0.05, 0.30, 0.22),  # right eye with its lid
     (1, -0.05, 0.30, 0.22),  # left eye with its lid

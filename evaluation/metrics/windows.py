@@ -1,9 +1,9 @@
 """KID of the eyes alone and of the mouth alone, where faces are aligned.
 
-Make-up is a few strokes around eyes and mouth: of a whole face's KID they are a small part. Aligned
-crops have them at the same place, so that one window of all pictures holds the eyes, and one the
-mouth. A window is as soft about its place as the alignment is: pictures of faces near the edge of
-their photograph show them up to ``max_zoom`` times larger.
+Make-up is a few strokes around eyes and mouth, which hardly change the KID of whole faces. Aligned
+crops have eyes and mouth at the same place, so that one window holds the eyes of all pictures, and
+one the mouths. The windows are as exact as the alignment: faces near the edge of their photograph
+are up to ``max_zoom`` times larger.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Window:
 
 
 def windows(alignment: Alignment) -> dict[str, Window]:
-    """Where crops of this alignment have ``eyes`` and ``mouth``."""
+    """The windows ``eyes`` and ``mouth`` in crops of this alignment."""
     return {
         name: _window(alignment, *extent) for name, extent in (("eyes", _EYES), ("mouth", _MOUTH))
     }
@@ -59,7 +59,7 @@ def _window(alignment: Alignment, below: float, half_width: float, half_height: 
 def window_distances(data: Measurement) -> Figures:
     """``<window>_window_kid`` to the target's held-out pictures, with floor and ceiling.
 
-    Nothing where faces are not aligned, or for too few pictures.
+    Returns no figures where faces are not aligned, or for too few pictures.
     """
     source, target = data.source.pictures, data.target.pictures
     if data.alignment is None or min(len(source), len(target)) < LEAST_FOR_DISTANCES:

@@ -31,7 +31,7 @@ _Config = TypeVar("_Config", bound=BaseModel)
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The facts that a card is made of; each is optional but the name."""
+    """The facts for a card; all are optional but the name."""
 
     name: str  # recipe and version
     config: TrainConfig | None

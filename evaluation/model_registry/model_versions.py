@@ -1,10 +1,10 @@
 """The versions of a recipe, and the pointer to its champion.
 
-``core.workspace.ModelFolder`` says what a version holds. Its ``config.json`` lies beside the
-weights, so that it is read like a checkpoint. ``champion.json`` lies beside the versions.
+``core.workspace_folders.ModelFolder`` describes a version. It has its ``config.json`` beside the
+weights, so that it is read like a checkpoint. ``champion.json`` is beside the versions.
 
-A version is written whole or not at all; the pointer moves in one rename; whoever stores a version
-or moves the pointer holds the lock.
+A version is written whole or not at all, and the pointer moves in one rename. A process that stores
+a version or moves the pointer holds the lock.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def versions(workspace: Workspace, recipe: str) -> list[Path]:
 
 
 def crown(workspace: Workspace, recipe: str, version: str, reason: str = "") -> Path:
-    """Make ``version`` the champion whatever its figures, as a person decided; its folder.
+    """Make ``version`` the champion whatever its figures, as a person decided; returns its folder.
 
     For ``suyan promote``, and for the approval of a paused flow. Raises ``ValueError`` for a
     version that the recipe does not have.
@@ -86,9 +86,10 @@ def crown(workspace: Workspace, recipe: str, version: str, reason: str = "") -> 
 
 
 def rollback(workspace: Workspace, recipe: str) -> Path:
-    """Make the previous champion the champion again; its folder.
+    """Make the previous champion the champion again; returns its folder.
 
-    A second call goes back to the one before it. Raises ``SuyanError`` when no whole one is left.
+    A second call goes back to the champion before that. Raises ``SuyanError`` when no whole one is
+    left.
     """
     models = models_folder(workspace, recipe)
     with locked(models):
@@ -115,23 +116,23 @@ def locked(models: Path) -> Iterator[None]:
 
 
 def current(models: Path) -> Path | None:
-    """The champion's folder, if the pointer and what it points to are whole."""
+    """The champion's folder, if both the pointer and this folder are whole."""
     name = load_champion(RecipeModels(models)).version
     return models / name if _is_whole(models, name) else None
 
 
 def move_pointer(models: Path, model: Path, *, by: str, reason: str) -> None:
-    """Make ``model`` the champion, and remember the one before. The caller holds the lock."""
+    """Make ``model`` the champion, and record the one before. The caller holds the lock."""
     pointer = load_champion(RecipeModels(models))
     previous = [*pointer.previous, *filter(None, [pointer.version])]
     _point(models, model.name, previous, pointer, by=by, reason=reason)
 
 
 def store(run: Path, evaluation: Path, scores: Scores, workspace: Workspace, models: Path) -> Path:
-    """Copy the evaluated checkpoint to the folder of its version, whole or not at all; that folder.
+    """Copy the evaluated checkpoint to its version, whole or not at all; returns the folder.
 
-    The weights that the evaluation chose become the model's. A version that is there already gets
-    the newer figures. Raises ``CheckpointError`` when the evaluated checkpoint is gone.
+    The weights that the evaluation chose become the model's. An existing version gets the newer
+    figures. Raises ``CheckpointError`` when the evaluated checkpoint is gone.
     """
     checkpoint = RunFolder(run).checkpoint(scores.checkpoint)
     kind: Kind = "averaged" if scores.weights.chosen == "averaged" else "raw"

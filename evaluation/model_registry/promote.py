@@ -25,12 +25,12 @@ from evaluation.weights_choice import choice_sentence
 
 @dataclass(frozen=True)
 class Promotion:
-    """The decision about a model, which is stored at ``model`` in any case.
+    """The decision about a model; ``model`` is its folder, stored in any case.
 
-    A person can promote a stored model all the same: ``model_versions.crown``.
+    A person can promote a stored model that failed the gate: ``model_versions.crown``.
     """
 
-    promoted: bool  # it is the champion now
+    promoted: bool  # whether it is the champion now
     reason: str  # one or two sentences
     model: Path
 
@@ -47,7 +47,7 @@ def promote(
     The gate: KID better than untranslated pictures in both directions, and a better mean KID than
     the champion's on the same test pictures; both beyond the 95 % interval unless ``rule`` says
     otherwise. A champion that was not measured on these pictures stays: a person decides. A
-    repeated call changes nothing. One process at a time decides; others wait.
+    repeated call changes nothing. One process at a time decides; other processes wait.
 
     Raises ``ValueError`` for a recipe name that is no plain name, ``SuyanError`` when
     ``evaluation`` holds no scores, ``CheckpointError`` when the evaluated checkpoint is gone.
@@ -94,7 +94,7 @@ def _joined(sentences: list[str]) -> str:
 
 
 def _objection(scores: Scores, champion: Path | None, rule: PromoteConfig) -> str:
-    """Why the model may not be champion; ``""`` when it may."""
+    """The reason why the model may not be champion; ``""`` when it may."""
     if not rule.automatic:
         return "only a person promotes (promote.automatic is off)."
     mean = scores.mean_kid
@@ -116,16 +116,16 @@ def _no_better_than_untranslated(direction: DirectionScores, rule: PromoteConfig
     if not rule.beat_untranslated or bound < 0:
         return ""
     return (
-        f"{direction.route} has a KID of {kid.value:.4f}, and leaving pictures as they are has "
+        f"{direction.route} has a KID of {kid.value:.4f}, and untranslated pictures have "
         f"{untranslated.value:.4f}"
-        + (": better, but not surely so." if kid.value < untranslated.value else ".")
+        + (": better, but not beyond the interval." if kid.value < untranslated.value else ".")
     )
 
 
 def _no_better_than_champion(
     scores: Scores, mean: float, champion: Path, rule: PromoteConfig
 ) -> str:
-    """Why the champion stays; ``""`` when the model is better."""
+    """The reason why the champion stays; ``""`` when the model is better."""
     change = _paired_change(scores, champion)
     if change is None:
         champion_scores = load_scores(ModelFolder(champion).scores)

@@ -19,7 +19,7 @@ from evaluation.scores import GalleryEntry
 Columns = Mapping[str, Mapping[int, Pictures]]
 """By column, and by the index of the input: a picture ``[px, px, 3]``."""
 
-# The columns of each kind of gallery; a picture without one has less.
+# The columns of each kind of gallery; an entry may lack some of them.
 _COLUMNS = {
     "random": ("input", "translated", "reconstructed", "truth", "pair"),
     "best": ("input", "translated", "reconstructed", "truth", "pair"),
@@ -60,7 +60,7 @@ def write_gallery(
     chosen: Mapping[str, Sequence[int]],
     rank: Array,
 ) -> dict[str, list[GalleryEntry]]:
-    """Write ``gallery/<direction>/*.jpg`` anew; the entries of each kind in ``chosen``."""
+    """Rewrite ``gallery/<direction>/*.jpg``; returns the entries of each kind in ``chosen``."""
     target = EvaluationFolder(folder).gallery / direction
     shutil.rmtree(target, ignore_errors=True)
 

@@ -68,10 +68,10 @@ def write_report(
     workspace: Workspace,
     folder: EvaluationFolder,
 ) -> Path:
-    """Write ``report.html``, which loads nothing from anywhere; its path.
+    """Write ``report.html``, which loads nothing from elsewhere; returns its path.
 
     Reads the gallery in ``folder``, the log and the samples of ``run``, the card and the manifest
-    of ``dataset``; what is missing is left out.
+    of ``dataset``; missing parts are left out.
     """
     text = words(language)
     context = {
@@ -115,7 +115,7 @@ def write_report(
 
 
 def champion_sentence(champion: ComparedChampion | MissingChampion, text: Words) -> str:
-    """Which champion was compared with, or why none was."""
+    """A sentence about the champion that was compared with, or the reason why there was none."""
     if isinstance(champion, MissingChampion):
         if champion.reason is NoChampion.DAMAGED:
             return text["champion_error"].format(reason=champion.detail)
@@ -129,7 +129,7 @@ def champion_sentence(champion: ComparedChampion | MissingChampion, text: Words)
 
 
 def shortage_texts(direction: DirectionScores, text: Words) -> list[str]:
-    """What too few held-out pictures left out, one phrase each."""
+    """A phrase for each figure that is left out for too few held-out pictures."""
     return [
         text[f"meaningless_{name}"].format(found=count.num_pictures, needed=count.num_needed)
         for name, count in direction.meaningless.items()
@@ -153,7 +153,7 @@ def _direction(direction: DirectionScores, language: Language, folder: Path) -> 
         "target": direction.target,
         "gap": None if closed is None else percent(closed),
         "no_gap": text["gap_none" if "kid" in direction.figures else "gap_unknown"],
-        # an increase is no headline; the table has it
+        # an increase is only in the table
         "lip_eye": None if reduction is None or reduction < 0 else percent(reduction),
         "groups": row_groups(direction, language),
         "chart": _chart(direction, text),
@@ -197,7 +197,7 @@ def _paired_chart(
     label: str,
     text: Words,
 ) -> dict[str, Any] | None:
-    """Both KIDs, the other model's and ours, on one axis, and what their paired difference says."""
+    """The KIDs of the other model and of this one on one axis, and a sentence about them."""
     kid = direction.figure("kid")
     if other is None or other.kid is None or other.kid_change is None or kid is None:
         return None
@@ -230,7 +230,7 @@ def _bars(figures: Sequence[tuple[str, str, Figure]]) -> list[dict[str, Any]]:
 
 
 def _weights(choice: WeightsChoice, text: Words) -> str:
-    """Which weights this report is about; ``""`` where there was no choice."""
+    """A sentence about the chosen weights; ``""`` where there was no choice."""
     kids = choice.kid_to_training
     if len(kids) < 2:
         return ""

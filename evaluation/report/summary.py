@@ -1,4 +1,4 @@
-"""The report in brief, as text, rows and pictures, for places that cannot show its page."""
+"""A summary of the report as text, rows and pictures, for places that cannot show its page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = ("input", "champion", "translated", "reconstructed", "truth", "pair")
 
 
 def summary(evaluation: Evaluation) -> str:
-    """Markdown: the verdict, what was left out, the champion, and the path of the report."""
+    """Markdown with the verdict, the omitted figures, the champion, and the path of the report."""
     text = words(evaluation.language)
     lines = [f"**{evaluation.verdict}**"]
     for direction in evaluation.scores.directions.values():

@@ -62,7 +62,7 @@ def row_groups(direction: DirectionScores, language: Language) -> list[RowGroup]
 
 
 def _sources(direction: DirectionScores) -> Iterator[tuple[Group, Figures, int]]:
-    """Each group with the figures that its rows come from, and of how many pictures they are."""
+    """Each group, with the figures of its rows and the number of pictures."""
     for group in Group:
         if group is Group.TRUTH:
             if direction.truth:
@@ -98,7 +98,7 @@ def _rows(group: Group, figures: Figures, language: Language) -> Iterator[Row]:
 
 
 def plot(values: Sequence[tuple[str, Value | None]]) -> list[Mark]:
-    """Place and interval of each figure, by its kind, on one axis that holds 0."""
+    """Position and interval of each figure, by its kind, on one axis that includes 0."""
     figures = [
         (kind, value if isinstance(value, Figure) else Figure(value, value, value))
         for kind, value in values

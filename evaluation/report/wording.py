@@ -18,7 +18,7 @@ Change = Literal["better", "same", "worse"]
 
 @cache
 def words(language: Language) -> Mapping[str, str]:
-    """Every text of the report by its key, and the names of the metrics by theirs.
+    """Every text of the report by its key, and the name of every metric by its key.
 
     Both languages have the same keys.
     """
@@ -28,7 +28,7 @@ def words(language: Language) -> Mapping[str, str]:
 
 
 def number(value: float) -> str:
-    """``value`` with three significant digits, of small ones with four decimals; no exponent."""
+    """``value`` with three significant digits, a small one with four decimals; no exponent."""
     magnitude = abs(float(f"{value:.3g}"))
     if magnitude == 0:
         return "0"
@@ -51,7 +51,7 @@ def percent(value: float) -> str:
 
 
 def figure_text(figure: Value | None, *, as_share: bool) -> str:
-    """``value (low … high)``; the value alone where it has no interval; ``""`` without one."""
+    """``value (low … high)``; only the value where it has no interval; ``""`` without one."""
     text, interval = figure_parts(figure, as_share=as_share)
     return f"{text} ({interval})" if interval else text
 
@@ -70,7 +70,7 @@ def figure_parts(figure: Value | None, *, as_share: bool) -> tuple[str, str]:
 def gap_closed(direction: DirectionScores) -> float | None:
     """Share of the KID from untranslated to real that translation closes, at least 0.
 
-    ``None`` where there is no gap to close, or too few pictures left it out.
+    ``None`` where there is no gap to close, or where the figure is left out for too few pictures.
     """
     kid, ceiling = direction.figure("kid"), direction.figure("kid_ceiling")
     untranslated = direction.figure("kid_baseline")
@@ -81,7 +81,7 @@ def gap_closed(direction: DirectionScores) -> float | None:
 
 
 def verdict(scores: Scores, language: Language = "en") -> str:
-    """One sentence: which directions are better than leaving pictures as they are."""
+    """One sentence that names the directions that are better than untranslated pictures."""
     directions = list(scores.directions.values())
     changes = [direction.figure("kid_change") for direction in directions]
     if any(change is None for change in changes):
@@ -110,7 +110,7 @@ def verdict(scores: Scores, language: Language = "en") -> str:
 
 
 def change_state(change: Figure) -> Change:
-    """What a change (below 0 is better) says beyond its interval."""
+    """The verdict on a change (below 0 is better) by its interval."""
     if change.high < 0:
         return "better"
     return "worse" if change.low > 0 else "same"

@@ -1,4 +1,4 @@
-"""Work spread over a Dask cluster in batches, each of which is a Prefect task run."""
+"""Distribution of work over a Dask cluster in batches, each of which is a Prefect task run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
             f"task_runner: got {task_runner!r}, which needs Dask; in Suyan's repository, run: "
             f"{install_command('cluster')}, or give task_runner: local"
         ) from error
-    # Decoding starts processes of its own, which Dask's workers may do with this setting alone.
+    # Decoding starts processes of its own, which Dask's workers may do only with this setting.
     settings = {"distributed.worker.daemon": False}
     options: dict[str, Any] = {"address": task_runner}
     if task_runner == "dask":
@@ -95,13 +95,13 @@ def spread_over(runner: DaskTaskRunner) -> MapBatches:
 
 
 def num_workers(runner: DaskTaskRunner) -> int:
-    """The number of threads in the cluster as it is now: it does as many jobs at a time."""
+    """The number of threads in the cluster at present, which is its number of simultaneous jobs."""
     threads: dict[str, int] = runner.client.nthreads()  # type: ignore[no-untyped-call]
     return sum(threads.values())
 
 
 class Job:
-    """A batch and the function that it is given to. Prefect does not look into the object."""
+    """A batch and the function for it, in an object whose content Prefect does not inspect."""
 
     def __init__(
         self, name: str, function: Callable[[Sequence[Any]], Any], batch: Sequence[Any]
@@ -109,7 +109,7 @@ class Job:
         self.name, self._function, self._batch = name, function, batch
 
     def __call__(self) -> Any:
-        """What the function returns for the batch."""
+        """The function's result for the batch."""
         return self._function(self._batch)
 
 
@@ -121,5 +121,5 @@ class Job:
     log_prints=False,
 )
 def run_batch(job: Job) -> Any:
-    """Do the job in a worker of the cluster; the flow gets the result, and nothing stores it."""
+    """Do the job in a worker; the flow gets the result, and Prefect does not store it."""
     return job()

@@ -1,8 +1,8 @@
 """A crawl's downloads on the workers of a Dask cluster: each worker has a share of the hosts.
 
-For each share one task run lasts as long as the crawl. Tasks and results go through queues of the
-scheduler. When a worker dies, Dask starts its share on another worker; that one announces itself
-and gets the unfinished tasks of the share again.
+Each share has one task run, which lasts as long as the crawl. Tasks and results go through queues
+of the scheduler. When a worker dies, Dask starts its share on another worker; that one announces
+itself and gets the unfinished tasks of the share again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class FarDownloads:
 
     def __init__(self, runner: DaskTaskRunner, settings: DownloadSettings) -> None:
         self._runner, self._settings = runner, settings
-        self._open: dict[int, DownloadTask] = {}  # unfinished ones, by hit
+        self._open: dict[int, DownloadTask] = {}  # unfinished tasks, by hit
         self._jobs: Any = None  # the queue of the worker that has the share at present
 
     async def __aenter__(self) -> Self:
@@ -70,7 +70,7 @@ class FarDownloads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(Exception):  # the cluster may be gone; then nothing is left to do
+        with contextlib.suppress(Exception):  # the cluster may have ended already
             self._put(_END)
             await asyncio.to_thread(self._future.wait, _STOP_TIMEOUT_S)
             self._outcomes.close()
@@ -117,8 +117,10 @@ class FarDownloads:
 
 @dataclass(frozen=True)
 class _Serve:
-    """The function that a worker runs: it starts a download process of its own, as a local crawl
-    does, and passes jobs and outcomes between it and the queues.
+    """The function that a worker runs for a share.
+
+    Like a local crawl, it starts a download process of its own, and it passes jobs and outcomes
+    between this process and the queues.
     """
 
     name: str
@@ -136,7 +138,7 @@ class _Serve:
         from distributed import get_client
 
         client, name = get_client(), uuid.uuid4().hex
-        # A queue of its own: what is left of a dead worker must not take this one's jobs.
+        # A queue of its own: remains of a dead worker must not take this worker's jobs.
         jobs, outcomes = _queue(name, client), _queue(self.name, client)
         async with DownloadProcess(self.settings) as downloads:
             listening = asyncio.create_task(self._listen(downloads, outcomes))
@@ -181,4 +183,4 @@ async def _received(queue: Any) -> list[Any]:
     """
     await asyncio.sleep(_POLL_S)
     messages = await asyncio.to_thread(queue.get, batch=True)
-    return [pickle.loads(message) for message in messages]  # noqa: S301 - of our own workers
+    return [pickle.loads(message) for message in messages]  # noqa: S301 - from our own workers

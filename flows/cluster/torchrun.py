@@ -1,4 +1,4 @@
-"""A training by this process, or by several that torchrun starts; flow and command share it."""
+"""Training by this process, or by several that torchrun starts; for flow and command alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.runtime.launcher import Torchrun, train_together
 if TYPE_CHECKING:
     from training.train import TrainSummary
 
-_KID_DISTANCE = "evaluation.validation:kid_distance"  # what a child process imports
+_KID_DISTANCE = "evaluation.validation:kid_distance"  # the name by which a child process imports it
 
 
 def train_run(

@@ -1,7 +1,7 @@
 """Notifications of failed runs, partial crawls and new champions, by Prefect's automations.
 
-The webhook's address is a secret, for whoever has it can post: it is read from the environment and
-stored in a Prefect block, which is encrypted.
+The webhook's address is a secret, since it is all that is needed to post a message: it is read from
+the environment and stored in a Prefect block, which is encrypted.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _RUN_URL = "{{ flow_run|ui_url }}"
 def set_up(workspace: Workspace, console: Console, *, kind: Kind, test: bool, off: bool) -> None:
     """Create the block and the automations on the workspace's server, or remove the automations.
 
-    Raises ``SuyanError`` when no server runs and when the webhook refuses the test message, and
-    changes nothing then; ``ValueError`` without an address.
+    Raises ``SuyanError``, and changes nothing, when no server runs or the webhook refuses the test
+    message; ``ValueError`` without an address.
     """
     if not os.environ.get("PREFECT_API_URL"):
         server = running_server(workspace)
@@ -71,13 +71,13 @@ async def _on(url: str, kind: Kind, *, test: bool) -> str:
         json_data=BODIES[kind],
         secrets=SecretDict({"address": url}),
     )
-    if test:  # before saving: a wrong address must not replace one that works
+    if test:  # sent before saving: a wrong address must not replace one that works
         await _send_test(url, kind)
     document = await block.asave(BLOCK, overwrite=True)
     async with get_client() as client:
         await ensure_automations(client, automations(document))
-    sent = " A test message was sent." if test else ""
-    return f"Failed runs, partial crawls and new champions are reported to your {kind}.{sent}"
+    note = " A test message was sent." if test else ""
+    return f"Failed runs, partial crawls and new champions are reported to your {kind}.{note}"
 
 
 async def _send_test(url: str, kind: Kind) -> None:
@@ -90,7 +90,7 @@ async def _send_test(url: str, kind: Kind) -> None:
     try:
         async with httpx.AsyncClient(timeout=10) as client:
             answer = await client.post(url, json=apply_values(BODIES[kind], message))
-    except httpx.HTTPError as error:  # its message, like the answer's, may hold the address
+    except httpx.HTTPError as error:  # its message may hold the secret address
         kind_of_error = type(error).__name__
         raise SuyanError(f"the webhook cannot be reached: {kind_of_error}{unchanged}") from None
     if answer.is_error:
@@ -101,7 +101,7 @@ async def _send_test(url: str, kind: Kind) -> None:
 
 
 def _refusal(answer: bytes) -> str:
-    """The refusal in an answer of status 200, e.g. of a missing keyword or signature; "" for none.
+    """The refusal in an answer of status 200, e.g. for a missing keyword or signature; "" for none.
 
     DingTalk and WeCom put it into ``errcode``, Feishu into ``code``.
     """

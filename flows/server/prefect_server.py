@@ -1,8 +1,9 @@
 """A Prefect server for one workspace, on loopback, with its database in the workspace.
 
-It takes the first free port from 4200 on, and so leaves other Prefect servers of this machine
-alone. `suyan run` and `suyan ui` start one and stop it when they end; one of `suyan up` stays, and
-`suyan up` takes over a running one (``owner`` in the server's state). A workspace has one server.
+It takes the first free port from 4200 on, and so does not disturb other Prefect servers of this
+machine. `suyan run` and `suyan ui` start a server and stop it when they end; a server of `suyan up`
+stays, and `suyan up` takes over a running one (``owner`` in the server's state). A workspace has
+one server.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from flows.installation import PACKAGES
 from flows.server.processes import start_detached, stop_process
 
 Owner = Literal["up", "command"]
-"""Who stops a server: ``suyan down``, or the command that started it."""
+"""The owner of a server, which stops it: ``suyan down``, or the command that started it."""
 
 _LOOPBACK = "127.0.0.1"
 LOOPBACK_HOSTS = (_LOOPBACK, "localhost", "::1")
-_WILDCARD_HOSTS = ("0.0.0.0", "::")  # this machine reaches them by loopback
+_WILDCARD_HOSTS = ("0.0.0.0", "::")  # addresses that this machine reaches by loopback
 _FIRST_PORT = 4200
 _NUM_PORTS = 100
-_START_TIMEOUT_S = 300.0  # imports are slow on a busy machine
+_START_TIMEOUT_S = 300.0  # long, because imports are slow on a busy machine
 _HEALTH_TIMEOUT_S = 2.0
 _POLL_S = 0.3
 _LOG_TAIL = 2000  # characters that an error quotes
@@ -61,7 +62,7 @@ class Server:
 
 @dataclass(frozen=True)
 class _State:
-    """What the workspace remembers of its server."""
+    """The state of a workspace's server, as it is saved."""
 
     pid: int
     port: int
@@ -71,11 +72,10 @@ class _State:
 
 @contextlib.contextmanager
 def local_server(workspace: Workspace) -> Iterator[Server]:
-    """The workspace's Prefect server during the block; it is started where none runs.
+    """The workspace's Prefect server during the block; it is started if none runs.
 
-    A server that was started here is stopped afterwards, unless ``suyan up`` took it over.
-
-    Raises ``SuyanError`` with the end of the server's log when it does not come up.
+    A server that was started here is stopped afterwards, unless ``suyan up`` took it over. Raises
+    ``SuyanError`` with the end of the server's log when it does not start.
     """
     running = running_server(workspace)
     if running is not None:
@@ -106,7 +106,7 @@ def start_server(
 ) -> tuple[Server, int]:
     """Start a server that outlives this process; returns it and its pid once it answers.
 
-    Raises ``SuyanError`` with the end of the server's log when it does not come up, ``ValueError``
+    Raises ``SuyanError`` with the end of the server's log when it does not start, ``ValueError``
     for a ``host`` beyond this machine without ``PREFECT_SERVER_API_AUTH_STRING``.
     """
     if host not in LOOPBACK_HOSTS and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
@@ -122,7 +122,7 @@ def start_server(
         except SuyanError:
             if port is not None or _is_free(chosen):
                 raise
-            # else another program was faster: try the next port
+            # otherwise another program was faster: try the next port
 
 
 def _start(workspace: Workspace, owner: Owner, host: str, port: int) -> tuple[Server, int]:
@@ -159,12 +159,12 @@ def stop_server(workspace: Workspace) -> bool:
 
 
 def client_environment(server: Server) -> dict[str, str]:
-    """Environment variables with which Prefect, here or in a child process, uses ``server``.
+    """Environment variables by which Prefect, here or in a child process, uses ``server``.
 
-    The heartbeat and the logs may be set otherwise in the present environment.
+    The environment may set the variables of the heartbeat and of the logs to other values.
     """
     defaults = {
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; automations.yaml counts on it
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; automations.yaml depends on it
         "PREFECT_LOGGING_EXTRA_LOGGERS": ",".join(PACKAGES),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }
@@ -178,9 +178,9 @@ def client_environment(server: Server) -> dict[str, str]:
 
 
 def _server_environment(server: Server) -> dict[str, str]:
-    """Further variables of the server itself; each may be set otherwise in the environment."""
+    """Further variables of the server itself; the environment may set each to another value."""
     defaults = {
-        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the first UI loads nothing from the internet
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # version 1 needs no internet
         "PREFECT_UI_API_URL": server.api_url,
         # Otherwise any page open in a browser could talk to a server on loopback:
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": server.ui_url,
@@ -275,8 +275,8 @@ def _wait_until_healthy(pid: int, port: int, host: str, log: Path) -> None:
 def _listens(pid: int, port: int) -> bool:
     """Whether process ``pid``, or a child of it, listens on ``port``.
 
-    Of two servers that were started on the same port at the same moment one is about to end; the
-    other's answers must not be taken for its own.
+    If two servers were started on one port at the same moment, one of them is about to end; the
+    answers of the other must not be taken for its own.
     """
     try:
         process = psutil.Process(pid)

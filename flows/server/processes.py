@@ -1,4 +1,4 @@
-"""Processes that outlive the command that starts them: how they are started, found and stopped."""
+"""Starts, finds and stops processes that outlive the command that starts them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_S = 0.1
 def start_detached(
     command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
 ) -> int:
-    """Start a process in a session of its own, out of reach of our Ctrl-C; returns its pid.
+    """Start a process in a session of its own, which Ctrl-C does not reach; returns its pid.
 
     Its output is appended to ``log``; it works in ``folder``.
     """
@@ -32,7 +32,7 @@ def start_detached(
             stderr=output,
             start_new_session=True,
         )
-    process.returncode = 0  # else Popen warns that nobody waited for the process
+    process.returncode = 0  # otherwise Popen warns that its process still runs
     return process.pid
 
 
@@ -48,7 +48,7 @@ def stop_process(pid: int, timeout_s: float = 10.0) -> bool:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)  # else our own dead child counts as running
+                os.waitpid(pid, os.WNOHANG)  # otherwise a dead child counts as running
             if not is_alive(pid):
                 return True
             time.sleep(_POLL_S)
@@ -56,7 +56,7 @@ def stop_process(pid: int, timeout_s: float = 10.0) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that ``pid`` started; none where there is no ``/proc``."""
+    """The processes that ``pid`` started; an empty list on systems without ``/proc``."""
     pids: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):

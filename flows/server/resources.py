@@ -28,7 +28,7 @@ def declared() -> list[AutomationCore]:
 
 
 async def ensure_pool(client: PrefectClient, name: str = WORK_POOL) -> None:
-    """Create the process work pool ``name``; an existing one stays as it is."""
+    """Create the process work pool ``name``; an existing one is left unchanged."""
     template = ProcessWorker.get_default_base_job_template()
     with contextlib.suppress(ObjectAlreadyExists):
         await client.create_work_pool(
@@ -41,7 +41,7 @@ async def ensure_automations(
 ) -> list[str]:
     """Create automations with new names and update those that differ; returns the names of both.
 
-    An existing automation stays switched on or off: somebody may have switched it off.
+    An existing automation stays switched on or off, as a person left it.
     """
     changed = []
     for automation in automations:

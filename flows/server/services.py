@@ -1,6 +1,6 @@
-"""The services of scheduled runs: server, work pool, deployments and worker, up and down.
+"""The services of scheduled runs: starts and stops server, work pool, deployments and worker.
 
-Everything here may be called again at any time: what exists already is left as it is.
+Every function may be called again at any time: a service that exists is left unchanged.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from flows.server.prefect_server import (
 from flows.server.processes import children, start_detached, stop_process, wait_until_gone
 
 _COMMAND_TIMEOUT_S = 300.0
-_SAVE_TIMEOUT_S = 120.0  # for a training's present step and its checkpoint
+_SAVE_TIMEOUT_S = 120.0  # time for the current step of a training and its checkpoint
 _OUTPUT_TAIL = 3000  # characters that an error quotes
 
 
 @dataclass(frozen=True)
 class Services:
-    """What runs for a workspace."""
+    """The running services of a workspace."""
 
     server: Server
     worker_pid: int
@@ -54,7 +54,7 @@ def up(
     port: int | None = None,
     redeploy: bool = False,
 ) -> Services:
-    """Bring up everything and print where the UI is.
+    """Start all services and print the address of the UI.
 
     Raises ``SuyanError`` with the output of the command that failed, ``ValueError`` for a host
     beyond this machine without a password.
@@ -66,7 +66,7 @@ def up(
         )
     server = _server_up(workspace, console, host, port)
     environment = worker_environment(server, workspace)
-    # In a process of its own, here and below: Prefect reads its settings when it is imported.
+    # In a separate process, here and below: Prefect reads its settings when it is imported.
     _command(environment, sys.executable, "-m", "flows.server.resources")
     console.print(f"Work pool   {WORK_POOL}, and the automations of automations.yaml")
     _deploy(server, environment, console, always=redeploy)
@@ -114,7 +114,7 @@ def worker_environment(server: Server, workspace: Workspace) -> dict[str, str]:
         **os.environ,
         **client_environment(server),
         "SUYAN_HOME": str(workspace.folder.resolve()),
-        "PWD": str(ROOT),  # prefect.yaml takes it for the folder of the code
+        "PWD": str(ROOT),  # prefect.yaml uses it as the folder of the code
     }
 
 
@@ -131,7 +131,7 @@ def is_deployed(server: Server) -> bool:
 
 
 def _deployed_stamp(server: Server) -> dict[str, str]:
-    """A digest of everything that makes deploying again necessary: code, deployments, server."""
+    """A digest of the code, the deployments and the server: a change makes deploying necessary."""
     files = [DEPLOYMENTS_FILE, ROOT / "automations.yaml"]
     files += sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     return {"digest": digest([str(ROOT), server.api_url, *(file_sha256(path) for path in files)])}
@@ -155,7 +155,7 @@ def _server_up(workspace: Workspace, console: Console, host: str, port: int | No
 def _deploy(
     server: Server, environment: Mapping[str, str], console: Console, *, always: bool
 ) -> None:
-    """Deploy, unless the server has these very deployments: changes made in the UI then stay."""
+    """Deploy, unless the server has the same deployments: then changes made in the UI stay."""
     if not always and is_deployed(server):
         console.print("Deployments up to date")
         return

@@ -1,6 +1,6 @@
 """A person's approval before a model becomes champion: the flow pauses, and the Prefect UI asks.
 
-The decision is saved beside the scores, so that nobody is asked twice about the same ones.
+The decision is saved beside the scores, so that the same scores need only one decision.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Decision(RunInput):
 
 @dataclass(frozen=True)
 class Approval:
-    """A person's decision; ``approved`` is None when nobody decided in time.
+    """A person's decision; ``approved`` is ``None`` when there was none in time.
 
     ``is_new`` is false for a decision that an earlier run saved.
     """
@@ -84,7 +84,7 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
 def apply_approval(
     promotion: Promotion, approval: Approval, workspace: Workspace, recipe: str
 ) -> Promotion:
-    """Crown the promoted model if it was approved; returns what became of it.
+    """Make the stored model the champion if it was approved; returns the promotion.
 
     ``promotion`` comes from a rule that makes no new champion.
     """
@@ -107,13 +107,13 @@ def apply_approval(
 
 
 def _set_running() -> None:
-    """Set the run, which Prefect still calls paused, to running: its tasks would not start."""
+    """Set the run from paused to running, which Prefect omits: its tasks would not start."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(UUID(str(flow_run.id)), Running(), force=True)
 
 
 def _question(evaluation: Evaluation, recipe: str) -> str:
-    """The verdict, the figures and the way to the report, as markdown."""
+    """The verdict, the figures and the path of the report, as markdown."""
     rows = [
         f"- {direction.route}: {_kid(direction.figure('kid'))}; "
         f"untranslated: {_kid(direction.figure('kid_baseline'))}"
@@ -142,7 +142,7 @@ def _kid(figure: Figure | None) -> str:
 
 
 def _reason(answer: Decision) -> str:
-    return answer.reason or f"a person said {answer.decision}"
+    return answer.reason or f"a person decided: {answer.decision}"
 
 
 def _load_decision(evaluation: Evaluation) -> Approval | None:

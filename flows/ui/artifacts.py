@@ -30,9 +30,7 @@ _NO_LOSSES = {"step", "epoch", "seconds", "eta_s", "images_per_s", "memory_gib"}
 
 
 def crawl_yields(summary: CrawlSummary) -> None:
-    """Write the page of a crawl: each phrase's yield and failures, and a preview of the newest
-    originals.
-    """
+    """Write the page of a crawl: yield and failures by phrase, a preview of new originals."""
     reasons = _listed(summary.reasons)
     left = f" **Partial**: {missing_part(summary)}." if summary.partial else ""
     newest = {"The newest": summary.preview} if summary.preview.exists() else {}
@@ -54,7 +52,7 @@ def _yield(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _end(row: Mapping[str, Any]) -> dict[str, str]:
-    """Why a phrase's search ended, and how many downloads failed for which reason."""
+    """The reason why a phrase's search ended, and the number of failed downloads by reason."""
     return {
         "phrase": row["phrase"],
         "stopped": str(row["stopped_because"]),
@@ -72,8 +70,8 @@ def dataset_card(summary: PrepareSummary) -> None:
         dataset.card_text.read_text(encoding="utf-8"),
         pictures(sheets),
     )
-    again = " (nothing new: an earlier run made it)" if summary.reused else ""
-    run_logger().info("dataset %s%s: %s", summary.version, again, counts)
+    note = " (nothing new: an earlier run made it)" if summary.reused else ""
+    run_logger().info("dataset %s%s: %s", summary.version, note, counts)
     for side, reasons in summary.rejected.items():
         run_logger().info("rejected on side %s: %s", side, _listed(reasons))
 
@@ -83,7 +81,7 @@ def _train_first(sheet: Path) -> tuple[bool, str]:
 
 
 class TrainingPage:
-    """The page of a training, written again as it goes on: sample pictures over time, the newest
+    """The page of a training, rewritten while it goes on: sample pictures over time, the newest
     grid, losses, and augmented training pictures.
     """
 
@@ -94,7 +92,7 @@ class TrainingPage:
         self.write("begins")
 
     def write(self, state: str) -> None:
-        """Write the page anew; ``state`` says in a few words how far the training is."""
+        """Rewrite the page; ``state`` is the training's progress in a few words."""
         grids = sorted(self._run.samples_folder().glob("*.jpg"))
         titled: dict[str, Path | Image.Image] = {}
         if grids:
@@ -157,9 +155,7 @@ def losses(run: RunFolder) -> list[dict[str, str]]:
 
 
 def evaluation(done: Evaluation) -> None:
-    """Write the page of an evaluation: the verdict, and for each direction its figures and a sheet
-    of pictures.
-    """
+    """Write the page of an evaluation: verdict, and figures and a sheet for each direction."""
     from evaluation.report.summary import draw_sheets, figure_rows, summary
 
     columns = "Held-out pictures: input, (champion,) translated, translated back, (truth)"
@@ -200,7 +196,7 @@ def lineage(
 def stages(
     name: str, seconds: Mapping[str, float], results: Mapping[str, Sequence[StageResult]]
 ) -> None:
-    """Write the page of a flow run: what each of its stages did, why, and for how long."""
+    """Write the page of a flow run: the outcome of each stage, its reason, and its duration."""
     rows = [
         {
             "stage": f"{stage}, {duration(stage_s)}",
@@ -208,11 +204,13 @@ def stages(
         }
         for stage, stage_s in seconds.items()
     ]
-    Page(f"stages-{name}").write(f"**{name}**: what each stage did, and why", points(rows))
+    Page(f"stages-{name}").write(
+        f"**{name}**: the outcome of each stage, and the reason", points(rows)
+    )
 
 
 def _result_text(result: StageResult) -> str:
-    """The reason, after any status but the usual one."""
+    """The reason, preceded by the status unless it is the usual one."""
     if result.status is Status.DONE:
         return result.reason
     return f"{result.status}: {result.reason}"

@@ -1,4 +1,4 @@
-"""Forms in the Prefect UI: descriptions of fields state the range, which the UI does not show."""
+"""Forms in the Prefect UI: each field's description states its range and default."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pydantic_core import CoreSchema
 
 
 class Form(BaseModel):
-    """Parameters of a flow. In its schema the description of each field, also of those in nested
-    configurations, ends with the field's range and default.
+    """Parameters of a flow, whose schema adds the range and default to each field's description.
+
+    Fields of nested configurations are included.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +45,7 @@ def _references(field: JsonSchemaValue) -> Iterator[JsonSchemaValue]:
 def limits(field: Mapping[str, Any]) -> str:
     """The range and default in a field's JSON schema: ``" [1 to 16; default 9]"``, or ``""``.
 
-    Defaults are given for numbers alone; the form fills in or selects the others.
+    Defaults are given for numbers only; the form shows the others.
     """
     parts: list[str] = []
     for kind in (field, *field.get("anyOf", ())):

@@ -24,15 +24,15 @@ _MAX_IMAGE_BYTES, _MAX_PAGE_BYTES = 300_000, 1_500_000
 
 
 class Page:
-    """An artifact that can be written again while its stage goes on; ``key`` may be any text."""
+    """An artifact that can be rewritten while its stage goes on; ``key`` may be any text."""
 
     def __init__(self, key: str) -> None:
         self._key = artifact_key(key)
         self._artifact: UUID | None = None
 
     def write(self, description: str, *parts: str) -> None:
-        """Write the page: ``parts``, markdown each, one below the other. Lists of artifacts show
-        ``description`` alone.
+        """Write the page: ``parts``, each in markdown, one below the other. Lists of artifacts show
+        only ``description``.
         """
         text = "\n\n".join(part for part in parts if part) + "\n"
         with warn_on_error():
@@ -48,7 +48,7 @@ class Page:
 def points(rows: Sequence[Mapping[str, str]]) -> str:
     """A bullet point for each row; unlike a table's row it wraps in the Prefect UI.
 
-    A row's first value is the head. The others follow, each after its name, if it has one.
+    A row's first value is the head. The other values follow, each after its name, if it has one.
     """
     lines = []
     for row in rows:
@@ -69,11 +69,11 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def pictures(titled: Mapping[str, Path | Image.Image]) -> str:
-    """Pictures below their titles; the more there are, the fewer bytes each one gets."""
+    """Pictures below their titles; together they stay below a limit of bytes."""
     max_bytes = min(_MAX_IMAGE_BYTES, _MAX_PAGE_BYTES // max(1, len(titled)))
     parts = []
     for title, source in titled.items():
-        with warn_on_error():  # a torn file is left out; the page appears all the same
+        with warn_on_error():  # a torn file is left out of the page
             image = Image.open(source) if isinstance(source, Path) else source
             parts.append(f"{title}\n\n![{title}]({_data_url(image.convert('RGB'), max_bytes)})")
     return "\n\n".join(parts)

@@ -1,7 +1,8 @@
 """Progress of a stage in the Prefect UI: log lines, bars, and pages with pictures.
 
 Updates are throttled by time, and in long stages by their length, so that a training of weeks
-leaves hundreds of lines and not millions. A stage goes on while the Prefect server is away.
+leaves hundreds of lines and not millions. A stage goes on while the Prefect server cannot be
+reached.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
 
 @contextlib.contextmanager
 def warn_on_error() -> Iterator[None]:
-    """Turn an error of the block into a warning: a stage does not fail for want of the UI."""
+    """Turn an error of the block into a warning: a stage must not fail because of the UI."""
     try:
         yield
     except Exception as error:
@@ -92,13 +93,13 @@ class TrainingProgress:
     """Progress of a training: a bar, log lines, and a page with sample grids, which is written
     about ``_NUM_PAGE_UPDATES`` times.
 
-    ``write_page(state)`` writes the page; ``state`` says how far the training is.
+    ``write_page(state)`` writes the page; ``state`` is the training's progress in words.
     """
 
     def __init__(self, run: Path, write_page: Callable[[str], None]) -> None:
         self._samples, self._write_page = RunFolder(run).samples_folder(), write_page
         self._bar = ArtifactProgress(f"progress-{domains(run.name)}", every_s=10.0)
-        self._next_share = 0.0  # of the training, from which on the page is written again
+        self._next_share = 0.0  # step of the training at which the page is written again
         self._last_grid: Path | None = None
 
     def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:

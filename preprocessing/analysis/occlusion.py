@@ -21,7 +21,8 @@ _INNER_COLUMNS = slice(2, 5)  # of the left half: the outer columns lie beside t
 _LOWER_ROWS = slice(5, 9)  # from below the eyes to the chin
 _EYES_TO_CHIN_ROWS = slice(3, 9)
 _NOSE_BRIDGE = slice(3, 6), slice(3, 5)  # rows and columns: skin, or glasses
-_MIN_CONTRAST = 2.0  # added to the whole face's, CIELAB units: keeps a dim face from being texture
+# CIELAB units, added to the face's contrast: noise of a dim face must not count as texture
+_MIN_CONTRAST = 2.0
 
 
 @dataclass(frozen=True)

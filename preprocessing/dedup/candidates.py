@@ -1,4 +1,4 @@
-"""Pairs of pictures that may be one, by their perceptual hashes; ``similarity`` decides.
+"""Candidate pairs of near duplicates, by their perceptual hashes; ``similarity`` decides.
 
 Two tiers are searched: whole pictures against windows of pictures (copies with their edges cut
 off), and aligned faces (copies cropped to another shape); each also mirrored. Equal files share
@@ -18,8 +18,8 @@ from preprocessing.analysis.fingerprint import WINDOWS, Fingerprint
 from preprocessing.dedup.hamming import Hashes, cross_pairs
 
 WHOLE_PICTURE = -1  # in place of a face's number
-_MAX_OLDER_PICTURES = 30  # per picture, window and orientation
-_MIN_PAIRS_PER_PRUNING = 1 << 18  # held in memory before all but the nearest are dropped
+_MAX_OLDER_PICTURES = 30  # for each picture, window and orientation
+_MIN_PAIRS_PER_PRUNING = 1 << 18  # in memory; beyond this number only the nearest are kept
 
 PAIR = np.dtype(
     [
@@ -65,8 +65,8 @@ class HashColumns:
         whole: Fingerprint | None,
         faces: Iterable[tuple[int, Fingerprint]] = (),
     ) -> None:
-        """Add a picture's fingerprint (``None``: it was not decoded), and those of its faces by
-        their numbers.
+        """Add the fingerprint of a picture (``None`` if it was not decoded), and the fingerprints
+        of its faces by their numbers.
         """
         wholes, aligned = self._tiers
         if whole is not None:
@@ -105,8 +105,8 @@ class _TierColumns:
 
 
 def find_candidates(pictures: HashColumns, bits: int) -> Pairs:
-    """Of each picture the older ones (with smaller numbers) whose hashes differ in at most ``bits``
-    bits: ``[P]`` of ``PAIR``, ordered by the newer picture, the nearest first.
+    """Pairs of pictures whose hashes differ in at most ``bits`` bits: ``[P]`` of ``PAIR``, ordered
+        by the newer picture (with the larger number), the nearest first.
 
     A pair comes once for each tier, direction and orientation, by its nearest window. Of very many
     similar pictures only the nearest are listed, which is enough to join their cluster.
@@ -147,7 +147,7 @@ def _candidates_of_tier(tier: Tier, bits: int, *, mirrored: bool) -> Pairs:
 
 
 def _best_windows(rows: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Of the rows (newer, distance, inner, outer, window) the nearest of each inner and outer, in
+    """The nearest of the rows (newer, distance, inner, outer, window) for each inner and outer, in
     the order in which these pairs first occur.
     """
     order = np.lexsort((rows[:, 1], rows[:, 3], rows[:, 2]))
@@ -165,7 +165,7 @@ def near_pairs(
     """Hashes of two pictures that differ in at most ``bits`` bits: rows ``[P, 4]`` of newer
     picture, distance in bits, place in ``inner``, place in ``outer``.
 
-    ``pictures`` has the number of the picture at each place, ascending. Of each picture only the
+    ``pictures`` has the number of the picture at each place, ascending. For each picture only the
     nearest rows are listed.
     """
     blocks, num_unpruned = [np.zeros((0, 4), np.int32)], 0

@@ -40,7 +40,7 @@ class Clusters:
 
     founder: NDArray[np.int32]  # [N]
     displaced: set[int]
-    doubtful: list[Match]  # of two clusters, and nearly similar enough to be one
+    doubtful: list[Match]  # pictures of two clusters, nearly similar enough to be duplicates
 
     def has_several_members(self) -> NDArray[np.bool_]:
         """Whether the cluster of each picture has more than one member, ``[N]``."""
@@ -59,11 +59,11 @@ def build_clusters(
 ) -> Clusters:
     """The clusters of pictures that are numbered by age, the oldest first.
 
-    A cluster is on the side of its founder, so newer pictures change nothing about older ones: the
-    clusters of the first n pictures, and their sides, are what they were when there were only n.
-    ``is_held_out(k)`` says on which side of the split picture k is as a founder. Pairs are proposed
-    within ``bits`` bits; those of ``min_similarity`` share a cluster, those between
-    ``min_doubtful`` and that are listed as doubtful.
+    A cluster is on the side of its founder. Newer pictures therefore change nothing about older
+    ones: the first n pictures have the clusters and sides that they had when there were only n.
+    ``is_held_out(k)`` says on which side of the split picture k is as a founder. Pairs within
+    ``bits`` bits are compared; those with a similarity of ``min_similarity`` or more share a
+    cluster, those with ``min_doubtful`` or more are listed as doubtful.
     """
     pairs = find_candidates(pictures, bits)
     similarity = compare(pairs)
@@ -89,7 +89,7 @@ def build_clusters(
 
 
 def _between_clusters(doubts: list[Match], founder: NDArray[np.int32]) -> list[Match]:
-    """Of each two clusters the match with the greatest similarity."""
+    """The match with the greatest similarity of each two clusters."""
     best: dict[tuple[int, int], Match] = {}
     for match in sorted(doubts, key=lambda match: match.similarity):
         if founder[match.older] != founder[match.newer]:

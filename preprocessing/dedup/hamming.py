@@ -8,7 +8,7 @@ its later hash:
 - from there to ``NEAR`` (1,048,576) every pair within ``radius`` or ``NEAR_BITS``, the smaller;
 - after that most of those (98 % of 16 million's at 6 bits, 95 % of 64 million's).
 
-Hence the pairs of the first n hashes are the same however many follow.
+Hence the pairs of the first n hashes do not depend on the hashes that follow.
 
 The exact part is multi-index hashing (Norouzi, Punjani, Fleet 2012) with the general pigeonhole
 principle (Qin et al. 2018): cut 64 bits into words and give word k a threshold t_k with
@@ -36,15 +36,15 @@ NEAR = 1 << 20
 NEAR_BITS = 6
 TABLES = 12
 _TABLE_GROWTH = 4  # from one size of tables to the next
-_COMPARISONS_PER_BLOCK = 1 << 17  # their data fits the processor's cache
+_COMPARISONS_PER_BLOCK = 1 << 17  # whose data fit the processor's cache
 _MAX_TABLE_BITS = 16  # radius above which comparing all pairs is faster
 _MAX_HASHES_BY_BRUTE_FORCE = 6000  # geometric mean of both sides: faster up to this many
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The bits of a hash (``first``, ``first + step``, …, modulo 64) that are its key in the table,
-    and in how many of them the two hashes of a pair may differ.
+    """A table of hashes: the bits (``first``, ``first + step``, …, modulo 64) that are the key, and
+    the number of key bits in which the two hashes of a pair may differ.
     """
 
     first: int
@@ -121,7 +121,7 @@ def _pairs(left: Hashes, right: Hashes, radius: int, *, same: bool) -> Blocks:
 
 
 def _search_stages(radius: int) -> Iterator[tuple[int, int, list[_Table]]]:
-    """The end of each range of places, ascending; the radius within it, in bits; its tables."""
+    """The ranges of places, ascending: the end of each, its radius in bits, and its tables."""
     near = min(radius, NEAR_BITS)
     yield ALL, radius, _word_tables(radius, 4)
     yield NEAR, near, _word_tables(near, 3)
@@ -143,7 +143,7 @@ def _compare_all(left: Hashes, right: Hashes, radius: int, *, same: bool) -> Blo
 
 
 def _word_tables(radius: int, num: int) -> list[_Table]:
-    """Tables of ``num`` words that miss nothing; a word that need not be searched has no table."""
+    """Tables of ``num`` words that miss no pair; a word that need not be searched has no table."""
     edges = [64 * k // num for k in range(num + 1)]
     shares = [(radius + 1 + k) // num for k in range(num)]
     return [
@@ -154,7 +154,9 @@ def _word_tables(radius: int, num: int) -> list[_Table]:
 
 
 def _lsh_tables(num: int) -> list[_Table]:
-    """Tables with about one uniform hash per bucket; their bits lie apart, as neighbours agree."""
+    """Tables with about one uniform hash per bucket; neighbouring bits of a hash are correlated, so
+    each key takes bits at a distance.
+    """
     bits = min(max(num.bit_length() - 1, 1), 30)
     return [_Table(11 * k % 64, 2 * k + 1, bits, 1) for k in range(TABLES)]
 
@@ -210,7 +212,7 @@ def _sort(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], Indices]:
 
 
 def _expand(first: Indices, end: Indices) -> Iterator[tuple[Indices, Indices, Indices]]:
-    """Blocks of all ``j`` with ``first[i] <= j < end[i]``: the ``i``, how many ``j`` each of them
+    """Blocks of all ``j`` with ``first[i] <= j < end[i]``: the ``i``, the number of ``j`` that each
     has, and the ``j``.
     """
     counts = np.maximum(end - first, 0)
@@ -220,7 +222,7 @@ def _expand(first: Indices, end: Indices) -> Iterator[tuple[Indices, Indices, In
     at = 0
     while at < len(sources):
         stop = int(np.searchsorted(totals, totals[at] + _COMPARISONS_PER_BLOCK, side="right")) - 1
-        if stop <= at:  # one hash with more partners than a block holds
+        if stop <= at:  # a hash may have more partners than a block holds
             begin = first[sources[at]]
             for low in range(0, int(counts[at]), _COMPARISONS_PER_BLOCK):
                 size = min(_COMPARISONS_PER_BLOCK, int(counts[at]) - low)
@@ -234,7 +236,7 @@ def _expand(first: Indices, end: Indices) -> Iterator[tuple[Indices, Indices, In
 
 
 def _is_new(left: Hashes, right: Hashes, earlier: Sequence[_Table]) -> NDArray[np.bool_]:
-    """Which of these pairs none of the ``earlier`` tables has given, ``[P]``."""
+    """Whether each pair is new: no ``earlier`` table has given it, ``[P]`` bool."""
     difference, new = left ^ right, np.ones(len(left), bool)
     for table in earlier:
         new &= np.bitwise_count(difference & table.mask) > table.threshold

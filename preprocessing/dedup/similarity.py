@@ -27,25 +27,26 @@ from preprocessing.dedup.candidates import WHOLE_PICTURE, Pairs
 
 SIMILARITY_VERSION = 2  # raise it when the same two fingerprints have another similarity
 _FIRST_STEPS, _ALIGNMENT_STEPS = 3, 20
-_MIN_FIRST_DETAIL = 0.85  # correlation after the first steps: below it no step makes it a copy
-# Correlations before the alignment; the least of copies were 0.56 and 0.53.
+_MIN_FIRST_DETAIL = 0.85  # correlation after the first steps; a pair below it is no copy
+# Correlations before the alignment; the smallest that were measured for copies are 0.56 and 0.53.
 _MIN_UNALIGNED_LIGHT, _MIN_UNALIGNED_COLOUR = 0.45, 0.35
-_DETAIL_BLUR_PX = 2.5  # standard deviation: what the blur removes is detail, shape without shading
+# Standard deviation of the blur; the detail that it removes shows shape without shading.
+_DETAIL_BLUR_PX = 2.5
 _WATERMARK_SHARE = 0.15  # of the pixels that a watermark may cover
 _MIN_OVERLAP_SHARE = 1 / 3
 _MIN_DETAIL = 0.9  # correlation below which colours are not compared
-_FACE_PENALTY, _EDITED_PENALTY = 0.013, 0.008  # off the correlation of details
+_FACE_PENALTY, _EDITED_PENALTY = 0.013, 0.008  # subtracted from the correlation of details
 _GREY_PICTURE_LAB = 1.5  # standard deviation of a* and b* below which a picture has no colours
 _NOISE_GREY_LEVELS = 1.0  # weaker detail than this is noise
 _PLAIN_GREY_LEVELS = 2.5  # standard deviation below which a picture is plain
-_SAME_PLAIN_GREY_LEVELS = 4.0  # plain pictures whose means are nearer than this are one
+_SAME_PLAIN_GREY_LEVELS = 4.0  # plain pictures whose means are nearer than this are duplicates
 
 Transform = NDArray[np.float32]  # [2, 3]
 
 
 @dataclass(frozen=True, slots=True)
 class ThumbnailPair:
-    """Two thumbnails to compare, and where one is expected in the other."""
+    """Two thumbnails to compare, and the expected place of one in the other."""
 
     inner: bytes  # resembles …
     outer: bytes  # … a window of this one
@@ -69,14 +70,14 @@ def thumbnail_pairs(pairs: Pairs, thumbnail: Callable[[int, int], bytes]) -> lis
 
 
 def similarity(pair: ThumbnailPair) -> float:
-    """The similarity of the two thumbnails once one is aligned to the other, -1 to 1.
+    """The similarity of the two thumbnails, one aligned to the other, -1 to 1.
 
     The alignment maximises the enhanced correlation coefficient (Evangelidis and Psarakis 2008)
     over affine maps. Then the fine detail of both is correlated, without the pixels that differ
     most: a watermark covers a part of a copy, whereas another photograph of the same scene differs
-    everywhere. Light and colours must correlate too. Edited colours, and aligned faces, which
-    resemble each other anyway, cost a penalty. Most pairs are no copies; the comparison of such a
-    pair ends as soon as that is certain.
+    everywhere. Light and colours must correlate too. There is a penalty for edited colours, and one
+    for aligned faces, because all of these resemble each other. Most pairs are no copies; the
+    comparison of such a pair ends as soon as that is certain.
     """
     inner, outer = _oriented(grey_thumbnail(pair.inner), pair), grey_thumbnail(pair.outer)
     (mean, deviation), (outer_mean, outer_deviation) = map(_mean_and_deviation, (inner, outer))
@@ -106,7 +107,7 @@ def similarities(pairs: Sequence[ThumbnailPair]) -> list[float]:
 
 
 def _oriented(picture: NDArray[Any], pair: ThumbnailPair) -> NDArray[Any]:
-    """The inner picture as it is compared: mirrored where the pair is."""
+    """The inner picture for the comparison: mirrored if the pair is a mirrored one."""
     return np.ascontiguousarray(picture[:, ::-1]) if pair.is_mirrored else picture
 
 
@@ -131,7 +132,7 @@ def _align(
 
 
 def _colour_penalty(pair: ThumbnailPair, overlay: _Overlay) -> float:
-    """What is taken off the correlation of details; 1 where light or colours contradict it."""
+    """The penalty on the correlation of details; 1 where light or colours contradict it."""
     shift, light, colour = _compare_colours(pair, overlay)
     if pair.is_of_faces:
         agree = shift <= 1.0 and light >= 0.97 and colour >= 0.95
@@ -147,7 +148,7 @@ def _compare_colours(pair: ThumbnailPair, overlay: _Overlay) -> tuple[float, flo
     warped = _warp(outer, overlay.coarse)
     pixels = np.concatenate([inner, warped], axis=2)[overlay.coarse_inside]  # [K, 6]
     mean = pixels.mean(axis=0)
-    sums = ((pixels - mean).T @ (pixels - mean)).tolist()  # of products, for all correlations
+    sums = ((pixels - mean).T @ (pixels - mean)).tolist()  # means of products, for all correlations
     _, a, b, _, outer_a, outer_b = mean.tolist()
     shift = max(abs(a - outer_a), abs(b - outer_b))
     are_grey = [
@@ -168,7 +169,7 @@ def _correlation(sums: Sequence[Sequence[float]], channels: Sequence[int]) -> fl
 
 @dataclass(frozen=True)
 class _Overlay:
-    """Where the inner thumbnail lies in the outer one: inner pixels → outer pixels."""
+    """The transform of the inner thumbnail into the outer one: inner → outer pixels."""
 
     transform: Transform
 

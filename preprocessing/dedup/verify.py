@@ -18,7 +18,7 @@ from preprocessing.sandbox import WorkerPool
 from preprocessing.sandbox_worker import Failure
 
 _PAIRS_PER_BATCH = 50  # of a worker
-_PAIRS_PER_COMMIT = 5000  # their thumbnails are in memory; lost at most when the process is killed
+_PAIRS_PER_COMMIT = 5000  # whose thumbnails are in memory; a killed process loses no more
 
 
 def compare_pairs(

@@ -22,12 +22,12 @@ TILE_PX = 112  # side of a contact sheet's tile
 
 @dataclass(frozen=True)
 class CropTask:
-    """A crop to write: the file it is taken from, its place there, and the file it goes to."""
+    """A crop to write: the file of the original, the transform, and the file of the crop."""
 
     original: Path
     transform: tuple[float, ...]  # 2×3 row-major affine, original pixels → crop pixels
     crop_px: int
-    enough_px: int  # longer side at which the original still has a pixel for each of the crop's
+    enough_px: int  # longer side at which the original still has a pixel for each pixel of the crop
     max_pixels: float
     target: Path
 
@@ -47,7 +47,7 @@ def enough_px(transform: geometry.Transform, height: int, width: int) -> int:
 
 
 def write_crop(task: CropTask) -> CropOutcome:
-    """Write the crop as PNG, atomically; an original that cannot be read is a reason, no error."""
+    """Write the crop as PNG, atomically; the result has a reason if the original cannot be read."""
     decoded = read_reduced(task.original, max_pixels=task.max_pixels, enough_px=task.enough_px)
     if isinstance(decoded, Rejected):
         return CropOutcome(decoded.reason)
@@ -62,7 +62,7 @@ def write_crop(task: CropTask) -> CropOutcome:
 
 
 def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG without a search for repetitions: photographs have none, so it is faster and smaller."""
+    """A PNG without a search for repetitions, which photographs lack: faster and smaller."""
     options = {
         cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_PAETH,
         cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,

@@ -54,11 +54,11 @@ def fit_inside(
     max_zoom: float,
     spare: float,
 ) -> Transform:
-    """``transform`` enlarged by as little as keeps the crop inside a picture of this size.
+    """``transform``, enlarged just enough to keep the crop inside a picture of this size.
 
-    Where the photograph ends near the face, the crop shows it up to ``max_zoom`` times larger,
-    until at most the share ``spare`` of the crop lies outside. The crop's point ``fixed`` (x, y in
-    shares of its side, e.g. the tip of the nose) stays where it is.
+    Where the photograph ends near the face, the crop is enlarged up to ``max_zoom`` times, until at
+    most the share ``spare`` of the crop lies outside. The crop's point ``fixed`` (x, y in shares of
+    its side, e.g. the tip of the nose) stays where it is.
     """
     anchor = np.array(fixed) * crop_px
     zooms = np.linspace(1, max_zoom, _ZOOM_STEPS)
@@ -71,7 +71,7 @@ def fit_inside(
     def fits(step: int) -> bool:
         return outside_share(closer(step), height, width, crop_px) <= spare
 
-    # bisection: while the fixed point is in the picture, a closer crop has less outside it
+    # bisection: if the fixed point is in the picture, a larger zoom leaves less of the crop outside
     return closer(bisect.bisect_left(range(_ZOOM_STEPS - 1), True, key=fits))
 
 

@@ -1,4 +1,4 @@
-"""Decisions that depend on several originals: a cluster's best one, its side and split. Pure."""
+"""Decisions about clusters, pure: the best original, the side and the split of each."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from preprocessing.selection.rejection_reasons import Reason, duplicate_of
 from preprocessing.selection.split import choose_held_out
 
 MIN_TEST_PICTURES = 2  # of a side: distances between sets need more than one
-_MAX_SHARPNESS_RATIO = 1.5  # to the median of the cluster; sharper copies were sharpened
+_MAX_SHARPNESS_RATIO = 1.5  # times the median of the cluster; copies beyond it were sharpened
 _OTHER_SIDE = {"A": "B", "B": "A"}
 
 
 class ClusterAssignment:
-    """Which original represents its cluster, on which side, and in which split, by number."""
+    """The representative of each cluster, its side and its split; originals go by their numbers."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ClusterAssignment:
     def reason(self, number: int, side: str, crop_reason: str) -> str:
         """Why a crop of an original of this side is rejected, or "".
 
-        ``crop_reason`` is what the rules say of the crop alone.
+        ``crop_reason`` is the reason of the rules, which judge only the crop.
         """
         if self._overrides.get(number) == "drop":
             return Reason.DROPPED_BY_HAND
@@ -124,7 +124,7 @@ class ClusterAssignment:
         )
 
     def _quality(self, number: int, median_sharpness: float) -> tuple[bool, float, str]:
-        """The key of the best: a person's choice, then pixels weighted by sharpness, then the name.
+        """The sort key: a person's choice, then pixels weighted by sharpness, then the name.
 
         A copy that is much sharper than the median of its cluster was sharpened or is noisy, and
         its weight decreases again.

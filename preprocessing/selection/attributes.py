@@ -1,4 +1,4 @@
-"""What the decisions need of all originals, in columns: a few hundred bytes each."""
+"""Attributes of all originals for the decisions, in columns: a few hundred bytes each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Attributes:
         self._crop_ends = array("q")  # of each original's crops in the columns below
         self._faces, self._reasons = array("b"), array("I")
         self._transforms, self._sharpness, self._outside = array("d"), array("d"), array("d")
-        self._reason_numbers = dict[str, int]()  # there are few reasons
+        self._reason_numbers = dict[str, int]()  # the distinct reasons, which are few
 
     def __contains__(self, name: str) -> bool:
         """Whether the original of this sha256 was added."""

@@ -32,7 +32,7 @@ from preprocessing.selection.rejection_reasons import reason_kind
 from preprocessing.selection.rules import Crop
 from preprocessing.selection.split import is_held_out
 
-_ORIGINALS_PER_BATCH = 500  # whose analyses are in memory
+_ORIGINALS_PER_BATCH = 500  # with analyses in memory
 _DIGEST_BYTES = 16  # of a row
 _MAX_PROFILE = 99.0  # in the manifest, which holds no infinity
 
@@ -45,7 +45,7 @@ CompareOriginals = Callable[[Sequence[str], Pairs], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Manifest:
-    """The decisions about all originals, of which ``rows`` makes the manifest's rows."""
+    """The decisions about all originals; ``rows`` turns them into rows of the manifest."""
 
     config: PrepareConfig
     index: OriginalIndex
@@ -155,7 +155,7 @@ def cluster_originals(
 
 
 class ManifestStats:
-    """Counts of a manifest's rows, and the version's name; every row passes through ``count``."""
+    """Counts of a manifest's rows, and the version's name; ``count`` takes in every row."""
 
     def __init__(self, config: PrepareConfig) -> None:
         self._config = config
@@ -164,7 +164,7 @@ class ManifestStats:
         self._row_digests = bytearray()
 
     def count(self, rows: Iterable[Picture]) -> Iterator[Picture]:
-        """The same rows, each counted as it passes."""
+        """The same rows; each one is counted when it is taken."""
         for row in rows:
             if row.status == "ok":
                 self._num_pictures[f"{row.split}{row.side}"] += 1
@@ -194,7 +194,7 @@ class ManifestStats:
         return name.replace("_", "-")
 
     def problems(self) -> list[str]:
-        """What each domain lacks to be trained on; empty where there is enough of both."""
+        """A sentence about each domain with too few usable pictures; empty if both have enough."""
         problems = []
         for side, domain in zip(SIDES, (self._config.domain_a, self._config.domain_b), strict=True):
             train, test = self._num_pictures[f"train{side}"], self._num_pictures[f"test{side}"]

@@ -1,4 +1,4 @@
-"""The originals of both listings: read as often as needed, never held whole, numbered by age."""
+"""The originals of both listings, numbered by age; read in batches, as often as needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ListedOriginal:
 
 
 class Listing:
-    """The originals of a listing, each one once: it comes with the last hit that gave it.
+    """The originals of a listing, each one once, at its last hit.
 
     Only originals of several hits are kept in memory until then.
     """
@@ -57,7 +57,7 @@ class _Hit:
 
 
 def _num_hits_of_repeated(path: Path) -> dict[str, int]:
-    """How many hits gave an original, for those that more than one hit gave."""
+    """Number of hits of each original that has more than one."""
     num_hits = Counter(hit.sha256 for hit in iter_rows(path, _Hit) if hit.status == "ok")
     return {name: num for name, num in num_hits.items() if num > 1}
 

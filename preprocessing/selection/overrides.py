@@ -35,8 +35,8 @@ def overrides_file(workspace: Workspace, domain_a: str, domain_b: str) -> Path:
 def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
     """The decisions about the originals ``names`` (sha256); empty where there is no file.
 
-    Decisions about other pictures are skipped, because these may come back. Raises ``ValueError``
-    with file and line for a line that cannot be understood.
+    Decisions about other pictures are skipped, because those pictures may come back. Raises
+    ``ValueError`` with file and line for a line that cannot be understood.
     """
     if not path.exists():
         return {}
@@ -66,8 +66,7 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
 
 
 def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -> None:
-    """Append decisions to the file, atomically and in its own encoding; create it where it is
-    missing.
+    """Append decisions to the file, atomically, in its own encoding; create a missing one.
 
     Raises ``ValueError``, and leaves the file as it was, for a name that does not begin a sha256.
     """
@@ -85,7 +84,7 @@ def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -
 
 
 def _encoding(content: bytes) -> str:
-    """The likely encoding. Decisions are ASCII, so a wrong guess garbles notes alone."""
+    """The likely encoding. Decisions are ASCII, so a wrong guess garbles only notes."""
     for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if content.startswith(mark):
             return encoding

@@ -1,4 +1,4 @@
-"""Reasons for which a picture is rejected, as the manifest holds them.
+"""The reasons for which a picture is rejected, as the manifest holds them.
 
 A file that cannot be read has one of the reasons of ``core.pictures.read_picture``,
 ``sandbox_worker.FailureReason`` or ``analyse.FILE_MISSING`` instead.
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a picture that could be read is rejected."""
+    """The reason why a picture that could be read is rejected."""
 
     TOO_SMALL = "too-small"
     ODD_SHAPE = "odd-shape"

@@ -11,7 +11,7 @@ from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
 from preprocessing.selection.rejection_reasons import Reason
 
-_TOLERATED_OUTSIDE = 0.01  # share of the crop outside the photograph that brings it no closer
+_TOLERATED_OUTSIDE = 0.01  # share of the crop outside the photograph that needs no zoom
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def possible_crops(
 def _faces_to_crop(
     analysis: Analysis, config: PrepareConfig, *, forced: bool
 ) -> list[tuple[int, FaceAnalysis]] | str:
-    """The faces to crop with their numbers, or why there is none."""
+    """The faces to crop with their numbers, or the reason why there is none."""
     numbered = list(enumerate(analysis.faces))
     if not numbered:
         return Reason.NO_FACE

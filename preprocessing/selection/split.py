@@ -1,4 +1,4 @@
-"""Which clusters are held out: decided by their names alone, so that a dataset can grow."""
+"""The held-out clusters, chosen only by their names, so that a dataset can grow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 
 def is_held_out(name: str, test_fraction: float) -> bool:
-    """Whether the cluster of this name is held out for evaluation, whatever else there is."""
+    """Whether the cluster of this name is held out for evaluation; other clusters do not matter."""
     return _position(name) < test_fraction
 
 
@@ -15,7 +15,7 @@ def choose_held_out(names: Collection[str], test_fraction: float, at_least: int)
     """The names (of near-duplicate clusters) that are held out for evaluation.
 
     Each name has a fixed position in [0, 1); those below ``test_fraction`` are held out, whatever
-    else the dataset holds. Where these are fewer than ``at_least``, as in a tiny dataset, the next
+    other names there are. Where these are fewer than ``at_least``, as in a tiny dataset, the next
     ones in that order are added, but one is always left to train on.
     """
     chosen = {name for name in names if is_held_out(name, test_fraction)}

@@ -29,7 +29,7 @@ _PICTURES_PER_PAGE = 1000  # of a section
 
 @dataclass(frozen=True)
 class _Group:
-    """Pictures beside each other, with a caption where there is something to say."""
+    """Pictures in a row, and their caption, which may be empty."""
 
     rows: Sequence[CardRow]
     anchor: str = ""
@@ -38,7 +38,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Section:
-    """A heading and its pictures, a list of groups for each page."""
+    """A heading and the groups of pictures below it, one list for each page."""
 
     anchor: str
     title: str
@@ -64,7 +64,7 @@ class _Card:
     before: str  # name of the version before, or ""
     changes: list[Change]
     rows: CardRows
-    has_enough: bool  # else this is the card of a preparation that ended with too few pictures
+    has_enough: bool  # False: the card of a preparation that ended with too few pictures
     overrides: Path
 
 
@@ -79,7 +79,7 @@ def write_card(
     *,
     has_enough: bool = True,
 ) -> None:
-    """Write the card of the version that will be ``final`` into ``folder``, which has its manifest.
+    """Write the card into ``folder``, which has the manifest and will be renamed to ``final``.
 
     It consists of ``card.json``, ``card.md``, ``card.html`` (every rejected picture, duplicate
     cluster and doubtful pair, with the lines that overrule a decision; long sections continue on
@@ -203,7 +203,8 @@ def _changes_since_last(
     versions = []
     for folder in final.parent.glob("*"):
         card = try_load_json(DatasetFolder(folder).card) or {}
-        is_version = card.get("version") == folder.name  # unlike a rejected one
+        # the card of a rejected preparation names no folder
+        is_version = card.get("version") == folder.name
         if is_version and card.get("domains") == _domains(config) and "made_at" in card:
             versions.append((card["made_at"], folder))
     for _, folder in sorted(versions, reverse=True):

@@ -37,9 +37,9 @@ class CardRow:
 
 @dataclass(frozen=True)
 class CardRows:
-    """Rows of a manifest by what the card says of them.
+    """Rows of a manifest by section of the card.
 
-    Of accepted pictures a sample of ``MAX_TILES_PER_SHEET`` a split is held; of rejected ones all.
+    All rejected pictures are held, and a sample of ``MAX_TILES_PER_SHEET`` accepted ones a split.
     """
 
     accepted: dict[str, list[CardRow]]  # by split; a sample that changes little between versions
@@ -74,7 +74,7 @@ def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
 
 
 def _add_to_sample(sample: list[CardRow], row: CardRow) -> None:
-    """Hold the first by file name: a random sample, because files are named by their content."""
+    """Hold the first ones by file name, which is a digest: a random sample."""
     if len(sample) < MAX_TILES_PER_SHEET or row.file < sample[-1].file:
         insort(sample, row, key=lambda member: member.file)
         del sample[MAX_TILES_PER_SHEET:]

@@ -19,7 +19,7 @@ from preprocessing.sandbox_worker import Failure
 from preprocessing.selection.rules import Crop
 from preprocessing.version.staging import StagedVersion
 
-_CROPS_PER_BATCH = 10_000  # of which there are tasks in memory
+_CROPS_PER_BATCH = 10_000  # with tasks in memory
 _TILES_PER_COMMIT = 100
 
 
@@ -38,9 +38,7 @@ class CropWriter:
         self._workers, self._progress = workers, progress
 
     def prefetch(self, crops: Iterable[tuple[str, Crop]], version: StagedVersion) -> Iterator[None]:
-        """Copy those of these crops (with the sha256 of their originals) that are cached already;
-        one at each step.
-        """
+        """Copy cached crops, given with the sha256 of their originals, one at each step."""
         for sha256, crop in crops:
             path = self._path(sha256, crop.transform)
             if not crop.reason and is_complete_png(path):
@@ -48,8 +46,8 @@ class CropWriter:
             yield
 
     def write_all(self, manifest: Path, num: int, version: StagedVersion) -> dict[str, str]:
-        """Add the manifest's ``num`` crops to the version; the reasons of originals that failed, by
-        their sha256.
+        """Add the manifest's ``num`` crops to the version; returns the reasons of originals that
+        failed, by their sha256.
         """
         failures = dict[str, str]()
         done = 0
@@ -79,7 +77,7 @@ class CropWriter:
     ) -> Iterator[tuple[str, str]]:
         """Write the crops of ``tasks`` and add these and the ``cached`` ones to the version.
 
-        Gives the reason ("" where it was written) and the original's sha256 of each task.
+        Yields the reason ("" for a written crop) and the original's sha256 of each task.
         """
         adding = _add_all(cached, version)
         tiles = dict[Path, bytes]()

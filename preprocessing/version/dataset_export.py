@@ -28,7 +28,7 @@ def export(
     shard_pictures: int = 1000,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Write the accepted pictures of a version into the folder ``out``; the files written.
+    """Write the accepted pictures of a version into the folder ``out``; returns the files.
 
     ``zip`` is one archive of trainA, trainB, testA and testB with manifest and card. ``webdataset``
     is tar shards ``<split>-000000.tar`` of at most ``shard_pictures`` pictures, each of which is

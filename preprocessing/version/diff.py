@@ -46,8 +46,8 @@ def find_changes(before: Path, now: Path) -> list[Change]:
     Raises ``ValueError`` or ``OSError`` for a manifest that cannot be read.
     """
     differing = _differing_keys(before, now)
-    old = {row.key: row for row in _used(before) if row.key in differing}
-    new = {row.key: row for row in _used(now) if row.key in differing}
+    old = {row.key: row for row in _accepted_rows(before) if row.key in differing}
+    new = {row.key: row for row in _accepted_rows(now) if row.key in differing}
     removed = {row.sha256 for key, row in old.items() if key not in new}
     reasons = {
         row.sha256: row.reason
@@ -58,13 +58,15 @@ def find_changes(before: Path, now: Path) -> list[Change]:
 
 
 def _differing_keys(before: Path, now: Path) -> set[bytes]:
-    """Keys of the pictures that are not the same in both; of each picture a hash is in memory."""
-    places = {row.key: hash(row.place) for row in _used(before)}
-    differing = {row.key for row in _used(now) if places.pop(row.key, None) != hash(row.place)}
+    """Keys of the pictures that are not the same in both; memory holds one hash per picture."""
+    places = {row.key: hash(row.place) for row in _accepted_rows(before)}
+    differing = {
+        row.key for row in _accepted_rows(now) if places.pop(row.key, None) != hash(row.place)
+    }
     return differing | places.keys()
 
 
-def _used(manifest: Path) -> Iterator[_Row]:
+def _accepted_rows(manifest: Path) -> Iterator[_Row]:
     return (row for row in iter_rows(manifest, _Row) if row.status == "ok")
 
 

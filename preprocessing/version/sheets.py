@@ -1,4 +1,4 @@
-"""Contact sheets and previews of a dataset version: its pictures at a glance, as JPEG files."""
+"""Contact sheets and previews of a dataset version, as JPEG files."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _frame_colour(row: CardRow) -> tuple[int, int, int]:
 
 
 def _tile(content: bytes, label: str, frame: tuple[int, int, int] | None = None) -> Tile:
-    """A tile of a JPEG or PNG of our own making: the only files opened here, and harmless."""
+    """A tile of a JPEG or PNG that Suyan wrote; no other file is opened here."""
     with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as picture:
         return Tile(picture.convert("RGB"), label[:_MAX_LABEL_CHARACTERS], frame)
 

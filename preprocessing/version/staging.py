@@ -18,8 +18,8 @@ from core.workspace_folders import SPLITS, DatasetFolder
 
 _PARTIAL_SUFFIX = ".partial"
 _PREFETCH_FOLDER = "early"  # of crops that will probably be used
-_COPY_THREADS = 4  # a file system commits their files together
-_MAX_PENDING_COPIES = 10_000  # more take memory, fewer keep workers waiting
+_COPY_THREADS = 4  # the file system commits files of several threads together
+_MAX_PENDING_COPIES = 10_000  # more would take memory, fewer would keep workers waiting
 
 
 class StagedVersion:
@@ -28,9 +28,9 @@ class StagedVersion:
     A context manager that removes the folder unless it was committed. The folder of a process that
     was killed is removed when the next one starts.
 
-    Crops are copied while others are still made, and those that will probably be used before that.
-    They are never linked: an edit of a picture in one version must not change the cache and other
-    versions.
+    Crops are copied while others are still computed; those that will probably be used are
+    prefetched even earlier. They are never linked: an edit of a picture in one version must not
+    change the cache and other versions.
     """
 
     def __init__(self, datasets: Path) -> None:
@@ -71,7 +71,7 @@ class StagedVersion:
         self._copies.append(self._pool.submit(_copy, crop, self.folder / file))
 
     def keep_as_rejected(self, target: Path) -> Path:
-        """Rename the folder to ``target``, in place of an older one, without its crops."""
+        """Rename the folder, without its crops, to ``target``, in place of an older folder."""
         for name in SPLITS:
             (self.folder / name).rmdir()
         shutil.rmtree(self._prefetched)
@@ -91,7 +91,7 @@ class StagedVersion:
         """Rename the folder to ``final`` once everything is on disk; ``False`` where another
         process was faster.
 
-        Raises ``OSError`` when something that is no version is in its place.
+        Raises ``OSError`` when something else than a version has that name.
         """
         shutil.rmtree(self._prefetched)
         self.flush()
@@ -124,7 +124,9 @@ def _remove_abandoned(datasets: Path) -> None:
 
 @contextmanager
 def _own(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock file, and remove it afterwards; ``_InUseError`` where it is held."""
+    """Hold the folder's lock file during the block, then remove it; raises ``_InUseError`` if
+    another process holds it.
+    """
     lock = folder.with_name(f"{folder.name}.lock")
     with file_lock(lock, on_wait=_raise_in_use):
         try:

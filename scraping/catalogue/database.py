@@ -1,4 +1,4 @@
-"""The catalogue's database: where it is, and how it is opened."""
+"""The catalogue's database: its address and its engine."""
 
 from __future__ import annotations
 

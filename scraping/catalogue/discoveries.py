@@ -1,4 +1,4 @@
-"""Which originals each crawl has found, and how many of them each phrase was the first to find.
+"""The originals that each crawl has found, and the number of those that each phrase found first.
 
 Several crawls may write at once. Every transaction locks rows in the same order (hits, originals,
 finds, cursors; by key within each table): otherwise two could deadlock on PostgreSQL.
@@ -20,13 +20,13 @@ Discoveries = Mapping[str, Sequence[tuple[str, str]]]
 """``(sha256, phrase)`` by the name of a crawl."""
 
 NewPerPhrase = dict[str, Counter[str]]
-"""By the name of a crawl, how many originals were new to it, by phrase."""
+"""Number of originals that were new to a crawl: by the crawl's name, then by phrase."""
 
 
 def add_discoveries(
     connection: sa.Connection, insert: Callable[[sa.Table], Any], discoveries: Discoveries
 ) -> NewPerPhrase:
-    """Note what crawls found; ``count_discoveries`` must follow in the same transaction."""
+    """Store the discoveries; ``count_discoveries`` must follow in the same transaction."""
     num_new: NewPerPhrase = {}
     for crawl in sorted(discoveries):
         first_by = dict(reversed(discoveries[crawl]))
@@ -46,14 +46,14 @@ def count_discoveries(connection: sa.Connection, num_new: NewPerPhrase) -> None:
     for crawl in sorted(num_new):
         for phrase, num in sorted(num_new[crawl].items()):
             cursor = (db.cursors.c.crawl == crawl) & (db.cursors.c.phrase == phrase)
-            more = sa.update(db.cursors).where(cursor).values(stored=db.cursors.c.stored + num)
-            connection.execute(more)
+            update = sa.update(db.cursors).where(cursor).values(stored=db.cursors.c.stored + num)
+            connection.execute(update)
 
 
 def discoveries_of_other_crawls(
     connection: sa.Connection, crawl: str, digests: Mapping[int, str]
 ) -> Discoveries:
-    """What other crawls have found too, as they saw these hits; ``digests`` is sha256 by hit."""
+    """The discoveries of other crawls that saw the same hits; ``digests`` is sha256 by hit."""
     query = sa.select(db.sightings.c.crawl, db.sightings.c.hit, db.sightings.c.phrase).where(
         db.sightings.c.hit.in_(list(digests)),
         db.sightings.c.crawl != crawl,

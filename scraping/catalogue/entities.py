@@ -1,4 +1,4 @@
-"""What the catalogue stores: rounds, cursors, tasks, attempts and results."""
+"""The values that the catalogue stores: rounds, cursors, tasks, attempts and results."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Self
 
 
 class Status(StrEnum):
-    """What became of a hit, or of one attempt to download an address."""
+    """The outcome of a hit, or of one attempt to download an address."""
 
     OK = "ok"
-    REJECTED = "rejected"  # for good
+    REJECTED = "rejected"  # final
     FAILED = "failed"  # for a reason that may pass
 
 
 class StopReason(StrEnum):
-    """Why a phrase is not read any further in this round."""
+    """The reason why a phrase is not read any further in this round."""
 
     EXHAUSTED = "exhausted"  # the engine has no more hits
-    REPEATS = "repeats"  # page after page shows hits that this phrase has shown
-    NOTHING_NEW = "nothing-new"  # page after page shows hits that the crawl has
+    REPEATS = "repeats"  # page after page repeats hits of this phrase
+    NOTHING_NEW = "nothing-new"  # page after page repeats hits of this crawl
     PAGE_LIMIT = "page-limit"  # max_pages
     QUOTA = "quota"  # max_images_per_phrase
     ENOUGH = "enough"  # the crawl had num_images before; never stored with a cursor
@@ -37,7 +37,7 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a phrase stopped; ``detail`` is the engine's error, where there was one.
+    """The reason why a phrase stopped; ``detail`` is the engine's error, or "".
 
     On disk it is one text, ``reason`` or ``reason: detail``.
     """
@@ -50,7 +50,7 @@ class Stop:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The stop that ``text`` on disk stands for. Raises ``ValueError`` for an unknown one."""
+        """The stop that was stored as ``text``. Raises ``ValueError`` for an unknown text."""
         reason, _, detail = text.partition(": ")
         return cls(StopReason(reason), detail)
 
@@ -67,7 +67,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far one phrase of a crawl has been read in this round, and why it stopped there."""
+    """The position of a phrase of a crawl in this round, and the reason why it stopped there."""
 
     phrase: str
     offset: int = 0  # hits to skip at the next request
@@ -87,7 +87,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class PageYield:
-    """What a page of hits brings to a crawl."""
+    """The counts of a page of hits, compared with the hits that the crawl has seen."""
 
     num_new: int  # hits that the crawl had not seen
     num_repeated: int  # hits that this phrase has shown in this round already
@@ -121,11 +121,11 @@ class DownloadTask:
 
 @dataclass(frozen=True)
 class DownloadResult:
-    """What became of a task, and the attempts that it took.
+    """The outcome of a task, with its attempts.
 
     ``draft`` is the temporary file of an original that is new here; it gets the name ``path`` when
-    the result is saved. ``next_url`` is set when the task is not at its end: the host of that
-    address belongs to another downloading process.
+    the result is saved. ``next_url`` is set when the task goes on in another downloading process,
+    which owns the host of that address.
     """
 
     hit: int

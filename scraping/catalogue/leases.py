@@ -1,6 +1,6 @@
 """Leases on addresses: crawls that run at the same time never download the same address twice.
 
-In the tables a lease is called a claim, and the process that has it a holder.
+The tables call a lease a claim, and its process a holder.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ _VALUES_PER_STATEMENT = 1000
 class Leases:
     """The addresses that one crawl may download, until it releases them or they expire.
 
-    They expire when ``renew`` was not called for ``lease_s`` seconds: the addresses of a crashed
-    crawl are free then. The same crawl started again has them back at once, since two processes of
-    one crawl exclude each other by a lock. A process that was suspended for longer than ``lease_s``
-    may lose its leases: an address may then be downloaded twice, but every row stays correct.
+    They expire ``lease_s`` seconds after the last call of ``renew``, which frees the addresses of a
+    crashed crawl. If the same crawl is started again, it has them back immediately, since two
+    processes of one crawl exclude each other by a lock. A process that was suspended for longer
+    than ``lease_s`` may lose its leases: an address may then be downloaded twice, but every row
+    stays correct.
     """
 
     def __init__(self, catalogue: Catalogue, crawl: str, lease_s: float) -> None:
@@ -35,7 +36,7 @@ class Leases:
         self._addresses_by_hit: dict[
             int, set[str]
         ] = {}  # number of a hit → digests of its addresses
-        self._num_uses: Counter[str] = Counter()  # in how many of those sets an address is
+        self._num_uses: Counter[str] = Counter()  # number of those sets that have the address
         with catalogue.writing() as connection:
             before = sa.select(db.holders.c.name).where(db.holders.c.crawl == crawl)
             _remove_holders(connection, connection.execute(before).scalars().all())
@@ -54,8 +55,8 @@ class Leases:
     def acquire(self, tasks: Sequence[DownloadTask], since: float) -> list[DownloadTask]:
         """Lease all addresses of each task or none; returns the tasks whose addresses are leased.
 
-        Tasks that another crawl has settled meanwhile are left out. ``since`` is when this run
-        began: what failed after that is not tried again.
+        Tasks that another crawl has settled meanwhile are left out. ``since`` is the time when this
+        run began: addresses that failed after it are not tried again.
         """
         return [
             task
@@ -83,7 +84,7 @@ class Leases:
         return leased_tasks
 
     def _insert(self, connection: sa.Connection, addresses: Collection[str]) -> set[str]:
-        """Lease those of the addresses that are free; returns them."""
+        """Lease the free ones of these addresses; returns them."""
         if not addresses:
             return set()
         # sorted, so that two crawls never wait for each other
@@ -92,7 +93,7 @@ class Leases:
         return set(connection.execute(insert.returning(db.claims.c.address), rows).scalars())
 
     def release(self, tasks: Iterable[DownloadTask]) -> None:
-        """End the leases of settled tasks, but for addresses that other open tasks share."""
+        """End the leases of settled tasks, except on addresses that open tasks share."""
         unused_addresses = set[str]()
         for task in tasks:
             for address in self._addresses_by_hit.pop(task.hit, ()):

@@ -40,12 +40,12 @@ def listing_rows(catalogue: Catalogue, crawl: str) -> Iterator[Original]:
             values = dict(row)
             at = datetime.fromtimestamp(values.pop("settled_at"), UTC).isoformat()
             if values["status"] == Status.FAILED:
-                values["status"] = str(Status.REJECTED)  # a listing knows two states
+                values["status"] = str(Status.REJECTED)  # a listing has two states only
             yield Original(**values, fetched_at=at)
 
 
 def phrase_reasons(catalogue: Catalogue, crawl: str) -> dict[str, dict[str, int]]:
-    """For each phrase, how many of its hits gave no picture, by reason."""
+    """For each phrase, the number of its hits without a picture, by reason."""
     query = (
         sa.select(db.sightings.c.phrase, db.hits.c.reason, sa.func.count())
         .join(db.hits, db.hits.c.id == db.sightings.c.hit)
@@ -62,7 +62,7 @@ def phrase_reasons(catalogue: Catalogue, crawl: str) -> dict[str, dict[str, int]
 
 
 def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
-    """For each phrase, how many of its pictures the crawl had already."""
+    """For each phrase, the number of its pictures that the crawl had already."""
     query = (
         sa.select(db.sightings.c.phrase, sa.func.count().label("num"))
         .join(db.hits, db.hits.c.id == db.sightings.c.hit)
@@ -81,7 +81,7 @@ def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
 
 
 def num_waiting(catalogue: Catalogue, crawl: str) -> int:
-    """How many hits of the crawl failed for reasons that may pass; the next run tries them."""
+    """Number of hits that failed for reasons that may pass; the next run tries them."""
     query = (
         sa.select(sa.func.count())
         .select_from(db.sightings)

@@ -38,13 +38,13 @@ from scraping.catalogue.upgrade import is_up_to_date, upgrade_tables
 from scraping.failure_reasons import FORBIDDEN
 from scraping.search.baidu import Hit
 
-_MAX_FAILURES = 3  # runs of a round in which a hit may fail, before it has to wait for the next one
+_MAX_FAILURES = 3  # runs of a round in which a hit may fail; then it waits for the next round
 _VALUES_PER_STATEMENT = 500
 _PAGE_LOCK = 0x7375796E  # number of the PostgreSQL lock under which pages are saved
 
 
 class Catalogue:
-    """The tables of one workspace; for use by one thread at a time."""
+    """The tables of one workspace; one thread at a time may use it."""
 
     def __init__(self, url: str) -> None:
         self._engine = open_database(url)
@@ -119,7 +119,7 @@ class Catalogue:
             connection.execute(finish)
 
     def cursor(self, crawl: str, phrase: str) -> Cursor:
-        """The phrase's cursor; at the top for a phrase that was never asked for."""
+        """The phrase's cursor; a new one at the top for a phrase without one."""
         query = sa.select(db.cursors).where(
             db.cursors.c.crawl == crawl, db.cursors.c.phrase == phrase
         )
@@ -143,7 +143,7 @@ class Catalogue:
     # Hits
 
     def page_yield(self, crawl: str, engine: str, cursor: Cursor, page: Sequence[Hit]) -> PageYield:
-        """What ``page`` would bring to the crawl; stores nothing."""
+        """The counts of ``page``, compared with the hits of the crawl; stores nothing."""
         round_ = self.round(crawl)
         assert round_ is not None, "a round has begun"
         keys = [hit.key for hit in page]
@@ -224,7 +224,7 @@ class Catalogue:
     def _put_hits(
         self, connection: sa.Connection, engine: str, page: Sequence[Hit]
     ) -> dict[str, sa.Row[Any]]:
-        """Insert or update the rows of these hits; the rows as they were before, by key."""
+        """Insert or update the rows of these hits; returns the previous rows by key."""
         if page:
             new_rows = [
                 {"engine": engine, "key": hit.key, "candidates": [list(c) for c in hit.candidates],
@@ -253,8 +253,9 @@ class Catalogue:
     ) -> list[DownloadTask]:
         """At most ``num`` hits of the crawl that are not settled, in the order of their numbers.
 
-        A hit that failed before ``since``, when this run began, is one of them, up to three times a
-        round. Only hits with numbers above ``after`` come, and none of those in ``without``.
+        A hit that failed before ``since``, when this run began, counts as unsettled, up to three
+        times a round. Only hits with numbers above ``after`` are returned, without those in
+        ``without``.
         """
         query = (
             sa.select(
@@ -276,7 +277,7 @@ class Catalogue:
     # Downloads
 
     def final_attempts(self, urls: Iterable[str]) -> dict[str, Attempt]:
-        """The last attempt at each of these addresses, by address, that gave a file or a refusal.
+        """The last attempt at each address that ended with a file or a final rejection.
 
         Attempts that failed for a reason that may pass are left out.
         """
@@ -304,7 +305,7 @@ class Catalogue:
                 connection.execute(sa.insert(db.attempts), rows)
 
     def save_results(self, crawl: str, results: Sequence[DownloadResult]) -> int:
-        """Store results whose files have their names; how many originals are new to the crawl."""
+        """Store results whose files have their names; returns the number of new originals."""
         if not results:
             return 0
         settle = (
@@ -352,7 +353,7 @@ class Catalogue:
     # Reading
 
     def num_originals(self, crawl: str) -> int:
-        """How many different originals the crawl has."""
+        """Number of different originals of the crawl."""
         query = sa.select(sa.func.count()).where(db.finds.c.crawl == crawl)
         with self.reading() as connection:
             return connection.execute(query).scalar_one()
@@ -368,9 +369,9 @@ class Catalogue:
         return self._engine.dialect.name == "postgresql"
 
     def insert(self, table: sa.Table) -> Any:
-        """An INSERT that knows ON CONFLICT, which SQLAlchemy has for each dialect apart."""
+        """An INSERT with ON CONFLICT, which each dialect of SQLAlchemy writes differently."""
         if self._is_postgresql:
-            from sqlalchemy.dialects import postgresql  # slow to import
+            from sqlalchemy.dialects import postgresql  # imported late: slow
 
             return postgresql.insert(table)
         return sqlite.insert(table)

@@ -1,6 +1,6 @@
 """Tables of the catalogue. Times are seconds since 1970, UTC.
 
-Whoever changes a table adds a module to ``migrations/versions`` that makes the change, and raises
+Every change of a table needs a module in ``migrations/versions`` that makes it, and a higher
 ``VERSION``.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 VERSION = "0002"
-ADDED_LATER = {"holders", "claims"}  # tables that catalogues without a version do not have
+ADDED_LATER = {"holders", "claims"}  # tables that a catalogue without a version lacks
 
 metadata = sa.MetaData()
 
@@ -18,7 +18,7 @@ crawls = sa.Table(
     metadata,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("domain", sa.String, nullable=False),
-    sa.Column("round", sa.Integer, nullable=False),  # 1 at first, one more at each refresh
+    sa.Column("round", sa.Integer, nullable=False),  # 1 at first; each refresh adds one
     sa.Column(
         "target", sa.Integer, nullable=False
     ),  # originals that it should have at the end of the round
@@ -108,7 +108,8 @@ finds = sa.Table(
     sa.Column("sha256", sa.String, primary_key=True),
     sa.Column("phrase", sa.String, nullable=False),
 )
-# What was forgotten and must not come back: a url, a sha256, or a host with its subdomains.
+# Tombstones of what was forgotten and must not come back: a url, a sha256, or a host with its
+# subdomains.
 tombstones = sa.Table(
     "tombstones",
     metadata,

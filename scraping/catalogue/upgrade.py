@@ -27,7 +27,8 @@ def upgrade_tables(connection: sa.Connection) -> None:
     An empty database gets the tables of this version. Of two processes that start at once, one
     waits for the other: on SQLite because of the transaction, on PostgreSQL because of a lock.
 
-    Raises ``SuyanError`` for tables that are not a catalogue's, or those of a later version.
+    Raises ``SuyanError`` for tables that do not belong to a catalogue, or belong to a later
+    version.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -70,7 +71,7 @@ def _upgrade(connection: sa.Connection, version: str | None) -> None:
 def _refuse_foreign_tables(
     connection: sa.Connection, inspector: sa.Inspector, tables: set[str]
 ) -> None:
-    """Raise ``SuyanError`` unless tables without a version are those of the first version."""
+    """Raise ``SuyanError`` unless the unversioned tables are those of the first version."""
     for table in db.metadata.tables.values():
         if table.name in db.ADDED_LATER:
             continue

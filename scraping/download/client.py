@@ -1,6 +1,7 @@
-"""The downloading process as its parent sees it; ``worker.py`` runs in the process.
+"""The parent's side of the downloading process; ``worker.py`` runs inside it.
 
-Nobody else can reach the pipes between the two. A message is a pickle behind its length.
+Only these two processes can reach the pipes between them. A message is a pickle, preceded by its
+length.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _PROGRAM = "from scraping.download.worker import main; main()"
 
 @dataclass(frozen=True)
 class DownloadSettings:
-    """What a downloading process needs to know; its first message."""
+    """The settings of a downloading process; its first message."""
 
     limits: DownloadLimits
     workspace: Workspace
@@ -38,7 +39,9 @@ class DownloadSettings:
 
 @dataclass(frozen=True)
 class SavedDownloads:
-    """Addresses whose attempts are in the catalogue, and originals that have their names."""
+    """A message to the process: addresses whose attempts are in the catalogue, and originals that
+    have their names.
+    """
 
     urls: list[str]
     paths: list[str]
@@ -116,7 +119,7 @@ class DownloadProcess:
         self.send_saved(SavedDownloads.from_results(results))
 
     def send_saved(self, saved: SavedDownloads) -> None:
-        """Report what is saved, where the results themselves are on another machine."""
+        """Report these as saved; their results may be on another machine."""
         self._send(saved)
 
     async def next_results(self) -> list[DownloadResult]:
@@ -161,4 +164,4 @@ def encode_message(message: Any) -> bytes:
 async def read_message(reader: asyncio.StreamReader) -> Any:
     """The next message. Raises ``asyncio.IncompleteReadError`` when the other side is gone."""
     length = int.from_bytes(await reader.readexactly(_LENGTH_BYTES))
-    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - from our own process
+    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - sent by our own process

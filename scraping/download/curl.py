@@ -1,8 +1,8 @@
 """An asyncio HTTP client for untrusted hosts, on libcurl's multi interface.
 
-libcurl says which sockets and which timeout asyncio's event loop has to watch, and is called when
-something happens there. An IP address is checked right before its socket opens, after the name was
-resolved, so that the address that was checked is the one that is connected to.
+libcurl names the sockets and the timeout that asyncio's event loop has to watch, and is called when
+one of them is due. An IP address is checked right before its socket opens, after the name was
+resolved: the address that was checked is the one that is connected to.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class HttpResponse:
 
 
 BodyLimit = Callable[[int, Mapping[str, str]], int]
-"""``body_limit(status, headers)``: how many bytes of the body are read at most."""
+"""``body_limit(status, headers)`` is the largest number of bytes of the body that are read."""
 
 
 class CurlClient:
@@ -120,7 +120,7 @@ class CurlClient:
         return response
 
     def _watch(self, events: int, descriptor: int, _multi: object, _data: object) -> None:
-        """Called by libcurl: from now on it waits for these events of a socket."""
+        """Called by libcurl, which from now on waits for these events of a socket."""
         if events == pycurl.POLL_REMOVE:
             events = 0
         before = self._events_by_socket.pop(descriptor, 0)
@@ -129,14 +129,14 @@ class CurlClient:
             (pycurl.POLL_OUT, pycurl.CSELECT_OUT, self._loop.add_writer, self._loop.remove_writer),
         ):
             if events & bit and not before & bit:
-                add(descriptor, self._act, descriptor, event)
+                add(descriptor, self._run_transfers, descriptor, event)
             elif before & bit and not events & bit:
                 remove(descriptor)
         if events:
             self._events_by_socket[descriptor] = events
 
     def _set_timer(self, milliseconds: int) -> None:
-        """Called by libcurl: it must be called after this time; negative: it has no timeout."""
+        """Called by libcurl to be called back after this time; a negative one means never."""
         self._due = None if milliseconds < 0 else self._loop.time() + milliseconds / 1000
         if self._due is None or (self._timer is not None and self._timer.when() <= self._due):
             return  # libcurl sets it with every transfer: a timer that rings early is set again
@@ -151,21 +151,21 @@ class CurlClient:
         if self._due > self._loop.time():
             self._timer = self._loop.call_at(self._due, self._on_timer)
         else:
-            self._act(pycurl.SOCKET_TIMEOUT, 0)
+            self._run_transfers(pycurl.SOCKET_TIMEOUT, 0)
 
-    def _act(self, descriptor: int, event: int) -> None:
+    def _run_transfers(self, descriptor: int, event: int) -> None:
         self._multi.socket_action(descriptor, event)
         while True:
-            left, good, bad = self._multi.info_read()
-            for curl in good:
+            num_queued, finished, failed = self._multi.info_read()
+            for curl in finished:
                 self._finish(curl)
-            for curl, code, _message in bad:
+            for curl, code, _message in failed:
                 self._finish(curl, _error(code))
-            if not left:
+            if not num_queued:
                 return
 
     def _finish(self, curl: pycurl.Curl, error: Exception | None = None) -> None:
-        """Remove a transfer from libcurl, at its end or before it, and wake who waits for it."""
+        """Remove a transfer from libcurl, ended or not, and wake the task that waits for it."""
         done = self._waiters.pop(curl, None)
         if done is None:
             return
@@ -180,7 +180,7 @@ class CurlClient:
 
 @dataclass
 class _ResponseBuffer:
-    """What one transfer has received so far."""
+    """The part of a response that a transfer has received so far."""
 
     body_limit: BodyLimit = lambda _status, _headers: 0
     room: int = 0  # bytes of the body that may still come
@@ -204,7 +204,10 @@ class _Transfer:
             *options,
             (pycurl.NOSIGNAL, 1),
             (pycurl.PROXY, ""),
-            (pycurl.PATH_AS_IS, 1),  # robots.txt was checked for this very path
+            (
+                pycurl.PATH_AS_IS,
+                1,
+            ),  # libcurl must not change the path, for which robots.txt was checked
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
             (pycurl.CAINFO, certifi.where()),
@@ -229,10 +232,10 @@ class _Transfer:
         self.refusal = None
 
     def end(self) -> HttpResponse:
-        """What the transfer has received."""
+        """The response that the transfer has received."""
         self._parse_headers()
         buffer, self._buffer = self._buffer, _ResponseBuffer()
-        while self._sockets:  # pycurl has duplicates of its own
+        while self._sockets:  # pycurl keeps duplicates of its own
             self._sockets.pop().close()
         chunks = buffer.chunks
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -261,7 +264,7 @@ class _Transfer:
         return None
 
     def _parse_headers(self) -> None:
-        """Read status and headers; those of the last response where interim ones came first."""
+        """Read status and headers; those of interim responses are overwritten by the final ones."""
         buffer = self._buffer
         for line in self._header_lines:
             if line.startswith(b"HTTP/"):

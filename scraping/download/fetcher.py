@@ -2,7 +2,7 @@
 
 Only http(s) is allowed. A host name is resolved once, its IP addresses are checked, and one of
 these very addresses is connected to; a redirect is treated in the same way. Redirects, bytes and
-times are limited, and the content decides which format a file has. All of it runs in one event
+times are limited, and the content decides which format a file has. Everything runs in one event
 loop: ``requests`` would need a thread per transfer.
 """
 
@@ -38,7 +38,7 @@ _USER_AGENT = (
 )
 _HEADERS = (f"User-Agent: {_USER_AGENT}", "Accept: image/*,*/*;q=0.8", "Accept-Encoding: identity")
 _MAX_ROBOTS_BYTES = 512_000
-_MAX_ERROR_BYTES = 65_536  # of an error page, which is read so that its connection can be kept
+_MAX_ERROR_BYTES = 65_536  # of an error page; reading it lets the connection be used again
 _REDIRECTS = {301, 302, 303, 307, 308}
 _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 20.0
@@ -92,8 +92,8 @@ class Fetcher:
     async def fetch(self, url: str, referer: str = "", *, robots: bool = True) -> PictureFile:
         """The picture at ``url``.
 
-        With ``robots`` the robots.txt of the original's host is obeyed, if the limits respect
-        opt-outs at all; the engine's own thumbnails are fetched without it.
+        With ``robots`` the robots.txt of the original's host is obeyed, provided that the limits
+        respect opt-outs; the engine's own thumbnails are fetched without it.
 
         Raises ``RejectedError`` when the address gives no picture, ``FailedError`` when all tries
         failed for reasons that may pass.
@@ -209,14 +209,14 @@ class Fetcher:
 
 
 class _TimeBudget:
-    """The time that all requests for one file share; waiting for a host's turn does not count."""
+    """The time limit of all requests for one file; waiting for a host's turn does not count."""
 
     def __init__(self, seconds: float) -> None:
         self._left_s = seconds
         self._started_s = 0.0
 
     def left_s(self) -> float:
-        """Seconds that are left, a millisecond at least."""
+        """Seconds until the limit, a millisecond at least."""
         return max(self._left_s, 1e-3)
 
     def __enter__(self) -> None:
@@ -227,4 +227,4 @@ class _TimeBudget:
 
 
 def _allow_any_ip(_ip: str) -> None:
-    """The check of IP addresses when private hosts are allowed: none."""
+    """The check of IP addresses when private hosts are allowed: it accepts every address."""

@@ -1,4 +1,4 @@
-"""What a download may take, and how hosts are treated: a crawl's settings for its downloaders."""
+"""Limits of downloads and politeness towards hosts: a crawl's settings for downloaders."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from scraping.download.ssrf import Address
 from scraping.failure_reasons import FailedError, Reason, RejectedError
 
 ROBOT = "Suyan"
-"""The name that robots.txt may call this crawler by."""
+"""The user agent for which robots.txt may have rules."""
 
 _BREAKER_FAILURES = 5  # in a row, before requests to a host are suspended
 _BREAKER_PAUSE_S = 60.0
@@ -50,7 +50,7 @@ class RateLimiter:
             await sleep(turn - now)
 
     def release(self, *, failed: bool, pause_s: float | None = None) -> None:
-        """Note how a request ended; ``pause_s`` is the host's own ``Retry-After``."""
+        """Record the outcome of a request; ``pause_s`` is the host's own ``Retry-After``."""
         self._num_failures = self._num_failures + 1 if failed else 0
         if pause_s is not None:
             self._next_request_s = max(self._next_request_s, time.monotonic() + pause_s)
@@ -78,7 +78,7 @@ class RateLimiters:
 
 
 class RobotsRules:
-    """What each host's robots.txt allows (RFC 9309); it is fetched once per host.
+    """The rules of each host's robots.txt (RFC 9309), which is fetched once per host.
 
     ``fetch`` returns the status and the beginning of the body of an address.
     """
@@ -93,8 +93,8 @@ class RobotsRules:
     async def check(self, address: Address) -> None:
         """Raise ``RejectedError`` (``robots``) where robots.txt forbids the address.
 
-        A host without a robots.txt allows everything. One whose robots.txt cannot be fetched allows
-        nothing for now: ``FailedError`` (``robots-unreachable``).
+        A host without a robots.txt allows everything. Raises ``FailedError``
+        (``robots-unreachable``) where robots.txt cannot be fetched.
         """
         rules_future = _cached(
             self._rules, address.site, lambda: asyncio.ensure_future(self._load(address))

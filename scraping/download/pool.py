@@ -15,8 +15,8 @@ from scraping.download.sharding import shard_of_url
 
 
 class DownloaderPool:
-    """Gives each task to the downloader that owns its host, and hands over those that need
-    another's; an asynchronous context manager.
+    """Gives each task to the downloader that owns its host, and hands it over when its next address
+    belongs to another downloader; an asynchronous context manager.
 
     Downloader k has ``HostShard(k, len(downloaders))``.
     """
@@ -79,7 +79,7 @@ class DownloaderPool:
             self._downloaders[index].mark_saved(own_results)
 
     async def next_results(self) -> list[DownloadResult]:
-        """Wait for the results of the next tasks that end; raises what ended a downloader."""
+        """Wait for the results of the next tasks that end; raises a downloader's error."""
         while True:
             index, message = await self._inbox.get()
             if isinstance(message, Exception):

@@ -1,9 +1,9 @@
 """Shards of hosts: when several processes download for one crawl, each host belongs to one.
 
 A task goes to the process that owns the host of its first address. If that address fails and the
-host of the next one belongs to another process, the task is handed over. So one process alone
-keeps the pace of a host. Redirects may lead to hosts of other processes: for these a tenth of a
-host's pace is set aside, shared by all processes that do not own it.
+host of the next one belongs to another process, the task is handed over. So only one process keeps
+the pace of a host. Redirects may lead to hosts of other processes: a tenth of each host's pace is
+reserved for them, and shared by all processes that do not own the host.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class HostShard:
     num_shards: int = 1
 
     def owns(self, url: str) -> bool:
-        """Whether the host of ``url`` is in this shard; every shard owns what is no address."""
+        """Whether the host of ``url`` is in this shard; malformed addresses are in all."""
         if self.num_shards == 1:
             return True
         try:
@@ -51,7 +51,7 @@ def shard_of_site(site: str, num_shards: int) -> int:
 
 
 def shard_of_url(url: str, num_shards: int) -> int:
-    """Index of the shard that owns the host of ``url``; 0 for what is no address."""
+    """Index of the shard that owns the host of ``url``; 0 for a malformed address."""
     try:
         return shard_of_site(split_url(url).site, num_shards)
     except RejectedError:

@@ -50,7 +50,7 @@ def split_url(url: str) -> Address:
     safe = "/%:@!$&'()*+,;=~-._"
     try:
         host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
-        # bytes of a redirect that are not UTF-8 are surrogates here, and are sent as they came
+        # bytes of a redirect that are not UTF-8 are surrogates here, and are sent unchanged
         target = quote(parts.path or "/", safe=safe, errors="surrogateescape")
         if parts.query:
             target += "?" + quote(parts.query, safe=safe + "?", errors="surrogateescape")
@@ -62,7 +62,7 @@ def split_url(url: str) -> Address:
 def refuse_private(ip: str) -> None:
     """Raise ``RejectedError`` (``private-address``) unless ``ip`` is a public unicast address.
 
-    Loopback, private, link-local, carrier and metadata ranges are all not global. An IPv4 address
+    Loopback, private, link-local, carrier and metadata ranges are not public. An IPv4 address
     inside an IPv6 one (mapped, 6to4, NAT64, Teredo) must be public too.
     """
     address = ipaddress.ip_address(ip.split("%", maxsplit=1)[0])
@@ -76,9 +76,9 @@ def refuse_private(ip: str) -> None:
 
 
 def original_url(url: str) -> str:
-    """The address that the engine's own cache (``gimg2.baidu.com``) serves a copy of.
+    """The address of the original for a ``url`` in the engine's own cache (``gimg2.baidu.com``).
 
-    Any other ``url`` comes back as it is.
+    Any other ``url`` is returned unchanged.
     """
     if "/image_search/" not in url:
         return url

@@ -40,7 +40,7 @@ class Tombstones:
 
 @dataclass(frozen=True)
 class _Try:
-    """An attempt at one address, which this task may not have made itself."""
+    """An attempt at one address, maybe one that another task made."""
 
     attempt: Attempt
     draft: str = ""
@@ -66,11 +66,11 @@ class TaskRunner:
     async def run(self, task: DownloadTask) -> DownloadResult:
         """Try the task's addresses in order.
 
-        An address with an earlier attempt is not asked again: a picture that is stored is taken
-        from there, a refusal stands. Where all addresses fail, the reason is that of the first.
-        Where the next address belongs to another process, the result says so by its ``next_url``.
+        An address with an earlier attempt is not requested again: a stored picture is used, a
+        rejection stands. If all addresses fail, the result has the reason of the first one. If the
+        next address belongs to another process, the result names it as ``next_url``.
 
-        Raises ``OSError`` when the disk is full, and nothing that a host could cause.
+        Raises ``OSError`` when the disk is full; nothing that a host sends raises an error.
         """
         attempts: list[Attempt] = []
         trials: list[tuple[str, Attempt]] = []
@@ -90,7 +90,7 @@ class TaskRunner:
         return replace(_without_picture(task, trials), attempts=attempts)
 
     def mark_saved(self, urls: Iterable[str]) -> None:
-        """Drop downloads that the catalogue has by now: later tasks bring them as earlier ones."""
+        """Drop downloads that the catalogue has: later tasks get them as earlier attempts."""
         for url in urls:
             self._downloads.pop(url, None)
 
@@ -120,7 +120,7 @@ class TaskRunner:
         return _Try(attempt, draft, is_new=True)
 
     async def _download(self, url: str, referer: str, *, robots: bool) -> tuple[Attempt, str]:
-        """A new attempt, and the draft of its picture; "" without one or where it is stored."""
+        """A new attempt, and the draft of its picture; "" without a picture or for a stored one."""
         started_s, at = time.monotonic(), time.time()
         picture: PictureFile | None = None
         status, reason = Status.OK, ""
@@ -165,7 +165,7 @@ def _with_picture(task: DownloadTask, field: str, attempt: Attempt) -> DownloadR
 
 
 def _without_picture(task: DownloadTask, trials: Sequence[tuple[str, Attempt]]) -> DownloadResult:
-    """The result has the reason of the first address; it may pass if that of any address may."""
+    """A result with the first address's reason; it may pass if any of the reasons may."""
     if not trials:
         return DownloadResult(
             task.hit, task.phrase, Status.REJECTED, Reason.NO_ADDRESS, "", "", time.time()

@@ -24,7 +24,7 @@ from scraping.download.task_runner import TaskRunner, Tombstones
 from scraping.originals import Drafts
 
 _RESULTS_PER_MESSAGE = 256
-_MESSAGE_INTERVAL_S = 0.1  # after which fewer results are sent too
+_MESSAGE_INTERVAL_S = 0.1  # a smaller batch is sent after this time
 
 
 class _Worker:
@@ -41,7 +41,7 @@ class _Worker:
         self._outbox: list[DownloadResult] = []
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
-        """Run the tasks that ``reader`` brings until it is closed."""
+        """Run the tasks that arrive from ``reader`` until it is closed."""
         try:
             while True:
                 message = await read_message(reader)
@@ -85,7 +85,7 @@ class _Worker:
 async def _main() -> None:
     loop = asyncio.get_running_loop()
     results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print goes to stderr, not between the messages
+    os.dup2(2, 1)  # output of libraries goes to stderr, so that it cannot mix with the messages
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, results)
@@ -98,5 +98,5 @@ async def _main() -> None:
 def main() -> None:
     """Serve the parent process until it closes stdin."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    gc.freeze()  # the garbage collector need not look through imported modules again and again
+    gc.freeze()  # the garbage collector skips the imported modules
     asyncio.run(_main())

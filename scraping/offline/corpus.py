@@ -1,7 +1,7 @@
 """The corpus of the offline engine: for each domain the items that a search for it returns.
 
-A picture is drawn when it is requested. As a real search does, this one returns junk too, in a
-fixed proportion and order.
+A picture is drawn when it is requested. Like a real search, this one returns junk too, in a fixed
+proportion and order.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _DOMAIN_STRIDE = 1_000_000  # between the seeds of two domains, so that they sho
 
 @dataclass(frozen=True)
 class Item:
-    """One search result: how its file is made, and how its host behaves."""
+    """One search result: the function that makes its file, and the behaviour of its host."""
 
     name: str  # unique within the corpus; part of its address
     title: str
     make: Callable[[], bytes]
     behaviour: Behaviour = "serve"
-    truth: Callable[[], NDArray[np.uint8]] | None = None  # draws the counterpart, same geometry
+    truth: Callable[[], NDArray[np.uint8]] | None = None  # draws the counterpart
 
     @functools.cached_property
     def body(self) -> bytes:
-        """The file's bytes, made once."""
+        """The file's bytes, computed once."""
         return self.make()
 
 
@@ -60,8 +60,8 @@ class Corpus:
     def search(self, phrase: str) -> tuple[Item, ...]:
         """The items that a search for ``phrase`` returns, in an order that depends on it.
 
-        They are those of the first domain in ``words`` of which a word is in the phrase; a phrase
-        without such a word has none.
+        The items are those of the first domain in ``words`` with a word that is in the phrase; a
+        phrase without such a word has none.
         """
         for domain, words in self.words.items():
             if any(word in phrase for word in (*words, domain)):
@@ -80,7 +80,7 @@ _WORDS = {  # bare before makeup: 卸妆 and 无妆 contain 妆
 
 
 def portrait_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
-    """Drawn people, ``num_good`` different ones with make-up and as many without, and junk."""
+    """A corpus of drawn people, ``num_good`` with make-up and as many others without, and junk."""
     items = {}
     for number, domain in enumerate(("bare", "makeup")):
         first = seed * 10 * _DOMAIN_STRIDE + number * _DOMAIN_STRIDE
@@ -97,7 +97,7 @@ def portrait_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
 
 
 def landscape_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
-    """Drawn landscapes, ``num_good`` places in summer and as many others in winter, and junk."""
+    """A corpus of drawn landscapes, ``num_good`` in summer and in winter each, and junk."""
     items = {}
     for number, domain in enumerate(("summer", "winter")):
         first = seed * 10 * _DOMAIN_STRIDE + number * _DOMAIN_STRIDE
@@ -109,7 +109,7 @@ def landscape_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
 
 
 def folder_corpus(sources: Mapping[str, Path]) -> Corpus:
-    """The user's own pictures: for each domain the files of a folder and its subfolders.
+    """A corpus of the user's own pictures: a folder, with its subfolders, for each domain.
 
     Raises ``ValueError`` for a folder without pictures.
     """
@@ -159,7 +159,7 @@ def _portrait(domain: str, seed: int) -> Item:
 
 
 def _copies(domain: str, first: int, num_good: int) -> Iterable[Item]:
-    """Copies of some pictures: identical, encoded again, and smaller."""
+    """Copies of some pictures: identical, recompressed, and smaller."""
     for index in range(0, num_good, 12):
         seed = first + index
         yield Item(f"{domain}-copy-{seed}", "转载", lambda s=seed: jpeg(portrait(domain, s)))  # type: ignore[misc]

@@ -1,6 +1,6 @@
-"""The offline engine: an HTTP server on loopback that answers as Baidu image search does.
+"""The offline engine: an HTTP server on loopback that answers like Baidu image search.
 
-One port is the search engine, three more are hosts of originals. As the real one does, it refuses a
+One port is the search engine, three more are hosts of originals. Like the real engine, it refuses a
 search without the home page's cookie, a user agent and a referer.
 """
 
@@ -36,11 +36,11 @@ _START_TIMEOUT_S = 30.0
 class OfflineEngine:
     """A search engine over ``corpus``, as a context manager; ``url`` is its address.
 
-    ``port`` 0, or one that is in use, is replaced by a free port. The hosts get the ports after it,
-    so that addresses are the same the next time. After ``block_after`` searches every search is
-    refused, by an anti-bot body or (``captcha``) by a redirect. ``garble`` breaks the JSON, so that
-    clients must read the pages; with ``front_2025`` the JSON of the 2025 front end still works.
-    ``slow_s`` is the delay of slow hosts, ``robots`` the robots.txt of every host.
+    A ``port`` of 0, or one that is in use, is replaced by a free port. The hosts get the ports
+    after it, so that addresses are the same the next time. After ``block_after`` searches every
+    search is refused, by an anti-bot body or (``captcha``) by a redirect. ``garble`` breaks the
+    JSON, so that clients must read the pages; with ``front_2025`` the JSON of the 2025 front end
+    still works. ``slow_s`` is the delay of slow hosts, ``robots`` the robots.txt of every host.
     """
 
     def __init__(
@@ -255,9 +255,9 @@ class _ThreadServer:
         raise SuyanError(f"the offline engine did not start within {_START_TIMEOUT_S:g} s")
 
     def stop(self) -> None:
-        """Make it stop, without waiting for responses in progress."""
+        """Tell the server to stop, without waiting for responses in progress."""
         self._server.should_exit = self._server.force_exit = True
 
     def join(self) -> None:
-        """Wait until it has stopped."""
+        """Wait until the server has stopped."""
         self._thread.join(10)

@@ -1,4 +1,4 @@
-"""Baidu image search's wire format: queries to addresses, answers to hits. No network access.
+"""Baidu image search's wire format: addresses of queries, and hits of answers. No network access.
 
 Formats of 2017 to 2026: ``acjson`` (also JSONP, GBK, invalid escapes), the ``flip`` and ``index``
 pages, and the ``data.images`` list of the 2025 front end.
@@ -46,7 +46,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class ResultPage:
-    """The hits of one page; ``num_announced`` is the engine's own count of all hits, if it says."""
+    """The hits of one page; ``num_announced`` is the engine's own count, if it gives one."""
 
     hits: tuple[Hit, ...]
     num_announced: int | None
@@ -95,8 +95,8 @@ def page_url(engine: str, kind: Literal["flip", "index"], phrase: str, offset: i
 def parse_acjson(body: bytes) -> ResultPage:
     """Hits of an ``acjson`` body.
 
-    Raises ``BlockedError`` for an anti-bot or captcha body, ``ResponseFormatError``, which quotes
-    the spot, for any other bytes that are not of the format; no other error.
+    Raises ``BlockedError`` for an anti-bot or captcha body, and ``ResponseFormatError``, which
+    quotes the spot, for any other malformed body; no other error.
     """
     text = _text(body)
     _refuse_block(text)
@@ -211,7 +211,7 @@ def _plain(title: str) -> str:
 
 
 def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(field, address) of an item in the order they are tried; http(s) addresses alone."""
+    """(field, address) of an item in the order of the tries; only http(s) addresses."""
     fields = [("objURL", _string(item, "objURL", "objurl"))]
     replacements = item.get("replaceUrl")
     fields += [

@@ -1,4 +1,4 @@
-"""The search client: keeps a pace, cools down when refused, and tries four kinds of response."""
+"""The search client: limits its pace, pauses after refusals, and tries four kinds of response."""
 
 from __future__ import annotations
 

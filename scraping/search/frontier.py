@@ -1,4 +1,4 @@
-"""The search frontier: which phrase is read next, and when a phrase stops."""
+"""The search frontier, which chooses the phrase to read next and ends phrases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _MAX_STALE_PAGES = 2  # pages in a row without a new hit that end a phrase
-_MAX_REFUSED_PHRASES = 2  # refusals in a row, after which no other phrase is asked
+_MAX_REFUSED_PHRASES = 2  # refusals in a row, after which no other phrase is searched
 _MAX_DETAIL_CHARS = 300
 _STOP_REASONS: Mapping[type[SuyanError], StopReason] = {
     BlockedError: StopReason.BLOCKED,
@@ -59,8 +59,8 @@ class Frontier:
     def next_cursor(self, num_open: Mapping[str, int]) -> Cursor | None:
         """The cursor of the phrase whose turn it is; ``None`` when no phrase can be read now.
 
-        ``num_open`` is the number of unfinished downloads of each phrase: a phrase that these may
-        bring to its quota waits for them.
+        ``num_open`` is the number of unfinished downloads of each phrase: a phrase whose quota
+        these may fill waits for them.
         """
         for phrase in list(self._active):
             self._active.remove(phrase)
@@ -92,7 +92,7 @@ class Frontier:
     def fetch_page(self, cursor: Cursor) -> ResultPage | SuyanError:
         """The cursor's next page, or the error instead of one. Runs in a thread, maybe minutes."""
         from scraping.search.client import (
-            SearchClient,  # a crawl with only downloads left needs none
+            SearchClient,  # built late: a crawl with only downloads left needs no client
         )
 
         if self._client is None:
@@ -137,7 +137,7 @@ class Frontier:
         self._catalogue.save_cursor(self._name, replace(cursor, stop=stop))
 
     def _continued(self, cursor: Cursor, num_announced: int | None, *, repeats: bool) -> Cursor:
-        """The cursor as its phrase goes on after a page with hits, or stops."""
+        """The phrase's cursor after a page with hits: it goes on, or has stopped."""
         if cursor.stale_pages >= _MAX_STALE_PAGES and cursor.frontier > cursor.offset:
             return replace(cursor, offset=cursor.frontier, frontier=0, stale_pages=0)
         if cursor.stale_pages >= _MAX_STALE_PAGES:

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 def expand(
     phrases: Iterable[str], prefixes: Iterable[str] = (), suffixes: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Every phrase as it is, then with each suffix, with each prefix, and with both.
+    """Every phrase alone, then with each suffix, with each prefix, and with both.
 
-    A space joins them. Each search comes once, the plain phrases first.
+    A space joins the words. Each search occurs once, the plain phrases first.
     """
     phrases, prefixes, suffixes = list(phrases), list(prefixes), list(suffixes)
     searches: list[tuple[str, ...]] = [

@@ -47,7 +47,7 @@ _POLICY = (
     "form-action 'self'; base-uri 'self'"
 )
 _PREFIX = "suyan-web-"
-_FORM_BYTES = 100_000  # at most, of a request around the file
+_FORM_BYTES = 100_000  # largest size of a request without its file
 
 
 class DirectionInfo(BaseModel):
@@ -79,7 +79,7 @@ class FaceInfo(BaseModel):
 
 
 class Refusal(BaseModel):
-    """Why a request was refused."""
+    """The body of a refusal."""
 
     kind: str = Field(
         description="unreadable, too-large, no-face, no-fit-face, busy, too-slow or parameter"
@@ -195,7 +195,7 @@ def _build_app(session: Session, folder: Path, examples: Sequence[Path], host: s
 
 
 def _add_rules(app: FastAPI, limits: Limits) -> None:
-    """Add the limit of a request's size, security headers, and answers for refusals."""
+    """Add the limit on the size of requests, the security headers, and the answers for refusals."""
 
     @app.middleware("http")
     async def rules(

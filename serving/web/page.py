@@ -62,7 +62,7 @@ class _Page:
         try:
             photo = self.session.find_faces(Path(path))
         except RefusedError:
-            return hidden  # the translation will report it
+            return hidden  # the translation reports the error
         num_faces = len(photo.faces)
         if num_faces < 2:
             return hidden
@@ -133,7 +133,7 @@ class _Page:
 def build_page(
     session: Session, language: Language, folder: Path, examples: Sequence[Path], host: str
 ) -> gr.Blocks:
-    """The page; results are written into ``folder``, and ``host`` is the address that it names."""
+    """The page; results are written into ``folder``, and ``host`` is the address shown."""
     page = _Page(session, language, folder)
     other = "zh" if language == "en" else "en"
     directions = page.directions()

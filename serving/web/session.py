@@ -1,4 +1,4 @@
-"""One model behind a page or an endpoint: visitors' photographs, one at a time, within limits."""
+"""Translation of visitors' photographs by one model: one at a time, within limits."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ RefusalKind = Literal["unreadable", "too-large", "no-face", "no-fit-face", "busy
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of what a visitor may ask for."""
+    """Limits on visitors' requests."""
 
     max_bytes: int = 25_000_000  # of an uploaded file
     max_megapixels: float = 50.0
     timeout_s: float = 120.0  # for one photograph; checked after each face or tile
-    max_wait_s: float = 60.0  # for the photographs of other visitors
+    max_wait_s: float = 60.0  # waiting time for the photographs of other visitors
     retention_s: float = 600.0  # a visitor's files are removed after this time at the latest
 
 
@@ -42,7 +42,7 @@ _SWEEP_PERIOD_S = 30.0
 
 
 class RefusedError(Exception):
-    """A photograph is not translated: ``kind`` is for programs, the message for people."""
+    """A photograph was refused; ``kind`` is for programs, the message for people."""
 
     def __init__(self, kind: RefusalKind, message: str) -> None:
         super().__init__(message)
@@ -69,7 +69,7 @@ class PhotoFaces:
 
 @dataclass
 class Session:
-    """Translates visitors' photographs. It only reads files, and keeps nothing of a photograph."""
+    """Translates visitors' photographs. It writes no file, and keeps no data of a photograph."""
 
     model: Model
     limits: Limits = field(default_factory=Limits)
@@ -164,7 +164,7 @@ def sweeper(folder: Path, retention_s: float, exempt: frozenset[tuple[str, int]]
 def remove_older(
     folder: Path, retention_s: float, exempt: frozenset[tuple[str, int]] = frozenset()
 ) -> int:
-    """Remove files below ``folder`` last written more than ``retention_s`` ago; how many."""
+    """Remove files below ``folder`` older than ``retention_s``; returns their number."""
     num_removed = 0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -109,6 +109,5 @@ def test_decisions_without_effect_are_told() -> None:
     ]
     assert decisions(rows[:1]) == ""
     assert decisions(rows) == (
-        "Your decisions: keep 1, drop 1, move 1; "
-        f"cannot be used all the same: {'b' * 16} (undecodable)"
+        f"Your decisions: keep 1, drop 1, move 1; still cannot be used: {'b' * 16} (undecodable)"
     )

@@ -1,4 +1,4 @@
-"""Formats are named once, and Pillow knows every one of them."""
+"""Picture formats are listed once, and Pillow supports each of them."""
 
 import io
 from collections import Counter
@@ -27,7 +27,7 @@ def test_other_files_are_not(head: bytes) -> None:
 
 
 def test_pillow_opens_every_name_on_the_list() -> None:
-    """One name that Pillow does not know makes it refuse every file."""
+    """A single name that Pillow does not support makes it refuse every file."""
     Image.init()
     assert set(PILLOW_NAMES) - {"AVIF"} <= Image.OPEN.keys()
     file = io.BytesIO()

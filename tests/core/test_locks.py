@@ -1,4 +1,4 @@
-"""One process holds a lock; a dead one holds none."""
+"""One process at a time holds a lock; a dead process holds none."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ def test_a_waiting_process_says_so_once_and_gets_the_lock(tmp_path: Path) -> Non
         def on_wait() -> None:
             waits.append(holder.pid)
             assert holder.stdin is not None
-            holder.stdin.close()  # it lets go
+            holder.stdin.close()  # the holder releases the lock
 
         with file_lock(tmp_path / ".lock", on_wait=on_wait):
             assert waits == [holder.pid]

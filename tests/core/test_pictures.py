@@ -1,4 +1,4 @@
-"""Untrusted files become RGB arrays as a viewer shows them, or short reasons."""
+"""Untrusted files give RGB arrays as a viewer shows them, or short reasons."""
 
 import io
 import struct
@@ -249,7 +249,7 @@ def broken_apng(folder: Path) -> Path:
 
 def test_a_broken_animation_is_an_outcome(tmp_path: Path) -> None:
     path = broken_apng(tmp_path)
-    with pytest.raises(SyntaxError), Image.open(path) as image:  # what Pillow does
+    with pytest.raises(SyntaxError), Image.open(path) as image:  # as Pillow does
         image.load()
     assert read_picture(path, max_pixels=1e6) == Rejected("undecodable")
     with pytest.raises(ValueError, match=rf"{path}: not a readable picture \(undecodable\)"):

@@ -1,4 +1,4 @@
-"""Paths of a workspace are those of the workspaces that people have."""
+"""The paths of a workspace are those of existing workspaces."""
 
 from pathlib import Path
 

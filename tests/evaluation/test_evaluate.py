@@ -1,4 +1,5 @@
-"""A real evaluation of a tiny, hardly trained model: its figures, its report, and once only."""
+"""A real evaluation of a tiny, hardly trained model: its figures, its report, and its
+repetition."""
 
 import json
 import re
@@ -26,6 +27,7 @@ from evaluation.report.summary import draw_sheets, figure_rows, summary
 from evaluation.scores import DirectionScores, Shortage
 
 
+@pytest.mark.slow
 def test_every_figure_stands_beside_its_floor_and_ceiling(measured: Measured) -> None:
     scores = measured.done.scores
     compared = ("kid", "fid", "domain_success", "content", "content_found", "cycle_l1", "change_l1")
@@ -64,6 +66,7 @@ def test_the_report_loads_nothing_and_trusts_no_phrase(measured: Measured) -> No
     assert measured.done.verdict.split(":")[0] in html
 
 
+@pytest.mark.slow
 def test_the_same_is_measured_once_and_gives_the_same_figures(measured: Measured) -> None:
     first = measured.done
     assert measured.again(batch_size=2).reused
@@ -111,7 +114,7 @@ def test_the_classifier_never_sees_a_test_picture(
 def test_the_report_speaks_chinese(measured: Measured) -> None:
     done = measured.again(language="zh")
     assert done.reused
-    assert "评估报告" in done.report.read_text(encoding="utf-8")
+    assert "评测报告" in done.report.read_text(encoding="utf-8")
     assert "什么都不做" in done.report.read_text(encoding="utf-8")
 
 
@@ -126,6 +129,7 @@ def test_the_core_of_the_report_goes_elsewhere(measured: Measured) -> None:
         assert sheet.size == (3 * 36 + 4, 6 * 36 + 4)
 
 
+@pytest.mark.slow
 def test_the_champion_is_measured_on_the_same_pictures(measured: Measured) -> None:
     workspace, dataset = measured.workspace, measured.dataset
     rival_run = train_on(dataset, workspace / "runs" / "rival", seed=1)
@@ -177,6 +181,7 @@ def test_a_tiny_test_set_is_said_and_not_printed_as_numbers(tmp_path: Path) -> N
     assert "too few held-out pictures" in promotion.reason
 
 
+@pytest.mark.slow
 def test_averages_are_measured_beside_the_last_step_and_the_better_is_promoted(
     tmp_path: Path,
 ) -> None:

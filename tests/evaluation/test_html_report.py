@@ -1,4 +1,5 @@
-"""The report in a real browser: headless Chromium, on a desk and on a phone, in both languages."""
+"""The report in a real browser: headless Chromium, as wide as a desktop and a phone, in two
+languages."""
 
 import html
 import json
@@ -117,7 +118,7 @@ def test_it_prints(measured: Measured, tmp_path: Path) -> None:
 
 
 def test_a_hostile_phrase_stays_text(measured: Measured, tmp_path: Path) -> None:
-    """A name from outside that tries every way out of the text ends up as text."""
+    """A name with markup and scripts is shown as text."""
     hostile = """"'><img src=x onerror="document.title='owned'"><script>top.owned=1</script>"""
     scores = measured.again().scores
     directions = {

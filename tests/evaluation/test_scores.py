@@ -1,4 +1,4 @@
-"""scores.json, typed: what is written is read again, and older files are read too."""
+"""scores.json is read as it was written, and files of older versions are read too."""
 
 import json
 import tarfile

@@ -54,7 +54,7 @@ def test_a_difference_in_one_window_shows_in_that_window_alone() -> None:
     found = window_distances(_measurement(_with_lipstick(_noise(0))))
     figures = {key: value for key, value in found.items() if isinstance(value, Figure)}
     mouth, bare_mouth = figures["mouth_window_kid"], figures["mouth_window_kid_baseline"]
-    assert mouth.high < bare_mouth.low  # painted lips are what the target has
+    assert mouth.high < bare_mouth.low  # the target has painted lips
     assert mouth.value == pytest.approx(figures["mouth_window_kid_ceiling"].value, abs=0.05)
     eyes, bare_eyes = figures["eyes_window_kid"], figures["eyes_window_kid_baseline"]
     assert eyes == bare_eyes  # nothing changed there

@@ -46,7 +46,7 @@ def test_many_large_pictures_make_a_page_that_the_server_can_keep(tmp_path: Path
     text = markdown.pictures({**titled, "torn": tmp_path / "torn.jpg"})
     assert 500_000 < len(text) < 2_100_000
     images = re.findall(r"!\[(p\d)\]\(data:image/jpeg;base64,([^)]+)\)", text)
-    assert [title for title, _ in images] == list(titled)  # the torn one costs itself alone
+    assert [title for title, _ in images] == list(titled)  # only the torn picture is missing
     for _, data in images:
         assert Image.open(io.BytesIO(base64.b64decode(data))).size[0] > 100
 

@@ -1,4 +1,4 @@
-"""Fetching and preparation over a Dask cluster: the same comes out as on one machine."""
+"""Downloads and preparation on a Dask cluster give the same result as on one machine."""
 
 import contextlib
 import os
@@ -76,7 +76,7 @@ def _config(engine: OfflineEngine, domain: str, **changes: object) -> CrawlConfi
 
 @contextlib.contextmanager
 def _one_killed(cluster: LocalCluster, when: Callable[[], bool]) -> Iterator[list[int]]:
-    """Kills a worker that is at work as soon as ``when`` says so."""
+    """Kills a busy worker as soon as ``when`` returns true."""
     pids = [nanny.pid for nanny in cluster.workers.values()]
     killed: list[int] = []
 
@@ -94,7 +94,7 @@ def _one_killed(cluster: LocalCluster, when: Callable[[], bool]) -> Iterator[lis
 
 
 def _num_connections(pid: int) -> int:
-    """Of the processes that this worker has started: who downloads has some."""
+    """The processes that this worker has started; a worker that downloads has some."""
     children = psutil.Process(pid).children(recursive=True)
     return sum(len(child.net_connections("tcp")) for child in children)
 
@@ -116,6 +116,7 @@ def _prepared(config: PrepareConfig, a: Path, b: Path, workspace: Workspace, add
     return tasks.prepare_dataset(config, a, b, workspace, address).result().version
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("connected")
 def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -154,6 +155,7 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     assert sorted(p.name for p in (again / "datasets" / expected.version).rglob("*.png")) == crops
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("connected")
 def test_a_cluster_works_for_a_workspace_in_a_bucket(
     cluster: LocalCluster, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -184,7 +186,7 @@ def test_a_cluster_works_for_a_workspace_in_a_bucket(
 
 
 def _is_begun(workspace: Path) -> bool:
-    """Whether a batch has come back."""
+    """Whether the result of a batch has arrived."""
     path = workspace / "cache" / "analysis.sqlite"
     if not path.exists():
         return False

@@ -1,4 +1,4 @@
-"""prefect.yaml and automations.yaml against the code they speak of."""
+"""prefect.yaml and automations.yaml agree with the code."""
 
 import inspect
 import subprocess
@@ -39,7 +39,7 @@ def test_prefect_yaml_is_what_the_recipes_say() -> None:
 
 
 def test_to_bring_up_services_nobody_imports_prefect() -> None:
-    """It reads its settings when it is imported, and they are not known before."""
+    """Prefect reads its settings when it is imported; before that, suyan has to set them."""
     code = "import sys, flows.server.services; print('prefect' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

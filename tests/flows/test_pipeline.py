@@ -99,6 +99,7 @@ def _run(
     )
 
 
+@pytest.mark.slow
 def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) -> None:
     with OfflineEngine(portrait_corpus(num_good=40)) as engine:
         values = _smallest(makeup(), engine.url).model_dump(mode="json")
@@ -119,10 +120,11 @@ def test_faces_from_search_to_model(deployed: dict[str, str], tmp_path: Path) ->
     assert list(tmp_path.glob("runs/*/checkpoints/best.json"))
 
 
+@pytest.mark.slow
 def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The flow in this process, on the same server; what each stage says of itself is compared."""
+    """The flow in this process, on the same server; the outcomes of its stages are compared."""
     by: list[Torchrun] = []
 
     def together(*rest: Any, **more: Any) -> Any:
@@ -142,7 +144,7 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
         _a_run_can_be_understood_from_its_pages()
         assert run() == dict.fromkeys(STAGES, Status.NOTHING_NEW)
         values["evaluate"]["num_bootstrap"] = 60
-        assert _new(run()) == {"evaluate"}  # the same model, whose place does not change
+        assert _new(run()) == {"evaluate"}  # the same model, in the same folder
         values["train"]["seed"] = 1
         values["torchrun"] = {"processes_per_node": 2}
         assert _new(run()) == {"train", "evaluate", "promote"}
@@ -155,10 +157,11 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
     assert list((tmp_path / "models" / "seasons").rglob("G_A.safetensors"))
 
 
+@pytest.mark.slow
 def test_another_machine_goes_on_with_what_is_in_the_bucket(
     services: Services, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two machines are two folders for caches; the workspace is an address, nothing else."""
+    """Two machines are two cache folders; they share only the workspace's address."""
     monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
     with OfflineEngine(landscape_corpus(num_good=40)) as engine, _connected(services):
         parameters = _smallest(seasons(), engine.url)
@@ -166,7 +169,7 @@ def test_another_machine_goes_on_with_what_is_in_the_bucket(
         def run() -> PipelineResult:
             return pipeline(parameters=parameters, workspace=shared_home)
 
-        monkeypatch.setenv("SUYAN_CACHE_GB", "0")  # each stage fetches what it needs
+        monkeypatch.setenv("SUYAN_CACHE_GB", "0")  # each stage fetches its inputs
         first = run()
         assert not first.dataset.exists()
         assert not list(first.dataset.parents[1].glob("originals/*/[!.]*"))
@@ -210,13 +213,13 @@ def _a_run_can_be_understood_from_its_pages() -> None:
         )
         of_run = {"flow_runs": {"id": {"any_": [str(newest.id)]}}, "limit": 200}
         artifacts = client.request("POST", "/artifacts/filter", json=of_run).json()
-        for _ in range(60):  # the server learns of tasks by events, when it finds the time
+        for _ in range(60):  # the server processes the events of tasks with a delay
             tasks = client.request("POST", "/task_runs/filter", json=of_run).json()
             if len(tasks) > len(STAGES):
                 break
             time.sleep(0.5)
     assert {task["name"].split()[0] for task in tasks} == set(STAGES)
-    assert len(tasks) == len(STAGES) + 1  # two domains; the number of pictures changes nothing
+    assert len(tasks) == len(STAGES) + 1  # two domains, whatever the number of pictures
     text = {artifact["key"]: artifact for artifact in artifacts}
     pair = "summer-winter"
     assert sorted(text) == sorted(
@@ -224,7 +227,7 @@ def _a_run_can_be_understood_from_its_pages() -> None:
         + [f"{what}-{domain}" for what in ("crawl", "progress") for domain in pair.split("-")]
         + ["lineage-seasons", "stages-seasons"]
     )
-    assert len(artifacts) == len(text)  # one page each, written again as it went on
+    assert len(artifacts) == len(text)  # one page each, rewritten as the stage went on
     assert all(artifact["description"] for artifact in artifacts)
     for stage in ("crawl-summer", f"dataset-{pair}", f"training-{pair}", f"evaluation-{pair}"):
         assert "](data:image/jpeg;base64," in text[stage]["data"], stage
@@ -264,6 +267,7 @@ def test_a_wrong_parameter_is_refused_before_anything_starts(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_too_few_images_end_the_run_and_keep_the_crawl(
     deployed: dict[str, str], tmp_path: Path
 ) -> None:

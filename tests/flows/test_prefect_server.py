@@ -51,7 +51,8 @@ def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.Monkey
 
 
 def test_a_plain_server_is_told_what_up_tells_its_own() -> None:
-    """``prefect server start`` in the repository's folder reads pyproject.toml."""
+    """``prefect server start`` in the repository's folder reads its settings from
+    pyproject.toml."""
     pyproject = Path(__file__).resolve().parents[2] / "pyproject.toml"
     server = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["prefect"]["server"]
     ours = prefect_server._server_environment(

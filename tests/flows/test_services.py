@@ -1,4 +1,4 @@
-"""Server, worker and deployments as `suyan up` leaves them; events, approval, notifications."""
+"""Server, worker and deployments of `suyan up`; events, approval and notifications."""
 
 import contextlib
 import io
@@ -59,16 +59,17 @@ def _nothing() -> None:
     pass
 
 
+@pytest.mark.slow
 def test_old_runs_leave_the_database_with_their_logs_and_events(
     services: Services, client: SyncPrefectClient
 ) -> None:
     """The server cleans once an hour; this one does so every five seconds."""
     old, young = _ended(client, 8), _ended(client, 6)
-    _until(lambda: _left(client, young, "events"), 60)  # it stores them when it finds the time
+    _until(lambda: _left(client, young, "events"), 60)  # it stores them with a delay
     _until(lambda: not _left(client, old, "events"), 60)
     assert len(_left(client, young, "events")) == 1
     with contextlib.closing(sqlite3.connect(services.server.home / "prefect.db")) as database:
-        for run, days in ((old, 91), (young, 89)):  # nobody but the server sets this otherwise
+        for run, days in ((old, 91), (young, 89)):  # only the server sets this column
             ended = str(datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days))
             command = "UPDATE flow_run SET end_time = ? WHERE id = ?"
             assert database.execute(command, (ended, str(run))).rowcount == 1
@@ -104,7 +105,7 @@ Kept = Literal["events", "logs", "artifacts"]
 
 
 def _left(client: SyncPrefectClient, run: UUID, what: Kept) -> list[Any]:
-    """What is still there of the events, the log or the artifacts of ``run``."""
+    """The remaining events, log lines or artifacts of ``run``."""
     asked: dict[str, Any]
     if what == "events":
         long = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
@@ -156,7 +157,7 @@ def test_strangers_and_other_pages_are_refused(services: Services) -> None:
     url = f"{services.server.api_url}/flows/filter"
     with pytest.raises(urllib.error.HTTPError, match="401"):  # without the password
         urllib.request.urlopen(f"{services.server.api_url}/admin/version")
-    with pytest.raises(urllib.error.HTTPError, match="403"):  # without a token against forgery
+    with pytest.raises(urllib.error.HTTPError, match="403"):  # without a CSRF token
         urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST"))
     headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
     asked = urllib.request.Request(url, method="OPTIONS", headers=headers)
@@ -165,6 +166,7 @@ def test_strangers_and_other_pages_are_refused(services: Services) -> None:
     assert services.server.api_url.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # three runs in processes of their own, on a machine that may be busy
 def test_a_refresh_leads_to_a_training_and_that_to_an_evaluation(
     services: Services, client: SyncPrefectClient, tmp_path: Path
@@ -205,7 +207,7 @@ def test_a_refresh_leads_to_a_training_and_that_to_an_evaluation(
 
 
 def _approvals(client: SyncPrefectClient, workspace: Path, received: list[dict[str, str]]) -> None:
-    """Nobody, then a person who rejects, is asked about the same model, then one who approves."""
+    """The same model is not decided, then rejected, then approved."""
     from flows.model import evaluate
     from flows.parameters import EvaluateParameters
 
@@ -237,7 +239,7 @@ def _approvals(client: SyncPrefectClient, workspace: Path, received: list[dict[s
 
 
 def _answering(client: SyncPrefectClient, answer: dict[str, str]) -> Any:
-    """Someone who resumes the next paused run, first wrongly, then with ``answer``."""
+    """A thread that resumes the next paused run, first with a wrong form, then with ``answer``."""
 
     class Person(threading.Thread):
         def run(self) -> None:
@@ -261,7 +263,7 @@ def _paused(client: SyncPrefectClient) -> FlowRun | None:
 
 
 class Parameters:
-    """The makeup deployments with other parameters of their flows, for a while."""
+    """Change the parameters of the makeup deployments during the block."""
 
     def __init__(self, client: SyncPrefectClient, values: dict[str, dict[str, Any]]) -> None:
         self._client, self._values = client, values
@@ -343,11 +345,12 @@ def test_a_webhook_that_refuses_the_test_replaces_none_that_works(
         assert "wrong-path" not in str(raised.value)
         messages.answer = b'{"errcode": 310000, "errmsg": "keywords not in content"}'
         with pytest.raises(SuyanError, match="refused the message: keywords not in content"):
-            _notified(messages.url, tmp_path)  # as DingTalk does, with status 200
+            _notified(messages.url, tmp_path)  # like DingTalk, with status 200
         after = client.read_block_document_by_name(notifications.BLOCK, "custom-webhook")
         assert after.updated == before.updated
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_told_and_no_secret_is_kept_in_the_open(
     services: Services, client: SyncPrefectClient, tmp_path: Path
 ) -> None:

@@ -1,4 +1,5 @@
-"""Near duplicates are found, different pictures are left apart, and growth moves nothing."""
+"""Near duplicates share a cluster, different pictures do not, and growth changes no older
+picture."""
 
 import io
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ CONFIG = PrepareConfig(domain_a="a", domain_b="b")
 
 
 def picture(seed: int) -> NDArray[np.uint8]:
-    """Something with large and small shapes, as photographs have."""
+    """A picture with large and small shapes, like a photograph."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 255, (9, 9, 3), np.uint8)
     pixels = cv2.resize(coarse, (240, 200), interpolation=cv2.INTER_CUBIC)
@@ -165,7 +166,7 @@ def test_plain_borders_are_found_and_pictures_are_left_whole() -> None:
 
 
 def numbered(hashes: Sequence[int]) -> HashColumns:
-    """Fingerprints that say nothing but their hash."""
+    """Fingerprints that have only a hash."""
     return columns([(Fingerprint((h,) * 7, h ^ (2**64 - 1)), ()) for h in hashes])
 
 
@@ -212,6 +213,7 @@ def test_clusters_and_sides_of_older_pictures_do_not_depend_on_newer_ones(
         assert all(after.founder[j] == founder for j in near)
 
 
+@pytest.mark.slow
 def test_very_many_like_pictures_are_one_cluster_without_comparing_all() -> None:
     rng = np.random.default_rng(0)
     base = picture(0).astype(int)
@@ -252,8 +254,9 @@ def test_doubtful_pairs_are_listed_and_not_joined() -> None:
     assert [(m.older, m.newer) for m in found.doubtful] == [(0, 1)]
 
 
+@pytest.mark.slow
 def test_drawn_people_are_not_taken_for_one_another() -> None:
-    """Drawn faces are far more alike than photographs: the hardest case for the face tier."""
+    """Drawn faces are far more similar than photographs: the hardest case for the face tier."""
     detector = FaceDetector()
     pictures = list[Picture]()
     for seed in range(50):

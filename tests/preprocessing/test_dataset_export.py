@@ -1,4 +1,4 @@
-"""Exports hold every used picture, and equal datasets give equal files."""
+"""Exports hold every accepted picture, and equal datasets give equal files."""
 
 import gc
 import json

@@ -1,4 +1,4 @@
-"""Two manifests are compared by what they hold."""
+"""Two manifests are compared by their content."""
 
 from collections.abc import Mapping
 from dataclasses import fields

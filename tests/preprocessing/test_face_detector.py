@@ -1,4 +1,4 @@
-"""The detector finds drawn faces where they are, and invents none."""
+"""The detector finds drawn faces at their places, and no others."""
 
 from pathlib import Path
 

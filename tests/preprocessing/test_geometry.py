@@ -1,4 +1,4 @@
-"""Crops lie where the formulas say."""
+"""Crops have the positions of the formulas."""
 
 import math
 

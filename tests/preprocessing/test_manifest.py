@@ -1,4 +1,4 @@
-"""Decisions about originals that depend on one another; a version is named by its decisions."""
+"""Decisions about originals, and the name of a version, which depends on the decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ def original(name: str, side: str, age: int, hits: int = 1) -> ListedOriginal:
 
 
 def analysis_of(number: int, width: int = 300, sharpness: float = 50.0) -> Analysis:
-    """A picture that looks like all others of its number."""
+    """A picture that is a duplicate of all others with its number."""
     hashes = (number * 0x0101010101010101,) * 7
     return Analysis("", 200, width, sharpness, None, Fingerprint(hashes, 2**64 - 1 - hashes[0]))
 

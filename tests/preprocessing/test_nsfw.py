@@ -1,4 +1,4 @@
-"""The optional safety filter scores pictures, and says how to install it where it is absent."""
+"""The optional safety filter scores pictures; without it, the error says how to install it."""
 
 import functools
 import importlib.util

@@ -1,4 +1,4 @@
-"""Masks hide what is to be learned; bare faces must not be taken for masked ones."""
+"""Faces with masks are recognised, and bare faces are not taken for masked ones."""
 
 import cv2
 import numpy as np

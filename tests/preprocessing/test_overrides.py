@@ -1,4 +1,4 @@
-"""A person's decisions are read as they are written, and mistakes are named."""
+"""A person's decisions are read in every form that people write, and mistakes are named."""
 
 from pathlib import Path
 

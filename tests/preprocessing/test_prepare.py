@@ -73,7 +73,7 @@ def listing(workspace: Path, domain: str, files: Sequence[bytes]) -> Path:
 
 @pytest.fixture(scope="module")
 def corpus() -> tuple[list[bytes], list[bytes]]:
-    """Ten people of each domain, and one of everything that must be left out."""
+    """Ten people of each domain, and one original for each reason of rejection."""
     both = encoded(portrait(90, made_up=True))
     a = [encoded(portrait(seed, made_up=True)) for seed in range(10)]
     a += [
@@ -110,6 +110,7 @@ def prepared(
     return workspace, summary, calls
 
 
+@pytest.mark.slow
 def test_usable_pictures_are_used_and_the_others_have_reasons(prepared: Prepared) -> None:
     _, summary, _ = prepared
     assert summary.counts["trainA"] + summary.counts["testA"] == 10
@@ -247,7 +248,7 @@ def test_other_crops_need_no_new_analysis(
     card = json.loads((smaller.dataset / "card.json").read_text())
     assert card["before"] == prepared[1].version
     assert card["changes"] == {"added": 0, "removed": 0, "moved": 0, "recut": 20}
-    assert jobs == ["write_crop"]  # nobody looked at an original or compared a pair again
+    assert jobs == ["write_crop"]  # no original was analysed and no pair compared again
 
 
 def test_the_same_originals_give_the_same_version_in_another_workspace(
@@ -344,6 +345,7 @@ def test_a_long_card_has_pages(prepared: Prepared, monkeypatch: pytest.MonkeyPat
             assert (dataset / link).exists(), link
 
 
+@pytest.mark.slow
 def test_a_killed_preparation_leaves_no_half_version(
     corpus: tuple[list[bytes], list[bytes]], tmp_path: Path
 ) -> None:
@@ -373,6 +375,7 @@ def test_a_killed_preparation_leaves_no_half_version(
     assert list(tmp_path.glob("datasets/.*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BAD.is_dir(), reason="the collection of bad files (shared/data) is absent")
 def test_bad_files_cost_themselves_alone(
     corpus: tuple[list[bytes], list[bytes]], tmp_path: Path

@@ -1,4 +1,4 @@
-"""Rules build_manifest by figures alone."""
+"""Rules decide by figures only."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A file that crashes, hangs or swells costs itself alone."""
+"""A file that crashes, hangs or fills the memory costs only its own row."""
 
 import os
 import subprocess
@@ -23,6 +23,7 @@ def outcomes(names: list[str]) -> dict[str, object]:
     return dict(map_sandboxed(decode, names, num_workers=2, timeout_s=0.5))
 
 
+@pytest.mark.slow
 def test_bad_items_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "_ITEMS_PER_BATCH", 4)
     names = [f"item{number}" for number in range(20)]
@@ -95,6 +96,7 @@ def test_workers_do_not_import_what_their_parent_was_started_with() -> None:
     assert sys.modules["__main__"].__spec__ is before
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_was_killed() -> None:
     code = (
         "from preprocessing.sandbox import map_sandboxed; import time\n"
@@ -107,6 +109,6 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
         time.sleep(1)  # it has begun to work
         parent.kill()
         assert parent.stdout is not None
-        parent.stdout.read()  # its end comes when the last process closes it
+        parent.stdout.read()  # it ends when the last process closes it
     _, alive = psutil.wait_procs(found, timeout=10)
     assert not alive

@@ -1,4 +1,4 @@
-"""Splits depend on names alone."""
+"""Splits depend only on names."""
 
 from hypothesis import given
 from hypothesis import strategies as st

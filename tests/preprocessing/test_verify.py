@@ -1,4 +1,4 @@
-"""Pairs of pictures are compared once for good."""
+"""Each pair of pictures is compared only once."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def columns(pictures: list[Fingerprint]) -> HashColumns:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> AnalysisCache:
-    """One that knows four pictures."""
+    """A cache that has four pictures."""
     cache = AnalysisCache(
         Workspace(tmp_path), AnalysisConfig(faces=False, safety=False, max_pixels=1e6)
     )

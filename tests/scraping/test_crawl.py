@@ -112,6 +112,7 @@ def test_garbled_json_falls_back_to_the_front_end_of_2025(corpus: Corpus, tmp_pa
     assert_whole(tmp_path, summary)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whose", ["a stranger's", "ours"])
 def test_a_downloading_process_that_dies_costs_nothing(
     corpus: Corpus, tmp_path: Path, whose: str
@@ -129,7 +130,7 @@ def test_a_downloading_process_that_dies_costs_nothing(
             errors = process.stderr.read().decode() if process.stderr else ""
         deadline = time.monotonic() + 10
         while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)  # it ends by itself when nobody asks any more
+            time.sleep(0.05)  # it ends when its parent closes the pipe
         assert not Path(f"/proc/{child}").exists()
         assert (whose == "ours") != ("SIGKILL: out of memory?" in errors)
         summary = crawl(crawl_config(engine, phrases=ONE_PHRASE), Workspace(tmp_path))
@@ -143,9 +144,11 @@ def _children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-ONE_PHRASE = ("素颜 照片",)  # of two, each may stop early for what the other has brought
+# either of two crawls may stop early, because the other one has the originals
+ONE_PHRASE = ("素颜 照片",)
 
 
+@pytest.mark.slow
 def test_a_killed_crawl_goes_on(corpus: Corpus, tmp_path: Path) -> None:
     with OfflineEngine(corpus) as engine:
         config = crawl_config(engine, requests_per_s_per_host=6, num_workers=2)
@@ -268,6 +271,7 @@ def test_the_thumbnail_serves_where_the_original_does_not(corpus: Corpus, tmp_pa
     assert {row.status for row in rows} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["url", "sha256", "host"])
 def test_a_forgotten_picture_never_returns(corpus: Corpus, tmp_path: Path, kind: str) -> None:
     with OfflineEngine(corpus) as engine:
@@ -304,6 +308,7 @@ def _wait_for_files(process: subprocess.Popen[bytes], workspace: Path, num: int)
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
     corpus: Corpus, tmp_path: Path
 ) -> None:
@@ -330,6 +335,7 @@ def test_kills_at_any_moment_lose_nothing_and_repeat_nothing(
     assert not {d for d in map(digests.get, second) if num_addresses[d] == 1} & stored
 
 
+@pytest.mark.slow
 def test_two_crawls_at_once_share_one_workspace(corpus: Corpus, tmp_path: Path) -> None:
     with OfflineEngine(corpus) as engine:
         same = [
@@ -348,6 +354,7 @@ def test_two_crawls_at_once_share_one_workspace(corpus: Corpus, tmp_path: Path) 
             assert_whole(tmp_path, crawl(config, Workspace(tmp_path)))
 
 
+@pytest.mark.slow
 def test_a_dropped_network_ends_the_run_and_the_next_one_goes_on(
     corpus: Corpus, tmp_path: Path
 ) -> None:

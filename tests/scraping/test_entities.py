@@ -1,4 +1,4 @@
-"""State that is data in the code and a text on disk: why a phrase stopped."""
+"""The reason why a phrase stopped: an enum in the code, a text on disk."""
 
 import pickle
 

@@ -18,7 +18,7 @@ JPEG = b"\xff\xd8\xff\xe0" + bytes(500)
 
 
 class _Host(BaseHTTPRequestHandler):
-    """A host of originals with every bad habit, by path."""
+    """A host of originals whose paths show every kind of misbehaviour."""
 
     protocol_version = "HTTP/1.1"
     seen: list[str] = []  # noqa: RUF012 - one server a test
@@ -126,7 +126,7 @@ def _config(**changes: object) -> CrawlConfig:
 
 
 def _fetch(config: CrawlConfig, *urls: str, pauses: list[float] | None = None) -> list[PictureFile]:
-    """Fetch one after the other with one fetcher; pauses are noted, not made."""
+    """Fetch one address after the other with one fetcher; pauses are recorded instead of made."""
 
     async def pause(seconds: float) -> None:
         if pauses is not None:

@@ -1,4 +1,4 @@
-"""Several crawls at once: no address is fetched twice; on SQLite and on PostgreSQL."""
+"""Simultaneous crawls never fetch an address twice; on SQLite and on PostgreSQL."""
 
 import hashlib
 import subprocess
@@ -78,6 +78,7 @@ def test_a_crawl_that_is_started_again_has_its_leases_back(
     assert again.acquire(tasks, time.time()) == tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [False, True])
 def test_processes_that_want_the_same_pictures_fetch_each_once(
     database: str,

@@ -35,6 +35,7 @@ def test_make_up_changes_the_face_and_nothing_else(seed: int) -> None:
     assert columns.max() < shot.centre[0] * width + reach
 
 
+@pytest.mark.slow
 def test_the_detector_of_the_pipeline_finds_drawn_faces() -> None:
     detector = FaceDetector()
     found = [

@@ -1,4 +1,4 @@
-"""Manners: robots.txt, pace, pauses, the breaker; and addresses judged before use."""
+"""Politeness: robots.txt, pace, pauses, circuit breaker; and the check of addresses before use."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What a crawl says of itself: whether it left something that another call would try again."""
+"""The summary of a crawl says whether another call would try something again."""
 
 import json
 from pathlib import Path

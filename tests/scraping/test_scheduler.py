@@ -1,4 +1,4 @@
-"""What a crawl looks through again, and what several downloading processes make of one crawl."""
+"""The tasks that a crawl takes up again, and crawls with several downloading processes."""
 
 import time
 from collections.abc import Iterator
@@ -98,6 +98,7 @@ def _rows(summary: CrawlSummary) -> set[Original]:
     return {replace(row, fetched_at="") for row in read_rows(summary.listing, Original)}
 
 
+@pytest.mark.slow
 def test_several_downloading_processes_fetch_what_one_fetches(
     engine: OfflineEngine, tmp_path: Path
 ) -> None:

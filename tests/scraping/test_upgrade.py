@@ -1,4 +1,4 @@
-"""Catalogues of earlier versions, of later ones, and of strangers; on SQLite and on PostgreSQL."""
+"""Catalogues of earlier and later versions, and foreign databases; on SQLite and on PostgreSQL."""
 
 import contextlib
 import sqlite3
@@ -33,7 +33,7 @@ def _config(connection: sa.Connection | None = None) -> Config:
 
 
 def _make_old(url: str, version: str = "0001", *, says_so: bool = False) -> None:
-    """A catalogue as that version left it; before versions, nothing in it said which it was."""
+    """A catalogue as that version wrote it; the first version did not record its number."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         command.upgrade(_config(connection), version)

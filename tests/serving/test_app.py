@@ -88,6 +88,7 @@ def test_both_languages_say_the_same() -> None:
         assert fields == {part.split("}")[0].split(":")[0] for part in other.split("{")[1:]}, key
 
 
+@pytest.mark.slow
 def test_the_endpoint_and_its_limits(model: Model, tmp_path: Path) -> None:
     files = tmp_path / "files"
     with _served(model, files, max_bytes=200_000, max_megapixels=1.0) as url:
@@ -159,6 +160,7 @@ def test_old_files_are_removed(tmp_path: Path) -> None:
     assert new.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH (apt install chromium)")
 @pytest.mark.parametrize(
     ("language", "width", "height"), [("en", 1280, 900), ("zh", 390, 844)], ids=["desktop", "phone"]

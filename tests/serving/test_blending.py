@@ -1,4 +1,4 @@
-"""Back into the photograph: only the face changes, and no step is left around it."""
+"""A blended face changes only the face, and leaves no visible edge around it."""
 
 import numpy as np
 from numpy.typing import NDArray

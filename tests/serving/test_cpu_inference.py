@@ -1,4 +1,4 @@
-"""The arrangement for inference computes what the trained network computes."""
+"""The network for inference computes the same function as the trained network."""
 
 import numpy as np
 import pytest

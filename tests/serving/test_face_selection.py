@@ -1,4 +1,4 @@
-"""Which faces, which files: what a person types becomes work, or a clear message."""
+"""A person's choice of faces and files is understood, or refused with a clear message."""
 
 from pathlib import Path
 

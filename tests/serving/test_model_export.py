@@ -1,4 +1,4 @@
-"""Exported files compute what PyTorch computes, at every size, and say what they are."""
+"""Exported files compute the same as PyTorch, at every size, and describe themselves."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from serving.models import open_model
 from serving.translate import TranslateOptions, Translation, Translator
 
 
+@pytest.mark.slow
 def test_onnx_is_the_same_function_at_any_size(make_model: ModelMaker, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -63,6 +64,7 @@ def test_card_and_metadata_describe_the_generator_that_is_there(
     assert card.startswith("---\nlibrary_name: suyan\npipeline_tag: image-to-image\ntags:\n")
 
 
+@pytest.mark.slow
 def test_a_u_net_as_onnx_says_and_needs_its_multiple(
     make_model: ModelMaker, tmp_path: Path
 ) -> None:
@@ -80,6 +82,7 @@ def test_a_u_net_as_onnx_says_and_needs_its_multiple(
     assert np.abs(found - wanted).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_bilateral_grid_is_exported_whole(make_model: ModelMaker, tmp_path: Path) -> None:
     """Both formats agree with PyTorch at every size of whose sides 8 is a divisor."""
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -107,6 +110,7 @@ def test_a_bilateral_grid_is_exported_whole(make_model: ModelMaker, tmp_path: Pa
         export_model(model, tmp_path / "reference", "reference")
 
 
+@pytest.mark.slow
 def test_torch_export_is_a_program_of_its_own(make_model: ModelMaker, tmp_path: Path) -> None:
     folder = make_model(norm="batch")
     figure = {"value": 0.0123, "low": 0.01, "high": 0.02}

@@ -1,4 +1,4 @@
-"""Photographs in and out: what stays of a file, and what is said about a bad one."""
+"""Reading and writing photographs: the metadata that is kept, and the messages for bad files."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whole pictures: tiles leave no seams, sizes are kept, work can be ended."""
+"""Whole pictures: tiles leave no seams, sizes are kept, and the work can be stopped."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,8 @@ def _generator() -> nn.Module:
 
 
 def _picture(height: int, width: int) -> NDArray[np.uint8]:
-    """Dark to the left, bright to the right: what instance norm makes seams of."""
+    """A picture that is dark to the left and bright to the right: instance norm turns it into
+    seams."""
     picture = np.tile(draw(4, winter=False), (3, 3, 1))[:height, :width].astype(np.float32)
     return (picture * np.linspace(0.2, 1, width)[None, :, None]).astype(np.uint8)
 

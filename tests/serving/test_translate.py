@@ -1,4 +1,4 @@
-"""Photos in, photos out: through the same code as ``suyan translate``."""
+"""Translation of photographs, by the same code as ``suyan translate``."""
 
 from pathlib import Path
 
@@ -227,6 +227,7 @@ def test_the_command(make_model: ModelMaker, photo: Path, tmp_path: Path) -> Non
         assert wanted in str(refused.exception)
 
 
+@pytest.mark.slow
 def test_starting_the_command_imports_nothing_slow(make_model: ModelMaker, photo: Path) -> None:
     import subprocess
     import sys

@@ -1,4 +1,5 @@
-"""A machine's copy of a bucket stays within its bounds, and loses nothing that is nowhere else."""
+"""A machine's copy of a bucket stays below its limit, and loses no data that only this machine
+has."""
 
 import hashlib
 import os

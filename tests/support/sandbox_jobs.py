@@ -1,4 +1,5 @@
-"""What worker processes of the tests run: they import it by name, as they cannot a test."""
+"""Functions for worker processes of the tests, which import them by name and cannot import a
+test."""
 
 import os
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 
 
 def decode(name: str) -> str:
-    """Stand in for a decoder: the name says how it ends."""
+    """A substitute for a decoder; the name of the item says how it ends."""
     if name == "crash":
         os._exit(11)
     if name == "swell":
@@ -32,5 +33,5 @@ class _Endless:
 
 
 def process_id(_item: int) -> int:
-    """The process that does the item."""
+    """The process that works on the item."""
     return os.getpid()

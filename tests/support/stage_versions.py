@@ -1,4 +1,4 @@
-"""Which code each stage version stands for, and a digest of that code.
+"""The code that each stage version stands for, and a digest of that code.
 
 ``python tests/support/stage_versions.py`` records the digests of the code as it is, in
 ``tests/golden/stage_versions.json``.
@@ -18,9 +18,10 @@ RECORD = ROOT / "tests" / "golden" / "stage_versions.json"
 
 @dataclass(frozen=True)
 class StageVersion:
-    """A number in the code that names results, and the modules that decide about them."""
+    """A version number that enters names of results, and the modules that these results depend
+    on."""
 
-    module: str  # where the number stands
+    module: str  # which defines the number
     constant: str
     code: tuple[str, ...]  # modules, and folders with all their modules, relative to ROOT
 
@@ -112,7 +113,7 @@ VERSIONS = (
 
 
 def record() -> dict[str, dict[str, object]]:
-    """What ``RECORD`` holds for the code as it is."""
+    """The content of ``RECORD`` for the present code."""
     return {
         version.name: {"version": version.value, "code": version.digests()} for version in VERSIONS
     }

@@ -1,4 +1,4 @@
-"""Augmentation is the reference's exactly, seeded, and asks nobody at import."""
+"""Augmentation equals the reference's, is seeded, and uses no network at import."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def config(**changes: object) -> TrainConfig:
 
 
 def coded(px: int) -> NDArray[np.uint8]:
-    """A picture whose every pixel tells where it is."""
+    """A picture in which every pixel encodes its position."""
     y, x = np.mgrid[0:px, 0:px]
     return np.stack([x % 256, y % 256, x // 256 + 2 * (y // 256)], axis=-1).astype(np.uint8)
 
@@ -65,6 +65,7 @@ def test_a_preview_has_a_row_for_each_picture() -> None:
     assert preview(pictures, config(load_px=64, crop_px=32)).size == (9 * 32, 3 * 32)
 
 
+@pytest.mark.slow
 def test_the_import_does_not_reach_for_the_internet() -> None:
     code = (
         "import socket\n"

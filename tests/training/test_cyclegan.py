@@ -1,4 +1,4 @@
-"""One step against a plain transcription of the paper's equations, and the parts of it."""
+"""One step, and its parts, compared with a plain transcription of the paper's equations."""
 
 import copy
 import random
@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _in_float64(config: TrainConfig) -> CycleGan:
-    gan = build(config, to_compile=config.channels_last)  # that layout, for all that
+    gan = build(config, to_compile=config.channels_last)  # channels-last all the same
     for network in gan.networks().values():
         network.double()
     return gan
@@ -374,6 +374,7 @@ def test_the_rate_decays_as_in_the_reference(decay: str, factors: dict[int, floa
         assert learning_rate(config, epoch) == pytest.approx(1.0e-3 * factor, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_networks_overfit_one_pair() -> None:
     gan = build(SMALL.model_copy(update={"learning_rate": 2e-3, "lambda_identity": 0.0}))
     generator = torch.Generator().manual_seed(0)

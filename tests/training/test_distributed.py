@@ -1,4 +1,4 @@
-"""Two processes under torchrun against one, at the same global batch."""
+"""Two processes under torchrun, compared with one process at the same global batch."""
 
 import os
 import subprocess
@@ -34,6 +34,7 @@ CONFIG = TrainConfig(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gan_loss", ["lsgan", "wgangp"])
 def test_two_processes_train_like_one(gan_loss: str, smooth_dataset: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"gan_loss": gan_loss})

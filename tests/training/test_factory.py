@@ -1,4 +1,4 @@
-"""Generators are known by the factory alone: one more is a module and a line."""
+"""Only the factory names the generators: a new one is a module and a line."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ from training.train import train
 
 
 class TinyGenerator(Generator):
-    """One convolution, for pictures of whose sides 3 is a divisor."""
+    """A generator of one convolution, for pictures whose sides are multiples of 3."""
 
     def __init__(self, *, residual: bool) -> None:
         super().__init__(residual=residual)
@@ -44,7 +44,7 @@ class TinyGenerator(Generator):
 
 
 def build(config: TrainConfig) -> TinyGenerator:
-    """As every generator's module has it; this module stands for that of a new generator."""
+    """The function that every generator's module has; this module is that of a new generator."""
     return TinyGenerator(residual=config.residual)
 
 
@@ -54,7 +54,7 @@ def architecture(_config: TrainConfig) -> Architecture:
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
-    """A configuration of a generator that the factory has got a line for, and nothing else."""
+    """A configuration of a generator that only the factory names."""
     monkeypatch.setitem(sys.modules, "tiny_generator", sys.modules[__name__])
     monkeypatch.setitem(GENERATORS, "tiny", GeneratorEntry("tiny_generator", multiple=3))
     return TrainConfig(

@@ -1,4 +1,4 @@
-"""The GPU's path without a GPU: where tensors lie, and what CUDA graphs do to memory."""
+"""The code for GPUs, tested without a GPU: devices of tensors, and the memory of CUDA graphs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def test_all_of_a_step_is_on_the_gpu(
 
     Autograd's backward pass needs a real GPU, and is left out.
     """
-    monkeypatch.setattr(nn.Module, "to", lambda self, *_, **__: self)  # they are made there
+    # networks are created on the device
+    monkeypatch.setattr(nn.Module, "to", lambda self, *_, **__: self)
     monkeypatch.setattr(Tensor, "backward", lambda *_: None)
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)
     monkeypatch.setattr(nn.functional, "grid_sample", _sample_without_content)
@@ -70,8 +71,8 @@ def test_all_of_a_step_is_on_the_gpu(
 
 
 class _Replays:
-    """Does to memory what CUDA graphs do: networks' outputs, and gradients that were made in their
-    backward passes, are overwritten as soon as a network runs again after all backward passes.
+    """Imitates the memory of CUDA graphs: outputs of networks, and gradients of their backward
+    passes, are overwritten as soon as a network runs again after all backward passes.
     """
 
     def __init__(self, gan: CycleGan) -> None:
@@ -110,7 +111,7 @@ class _Replays:
 
 @pytest.mark.parametrize("is_ready", [True, False])
 def test_cuda_graphs_may_overwrite_what_they_wrote(*, is_ready: bool) -> None:
-    """The same weights where a step is ready for it; not a number where it is not."""
+    """The same weights if a step copes with overwritten memory; NaN if it does not."""
     config = TrainConfig.model_validate(SMALL | {"device": "cpu", "cuda_graphs": is_ready})
     plain, replayed = build(config), build(config)
     if is_ready:

@@ -1,4 +1,5 @@
-"""Several processes started from here, one of them killed: the same weights, nobody left over."""
+"""Several processes, one of which is killed, end with the same weights, and no process is left
+over."""
 
 import os
 import signal
@@ -58,6 +59,7 @@ def _kill_second_after(run: Path, killed: list[int]) -> None:
     killed.append(int(checkpoints(run)[0].name.removeprefix("step_")))
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_nothing_but_time(
     smooth_dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -92,6 +94,7 @@ def _assert_equal(one: TrainSummary, two: TrainSummary) -> None:
             np.testing.assert_allclose(tensor, other[key], rtol=1e-4, atol=1e-6, err_msg=key)
 
 
+@pytest.mark.slow
 def test_what_the_processes_said_last_is_the_error(smooth_dataset: Path, tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"batch_size": 3})
     with pytest.raises(SuyanError, match=r"batch_size: got 3, needed a multiple of the 2"):
@@ -100,6 +103,7 @@ def test_what_the_processes_said_last_is_the_error(smooth_dataset: Path, tmp_pat
         ))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_nobody_trains_on_for_a_flow_that_was_killed(smooth_dataset: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     config = CONFIG.model_copy(update={"num_epochs": 5000})

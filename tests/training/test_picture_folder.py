@@ -1,4 +1,4 @@
-"""Which files of a folder are trained on, and how they are read."""
+"""The files of a folder that training reads, and their pixels."""
 
 import logging
 from pathlib import Path
@@ -32,7 +32,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def _break(dataset: Path) -> None:
-    """One file too short, one that is no picture, and two of other kinds."""
+    """A truncated file, a text with a picture's suffix, and two files of other kinds."""
     whole = (dataset / "trainA" / "1.png").read_bytes()
     (dataset / "trainA" / "0torn.png").write_bytes(whole[: len(whole) // 2])
     (dataset / "trainA" / "9text.jpg").write_text("no picture", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Checkpoints of the reference, in and out, and what is refused."""
+"""Checkpoints of the reference are read and written; others are refused."""
 
 import pickle
 from pathlib import Path
@@ -30,7 +30,7 @@ def _networks(config: TrainConfig) -> dict[str, nn.Module]:
 
 
 def _reference_folder(folder: Path, config: TrainConfig, epoch: str = "latest") -> Path:
-    """As the reference's save_networks does it."""
+    """Save networks like the reference's ``save_networks``."""
     folder.mkdir()
     for name, network in _networks(config).items():
         torch.save(network.state_dict(), folder / f"{epoch}_net_{name}.pth")
@@ -112,10 +112,10 @@ def test_hostile_and_broken_files_are_refused_and_not_executed(tmp_path: Path) -
     mark = tmp_path / "executed"
     path = tmp_path / "latest_net_G.pth"
     path.write_bytes(pickle.dumps({"model.1.weight": _Evil(mark)}))
-    with pytest.raises(CheckpointError, match="cannot be read as weights alone"):
+    with pytest.raises(CheckpointError, match="cannot be read as weights only"):
         import_reference(path, tmp_path / "ours")
     torch.save({"model.1.weight": _Evil(mark)}, path)
-    with pytest.raises(CheckpointError, match=r"weights alone \(it wants to run getattr") as error:
+    with pytest.raises(CheckpointError, match=r"weights only \(it wants to run getattr") as error:
         import_reference(path, tmp_path / "ours")
     assert "weights_only" not in str(error.value)  # torch's advice is to run it
     assert not mark.exists()

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -94,14 +95,21 @@ class _StopError(Exception):
     pass
 
 
-def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def python_ctrl_c() -> Iterator[None]:
+    """Python's own handler of SIGINT, which a shell's background job does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step(python_ctrl_c: None) -> None:
     with DeferredSignals() as signals:
         signal.raise_signal(signal.SIGINT)
         assert signals.pending == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
 @pytest.mark.parametrize("stop_at", [4, 5, 11])
@@ -132,6 +140,7 @@ train(config, Path(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
+@pytest.mark.slow
 def test_a_terminated_process_saves_and_can_be_run_again(dataset: Path, tmp_path: Path) -> None:
     config = SMALL.model_copy(update={"num_epochs": 13, "checkpoint_every": 10})
     (tmp_path / "config.json").write_text(config.model_dump_json())
@@ -189,10 +198,12 @@ train(config, Path(sys.argv[2]), Path(sys.argv[3]), distance=distance)
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_every_moment_ends_like_an_uninterrupted_one(
     dataset: Path, tmp_path: Path
 ) -> None:
-    """As the best checkpoint gets its name, as another is half written, and so on, in one run."""
+    """A run is killed as the best checkpoint gets its name, as another is half written, and so
+    on."""
     config = SMALL.model_copy(
         update={"validate_every": 1, "num_validation": 2, "checkpoint_every": 2, "sample_every": 5}
     )
@@ -221,7 +232,8 @@ def test_a_process_killed_at_every_moment_ends_like_an_uninterrupted_one(
 def test_moments_follow_their_weights_into_another_memory_layout(
     dataset: Path, tmp_path: Path
 ) -> None:
-    """A run that was compiled, say, and is not any more: fused Adam does not look at strides."""
+    """A run may resume in another memory layout, e.g. not compiled any more: fused Adam ignores
+    strides."""
     config = SMALL.model_copy(update={"num_epochs": 1, "num_epochs_decay": 0})
     train(config, dataset, tmp_path / "run")
     same, other = build(config), build(config, to_compile=True)
@@ -237,6 +249,7 @@ def test_moments_follow_their_weights_into_another_memory_layout(
         assert moments[1].stride() == two.stride()
 
 
+@pytest.mark.slow
 def test_a_torn_checkpoint_gives_way_to_the_one_before(
     dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

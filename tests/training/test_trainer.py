@@ -1,4 +1,4 @@
-"""What a run notices and does about it: losses, collapse, validation, a full disk, averages."""
+"""Reactions of a run to its losses, a collapse, validations and a full disk; averages."""
 
 import io
 import json
@@ -190,7 +190,7 @@ def test_a_log_that_a_full_disk_tore_goes_on_whole(
         log.write({"step": 20, "G_A": 2.0})
         log.event(20, EventKind.SATURATION, "lost")
         log.picture(20, "samples", np.zeros((4, 4, 3), np.uint8))
-    assert caplog.text.count("No space left on device") == 1  # said once
+    assert caplog.text.count("No space left on device") == 1  # logged once
     room["left"] = 1000
     log.write({"step": 30, "G_A": 3.0})
     log.close()

@@ -1,8 +1,9 @@
 """One optimisation step of CycleGAN, in the order of the reference's ``cycle_gan_model.py``.
 
-With instance norm, a generator translates and maps to identity in one batch, and a discriminator
-judges real and pooled pictures in one: the same mathematics in fewer, larger convolutions. With
-batch norm the passes stay apart, for in one batch each would change the other's statistics.
+With instance norm, a generator computes translation and identity mapping in one batch, and a
+discriminator judges real and pooled pictures in one batch: the same mathematics in fewer, larger
+convolutions. With batch norm the passes are separate, since in one batch each would change the
+other's statistics.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _Passes = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
 class CycleGan:
     """Networks, optimisers and pools. G_A: A → B, judged by D_A; G_B: B → A, judged by D_B.
 
-    A step's random numbers depend on seed and step alone, so no generator's state is saved.
+    A step's random numbers depend only on seed and step, so no generator's state is saved.
     """
 
     config: TrainConfig
@@ -62,18 +63,18 @@ class CycleGan:
         return {name: getattr(self, name) for name in NETWORKS} | averages
 
     def set_learning_rate(self, rate: float) -> None:
-        """Give both optimisers this rate."""
+        """Set the learning rate of both optimisers."""
         for optimizer in (self.optimizer_G, self.optimizer_D):
             set_learning_rate(optimizer, rate)
 
     def set_cycle_shares(self, cycle_share: float, feature_share: float) -> None:
-        """Weigh the cycle loss by this share of λ, and take this share of it on D's features."""
+        """Set the weight of the cycle loss, a share of λ, and the share of it on D's features."""
         self._cycle_share, self._feature_share = cycle_share, feature_share
 
     def state_dict(self) -> dict[str, Any]:
         """Optimisers and pools, in types that ``torch.load(weights_only=True)`` reads.
 
-        The networks' weights are saved apart, as files that other programs read.
+        The networks' weights are saved separately, as files that other programs can read.
         """
         return {
             "optimizer_G": self.optimizer_G.state_dict(),
@@ -83,7 +84,7 @@ class CycleGan:
         }
 
     def load_state_dict(self, state: Mapping[str, Any], num_steps: int) -> None:
-        """Go on from what ``state_dict`` returned after ``num_steps`` steps."""
+        """Restore the result of ``state_dict`` after ``num_steps`` steps."""
         load_optimizer(self.optimizer_G, state["optimizer_G"])
         load_optimizer(self.optimizer_D, state["optimizer_D"])
         self.pool_A.load_state_dict(state["pool_A"], self.device)
@@ -168,7 +169,8 @@ class CycleGan:
     ) -> Tensor:
         """The cycle loss of one side, a scalar, with the changes of Wang & Lin 2018 (configurable).
 
-        ``scores``: D's, of the translations in between; ``cycle_quality`` weighs pictures by them.
+        ``scores`` are D's for the intermediate translations; ``cycle_quality`` weighs pictures by
+        them.
         """
         weights = None
         if self.config.cycle_quality:
@@ -185,7 +187,7 @@ class CycleGan:
     def _forward(self, real_A: Tensor, real_B: Tensor) -> _Passes:
         """Translations, reconstructions and, with an identity loss, identity mappings.
 
-        Unmerged passes keep the reference's order, on which batch norm's running statistics depend.
+        Separate passes keep the reference's order, on which batch norm's running statistics depend.
         """
         has_identity = self.config.lambda_identity > 0
         same_A = same_B = None
@@ -218,7 +220,7 @@ class CycleGan:
         return self.config.merge_passes and self.config.norm == "instance"
 
     def _pass(self, network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """The network's outputs for two batches, computed as one where that changes nothing."""
+        """The network's outputs for two batches, as one batch where the result is the same."""
         if not self._merges:
             return network(first), network(second)
         both = network(self._laid_out(torch.cat([first, second])))
@@ -238,7 +240,7 @@ class CycleGan:
 
     @contextlib.contextmanager
     def _dropout_numbers(self) -> Iterator[None]:
-        """Seed torch's global generator by the step, for dropout; its state is put back after."""
+        """Seed torch's global generator by the step, for dropout; restore it after the block."""
         if not self.config.dropout:
             yield
             return

@@ -22,12 +22,12 @@ _HOLE_SIDE = 1 / 2  # of the side
 def augment(pictures: Tensor, policy: Sequence[str], rng: torch.Generator, world: World) -> Tensor:
     """``[N, 3, H, W]`` → the same shape, each picture changed by random numbers of its own.
 
-    Numbers are drawn for the batches of all processes, so that they do not depend on how many
-    processes there are.
+    Numbers are drawn for the batches of all processes, so that they do not depend on the number of
+    processes.
     """
     num = len(pictures)
 
-    def draw() -> Tensor:  # [N, 1, 1, 1] in [0, 1), on the CPU: a GPU would have to be waited for
+    def draw() -> Tensor:  # [N, 1, 1, 1] in [0, 1), on the CPU, which need not wait for the GPU
         return world.share(torch.rand(num * world.size, 1, 1, 1, generator=rng))
 
     for name in policy:
@@ -36,7 +36,7 @@ def augment(pictures: Tensor, policy: Sequence[str], rng: torch.Generator, world
 
 
 def _color(x: Tensor, draw: Callable[[], Tensor]) -> Tensor:
-    """Add up to ±0.5 to brightness, multiply saturation by 0 to 2 and contrast by 0.5 to 1.5."""
+    """Add up to ±0.5 to brightness, multiply saturation by 0 to 2, contrast by 0.5 to 1.5."""
     x = x + (draw() - 0.5).to(x.device)
     grey = x.mean(dim=1, keepdim=True)
     x = (x - grey) * (2 * draw()).to(x.device) + grey

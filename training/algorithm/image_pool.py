@@ -1,4 +1,4 @@
-"""The pool of past translations that discriminators judge too (§4; Shrivastava et al. 2017)."""
+"""The pool of past translations that discriminators judge again (§4; Shrivastava et al. 2017)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ImagePool:
         return {"stored": self._stored, "rng": [version, list(internal), gauss]}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Restore what ``state_dict`` returned, its pictures on ``device``."""
+        """Restore the result of ``state_dict``, with its pictures on ``device``."""
         self._stored = [picture.to(device) for picture in state["stored"]]
         version, internal, gauss = state["rng"]
         self._rng.setstate((version, tuple(internal), gauss))

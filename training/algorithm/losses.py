@@ -17,7 +17,7 @@ GanLoss = Literal["lsgan", "vanilla", "wgangp"]
 
 
 def adversarial(scores: Tensor, *, real: bool, kind: GanLoss = "lsgan") -> Tensor:
-    """The loss of D's scores for pictures that it should call ``real`` (or fake), a scalar.
+    """The loss of D's scores, a scalar; ``real`` says whether D should call the pictures real.
 
     ``lsgan``: mean squared distance from 1 (or 0) (Mao et al. 2017; §4). ``vanilla``: binary cross
     entropy of the scores as logits (Goodfellow et al. 2014). ``wgangp``: minus (or plus) their mean
@@ -40,13 +40,13 @@ def cycle(reconstructed: Tensor, original: Tensor, weights: Tensor | None = None
 
 
 def quality(scores: Tensor, kind: GanLoss = "lsgan") -> Tensor:
-    """How real D finds each picture, ``[N]`` in [0, 1], from its scores ``[N, 1, h, w]``.
+    """How real D judges each picture, ``[N]`` in [0, 1], by its scores ``[N, 1, h, w]``.
 
     Source: Wang & Lin 2018, "CycleGAN with Better Cycles", arXiv 2408.15374, §4.3 (weight cycle
     consistency by the quality of the generated image): cycle consistency of an unreal translation
-    hinders training. Their formula prints the weight as D_X(x), the score of the original, against
-    the text of the section; here it is the translation's, D_Y(G(x)), without gradient and clipped
-    to [0, 1]. Not for ``wgangp``, whose scores have no scale.
+    hinders training. Their formula has D_X(x), the score of the original, as the weight, which
+    contradicts the text of the section; here it is the translation's, D_Y(G(x)), without gradient
+    and clipped to [0, 1]. Not for ``wgangp``, whose scores have no scale.
     """
     probabilities = torch.sigmoid(scores) if kind == "vanilla" else scores
     return probabilities.flatten(1).mean(dim=1).clamp(0, 1)
@@ -58,7 +58,7 @@ def identity(mapped: Tensor, original: Tensor) -> Tensor:
 
 
 def discriminator(scores_real: Tensor, scores_fake: Tensor, kind: GanLoss = "lsgan") -> Tensor:
-    """Half the sum of the losses of real and fake pictures, a scalar: D learns slower (§7.1)."""
+    """Half the sum of the losses of real and fake pictures, a scalar, to slow D down (§7.1)."""
     real = adversarial(scores_real, real=True, kind=kind)
     return 0.5 * (real + adversarial(scores_fake, real=False, kind=kind))
 

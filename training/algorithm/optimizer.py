@@ -1,4 +1,4 @@
-"""Adam for several networks at once: built, given a rate, and filled from a checkpoint."""
+"""Adam for several networks: built, given a learning rate, and restored from a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def build_adam(config: TrainConfig, *networks: nn.Module) -> Adam:
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Give all weights this rate, in place where the rate is a tensor (CUDA graphs read it)."""
+    """Set the learning rate of all weights, in place where it is a tensor (CUDA graphs read it)."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -33,8 +33,8 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
 def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
     """Fill ``optimizer`` from a ``state_dict``, its moments in the memory layout of their weights.
 
-    The fused Adam runs through memory and ignores strides: moments in another layout than their
-    weights (saved by a compiled run, say) would be applied to other weights without an error.
+    The fused Adam ignores strides: moments in another memory layout than their weights (e.g. of a
+    compiled run) would be applied to the wrong weights without an error.
     """
     optimizer.load_state_dict(dict(state))
     for weight, moments in optimizer.state.items():

@@ -11,10 +11,10 @@ from training.config import TrainConfig
 def learning_rate(config: TrainConfig, epoch: int, plateau: Plateau | None = None) -> float:
     """The learning rate during ``epoch`` (from 1).
 
-    ``linear``, ``after-epoch``: constant through ``num_epochs``, then falling, above zero in the
-    last epoch; ``before-epoch``: one epoch ahead of that, zero in the last one. ``step``: a tenth
-    after every ``decay_step`` epochs. ``cosine``: half a wave over ``num_epochs``; it rises again
-    in the epochs of ``num_epochs_decay``. ``plateau``: multiplied by ``plateau.factor``.
+    ``linear`` is constant through ``num_epochs``, then falls: with ``after-epoch`` it is above zero
+    in the last epoch, with ``before-epoch`` it falls one epoch earlier and ends at zero. ``step``:
+    a tenth after every ``decay_step`` epochs. ``cosine``: half a wave over ``num_epochs``; it rises
+    again in the epochs of ``num_epochs_decay``. ``plateau``: multiplied by ``plateau.factor``.
     Source: ``get_scheduler`` in ``models/networks.py``.
     """
     full = config.learning_rate
@@ -31,7 +31,7 @@ def learning_rate(config: TrainConfig, epoch: int, plateau: Plateau | None = Non
 
 @dataclass
 class Plateau:
-    """Divides the rate by five after more than five epochs that are not better by one per cent.
+    """Divides the rate by five after more than five epochs without an improvement of one per cent.
 
     torch's ``ReduceLROnPlateau(factor=0.2, threshold=0.01, patience=5)``, as in the reference. The
     reference gives it a constant 0; here it gets the validation distance where there is one, else
@@ -43,7 +43,7 @@ class Plateau:
     bad_epochs: int = 0
 
     def after_epoch(self, value: float) -> None:
-        """Take in an epoch's ``value``; lower is better."""
+        """Record an epoch's ``value``; lower is better."""
         if value < self.best * 0.99:
             self.best, self.bad_epochs = value, 0
         else:

@@ -4,8 +4,8 @@
 random crop of crop_px (256), a mirror for every other one. ``mild`` turns and scales them a little
 before that.
 
-Which other changes are safe depends on what distinguishes the two domains: from a change that
-imitates this difference, generators learn that it has no meaning. For make-up:
+Which other changes are safe depends on the difference between the two domains: a random change that
+imitates this difference teaches generators to ignore it. For make-up:
 
 - safe: mirror, crop, small turns and zooms. Faces lie anywhere, with make-up or without.
 - not safe: hue, saturation, contrast and colour balance (lipstick, rouge, eye shadow, foundation
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else it asks a package index at import
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else albumentations asks a package index at import
 
 import albumentations as A
 import cv2

@@ -1,4 +1,4 @@
-"""Unaligned pictures of two folders, in an order that depends on seed, epoch and position alone."""
+"""Unaligned pictures of two folders, in an order that depends only on seed, epoch and position."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from training.data.tensors import to_floats
 from training.models.factory import GENERATORS
 from training.runtime.distributed import World
 
-_MEMORY_SHARE = 1 / 4  # of the memory that is free at the start, for pictures
+_MEMORY_SHARE = 1 / 4  # of the memory that is free at the start; it holds pictures
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Batch:
 class UnalignedPictures:
     """The training pictures of both sides, resized as ``preprocess`` says.
 
-    As many as fit in a quarter of the free memory are held there as uint8; the others are read
-    each time. Files that cannot be read are left out, and named in the first process's log.
+    A quarter of the free memory holds pictures as uint8; the others are read each time. Files that
+    cannot be read are left out, and named in the first process's log.
 
     An epoch has as many pictures as the larger side: A shuffled, B drawn at random (reference:
     ``data/unaligned_dataset.py``); its last batch is filled up with the epoch's first pictures.
@@ -126,7 +126,7 @@ class UnalignedPictures:
 
 
 def prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, each made in a thread while the one before it is trained on."""
+    """The same batches; a thread prepares each one while the training uses the one before it."""
     with ThreadPoolExecutor(1, thread_name_prefix="loader") as executor:
         pending = executor.submit(next, batches, None)
         while (batch := pending.result()) is not None:

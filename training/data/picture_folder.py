@@ -1,4 +1,4 @@
-"""The pictures of one folder: which of its files can be read, and their pixels, resized."""
+"""The readable pictures of one folder, resized."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from core.pictures import (
 )
 
 _logger = logging.getLogger(__name__)
-_FILES_PER_GROUP = 256  # read by threads before the memory that is left is looked at again
+_FILES_PER_GROUP = 256  # read by threads between two checks of the free memory
 _MAX_NAMES = 5  # of files in a message
 
 Result = TypeVar("Result")
@@ -36,11 +36,10 @@ class PictureFolder:
     """The readable pictures of ``folder`` and its subfolders by number, in the order of their
     names, each ``[H, W, 3]`` uint8 RGB with the size that ``size_rule`` gives.
 
-    Every file is decoded once at the start, so that number and order depend on readable files
-    alone; those that cannot be read are left out and named in the log (``is_logging``). The first
-    pictures stay in memory, up to ``memory_bytes``; the others are read each time.
-    Raises ``ValueError`` for a folder without a readable picture, and for a picture that
-    ``size_rule`` refuses.
+    Every file is decoded once at the start, so that number and order depend only on readable files;
+    the others are left out and named in the log (``is_logging``). The first pictures stay in
+    memory, up to ``memory_bytes``; the others are read each time. Raises ``ValueError`` for a
+    folder without a readable picture, and for a picture that ``size_rule`` refuses.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class PictureFolder:
         return self._resized(path, load_picture(path))
 
     def take_last(self, num: int) -> list[Path]:
-        """Remove the last ``num`` pictures from the set; their files."""
+        """Remove the last ``num`` pictures from the set; returns their files."""
         first = len(self._paths) - num
         paths = self._paths[first:]
         del self._paths[first:]
@@ -90,7 +89,7 @@ class PictureFolder:
         return picture if isinstance(picture, Rejected) else self._resized(path, picture)
 
     def _check(self, path: Path) -> Rejected | None:
-        """Decode a file, a JPEG at an eighth of its size, and throw the pixels away."""
+        """Decode a file, a JPEG at an eighth of its size, and discard the pixels."""
         decoded = _with_memory(path, read_reduced(path, enough_px=1))
         if isinstance(decoded, Rejected):
             return decoded
@@ -111,8 +110,8 @@ class PictureFolder:
 def load_pictures(folder: Path, px: int, limit: int | None = None) -> NDArray[np.uint8]:
     """The first ``limit`` readable pictures of ``folder`` and its subfolders in name order.
 
-    ``[N, px, px, 3]`` uint8 RGB, resized (bicubic). Files that cannot be read are passed over.
-    Raises ``ValueError`` where there is no readable picture.
+    ``[N, px, px, 3]`` uint8 RGB, resized (bicubic). Files that cannot be read are skipped. Raises
+    ``ValueError`` where there is no readable picture.
     """
     paths = find_pictures(folder)
     results = map(read_picture, paths)
@@ -133,8 +132,8 @@ def load_squares(paths: Sequence[Path], px: int) -> NDArray[np.uint8]:
 
 
 def _with_memory(path: Path, result: Result) -> Result:
-    """``result``. Raises ``ValueError`` where memory was short: the file is not at fault, and
-    without it the same run would train on other pictures.
+    """``result``. Raises ``ValueError`` where memory was short: the file may be good, and without
+    it the same run would train on other pictures.
     """
     if isinstance(result, Rejected) and result.reason == "out-of-memory":
         raise ValueError(f"{path}: found too little memory to decode it; close other programs")

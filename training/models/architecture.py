@@ -1,4 +1,4 @@
-"""What every generator offers: its forward pass, its parts, and the facts of its architecture."""
+"""The interface of generators: forward pass, parts, and facts of the architecture."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Architecture:
 class Generator(nn.Module):
     """A network that translates pictures; with ``residual``, by adding a correction to them.
 
-    A residual generator adds its input to what it draws and clips the sum: DeblurGAN's skip
-    (Kupyn et al. 2018, §3.2).
+    A residual generator adds its input to the output of ``draw`` and clips the sum: DeblurGAN's
+    skip (Kupyn et al. 2018, §3.2).
     """
 
     def __init__(self, *, residual: bool) -> None:

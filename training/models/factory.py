@@ -1,4 +1,4 @@
-"""The networks that a configuration may name, and how each is built.
+"""Builds the networks that a configuration may name.
 
 A new generator is a module with ``build(config)`` and ``architecture(config)``, and one line of
 ``GENERATORS``. This module imports torch only in its functions: forms and commands read
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GeneratorEntry:
-    """A value of ``TrainConfig.generator``: its module and, as its architecture says too, of what
-    both sides of a picture must be multiples (px).
+    """A value of ``TrainConfig.generator``: its module, and the number of px of which both sides of
+    a picture must be multiples (the ``multiple`` of its architecture).
     """
 
     module: str
@@ -53,8 +53,8 @@ def architecture_of(config: TrainConfig) -> Architecture:
 def recognise_generator(tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
     """The fields of a ``TrainConfig`` whose generator has the reference's state dict ``tensors``.
 
-    ``None`` for no generator of the reference. Raises ``ValueError`` for a variant of one that is
-    not supported.
+    ``None`` if they belong to no generator of the reference. Raises ``ValueError`` for a variant
+    that is not supported.
     """
     for name in dict.fromkeys(entry.module for entry in GENERATORS.values()):
         recognise = getattr(importlib.import_module(name), "recognise", None)

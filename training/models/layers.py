@@ -1,4 +1,4 @@
-"""Layers that generators and discriminators are made of."""
+"""The layers of generators and discriminators."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Upsampling = Literal["transposed", "resize"]
 class InstanceNorm2d(nn.InstanceNorm2d):
     """Instance norm without parameters or running statistics, correct in either memory layout.
 
-    On a CPU, torch's own has wrong gradients for channels-last input; group norm with one channel
-    a group is the same function, with right ones.
+    On a CPU, torch's own instance norm has wrong gradients for channels-last input; group norm with
+    one channel a group is the same function, with correct gradients.
     """
 
     def forward(self, x: Tensor) -> Tensor:

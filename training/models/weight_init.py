@@ -15,12 +15,13 @@ Init = Literal["normal", "xavier", "kaiming", "orthogonal"]
 def init_weights(
     network: nn.Module, generator: torch.Generator, gain: float = 0.02, how: Init = "normal"
 ) -> None:
-    """Fill convolutions as ``how`` says, batch norms from normal(1, ``gain``), biases with 0.
+    """Initialise convolutions as ``how`` says, batch norms from normal(1, ``gain``), biases with 0.
 
-    ``normal``: standard deviation ``gain``; ``xavier`` (Glorot & Bengio 2010) and ``orthogonal``
-    (Saxe et al. 2014): times ``gain``; ``kaiming`` (He et al. 2015): by inputs, without ``gain``.
-    A residual generator's last convolution starts at 0, so that it changes nothing at first.
-    Source: ``init_weights`` in the reference's ``models/networks.py``.
+    ``normal`` has the standard deviation ``gain``; ``xavier`` (Glorot & Bengio 2010) and
+    ``orthogonal`` (Saxe et al. 2014) are multiplied by ``gain``; ``kaiming`` (He et al. 2015)
+    scales by the number of inputs and ignores ``gain``. A residual generator's last convolution
+    starts at 0, so that it changes nothing at first. Source: ``init_weights`` in the reference's
+    ``models/networks.py``.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

@@ -2,8 +2,8 @@
 
 Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308,
 equations 8 to 10. It is the same function as a direct convolution, with about ten times its
-rounding error in float32 (relative 2e-6 instead of 2e-7), as cuDNN's convolutions with the same
-tiles have. All steps are linear, so autograd's backward pass saves as much.
+rounding error in float32 (relative 2e-6 instead of 2e-7), like cuDNN's convolutions with the same
+tiles. All steps are linear, so autograd's backward pass saves as much.
 
 It is faster where ``torch.compile`` fuses the transforms; uncompiled it is slower than a direct
 convolution.

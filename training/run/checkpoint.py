@@ -28,7 +28,7 @@ from training.config import TrainConfig
 from training.models.factory import build_generator
 
 TORN_PREFIX = "torn-"
-"""Begins the name of a checkpoint folder that could not be read."""
+"""The prefix of a checkpoint folder that could not be read."""
 
 _NAME = re.compile(r"step_\d{8}")
 _MAX_NAMES = 3  # of tensors in a message
@@ -36,7 +36,7 @@ _MAX_NAMES = 3  # of tensors in a message
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run is: ``step`` steps are done, the last ``batch`` of them in ``epoch``."""
+    """The position in a run: ``step`` steps are done, the last ``batch`` of them in ``epoch``."""
 
     step: int
     epoch: int  # from 1
@@ -52,11 +52,11 @@ def save_checkpoint(
     *,
     best_score: float | None = None,
 ) -> Path:
-    """Write ``run/checkpoints/step_<step>`` atomically and remove the oldest ones; the new folder.
+    """Write ``run/checkpoints/step_<step>`` atomically, remove the oldest; returns the folder.
 
-    ``best_score``: of the validation that makes this checkpoint the run's best (lower is better);
-    the best one is kept until there is a better one. Raises ``OSError`` where it cannot be written
-    (a full disk); earlier checkpoints are then untouched.
+    ``best_score`` is the score of the validation that makes this checkpoint the run's best (lower
+    is better); the best one is kept until there is a better one. Raises ``OSError`` where it cannot
+    be written (a full disk); earlier checkpoints are then untouched.
     """
     folder = RunFolder(run)
     final = folder.checkpoint(f"step_{position.step:08d}").path
@@ -71,10 +71,10 @@ def save_checkpoint(
         with atomic_file(partial.state) as file:
             torch.save({**state, "position": [position.step, position.epoch, position.batch]}, file)
         write_json(partial.config, config.model_dump(mode="json"))
-        if best_score is not None:  # first: killed in between, the run makes this checkpoint again
+        if best_score is not None:  # first: a run killed in between saves again
             write_json(folder.best, {"checkpoint": final.name, "score": best_score})
         partial.path.rename(final)
-    except (OSError, RuntimeError, SafetensorError) as error:  # what torch and safetensors raise
+    except (OSError, RuntimeError, SafetensorError) as error:  # the errors of torch and safetensors
         shutil.rmtree(partial.path, ignore_errors=True)
         raise OSError(f"{final} cannot be written: {error}") from error
     sync_folder(folder.checkpoints)
@@ -109,7 +109,7 @@ def load_generators(
     """G_A (A → B), G_B (B → A) in evaluation mode on ``device``, and their configuration.
 
     ``averaged`` takes the moving averages of the weights (see ``has_averages``).
-    Raises ``CheckpointError`` that says which file, tensor or option is wrong.
+    Raises ``CheckpointError`` that names the wrong file, tensor or option.
     """
     G_A, config = load_generator(checkpoint, "G_A", device, averaged=averaged)
     G_B, _ = load_generator(checkpoint, "G_B", device, averaged=averaged)
@@ -119,8 +119,9 @@ def load_generators(
 def load_generator(
     checkpoint: Path, name: str, device: str = "cpu", *, averaged: bool = False
 ) -> tuple[nn.Module, TrainConfig]:
-    """One generator, ``"G_A"`` or ``"G_B"``, in evaluation mode on ``device``, and its
-    configuration: for models of one direction, as the reference publishes them.
+    """``"G_A"`` or ``"G_B"``, in evaluation mode on ``device``, and its configuration.
+
+    It also reads models of one direction, such as the reference publishes.
 
     Raises ``CheckpointError`` as ``load_generators`` does.
     """
@@ -189,8 +190,8 @@ def check_tensors(
     expected: Mapping[str, Tensor],
     remedy: str = "set {} in config.json to the value of the training",
 ) -> None:
-    """Raise ``CheckpointError`` unless ``tensors``, read from ``path``, fit ``expected``: the same
-    names and shapes. ``remedy``: how to mend it; ``{}`` in it becomes the options to look at.
+    """Raise ``CheckpointError`` unless ``tensors``, read from ``path``, have the names and shapes
+    of ``expected``. In the text ``remedy``, ``{}`` becomes the names of the options to check.
     """
     missing = sorted(expected.keys() - tensors.keys())
     surplus = sorted(tensors.keys() - expected.keys())

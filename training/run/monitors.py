@@ -1,4 +1,4 @@
-"""Monitors of a training: losses that are not finite, a saturated D, a collapsed G."""
+"""Monitors of a training: they detect losses that are not finite, a saturated D, a collapsed G."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
-_NUM_LOGGED_STEPS = 20  # over which a discriminator's loss is averaged
-_LEAST_D_LOSS = {"lsgan": 0.005, "vanilla": 0.01}  # below it D gives G hardly any gradient
+_NUM_LOGGED_STEPS = 20  # logged steps over which a discriminator's loss is averaged
+_LEAST_D_LOSS = {"lsgan": 0.005, "vanilla": 0.01}  # a smaller loss leaves G hardly any gradient
 _LEAST_VARIETY = 0.1
 
 
 class Monitors:
-    """Returns a message for a person when training degenerates, each message once."""
+    """Detects a degenerating training; gives each message, for a person, once."""
 
     def __init__(self, gan_loss: str) -> None:
         self._least_loss = _LEAST_D_LOSS.get(gan_loss)
@@ -27,7 +27,7 @@ class Monitors:
             recent.append(losses[name])
             mean, least = sum(recent) / len(recent), self._least_loss
             if least is not None and len(recent) == _NUM_LOGGED_STEPS and mean < least:
-                return self._once(
+                return self._if_new(
                     name,
                     f"{name} tells every translation from real pictures (mean loss {mean:.4f}, a "
                     f"healthy one stays above {least}): the generator learns little from it. More "
@@ -38,18 +38,19 @@ class Monitors:
     def collapse(self, variety: float) -> str | None:
         """A message when translations of different pictures are nearly the same.
 
-        ``variety``: their spread over that of the pictures, as ``SampleGrid.write`` returns it.
+        ``variety`` is the spread of the translations divided by that of the pictures, as
+        ``SampleGrid.write`` returns it.
         """
         if math.isfinite(variety) and variety >= _LEAST_VARIETY:
             return None
-        return self._once(
+        return self._if_new(
             "collapse",
             f"translations of different pictures differ by {variety:.0%} of what the pictures do, "
             f"needed {_LEAST_VARIETY:.0%}: the generator collapses. A lower learning_rate or a "
             "higher lambda_identity help",
         )
 
-    def _once(self, key: str, message: str) -> str | None:
+    def _if_new(self, key: str, message: str) -> str | None:
         if key in self._reported:
             return None
         self._reported.add(key)

@@ -21,11 +21,11 @@ from core.files import atomic_file, canonical_json
 from core.workspace_folders import RunFolder
 
 _logger = logging.getLogger(__name__)
-_LEAST_FREE_BYTES = 2**20  # on a full disk TensorBoard's thread dies and prints a trace
+_LEAST_FREE_BYTES = 2**20  # on a full disk TensorBoard's thread dies and prints a traceback
 
 
 class EventKind(StrEnum):
-    """What a person should know of a training."""
+    """Kinds of events in a training that a person should know of."""
 
     ROLLBACK = "rollback"  # to the last checkpoint, after a loss or weight that is not finite
     SATURATION = "saturation"  # of a discriminator
@@ -39,7 +39,7 @@ class TrainingLog:
 
     ``log.jsonl``: ``{step, epoch, learning_rate, seconds, images_per_s, …, <loss>: …}``;
     ``measures.jsonl``: ``{step, <measure>: …}`` (``variety``, ``validation_A2B``, …);
-    ``events.jsonl``: ``{step, event, message}``, what a person should know.
+    ``events.jsonl``: ``{step, event, message}``, for people.
 
     A row that cannot be written (a full disk) is left out, and training goes on.
     """
@@ -92,14 +92,14 @@ class TrainingLog:
 
     @contextmanager
     def _tolerate_full_disk(self) -> Iterator[None]:
-        """Leave out what cannot be written; one warning until writing works again."""
+        """Turn an error of writing into a warning, logged once until writing works again."""
         try:
             yield
         except OSError as error:
             if not self._is_failing:
                 _logger.warning("the log cannot be written: %s; training goes on", error)
             self._is_failing = True
-            if self._board is not None:  # its thread is dead: the next write opens another one
+            if self._board is not None:  # its thread is dead: the next write opens another writer
                 with suppress(OSError):
                     self._board.close()
                 self._board = None

@@ -1,4 +1,4 @@
-"""Sample grids: the same few pictures, translated and reconstructed, as training goes on."""
+"""Sample grids: the same few pictures, translated and reconstructed, during a training."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class SampleGrid:
     ) -> tuple[NDArray[np.uint8], float]:
         """Write one JPEG with a row for each picture: A, translated, reconstructed | B, the same.
 
-        Returns the grid, ``[H, W, 3]`` uint8, and how much translations of different pictures
-        differ, as a share of how much the pictures do (the smaller of both directions; near 0: the
-        generators have collapsed). ``G_A`` and ``G_B`` are in evaluation mode.
+        Returns the grid, ``[H, W, 3]`` uint8, and the variety of the translations: their spread
+        divided by that of the pictures, in the worse direction (near 0: collapsed generators).
+        ``G_A`` and ``G_B`` are in evaluation mode.
         """
         a, b = self._a.to(device), self._b.to(device)
         fake_b, fake_a = G_A(a), G_B(b)

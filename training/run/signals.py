@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, deferred to the end of a training step, so that it is saved whole."""
+"""Defers Ctrl-C and SIGTERM to the end of a training step, so that whole steps are saved."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class DeferredSignals:
     """While entered, SIGINT and SIGTERM only set ``pending``; ``deliver`` raises them.
 
-    A second Ctrl-C is raised at once. Outside of the main thread, where Python allows no handler,
-    signals are not deferred.
+    A second Ctrl-C is raised immediately. Outside of the main thread, where Python allows no
+    handler, signals are not deferred.
     """
 
     def __init__(self) -> None:

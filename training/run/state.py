@@ -1,4 +1,4 @@
-"""How far a run is beside its weights, and how it resumes from a checkpoint."""
+"""The state of a run besides its weights, and the resumption from a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STATE_KEY = "standing"  # of a ``TrainState`` in ``state.pt``
 
 @dataclass
 class TrainState:
-    """Everything that decides how training goes on, beside weights, optimisers and pools."""
+    """Everything that a resumed training depends on, besides weights, optimisers and pools."""
 
     position: Position = field(default_factory=lambda: Position(step=0, epoch=1, batch=0))
     rate_scale: float = 1.0  # halved by every rollback
@@ -31,30 +31,30 @@ class TrainState:
     cycle_sum: float = 0.0  # of this epoch's cycle losses
     best_score: float = math.inf  # of all validations so far; lower is better
     num_worse: int = 0  # validations since the best one
-    is_stopped: bool = False  # by ``patience``
+    is_stopped: bool = False  # early, by ``patience``
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the position, in types that ``torch.load(weights_only=True)`` reads."""
+        """The state without the position, in types that ``torch.load(weights_only=True)`` reads."""
         state = asdict(self)
         del state["position"]
         return state
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Any], position: Position) -> TrainState:
-        """The state that ``state_dict`` was called on."""
+        """The state that a ``state_dict`` describes."""
         return cls(**{**state, "plateau": Plateau(**state["plateau"]), "position": position})
 
 
 def checkpoint_state(gan: CycleGan, state: TrainState) -> dict[str, Any]:
-    """What a checkpoint holds beside the weights and the position."""
+    """The content of ``state.pt``: everything in a checkpoint but weights and position."""
     return gan.state_dict() | {_STATE_KEY: state.state_dict()}
 
 
 def restore(gan: CycleGan, run: Path) -> TrainState:
-    """Fill ``gan`` from the newest checkpoint that can be read, else with first weights.
+    """Load the newest readable checkpoint into ``gan``; without one, give it initial weights.
 
-    Returns the state to train on from. The first process renames a checkpoint that cannot be read
-    to ``torn-…`` and logs a warning.
+    Returns the state from which training goes on. The first process renames a checkpoint that
+    cannot be read to ``torn-…`` and logs a warning.
     """
     for checkpoint in checkpoints(run):
         try:

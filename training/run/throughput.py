@@ -1,4 +1,4 @@
-"""How fast a training goes, how long it still takes, and the memory that it uses."""
+"""The throughput of a training, its remaining time, and its memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 class Throughput:
-    """Images a second since the last update, time still needed, and memory in use."""
+    """Measures images a second since the last update, the remaining time, and the memory in use."""
 
     def __init__(self, batch_size: int, device: torch.device) -> None:
         self._batch_size, self._device = batch_size, device
@@ -17,12 +17,12 @@ class Throughput:
         self.start(0)
 
     def start(self, step: int) -> None:
-        """Measure from ``step`` on."""
+        """Start the measurement at ``step``."""
         self._began = self._updated_at = time.monotonic()
         self._step, self._images_per_s = step, 0.0
 
     def update(self, step: int) -> None:
-        """Take the rate of the steps since the last update."""
+        """Measure the rate of the steps since the last update."""
         now = time.monotonic()
         if step > self._step:
             num_images = (step - self._step) * self._batch_size
@@ -30,7 +30,7 @@ class Throughput:
         self._step, self._updated_at = step, now
 
     def figures(self, num_left: int) -> dict[str, float]:
-        """Columns of a row of the log; memory of the GPU where there is one, else the process's."""
+        """Columns for a row of the log."""
         rate = self._images_per_s
         left_s = num_left * self._batch_size / rate if rate else 0.0
         return {
@@ -41,7 +41,7 @@ class Throughput:
         }
 
     def memory_gib(self) -> float:
-        """The most GiB that torch has held on the GPU, or what the process holds now."""
+        """Peak memory of torch on the GPU, or the present memory of the process, GiB."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / 2**30
         return float(self._process.memory_info().rss) / 2**30

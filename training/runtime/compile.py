@@ -1,4 +1,4 @@
-"""Which networks ``torch.compile`` makes faster, and for which runs that saves time."""
+"""Compilation of networks by ``torch.compile``, for runs that are long enough to gain by it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from training.runtime.device import choose_device
 _LEAST_GPU_STEPS = 2000
 _LEAST_CPU_WORK = 300 * 256**2 * 64**2  # pixels · ngf²: about an hour of full-size steps
 _LEAST_CAPABILITY = (7, 0)  # of a GPU for which Triton compiles
-_LEAST_WINOGRAD_CHANNELS = 128  # with fewer, the transforms cost more than they save
+_LEAST_WINOGRAD_CHANNELS = 128  # with fewer channels, the transforms cost more than they save
 
 
 def should_compile(config: TrainConfig, num_steps: int) -> bool:
     """Whether the configuration asks to compile or, with ``auto``, compiling saves time.
 
-    ``num_steps``: of the whole run, so that a resumed run computes as an uninterrupted one does.
+    ``num_steps`` is the length of the whole run, so that a resumed run decides as an uninterrupted
+    one does.
     """
     device = choose_device(config.device)
     if config.compile != "auto":
         return config.compile == "on"
     if "crop" not in config.preprocess or not _can_compile(device):
-        return False  # without crops, each size of picture would be compiled anew
+        return False  # without crops, each size of picture would be compiled
     if device.type == "cuda":
         return num_steps >= _LEAST_GPU_STEPS
     pixels = num_steps * config.batch_size * config.crop_px**2
@@ -41,7 +42,7 @@ def should_compile(config: TrainConfig, num_steps: int) -> bool:
 
 
 def _can_compile(device: torch.device) -> bool:
-    """Whether torch's compiler has what it needs: a C++ compiler, Python's headers, a known GPU."""
+    """Whether torch's compiler works here: C++ compiler, Python's headers, a known GPU."""
     if sys.platform == "win32" or not Path(sysconfig.get_path("include"), "Python.h").exists():
         return False
     if device.type == "cuda":

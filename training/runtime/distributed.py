@@ -1,4 +1,4 @@
-"""Several processes on one run: each takes its share of a batch, and all keep the same weights.
+"""Data-parallel training: each process takes its share of a batch, and all have the same weights.
 
 ``torchrun`` starts them and gives each its rank; CPUs communicate by gloo, GPUs by NCCL.
 """
@@ -78,7 +78,7 @@ class World:
 
 @contextmanager
 def joined_world(device: str = "auto") -> Iterator[World]:
-    """The processes that ``torchrun`` started with this one; without it, this one alone.
+    """The processes that ``torchrun`` started with this one; without it, only this one.
 
     With ``device`` ``"auto"`` or ``"cuda"``, each takes the GPU of its ``LOCAL_RANK``.
     """

@@ -1,6 +1,6 @@
 """Trains one run by several processes, on one machine or many, under torch's elastic launcher.
 
-``train_together`` has the outcome of ``train``. On each machine an agent (torchrun) starts the
+``train_together`` has the same result as ``train``. On each machine an agent (torchrun) starts the
 processes; when one of them dies, all are started again and resume from the last checkpoint. When
 the process that started an agent is killed, the agent and its processes end too.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from training.train import TrainSummary
 
 _logger = logging.getLogger(__name__)  # a flow's log shows only its warnings and errors
-_TERMINATION_S = 60.0  # in which a step must end and its checkpoint be written
+_TERMINATION_S = 60.0  # time for the current step and its checkpoint
 _PARENT_POLL_S = 1.0
 _REPORT_OPTION = "--report"
 _NUM_LAST_LINES = 31  # in the error of a training that failed
@@ -39,7 +39,7 @@ _PATH_FIELDS = ("run", "checkpoint", "best")  # of a ``TrainSummary``
 
 
 class Torchrun(BaseModel):
-    """How many processes train a run; results differ by rounding only."""
+    """The number of processes that train a run; it changes results by rounding only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -157,8 +157,8 @@ def _num_threads(torchrun: Torchrun) -> str:
 
 
 def _relay_reports(agent: subprocess.Popen[str], progress: Progress) -> TrainSummary:
-    """Pass the processes' progress on until they end; their summary."""
-    from training.train import TrainSummary  # with torch, which a flow need not wait for
+    """Pass the processes' progress on until they end; returns their summary."""
+    from training.train import TrainSummary  # imports torch, which a flow need not wait for
 
     assert agent.stdout is not None
     summary: TrainSummary | None = None
@@ -177,14 +177,14 @@ def _relay_reports(agent: subprocess.Popen[str], progress: Progress) -> TrainSum
     code = agent.wait()
     if code or summary is None:
         raise SuyanError(
-            f"the processes that trained together ended with status {code}. Every checkpoint is "
+            f"the training processes ended with status {code}. Every checkpoint is "
             "kept: run the same again to go on. Their last lines:\n  " + "\n  ".join(last_lines)
         )
     return summary
 
 
 def _parse_report(line: str) -> dict[str, Any] | None:
-    """What ``write_report`` wrote, or ``None`` for any other line."""
+    """The report in a line of ``write_report``; ``None`` for any other line."""
     if not line.startswith('{"'):
         return None
     try:
@@ -229,9 +229,9 @@ def main() -> None:
         ChildFailedError,
     )
 
-    # A store that outlives its processes would give new ones the addresses of dead ones.
+    # A store that outlived its processes would give new ones the addresses of dead processes.
     os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    if _REPORT_OPTION in sys.argv:  # else a person started the agent, which may outlive a shell
+    if _REPORT_OPTION in sys.argv:  # an agent that a person started may outlive the shell
         end_with_parent()
     try:
         run.run(run.parse_args(sys.argv[1:]))  # type: ignore[no-untyped-call]
