@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flows.pipeline import PipelineResult
 
 app = typer.Typer()
+_NUM_DRAWN = 350  # people of each domain: enough originals to hold out more than 100 a side
 _DEMO_PORT = 8765  # fixed, so that a second demonstration goes on with the same crawl
 
 
@@ -68,15 +69,15 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
     """Run the whole pipeline offline on drawn people, in about ten minutes."""
     from flows.recipes import demo as demo_recipe
     from scraping.offline.corpus import portrait_corpus
-    from scraping.offline.ground_truth import write_truth
+    from scraping.offline.ground_truth import has_truth, write_truth
     from scraping.offline.server import OfflineEngine
 
     OUTPUT.print(
         "Suyan, offline: drawn people replace the internet; everything else is real. It takes "
         "about\nten minutes. Ctrl-C stops it, and the same command goes on where it stopped.\n"
     )
-    corpus = portrait_corpus()
-    if not workspace.truth_table.exists():
+    corpus = portrait_corpus(num_good=_NUM_DRAWN)
+    if not has_truth(corpus, workspace.truth_table):
         with progress_bar(OUTPUT) as progress:
             write_truth(corpus, workspace.truth, progress=progress)
     with OfflineEngine(corpus, port=_DEMO_PORT) as engine:

@@ -22,6 +22,22 @@ class PromoteConfig(BaseModel):
     beat_untranslated: bool = Field(
         True, description="Both directions must be better than untranslated pictures"
     )
+    beat_closed_forms: bool = Field(
+        True,
+        description="Both directions must be better than every translation without a network: a "
+        "constant tint, colour transport of whole pictures and of the parts of faces",
+    )
+    fid_not_worse: bool = Field(
+        True, description="The FID of both directions must not be above that of untranslated ones"
+    )
+    min_classifier_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Least share of the way from untranslated to real pictures, by the classifier, "
+        "in both directions; 0: none. The default is what a shift of the white balance that nobody "
+        "sees just misses (0.19 on landscapes)",
+    )
     automatic: bool = Field(True, description="Off: only 'suyan promote' makes a champion")
 
 

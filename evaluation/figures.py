@@ -32,9 +32,15 @@ class Comparison:
     real: Value | None
 
 
-def comparison(figures: Mapping[str, Value], key: str) -> Comparison:
-    """The metric ``key`` of translated, untranslated and real pictures."""
-    return Comparison(*(figures.get(f"{key}{ending}") for ending in ("", "_baseline", "_ceiling")))
+def comparison(figures: Mapping[str, Value], key: str, beside: str = "") -> Comparison:
+    """The metric ``key`` of translated, untranslated and real pictures.
+
+    With ``beside`` the figures of untranslated and real pictures are that metric's.
+    """
+    floor = beside or key
+    return Comparison(
+        figures.get(key), figures.get(f"{floor}_baseline"), figures.get(f"{floor}_ceiling")
+    )
 
 
 def is_figure(value: Any) -> bool:

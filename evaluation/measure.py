@@ -40,6 +40,7 @@ from evaluation.metrics.true_counterparts import (
 )
 from evaluation.report.gallery import choose, gain, write_gallery
 from evaluation.scores import DirectionScores, ModelComparison, PairScores, Scores
+from evaluation.training_networks import used_networks
 from evaluation.weights_choice import Kind, available_kinds, choose_weights
 from training.run.checkpoint import load_config, load_generators
 
@@ -148,6 +149,9 @@ def measure(
             name: _DirectionScorer(config, paths, collector, collected, source, target).scores(name)
             for name, source, target in _DIRECTIONS
         },
+        training_networks=used_networks(
+            train_config, features.name, weights_were_compared=len(kinds) > 1
+        ),
         features=features,
         inception=standard,
         no_inception="" if standard else inception[1],

@@ -29,6 +29,7 @@ from evaluation.figures import (
     load_figure,
     load_figures,
 )
+from evaluation.training_networks import TrainingNetwork, load_networks, networks_to_json
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ class Scores:
         default_factory=lambda: MissingChampion(NoChampion.NONE)
     )
     weights: WeightsChoice = field(default_factory=WeightsChoice)
+    training_networks: tuple[TrainingNetwork, ...] | None = None  # None: not recorded
     key: str = ""  # digest of everything that the figures depend on, besides the champion
     champion_key: str = ""  # digest of the champion's weights; "": none
     extra: dict[str, Any] = field(default_factory=dict)
@@ -241,7 +243,10 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``scores.json``; two of its keys repeat values of the directions."""
-        return self.extra | {
+        rest = dict(self.extra)
+        if self.training_networks is not None:
+            rest["training_networks"] = networks_to_json(self.training_networks)
+        return rest | {
             "run": self.run,
             "checkpoint": self.checkpoint,
             "step": self.step,
@@ -281,7 +286,7 @@ class Scores:
         for repeated in ("lip_eye_error_reduction", "better_than_baseline"):
             rest.pop(repeated, None)
         inception, weights = rest.pop("inception", {}), rest.pop("weights", {})
-        px = rest.pop("px", None)
+        px, networks = rest.pop("px", None), rest.pop("training_networks", None)
         return cls(
             checkpoint=str(rest.pop("checkpoint", "")),
             directions={
@@ -305,6 +310,7 @@ class Scores:
             weights=WeightsChoice(
                 str(weights.get("chosen", "raw")), dict(weights.get("kid_to_training", {}))
             ),
+            training_networks=None if networks is None else load_networks(networks),
             key=str(rest.pop("key", "")),
             champion_key=str(rest.pop("champion_key", "")),
             extra=rest,

@@ -97,6 +97,7 @@ class FeatureCollector:
             contrasts=contrasts(pictures, meshes),
             train_contrasts=contrasts(train_pictures[sample], train_meshes),
             embeddings=self.embeddings(pictures, meshes),
+            train_meshes=train_meshes,
         )
 
     def outputs(self, side: Side, forward: nn.Module, backward: nn.Module, stage: str) -> Outputs:

@@ -17,6 +17,7 @@ from evaluation.figures import Figure, Figures
 from evaluation.metrics import distances, memorization, pixels
 from evaluation.metrics.intervals import mean_figure, share_figure
 from evaluation.metrics.measurement import Measurement, Side
+from evaluation.metrics.metric_meanings import LIKELY_ERRORS, POWER_KEYS, SURE_ERRORS
 from evaluation.metrics.regions import LEAST_FACES
 from evaluation.metrics.registry import measuring_functions
 from evaluation.scores import ClassifierScores, Shortage
@@ -57,7 +58,11 @@ def distances_to_target(data: Measurement) -> Figures:
             data.target.features[key],
             data.target.train_features[key],
         )
-        figures |= {f"{prefix}{name}": value for name, value in measured.items()}
+        figures |= {
+            f"{prefix}{name}": value
+            for name, value in measured.items()
+            if not (prefix and name in POWER_KEYS)
+        }
     return figures
 
 
@@ -77,6 +82,8 @@ def distance_figures(
         "kid": kid.translated,
         "kid_baseline": kid.untranslated,
         "kid_change": kid.change,
+        "kid_sure_change": SURE_ERRORS * kid.change_error,
+        "kid_likely_change": LIKELY_ERRORS * kid.change_error,
         "fid": distances.fid_figure(translated, target_test, num, seed),
         "fid_baseline": distances.fid_figure(inputs, target_test, num, seed),
     }

@@ -121,6 +121,7 @@ class KidComparison:
     translated: Figure
     untranslated: Figure
     change: Figure  # translated − untranslated: below 0 is better
+    change_error: float  # standard error of ``change``
 
 
 def compare_kid(
@@ -137,9 +138,19 @@ def compare_kid(
     ]
     after = _mmd2(_kernels(translated, target), *weights)
     before = _mmd2(_kernels(untranslated, target), *weights)
+    change = after - before
     return KidComparison(
-        resampled_figure(after), resampled_figure(before), resampled_figure(after - before)
+        resampled_figure(after),
+        resampled_figure(before),
+        resampled_figure(change),
+        _standard_error(change[1:]),
     )
+
+
+def _standard_error(resampled: Array) -> float:
+    """The spread of the resamplings; 0 where none has a value."""
+    finite = resampled[np.isfinite(resampled)]
+    return float(finite.std()) if len(finite) else 0.0
 
 
 def kid_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:

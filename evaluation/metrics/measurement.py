@@ -29,6 +29,7 @@ class Side:
     contrasts: Contrasts
     train_contrasts: Contrasts
     embeddings: Array | None  # [N, 128], where the extra is installed
+    train_meshes: Sequence[Points | None] = ()  # of the first training pictures
 
 
 @dataclass(frozen=True)

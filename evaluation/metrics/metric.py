@@ -13,6 +13,7 @@ class Group(StrEnum):
     """The groups of the report's table, in their order; the values are keys of its words."""
 
     DISTANCE = "group_distance"
+    CLOSED_FORMS = "group_closed_forms"
     TARGET = "group_target"
     PRESERVED = "group_kept"
     CHANGE = "group_change"
@@ -38,4 +39,5 @@ class Metric:
     name: Text
     meaning: Text  # a sentence
     is_share: bool = False  # shown as a percentage
+    beside: str = ""  # the metric whose untranslated and real figures stand beside it; "": its own
     measured_by: str = ""  # "": with the truths, or the pairs, where they are known

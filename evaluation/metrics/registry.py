@@ -15,6 +15,7 @@ from typing import Literal
 from evaluation.metrics.metric import Group, Metric, Text
 from evaluation.metrics.metric_meanings import (
     CHEEKS,
+    CLOSED_FORM_METRICS,
     EYES,
     LIPS,
     MEANING_OF_CHANGED,
@@ -24,6 +25,7 @@ from evaluation.metrics.metric_meanings import (
     MEANING_OF_PAIR_REDUCTION,
     MEANING_OF_PUBLISHED,
     MEANING_OF_WINDOW,
+    POWER_METRICS,
     about,
 )
 
@@ -56,6 +58,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         measured_by=_DISTANCES,
     ),
+    *POWER_METRICS,
     Metric(
         "eyes_window_kid",
         Group.DISTANCE,
@@ -100,6 +103,7 @@ METRICS: tuple[Metric, ...] = (
         about(MEANING_OF_PUBLISHED, Text("FID", "FID")),
         measured_by=_DISTANCES,
     ),
+    *CLOSED_FORM_METRICS,
     Metric(
         "domain_success",
         Group.TARGET,

@@ -13,9 +13,18 @@ from pydantic import BaseModel, ValidationError
 from core.files import try_load_json
 from core.workspace_folders import ModelFolder
 from evaluation.figures import comparison
+from evaluation.metrics.metric_meanings import ClosedForm
 from evaluation.metrics.registry import METRICS
 from evaluation.model_registry.card_texts import CARD_TEXTS
-from evaluation.report.wording import Language, figure_text, verdict, words
+from evaluation.report.wording import (
+    Language,
+    figure_text,
+    power_sentences,
+    share_sentence,
+    training_networks_sentence,
+    verdict,
+    words,
+)
 from evaluation.scores import DirectionScores, Scores, load_scores
 from preprocessing.config import PrepareConfig
 from training.config import TrainConfig
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 
 _FIGURES = {
     "kid", "fid", "inception_kid", "inception_fid", "domain_success", "content", "cycle_l1",
+    *(f"{form}_{figure}" for form in ClosedForm for figure in ("kid", "kid_change", "fid")),
 }  # fmt: skip
 _Config = TypeVar("_Config", bound=BaseModel)
 
@@ -184,6 +194,9 @@ def _figures(scores: Scores | None, language: Language) -> Iterator[str]:
     yield f"## {report_text['figures']}"
     for direction in scores.directions.values():
         yield from _table(direction, language)
+        yield from filter(None, [share_sentence(direction, language)])
+        yield from filter(None, [power_sentences(direction, language)])
+    yield from filter(None, [training_networks_sentence(scores, language)])
     yield report_text["intervals_short"]
     if scores.features is not None:
         yield text["features"].format(features=scores.features.name, px=scores.px)
@@ -193,7 +206,7 @@ def _table(direction: DirectionScores, language: Language) -> Iterator[str]:
     text = words(language)
     rows = []
     for metric in METRICS:
-        values = comparison(direction.figures, metric.key)
+        values = comparison(direction.figures, metric.key, metric.beside)
         if metric.key in _FIGURES and values.translated is not None:
             cells = [
                 figure_text(value, as_share=metric.is_share)

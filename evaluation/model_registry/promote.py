@@ -12,6 +12,8 @@ from core.workspace_folders import EvaluationFolder, ModelFolder
 from evaluation.champion_record import ComparedChampion
 from evaluation.config import PromoteConfig
 from evaluation.figures import Figure
+from evaluation.judgement import classifier_share, classifier_success, closed_forms
+from evaluation.metrics.metric_meanings import CLOSED_FORM_NAMES
 from evaluation.model_registry.model_versions import (
     current,
     locked,
@@ -20,6 +22,7 @@ from evaluation.model_registry.model_versions import (
     store,
 )
 from evaluation.scores import DirectionScores, Scores, load_scores
+from evaluation.training_networks import NetworkUse
 from evaluation.weights_choice import choice_sentence
 
 
@@ -44,10 +47,12 @@ def promote(
 ) -> Promotion:
     """Store the evaluated checkpoint as a version of ``recipe``; champion if it passes the gate.
 
-    The gate: KID better than untranslated pictures in both directions, and a better mean KID than
-    the champion's on the same test pictures; both beyond the 95 % interval unless ``rule`` says
-    otherwise. A champion that was not measured on these pictures stays: a person decides. A
-    repeated call changes nothing. One process at a time decides; other processes wait.
+    The gate asks of both directions: a KID better than that of untranslated pictures and of every
+    closed form, an FID no worse than that of untranslated pictures, and a least share of the way
+    by the classifier. The mean KID must be better than the champion's on the same test pictures.
+    Better is beyond the 95 % interval; ``rule`` switches each condition off. A champion that was
+    not measured on these pictures stays: a person decides. A repeated call changes nothing. One
+    process at a time decides; other processes wait.
 
     Raises ``ValueError`` for a recipe name that is no plain name, ``SuyanError`` when
     ``evaluation`` holds no scores, ``CheckpointError`` when the evaluated checkpoint is gone.
@@ -81,7 +86,9 @@ def _decide(
     reason = "it passed the gate" + (f" against {champion.name}" if champion else "")
     move_pointer(models, model, by="gate", reason=reason)
     instead = f" in place of {champion.name}" if champion else ""
-    better = ": both directions are better than untranslated pictures" * rule.beat_untranslated
+    floors = ["untranslated pictures"] * rule.beat_untranslated
+    floors += ["every translation without a network"] * rule.beat_closed_forms
+    better = f": both directions are better than {' and '.join(floors)}" if floors else ""
     sentences = [
         f"{model.name} is the champion of {models.name}{instead}{better}.",
         choice_sentence(scores.weights),
@@ -100,10 +107,15 @@ def _objection(scores: Scores, champion: Path | None, rule: PromoteConfig) -> st
     mean = scores.mean_kid
     if mean is None or not math.isfinite(mean):
         return "too few held-out pictures to tell whether it is better than doing nothing."
+    judge = scores.features.name if scores.features else ""
+    for network in scores.training_networks or ():
+        if network.use is NetworkUse.LOSS and network.name == judge:
+            return f"{judge} trained the generators and judges their KID: only a person promotes."
     for direction in scores.directions.values():
-        objection = _no_better_than_untranslated(direction, rule)
-        if objection:
-            return objection
+        for condition in _CONDITIONS:
+            objection = condition(direction, rule)
+            if objection:
+                return objection
     return _no_better_than_champion(scores, mean, champion, rule) if champion else ""
 
 
@@ -120,6 +132,70 @@ def _no_better_than_untranslated(direction: DirectionScores, rule: PromoteConfig
         f"{untranslated.value:.4f}"
         + (": better, but not beyond the interval." if kid.value < untranslated.value else ".")
     )
+
+
+def _no_better_than_closed_forms(direction: DirectionScores, rule: PromoteConfig) -> str:
+    kid = direction.figure("kid")
+    if not rule.beat_closed_forms or kid is None:
+        return ""
+    measured = closed_forms(direction)
+    if not measured:
+        return (
+            f"{direction.route} was not compared with translations without a network, as in scores "
+            "of older versions; remove scores.json and evaluate again, or switch off "
+            "promote.beat_closed_forms."
+        )
+    for closed in measured:
+        change = closed.kid_change
+        if (change.high if rule.surely else change.value) >= 0:
+            return (
+                f"{direction.route} has a KID of {kid.value:.4f}, and "
+                f"{CLOSED_FORM_NAMES[closed.form].en} has {closed.kid.value:.4f}"
+                + (": better, but not surely so." if change.value < 0 else ".")
+            )
+    return ""
+
+
+def _fid_worse(direction: DirectionScores, rule: PromoteConfig) -> str:
+    fid, untranslated = direction.figure("fid"), direction.figure("fid_baseline")
+    if not rule.fid_not_worse:
+        return ""
+    if fid is None or untranslated is None:
+        return f"{direction.route} has no FID to compare with that of untranslated pictures."
+    if fid.value <= untranslated.value:
+        return ""
+    return (
+        f"{direction.route} has an FID of {fid.value:.1f}, and leaving pictures as they are has "
+        f"{untranslated.value:.1f}."
+    )
+
+
+def _too_short_a_way(direction: DirectionScores, rule: PromoteConfig) -> str:
+    """Too small a share by the classifier; one that is blind to the domains does not judge."""
+    success = classifier_success(direction)
+    if rule.min_classifier_share == 0:
+        return ""
+    if success is None:
+        return (
+            f"{direction.route} was not judged by the classifier, which takes 10 training and 10 "
+            "held-out pictures of each domain; promote.min_classifier_share 0 does without it."
+        )
+    share = classifier_share(direction)
+    if share is None or share >= rule.min_classifier_share:
+        return ""
+    return (
+        f"{direction.route} goes {100 * share:.1f} % of the way from untranslated to real pictures "
+        f"by the classifier, and the least is {100 * rule.min_classifier_share:.1f} % "
+        "(promote.min_classifier_share)."
+    )
+
+
+_CONDITIONS = (
+    _no_better_than_untranslated,
+    _no_better_than_closed_forms,
+    _fid_worse,
+    _too_short_a_way,
+)
 
 
 def _no_better_than_champion(

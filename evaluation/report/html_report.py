@@ -20,14 +20,19 @@ from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.champion_record import ComparedChampion, MissingChampion, NoChampion
 from evaluation.data.phrase_yields import phrase_yields
 from evaluation.figures import Figure
+from evaluation.judgement import closed_forms, least_share
 from evaluation.report.loss_curves import loss_curves
 from evaluation.report.table import plot, row_groups
 from evaluation.report.wording import (
     Language,
     change_state,
-    gap_closed,
+    closed_form_name,
+    closed_form_sentences,
     number,
     percent,
+    power_sentences,
+    share_sentence,
+    training_networks_sentence,
     verdict,
     words,
 )
@@ -84,6 +89,7 @@ def write_report(
         ],
         "features": scores.features.name if scores.features else "",
         "inception": _inception(scores, text),
+        "training_networks": training_networks_sentence(scores, language),
         "champion": champion_sentence(scores.champion, text),
         "weights": _weights(scores.weights, text),
         "classifier": _classifier(scores.classifier, text),
@@ -143,7 +149,7 @@ def _resource(name: str) -> str:
 def _direction(direction: DirectionScores, language: Language, folder: Path) -> dict[str, Any]:
     text = words(language)
     reduction = lip_eye_reduction(direction)
-    closed = gap_closed(direction)
+    share = least_share(direction)
     galleries = {
         kind: [_entry(entry, folder, text) for entry in entries]
         for kind, entries in direction.gallery.items()
@@ -151,12 +157,16 @@ def _direction(direction: DirectionScores, language: Language, folder: Path) -> 
     return {
         "source": direction.source,
         "target": direction.target,
-        "gap": None if closed is None else percent(closed),
+        "gap": None if share is None else percent(share.value),
+        "way": "" if share is None else text["gap"].format(judge=text[f"judge_{share.judge}"]),
+        "shares": share_sentence(direction, language),
+        "power": power_sentences(direction, language),
+        "closed_forms": closed_form_sentences(direction, language),
         "no_gap": text["gap_none" if "kid" in direction.figures else "gap_unknown"],
         # an increase is only in the table
         "lip_eye": None if reduction is None or reduction < 0 else percent(reduction),
         "groups": row_groups(direction, language),
-        "chart": _chart(direction, text),
+        "chart": _chart(direction, language),
         "intervals": text["intervals"].format(
             num=direction.num_pictures, num_target=direction.num_target
         ),
@@ -209,15 +219,24 @@ def _paired_chart(
     }
 
 
-def _chart(direction: DirectionScores, text: Words) -> list[dict[str, Any]]:
-    """The three KID figures as bars of one axis; none where the ceiling is unknown."""
+def _chart(direction: DirectionScores, language: Language) -> list[dict[str, Any]]:
+    """The KID figures as bars of one axis, with the closed forms after untranslated pictures;
+    none where the ceiling is unknown.
+    """
+    text = words(language)
     figures = {
         "untranslated": direction.figure("kid_baseline"),
         "translated": direction.figure("kid"),
         "real": direction.figure("kid_ceiling"),
     }
     bars = [(kind, text[kind], figure) for kind, figure in figures.items() if figure is not None]
-    return _bars(bars) if len(bars) == len(figures) else []
+    if len(bars) < len(figures):
+        return []
+    bars[1:1] = [
+        ("untranslated", closed_form_name(each.form, language), each.kid)
+        for each in closed_forms(direction)
+    ]
+    return _bars(bars)
 
 
 def _bars(figures: Sequence[tuple[str, str, Figure]]) -> list[dict[str, Any]]:

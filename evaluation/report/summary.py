@@ -10,7 +10,12 @@ from core.picture_grid import Tile, draw_grid, save_jpeg
 from evaluation.evaluate import Evaluation
 from evaluation.report.html_report import champion_sentence, shortage_texts
 from evaluation.report.table import row_groups
-from evaluation.report.wording import words
+from evaluation.report.wording import (
+    closed_form_sentences,
+    power_sentences,
+    share_sentence,
+    words,
+)
 
 _PICTURES_PER_KIND = (("random", 3), ("best", 2), ("worst", 2))
 _COLUMNS = ("input", "champion", "translated", "reconstructed", "truth", "pair")
@@ -21,6 +26,14 @@ def summary(evaluation: Evaluation) -> str:
     text = words(evaluation.language)
     lines = [f"**{evaluation.verdict}**"]
     for direction in evaluation.scores.directions.values():
+        floors = closed_form_sentences(direction, evaluation.language)
+        notes = [
+            share_sentence(direction, evaluation.language),
+            *floors,
+            power_sentences(direction, evaluation.language),
+        ]
+        if any(notes):
+            lines.append(f"{direction.route}: {' '.join(filter(None, notes))}")
         shortages = shortage_texts(direction, text)
         if shortages:
             lines.append(f"{direction.route}: {text['meaningless']} {'; '.join(shortages)}")

@@ -79,7 +79,7 @@ def _rows(group: Group, figures: Figures, language: Language) -> Iterator[Row]:
     for metric in METRICS:
         if metric.group is not group or metric.key not in figures:
             continue
-        values = comparison(figures, metric.key)
+        values = comparison(figures, metric.key, metric.beside)
         by_kind = {
             "translated": values.translated,
             "untranslated": values.untranslated,

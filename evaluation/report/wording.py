@@ -9,11 +9,23 @@ from importlib import resources
 from typing import Literal
 
 from evaluation.figures import Figure, Value
+from evaluation.judgement import (
+    Judge,
+    best_closed_form,
+    classifier_success,
+    closed_forms,
+    is_blind,
+    least_share,
+    power,
+    shares,
+)
+from evaluation.metrics.metric_meanings import CLOSED_FORM_NAMES, ClosedForm
 from evaluation.metrics.registry import metric_names
 from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
 
 Language = Literal["en", "zh"]
 Change = Literal["better", "same", "worse"]
+_TIMES_MORE = 4  # held-out pictures: standard errors halve
 
 
 @cache
@@ -67,21 +79,10 @@ def figure_parts(figure: Value | None, *, as_share: bool) -> tuple[str, str]:
     return value, "" if low == high else f"{low} … {high}"
 
 
-def gap_closed(direction: DirectionScores) -> float | None:
-    """Share of the KID from untranslated to real that translation closes, at least 0.
-
-    ``None`` where there is no gap to close, or where the figure is left out for too few pictures.
-    """
-    kid, ceiling = direction.figure("kid"), direction.figure("kid_ceiling")
-    untranslated = direction.figure("kid_baseline")
-    if kid is None or ceiling is None or untranslated is None:
-        return None
-    gap = untranslated.value - ceiling.value
-    return max(0.0, (untranslated.value - kid.value) / gap) if gap > 0 else None
-
-
 def verdict(scores: Scores, language: Language = "en") -> str:
-    """One sentence that names the directions that are better than untranslated pictures."""
+    """One sentence: which directions are better than leaving pictures as they are, what they add
+    to the best closed form, and the least of the judges' shares of the way.
+    """
     directions = list(scores.directions.values())
     changes = [direction.figure("kid_change") for direction in directions]
     if any(change is None for change in changes):
@@ -93,20 +94,29 @@ def verdict(scores: Scores, language: Language = "en") -> str:
         for direction, state in zip(directions, states, strict=True)
     ]
     ending = _truth_part(directions, language)
+    is_beaten = any(
+        state == "better" and not _beats_closed_forms(direction)
+        for direction, state in zip(directions, states, strict=True)
+    )
+    separator = "；" if language == "zh" else "; "
     if language == "zh":
         opening = {2: "两个方向的转换都优于原图", 1: "只有一个方向的转换优于原图"}.get(
             num_better, "尚不能确定任一方向优于原图"
         )
         if "same" not in states and not num_better:
             opening = "两个方向的转换都不优于原图"
-        return f"{opening}：{'，'.join(parts)}{ending}。"
+        if num_better and is_beaten:
+            opening += "，但不能确定优于不用网络的转换"
+        return f"{opening}：{separator.join(parts)}{ending}。"
     opening = {
         2: "Both directions are better than leaving pictures as they are",
         1: "Only one direction is better than leaving pictures as they are",
     }.get(num_better, "Neither direction is surely better than leaving pictures as they are")
     if "same" not in states and not num_better:
         opening = "Neither direction is better than leaving pictures as they are"
-    return f"{opening}: {', '.join(parts)}{ending}."
+    if num_better and is_beaten:
+        opening += ", but not surely better than translations without a network"
+    return f"{opening}: {separator.join(parts)}{ending}."
 
 
 def change_state(change: Figure) -> Change:
@@ -134,10 +144,44 @@ def _kid_part(direction: DirectionScores, language: Language, state: Change) -> 
     if language == "zh":
         moved = {"better": "降至", "same": "变为", "worse": "升至"}[state]
         unsure = "（未超出区间）" if state == "same" else ""
-        return f"{direction.route} 的 KID 由 {before} {moved} {after}{unsure}"
+        text = f"{direction.route} 的 KID 由 {before} {moved} {after}{unsure}"
+        return text + _added_part(direction, language) + _way_part(direction, language)
     moved = {"better": "falls", "same": "goes", "worse": "rises"}[state]
     unsure = " (within its interval)" if state == "same" else ""
-    return f"{direction.route} KID {moved} from {before} to {after}{unsure}"
+    text = f"{direction.route} KID {moved} from {before} to {after}{unsure}"
+    return text + _added_part(direction, language) + _way_part(direction, language)
+
+
+def _beats_closed_forms(direction: DirectionScores) -> bool:
+    """Whether the model is surely better than every closed form that was measured."""
+    return all(change_state(each.kid_change) == "better" for each in closed_forms(direction))
+
+
+def _added_part(direction: DirectionScores, language: Language) -> str:
+    """What the model adds to the best closed form; nothing where none was measured."""
+    closed = best_closed_form(direction)
+    if closed is None:
+        return ""
+    name = getattr(CLOSED_FORM_NAMES[closed.form], language)
+    change, state = closed.kid_change.value, change_state(closed.kid_change)
+    size = number(abs(change))
+    if language == "zh":
+        unsure = "（未超出区间）" if state == "same" else ""
+        return f"，比{name}{'低' if change < 0 else '高'} {size}{unsure}"
+    unsure = " (within its interval)" if state == "same" else ""
+    return f", {size} {'below' if change < 0 else 'above'} that of {name}{unsure}"
+
+
+def _way_part(direction: DirectionScores, language: Language) -> str:
+    """The least of the judges' shares of the way to real pictures."""
+    share = least_share(direction)
+    if share is None:
+        return ""
+    judge = words(language)[f"judge_{share.judge}"]
+    if language == "zh":
+        judge = f" {judge} " if judge.isascii() else judge
+        return f"，按{judge}走完 {percent(share.value)} 的路程"
+    return f", {percent(share.value)} of the way by {judge}"
 
 
 def _truth_part(directions: Sequence[DirectionScores], language: Language) -> str:
@@ -150,3 +194,72 @@ def _truth_part(directions: Sequence[DirectionScores], language: Language) -> st
         return f"；唇部与眼部误差分别{'、'.join(changes)}"
     changes = [f"{'down' if share >= 0 else 'up'} by {percent(abs(share))}" for share in shares]
     return f"; the error on lips and eyes is {' and '.join(changes)}"
+
+
+def power_sentences(direction: DirectionScores, language: Language) -> str:
+    """How large a change of KID these pictures can be sure of, and what more of them would give;
+    ``""`` where it was not measured.
+    """
+    now = power(direction)
+    if now is None or now.sure_change == 0:
+        return ""
+    more = now.at(_TIMES_MORE * now.num_pictures)
+    return words(language)["power"].format(
+        num=now.num_pictures,
+        sure=number(now.sure_change),
+        likely=number(now.likely_change),
+        more=more.num_pictures,
+        added=more.num_pictures - now.num_pictures,
+        more_sure=number(more.sure_change),
+    )
+
+
+def share_sentence(direction: DirectionScores, language: Language) -> str:
+    """Each judge's share of the way, and whether the classifier is blind to the domains."""
+    text = words(language)
+    parts = [
+        f"{text[f'judge_{share.judge}']} {percent(share.value)}" for share in shares(direction)
+    ]
+    success = classifier_success(direction)
+    if success is not None and is_blind(success):
+        parts.append(text["judge_blind"].format(judge=text[f"judge_{Judge.CLASSIFIER}"]))
+    return text["judges"].format(shares=text["and"].join(parts)) if parts else ""
+
+
+def closed_form_name(form: ClosedForm, language: Language) -> str:
+    """The closed form's name as a title."""
+    name: str = getattr(CLOSED_FORM_NAMES[form], language)
+    return name[:1].upper() + name[1:]
+
+
+def closed_form_sentences(direction: DirectionScores, language: Language) -> list[str]:
+    """A sentence for each closed form: its KID and FID, and whether the model is better."""
+    text = words(language)
+    sentences = []
+    for closed in closed_forms(direction):
+        change = closed.kid_change
+        sentences.append(
+            text["closed_form"].format(
+                name=closed_form_name(closed.form, language),
+                kid=figure_text(closed.kid, as_share=False),
+                fid=figure_text(closed.fid, as_share=False) or "–",
+                change=figure_text(change, as_share=False),
+                verdict=text[f"closed_form_{change_state(change)}"],
+            )
+        )
+    return sentences
+
+
+def training_networks_sentence(scores: Scores, language: Language) -> str:
+    """Which pretrained networks had a part in the model; ``""`` where it was not recorded."""
+    networks, text = scores.training_networks, words(language)
+    if networks is None:
+        return ""
+    if not networks:
+        return text["no_training_networks"]
+    return " ".join(
+        text[f"training_network_{network.use}"].format(
+            name=network.name, pretraining=network.pretraining
+        )
+        for network in networks
+    )

@@ -17,6 +17,12 @@ from core.progress import Progress, silent
 from scraping.offline.corpus import Corpus, jpeg
 
 
+def has_truth(corpus: Corpus, table: Path) -> bool:
+    """Whether ``table``, a ``truth.parquet``, has a row for every portrait of ``corpus``."""
+    num = sum(item.truth is not None for items in corpus.items.values() for item in items)
+    return table.is_file() and pq.read_metadata(table).num_rows >= num
+
+
 def write_truth(corpus: Corpus, folder: Path, *, progress: Progress = silent) -> None:
     """Draw every counterpart into ``folder``; write the table last."""
     rows = []

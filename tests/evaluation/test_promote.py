@@ -11,9 +11,10 @@ from measured_runs import figure, promote_one, scores_of, write_run
 from core.errors import CheckpointError, SuyanError
 from core.workspace import Workspace
 from evaluation.config import PromoteConfig
+from evaluation.judgement import gap_closed
 from evaluation.model_registry.model_versions import champion, crown, rollback
 from evaluation.model_registry.promote import promote
-from evaluation.report.wording import gap_closed, verdict, words
+from evaluation.report.wording import verdict, words
 from evaluation.scores import Scores
 
 _FIELD = re.compile(r"{(\w+)}")
@@ -108,6 +109,68 @@ def test_better_but_not_surely_is_not_enough_unless_the_rule_says_so(tmp_path: P
     assert promote(
         run, evaluation, Workspace(tmp_path), "makeup", PromoteConfig(surely=False)
     ).promoted
+
+
+_OLD_RULE = PromoteConfig(beat_closed_forms=False, fid_not_worse=False, min_classifier_share=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tint_kid": 0.028, "tint_kid_change": 0.002}, ("0.0300", "constant tint", "0.0280")),
+        ({"transport_kid": 0.02, "transport_kid_change": 0.01}, ("colour transport", "0.0200")),
+        ({"fid": 125.0, "fid_baseline": 124.0}, ("FID", "125.0", "124.0")),
+        ({"domain_success": 0.24}, ("17.5 %", "20.0 %", "classifier")),
+    ],
+)
+def test_each_condition_stops_a_model_and_the_old_rule_lets_it_pass(
+    tmp_path: Path, changes: dict[str, float], words: tuple[str, ...]
+) -> None:
+    scores = scores_of(0.03)
+    scores["directions"]["B2A"] |= {key: figure(value) for key, value in changes.items()}
+    run, evaluation = write_run(tmp_path, "one", scores)
+    done = promote(run, evaluation, Workspace(tmp_path), "makeup")
+    assert not done.promoted
+    assert all(word in done.reason for word in ("bare → makeup", *words)), done.reason
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup", _OLD_RULE).promoted
+
+
+def test_better_than_a_tint_but_not_surely_is_not_enough(tmp_path: Path) -> None:
+    scores = scores_of(0.03)
+    unsure = {"value": -0.002, "low": -0.005, "high": 0.001}
+    scores["directions"]["A2B"] |= {"tint_kid": figure(0.032), "tint_kid_change": unsure}
+    run, evaluation = write_run(tmp_path, "one", scores)
+    assert "not surely" in promote(run, evaluation, Workspace(tmp_path), "makeup").reason
+    lenient = PromoteConfig(surely=False)
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup", lenient).promoted
+
+
+def test_scores_without_closed_forms_pass_by_the_old_rule_alone(tmp_path: Path) -> None:
+    scores = scores_of(0.03)
+    for direction in scores["directions"].values():
+        for key in ("tint_kid", "tint_kid_change", "fid", "domain_success"):
+            del direction[key]
+    run, evaluation = write_run(tmp_path, "old", scores)
+    assert "evaluate again" in promote(run, evaluation, Workspace(tmp_path), "makeup").reason
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup", _OLD_RULE).promoted
+
+
+def test_a_blind_classifier_does_not_judge(tmp_path: Path) -> None:
+    scores = scores_of(0.03)
+    for direction in scores["directions"].values():
+        direction["domain_success"] = figure(0.5)
+        direction["domain_success_baseline"] = {"value": 0.5, "low": 0.4, "high": 0.6}
+        direction["domain_success_ceiling"] = {"value": 0.55, "low": 0.45, "high": 0.65}
+    run, evaluation = write_run(tmp_path, "one", scores)
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup").promoted
+
+
+def test_a_network_of_the_loss_does_not_judge(tmp_path: Path) -> None:
+    network = {"name": "f", "pretraining": "ImageNet", "use": "validation"}
+    for use, promoted in (("loss", False), ("validation", True)):
+        scores = scores_of(0.03) | {"training_networks": [network | {"use": use}]}
+        done = promote(*write_run(tmp_path, use, scores), Workspace(tmp_path), "makeup")
+        assert done.promoted is promoted, done.reason
 
 
 def test_the_champion_stays_within_the_challengers_interval(tmp_path: Path) -> None:

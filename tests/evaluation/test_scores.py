@@ -18,11 +18,14 @@ from evaluation.metrics.metric import Group
 from evaluation.metrics.registry import METRICS, measuring_functions
 from evaluation.report.html_report import write_report
 from evaluation.report.table import row_groups
-from evaluation.report.wording import verdict, words
+from evaluation.report.wording import Language, training_networks_sentence, verdict, words
 from evaluation.scores import DirectionScores, load_scores, write_scores
+from evaluation.training_networks import NetworkUse, TrainingNetwork, used_networks
+from training.config import TrainConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "workspace.tar.xz"
 EVALUATION = "evaluation/step_00000010"
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,29 @@ def test_the_oldest_scores_lack_parts_and_intervals(tmp_path: Path) -> None:
     assert scores.champion == MissingChampion(NoChampion.NONE)
     assert (scores.key, scores.classifier, scores.mean_kid) == ("", None, 0.02)
     assert verdict(scores)
+
+
+def test_networks_of_the_training_are_kept(evaluation: EvaluationFolder, tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    old = load_scores(evaluation.scores)
+    assert old.training_networks is None
+    assert training_networks_sentence(old, "en") == ""
+    network = TrainingNetwork("some network", "ImageNet", NetworkUse.VALIDATION)
+    for networks in ((), (network,)):
+        write_scores(path, replace(old, training_networks=networks))
+        scores = load_scores(path)
+        assert scores.training_networks == networks
+        for language in LANGUAGES:
+            assert ("some network" in training_networks_sentence(scores, language)) is bool(
+                networks
+            )
+
+
+def test_the_networks_that_chose_a_model_are_recorded() -> None:
+    plain, validated = TrainConfig(), TrainConfig(validate_every=100)
+    assert used_networks(plain, "n", weights_were_compared=False) == ()
+    networks = used_networks(validated, "n", weights_were_compared=True)
+    assert [network.use for network in networks] == [NetworkUse.VALIDATION, NetworkUse.WEIGHTS]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"directions": 1}', "{}", '{"directions": {"A": 1}}'])

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -43,3 +44,15 @@ def test_an_unknown_field_is_refused() -> None:
     values = recipes.makeup().model_dump() | {"colour": "red"}
     with pytest.raises(ValidationError, match="colour"):
         PipelineParameters.model_validate(values)
+
+
+def test_recipes_hold_out_enough_to_be_sure(tmp_path: Path) -> None:
+    """At 0.8 usable, 800 originals hold out 250 a side, and the demo's 400 more than 100."""
+    for build in recipes.RECIPES.values():
+        parameters = build()
+        for crawl in (parameters.crawl_a, parameters.crawl_b):
+            assert 250 <= 0.8 * crawl.num_images * parameters.prepare.test_fraction <= 400
+    demo = recipes.demo("http://127.0.0.1:1", tmp_path)
+    usable = 0.78 * demo.crawl_a.num_images
+    assert usable * demo.prepare.test_fraction >= 100
+    assert 190 <= usable * (1 - demo.prepare.test_fraction) <= 210

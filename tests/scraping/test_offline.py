@@ -10,7 +10,7 @@ from PIL import Image
 from preprocessing.analysis.face_detector import FaceDetector
 from scraping.offline import landscapes, portraits
 from scraping.offline.corpus import folder_corpus, landscape_corpus, portrait, portrait_corpus
-from scraping.offline.ground_truth import write_truth
+from scraping.offline.ground_truth import has_truth, write_truth
 
 
 def test_drawings_are_deterministic() -> None:
@@ -96,7 +96,10 @@ def test_the_users_own_folders_are_served_as_they_are(tmp_path: Path) -> None:
 
 def test_the_truth_has_the_geometry_of_what_was_served(tmp_path: Path) -> None:
     corpus = portrait_corpus(num_good=3)
+    assert not has_truth(corpus, tmp_path / "truth.parquet")
     write_truth(corpus, tmp_path)
+    assert has_truth(corpus, tmp_path / "truth.parquet")
+    assert not has_truth(portrait_corpus(num_good=30), tmp_path / "truth.parquet")
     table = pq.read_table(tmp_path / "truth.parquet").to_pylist()
     rows = {row["sha256"]: row["counterpart"] for row in table}
     items = [item for found in corpus.items.values() for item in found if item.truth]

@@ -18,6 +18,13 @@ def scores_of(kid: float, *, step: int = 8, dataset: str = "d1") -> dict[str, An
         "kid_baseline": figure(0.05),
         "kid_ceiling": figure(0.01),
         "kid_change": figure(kid - 0.05),
+        "tint_kid": figure(0.049),
+        "tint_kid_change": figure(kid - 0.049),
+        "fid": figure(100 * kid),
+        "fid_baseline": figure(5.0),
+        "domain_success": figure(0.6),
+        "domain_success_baseline": figure(0.1),
+        "domain_success_ceiling": figure(0.9),
         "num_pictures": 30,
         "num_target": 30,
     }

@@ -1,0 +1,56 @@
+"""Which pretrained networks had a part in a model: what trained it may not judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from training.config import TrainConfig
+
+
+class NetworkUse(StrEnum):
+    """What a pretrained network did; only a loss shapes the generators."""
+
+    LOSS = "loss"
+    VALIDATION = "validation"  # chose the checkpoint
+    WEIGHTS = "weights"  # chose between the last step and the averages, on training pictures
+
+
+@dataclass(frozen=True)
+class TrainingNetwork:
+    """A pretrained network that had a part in the model."""
+
+    name: str
+    pretraining: str  # the dataset, e.g. "ImageNet"
+    use: NetworkUse
+
+
+def used_networks(
+    config: TrainConfig, offline: str, *, weights_were_compared: bool
+) -> tuple[TrainingNetwork, ...]:
+    """The networks that had a part in a training of ``config``: none in a loss, maybe in choices.
+
+    ``offline`` is the name of the offline feature network, which validates and compares weights.
+    """
+    uses = {
+        NetworkUse.VALIDATION: config.validate_every > 0,
+        NetworkUse.WEIGHTS: weights_were_compared,
+    }
+    return tuple(
+        TrainingNetwork(offline, "ImageNet", use) for use, is_used in uses.items() if is_used
+    )
+
+
+def networks_to_json(networks: Sequence[TrainingNetwork]) -> list[dict[str, Any]]:
+    """What ``scores.json`` holds of the networks."""
+    return [asdict(network) for network in networks]
+
+
+def load_networks(value: Sequence[dict[str, Any]]) -> tuple[TrainingNetwork, ...]:
+    """The networks that ``value``, a part of ``scores.json``, describes."""
+    return tuple(
+        TrainingNetwork(each["name"], each["pretraining"], NetworkUse(each["use"]))
+        for each in value
+    )
