@@ -7,6 +7,9 @@ machine only adds to it. Also measured: the greatest difference of each from eag
 halos around lips, lids and brows (``benchmarks/halos.py``), with ``--model`` also those of a model.
 
 onnxruntime comes with ``pip install -e '.[export]'``.
+
+``--generator bilateral`` measures something else: the seconds and the memory that photographs of 12
+megapixels take at full resolution, a whole picture and a face, with reading and writing left out.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,15 +28,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from halos import Generators, Halo, blend_seconds, draw_faces, measure_halos
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from core.files import write_json
 from core.workspace import Workspace
+from preprocessing.config import PrepareConfig
+from scraping.offline.corpus import portrait
+from scraping.offline.landscapes import draw
 from serving.cpu_inference import optimize_for_cpu
 from serving.model_export import export_model
 from serving.models import open_model
-from training.config import TrainConfig
+from serving.translate import TranslateOptions, Translator
+from training.config import TrainConfig, demo
+from training.models.factory import build_generator
 from training.models.resnet import ResnetGenerator
 from training.models.weight_init import init_weights
 from training.run.checkpoint import save_weights
@@ -46,10 +56,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="fewer rounds")
     arguments.add_argument("--model", help="folder of a model of make-up to bare, for its halos")
+    arguments.add_argument("--generator", choices=("resnet", "bilateral"), default="resnet")
     options = arguments.parse_args()
     quick = options.quick
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
+    if options.generator == "bilateral":
+        _report_slices(threads, rounds=1 if quick else 5)
+        return
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
         folder = _model(Path(name))
         model = open_model(Workspace(Path(name)), "makeup", str(folder))
@@ -129,6 +143,57 @@ def _seconds(code: str) -> float:
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     return time.perf_counter() - started
+
+
+def _report_slices(threads: int, rounds: int) -> None:
+    """Measure the bilateral generator on photographs, print a table and one line of JSON."""
+    photos = {
+        "whole": (draw(1, winter=True), (4000, 3000)),
+        "face": (portrait("makeup", 3), (3000, 4000)),
+    }
+    figures = {}
+    with tempfile.TemporaryDirectory(prefix="suyan-bench-") as name:
+        folder = _bilateral_model(Path(name))
+        translator = Translator(open_model(Workspace(Path(name)), "makeup", str(folder)), "A2B")
+        for kind, (picture, size) in photos.items():
+            photo = np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+            options = TranslateOptions(mode="whole" if kind == "whole" else "faces")
+            translator.translate(photo, options)  # warms up
+            timings = [_timed(translator, photo, options) for _ in range(rounds)]
+            figures[f"s_{kind}_12mp"] = min(wall_s for wall_s, _ in timings)
+            figures[f"cpu_s_{kind}_12mp"] = min(cpu_s for _, cpu_s in timings)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures["peak_gib"] = peak_kib / 2**20
+    print(f"\nA photograph of 12 megapixels, bilateral grid, {threads} CPU threads, seconds")
+    for kind in photos:
+        wall_s, cpu_s = figures[f"s_{kind}_12mp"], figures[f"cpu_s_{kind}_12mp"]
+        print(f"{kind:6} {wall_s:6.2f}, of processor time {cpu_s:6.2f}")
+    print(f"The process took {figures['peak_gib']:.2f} GiB at most")
+    print(json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
+
+
+def _timed(
+    translator: Translator, photo: NDArray[np.uint8], options: TranslateOptions
+) -> tuple[float, float]:
+    """Seconds that a translation takes, by the clock and of processor time."""
+    started, cpu_started = time.perf_counter(), time.process_time()
+    translator.translate(photo, options)
+    return time.perf_counter() - started, time.process_time() - cpu_started
+
+
+def _bilateral_model(workspace: Path) -> Path:
+    folder = workspace / "models" / "makeup" / "bench"
+    folder.mkdir(parents=True)
+    changes = {"generator": "bilateral"}
+    config = TrainConfig.model_validate(demo().model_dump() | changes)
+    network = build_generator(config)
+    init_weights(network, torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(network.output_layer.weight, 0, 0.02)
+    save_weights(folder / "G_A.safetensors", network)
+    write_json(folder / "config.json", config.model_dump(mode="json"))
+    prepare = PrepareConfig(domain_a="makeup", domain_b="bare", crop_px=config.crop_px)
+    write_json(folder / "prepare.json", prepare.model_dump(mode="json"))
+    return folder
 
 
 def _report(

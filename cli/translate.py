@@ -46,7 +46,7 @@ def translate(
         typer.Option(
             min=0,
             help="Longer side at which the network sees a whole picture, px; its change is scaled "
-            "up. 0: the picture's own size, in tiles.",
+            "up. 0: the picture's own size, in tiles. No effect on a bilateral generator.",
         ),
     ] = 1024,
     strength: Annotated[

@@ -33,7 +33,7 @@ def blend_change(
     without ``crop``, in the same way everywhere.
     """
     side = change.shape[0]
-    left, top, right, bottom = _bounds(transform, side, photo.shape[0], photo.shape[1])
+    left, top, right, bottom = covered_box(transform, side, photo.shape[0], photo.shape[1])
     result = photo.copy()
     if right <= left or bottom <= top:
         return result
@@ -70,7 +70,7 @@ def face_change(
     should change, continued smoothly into the face, and subtracted, so that no seam is left.
     """
     change = after.astype(np.float32) - before.astype(np.float32)
-    return np.asarray((change - _cast(change, 1 - mask)) * mask[..., None], dtype=np.float32)
+    return np.asarray((change - face_cast(change, 1 - mask)) * mask[..., None], dtype=np.float32)
 
 
 def face_mask(keypoints: NDArray[np.float64], side: int) -> NDArray[np.float32]:
@@ -103,15 +103,19 @@ def _smoothstep(value: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return np.asarray(x * x * (3 - 2 * x), dtype=np.float32)
 
 
-def _cast(change: NDArray[np.float32], outside: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``change`` where ``outside`` is 1, blurred and continued to where it is 0."""
+def face_cast(change: NDArray[np.float32], outside: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``change`` ``[C, C, 3]`` where ``outside`` ``[C, C]`` is 1, blurred and continued to where it
+    is 0.
+    """
     sigma = _CAST_BLUR * change.shape[0]
     weight = outside**2 + 1e-3  # pixels well outside the face count most
     total = cv2.GaussianBlur(change * weight[..., None], (0, 0), sigma)
     return np.asarray(total / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None], dtype=np.float32)
 
 
-def _bounds(transform: Transform, side: int, height: int, width: int) -> tuple[int, int, int, int]:
+def covered_box(
+    transform: Transform, side: int, height: int, width: int
+) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the part of the photo that the crop covers, px."""
     corners = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float64)
     covered = geometry.apply(cv2.invertAffineTransform(transform), corners)

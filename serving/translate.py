@@ -23,8 +23,10 @@ from serving.face_selection import ALL, FaceChoice, select_faces
 from serving.inputs import Input
 from serving.models import Direction, Model
 from serving.photo_io import Refusal
+from serving.slicing import Slicer
 from serving.tiling import Step, no_step, translate_whole
 from training.data.tensors import to_levels, to_tensor
+from training.models.architecture import SliceableGenerator
 
 NO_FACE = "no face found (--whole translates the whole picture)"
 _FACES_PER_BATCH = 8
@@ -40,7 +42,9 @@ class TranslateOptions:
     mode: Literal["model", "faces", "whole"] = "model"  # model: as it was trained
     faces: FaceChoice = ALL
     strength: float = 1.0  # 0 keeps the photograph, 1 is the full change
-    work_px: int = 1024  # longer side at which a whole picture is translated, px; 0: its own size
+    # Longer side at which a whole picture is translated, px; 0: its own size. A generator that can
+    # be sliced has its own.
+    work_px: int = 1024
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,9 @@ class Translator:
         self.model = model
         self.direction = direction
         self._generator = model.generator(direction)
+        self._slicer: Slicer | None = None  # works at the photograph's resolution, where it can
+        if isinstance(self._generator, SliceableGenerator):
+            self._slicer = Slicer(self._generator, model.config, model.prepare)
         self._detector: FaceDetector | None = None
 
     def faces(self, picture: NDArray[np.uint8]) -> list[Face]:
@@ -98,6 +105,8 @@ class Translator:
         """
         has_faces = self.model.prepare.faces
         if options.mode == "whole" or (options.mode == "model" and not has_faces):
+            if self._slicer is not None:
+                return Translation(self._slicer.slice_whole(picture, options.strength, step))
             change = translate_whole(
                 picture, self._generator, self.model.tiling, work_px=options.work_px, step=step
             )
@@ -116,6 +125,8 @@ class Translator:
     def _translate_faces(
         self, picture: NDArray[np.uint8], faces: Sequence[Face], strength: float, step: Step
     ) -> NDArray[np.uint8]:
+        if self._slicer is not None:
+            return self._slicer.slice_faces(picture, faces, strength, step)
         prepare = self.model.prepare
         side = prepare.crop_px
         result = picture

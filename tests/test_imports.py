@@ -43,6 +43,7 @@ SIDEWAYS = {
         "preprocessing.images.geometry",
         "training.config",
         "training.data.tensors",
+        "training.models.architecture",
         "training.models.factory",
         "training.models.resnet",
         "training.pix2pix",

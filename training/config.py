@@ -22,9 +22,10 @@ class TrainConfig(BaseModel):
     generator: str = Field(
         "resnet",
         json_schema_extra=_list_generators,
-        description="Architecture of the generators: resnet with num_blocks (the paper's), or "
+        description="Architecture of the generators: resnet with num_blocks (the paper's), "
         "a U-Net that halves a picture 7 or 8 times, which needs crop_px to be a "
-        "multiple of 128 or 256",
+        "multiple of 128 or 256, or bilateral, which changes colours locally and translates "
+        "photographs at their own resolution (crop_px: a multiple of 8)",
     )
     num_blocks: int = Field(
         9, ge=1, le=16, description="Residual blocks of a resnet: 9 for 256 px, 6 for 128 px"
@@ -91,8 +92,8 @@ class TrainConfig(BaseModel):
         256,
         ge=32,
         le=2048,
-        description="Side in px of the random crop that is trained on, a multiple of 4 (128 or "
-        "256 for a U-Net)",
+        description="Side in px of the random crop that is trained on, a multiple of 4 (8 for "
+        "bilateral, 128 or 256 for a U-Net)",
     )
     flip: bool = Field(True, description="Mirroring of every other picture, at random")
     augmentation: Literal["reference", "mild"] = Field(

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from serving.cpu_convolution import WinogradConv, transforms
 from serving.cpu_inference import FastResnet, InstanceNorm, optimize_for_cpu, shared_statistics
+from training.models.architecture import SliceableGenerator
+from training.models.bilateral import BilateralGenerator
 from training.models.resnet import ResnetGenerator
 from training.models.weight_init import init_weights
 
@@ -85,3 +87,14 @@ def test_shared_statistics_are_those_of_all_pieces_and_end_with_the_block() -> N
         assert torch.equal(norm(pieces[:1]), together[:1])  # no longer depends on the piece
     assert not torch.allclose(together, alone)
     assert torch.equal(norm(pieces), alone)
+
+
+@torch.inference_mode()
+def test_a_bilateral_generator_stays_one_that_can_be_sliced() -> None:
+    network = BilateralGenerator(4, "instance", residual=True)
+    x = torch.rand(2, 3, 24, 40, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    expected = network.eval()(x)
+    fast = optimize_for_cpu(network)
+    assert isinstance(fast, SliceableGenerator)
+    assert any(isinstance(module, InstanceNorm) for module in fast.modules())
+    assert (fast(x) - expected).abs().max() < 1e-5

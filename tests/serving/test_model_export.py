@@ -10,7 +10,7 @@ from model_maker import ModelMaker
 from typer.testing import CliRunner
 
 from cli.main import app
-from core.errors import MissingModelError, SuyanError
+from core.errors import CheckpointError, MissingModelError, SuyanError
 from core.files import write_json
 from core.workspace import Workspace
 from serving import model_export as exporting
@@ -80,6 +80,34 @@ def test_a_u_net_as_onnx_says_and_needs_its_multiple(
     with torch.inference_mode():
         wanted = model.network("A2B")(torch.from_numpy(picture)).numpy()
     assert np.abs(found - wanted).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_a_bilateral_grid_is_exported_whole(make_model: ModelMaker, tmp_path: Path) -> None:
+    """Both formats agree with PyTorch at every size of whose sides 8 is a divisor."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    folder = make_model(generator="bilateral", norm="batch", residual=True)
+    model = open_model(Workspace(folder.parents[2]), "makeup")
+    first, _ = export_model(model, tmp_path / "onnx", "onnx")
+    second, _ = export_model(model, tmp_path / "pt2", "torch-export")
+    session = onnxruntime.InferenceSession(first.file, providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["input"].endswith("multiples of 8")
+    program = torch.export.load(second.file).module()
+    network = model.network("A2B")
+    for shape in ((1, 3, 24, 40), (3, 3, 136, 128)):
+        picture = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        with torch.inference_mode():
+            expected = network(picture)
+            assert (expected - picture).abs().max() > 0.01
+            assert (program(picture) - expected).abs().max() < 1e-4
+        (output,) = session.run(None, {"image": picture.numpy()})
+        assert np.abs(output - expected.numpy()).max() < 1e-4
+    card = (tmp_path / "onnx" / "README.md").read_text(encoding="utf-8")
+    assert "Generator: bilateral grid, 3 blocks, 4 channels, batch normalisation." in card
+    assert "H and W are multiples of 8." in card
+    with pytest.raises(CheckpointError, match="generator is bilateral, which the reference"):
+        export_model(model, tmp_path / "reference", "reference")
 
 
 @pytest.mark.slow

@@ -142,6 +142,8 @@ SWITCHES = ("merge_passes", "channels_last", "fused_adam")
         {"discriminator": "pixel"},
         {"cycle_quality": True, "init_gain": 0.2},
         {"generator": "unet_128", "ngf": 2, "crop_px": 128, "load_px": 128},
+        {"generator": "bilateral", "init_gain": 0.2},
+        {"generator": "bilateral", "norm": "batch", "residual": True},
         {"lambda_a": 3.0, "lambda_b": 7.0, "lambda_identity": 0.25, "beta1": 0.9},
         *({name: False} for name in SWITCHES),
         dict.fromkeys(SWITCHES, False),

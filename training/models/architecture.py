@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -39,7 +40,9 @@ class Generator(nn.Module):
 
         H and W are multiples of the architecture's ``multiple``.
         """
-        drawn = self.draw(x)
+        return self._combine(x, self.draw(x))
+
+    def _combine(self, x: Tensor, drawn: Tensor) -> Tensor:
         return (x + drawn).clamp(-1, 1) if self.residual else drawn
 
     def draw(self, x: Tensor) -> Tensor:
@@ -48,9 +51,50 @@ class Generator(nn.Module):
 
     @property
     def output_layer(self) -> nn.Conv2d | nn.ConvTranspose2d:
-        """The last convolution: zero weights make ``draw`` constant."""
+        """The last convolution: where its weights and biases are zero, ``draw`` is constant."""
         raise NotImplementedError
 
     def repeated_blocks(self) -> list[nn.Module]:
         """Blocks of equal shape that do most of the arithmetic; on a CPU only they are compiled."""
         return []
+
+
+class SliceableGenerator(Generator):
+    """A generator that decides in a small view of a picture what to do with pixels of any size.
+
+    The view gives a *grid*; each pixel takes its change from the grid, by its place in the picture
+    and its own colour. So the pixels may be those of the view (as in training) or those of the
+    photograph, in any number at a time: no pixel depends on another.
+    """
+
+    def predict_grid(self, x: Tensor) -> Tensor:
+        """``[N, 3, H, W]`` in [-1, 1] → the grids, ``[N, …]``.
+
+        H and W are multiples of the architecture's ``multiple``.
+        """
+        raise NotImplementedError
+
+    def slice(self, grid: Tensor, pixels: Tensor, places: Tensor) -> Tensor:
+        """The translation of ``pixels`` ``[N, 3, H, W]`` in [-1, 1]: the same shape and range.
+
+        ``places`` ``[N or 1, H, W, 2]``: where each pixel lies in the view that ``predict_grid``
+        saw, x and y in shares of its width and height; beyond the view its edge repeats.
+        """
+        return self._combine(pixels, self.draw_slice(grid, pixels, places))
+
+    def draw_slice(self, grid: Tensor, pixels: Tensor, places: Tensor) -> Tensor:
+        """As ``slice``, but with ``residual`` the correction alone."""
+        raise NotImplementedError
+
+    def draw(self, x: Tensor) -> Tensor:
+        """``[N, 3, H, W]`` in [-1, 1] → the picture, or its correction, by its own grid."""
+        return self.draw_slice(self.predict_grid(x), x, pixel_places(x))
+
+
+def pixel_places(picture: Tensor) -> Tensor:
+    """The centres of ``picture``'s pixels ``[N, C, H, W]`` as ``[1, H, W, 2]``: x and y, 0 to 1."""
+    x, y = (
+        (torch.arange(size, dtype=picture.dtype, device=picture.device) + 0.5) / size
+        for size in (picture.shape[3], picture.shape[2])
+    )
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
