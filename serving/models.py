@@ -54,7 +54,7 @@ class Model:
     def tiling(self) -> Tiling:
         """The tiling of large pictures for this model."""
         facts = architecture_of(self.config)
-        return Tiling(facts.tile_px, facts.margin_px, facts.multiple)
+        return Tiling(facts.tile_px, facts.margin_px, facts.multiple, facts.least_px)
 
     def direction(self, name: str | None) -> Direction:
         """The direction ``A2B`` or ``B2A``, or the one to a domain of this name.

@@ -40,6 +40,7 @@ class Tiling:
     tile_px: int = 768  # side of a tile, margins included
     margin_px: int = 96  # on each side of a tile; its output is discarded
     multiple: int = 4  # both sides of an input are multiples of it
+    least_px: int = 8  # side of the smallest input
 
 
 def translate_whole(
@@ -75,7 +76,7 @@ def run_tiled(
 ) -> NDArray[np.float32]:
     """The translation of ``[H, W, 3]`` uint8 at its own size: float32 grey levels, 0 to 255."""
     height, width = picture.shape[:2]
-    below, right = -height % tiling.multiple, -width % tiling.multiple
+    below, right = (_padding(length, tiling) for length in (height, width))
     padded = np.pad(picture, ((0, below), (0, right), (0, 0)), mode="symmetric")
     if max(padded.shape[:2]) <= tiling.tile_px:
         result = to_levels(generator(to_tensor(padded[None])))[0]
@@ -91,6 +92,11 @@ def run_tiled(
             result[row.use, column.use] = translated[row.inner, column.inner]
             step(number, num_tiles)
     return result[:height, :width]
+
+
+def _padding(length: int, tiling: Tiling) -> int:
+    """How many pixels a side of ``length`` px lacks for the network."""
+    return max(length, tiling.least_px) - length + -max(length, tiling.least_px) % tiling.multiple
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,8 @@ def _decide(
     objection = _objection(scores, champion, rule)
     if objection:
         remedy = (
-            f"It is stored as {workspace.key(model)}: give that path to use it, or "
-            f"'suyan promote {model.name} --recipe {models.name}' to make it the champion."
+            f"It is stored as {workspace.key(model)}: --model {model.name} uses it, and "
+            f"'suyan promote {model.name} --recipe {models.name}' makes it the champion."
         )
         sentences = [f"Not promoted: {objection}", remedy, choice_sentence(scores.weights)]
         return Promotion(promoted=False, reason=_joined(sentences), model=model)

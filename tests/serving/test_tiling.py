@@ -115,3 +115,11 @@ def test_the_work_can_be_ended_between_tiles() -> None:
     with pytest.raises(TimeoutError):
         run_tiled(_picture(200, 200), Same(), Tiling(tile_px=96, margin_px=24), step)
     assert seen == [(1, 16), (2, 16)]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1000), (300, 4), (5, 7)])
+def test_a_picture_smaller_than_the_network_takes_is_padded(size: tuple[int, int]) -> None:
+    picture = _picture(*size)
+    change = translate_whole(picture, _generator(), Tiling(), work_px=256)
+    assert change.shape == picture.shape
+    assert np.isfinite(change).all()
