@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,12 +122,6 @@ def find_pictures(folder: Path) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
-
-
-def read_pictures(paths: Sequence[Path]) -> Iterable[Picture | Rejected]:
-    """``read_picture`` of each path, in order; decoded in threads."""
-    with ThreadPoolExecutor() as executor:
-        yield from executor.map(read_picture, paths)
 
 
 def resize(picture: Picture, width: int, height: int) -> Picture:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _COUNTS = ("pages", "hits", "new", "stored", "duplicates")
 _MAX_LOSS_ROWS = 10
-_GRID_COLUMNS, _GRID_GAP_PX = 6, 4  # of a sample grid, whose pictures are squares
 _NO_LOSSES = {"step", "epoch", "seconds", "eta_s", "images_per_s", "memory_gib"}
 
 
@@ -230,9 +229,10 @@ def _step(grid: Path) -> str:
 
 def _first_rows(grids: Sequence[Path]) -> Image.Image:
     """The first row of pictures of each sample grid, one below the other."""
+    from training.run.sample_grid import first_row
+
     rows = []
     for path in grids:
-        grid = Image.open(path).convert("RGB")
-        height = max(1, (grid.width + _GRID_GAP_PX) // _GRID_COLUMNS)
-        rows.append([Tile(grid.crop((0, 0, grid.width, min(height, grid.height))))])
+        with Image.open(path) as grid:
+            rows.append([Tile(first_row(grid.convert("RGB")))])
     return draw_grid(rows)

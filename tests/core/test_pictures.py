@@ -16,7 +16,6 @@ from core.pictures import (
     find_pictures,
     load_picture,
     read_picture,
-    read_pictures,
     read_reduced,
     resize,
 )
@@ -185,18 +184,6 @@ def test_pictures_are_resized_without_aliasing_and_left_alone_at_their_size() ->
     small = resize(stripes, 16, 8)
     assert small.shape == (8, 16, 3)
     assert np.abs(small[:, 2:-2].astype(int) - 128).max() <= 2
-
-
-def test_many_pictures_are_read_in_order(tmp_path: Path) -> None:
-    paths = [
-        saved(tmp_path, Image.new("RGB", (4, 4), (number, 0, 0)), f"{number}.png")
-        for number in range(20)
-    ]
-    (tmp_path / "7.png").write_bytes(b"broken")
-    pictures = list(read_pictures(paths))
-    assert pictures[7] == Rejected("undecodable")
-    reds = [picture[0, 0, 0] for picture in pictures if not isinstance(picture, Rejected)]
-    assert reds == [number for number in range(20) if number != 7]
 
 
 def test_cmyk_keeps_its_colours(tmp_path: Path) -> None:
