@@ -4,7 +4,9 @@ A bad *image* never raises: it becomes a row with ``status`` and ``reason``. The
 
     SuyanError
     ├── TransientError        a time-out, a 429 or a 5xx: the only error that is retried
+    ├── UnknownHostError      a name does not resolve: not retried, since minutes do not mend it
     ├── BlockedError          the search engine refuses: the crawl stops and keeps everything
+    │   └── EmptyPageError    … by pages without the hits that it announces
     ├── ResponseFormatError   the search engine's answer cannot be read: never retried
     ├── TooFewImagesError     a domain has too few usable images: the run ends, nothing is lost
     ├── FolderMismatchError   a folder holds the work of another configuration
@@ -44,8 +46,16 @@ class TransientError(SuyanError):
         self.retry_after_s = retry_after_s
 
 
+class UnknownHostError(SuyanError):
+    """A host's name does not resolve: the network is down, or the address is wrong."""
+
+
 class BlockedError(SuyanError):
-    """The search engine refuses to answer (an anti-bot body, a redirect to a captcha)."""
+    """The search engine refuses to answer: an anti-bot body, a redirect, HTML in place of JSON."""
+
+
+class EmptyPageError(BlockedError):
+    """The search engine announces more hits than it has shown, and shows none of them."""
 
 
 class ResponseFormatError(SuyanError):

@@ -1,11 +1,16 @@
 """The reasons why an address gives no picture: codes in the catalogue, and errors that carry them.
 
-The codes are on disk and in listings: they never change.
+The codes are on disk and in listings: they never change. A reason is final or may pass. Final is
+only what another request cannot change: the text of the address, a whole answer of the host that
+holds no picture, and a decision (of the host, of a person, or of a setting). Everything else may
+pass, and a later run requests the address again. A setting that is changed lifts its rejections.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from core.errors import SuyanError, TransientError
 
@@ -15,37 +20,88 @@ class Reason(StrEnum):
     ``http-<status>``.
     """
 
-    # Final: raised as RejectedError. The address is not requested again.
+    # The text of the address is wrong, or the hit has none.
+    NO_ADDRESS = "no-address"
     BAD_ADDRESS = "bad-address"
     NOT_HTTP = "not-http"
-    PRIVATE_ADDRESS = "private-address"
-    HOST_UNKNOWN = "host-unknown"
+    # The host answered in full, without a picture.
     TOO_MANY_REDIRECTS = "too-many-redirects"
     REDIRECT_WITHOUT_LOCATION = "redirect-without-location"
-    TOO_LARGE = "too-large"
     EMPTY = "empty"
-    NOT_AN_IMAGE = "not-an-image"
-    NO_ADDRESS = "no-address"  # the hit has none
+    NOT_AN_IMAGE = "not-an-image"  # may pass after a redirect to another host, e.g. a portal
+    # The host, a person or a setting decided.
     OPT_OUT = "opt-out"  # X-Robots-Tag
     ROBOTS = "robots"  # robots.txt
     FORGOTTEN = "forgotten"  # a tombstone keeps it out
+    TOO_LARGE = "too-large"
+    PRIVATE_ADDRESS = "private-address"  # of a name it may pass: names get other addresses
 
-    # These may pass: raised as FailedError. A later run requests the address again.
+    # These may pass.
+    HOST_UNKNOWN = "host-unknown"  # the name did not resolve
     TIMEOUT = "timeout"  # the host kept silent
     TOO_SLOW = "too-slow"  # the time limit for one file was reached
     CUT_SHORT = "cut-short"
     TLS_FAILED = "tls-failed"
     CONNECTION_FAILED = "connection-failed"
+    BAD_RESPONSE = "bad-response"  # the answer is not HTTP
+    PROXY_FAILED = "proxy-failed"  # the proxy was not reached, or refused
     HOST_FAILING = "host-failing"  # requests to it are suspended after several failures in a row
     ROBOTS_UNREACHABLE = "robots-unreachable"
+    UNEXPECTED = "unexpected"  # an error in Suyan, which the log describes
     CLOSED = "closed"  # the crawl ended
 
 
 FORBIDDEN = frozenset({Reason.OPT_OUT, Reason.ROBOTS, Reason.FORGOTTEN})
-"""Reasons that forbid the picture itself: none of its other addresses is tried, now or later."""
+"""Reasons that forbid the picture itself: none of its other addresses is tried."""
 
-NOT_RETRIED_AT_ONCE = frozenset({Reason.HOST_FAILING, Reason.ROBOTS_UNREACHABLE})
+NOT_RETRIED_AT_ONCE = frozenset(
+    {
+        Reason.HOST_FAILING,
+        Reason.ROBOTS_UNREACHABLE,
+        Reason.HOST_UNKNOWN,
+        Reason.PRIVATE_ADDRESS,
+        Reason.NOT_AN_IMAGE,
+    }
+)
 """Reasons that may pass, but not within seconds."""
+
+LIFTED_BY: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.PRIVATE_ADDRESS: "allow_private_hosts",
+        Reason.TOO_LARGE: "max_megabytes",
+        Reason.TOO_MANY_REDIRECTS: "max_redirects",
+        Reason.OPT_OUT: "respect_opt_out",
+        Reason.ROBOTS: "respect_opt_out",
+    }
+)
+"""The field of ``CrawlConfig`` whose change lifts a rejection: its address is requested again."""
+
+_PASSING_STATUSES = frozenset({407, 408, 421, 423, 425, 429})
+"""Statuses between 400 and 499 that do not speak of the picture: of a proxy, of time and load."""
+
+MAY_PASS = frozenset(
+    {
+        Reason.HOST_UNKNOWN,
+        Reason.TIMEOUT,
+        Reason.TOO_SLOW,
+        Reason.CUT_SHORT,
+        Reason.TLS_FAILED,
+        Reason.CONNECTION_FAILED,
+        Reason.BAD_RESPONSE,
+        Reason.PROXY_FAILED,
+        Reason.HOST_FAILING,
+        Reason.ROBOTS_UNREACHABLE,
+        Reason.UNEXPECTED,
+        Reason.CLOSED,
+        *(f"http-{status}" for status in _PASSING_STATUSES),
+    }
+)
+"""Reasons that may pass, always; statuses outside 400 to 499 do so too."""
+
+
+def may_pass(reason: str) -> bool:
+    """Whether ``reason`` may pass, whatever its error was: earlier versions rejected for some."""
+    return reason in MAY_PASS or (reason.startswith("http-") and not reason.startswith("http-4"))
 
 
 def http_reason(status: int) -> str:
@@ -54,11 +110,16 @@ def http_reason(status: int) -> str:
 
 
 class RejectedError(SuyanError):
-    """The address gives no picture, for a ``reason`` that is final."""
+    """The address gives no picture, for a ``reason`` that is final.
 
-    def __init__(self, reason: str) -> None:
+    ``limit`` is the limit that it exceeded: bytes for ``too-large``, a number of redirects for
+    ``too-many-redirects``, else 0.
+    """
+
+    def __init__(self, reason: str, limit: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.limit = limit
 
 
 class FailedError(TransientError):
@@ -67,3 +128,4 @@ class FailedError(TransientError):
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason, retry_after_s)
         self.reason = reason
+

@@ -90,8 +90,9 @@ class CrawlScheduler:
     async def run(self) -> None:
         """Search and download until there is enough, or no phrase has more.
 
-        Raises ``TransientError`` when one download after the other fails, ``SuyanError`` when the
-        disk is full; what was saved stays saved.
+        Raises ``TransientError`` when one download after the other fails, or the engine answers
+        nothing; ``UnknownHostError`` when its name does not resolve; ``SuyanError`` when the disk
+        is full. What was saved stays saved.
         """
         self._report()
         try:
@@ -260,10 +261,12 @@ class CrawlScheduler:
             )
 
     def _check_engine_answered(self) -> None:
-        """Raise ``TransientError`` when the engine answered none of the searches."""
+        """Raise ``UnknownHostError`` or ``TransientError`` when the engine answered no search."""
         cursors = [self._catalogue.cursor(self._name, phrase) for phrase in self._config.searches]
         stops = [cursor.stop for cursor in cursors]
         if all(stop is not None and stop.reason is StopReason.UNREACHABLE for stop in stops):
+            if self._frontier.unknown_host is not None:
+                raise self._frontier.unknown_host
             raise TransientError(
                 f"{self._config.engine_url} answered none of {len(stops)} searches "
                 f"({stops[0]}): is the network down, or is the address wrong?"

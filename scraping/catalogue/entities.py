@@ -32,7 +32,7 @@ class StopReason(StrEnum):
     @property
     def may_pass(self) -> bool:
         """Whether the next run tries the phrase again."""
-        return self in {StopReason.BLOCKED, StopReason.UNREACHABLE}
+        return self in {StopReason.BLOCKED, StopReason.UNREACHABLE, StopReason.FORMAT}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ class Cursor:
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether the engine refused or did not answer, so that the phrase is tried again."""
+        """Whether the engine refused, did not answer, or answered something that cannot be read, so
+        that the phrase is tried again.
+        """
         return self.stop is not None and self.stop.reason.may_pass
 
 
@@ -102,8 +104,8 @@ class Attempt:
     at: float
     seconds: float
     status: str  # a Status
-    reason: str  # "" or a code of download/reasons.py
-    num_bytes: int = 0
+    reason: str  # "" or a code of failure_reasons.py
+    num_bytes: int = 0  # of the file; of a rejection by a limit: that limit
     sha256: str = ""
     extension: str = ""
 

@@ -1,9 +1,10 @@
 """Downloads of pictures from untrusted addresses.
 
 Only http(s) is allowed. A host name is resolved once, its IP addresses are checked, and one of
-these very addresses is connected to; a redirect is treated in the same way. Redirects, bytes and
-times are limited, and the content decides which format a file has. Everything runs in one event
-loop: ``requests`` would need a thread per transfer.
+these very addresses is connected to; a redirect is treated in the same way. With a proxy the name
+is checked before the request (``ssrf.HostCheck``). Redirects, bytes and times are limited, and the
+content decides which format a file has. Everything runs in one event loop: ``requests`` would need
+a thread per transfer.
 """
 
 from __future__ import annotations
@@ -18,19 +19,31 @@ from typing import Self
 from urllib.parse import urljoin
 
 from core.image_formats import sniff
+from core.proxies import Proxies
 from scraping import backoff
-from scraping.download.curl import CurlClient, HttpResponse
+from scraping.content_encoding import TooLongError, decode_body
+from scraping.download.completeness import has_end
+from scraping.download.curl import CurlClient
 from scraping.download.limits import DownloadLimits
-from scraping.download.politeness import RateLimiters, RobotsRules, Sleep
+from scraping.download.politeness import RateLimiters, Referers, RobotsRules, Sleep
 from scraping.download.sharding import ALL_HOSTS, HostShard
-from scraping.download.ssrf import Address, original_url, refuse_private, split_url
+from scraping.download.ssrf import (
+    Address,
+    HostCheck,
+    is_fixed,
+    original_url,
+    refuse_private,
+    split_url,
+)
 from scraping.failure_reasons import (
     NOT_RETRIED_AT_ONCE,
     FailedError,
     Reason,
     RejectedError,
     http_reason,
+    may_pass,
 )
+from scraping.transfer import HttpResponse
 
 _USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 "
@@ -40,6 +53,7 @@ _HEADERS = (f"User-Agent: {_USER_AGENT}", "Accept: image/*,*/*;q=0.8", "Accept-E
 _MAX_ROBOTS_BYTES = 512_000
 _MAX_ERROR_BYTES = 65_536  # of an error page; reading it lets the connection be used again
 _REDIRECTS = {301, 302, 303, 307, 308}
+_FORBIDDEN = 403
 _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 20.0
 
@@ -71,8 +85,12 @@ class Fetcher:
         self._limiters = RateLimiters(limits.requests_per_s_per_host, shard)
         self._robots = RobotsRules(self._fetch_text, self._limiters)
         self._slots = asyncio.Semaphore(limits.num_workers)
+        check_ip = _allow_any_ip if limits.allow_private_hosts else refuse_private
+        self._proxies = Proxies.from_environment()
+        self._host_check = HostCheck(check_ip, limits.connect_timeout_s)
+        self._referers = Referers()
         self._client = CurlClient(
-            _allow_any_ip if limits.allow_private_hosts else refuse_private,
+            check_ip,
             connect_timeout_s=limits.connect_timeout_s,
             read_timeout_s=limits.read_timeout_s,
         )
@@ -114,47 +132,77 @@ class Fetcher:
         if respect and original_url(url) != url:
             await self._robots.check(split_url(original_url(url)))
         budget = _TimeBudget(self._limits.total_timeout_s)
+        first = address = split_url(url)
         for _ in range(self._limits.max_redirects + 1):
-            address = split_url(url)
             if respect:
                 await self._robots.check(address)
-            step = await self._fetch_step(address, referer, budget)
-            if isinstance(step, PictureFile):
-                return step
-            url = urljoin(url, step)
-        raise RejectedError(Reason.TOO_MANY_REDIRECTS)
+            response = await self._get_as_browser(address, referer, budget)
+            if response.status in _REDIRECTS:
+                address = _redirect_target(address, response)
+            else:
+                return self._picture(response, is_moved=address.host != first.host)
+        raise RejectedError(Reason.TOO_MANY_REDIRECTS, self._limits.max_redirects)
 
-    async def _fetch_step(
+    async def _get_as_browser(
         self, address: Address, referer: str, budget: _TimeBudget
-    ) -> PictureFile | str:
-        """The picture, or the location that the address redirects to."""
+    ) -> HttpResponse:
+        """The response to a request with the referer that a browser would send.
+
+        Where the host forbids that one (403), its own origin is sent, and then none, as many hosts
+        serve their pictures only on their own pages.
+        """
+        if not (referer.isascii() and referer.isprintable() and referer.startswith("http")):
+            referer = ""
         max_bytes = int(self._limits.max_megabytes * 1e6)
-        response = await self._get(address, referer, budget, max_bytes)
-        if response.status in _REDIRECTS:
-            if "location" not in response.headers:
-                raise RejectedError(Reason.REDIRECT_WITHOUT_LOCATION)
-            return response.headers["location"]
+        for value in self._referers.of_site(address.site, referer):
+            response = await self._get(address, value, budget, max_bytes)
+            if response.status != _FORBIDDEN:
+                self._referers.remember(address.site, value)
+                break
+        return response
+
+    def _picture(self, response: HttpResponse, *, is_moved: bool) -> PictureFile:
+        """The picture in the final response; ``is_moved``: another host gave it."""
         if response.status != 200:
-            raise RejectedError(http_reason(response.status))
+            reason = http_reason(response.status)
+            raise FailedError(reason) if may_pass(reason) else RejectedError(reason)
         if self._opts_out(response.headers):
             raise RejectedError(Reason.OPT_OUT)
         if not response.is_whole:
-            raise RejectedError(Reason.TOO_LARGE)
+            raise self._too_large()
         if not response.body:
             raise RejectedError(Reason.EMPTY)
-        image_format = sniff(response.body)
+        body = response.body
+        image_format = sniff(body)
         if image_format is None:
-            raise RejectedError(Reason.NOT_AN_IMAGE)
-        sha256 = hashlib.sha256(response.body).hexdigest()
-        return PictureFile(response.body, sha256, image_format.extension)
+            body = self._decoded(response)
+            image_format = sniff(body)
+        if image_format is None:
+            error = FailedError if is_moved else RejectedError  # a portal may stand in its place
+            raise error(Reason.NOT_AN_IMAGE)
+        sha256 = hashlib.sha256(body).hexdigest()
+        return PictureFile(body, sha256, image_format.extension)
+
+    def _decoded(self, response: HttpResponse) -> bytes:
+        """The body without its content encoding, which some hosts apply though we ask for none."""
+        max_bytes = int(self._limits.max_megabytes * 1e6)
+        try:
+            return decode_body(
+                response.body, response.headers.get("content-encoding", ""), max_bytes
+            )
+        except TooLongError:
+            raise self._too_large() from None
+
+    def _too_large(self) -> RejectedError:
+        return RejectedError(Reason.TOO_LARGE, int(self._limits.max_megabytes * 1e6))
 
     async def _fetch_text(self, address: Address) -> tuple[int, bytes]:
         budget = _TimeBudget(self._limits.total_timeout_s)
         for _ in range(self._limits.max_redirects + 1):
             response = await self._get(address, "", budget, _MAX_ROBOTS_BYTES)
             if response.status not in _REDIRECTS or "location" not in response.headers:
-                return response.status, response.body
-            address = split_url(urljoin(address.url, response.headers["location"]))
+                return response.status, self._decoded(response)
+            address = _redirect_target(address, response)
         raise RejectedError(Reason.TOO_MANY_REDIRECTS)
 
     async def _get(
@@ -178,9 +226,8 @@ class Fetcher:
     async def _request(
         self, address: Address, referer: str, budget: _TimeBudget, max_bytes: int
     ) -> HttpResponse:
-        request_headers = list(_HEADERS)
-        if referer.isascii() and referer.isprintable() and referer.startswith("http"):
-            request_headers.append(f"Referer: {referer}")
+        request_headers = [*_HEADERS, f"Referer: {referer}"] if referer else _HEADERS
+        proxy = self._proxies.of(address.scheme, address.host, address.port)
 
         def body_limit(status: int, headers: Mapping[str, str]) -> int:
             if status != 200:
@@ -190,15 +237,27 @@ class Fetcher:
             return 0 if too_large or self._opts_out(headers) else max_bytes
 
         try:
+            if proxy:
+                await self._host_check.check(address.host)
             with budget:
                 response = await self._client.get(
-                    address.url, request_headers, body_limit=body_limit, timeout_s=budget.left_s()
+                    address.url,
+                    request_headers,
+                    body_limit=body_limit,
+                    timeout_s=budget.left_s(),
+                    proxy=proxy,
                 )
+            if response.status == 200 and response.failure and not has_end(response.body):
+                raise response.failure
         except FailedError as error:
             if error.reason == Reason.TIMEOUT and budget.left_s() < 0.01:
                 raise FailedError(Reason.TOO_SLOW) from error
             raise
-        if response.status == 429 or response.status >= 500:
+        except RejectedError as error:
+            if error.reason == Reason.PRIVATE_ADDRESS and not is_fixed(address.host):
+                raise FailedError(Reason.PRIVATE_ADDRESS) from error  # a name gets new addresses
+            raise
+        if response.status >= 400 and may_pass(http_reason(response.status)):
             retry_after_s = backoff.retry_after_s(response.headers.get("retry-after"))
             raise FailedError(http_reason(response.status), retry_after_s)
         return response
@@ -224,6 +283,17 @@ class _TimeBudget:
 
     def __exit__(self, *_: object) -> None:
         self._left_s -= time.monotonic() - self._started_s
+
+
+def _redirect_target(address: Address, response: HttpResponse) -> Address:
+    """The address that a response redirects to. Raises ``RejectedError`` where it names none."""
+    location = response.headers.get("location", "")
+    if not location:
+        raise RejectedError(Reason.REDIRECT_WITHOUT_LOCATION)
+    try:
+        return split_url(urljoin(address.url, location))
+    except ValueError:  # e.g. a bracket without its pair
+        raise RejectedError(Reason.BAD_ADDRESS) from None
 
 
 def _allow_any_ip(_ip: str) -> None:

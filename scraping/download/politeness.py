@@ -22,6 +22,7 @@ _BREAKER_FAILURES = 5  # in a row, before requests to a host are suspended
 _BREAKER_PAUSE_S = 60.0
 _MAX_CRAWL_DELAY_S = 30.0
 _MAX_CACHED_HOSTS = 4096
+_OF_THE_NAME = {Reason.HOST_UNKNOWN, Reason.PRIVATE_ADDRESS}  # robots.txt is not the cause
 
 Value = TypeVar("Value")
 Sleep = Callable[[float], Awaitable[None]]
@@ -77,6 +78,26 @@ class RateLimiters:
         limiter.interval_s = max(limiter.interval_s, interval_s / self._shard.rate_share(site))
 
 
+class Referers:
+    """The ``Referer`` values to try for a picture; what a site served before comes first."""
+
+    def __init__(self) -> None:
+        self._is_own: OrderedDict[str, str] = OrderedDict()  # by site: the value that it served
+
+    def of_site(self, site: str, page_url: str) -> list[str]:
+        """The page that shows the picture, the site's own origin, and none; each once."""
+        own = f"{site}/"
+        values = [page_url, own, ""]
+        if site in self._is_own:
+            values.insert(0, self._is_own[site])
+        return list(dict.fromkeys(values))
+
+    def remember(self, site: str, value: str) -> None:
+        """Note that the site answered a request with ``value``, which is ours and no page's."""
+        if value in {"", f"{site}/"}:
+            _cached(self._is_own, site, lambda: value)
+
+
 class RobotsRules:
     """The rules of each host's robots.txt (RFC 9309), which is fetched once per host.
 
@@ -111,6 +132,8 @@ class RobotsRules:
         except RejectedError:  # e.g. too many redirects: the host has no robots.txt
             return None
         except TransientError as error:
+            if isinstance(error, FailedError) and error.reason in _OF_THE_NAME:
+                raise
             raise FailedError(Reason.ROBOTS_UNREACHABLE) from error
         if status != 200:
             return None

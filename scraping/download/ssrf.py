@@ -1,16 +1,28 @@
-"""Untrusted addresses: how they are parsed, and the check against private networks."""
+"""Untrusted addresses: how they are parsed, and the check against private networks.
+
+A socket that we open ourselves is checked by the address that it connects to. Through a proxy the
+proxy opens it, so the name is resolved and checked before the request (``HostCheck``). Where this
+machine cannot resolve the name, only the proxy can, and the proxy's own rules judge.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs, quote, urlsplit
 
+from core.proxies import is_loopback, literal_ip
 from scraping.failure_reasons import Reason, RejectedError
 
 _NUM_CACHED_URLS = 8192  # each address is parsed several times
+_NUM_CACHED_HOSTS = 4096
 _PORTS = {"http": 80, "https": 443}
+_LOCAL_DOMAINS = (".local", ".localhost", ".internal", ".home.arpa")  # no public host has one
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,47 @@ def refuse_private(ip: str) -> None:
             addresses.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if any(not address.is_global or address.is_multicast for address in addresses):
         raise RejectedError(Reason.PRIVATE_ADDRESS)
+
+
+class HostCheck:
+    """The check of a host before a request through a proxy, which resolves the name itself."""
+
+    def __init__(self, check_ip: Callable[[str], None], timeout_s: float) -> None:
+        self._check_ip, self._timeout_s = check_ip, timeout_s
+        self._addresses: OrderedDict[str, list[str]] = OrderedDict()  # by host
+
+    async def check(self, host: str) -> None:
+        """Raise what ``check_ip`` raises for any of the host's IP addresses.
+
+        A name that this machine cannot resolve passes, as only the proxy can tell its addresses.
+        Names without a dot and of local domains are judged as if they were loopback.
+        """
+        ip = literal_ip(host)
+        if ip is not None:
+            self._check_ip(str(ip))
+            return
+        name = host.rstrip(".")
+        if "." not in name or name.endswith(_LOCAL_DOMAINS):
+            self._check_ip("127.0.0.1")
+        for address in await self._resolve(name):
+            self._check_ip(address)
+
+    async def _resolve(self, name: str) -> list[str]:
+        if name not in self._addresses:
+            look_up = asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            try:
+                entries = await asyncio.wait_for(look_up, self._timeout_s)
+            except (OSError, UnicodeError, TimeoutError):
+                return []  # not cached: the next look-up may succeed
+            if len(self._addresses) >= _NUM_CACHED_HOSTS:
+                self._addresses.popitem(last=False)
+            self._addresses[name] = [str(entry[4][0]) for entry in entries]
+        return self._addresses[name]
+
+
+def is_fixed(host: str) -> bool:
+    """Whether the host is an IP address or means this machine: it never gets another address."""
+    return literal_ip(host) is not None or is_loopback(host)
 
 
 def original_url(url: str) -> str:

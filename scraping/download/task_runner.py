@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from scraping.download.ssrf import host_of, original_url
 from scraping.failure_reasons import FORBIDDEN, FailedError, Reason, RejectedError
 from scraping.originals import Drafts
 
+_logger = logging.getLogger(__name__)
 _ENGINE_FIELDS = {"middleURL", "hoverURL", "thumbURL"}  # addresses on the engine's own hosts
 
 
@@ -123,15 +125,18 @@ class TaskRunner:
         """A new attempt, and the draft of its picture; "" without a picture or for a stored one."""
         started_s, at = time.monotonic(), time.time()
         picture: PictureFile | None = None
-        status, reason = Status.OK, ""
+        status, reason, limit = Status.OK, "", 0
         try:
             picture = await self._fetcher.fetch(url, referer, robots=robots)
             if self._tombstones.cover_picture(picture.sha256):
                 picture, status, reason = None, Status.REJECTED, Reason.FORGOTTEN
         except RejectedError as error:
-            status, reason = Status.REJECTED, error.reason
+            status, reason, limit = Status.REJECTED, error.reason, error.limit
         except FailedError as error:
             status, reason = Status.FAILED, error.reason
+        except Exception:  # a bug that a host's bytes met: it costs this row, and not the crawl
+            _logger.exception("%s cannot be fetched: an error in Suyan", url)
+            status, reason = Status.FAILED, Reason.UNEXPECTED
         attempt = Attempt(
             url=url,
             host=host_of(original_url(url)),
@@ -139,7 +144,7 @@ class TaskRunner:
             seconds=round(time.monotonic() - started_s, 4),
             status=status,
             reason=reason,
-            num_bytes=len(picture.body) if picture else 0,
+            num_bytes=len(picture.body) if picture else limit,
             sha256=picture.sha256 if picture else "",
             extension=picture.extension if picture else "",
         )

@@ -30,6 +30,8 @@ _BAD_ESCAPE = re.compile(r'\\(?:(u[0-9a-fA-F]{4}|["\\/bfnrt])|(.))', re.DOTALL)
 _JSONP = re.compile(r"^\s*[\w$.]{1,100}\s*\(")
 _SET_DATA = re.compile(r"setData\(\s*['\"]imgData['\"]\s*,")
 _QUOTED_CHARS = 80
+MAX_OFFSET = 1000
+"""Hits that the engine shows of one search at most, as users report."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ class ResultPage:
 
     hits: tuple[Hit, ...]
     num_announced: int | None
+
+    def is_withheld(self, offset: int) -> bool:
+        """Whether the page, asked for from ``offset`` on, lacks the hits that it announces.
+
+        Beyond ``MAX_OFFSET`` the engine shows nothing, whatever it announces.
+        """
+        return not self.hits and offset < min(self.num_announced or 0, MAX_OFFSET)
 
 
 def decode_url(text: str) -> str:
@@ -78,7 +87,7 @@ def acjson_url(engine: str, phrase: str, offset: int, page_size: int, filters: F
 
 
 def tag_url(engine: str, phrase: str, offset: int, page_size: int, filters: Filters) -> str:
-    """Address of the 2025 front end's JSON answer; ``parse_acjson`` reads it."""
+    """Address of the 2025 front end's JSON answer; ``parse_tag`` reads it."""
     query = {
         "tn": "resulttagjson", "newReq": "1", "data_type": "json", "word": phrase, "ie": "utf-8",
         "oe": "utf-8", **filters.query(), "pn": str(offset), "rn": str(page_size),
@@ -95,10 +104,27 @@ def page_url(engine: str, kind: Literal["flip", "index"], phrase: str, offset: i
 def parse_acjson(body: bytes) -> ResultPage:
     """Hits of an ``acjson`` body.
 
-    Raises ``BlockedError`` for an anti-bot or captcha body, and ``ResponseFormatError``, which
-    quotes the spot, for any other malformed body; no other error.
+    Raises ``BlockedError`` for an anti-bot or captcha body, and for a page or nothing in place of
+    JSON; ``ResponseFormatError``, which quotes the spot, for any other malformed body; no other
+    error.
     """
     text = _text(body)
+    if text.lstrip()[:1] in {"", "<"}:
+        _refuse_block(text)
+        content = f"a page: {text.lstrip()[:_QUOTED_CHARS]!r}" if text.strip() else "nothing"
+        raise BlockedError(f"the search engine, or a portal before it, sent {content}, not JSON")
+    return _json_page(text)
+
+
+def parse_tag(body: bytes) -> ResultPage:
+    """Hits of the JSON of the 2025 front end, which some engines answer with a page.
+
+    Raises as ``parse_acjson`` does, but ``ResponseFormatError`` for a page in place of JSON.
+    """
+    return _json_page(_text(body))
+
+
+def _json_page(text: str) -> ResultPage:
     _refuse_block(text)
     return _result_page(_lenient_json(_JSONP.sub("", text, count=1)))
 
@@ -177,6 +203,8 @@ def _result_page(value: Mapping[str, Any]) -> ResultPage:
             f"needed a list 'data', got {type(data).__name__}; the keys are {sorted(value)[:12]}"
         )
     list_num = value.get("listNum", value.get("displayNum"))
+    if isinstance(list_num, str) and list_num.isdecimal():
+        list_num = int(list_num[:9])
     num = list_num if isinstance(list_num, int) and list_num >= 0 else None
     return ResultPage(tuple(hit for item in items if (hit := _hit(item)) is not None), num)
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
-import requests
+import pycurl
 import tenacity
 
-from core.errors import BlockedError, ResponseFormatError, TransientError
+from core.errors import (
+    BlockedError,
+    EmptyPageError,
+    ResponseFormatError,
+    TransientError,
+    UnknownHostError,
+)
+from core.proxies import Proxies, without_password
 from scraping import backoff
 from scraping.config import CrawlConfig
+from scraping.content_encoding import TooLongError, decode_body
+from scraping.failure_reasons import FailedError, Reason, RejectedError, http_reason, may_pass
 from scraping.search import baidu
+from scraping.transfer import HttpResponse, Transfer
 
 _logger = logging.getLogger(__name__)
 _USER_AGENT = (
@@ -21,10 +32,11 @@ _USER_AGENT = (
 )
 _MAX_BODY_BYTES = 20_000_000
 _MAX_PAUSE_S = 600.0
+_REFUSALS = {401, 403, 418, 451}
 
 
 class SearchClient:
-    """One HTTP session with the engine; not thread-safe.
+    """One HTTP session with the engine; one thread at a time may use it.
 
     ``sleep`` makes every pause; tests pass their own.
     """
@@ -36,20 +48,31 @@ class SearchClient:
     ) -> None:
         self._config = config
         self._sleep = sleep
-        self._session = requests.Session()
-        self._session.headers.update(
-            {
-                "User-Agent": _USER_AGENT,
-                "Accept-Language": f"{config.language};q=0.9,en;q=0.8",
-                "Referer": f"{config.engine_url}/",
-            }
+        self._is_closed = False
+        self._headers = [
+            f"User-Agent: {_USER_AGENT}",
+            f"Accept-Language: {config.language};q=0.9,en;q=0.8",
+            f"Referer: {config.engine_url}/",
+            "Accept: */*",
+            "Accept-Encoding: gzip, deflate",
+        ]
+        self._proxy = Proxies.from_environment().of_url(config.engine_url)
+        self._transfer = Transfer(
+            [
+                (pycurl.CONNECTTIMEOUT_MS, max(1, round(1000 * config.connect_timeout_s))),
+                (pycurl.LOW_SPEED_LIMIT, 1),  # B/s, for …
+                (pycurl.LOW_SPEED_TIME, max(1, round(config.read_timeout_s))),
+                (pycurl.COOKIEFILE, ""),  # cookies are held in memory
+                (pycurl.NOPROGRESS, 0),
+                (pycurl.XFERINFOFUNCTION, lambda *_: int(self._is_closed)),  # 1 aborts
+            ]
         )
         self._has_cookie = False
         self._last_request_s = float("-inf")
 
     def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
+        """End a request that is under way in another thread; no other one succeeds."""
+        self._is_closed = True
 
     def search(self, phrase: str, offset: int) -> baidu.ResultPage:
         """The hits of ``phrase`` from ``offset`` on.
@@ -57,9 +80,10 @@ class SearchClient:
         They come from the first of four kinds of answer that can be read: JSON, the JSON of the
         2025 front end, the ``flip`` page, the ``index`` page.
 
-        Raises ``BlockedError`` when the engine still refuses after the last cool-down,
-        ``TransientError`` when it does not answer, ``ResponseFormatError`` when none of the four
-        can be read.
+        Raises ``BlockedError`` when the engine still refuses after the last cool-down
+        (``EmptyPageError``, when it withholds hits that it announces), ``TransientError`` when it
+        does not answer, ``UnknownHostError`` when its name does not resolve,
+        ``ResponseFormatError`` when none of the four can be read.
         """
         config = self._config
         for num_pauses in range(config.max_cool_downs + 1):
@@ -80,7 +104,7 @@ class SearchClient:
         query = (config.engine_url, phrase, offset, config.page_size, config.filters)
         endpoints: list[tuple[str, str, Callable[[bytes], baidu.ResultPage]]] = [
             ("acjson", baidu.acjson_url(*query), baidu.parse_acjson),
-            ("tag", baidu.tag_url(*query), baidu.parse_acjson),
+            ("tag", baidu.tag_url(*query), baidu.parse_tag),
         ]
         for kind in ("flip", "index"):
             url = baidu.page_url(config.engine_url, kind, phrase, offset)
@@ -88,16 +112,26 @@ class SearchClient:
         errors = []
         for name, url, parse in endpoints:
             try:
-                return parse(self._get(url))
+                page = parse(self._get(url))
             except ResponseFormatError as error:
                 _logger.warning("%r at %d: %s answer: %s", phrase, offset, name, error)
                 errors.append(error)
+                continue
+            if page.is_withheld(offset):
+                raise EmptyPageError(
+                    f"the search engine announces {page.num_announced} hits, and shows none of "
+                    f"those from {offset} on"
+                )
+            return page
         raise errors[0]
 
     def _get_cookie(self) -> None:
         """Fetch the home page once: it sets the cookie that searches need."""
         if not self._has_cookie:
-            self._get(f"{self._config.engine_url}/")
+            try:
+                self._get(f"{self._config.engine_url}/")
+            except ResponseFormatError as error:  # the search shows whether it needs the cookie
+                _logger.warning("the home page: %s", error)
             self._has_cookie = True
 
     def _get(self, url: str) -> bytes:
@@ -115,39 +149,57 @@ class SearchClient:
         if pause_s > 0:
             self._sleep(pause_s)
         self._last_request_s = time.monotonic()
-        timeout = (self._config.connect_timeout_s, self._config.read_timeout_s)
         try:
-            with self._session.get(
-                url, timeout=timeout, allow_redirects=False, stream=True
-            ) as response:
-                return _body(response, self._config.total_timeout_s)
-        except requests.RequestException as error:
-            raise TransientError(f"{self._config.engine_url} did not answer: {error}") from error
-
-
-def _body(response: requests.Response, total_timeout_s: float) -> bytes:
-    location = response.headers.get("Location", "")
-    if response.is_redirect and "captcha" in location:
-        raise BlockedError(f"redirected to a captcha: {location[:200]}")
-    if response.status_code in {403, 418}:
-        raise BlockedError(f"the search engine answered status {response.status_code}")
-    if response.status_code == 429 or response.status_code >= 500:
-        retry_after_s = backoff.retry_after_s(response.headers.get("Retry-After"))
-        raise TransientError(
-            f"the search engine answered status {response.status_code}", retry_after_s
-        )
-    if response.status_code != 200:
-        raise ResponseFormatError(
-            f"needed status 200, got {response.status_code} ({location[:200]})"
-        )
-    deadline = time.monotonic() + total_timeout_s
-    body = bytearray()
-    for chunk in response.iter_content(65536):
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise ResponseFormatError(
-                f"got an answer of more than {_MAX_BODY_BYTES} bytes, needed a shorter one"
+            self._transfer.begin(
+                url, self._headers, _body_limit, self._config.total_timeout_s, self._proxy
             )
-        if time.monotonic() > deadline:
-            raise TransientError(f"the search engine's answer took longer than {total_timeout_s} s")
-    return bytes(body)
+            response = self._transfer.perform()
+            if response.failure is not None:
+                raise response.failure
+        except RejectedError as error:
+            raise ResponseFormatError(f"{url} cannot be requested: {error.reason}") from error
+        except FailedError as error:
+            raise self._no_answer(error.reason) from error
+        return _body(response)
+
+    def _no_answer(self, reason: str) -> TransientError | UnknownHostError:
+        engine = self._config.engine_url
+        through = f" through the proxy {without_password(self._proxy)}" if self._proxy else ""
+        if reason == Reason.HOST_UNKNOWN:
+            return UnknownHostError(
+                f"the name {urlsplit(engine).hostname} does not resolve",
+                remedy="Check the network, its name server and the address of the engine",
+            )
+        return TransientError(f"{engine} did not answer{through} ({reason})")
+
+
+def _body_limit(_status: int, _headers: Mapping[str, str]) -> int:
+    return _MAX_BODY_BYTES
+
+
+def _body(response: HttpResponse) -> bytes:
+    """The body of an answer with status 200, without its content encoding.
+
+    Raises ``BlockedError`` for a refusal, ``TransientError`` for a status that may pass,
+    ``ResponseFormatError`` for any other.
+    """
+    status = response.status
+    if 300 <= status < 400:
+        location = response.headers.get("location", "nowhere")
+        raise BlockedError(f"the search engine redirected ({status}) to {location[:200]}")
+    if status in _REFUSALS:
+        raise BlockedError(f"the search engine answered status {status}")
+    if status != 200 and may_pass(http_reason(status)):
+        retry_after_s = backoff.retry_after_s(response.headers.get("retry-after"))
+        raise TransientError(f"the search engine answered status {status}", retry_after_s)
+    if status != 200:
+        raise ResponseFormatError(f"needed status 200, got {status}")
+    try:
+        if not response.is_whole:
+            raise TooLongError
+        encoding = response.headers.get("content-encoding", "")
+        return decode_body(response.body, encoding, _MAX_BODY_BYTES)
+    except TooLongError:
+        raise ResponseFormatError(
+            f"got an answer of more than {_MAX_BODY_BYTES} bytes, needed a shorter one"
+        ) from None

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from core.errors import BlockedError, ResponseFormatError, SuyanError, TransientError
+from core.errors import (
+    BlockedError,
+    EmptyPageError,
+    ResponseFormatError,
+    SuyanError,
+    TransientError,
+    UnknownHostError,
+)
 from scraping.catalogue.entities import Cursor, Stop, StopReason
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
@@ -20,11 +27,15 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _MAX_STALE_PAGES = 2  # pages in a row without a new hit that end a phrase
-_MAX_REFUSED_PHRASES = 2  # refusals in a row, after which no other phrase is searched
+_MAX_REFUSED_PHRASES = 2  # that got no answer in a row, after which no other one is searched
+_MAX_WITHHELD_PHRASES = 5  # likewise, whose first pages came
+_MAX_EMPTY_PAGES = 3  # runs in which a page stays empty, after which its phrase is exhausted
 _MAX_DETAIL_CHARS = 300
 _STOP_REASONS: Mapping[type[SuyanError], StopReason] = {
     BlockedError: StopReason.BLOCKED,
+    EmptyPageError: StopReason.BLOCKED,
     TransientError: StopReason.UNREACHABLE,
+    UnknownHostError: StopReason.UNREACHABLE,
     ResponseFormatError: StopReason.FORMAT,
 }
 
@@ -44,11 +55,15 @@ class Frontier:
         self._closing = threading.Event()
         self._client: SearchClient | None = None
         self._active = list(config.searches)
-        self._num_refused = 0
-        for phrase in self._active:
-            cursor = catalogue.cursor(name, phrase)
+        self._num_refused = self._num_withheld = 0
+        self._refusal: StopReason | None = None  # set when no other phrase is to be searched
+        self.unknown_host: UnknownHostError | None = None
+        cursors = {phrase: catalogue.cursor(name, phrase) for phrase in self._active}
+        for cursor in cursors.values():
             if cursor.is_cut_short:
                 catalogue.save_cursor(name, replace(cursor, stop=None))
+        # Phrases whose last page stayed empty come last, so that they do not keep others waiting.
+        self._active.sort(key=lambda phrase: cursors[phrase].stale_pages)
 
     def close(self) -> None:
         """Interrupt a search that waits, and close the connections."""
@@ -84,9 +99,8 @@ class Frontier:
         quota = self._config.max_images_per_phrase
         if quota is not None and cursor.stored >= quota:
             return Stop(StopReason.QUOTA)
-        if self._num_refused >= _MAX_REFUSED_PHRASES:
-            detail = f"not asked, for the last {self._num_refused} phrases were refused"
-            return Stop(StopReason.BLOCKED, detail)
+        if self._refusal is not None:
+            return Stop(self._refusal, "not asked, as the phrases before it got no answer")
         return None
 
     def fetch_page(self, cursor: Cursor) -> ResultPage | SuyanError:
@@ -99,7 +113,7 @@ class Frontier:
             self._client = SearchClient(self._config, sleep=self._sleep)
         try:
             return self._client.search(cursor.phrase, cursor.offset)
-        except (BlockedError, TransientError, ResponseFormatError) as error:
+        except tuple(_STOP_REASONS) as error:
             return error
 
     def save_page(self, phrase: str, page: ResultPage | SuyanError) -> int | None:
@@ -111,7 +125,7 @@ class Frontier:
         if isinstance(page, SuyanError):
             self._save_error(cursor, page)
             return None
-        self._num_refused = 0
+        self._num_refused = self._num_withheld = 0
         engine = self._config.engine_url
         hits = list({hit.key: hit for hit in page.hits}.values())
         page_yield = self._catalogue.page_yield(self._name, engine, cursor, hits)
@@ -132,7 +146,21 @@ class Frontier:
 
     def _save_error(self, cursor: Cursor, error: SuyanError) -> None:
         stop = Stop(_STOP_REASONS[type(error)], str(error)[:_MAX_DETAIL_CHARS])
-        self._num_refused += stop.reason is StopReason.BLOCKED
+        if isinstance(error, EmptyPageError) and cursor.offset:
+            self._num_withheld += 1
+            cursor = replace(cursor, stale_pages=cursor.stale_pages + 1)
+            if cursor.stale_pages >= _MAX_EMPTY_PAGES:
+                stop = Stop(StopReason.EXHAUSTED)
+        else:
+            self._num_refused += 1
+        if isinstance(error, UnknownHostError):
+            self.unknown_host = error
+        if (
+            self.unknown_host is not None
+            or self._num_refused >= _MAX_REFUSED_PHRASES
+            or self._num_withheld >= _MAX_WITHHELD_PHRASES
+        ):
+            self._refusal = _STOP_REASONS[type(error)]
         _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, error)
         self._catalogue.save_cursor(self._name, replace(cursor, stop=stop))
 
