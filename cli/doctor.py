@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flows.server.prefect_server import Server
+    from scraping.config import CrawlConfig
 
 app = typer.Typer()
 Level = Literal["ok", "note", "problem"]
@@ -75,6 +77,7 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
         ("worker", lambda: _worker(workspace)),
         ("deployments", lambda: _deployments(workspace)),
         ("access", lambda: _access(workspace)),
+        ("proxy", _proxy),
         ("search", lambda: _search(recipe)),
     ]
     for subject, check in checks:
@@ -284,28 +287,70 @@ def _access(workspace: Workspace) -> Finding:
 
 def _answers_anybody(server: Server) -> bool:
     import urllib.error
-    import urllib.request
+
+    from flows.server.prefect_server import open_directly
 
     try:
-        with urllib.request.urlopen(f"{server.api_url}/version", timeout=_TIMEOUT_S):
-            return True
+        return open_directly(f"{server.api_url}/version", _TIMEOUT_S) == 200
     except urllib.error.HTTPError:
         return False
 
 
+def _proxy() -> Finding:
+    """Names the proxies of the environment, what they cost, and whether they can be reached."""
+    import importlib.util
+    import socket
+
+    from core.proxies import Proxies, without_password
+
+    proxies = Proxies.from_environment()
+    addresses = {
+        name: proxies.of(name, "host.example", 0) or address
+        for name, address in sorted(proxies.by_scheme.items())
+        if name in {"http", "https", "all"}
+    }
+    if not addresses:
+        return Finding("proxy", "ok", "none is set")
+    observation = ", ".join(
+        f"{name}_proxy={without_password(address)}" for name, address in addresses.items()
+    )
+    for address in addresses.values():
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        if parts.scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
+            remedy = "Set an http:// proxy, or in the repository: .venv/bin/pip install socksio"
+            return Finding("proxy", "problem", f"{observation}: Prefect needs socksio", remedy)
+        try:
+            place = (parts.hostname or "", parts.port or 1080)
+            socket.create_connection(place, timeout=_TIMEOUT_S).close()
+        except (OSError, UnicodeError) as error:
+            remedy = "Correct or unset the variable. Loopback is asked without a proxy."
+            return Finding("proxy", "problem", f"{observation}: {error}", remedy)
+    remedy = (
+        "Searches and downloads go through it and share its speed. A name that this machine "
+        "cannot resolve is judged by the proxy alone: docs/crawl.md, 'Behind a proxy'."
+    )
+    return Finding("proxy", "note", observation, remedy)
+
+
 def _search(recipe: str) -> Finding:
     """Sends one harmless request to the search engine's home page."""
-    import urllib.error
-    import urllib.request
+    return search_finding(load_parameters(recipe).crawl_a)
 
-    url = load_parameters(recipe).crawl_a.engine_url
-    request = urllib.request.Request(f"{url}/", headers={"User-Agent": "Mozilla/5.0"})
+
+def search_finding(config: CrawlConfig) -> Finding:
+    """Whether the engine of a crawl answers: a problem without an answer, a note for a refusal."""
+    from core.errors import TransientError, UnknownHostError
+    from scraping.search.client import SearchClient
+
+    limits = {"num_tries": 1, "total_timeout_s": _TIMEOUT_S}
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-            return Finding("search", "ok", f"{url} answers ({answer.status})")
-    except (urllib.error.URLError, OSError) as error:
+        SearchClient(config.model_copy(update=limits)).check()
+    except (TransientError, UnknownHostError) as error:
         remedy = (
-            "Check the network or proxy (HTTPS_PROXY). Without a network: make demo, or suyan run "
-            "--engine-url with the offline engine."
+            "Check the network, its name server, and a proxy (https_proxy). Without a network: "
+            "make demo, or suyan run --engine-url with the offline engine."
         )
-        return Finding("search", "note", f"{url}: {error}", remedy)
+        return Finding("search", "problem", f"{config.engine_url}: {error.problem}", remedy)
+    except SuyanError as error:
+        return Finding("search", "note", f"{config.engine_url}: {error.problem}", error.remedy)
+    return Finding("search", "ok", f"{config.engine_url} answers")

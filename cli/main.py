@@ -5,6 +5,7 @@ Commands import their modules when they run, so that ``--help`` is instant.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -13,6 +14,7 @@ import typer
 from cli import crawl, doctor, models, prepare, run, server, train, translate
 from cli.console import ERRORS, error_text
 from core.errors import SuyanError
+from core.proxies import loopback_exemption
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +28,7 @@ for _group in (run, crawl, prepare, train, models, translate, server, doctor):
 def main() -> None:
     """Run the command. A user's error ends it with one message and status 2, Ctrl-C with 130."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ.update(loopback_exemption(os.environ))  # before any library reads it
     try:
         app()
     except KeyboardInterrupt:

@@ -1,8 +1,8 @@
 """The proxies of the environment: ``http_proxy``, ``https_proxy``, ``all_proxy``, ``no_proxy``.
 
-Loopback is never asked through a proxy. Our own clients ask ``Proxies``; those of libraries (Prefect,
-object storage, web pages) read ``no_proxy``, which ``loopback_exemption`` completes for this process
-and its children.
+Loopback is never asked through a proxy. Our own clients ask ``Proxies``; those of libraries
+(Prefect, object storage, web pages) read ``no_proxy``, which ``loopback_exemption`` completes for
+this process and its children.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def decode_body(body: bytes, content_encoding: str, max_bytes: int) -> bytes:
     one that they did not apply. A body that ends early gives what it has. Raises ``TooLongError``.
     """
     names = [name.strip().lower() for name in content_encoding.split(",")]
-    for name in names[:-_MAX_LAYERS - 1 : -1]:
+    for name in names[: -_MAX_LAYERS - 1 : -1]:
         body = _unpack(body, _WINDOWS.get(name, ()), max_bytes)
     return body
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import gc
 import importlib
+import json
 import sqlite3
 import time
 from collections import Counter
@@ -30,14 +31,25 @@ from scraping.catalogue import queries
 from scraping.catalogue.database import catalogue_url
 from scraping.catalogue.entities import Status, Stop, StopReason
 from scraping.catalogue.repository import Catalogue
+from scraping.catalogue.retries import RetryRules
 from scraping.config import CrawlConfig
 from scraping.download.client import DownloaderFactory, DownloadProcess
+from scraping.failure_reasons import LIFTED_BY, Reason
 from scraping.originals import remove_stale_drafts
 from scraping.preview import write_contact_sheet
 from scraping.scheduler import CrawlScheduler
 from storage import synced_files
 
 _NUM_PREVIEWED = 60
+_REMEDIES = {  # by the field of CrawlConfig that lifts the refusal
+    "allow_private_hosts": "If these hosts are yours, e.g. the offline engine, allow private "
+    "addresses: --allow-private-hosts",
+    "max_megabytes": "Allow larger files",
+    "max_redirects": "Allow more redirects",
+    "respect_opt_out": "The hosts' robots.txt or X-Robots-Tag forbids the pictures: choose other "
+    "phrases; only if you have their owners' permission, switch off the respect for opt-outs",
+}
+_LIFTABLE = {str(reason) for reason in LIFTED_BY}
 _DISK_FULL = "53100"  # PostgreSQL's SQLSTATE
 _GC_THRESHOLD = 20_000  # new objects before the garbage collector looks for cycles
 
@@ -86,7 +98,9 @@ def crawl(
     with the same configuration waits for the first one. ``build_downloader`` makes the downloader:
     a process on this machine, or several elsewhere that see the same workspace.
 
-    Raises ``TransientError`` when the network is down, ``SuyanError`` when the disk is full.
+    Raises ``TransientError`` when the network is down, ``UnknownHostError`` when the name of the
+    engine does not resolve, ``SuyanError`` when the disk is full, and when one setting refused
+    every hit.
     """
     name = crawl_name(config)
     folder = workspace.crawl(name)
@@ -101,7 +115,7 @@ def crawl(
         remove_stale_drafts(workspace)
         with (
             file_lock(folder.lock, report_waiting),
-            Catalogue(catalogue_url(workspace)) as catalogue,
+            Catalogue(catalogue_url(workspace), RetryRules.from_config(config)) as catalogue,
         ):
             num_before = catalogue.num_originals(name)
             if _begin_or_resume(catalogue, name, config, folder):
@@ -111,12 +125,14 @@ def crawl(
                 _run(scheduler, catalogue, name, workspace)
             num_added = catalogue.num_originals(name) - num_before
         publish_outputs(folder, workspace)
-    return CrawlSummary(
+    summary = CrawlSummary(
         **load_json(folder.summary),
         listing=folder.listing,
         preview=folder.preview,
         num_added=num_added,
     )
+    _check_not_all_refused(summary, config)
+    return summary
 
 
 def crawl_name(config: CrawlConfig) -> str:
@@ -133,6 +149,22 @@ def _run(scheduler: CrawlScheduler, catalogue: Catalogue, name: str, workspace: 
         finally:
             write_outputs(catalogue, name, workspace)
     catalogue.finish_round(name, time.time())
+
+
+def _check_not_all_refused(summary: CrawlSummary, config: CrawlConfig) -> None:
+    """Raise ``SuyanError`` when settings refused every hit: the error names them."""
+    if summary.num_ok or not summary.reasons or summary.reasons.keys() - _LIFTABLE:
+        return
+    remedies = [
+        f"{_REMEDIES[field]} (crawl_a.{field} and crawl_b.{field}, now "
+        f"{json.dumps(getattr(config, field))})"
+        for field in dict.fromkeys(LIFTED_BY[Reason(reason)] for reason in summary.reasons)
+    ]
+    raise SuyanError(
+        f"{config.domain}: all {summary.num_hits} hits were refused, as "
+        f"{' or '.join(summary.reasons)}; needed at least one original",
+        remedy=f"{'; '.join(remedies)}. Then run it again: it tries refused hits again",
+    )
 
 
 def _begin_or_resume(

@@ -128,4 +128,3 @@ class FailedError(TransientError):
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason, retry_after_s)
         self.reason = reason
-

@@ -26,6 +26,7 @@ from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
 from scraping.download.client import DownloaderFactory, DownloadProcess, DownloadSettings
 from scraping.download.limits import DownloadLimits
+from scraping.failure_reasons import Reason
 from scraping.originals import commit_drafts
 from scraping.search.baidu import ResultPage
 from scraping.search.frontier import Frontier
@@ -248,7 +249,7 @@ class CrawlScheduler:
     def _check_network(self, attempts: Sequence[Attempt]) -> None:
         """Raise ``TransientError`` after many failures in a row from several hosts."""
         for attempt in attempts:
-            if attempt.status == Status.FAILED:
+            if attempt.status == Status.FAILED and attempt.reason != Reason.PRIVATE_ADDRESS:
                 self._failed_hosts.append(urlsplit(attempt.url).netloc)
             else:
                 self._failed_hosts.clear()

@@ -13,7 +13,6 @@ import os
 import socket
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +24,7 @@ import psutil
 from core.errors import SuyanError
 from core.files import try_load_json, write_json
 from core.locks import is_alive
+from core.proxies import loopback_exemption
 from core.workspace import Workspace
 from core.workspace_folders import PrefectFolder
 from flows.installation import PACKAGES
@@ -161,7 +161,8 @@ def stop_server(workspace: Workspace) -> bool:
 def client_environment(server: Server) -> dict[str, str]:
     """Environment variables by which Prefect, here or in a child process, uses ``server``.
 
-    The environment may set the variables of the heartbeat and of the logs to other values.
+    The environment may set the variables of the heartbeat and of the logs to other values. The
+    server is asked without a proxy.
     """
     defaults = {
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; automations.yaml depends on it
@@ -170,6 +171,7 @@ def client_environment(server: Server) -> dict[str, str]:
     }
     return {
         **{name: os.environ.get(name, value) for name, value in defaults.items()},
+        **loopback_exemption(os.environ, server.host),
         "PREFECT_API_URL": server.api_url,
         "PREFECT_HOME": str(server.home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -233,10 +235,19 @@ def _save_state(workspace: Workspace, state: _State) -> None:
 def _is_healthy(host: str, port: int) -> bool:
     url = f"{_url(host, port)}/api/health"
     try:
-        with urllib.request.urlopen(url, timeout=_HEALTH_TIMEOUT_S) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        return open_directly(url, _HEALTH_TIMEOUT_S) == 200
+    except OSError:
         return False
+
+
+def open_directly(url: str, timeout_s: float) -> int:
+    """The status of a GET without a proxy.
+
+    Raises ``urllib.error.HTTPError`` for one of 400 or more, ``OSError`` without an answer.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=timeout_s) as answer:
+        return int(answer.status)
 
 
 def _free_port() -> int:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from scraping.catalogue import schema as db
 from scraping.catalogue.entities import DownloadTask
-from scraping.catalogue.repository import Catalogue, unsettled
+from scraping.catalogue.repository import Catalogue
 
 _VALUES_PER_STATEMENT = 1000
 
@@ -67,12 +67,13 @@ class Leases:
     def _acquire(self, tasks: Sequence[DownloadTask], since: float) -> list[DownloadTask]:
         addresses = {task.hit: _addresses(task) for task in tasks}
         missing_addresses = set().union(*addresses.values()) - self._num_uses.keys()
+        unsettled = self._catalogue.retry_rules.unsettled(since)
         hits = sa.select(db.hits.c.id).where(db.hits.c.id.in_(list(addresses)))
         with self._catalogue.writing() as connection:
             expired = sa.select(db.holders.c.name).where(db.holders.c.expires_at < _now(connection))
             _remove_holders(connection, connection.execute(expired).scalars().all())
             leased_now = self._insert(connection, missing_addresses)
-            open_hits = set(connection.execute(hits.where(unsettled(since))).scalars())
+            open_hits = set(connection.execute(hits.where(unsettled)).scalars())
             own = leased_now | self._num_uses.keys()
             leased_tasks = [t for t in tasks if t.hit in open_hits and addresses[t.hit] <= own]
             new_hits = {task.hit for task in leased_tasks} - self._addresses_by_hit.keys()

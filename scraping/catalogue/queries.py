@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from core.tables import Original
 from scraping.catalogue import schema as db
 from scraping.catalogue.entities import Cursor, Status
-from scraping.catalogue.repository import Catalogue, unsettled
+from scraping.catalogue.repository import Catalogue
+from scraping.catalogue.retries import RetryRules
 
 
 def listing_rows(catalogue: Catalogue, crawl: str) -> Iterator[Original]:
@@ -82,12 +83,13 @@ def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
 
 def num_waiting(catalogue: Catalogue, crawl: str) -> int:
     """Number of hits that failed for reasons that may pass; the next run tries them."""
+    rules = RetryRules()
     query = (
         sa.select(sa.func.count())
         .select_from(db.sightings)
         .join(db.hits, db.hits.c.id == db.sightings.c.hit)
         .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
-        .where(db.hits.c.status == Status.FAILED, unsettled(math.inf))
+        .where(rules.passing(), rules.unsettled(math.inf))
     )
     with catalogue.reading() as connection:
         return int(connection.execute(query).scalar_one())

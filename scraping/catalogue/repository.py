@@ -34,19 +34,23 @@ from scraping.catalogue.entities import (
     Status,
     Stop,
 )
+from scraping.catalogue.retries import RetryRules
 from scraping.catalogue.upgrade import is_up_to_date, upgrade_tables
 from scraping.failure_reasons import FORBIDDEN
 from scraping.search.baidu import Hit
 
-_MAX_FAILURES = 3  # runs of a round in which a hit may fail; then it waits for the next round
 _VALUES_PER_STATEMENT = 500
 _PAGE_LOCK = 0x7375796E  # number of the PostgreSQL lock under which pages are saved
 
 
 class Catalogue:
-    """The tables of one workspace; one thread at a time may use it."""
+    """The tables of one workspace; one thread at a time may use it.
 
-    def __init__(self, url: str) -> None:
+    ``retry_rules`` are those of the crawl that uses it.
+    """
+
+    def __init__(self, url: str, retry_rules: RetryRules | None = None) -> None:
+        self.retry_rules = retry_rules or RetryRules()
         self._engine = open_database(url)
         self._writer = self._engine.execution_options(writes=True)
         with self.reading() as connection:
@@ -102,7 +106,7 @@ class Catalogue:
             )
             connection.execute(
                 sa.update(db.hits)
-                .where(db.hits.c.status == Status.FAILED, db.hits.c.id.in_(hits_of_crawl))
+                .where(db.hits.c.failures > 0, db.hits.c.id.in_(hits_of_crawl))
                 .values(failures=0)
             )
             connection.execute(
@@ -209,6 +213,9 @@ class Catalogue:
             db.sightings.c.crawl == crawl, db.sightings.c.hit.in_(ids)
         )
         sighted_hits = set(connection.execute(query).scalars())
+        for new_hit in sorted(set(ids) - sighted_hits):  # failures are counted for each crawl anew
+            forgive = sa.update(db.hits).where(db.hits.c.id == new_hit, db.hits.c.failures > 0)
+            connection.execute(forgive.values(failures=0))
         sightings = [
             {"crawl": crawl, "hit": rows[hit.key].id, "phrase": phrase,
              "first": rows[hit.key].id not in sighted_hits,
@@ -262,7 +269,8 @@ class Catalogue:
                 db.hits.c.id, db.sightings.c.phrase, db.sightings.c.page_url, db.hits.c.candidates
             )
             .join(db.sightings, db.sightings.c.hit == db.hits.c.id)
-            .where(db.sightings.c.crawl == crawl, db.sightings.c.first, unsettled(since))
+            .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
+            .where(self.retry_rules.unsettled(since))
             .where(db.sightings.c.hit > after)
             .order_by(db.sightings.c.hit)  # the order of an index: nothing is sorted
             .limit(num + len(without))
@@ -279,7 +287,8 @@ class Catalogue:
     def final_attempts(self, urls: Iterable[str]) -> dict[str, Attempt]:
         """The last attempt at each address that ended with a file or a final rejection.
 
-        Attempts that failed for a reason that may pass are left out.
+        Attempts that failed for a reason that may pass are left out, and so are rejections that
+        the crawl's settings lift.
         """
         unique, attempts = list(dict.fromkeys(urls)), {}
         with self.reading() as connection:
@@ -294,7 +303,9 @@ class Catalogue:
                 )
                 for row in connection.execute(query).mappings():
                     values = {k: v for k, v in row.items() if k != "id"}
-                    attempts[row["url"]] = Attempt(**values)
+                    attempt = Attempt(**values)
+                    if self.retry_rules.holds(attempt):
+                        attempts[row["url"]] = attempt
         return attempts
 
     def save_attempts(self, attempts: Sequence[Attempt]) -> None:
@@ -375,15 +386,6 @@ class Catalogue:
 
             return postgresql.insert(table)
         return sqlite.insert(table)
-
-
-def unsettled(since: float) -> sa.ColumnElement[bool]:
-    """The condition that a hit is to be fetched, by a run that began at ``since``."""
-    return db.hits.c.status.is_(None) | (
-        (db.hits.c.status == Status.FAILED)
-        & (db.hits.c.settled_at < since)
-        & (db.hits.c.failures < _MAX_FAILURES)
-    )
 
 
 def _to_cursor(values: dict[str, Any]) -> Cursor:

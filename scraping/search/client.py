@@ -74,6 +74,10 @@ class SearchClient:
         """End a request that is under way in another thread; no other one succeeds."""
         self._is_closed = True
 
+    def check(self) -> None:
+        """Fetch the home page; raises as ``search`` does, without a cool-down."""
+        self._get(f"{self._config.engine_url}/")
+
     def search(self, phrase: str, offset: int) -> baidu.ResultPage:
         """The hits of ``phrase`` from ``offset`` on.
 
@@ -154,12 +158,13 @@ class SearchClient:
                 url, self._headers, _body_limit, self._config.total_timeout_s, self._proxy
             )
             response = self._transfer.perform()
-            if response.failure is not None:
-                raise response.failure
+            failure = response.failure
         except RejectedError as error:
-            raise ResponseFormatError(f"{url} cannot be requested: {error.reason}") from error
+            raise ResponseFormatError(f"{url} cannot be requested: {error.reason}") from None
         except FailedError as error:
-            raise self._no_answer(error.reason) from error
+            failure = error
+        if failure is not None:
+            raise self._no_answer(failure.reason)
         return _body(response)
 
     def _no_answer(self, reason: str) -> TransientError | UnknownHostError:

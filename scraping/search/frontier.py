@@ -161,7 +161,8 @@ class Frontier:
             or self._num_withheld >= _MAX_WITHHELD_PHRASES
         ):
             self._refusal = _STOP_REASONS[type(error)]
-        _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, error)
+        if self.unknown_host is None:  # else the crawl says it, once
+            _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, error)
         self._catalogue.save_cursor(self._name, replace(cursor, stop=stop))
 
     def _continued(self, cursor: Cursor, num_announced: int | None, *, repeats: bool) -> Cursor:
