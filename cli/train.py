@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from evaluation.config import EvaluateConfig, PromoteConfig
     from training.config import TrainConfig
+    from training.data.picture_digests import Digests
     from training.runtime.launcher import Torchrun
     from training.train import TrainSummary
 
@@ -149,7 +150,7 @@ def train_alone(
 
     with in_use(workspace):
         folder = _find_dataset(dataset, workspace, recipe)
-        run = workspace.run(latest.run_name(config, _dataset_name(folder)))
+        run = _find_run(config, folder, workspace)
 
         def refuse() -> None:
             raise SuyanError(f"{run.path}: another process trains it now; try again later")
@@ -172,13 +173,38 @@ def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder
     return DatasetFolder(latest.dataset_folder(workspace, recipe, name))
 
 
-def _dataset_name(folder: DatasetFolder) -> str:
-    """The version's name; for a person's own folder its name with a digest."""
-    from core.files import digest
+def _find_run(config: TrainConfig, folder: DatasetFolder, workspace: Workspace) -> RunFolder:
+    """The run of these settings on these pictures.
 
+    A person's own folder is named by the content of its pictures, so that other pictures are
+    another run. Earlier versions named it by its path; such a run goes on while nothing in the
+    folder is newer than the run.
+    """
+    from core.files import digest
+    from flows import latest
+    from training.data.picture_digests import picture_digests
+
+    name = folder.path.name
     if folder.manifest.exists():
-        return folder.path.name
-    return f"{folder.path.name}-{digest(str(folder.path.resolve()), 8)}"
+        return workspace.run(latest.run_name(config, name))
+    pictures = picture_digests(folder.path)
+    by_path = f"{name}-{digest(str(folder.path.resolve()), 8)}"
+    former = workspace.run(latest.run_name(config, by_path))
+    if former.config.exists() and _has_trained(former, folder, pictures):
+        return former
+    return workspace.run(latest.run_name(config, f"{name}-{digest(pictures, 8)}"))
+
+
+def _has_trained(run: RunFolder, folder: DatasetFolder, pictures: Digests) -> bool:
+    """Whether ``run``, named by the path of ``folder``, was trained on its present pictures."""
+    from core.files import load_json
+
+    if run.pictures.exists():
+        return load_json(run.pictures) == pictures
+    began = run.config.stat().st_mtime
+    files = [path.lstat() for side in pictures for path in folder.split(side).rglob("*")]
+    files += [folder.split(side).stat() for side in pictures]
+    return all(max(file.st_mtime, file.st_ctime) <= began for file in files)
 
 
 def _print_training(summary: TrainSummary, run: RunFolder, console: Console, program: str) -> None:
