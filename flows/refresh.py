@@ -14,8 +14,9 @@ from flows.concurrency import one_at_a_time, run_limit
 from flows.installation import VERSION
 from flows.parameters import CrawlParameters, RefreshParameters
 from flows.pipeline import crawl_and_prepare
-from flows.states import StageLog, cancelled_not_crashed
-from flows.ui import artifacts
+from flows.states import StageLog, cancellable, end_tasks
+from flows.ui import artifacts, run_names
+from flows.ui.run_names import run_name
 from storage.remote import default_workspace
 
 Side = Literal["both", "A", "B"]
@@ -24,11 +25,12 @@ Side = Literal["both", "A", "B"]
 @flow(
     name="crawl",
     description="Search both domains' phrases and fetch the originals of the hits.",
-    flow_run_name="{parameters.recipe}",
+    flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_crashed=[cancelled_not_crashed],
+    on_cancellation=[end_tasks],
 )
+@cancellable
 def crawl(
     *,
     side: Side = "both",
@@ -62,11 +64,12 @@ def crawl(
 @flow(
     name="refresh-dataset",
     description="Search again, fetch new originals, and publish a new dataset version.",
-    flow_run_name="{parameters.recipe}",
+    flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_crashed=[cancelled_not_crashed],
+    on_cancellation=[end_tasks],
 )
+@cancellable
 def refresh_dataset(
     *,
     parameters: RefreshParameters,
@@ -89,6 +92,7 @@ def refresh_dataset(
     log, folder = StageLog(), default_workspace(workspace)
     with one_at_a_time(run_limit("refresh-dataset", parameters.recipe)):
         _, prepared = crawl_and_prepare(parameters, folder, task_runner, log, num_stages=3)
+        run_names.add_dataset(prepared.version)
         with log.stage("3/3 publish"):
             text = _announce(parameters, prepared.dataset, folder)
     artifacts.stages(f"refresh-{parameters.recipe}", log.seconds, log.results)

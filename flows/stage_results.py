@@ -23,6 +23,7 @@ class Status(enum.StrEnum):
     DONE = "Completed"
     CONTINUED = "Continued"  # from where an earlier run stopped
     PARTIAL = "Partial"
+    NOT_PROMOTED = "Not promoted"  # the model was stored, and is not the champion
     NOTHING_NEW = "Nothing new"  # an earlier run had done it all
 
 
@@ -106,4 +107,8 @@ def evaluate_result(evaluation: Evaluation) -> StageResult:
 
 def promote_result(promotion: Promotion, *, changed: bool) -> StageResult:
     """The result of a promotion; ``changed``: it stored a new version or changed the champion."""
-    return StageResult(Status.DONE if changed else Status.NOTHING_NEW, promotion.reason)
+    if not changed:
+        return StageResult(Status.NOTHING_NEW, promotion.reason)
+    if promotion.promoted:
+        return StageResult(Status.DONE, promotion.reason)
+    return StageResult(Status.NOT_PROMOTED, promotion.reason.removeprefix("Not promoted: "))

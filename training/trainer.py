@@ -71,7 +71,7 @@ class Trainer:
         self._throughput = Throughput(gan.config.batch_size, gan.device)
         self._rescue_copy: RescueCopy | None = None
         if log is not None:
-            self._rescue_copy = RescueCopy(gan, run)
+            self._rescue_copy = RescueCopy(gan, run, state.position.step)
             signals.call_if_late(self._rescue_copy.save)
         self.events: list[str] = []
 
@@ -260,17 +260,18 @@ class Trainer:
                 raise _NotFiniteError(f"weights of {name}")
         if self._log is None:
             return
+        assert self._rescue_copy is not None
         try:
-            save_checkpoint(
-                self._run,
-                state.position,
-                gan.config,
-                {name: network.state_dict() for name, network in gan.networks().items()},
-                checkpoint_state(gan, state),
-                best_score=best_score,
-            )
-            if self._rescue_copy is not None:
-                self._rescue_copy.restart()
+            with self._rescue_copy.lock:
+                save_checkpoint(
+                    self._run,
+                    state.position,
+                    gan.config,
+                    {name: network.state_dict() for name, network in gan.networks().items()},
+                    checkpoint_state(gan, state),
+                    best_score=best_score,
+                )
+                self._rescue_copy.restart(state.position.step)
         except OSError as error:
             if is_last:
                 raise
@@ -297,6 +298,8 @@ class Trainer:
             f"at {scale:g} of the learning rate",
         )
         self._throughput.start(resumed_step)
+        if self._rescue_copy is not None:
+            self._rescue_copy.restart(resumed_step)
         if self._log is not None:
             self._log.go_back(resumed_step)
 

@@ -36,28 +36,31 @@ class RescueCopy:
     """
 
     def __init__(
-        self, gan: CycleGan, run: Path, clock: Callable[[], float] = time.monotonic
+        self, gan: CycleGan, run: Path, step: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._gan, self._run, self._clock = gan, run, clock
         self._copy: _Copy | None = None
-        self._lock = threading.Lock()
-        self.restart()
+        self.lock = threading.RLock()
+        """Held while a checkpoint is written, by whichever thread."""
+        self.restart(step)
 
-    def restart(self) -> None:
-        """Drop the copy: a checkpoint was saved or loaded just now."""
-        with self._lock:
+    def restart(self, step: int) -> None:
+        """Drop the copy: the checkpoint of ``step`` was saved or loaded just now."""
+        with self.lock:
             self._copy = None
+            self._step = self._saved_step = step
             self._copied_at = self._stepped_at = self._clock()
 
     def after_step(self, state: TrainState, *, now: bool = False) -> None:
         """Copy the state if the step was long and the last copy is old, or if it is to be done
         ``now``, before something that takes long.
         """
+        self._step = state.position.step
         time_s = self._clock()
         step_s, self._stepped_at = time_s - self._stepped_at, time_s
         if not now and (step_s < _LEAST_STEP_S or time_s - self._copied_at < _INTERVAL_S):
             return
-        with self._lock:
+        with self.lock:
             self._copy = None  # first, so that there are never two
             self._copy = _Copy(
                 state.position,
@@ -66,23 +69,28 @@ class RescueCopy:
             )
             self._copied_at = time_s
 
-    def save(self) -> None:
-        """Write the copy as a checkpoint, if there is one; any thread may call this."""
-        with self._lock:
+    def save(self) -> bool:
+        """Write the copy as a checkpoint, if there is one; any thread may call this.
+
+        Returns whether the state after the last whole step is stored, or one that is a few seconds
+        older.
+        """
+        with self.lock:
             copy, self._copy = self._copy, None
             if copy is None:
-                return
+                return self._step == self._saved_step
             config = self._gan.config
             try:
                 path = save_checkpoint(self._run, copy.position, config, copy.weights, copy.state)
             except OSError as error:
                 _logger.warning("the state after step %d: %s", copy.position.step, error)
-                return
+                return False
             _logger.warning(
-                "a signal came during a long step: the state before it is saved as %s; run the "
-                "same again to go on",
+                "stopped by a signal during a long step: the state before it is saved as %s; run "
+                "the same again to go on",
                 path,
             )
+            return True
 
 
 def _copied(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import socket
 import threading
@@ -11,26 +13,33 @@ from typing import Any, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STEP_S = 5.0  # time that a signal leaves to the present step
+_END_S = 10.0  # time after saving, in which Python has to react to SIGTERM
 
 
 class DeferredSignals:
     """While entered, SIGINT and SIGTERM only set ``pending``; ``deliver`` raises them.
 
     A second Ctrl-C is raised immediately. A step may take longer than the sender waits before it
-    kills the process (Prefect: 30 s), and Python runs no handler within torch's C++ code: therefore
+    kills the process (Prefect: 30 s), and Python runs no handler within torch's C++ code. Therefore
     a thread calls the function of ``call_if_late`` when the step has not ended after ``step_s``
-    seconds. Outside of the main thread, where Python allows no handler, signals are not deferred.
+    seconds; where that has saved the state, the signal is raised within the step, and SIGTERM ends
+    the process if the step's C++ code goes on for another ``_END_S`` seconds.
+
+    Outside of the main thread, where Python allows no handler, signals are not deferred.
     """
 
     def __init__(self, step_s: float = _STEP_S) -> None:
         self.pending: int | None = None  # number of the signal
         self._step_s = step_s
-        self._save: Callable[[], None] | None = None
+        self._save: Callable[[], bool] | None = None
+        self._is_saved = False
         self._previous: dict[int, Any] = {}
         self._watch: _SignalWatch | None = None
 
-    def call_if_late(self, save: Callable[[], None]) -> None:
-        """Have a thread call ``save`` when a signal was not delivered after ``step_s`` seconds."""
+    def call_if_late(self, save: Callable[[], bool]) -> None:
+        """Have a thread call ``save`` when a signal was not delivered after ``step_s`` seconds;
+        ``save`` returns whether the state before the present step is stored.
+        """
         self._save = save
 
     def __enter__(self) -> Self:
@@ -57,12 +66,16 @@ class DeferredSignals:
             self._restore()
             signal.raise_signal(number)
 
-    def _save_late(self) -> None:
-        if self._save is not None:
-            self._save()
+    def _save_late(self, number: int) -> bool:
+        """Save, and have the main thread raise the signal; returns whether the state is stored."""
+        self._is_saved = self._save is not None and self._save()
+        if self._is_saved:
+            os.kill(os.getpid(), number)
+        return self._is_saved
 
     def _defer(self, number: int, _frame: FrameType | None) -> None:
-        if number == self.pending == signal.SIGINT:
+        if self._is_saved or number == self.pending == signal.SIGINT:
+            self.pending = number
             self.deliver()
         self.pending = number
 
@@ -76,12 +89,13 @@ class DeferredSignals:
 
 
 class _SignalWatch:
-    """A thread that calls ``save`` ``wait_s`` seconds after a signal, unless it is closed before.
+    """A thread that calls ``save(number)`` ``wait_s`` seconds after a signal, unless it is closed
+    before.
 
     Python writes a signal's number to the wakeup file at once, even while C++ code computes.
     """
 
-    def __init__(self, wait_s: float, save: Callable[[], None]) -> None:
+    def __init__(self, wait_s: float, save: Callable[[int], bool]) -> None:
         self._wait_s, self._save = wait_s, save
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
@@ -95,12 +109,22 @@ class _SignalWatch:
         self._is_closed.set()
         signal.set_wakeup_fd(self._previous)
         self._writer.close()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        self._thread.join()
         self._reader.close()
 
     def _run(self) -> None:
-        while number := self._reader.recv(1):
-            if number[0] in _SIGNALS and not self._is_closed.wait(self._wait_s):
-                self._save()
-                return
+        while received := self._reader.recv(1):
+            number = received[0]
+            if number not in _SIGNALS or self._is_closed.wait(self._wait_s):
+                continue
+            if self._save(number) and number == signal.SIGTERM:
+                self._end_process(number)
+            return
+
+    def _end_process(self, number: int) -> None:
+        """Exit unless the main thread raises the signal in time: a SIGKILL would look like a lack
+        of memory.
+        """
+        if not self._is_closed.wait(_END_S):
+            logging.shutdown()
+            os._exit(128 + number)
