@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT, build_table, print_line, progress_bar
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
     EngineUrl,
+    ExistingWorkspace,
     Images,
     Params,
     Recipe,
@@ -28,14 +30,13 @@ if TYPE_CHECKING:
     from flows.parameters import PipelineParameters
     from scraping.crawl import CrawlSummary
 
-app = typer.Typer()
+app = CommandGroup("Pictures")
 _COUNTS = ("pages", "hits", "new", "stored", "duplicates")
 _MAX_REASON_LENGTH = 60
 
 
 @app.command()
 def crawl(
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     domain: Annotated[
@@ -47,6 +48,7 @@ def crawl(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="New search of a finished crawl, for new originals.")
     ] = False,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Crawl only: search, and fetch the originals of one or both domains."""
     parameters = load_parameters(
@@ -60,7 +62,7 @@ def crawl(
 
 
 @app.command()
-def status(workspace: WorkspaceOption = WORKSPACE) -> None:
+def status(workspace: ExistingWorkspace = WORKSPACE) -> None:
     """Print the state of the workspace: originals, hits and failures of each domain and phrase."""
     print_status(workspace, OUTPUT)
 
@@ -70,7 +72,7 @@ def forget(
     picture: Annotated[
         str, typer.Argument(metavar="what", help="Address, sha256 or host of the picture(s).")
     ],
-    workspace: WorkspaceOption = WORKSPACE,
+    workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Remove pictures for good: files, listings, previews; no later crawl fetches them again."""
     from preprocessing.cache import forget_analyses

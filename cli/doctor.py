@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT
 from cli.options import WORKSPACE, Recipe, WorkspaceOption, load_parameters
 from core.errors import SuyanError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from flows.server.prefect_server import Server
 
-app = typer.Typer()
+app = CommandGroup("Prefect and services")
 Level = Literal["ok", "note", "problem"]
 _MIN_PYTHON = (3, 11)
 _LOW_DISK_GB, _NO_DISK_GB = 20.0, 2.0
@@ -49,7 +50,7 @@ class Finding:
 
 
 @app.command()
-def doctor(workspace: WorkspaceOption = WORKSPACE, recipe: Recipe = "makeup") -> None:
+def doctor(recipe: Recipe = "makeup", workspace: WorkspaceOption = WORKSPACE) -> None:
     """Check versions, ports, disk, models, databases, services and the search; print remedies."""
     if not print_findings(examine(workspace, recipe), OUTPUT):
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT, build_table, print_line, progress_bar
 from cli.options import (
     DEMO_WORKSPACE,
@@ -30,14 +31,13 @@ if TYPE_CHECKING:
     from flows.parameters import PipelineParameters
     from flows.pipeline import PipelineResult
 
-app = typer.Typer()
+app = CommandGroup("The whole pipeline")
 _NUM_DRAWN = 350  # people of each domain: enough originals to hold out more than 100 a side
 _DEMO_PORT = 8765  # fixed, so that a second demonstration goes on with the same crawl
 
 
 @app.command()
 def run(
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     engine_url: EngineUrl = None,
@@ -47,6 +47,7 @@ def run(
     show: Annotated[
         bool, typer.Option("--show", help="The parameters as JSON, and no run.")
     ] = False,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
     parameters = load_parameters(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, progress_bar
 from cli.options import (
     WORKSPACE,
+    ExistingWorkspace,
     Params,
     Recipe,
     Small,
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from training.runtime.launcher import Torchrun
     from training.train import TrainSummary
 
-app = typer.Typer()
+app = CommandGroup("Trainings and models")
 
 
 @app.command()
@@ -41,7 +44,6 @@ def train(
         str,
         typer.Argument(help="Dataset version, newest, or any folder with trainA and trainB."),
     ] = "newest",
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     small: Small = False,
@@ -57,6 +59,7 @@ def train(
         int,
         typer.Option(min=1, max=64, help="Number of training processes on this machine."),
     ] = 1,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Train only, or go on where the same training stopped: without Prefect, on any pictures."""
     from training.runtime.launcher import Torchrun
@@ -70,9 +73,9 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="Name of a training run, or newest.")] = "newest",
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
+    workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Evaluate only: measure a run on held-out pictures, write the report, and promote."""
     parameters = load_parameters(recipe, params)
@@ -97,6 +100,9 @@ def import_(
     faces: Annotated[
         bool, typer.Option("--faces", help="Model of aligned faces; default: of whole pictures.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="New model in place of one in the folder.")
+    ] = False,
 ) -> None:
     """Read a checkpoint of pytorch-CycleGAN-and-pix2pix, for translate --model."""
     from core.files import write_json
@@ -104,6 +110,10 @@ def import_(
     from training.pix2pix import import_reference
 
     prepare = PrepareConfig(domain_a=domain_a, domain_b=domain_b, faces=faces, crop_px=crop_px)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+        raise ValueError(
+            f"--out: {out} is not empty; choose another folder, or replace it with --overwrite"
+        )
     config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
     write_json(ModelFolder(out).prepare, prepare.model_dump(mode="json"))
     kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
@@ -118,8 +128,12 @@ def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
     values: dict[str, Any] = config.model_dump()
     for change in changes:
         name, equals, value = change.partition("=")
-        if not equals or name not in values:
-            raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE, of: {', '.join(values)}")
+        if not equals:
+            raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE")
+        if name not in values:
+            similar = difflib.get_close_matches(name, values, cutoff=0.5)
+            near = f"{', '.join(similar)}" if similar else "one that suyan run --show lists"
+            raise ValueError(f"--set: got {change!r}, an unknown option; needed {near}")
         try:
             values[name] = json.loads(value)
         except ValueError:
@@ -170,6 +184,13 @@ def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder
     folder = DatasetFolder(Path(name))
     if folder.split("trainA").is_dir():
         return folder
+    is_version = workspace.dataset(name).path.is_dir()
+    if not is_version and (folder.path.is_dir() or len(folder.path.parts) > 1):
+        content = "it has no trainA" if folder.path.is_dir() else "there is no such folder"
+        raise ValueError(
+            f"dataset: got {name}, and {content}; needed a folder with trainA and trainB, the name "
+            f"of a version in {workspace.datasets}, or {latest.NEWEST}"
+        )
     return DatasetFolder(latest.dataset_folder(workspace, recipe, name))
 
 

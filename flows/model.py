@@ -11,7 +11,7 @@ from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, TrainParameters
 from flows.pipeline import decide
 from flows.presets import Preset, train_with_preset
-from flows.states import StageLog, cancellable, end_tasks
+from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
 from flows.ui.run_names import run_name
 from storage.remote import default_workspace
@@ -23,7 +23,6 @@ from storage.remote import default_workspace
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[end_tasks],
 )
 @cancellable
 def train(
@@ -70,7 +69,6 @@ def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> s
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[end_tasks],
 )
 @cancellable
 def evaluate(

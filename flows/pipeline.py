@@ -23,7 +23,7 @@ from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, PipelineParameters, RefreshParameters
 from flows.presets import Preset, with_preset
 from flows.stage_results import StageResult
-from flows.states import StageLog, cancellable, end_tasks
+from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
 from flows.ui.approval import Approval, ask
 from flows.ui.run_names import run_name
@@ -60,7 +60,6 @@ class PipelineResult:
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[end_tasks],
 )
 @cancellable
 def pipeline(

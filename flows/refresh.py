@@ -14,7 +14,7 @@ from flows.concurrency import one_at_a_time, run_limit
 from flows.installation import VERSION
 from flows.parameters import CrawlParameters, RefreshParameters
 from flows.pipeline import crawl_and_prepare
-from flows.states import StageLog, cancellable, end_tasks
+from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
 from flows.ui.run_names import run_name
 from storage.remote import default_workspace
@@ -28,7 +28,6 @@ Side = Literal["both", "A", "B"]
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[end_tasks],
 )
 @cancellable
 def crawl(
@@ -67,7 +66,6 @@ def crawl(
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[end_tasks],
 )
 @cancellable
 def refresh_dataset(

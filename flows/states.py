@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from prefect import Flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
@@ -86,14 +87,15 @@ class StageLog:
         return cast("Value", Completed(name=status.value, message=message, data=value))
 
 
+_RUN_OF_THIS_PROCESS = "PREFECT__FLOW_RUN_ID"  # environment variable of a worker's child
 _CANCELLED = "Cancelled; finished work is saved: run it again to go on."
 
 
 def cancellable(body: Callable[Params, Value]) -> Callable[Params, Value]:
     """``body`` of a task or flow that ends as cancelled, not as crashed, if a person cancelled it.
 
-    Prefect takes every SIGTERM that reaches a task for a crash, also that of a cancellation.
-    Decorate with it below ``@task`` or ``@flow``.
+    Prefect takes every SIGTERM that reaches a task for a crash, also that of a cancellation, and
+    logs errors. Decorate with it below ``@task`` or ``@flow``.
     """
 
     @functools.wraps(body)
@@ -103,10 +105,12 @@ def cancellable(body: Callable[Params, Value]) -> Callable[Params, Value]:
         except TerminationSignal:
             if not _is_cancelled():
                 raise
-            run_logger().info(_CANCELLED)
-            APILogHandler().flush()  # otherwise the last lines may miss the server
+            if TaskRunContext.get() is None:
+                _end_cancelled_flow()
             return cast("Value", Cancelled(message=_CANCELLED))
 
+    with contextlib.suppress(NameError):  # a task's names for type checkers, which Prefect ignores
+        run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
     return run
 
 
@@ -124,24 +128,24 @@ def _is_cancelled() -> bool:
     return state is not None and (state.is_cancelling() or state.is_cancelled())
 
 
+def _end_cancelled_flow() -> None:
+    """Set the flow run to cancelled, and end the process if a worker started it for this run.
+
+    A flow that returned or raised this would end with an error in its log.
+    """
+    run_logger().info(_CANCELLED)
+    set_state(Cancelled(message=_CANCELLED))
+    APILogHandler().flush()  # otherwise the last lines may miss the server
+    if _RUN_OF_THIS_PROCESS in os.environ:
+        os._exit(0)
+
+
 def set_state(state: State[Any]) -> None:
     """Set the state of the present flow run, against Prefect's rules; outside of one do nothing."""
     run_id = flow_run.get_id()
     if run_id is not None:
         with get_client(sync_client=True) as client:
             client.set_flow_run_state(UUID(run_id), state, force=True)
-
-
-def end_tasks(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect passes three
-    """Set the unfinished tasks of a cancelled run to cancelled; a hook for ``on_cancellation``.
-
-    A run that was killed could not do so itself.
-    """
-    run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
-    with get_client(sync_client=True) as client:
-        for task_run in client.read_task_runs(flow_run_filter=run_filter):
-            if task_run.state is None or not task_run.state.is_final():
-                client.set_task_run_state(task_run.id, Cancelled(message=_CANCELLED), force=True)
 
 
 class _CancelledIsNoError(logging.Filter):

@@ -25,6 +25,7 @@ def export(
     out: Path,
     kind: Format,
     *,
+    overwrite: bool = False,
     shard_pictures: int = 1000,
     progress: Progress = silent,
 ) -> list[Path]:
@@ -33,7 +34,8 @@ def export(
     ``zip`` is one archive of trainA, trainB, testA and testB with manifest and card. ``webdataset``
     is tar shards ``<split>-000000.tar`` of at most ``shard_pictures`` pictures, each of which is
     ``<key>.png`` beside ``<key>.json`` (its manifest row). Equal versions give equal files. Raises
-    ``ValueError`` for a folder that is no dataset.
+    ``ValueError`` for a folder that is no dataset, and where an export of it is in ``out`` unless
+    ``overwrite``.
     """
     folder = DatasetFolder(dataset)
     if not folder.manifest.is_file():
@@ -44,6 +46,11 @@ def export(
         )
     rows = [row for row in iter_rows(folder.manifest, Picture) if row.status == "ok"]
     rows.sort(key=lambda row: row.file)
+    existing = sorted(out.glob(f"{folder.path.name}{'.zip' if kind == 'zip' else '-*.tar'}"))
+    if existing and not overwrite:
+        raise ValueError(
+            f"{existing[0]} exists already; choose another folder, or replace it with --overwrite"
+        )
     out.mkdir(parents=True, exist_ok=True)
     if kind == "zip":
         return [_write_zip(folder, rows, out, progress)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import signal
@@ -101,7 +102,10 @@ class _SignalWatch:
         self._writer.setblocking(False)
         self._is_closed = threading.Event()
         self._previous = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._thread = threading.Thread(target=self._run, name="signal-watch", daemon=True)
+        context = contextvars.copy_context()  # Prefect knows by it whose log a line belongs to
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), name="signal-watch", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
