@@ -21,6 +21,7 @@ from cli.options import (
     WorkspaceOption,
     load_parameters,
 )
+from core.progress import counted
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -81,10 +82,8 @@ def forget(
     forgotten = run_forget(picture, workspace)
     forget_analyses(workspace, forgotten.digests)
     crawls = ", ".join(forgotten.crawls) or "no crawl"
-    typer.echo(
-        f"{forgotten.kind} {forgotten.value}: {forgotten.num_originals} originals forgotten "
-        f"({crawls})"
-    )
+    originals = counted(forgotten.num_originals, "original")
+    typer.echo(f"{forgotten.kind} {forgotten.value}: {originals} forgotten ({crawls})")
     for dataset in forgotten.datasets:
         typer.echo(f"still in {dataset}, which is immutable: remove that folder and its runs")
     for address in forgotten.published:
@@ -124,7 +123,7 @@ def crawl_domains(
             with in_use(workspace):
                 summary = run_crawl(config.model_copy(update=changes), workspace, progress=progress)
         summaries.append(summary)
-        title = f"{config.domain}: {summary.num_ok} originals, {summary.num_added} new"
+        title = f"{config.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
         console.print(_phrase_table(title, summary.phrases))
         if summary.partial:
             console.print("[yellow]Partial[/yellow]: the same command tries the rest again.")
@@ -151,7 +150,7 @@ def print_status(workspace: Workspace, console: Console) -> None:
             started = datetime.fromtimestamp(row["started_at"], UTC)
             state = "finished" if row["finished_at"] else "under way, or interrupted"
             title = (
-                f"{row['domain']}: {row['num_originals']} originals, "
+                f"{row['domain']}: {counted(row['num_originals'], 'original')}, "
                 f"{row['num_bytes'] / 1e6:.1f} MB; round {row['round']} of "
                 f"{started:%Y-%m-%d %H:%M} UTC {state} ({row['name']})"
             )

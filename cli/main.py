@@ -5,6 +5,7 @@ Commands import their modules when they run, so that ``--help`` is instant.
 
 from __future__ import annotations
 
+import codecs
 import os
 import signal
 import sys
@@ -79,12 +80,14 @@ def _require_utf8() -> None:
     """Start Python again in UTF-8 mode where the locale has another encoding.
 
     File names and contents are UTF-8 then, here and in all child processes; what the terminal's
-    encoding lacks is printed as an escape.
+    encoding lacks is printed as an escape. A terminal of the locale "C" is taken to show UTF-8.
     """
     if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8" == sys.stdout.encoding.lower():
         return
     os.environ["PYTHONUTF8"] = "1"
-    os.environ["PYTHONIOENCODING"] = f"{sys.stdout.encoding}:backslashreplace"
+    encoding = sys.stdout.encoding
+    printed = "utf-8" if codecs.lookup(encoding).name == "ascii" else encoding
+    os.environ["PYTHONIOENCODING"] = f"{printed}:backslashreplace"
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this command

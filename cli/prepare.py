@@ -24,6 +24,7 @@ from cli.options import (
     load_parameters,
     program,
 )
+from core.progress import counted
 from core.workspace import Workspace
 from core.workspace_folders import CrawlFolder, DatasetFolder
 
@@ -84,7 +85,7 @@ def curate(
     _require_originals(workspace, pictures)
     with synced_files.update(workspace, path, by_hand=True):
         add_overrides(path, pictures, action, note)
-    num = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+    num = counted(len(pictures), "picture")
     typer.echo(f"{path}: {action} {num} from the next version on")
 
 

@@ -23,6 +23,7 @@ from cli.options import (
     program,
 )
 from core.errors import SuyanError
+from core.progress import counted
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, ModelFolder, RunFolder
 
@@ -231,7 +232,7 @@ def _has_trained(run: RunFolder, folder: DatasetFolder, pictures: Digests) -> bo
 def _print_training(summary: TrainSummary, run: RunFolder, console: Console, program: str) -> None:
     for event in summary.events:
         print_line(console, str(event))
-    steps = f"{summary.steps} steps"
+    steps = counted(summary.steps, "step")
     if summary.resumed_from_step:
         steps += f", {summary.steps - summary.resumed_from_step} of them now"
     print_line(console, f"[bold]{summary.checkpoint}[/bold]: {steps}")

@@ -1,4 +1,6 @@
-"""Progress of a stage: the callback that receives it, and one that writes log lines."""
+"""Progress of a stage: the callback that receives it, and one that writes log lines; durations and
+counts in words.
+"""
 
 from __future__ import annotations
 
@@ -70,3 +72,8 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def counted(num: int, noun: str) -> str:
+    """``num`` and ``noun``, with an s unless ``num`` is 1: ``"1 original"``, ``"2 originals"``."""
+    return f"{num} {noun}" if num == 1 else f"{num} {noun}s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from core.progress import counted
 from core.workspace import Workspace
 from flows import events, latest, tasks
 from flows.concurrency import one_at_a_time, run_limit
@@ -60,7 +61,7 @@ def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> s
             )
             latest.remember_run(workspace, recipe, run.name)
     events.emit_trained(recipe, run.name, workspace)
-    return log.final_state(run.name, f"{run.name}: {trained.steps} steps")
+    return log.final_state(run.name, f"{run.name}: {counted(trained.steps, 'step')}")
 
 
 @flow(

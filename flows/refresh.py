@@ -7,6 +7,7 @@ from typing import Literal
 
 from prefect import flow
 
+from core.progress import counted
 from core.workspace import Workspace
 from flows import events, latest, tasks
 from flows.cluster.batches import TaskRunnerName
@@ -56,7 +57,9 @@ def crawl(
             if side in {"both", letter}
         ]
     num_originals = {summary.domain: summary.num_ok for summary in crawls}
-    text = ", ".join(f"{domain}: {num} originals" for domain, num in num_originals.items())
+    text = ", ".join(
+        f"{domain}: {counted(num, 'original')}" for domain, num in num_originals.items()
+    )
     return log.final_state(num_originals, text)
 
 

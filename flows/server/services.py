@@ -186,7 +186,8 @@ def _command(environment: Mapping[str, str], *command: str) -> str:
         cwd=ROOT,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=_COMMAND_TIMEOUT_S,
         check=False,
     )
