@@ -99,10 +99,12 @@ def offline_engine(
             raise ValueError(f"--domain: got {entry}, needed NAME=FOLDER of an existing folder")
         folders[name] = Path(folder)
     corpus = folder_corpus(folders) if folders else portrait_corpus()
-    url = f"http://127.0.0.1:{port}"
-    OUTPUT.print(
-        f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\n"
-        f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
-        soft_wrap=True,
-    )
-    serve(corpus, port)
+
+    def announce(url: str) -> None:
+        OUTPUT.print(
+            f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\n"
+            f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
+            soft_wrap=True,
+        )
+
+    serve(corpus, port, announce)

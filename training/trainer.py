@@ -82,6 +82,8 @@ class Trainer:
         """
         position = self._state.position
         message = f"resumes from step {position.step}" if position.step else ""
+        if position.step >= self._num_steps:
+            message = "every step was done before"
         self._progress("train", position.step, self._num_steps, message)
         if position.step == 0:
             self._sample()

@@ -13,6 +13,7 @@ import itertools
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -206,11 +207,15 @@ class OfflineEngine:
         return Response(body, media_type="image/jpeg")
 
 
-def serve(corpus: Corpus, port: int) -> None:
-    """Serve until the process is interrupted. Raises ``SuyanError`` when the port is in use."""
+def serve(corpus: Corpus, port: int, on_start: Callable[[str], None]) -> None:
+    """Serve until the process is interrupted; ``on_start`` gets the address once it listens.
+
+    Raises ``SuyanError`` when the port is in use.
+    """
     with OfflineEngine(corpus, port) as engine:
         if not engine.url.endswith(f":{port}"):
             raise SuyanError(f"port {port} is in use; choose another one with --port")
+        on_start(engine.url)
         for _ in itertools.repeat(None):
             threading.Event().wait(3600)
 

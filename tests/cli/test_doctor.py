@@ -20,3 +20,17 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monk
     assert findings["worker"].remedy == "suyan up"
     assert findings["server"].level == "note"
     assert findings["Python"].level == "ok"
+
+
+def test_another_locale_and_a_missing_compiler_are_notes_with_their_cost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert doctor._locale().level == doctor._compiler().level == "ok"
+    monkeypatch.setattr("locale.getencoding", lambda: "gbk")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    locale, compiler = doctor._locale(), doctor._compiler()
+    assert (locale.level, locale.remedy) == ("note", "export LC_ALL=C.UTF-8")
+    assert locale.observation.startswith("gbk: ")
+    assert compiler.level == "note"
+    assert "half as long again" in compiler.observation
+    assert "g++" in compiler.remedy

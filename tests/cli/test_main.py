@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -179,6 +180,17 @@ def test_prepare_takes_the_only_crawl_and_else_names_them(tmp_path: Path) -> Non
     workspace.crawl("makeup-" + "1" * 12).listing.unlink()
     with pytest.raises(ValueError, match=r"^bare: .*domain: none\)"):
         prepare()
+
+
+def test_an_engine_on_an_occupied_port_announces_nothing(suyan: Suyan) -> None:
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        occupied.listen()
+        port = occupied.getsockname()[1]
+        assert suyan("offline-engine", "--port", port) == (
+            2,
+            f"Error: port {port} is in use; choose another one with --port\n",
+        )
 
 
 _PRINTS = """
