@@ -79,7 +79,8 @@ _FLOWS = (
         "flows.refresh.refresh_dataset",
         RefreshParameters,
         "{schedule}search both domains again, {a} (A) and {b} (B), fetch new originals and "
-        "publish a new dataset version. If more than {retrain_above} of it changed, train/{recipe} starts.",
+        "publish a new dataset version. If more than {retrain_above} of it changed, train/{recipe} "
+        "starts.",
         is_weekly=True,
     ),
     _FlowDeployment(
