@@ -93,8 +93,11 @@ def curate(
 def export_dataset(
     dataset: Annotated[str, typer.Argument(help="Name of a dataset version, or its folder.")],
     kind: Annotated[
-        Literal["zip", "webdataset"],
-        typer.Option("--as", help="zip: folders of images; webdataset: shards."),
+        Literal["zip", "imagefolder", "webdataset"],
+        typer.Option(
+            "--as",
+            help="zip: folders trainA, …; imagefolder: zip of split/domain; webdataset: shards.",
+        ),
     ] = "zip",
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported-dataset"),
     overwrite: Annotated[

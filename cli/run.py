@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup("The whole pipeline")
 _NUM_DRAWN = 350  # people of each domain: enough originals to hold out more than 100 a side
+_CANCELLED_STATUS = 143  # as after SIGTERM
 _DEMO_DURATION = "about ten minutes"  # on two cores; README and Makefile say the same
 _DEMO_PORT = 8765  # fixed, so that a second demonstration goes on with the same crawl
 
@@ -110,6 +111,7 @@ def run_pipeline(
 
 
 def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineResult:
+    from prefect.exceptions import CancelledRun
     from prefect.logging.handlers import APILogHandler
 
     from flows.pipeline import pipeline
@@ -117,6 +119,9 @@ def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineR
     logging.getLogger("prefect.task_runs").setLevel(logging.INFO)
     try:
         return pipeline(parameters=parameters, workspace=str(workspace))
+    except CancelledRun as error:
+        print_line(OUTPUT, str(error))
+        raise typer.Exit(_CANCELLED_STATUS) from error
     finally:
         APILogHandler().flush()  # otherwise the last log lines miss the server
 

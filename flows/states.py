@@ -25,7 +25,7 @@ from prefect.states import Cancelled, Completed
 
 from core.progress import duration
 from flows.stage_results import StageResult, Status
-from flows.ui.run_progress import run_logger
+from flows.ui.run_progress import RUN_OF_THIS_PROCESS, run_logger
 
 Value = TypeVar("Value")
 Params = ParamSpec("Params")
@@ -87,7 +87,6 @@ class StageLog:
         return cast("Value", Completed(name=status.value, message=message, data=value))
 
 
-_RUN_OF_THIS_PROCESS = "PREFECT__FLOW_RUN_ID"  # environment variable of a worker's child
 _CANCELLED = "Cancelled; finished work is saved: run it again to go on."
 
 
@@ -136,7 +135,7 @@ def _end_cancelled_flow() -> None:
     run_logger().info(_CANCELLED)
     set_state(Cancelled(message=_CANCELLED))
     APILogHandler().flush()  # otherwise the last lines may miss the server
-    if _RUN_OF_THIS_PROCESS in os.environ:
+    if RUN_OF_THIS_PROCESS in os.environ:
         os._exit(0)
 
 

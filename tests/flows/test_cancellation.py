@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import prefect
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter
 from prefect.client.schemas.objects import FlowRun
+from prefect.runtime import flow_run
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -22,7 +24,9 @@ from prefect.states import Cancelling
 from core.workspace import Workspace
 from flows.concurrency import run_limit
 from flows.server.services import Services
+from flows.states import cancellable
 from flows.ui.run_names import is_random
+from flows.ui.run_progress import ArtifactProgress
 from training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,3 +124,21 @@ def test_a_cancelled_training_has_saved_and_a_waiting_one_says_for_whom(
         assert not [line for _, line in lines if "memory" in line], lines
     assert [line for _, line in _lines(client, first.id) if f"saved as {saved}" in line]
     client.delete_deployment(deployment)
+
+
+@pytest.mark.slow
+def test_a_run_without_a_worker_is_cancelled_too(client: SyncPrefectClient) -> None:
+    runs: list[UUID] = []
+
+    @prefect.flow(name="of-a-test-without-a-worker")
+    @cancellable
+    def count() -> None:
+        runs.append(UUID(flow_run.get_id()))
+        client.set_flow_run_state(runs[0], Cancelling(), force=True)
+        progress = ArtifactProgress("of-a-test", every_s=0)
+        for done in range(100):
+            progress("count", done, 100, "")
+            time.sleep(0.1)
+
+    assert count(return_state=True).is_cancelled()
+    assert _state(client, runs[0]) == "Cancelled"
