@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from coolname.data import config as random_words
 from prefect.client.orchestration import get_client
@@ -22,7 +24,7 @@ def run_name() -> str:
     name = context.flow_run.name if context.flow_run else ""
     if name and not is_random(name):
         return name
-    values = context.parameters
+    values = context.parameters or {}
     parameters = values["parameters"]  # a dictionary before Prefect has checked it
     recipe = parameters["recipe"] if isinstance(parameters, dict) else parameters.recipe
     time = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
@@ -43,6 +45,7 @@ def add_dataset(version: str) -> None:
 
 def is_random(name: str) -> bool:
     """Whether Prefect made up ``name``: two of its words, such as ``"olive-heron"``."""
-    words = {word for entry in random_words.values() for word in entry.get("words", ())}
+    lists: Mapping[str, Any] = random_words
+    words = {word for entry in lists.values() for word in entry.get("words", ())}
     parts = name.split("-")
     return len(parts) == 2 and words.issuperset(parts)
