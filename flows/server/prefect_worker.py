@@ -10,7 +10,6 @@ import os
 import signal
 
 import anyio
-from anyio.abc import CancelScope
 from prefect.workers.process import ProcessWorker
 
 from flows.deployments import WORK_POOL
@@ -29,7 +28,7 @@ def end_runs(worker_pid: int, timeout_s: float = _SAVE_TIMEOUT_S) -> int:
     return len(runs)
 
 
-async def _end_on_signal(scope: CancelScope) -> None:
+async def _end_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             await anyio.to_thread.run_sync(end_runs, os.getpid())
