@@ -9,7 +9,7 @@ from core.errors import SuyanError
 from training.algorithm.cyclegan import CycleGan
 from training.build import build
 from training.config import TrainConfig
-from training.run.checkpoint import best_checkpoint, checkpoints
+from training.run.checkpoint import Position, best_checkpoint, checkpoints, save_checkpoint
 from training.run.rescue_copy import RescueCopy
 from training.run.state import TrainState, restore
 from training.train import train
@@ -90,15 +90,33 @@ def test_wrong_content_is_torn(dataset: Path, tmp_path: Path, content: bytes | s
     assert "torn-step_00000005" in _names(run)
 
 
-def test_the_best_is_kept_while_its_name_cannot_be_read(dataset: Path, tmp_path: Path) -> None:
-    config = SMALL.model_copy(
-        update={"validate_every": 1, "num_validation": 2, "keep_checkpoints": 1, "num_epochs": 3}
-    )
-    run, scores = tmp_path / "run", iter([1.0, 1.0, *[2.0] * 20])
-    train(config, dataset, run, distance=lambda *_: next(scores))
-    best = best_checkpoint(run)
-    assert best is not None
-    assert best in checkpoints(run)
+def test_the_best_is_kept_while_its_name_cannot_be_read(tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"keep_checkpoints": 1})
+
+    def save(step: int, best_score: float | None = None) -> Path:
+        position = Position(step, 1, step)
+        return save_checkpoint(tmp_path, position, config, {}, {}, best_score=best_score)
+
+    best = save(1, best_score=0.5)
+    save(2)
+    pointer = tmp_path / "checkpoints" / "best.json"
+    pointer.rename(tmp_path / "aside")
+    pointer.symlink_to(pointer)
+    save(3)
+    assert best.is_dir()
+    pointer.unlink()
+    (tmp_path / "aside").rename(pointer)
+    save(4)
+    assert best_checkpoint(tmp_path) == best
+    assert [path.name for path in checkpoints(tmp_path)] == ["step_00000004", "step_00000001"]
+
+
+def test_a_checkpoint_that_a_signal_saved_can_still_be_the_best(tmp_path: Path) -> None:
+    position = Position(1, 1, 1)
+    saved = save_checkpoint(tmp_path, position, SMALL, {}, {})
+    assert best_checkpoint(tmp_path) is None
+    assert save_checkpoint(tmp_path, position, SMALL, {}, {}, best_score=0.5) == saved
+    assert best_checkpoint(tmp_path) == saved
 
 
 class _Clock:
