@@ -28,7 +28,8 @@ def _require_folder(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def _require_existing(workspace: Workspace) -> Workspace:
+def require_existing(workspace: Workspace) -> Workspace:
+    """``workspace``. Raises ``ValueError`` where its folder is a file or does not exist."""
     if not _require_folder(workspace).folder.exists():
         raise ValueError(
             f"--workspace: found no folder {workspace}, needed one that a run or crawl made"
@@ -49,7 +50,7 @@ def _workspace_option(check: Callable[[Workspace], Workspace]) -> Any:
 WorkspaceOption = Annotated[Workspace, _workspace_option(_require_folder)]
 """A workspace that the command may create; the last option of every command."""
 
-ExistingWorkspace = Annotated[Workspace, _workspace_option(_require_existing)]
+ExistingWorkspace = Annotated[Workspace, _workspace_option(require_existing)]
 """A workspace from which the command only reads, or in which it changes something."""
 
 Recipe = Annotated[str, typer.Option(help="Shipped recipe: makeup or seasons.")]

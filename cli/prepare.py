@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,7 @@ from cli.options import (
     WorkspaceOption,
     load_parameters,
     program,
+    require_existing,
 )
 from core.progress import counted
 from core.workspace import Workspace
@@ -103,7 +105,7 @@ def export_dataset(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="New files in place of existing ones.")
     ] = False,
-    workspace: ExistingWorkspace = WORKSPACE,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
     from flows.sync import fetch_dataset
@@ -111,8 +113,9 @@ def export_dataset(
     from storage.eviction import in_use
 
     folder = Path(dataset)
-    with in_use(workspace):
+    with contextlib.ExitStack() as stack:
         if not folder.is_dir():
+            stack.enter_context(in_use(require_existing(workspace)))
             folder = workspace.dataset(dataset).path
             fetch_dataset(workspace, dataset)
         for path in run_export(folder, out, kind, overwrite=overwrite):
