@@ -86,7 +86,8 @@ def down(workspace: Workspace, console: Console) -> None:
     if pid is not None:
         if runs := children(pid):
             console.print(f"Runs        {len(runs)} asked to save and stop …")
-        os.kill(pid, signal.SIGTERM)  # it has its runs save
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)  # it has its runs save
         wait_until_gone([pid], _SAVE_TIMEOUT_S)
         stop_process(pid)
     workspace.prefect.worker_state.unlink(missing_ok=True)
