@@ -109,6 +109,10 @@ class Matrix:
             stand.kill(stand.worker)
             stand.up()
 
+        def worker_stopped(_: UUID) -> None:
+            stand.kill(stand.worker, number=signal.SIGTERM)
+            stand.up()
+
         def restart(number: int) -> Callable[[UUID], None]:
             def inflict(_: UUID) -> None:
                 stand.kill_server(number)
@@ -118,6 +122,7 @@ class Matrix:
             return inflict
 
         self._train("kill -9 of the worker, training", "Completed", kill_worker)
+        self._train("SIGTERM to the worker, training", "Crashed", worker_stopped, saves=True)
         self._train("server restarted, training", "Completed", restart(signal.SIGTERM))
         self._train("kill -9 of the server, training", "Completed", restart(signal.SIGKILL))
 
@@ -126,10 +131,6 @@ class Matrix:
         together.
         """
         stand = self._stand
-
-        def worker_stopped(_: UUID) -> None:
-            stand.kill(stand.worker, number=signal.SIGTERM)
-            stand.up()
 
         def both_killed(_: UUID) -> None:
             worker, runs = stand.worker, stand.runs()
@@ -143,7 +144,7 @@ class Matrix:
             time.sleep(3)
             stand.up()
 
-        looks = [self._train("SIGTERM to the worker alone", "Crashed", worker_stopped, later=True)]
+        looks = []
         with traces.engine():
             looks.append(self._crawl("kill -9 of run and worker", "Crashed", both_killed,
                                      later=True))  # fmt: skip

@@ -62,9 +62,11 @@ def build_table(columns: Mapping[str, JustifyMethod], title: str = "") -> Table:
 
 
 def error_text(error: Exception) -> str:
-    """The error's message; that of pydantic without the links to its manual."""
+    """The error's message, without pydantic's links to its manual and the system's numbers."""
     from pydantic import ValidationError
 
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     if not isinstance(error, ValidationError):
         return str(error)
     lines = ["these parameters are refused:"]

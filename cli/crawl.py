@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT, build_table, print_line, progress_bar
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
     EngineUrl,
+    ExistingWorkspace,
     Images,
     Params,
     Recipe,
     WorkspaceOption,
     load_parameters,
 )
+from core.progress import counted
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,14 +31,13 @@ if TYPE_CHECKING:
     from flows.parameters import PipelineParameters
     from scraping.crawl import CrawlSummary
 
-app = typer.Typer()
+app = CommandGroup("Pictures")
 _COUNTS = ("pages", "hits", "new", "stored", "duplicates")
 _MAX_REASON_LENGTH = 60
 
 
 @app.command()
 def crawl(
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     domain: Annotated[
@@ -47,6 +49,7 @@ def crawl(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="New search of a finished crawl, for new originals.")
     ] = False,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Crawl only: search, and fetch the originals of one or both domains."""
     parameters = load_parameters(
@@ -60,7 +63,7 @@ def crawl(
 
 
 @app.command()
-def status(workspace: WorkspaceOption = WORKSPACE) -> None:
+def status(workspace: ExistingWorkspace = WORKSPACE) -> None:
     """Print the state of the workspace: originals, hits and failures of each domain and phrase."""
     print_status(workspace, OUTPUT)
 
@@ -70,7 +73,7 @@ def forget(
     picture: Annotated[
         str, typer.Argument(metavar="what", help="Address, sha256 or host of the picture(s).")
     ],
-    workspace: WorkspaceOption = WORKSPACE,
+    workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Remove pictures for good: files, listings, previews; no later crawl fetches them again."""
     from preprocessing.cache import forget_analyses
@@ -79,10 +82,8 @@ def forget(
     forgotten = run_forget(picture, workspace)
     forget_analyses(workspace, forgotten.digests)
     crawls = ", ".join(forgotten.crawls) or "no crawl"
-    typer.echo(
-        f"{forgotten.kind} {forgotten.value}: {forgotten.num_originals} originals forgotten "
-        f"({crawls})"
-    )
+    originals = counted(forgotten.num_originals, "original")
+    typer.echo(f"{forgotten.kind} {forgotten.value}: {originals} forgotten ({crawls})")
     for dataset in forgotten.datasets:
         typer.echo(f"still in {dataset}, which is immutable: remove that folder and its runs")
     for address in forgotten.published:
@@ -122,7 +123,7 @@ def crawl_domains(
             with in_use(workspace):
                 summary = run_crawl(config.model_copy(update=changes), workspace, progress=progress)
         summaries.append(summary)
-        title = f"{config.domain}: {summary.num_ok} originals, {summary.num_added} new"
+        title = f"{config.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
         console.print(_phrase_table(title, summary.phrases))
         if summary.partial:
             console.print("[yellow]Partial[/yellow]: the same command tries the rest again.")
@@ -149,7 +150,7 @@ def print_status(workspace: Workspace, console: Console) -> None:
             started = datetime.fromtimestamp(row["started_at"], UTC)
             state = "finished" if row["finished_at"] else "under way, or interrupted"
             title = (
-                f"{row['domain']}: {row['num_originals']} originals, "
+                f"{row['domain']}: {counted(row['num_originals'], 'original')}, "
                 f"{row['num_bytes'] / 1e6:.1f} MB; round {row['round']} of "
                 f"{started:%Y-%m-%d %H:%M} UTC {state} ({row['name']})"
             )

@@ -5,36 +5,91 @@ Commands import their modules when they run, so that ``--help`` is instant.
 
 from __future__ import annotations
 
+import codecs
 import os
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
 from cli import crawl, doctor, models, prepare, run, server, train, translate
+from cli.command_group import MainGroup
 from cli.console import ERRORS, error_text
 from core.errors import SuyanError
 from core.proxies import loopback_exemption
 
+_HELP = """From two sets of search phrases to a working, measured CycleGAN translator.
+
+Exit status: 0: done. 1: a part was not done (a photo), or doctor found a problem. 2: wrong input,
+or an error that the message explains. 130: stopped by Ctrl-C, 143: by SIGTERM; work is saved.
+"""
+
 app = typer.Typer(
+    cls=MainGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="From two sets of search phrases to a working, measured CycleGAN translator.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=_HELP,
 )
 for _group in (run, crawl, prepare, train, models, translate, server, doctor):
     app.add_typer(_group.app)
 
 
+def _print_version(value: bool) -> None:
+    if value:
+        from flows.installation import VERSION
+
+        typer.echo(f"suyan {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main_options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Version of Suyan."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Traceback of an error, before or after COMMAND.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
 def main() -> None:
     """Run the command. A user's error ends it with one message and status 2, Ctrl-C with 130."""
+    _require_utf8()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.update(loopback_exemption(os.environ))  # before any library reads it
+    is_debugging = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app()
+        app(arguments)
     except KeyboardInterrupt:
         ERRORS.print("\nInterrupted: finished work is saved; the same command goes on.")
         sys.exit(130)
     except (SuyanError, ValueError, OSError) as error:
-        ERRORS.print(f"[red]{type(error).__name__}[/red]: ", end="")
+        if is_debugging:
+            raise
+        ERRORS.print("[red]Error[/red]: ", end="")
         ERRORS.print(error_text(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _require_utf8() -> None:
+    """Start Python again in UTF-8 mode where the locale has another encoding.
+
+    File names and contents are UTF-8 then, here and in all child processes; what the terminal's
+    encoding lacks is printed as an escape. A terminal of the locale "C" is taken to show UTF-8.
+    """
+    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8" == sys.stdout.encoding.lower():
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    encoding = sys.stdout.encoding
+    printed = "utf-8" if codecs.lookup(encoding).name == "ascii" else encoding
+    os.environ["PYTHONIOENCODING"] = f"{printed}:backslashreplace"
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this command

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli.options import WORKSPACE, WorkspaceOption
+from cli.command_group import CommandGroup
+from cli.options import WORKSPACE, ExistingWorkspace
 
-app = typer.Typer()
+app = CommandGroup("Trainings and models")
 
 
 @app.command()
@@ -16,7 +17,7 @@ def promote(
     version: Annotated[str, typer.Argument(help="Version: name of a folder in models/RECIPE.")],
     recipe: Annotated[str, typer.Option(help="Recipe that gets the champion.")] = "makeup",
     reason: Annotated[str, typer.Option(help="Reason, stored in champion.json.")] = "",
-    workspace: WorkspaceOption = WORKSPACE,
+    workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Make a stored model the champion, whatever its figures say."""
     from evaluation.model_registry.model_versions import crown
@@ -30,7 +31,7 @@ def promote(
 @app.command()
 def rollback(
     recipe: Annotated[str, typer.Option(help="Recipe to roll back.")] = "makeup",
-    workspace: WorkspaceOption = WORKSPACE,
+    workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Make the previous champion of a recipe its champion again."""
     from evaluation.model_registry.model_versions import rollback as run_rollback

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,15 +19,40 @@ if TYPE_CHECKING:
 
 WORKSPACE = Workspace(Path("workspace"))
 DEMO_WORKSPACE = Workspace(Path("workspace/demo"))
-WorkspaceOption = Annotated[
-    Workspace,
-    typer.Option(
+
+
+def _require_folder(workspace: Workspace) -> Workspace:
+    folder = workspace.folder
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--workspace: {folder} is a file, needed a folder or s3://bucket/prefix")
+    return workspace
+
+
+def require_existing(workspace: Workspace) -> Workspace:
+    """``workspace``. Raises ``ValueError`` where its folder is a file or does not exist."""
+    if not _require_folder(workspace).folder.exists():
+        raise ValueError(
+            f"--workspace: found no folder {workspace}, needed one that a run or crawl made"
+        )
+    return workspace
+
+
+def _workspace_option(check: Callable[[Workspace], Workspace]) -> Any:
+    return typer.Option(
         envvar="SUYAN_HOME",
         metavar="FOLDER|s3://…",
         parser=lambda address: open_workspace(str(address)),
+        callback=check,
         help="Folder or s3://bucket/prefix of originals, datasets, runs and models.",
-    ),
-]
+    )
+
+
+WorkspaceOption = Annotated[Workspace, _workspace_option(_require_folder)]
+"""A workspace that the command may create; the last option of every command."""
+
+ExistingWorkspace = Annotated[Workspace, _workspace_option(require_existing)]
+"""A workspace from which the command only reads, or in which it changes something."""
+
 Recipe = Annotated[str, typer.Option(help="Shipped recipe: makeup or seasons.")]
 ModelRecipe = Annotated[str, typer.Option(help="Recipe whose models are used.")]
 ModelName = Annotated[

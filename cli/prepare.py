@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,20 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT, build_table, print_line, progress_bar
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
     EngineUrl,
+    ExistingWorkspace,
     Images,
     Params,
     Recipe,
     WorkspaceOption,
     load_parameters,
     program,
+    require_existing,
 )
+from core.progress import counted
 from core.workspace import Workspace
-from core.workspace_folders import DatasetFolder
+from core.workspace_folders import CrawlFolder, DatasetFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,19 +38,20 @@ if TYPE_CHECKING:
     from flows.parameters import PipelineParameters
     from preprocessing.config import PrepareConfig
     from preprocessing.prepare import PrepareSummary
+    from scraping.config import CrawlConfig
 
-app = typer.Typer()
+app = CommandGroup("Datasets")
 _NUM_PRINTED_DIGITS = 16  # of a sha256
 
 
 @app.command()
 def prepare(
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     engine_url: EngineUrl = None,
     allow_private_hosts: AllowPrivateHosts = False,
     images: Images = None,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Prepare only: make a dataset version from the crawls with the same options."""
     parameters = load_parameters(
@@ -69,7 +76,7 @@ def curate(
     recipe: Recipe = "makeup",
     params: Params = None,
     note: Annotated[str, typer.Option(help="Reason, for yourself; default: none.")] = "",
-    workspace: WorkspaceOption = WORKSPACE,
+    workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Overrule the preparation's decision about pictures, from the next dataset version on."""
     from preprocessing.selection.overrides import add_overrides
@@ -77,24 +84,27 @@ def curate(
 
     config = load_parameters(recipe, params).prepare
     path = workspace.overrides(config.domain_a, config.domain_b)
+    _require_originals(workspace, pictures)
     with synced_files.update(workspace, path, by_hand=True):
         add_overrides(path, pictures, action, note)
-    num = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+    num = counted(len(pictures), "picture")
     typer.echo(f"{path}: {action} {num} from the next version on")
-    for name in pictures:
-        digits = name.strip().lower()
-        if not any((workspace.originals / digits[:2]).glob(f"{digits}*")):
-            typer.echo(f"{digits}: no original here has these digits yet; the decision is kept")
 
 
 @app.command()
 def export_dataset(
     dataset: Annotated[str, typer.Argument(help="Name of a dataset version, or its folder.")],
     kind: Annotated[
-        Literal["zip", "webdataset"],
-        typer.Option("--as", help="zip: folders of images; webdataset: shards."),
+        Literal["zip", "imagefolder", "webdataset"],
+        typer.Option(
+            "--as",
+            help="zip: folders trainA, …; imagefolder: zip of split/domain; webdataset: shards.",
+        ),
     ] = "zip",
-    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported"),
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported-dataset"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="New files in place of existing ones.")
+    ] = False,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
@@ -103,12 +113,28 @@ def export_dataset(
     from storage.eviction import in_use
 
     folder = Path(dataset)
-    with in_use(workspace):
+    with contextlib.ExitStack() as stack:
         if not folder.is_dir():
+            stack.enter_context(in_use(require_existing(workspace)))
             folder = workspace.dataset(dataset).path
             fetch_dataset(workspace, dataset)
-        for path in run_export(folder, out, kind):
+        for path in run_export(folder, out, kind, overwrite=overwrite):
             typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _require_originals(workspace: Workspace, pictures: Iterable[str]) -> None:
+    """Raise ``ValueError`` for digits of no picture; those in a bucket need not be here."""
+    from storage.remote import is_shared
+
+    if is_shared(workspace):
+        return
+    for name in pictures:
+        digits = name.strip().lower()
+        if digits.isalnum() and not any((workspace.originals / digits[:2]).glob(f"{digits}*")):
+            raise ValueError(
+                f"pictures: got {digits}, which begins the sha256 of no original in {workspace}; "
+                "card.html of the dataset shows them"
+            )
 
 
 def prepare_crawled(
@@ -116,24 +142,17 @@ def prepare_crawled(
 ) -> PrepareSummary:
     """Make a dataset version from the crawls of both domains; print its summary.
 
-    Raises ``ValueError`` for a domain that was not crawled yet with these phrases, ``SuyanError``
-    for one whose crawl has no original as settings refused all of them.
+    Raises ``ValueError`` for a domain that was not crawled with these options, unless it has one
+    crawl only, and ``SuyanError`` for one whose crawl has no original as settings refused all.
     """
     from flows import latest, sync
     from preprocessing.prepare import prepare as run_prepare
-    from scraping.crawl import check_not_all_refused, crawl_name
-    from storage import synced_files
+    from scraping.crawl import check_not_all_refused
     from storage.eviction import in_use
 
     crawls = (parameters.crawl_a, parameters.crawl_b)
-    listing_a, listing_b = (workspace.crawl(crawl_name(config)).listing for config in crawls)
-    for config, path in zip(crawls, (listing_a, listing_b), strict=True):
-        synced_files.pull(workspace, path)  # the crawl may have run on another machine
-        if not path.exists():
-            raise ValueError(
-                f"{config.domain}: found no {path}, needed a crawl of the same phrases; "
-                f"make it with: {program} crawl (with the same options)"
-            )
+    listing_a, listing_b = (_find_listing(config, workspace, console, program) for config in crawls)
+    for config in crawls:
         check_not_all_refused(config, workspace)
     with progress_bar(console) as progress, in_use(workspace):
         sync.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, progress)
@@ -144,6 +163,37 @@ def prepare_crawled(
         latest.remember_dataset(workspace, parameters.recipe, summary.version)
     _print_summary(summary, parameters.prepare, console)
     return summary
+
+
+def _find_listing(
+    config: CrawlConfig, workspace: Workspace, console: Console, program: str
+) -> Path:
+    """The listing of the crawl with these options, else of the domain's only crawl.
+
+    Raises ``ValueError`` that names the domain's crawls where there are several or none.
+    """
+    from scraping.crawl import crawl_name
+    from storage import synced_files
+
+    path = workspace.crawl(crawl_name(config)).listing
+    synced_files.pull(workspace, path)  # the crawl may have run on another machine
+    if path.exists():
+        return path
+    crawls = [
+        crawl
+        for crawl in map(CrawlFolder, sorted(workspace.crawls.glob(f"{config.domain}-*")))
+        if re.fullmatch(f"{config.domain}-[0-9a-f]{{12}}", crawl.path.name)
+        and crawl.listing.exists()
+    ]
+    if len(crawls) == 1:
+        print_line(console, f"{config.domain}: the options name no crawl; taking the only one, "
+                   f"{crawls[0].path}")  # fmt: skip
+        return crawls[0].listing
+    names = ", ".join(crawl.path.name for crawl in crawls) or "none"
+    raise ValueError(
+        f"{config.domain}: found no {path}, needed a crawl with the same options (crawls of this "
+        f"domain: {names}); make it with: {program} crawl (with the same options)"
+    )
 
 
 def _print_summary(summary: PrepareSummary, config: PrepareConfig, console: Console) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT, build_table, print_line, progress_bar
 from cli.options import (
     DEMO_WORKSPACE,
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
     from flows.parameters import PipelineParameters
     from flows.pipeline import PipelineResult
 
-app = typer.Typer()
+app = CommandGroup("The whole pipeline")
 _NUM_DRAWN = 350  # people of each domain: enough originals to hold out more than 100 a side
+_CANCELLED_STATUS = 143  # as after SIGTERM
+_DEMO_DURATION = "about ten minutes"  # on two cores; README and Makefile say the same
 _DEMO_PORT = 8765  # fixed, so that a second demonstration goes on with the same crawl
 
 
 @app.command()
 def run(
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     engine_url: EngineUrl = None,
@@ -47,6 +49,7 @@ def run(
     show: Annotated[
         bool, typer.Option("--show", help="The parameters as JSON, and no run.")
     ] = False,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
     parameters = load_parameters(
@@ -64,17 +67,17 @@ def run(
     print_summary(result, OUTPUT, program(), workspace)
 
 
-@app.command()
+@app.command(help=f"Run the whole pipeline offline on drawn people, in {_DEMO_DURATION}.")
 def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
-    """Run the whole pipeline offline on drawn people, in about ten minutes."""
+    """Draw people, serve them as a search engine does, and run the pipeline on them."""
     from flows.recipes import demo as demo_recipe
     from scraping.offline.corpus import portrait_corpus
     from scraping.offline.ground_truth import has_truth, write_truth
     from scraping.offline.server import OfflineEngine
 
     OUTPUT.print(
-        "Suyan, offline: drawn people replace the internet; everything else is real. It takes "
-        "about\nten minutes. Ctrl-C stops it, and the same command goes on where it stopped.\n"
+        "Suyan, offline: drawn people replace the internet; everything else is real. It takes\n"
+        f"{_DEMO_DURATION}. Ctrl-C stops it, and the same command goes on where it stopped.\n"
     )
     corpus = portrait_corpus(num_good=_NUM_DRAWN)
     if not has_truth(corpus, workspace.truth_table):
@@ -108,6 +111,7 @@ def run_pipeline(
 
 
 def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineResult:
+    from prefect.exceptions import CancelledRun
     from prefect.logging.handlers import APILogHandler
 
     from flows.pipeline import pipeline
@@ -115,6 +119,9 @@ def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineR
     logging.getLogger("prefect.task_runs").setLevel(logging.INFO)
     try:
         return pipeline(parameters=parameters, workspace=str(workspace))
+    except CancelledRun as error:
+        print_line(OUTPUT, str(error))
+        raise typer.Exit(_CANCELLED_STATUS) from error
     finally:
         APILogHandler().flush()  # otherwise the last log lines miss the server
 

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT
 from cli.options import WORKSPACE, WorkspaceOption, program
 
-app = typer.Typer()
+app = CommandGroup("Prefect and services")
 _HOUR_S = 3600
 
 
@@ -29,7 +30,6 @@ def ui(workspace: WorkspaceOption = WORKSPACE) -> None:
 
 @app.command()
 def up(
-    workspace: WorkspaceOption = WORKSPACE,
     port: Annotated[
         int | None,
         typer.Option(
@@ -45,6 +45,7 @@ def up(
     redeploy: Annotated[
         bool, typer.Option("--redeploy", help="New deployments even if they are up to date.")
     ] = False,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Start server, work pool, deployments, automations and worker; print the UI's address."""
     from flows.server.services import up as start_services
@@ -62,13 +63,13 @@ def down(workspace: WorkspaceOption = WORKSPACE) -> None:
 
 @app.command()
 def notify(
-    workspace: WorkspaceOption = WORKSPACE,
     kind: Annotated[
         Literal["webhook", "dingtalk", "feishu", "wecom", "slack"],
         typer.Option(help="Receiver; webhook: any that takes JSON {subject, body}."),
     ] = "webhook",
     test: Annotated[bool, typer.Option("--test", help="Test message too.")] = False,
     off: Annotated[bool, typer.Option("--off", help="No more notifications.")] = False,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Send failed runs, partial crawls and new champions to a webhook ($SUYAN_NOTIFY_URL)."""
     from flows.server.notifications import set_up
@@ -114,12 +115,14 @@ def offline_engine(
         folders[name] = Path(folder)
     corpus = folder_corpus(folders) if folders else portrait_corpus()
     corpus = with_faults(corpus, host_faults(host_fault or []))
-    url = f"http://127.0.0.1:{port}"
-    OUTPUT.print(
-        f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\n"
-        f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
-        soft_wrap=True,
-    )
     if refusal is not None and block_after is None:
         block_after = 0
-    serve(corpus, port, block_after=block_after, refusal=refusal or "anti-bot")
+
+    def announce(url: str) -> None:
+        OUTPUT.print(
+            f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\n"
+            f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
+            soft_wrap=True,
+        )
+
+    serve(corpus, port, announce, block_after=block_after, refusal=refusal or "anti-bot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, progress_bar
 from cli.options import (
     WORKSPACE,
+    ExistingWorkspace,
     Params,
     Recipe,
     Small,
@@ -20,6 +23,7 @@ from cli.options import (
     program,
 )
 from core.errors import SuyanError
+from core.progress import counted
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, ModelFolder, RunFolder
 
@@ -28,10 +32,11 @@ if TYPE_CHECKING:
 
     from evaluation.config import EvaluateConfig, PromoteConfig
     from training.config import TrainConfig
+    from training.data.picture_digests import Digests
     from training.runtime.launcher import Torchrun
     from training.train import TrainSummary
 
-app = typer.Typer()
+app = CommandGroup("Trainings and models")
 
 
 @app.command()
@@ -40,7 +45,6 @@ def train(
         str,
         typer.Argument(help="Dataset version, newest, or any folder with trainA and trainB."),
     ] = "newest",
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
     small: Small = False,
@@ -56,6 +60,7 @@ def train(
         int,
         typer.Option(min=1, max=64, help="Number of training processes on this machine."),
     ] = 1,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Train only, or go on where the same training stopped: without Prefect, on any pictures."""
     from training.runtime.launcher import Torchrun
@@ -69,9 +74,9 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="Name of a training run, or newest.")] = "newest",
-    workspace: WorkspaceOption = WORKSPACE,
     recipe: Recipe = "makeup",
     params: Params = None,
+    workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Evaluate only: measure a run on held-out pictures, write the report, and promote."""
     parameters = load_parameters(recipe, params)
@@ -96,6 +101,9 @@ def import_(
     faces: Annotated[
         bool, typer.Option("--faces", help="Model of aligned faces; default: of whole pictures.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="New model in place of one in the folder.")
+    ] = False,
 ) -> None:
     """Read a checkpoint of pytorch-CycleGAN-and-pix2pix, for translate --model."""
     from core.files import write_json
@@ -103,6 +111,10 @@ def import_(
     from training.pix2pix import import_reference
 
     prepare = PrepareConfig(domain_a=domain_a, domain_b=domain_b, faces=faces, crop_px=crop_px)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+        raise ValueError(
+            f"--out: {out} is not empty; choose another folder, or replace it with --overwrite"
+        )
     config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
     write_json(ModelFolder(out).prepare, prepare.model_dump(mode="json"))
     kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
@@ -117,8 +129,12 @@ def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
     values: dict[str, Any] = config.model_dump()
     for change in changes:
         name, equals, value = change.partition("=")
-        if not equals or name not in values:
-            raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE, of: {', '.join(values)}")
+        if not equals:
+            raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE")
+        if name not in values:
+            similar = difflib.get_close_matches(name, values, cutoff=0.5)
+            near = f"{', '.join(similar)}" if similar else "one that suyan run --show lists"
+            raise ValueError(f"--set: got {change!r}, an unknown option; needed {near}")
         try:
             values[name] = json.loads(value)
         except ValueError:
@@ -149,7 +165,7 @@ def train_alone(
 
     with in_use(workspace):
         folder = _find_dataset(dataset, workspace, recipe)
-        run = workspace.run(latest.run_name(config, _dataset_name(folder)))
+        run = _find_run(config, folder, workspace)
 
         def refuse() -> None:
             raise SuyanError(f"{run.path}: another process trains it now; try again later")
@@ -169,22 +185,54 @@ def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder
     folder = DatasetFolder(Path(name))
     if folder.split("trainA").is_dir():
         return folder
+    is_version = workspace.dataset(name).path.is_dir()
+    if not is_version and (folder.path.is_dir() or len(folder.path.parts) > 1):
+        content = "it has no trainA" if folder.path.is_dir() else "there is no such folder"
+        raise ValueError(
+            f"dataset: got {name}, and {content}; needed a folder with trainA and trainB, the name "
+            f"of a version in {workspace.datasets}, or {latest.NEWEST}"
+        )
     return DatasetFolder(latest.dataset_folder(workspace, recipe, name))
 
 
-def _dataset_name(folder: DatasetFolder) -> str:
-    """The version's name; for a person's own folder its name with a digest."""
-    from core.files import digest
+def _find_run(config: TrainConfig, folder: DatasetFolder, workspace: Workspace) -> RunFolder:
+    """The run of these settings on these pictures.
 
+    A person's own folder is named by the content of its pictures, so that other pictures are
+    another run. Earlier versions named it by its path; such a run goes on while nothing in the
+    folder is newer than the run.
+    """
+    from core.files import digest
+    from flows import latest
+    from training.data.picture_digests import picture_digests
+
+    name = folder.path.name
     if folder.manifest.exists():
-        return folder.path.name
-    return f"{folder.path.name}-{digest(str(folder.path.resolve()), 8)}"
+        return workspace.run(latest.run_name(config, name))
+    pictures = picture_digests(folder.path)
+    by_path = f"{name}-{digest(str(folder.path.resolve()), 8)}"
+    former = workspace.run(latest.run_name(config, by_path))
+    if former.config.exists() and _has_trained(former, folder, pictures):
+        return former
+    return workspace.run(latest.run_name(config, f"{name}-{digest(pictures, 8)}"))
+
+
+def _has_trained(run: RunFolder, folder: DatasetFolder, pictures: Digests) -> bool:
+    """Whether ``run``, named by the path of ``folder``, was trained on its present pictures."""
+    from core.files import load_json
+
+    if run.pictures.exists():
+        return load_json(run.pictures) == pictures
+    began = run.config.stat().st_mtime
+    files = [path.lstat() for side in pictures for path in folder.split(side).rglob("*")]
+    files += [folder.split(side).stat() for side in pictures]
+    return all(max(file.st_mtime, file.st_ctime) <= began for file in files)
 
 
 def _print_training(summary: TrainSummary, run: RunFolder, console: Console, program: str) -> None:
     for event in summary.events:
         print_line(console, str(event))
-    steps = f"{summary.steps} steps"
+    steps = counted(summary.steps, "step")
     if summary.resumed_from_step:
         steps += f", {summary.steps - summary.resumed_from_step} of them now"
     print_line(console, f"[bold]{summary.checkpoint}[/bold]: {steps}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cli.command_group import CommandGroup
 from cli.console import ERRORS, progress_bar
 from cli.options import WORKSPACE, ModelName, ModelRecipe, WorkspaceOption
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from serving.translate import PhotoOutcome
 
-app = typer.Typer()
+app = CommandGroup("Using a model")
 
 
 @app.command()

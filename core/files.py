@@ -71,10 +71,14 @@ def load_json(path: Path) -> dict[str, Any]:
 
 
 def try_load_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; ``None`` if the file is missing or cannot be read."""
+    """The object in a JSON file; ``None`` if the file is missing or holds no whole object.
+
+    Raises ``OSError`` for a file that cannot be read at present (its rights, a network disk): it
+    may be whole, and must not be replaced as if it were missing.
+    """
     try:
         return load_json(path)
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 

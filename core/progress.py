@@ -1,4 +1,6 @@
-"""Progress of a stage: the callback that receives it, and one that writes log lines."""
+"""Progress of a stage: the callback that receives it, and one that writes log lines; durations and
+counts in words.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ class LogProgress:
 
     In a long stage lines come less often: after another hundredth of its time so far. A line names
     the stage, how far it is and, as soon as two calls gave a rate, the time left. The last step of
-    a stage is always logged.
+    a stage is always logged; a stage of one step is logged once.
     """
 
     def __init__(
@@ -42,11 +44,14 @@ class LogProgress:
         now = self._clock()
         if stage != self._stage:
             self._stage, self._started, self._logged_at = stage, (now, done), float("-inf")
+        if total == 1 and self._logged_at > float("-inf"):
+            return  # a stage of one step: its begin was logged, and the next stage shows its end
         finished = total is not None and done >= total
         pause_s = max(self._every_s, (now - self._started[0]) / 100)
         if now - self._logged_at < pause_s and not finished:
             return
-        line = " · ".join(filter(None, [f"{stage} {self._measure(done, total, now)}", message]))
+        measure = "" if total == 1 else f" {self._measure(done, total, now)}"
+        line = " · ".join(filter(None, [f"{stage}{measure}", message]))
         if line != self._last_line:
             self._log(line)
         self._logged_at, self._last_line = now, line
@@ -70,3 +75,8 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def counted(num: int, noun: str) -> str:
+    """``num`` and ``noun``, with an s unless ``num`` is 1: ``"1 original"``, ``"2 originals"``."""
+    return f"{num} {noun}" if num == 1 else f"{num} {noun}s"

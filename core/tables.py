@@ -1,8 +1,12 @@
-"""The rows that pass between stages, and the Parquet files that hold them."""
+"""The rows that pass between stages, and the Parquet files that hold them; CSV files of people."""
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -152,6 +156,47 @@ def iter_rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
         for batch in file.iter_batches(_ROW_GROUP, columns=names):
             columns = [_shared(batch.column(name).to_pylist()) for name in names]
             yield from map(row_type, *columns)
+
+
+def csv_encoding(content: bytes) -> str:
+    """The likely encoding of a CSV file that a person's program saved."""
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if content.startswith(mark):
+            return encoding
+    for encoding in ("utf-8-sig", "gb18030"):  # a Chinese Excel saves the latter
+        try:
+            content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return encoding
+    return "latin-1"
+
+
+def csv_lines(content: bytes) -> Iterator[tuple[int, str]]:
+    """Number, from 1, and text of each line of a CSV file that a person's program saved.
+
+    Empty lines and Excel's ``sep=`` are left out. UTF-8, UTF-16, GB 18030 and a byte order mark are
+    read; bytes that fit none of them become question marks.
+    """
+    text = content.decode(csv_encoding(content), errors="replace").removeprefix("\ufeff")
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+        if line.strip(" \t\r\n,;") and not line.lower().startswith("sep="):
+            yield number, line.rstrip("\r\n")
+
+
+def csv_separator(line: str) -> str:
+    """The separator of a line's cells: the first of comma, semicolon and tab outside of quotes."""
+    separator = re.search("[,;\t]", re.sub('"[^"]*"', "", line))
+    return separator[0] if separator else ","
+
+
+def csv_cells(line: str, separator: str) -> list[str]:
+    """A line's cells, without blanks around them; ``[]`` for a line that is no CSV."""
+    try:
+        rows = csv.reader([line], delimiter=separator, skipinitialspace=True)
+        return [cell.strip() for cell in next(rows, [])]
+    except csv.Error:  # a cell of more than 128 KiB
+        return []
 
 
 def _shared(values: list[Any]) -> list[Any]:

@@ -163,6 +163,11 @@ class RunFolder:
         return self.path / "config.json"
 
     @property
+    def pictures(self) -> Path:
+        """The pictures that are trained on: a digest of each by side and path; JSON."""
+        return self.path / "pictures.json"
+
+    @property
     def log(self) -> Path:
         """Losses, learning rate, speed and memory every ten steps; JSON lines."""
         return self.path / "log.jsonl"

@@ -12,35 +12,87 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.states import Pending, Running
 
-from flows.ui.run_progress import run_logger
+from flows.states import set_state
+from flows.ui.run_progress import run_logger, warn_on_error
 
 _LEASE_S = 60.0  # the shortest that Prefect grants
+_MAX_NAMES = 3  # of runs in a message
 
 
 @contextlib.contextmanager
 def one_at_a_time(name: str) -> Iterator[None]:
     """Hold a slot of the limit ``name`` during the block; wait for one where all are occupied.
 
-    A new limit has one slot. An existing limit is used unchanged, since a person may have raised it
-    in the Prefect UI. The holder of a slot goes on while the server cannot be reached.
+    A flow run that waits has the state "Waiting", which names the runs that hold the slots; its
+    waiting does not count as running time. A new limit has one slot. An existing limit is used
+    unchanged, since a person may have raised it in the Prefect UI. The holder of a slot goes on
+    while the server cannot be reached.
     """
     limit = _ensure_limit(name)
-    if limit is not None and limit.active_slots >= limit.limit:
-        occupied = f"{limit.active_slots} of {limit.limit}"
-        run_logger().info("waiting for a slot of the limit %r: %s are occupied", name, occupied)
+    is_occupied = limit is not None and limit.active_slots >= limit.limit
+    if is_occupied:
+        text = f"waits for a slot of the limit {name!r}, held by {_holders(name)}"
+        run_logger().info(text)
+        with warn_on_error():
+            set_state(Pending(name="Waiting", message=text))
     with concurrency(
         name, strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False
     ):
+        if is_occupied:
+            with warn_on_error():
+                set_state(Running())
+        with _tagged(f"holds: {name}"):
+            yield
+
+
+@contextlib.contextmanager
+def _tagged(tag: str) -> Iterator[None]:
+    """Give the present flow run a tag during the block; ``_holders`` looks for it."""
+    with warn_on_error():
+        _change_tags(lambda tags: [*tags, tag])
+    try:
         yield
+    finally:
+        with warn_on_error():
+            _change_tags(lambda tags: [each for each in tags if each != tag])
+
+
+def _change_tags(change: Callable[[list[str]], list[str]]) -> None:
+    run_id = flow_run.get_id()
+    if run_id is not None:
+        with get_client(sync_client=True) as client:
+            tags = client.read_flow_run(UUID(run_id)).tags
+            client.update_flow_run(UUID(run_id), tags=change(tags))
+
+
+def _holders(name: str) -> str:
+    """The running flow runs that hold slots of a limit, as text."""
+    holding = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[f"holds: {name}"]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
+    )
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(flow_run_filter=holding, limit=_MAX_NAMES)
+    return ", ".join(f"the run {run.name!r}" for run in runs) or "another program"
 
 
 def run_limit(flow: str, recipe: str) -> str:

@@ -79,7 +79,8 @@ _FLOWS = (
         "flows.refresh.refresh_dataset",
         RefreshParameters,
         "{schedule}search both domains again, {a} (A) and {b} (B), fetch new originals and "
-        "publish a new dataset version. If more than a tenth of it changed, train/{recipe} starts.",
+        "publish a new dataset version. If more than {retrain_above} of it changed, train/{recipe} "
+        "starts.",
         is_weekly=True,
     ),
     _FlowDeployment(
@@ -129,6 +130,7 @@ def _build(deployment: _FlowDeployment, recipe: str) -> dict[str, Any]:
         "a": title.domain_a,
         "b": title.domain_b,
         "schedule": schedule,
+        "retrain_above": f"{RefreshParameters.model_fields['retrain_above'].default:.0%}",
     }
     entry: dict[str, Any] = {
         "name": recipe,

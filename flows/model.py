@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from core.progress import counted
 from core.workspace import Workspace
 from flows import events, latest, tasks
 from flows.concurrency import one_at_a_time, run_limit
@@ -11,19 +12,20 @@ from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, TrainParameters
 from flows.pipeline import decide
 from flows.presets import Preset, train_with_preset
-from flows.states import StageLog, cancelled_not_crashed
-from flows.ui import artifacts
+from flows.states import StageLog, cancellable
+from flows.ui import artifacts, run_names
+from flows.ui.run_names import run_name
 from storage.remote import default_workspace
 
 
 @flow(
     name="train",
     description="Train a CycleGAN on a dataset version, or go on where its last run stopped.",
-    flow_run_name="{parameters.recipe}",
+    flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_crashed=[cancelled_not_crashed],
 )
+@cancellable
 def train(
     *,
     dataset: str = latest.NEWEST,
@@ -50,6 +52,7 @@ def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> s
     log, recipe = StageLog(), parameters.recipe
     with one_at_a_time(run_limit("train", recipe)):
         dataset = latest.dataset_folder(workspace, recipe, version)
+        run_names.add_dataset(dataset.name)
         run = workspace.run(latest.run_name(parameters.train, dataset.name)).path
         with log.stage("1/1 train"):
             latest.remember_trained_for(workspace, recipe, dataset.name)
@@ -58,17 +61,17 @@ def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> s
             )
             latest.remember_run(workspace, recipe, run.name)
     events.emit_trained(recipe, run.name, workspace)
-    return log.final_state(run.name, f"{run.name}: {trained.steps} steps")
+    return log.final_state(run.name, f"{run.name}: {counted(trained.steps, 'step')}")
 
 
 @flow(
     name="evaluate",
     description="Measure a run on held-out pictures, write the report, and decide on promotion.",
-    flow_run_name="{parameters.recipe}",
+    flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_crashed=[cancelled_not_crashed],
 )
+@cancellable
 def evaluate(
     *, run: str = latest.NEWEST, parameters: EvaluateParameters, workspace: str = ""
 ) -> str:
@@ -89,6 +92,7 @@ def _evaluate(name: str, parameters: EvaluateParameters, workspace: Workspace) -
     with one_at_a_time(run_limit("evaluate", recipe)):
         run = latest.run_folder(workspace, recipe, name)
         dataset = latest.trained_dataset(workspace, recipe, run)
+        run_names.add_dataset(dataset.name)
         with log.stage("1/2 evaluate"):
             evaluated = log.record(
                 tasks.evaluate_model(parameters.evaluate, dataset, run, workspace, recipe)

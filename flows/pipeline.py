@@ -23,9 +23,10 @@ from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, PipelineParameters, RefreshParameters
 from flows.presets import Preset, with_preset
 from flows.stage_results import StageResult
-from flows.states import StageLog, cancelled_not_crashed
-from flows.ui import artifacts
+from flows.states import StageLog, cancellable
+from flows.ui import artifacts, run_names
 from flows.ui.approval import Approval, ask
+from flows.ui.run_names import run_name
 from storage.remote import default_workspace
 
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ class PipelineResult:
 @flow(
     name="pipeline",
     description="From two sets of search phrases to a measured, promoted CycleGAN translator.",
-    flow_run_name="{parameters.recipe}",
+    flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_crashed=[cancelled_not_crashed],
 )
+@cancellable
 def pipeline(
     *,
     preset: Preset = "as given",
@@ -93,6 +94,7 @@ def _run_stages(
     with one_at_a_time(run_limit("pipeline", recipe)):
         crawls, prepared = crawl_and_prepare(parameters, workspace, task_runner, log, num_stages=5)
         latest.remember_dataset(workspace, recipe, prepared.version)
+        run_names.add_dataset(prepared.version)
         run = workspace.run(latest.run_name(parameters.train, prepared.version)).path
         with log.stage("3/5 train"):
             latest.remember_trained_for(workspace, recipe, prepared.version)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from prefect import flow
 
+from core.progress import counted
 from core.workspace import Workspace
 from flows import events, latest, tasks
 from flows.cluster.batches import TaskRunnerName
@@ -14,8 +15,9 @@ from flows.concurrency import one_at_a_time, run_limit
 from flows.installation import VERSION
 from flows.parameters import CrawlParameters, RefreshParameters
 from flows.pipeline import crawl_and_prepare
-from flows.states import StageLog, cancelled_not_crashed
-from flows.ui import artifacts
+from flows.states import StageLog, cancellable
+from flows.ui import artifacts, run_names
+from flows.ui.run_names import run_name
 from storage.remote import default_workspace
 
 Side = Literal["both", "A", "B"]
@@ -24,11 +26,11 @@ Side = Literal["both", "A", "B"]
 @flow(
     name="crawl",
     description="Search both domains' phrases and fetch the originals of the hits.",
-    flow_run_name="{parameters.recipe}",
+    flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_crashed=[cancelled_not_crashed],
 )
+@cancellable
 def crawl(
     *,
     side: Side = "both",
@@ -55,18 +57,20 @@ def crawl(
             if side in {"both", letter}
         ]
     num_originals = {summary.domain: summary.num_ok for summary in crawls}
-    text = ", ".join(f"{domain}: {num} originals" for domain, num in num_originals.items())
+    text = ", ".join(
+        f"{domain}: {counted(num, 'original')}" for domain, num in num_originals.items()
+    )
     return log.final_state(num_originals, text)
 
 
 @flow(
     name="refresh-dataset",
     description="Search again, fetch new originals, and publish a new dataset version.",
-    flow_run_name="{parameters.recipe}",
+    flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_crashed=[cancelled_not_crashed],
 )
+@cancellable
 def refresh_dataset(
     *,
     parameters: RefreshParameters,
@@ -89,6 +93,7 @@ def refresh_dataset(
     log, folder = StageLog(), default_workspace(workspace)
     with one_at_a_time(run_limit("refresh-dataset", parameters.recipe)):
         _, prepared = crawl_and_prepare(parameters, folder, task_runner, log, num_stages=3)
+        run_names.add_dataset(prepared.version)
         with log.stage("3/3 publish"):
             text = _announce(parameters, prepared.dataset, folder)
     artifacts.stages(f"refresh-{parameters.recipe}", log.seconds, log.results)

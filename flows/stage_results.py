@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.progress import counted
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
 from scraping.config import CrawlConfig
@@ -23,6 +24,7 @@ class Status(enum.StrEnum):
     DONE = "Completed"
     CONTINUED = "Continued"  # from where an earlier run stopped
     PARTIAL = "Partial"
+    NOT_PROMOTED = "Not promoted"  # the model was stored, and is not the champion
     NOTHING_NEW = "Nothing new"  # an earlier run had done it all
 
 
@@ -44,7 +46,7 @@ def crawl_result(
     config: CrawlConfig, summary: CrawlSummary, stamp_before: int, stamp_after: int
 ) -> StageResult:
     """The result of a crawl; the stamps are ``crawl_stamp`` before and after it."""
-    total = f"{config.domain} has {summary.num_ok} originals"
+    total = f"{config.domain} has {counted(summary.num_ok, 'original')}"
     if stamp_before == stamp_after:
         due = (
             "it is never searched again (refresh_after_h is empty)"
@@ -58,7 +60,7 @@ def crawl_result(
         return StageResult(Status.PARTIAL, f"{missing_part(summary)}: run it again. {total}")
     if summary.num_added == 0:
         return StageResult(Status.NOTHING_NEW, f"the search found nothing new: {total}")
-    return StageResult(Status.DONE, f"{summary.num_added} new originals: {total}")
+    return StageResult(Status.DONE, f"{counted(summary.num_added, 'new original')}: {total}")
 
 
 def missing_part(summary: CrawlSummary) -> str:
@@ -67,7 +69,9 @@ def missing_part(summary: CrawlSummary) -> str:
     if num_cut := summary.num_cut_short:
         reasons.append(f"the search engine cut {num_cut} of {len(summary.phrases)} searches short")
     if summary.num_waiting:
-        reasons.append(f"{summary.num_waiting} downloads failed for reasons that may pass")
+        reasons.append(
+            f"{counted(summary.num_waiting, 'download')} failed for reasons that may pass"
+        )
     return " and ".join(reasons)
 
 
@@ -77,9 +81,9 @@ def prepare_result(summary: PrepareSummary) -> StageResult:
     if summary.reused:
         cause = "the same originals and settings gave this dataset before"
         return StageResult(
-            Status.NOTHING_NEW, f"{cause}: {summary.version}, {num_pictures} pictures"
+            Status.NOTHING_NEW, f"{cause}: {summary.version}, {counted(num_pictures, 'picture')}"
         )
-    return StageResult(Status.DONE, f"{summary.version}: {num_pictures} pictures")
+    return StageResult(Status.DONE, f"{summary.version}: {counted(num_pictures, 'picture')}")
 
 
 def train_result(summary: TrainSummary) -> StageResult:
@@ -87,13 +91,13 @@ def train_result(summary: TrainSummary) -> StageResult:
     if summary.resumed_from_step >= summary.steps:
         cause = "this dataset was trained with these settings before"
         return StageResult(
-            Status.NOTHING_NEW, f"{cause}: {summary.run.name}, {summary.steps} steps"
+            Status.NOTHING_NEW, f"{cause}: {summary.run.name}, {counted(summary.steps, 'step')}"
         )
     if summary.resumed_from_step:
         return StageResult(
             Status.CONTINUED, f"went on from step {summary.resumed_from_step} to {summary.steps}"
         )
-    return StageResult(Status.DONE, f"{summary.steps} steps")
+    return StageResult(Status.DONE, counted(summary.steps, "step"))
 
 
 def evaluate_result(evaluation: Evaluation) -> StageResult:
@@ -106,4 +110,8 @@ def evaluate_result(evaluation: Evaluation) -> StageResult:
 
 def promote_result(promotion: Promotion, *, changed: bool) -> StageResult:
     """The result of a promotion; ``changed``: it stored a new version or changed the champion."""
-    return StageResult(Status.DONE if changed else Status.NOTHING_NEW, promotion.reason)
+    if not changed:
+        return StageResult(Status.NOTHING_NEW, promotion.reason)
+    if promotion.promoted:
+        return StageResult(Status.DONE, promotion.reason)
+    return StageResult(Status.NOT_PROMOTED, promotion.reason.removeprefix("Not promoted: "))

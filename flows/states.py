@@ -1,26 +1,35 @@
-"""States of flow runs in the Prefect UI: a finished run names the outcomes of its stages; a crashed
-run that a person cancelled becomes a cancelled one.
+"""States of runs in the Prefect UI: a finished run names the outcomes of its stages; a run that a
+person cancelled, and its tasks, are cancelled and not crashed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import logging
+import os
+import signal
 import time
-from collections.abc import Iterator
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
 
-from prefect import Flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
+from prefect.exceptions import TerminationSignal
+from prefect.logging.handlers import APILogHandler
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from core.errors import SuyanError
 from core.progress import duration
 from flows.stage_results import StageResult, Status
-from flows.ui.run_progress import run_logger
+from flows.ui.run_progress import RUN_OF_THIS_PROCESS, run_logger
 
 Value = TypeVar("Value")
+Params = ParamSpec("Params")
 
 
 class _WithoutTraceback(logging.Filter):
@@ -59,7 +68,12 @@ class StageLog:
             run_logger().info("%s %s in %s", mark, title, duration(seconds))
 
     def record(self, state: State[Value]) -> Value:
-        """Record a task's state under the present stage; returns the summary inside it."""
+        """Record a task's state under the present stage; returns the summary inside it.
+
+        Raises ``TerminationSignal`` for a task that was cancelled: the flow is too.
+        """
+        if state.is_cancelled():
+            raise TerminationSignal(signal.SIGTERM)
         result = StageResult(Status(state.name or Status.DONE), state.message or "")
         self.results.setdefault(self._stage, []).append(result)
         return state.result()
@@ -74,6 +88,8 @@ class StageLog:
         if partial:
             status = Status.PARTIAL
             message = f"{message.removesuffix('.')}. Partial: {'; '.join(partial)}"
+        elif any(result.status is Status.NOT_PROMOTED for result in results):
+            status = Status.NOT_PROMOTED
         elif all(result.status is Status.NOTHING_NEW for result in results):
             status = Status.NOTHING_NEW
             seconds = duration(sum(self.seconds.values()))
@@ -84,15 +100,73 @@ class StageLog:
         return cast("Value", Completed(name=status.value, message=message, data=value))
 
 
-def cancelled_not_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - names are Prefect's
-    """Set a crashed run to cancelled if a person had cancelled it; a hook for ``on_crashed``.
+_CANCELLED = "Cancelled; finished work is saved: run it again to go on."
 
-    Training handles SIGTERM before Prefect does: it finishes its step and saves. Prefect's own
-    handler runs after that, when it cannot tell any more that the signal was a cancellation.
+
+def cancellable(body: Callable[Params, Value]) -> Callable[Params, Value]:
+    """``body`` of a task or flow that ends as cancelled, not as crashed, if a person cancelled it.
+
+    Prefect takes every SIGTERM that reaches a task for a crash, also that of a cancellation, and
+    logs errors. Decorate with it below ``@task`` or ``@flow``.
     """
-    with get_client(sync_client=True) as client:
-        states = client.read_flow_run_states(flow_run.id)
-        last_start = max((i for i, past in enumerate(states) if past.is_running()), default=0)
-        if any(past.is_cancelling() for past in states[last_start:]):
-            message = "Cancelled; finished work is saved, run it again to go on."
-            client.set_flow_run_state(flow_run.id, Cancelled(message=message), force=True)
+
+    @functools.wraps(body)
+    def run(*args: Params.args, **kwargs: Params.kwargs) -> Value:
+        try:
+            return body(*args, **kwargs)
+        except TerminationSignal:
+            if not _is_cancelled():
+                raise
+            if TaskRunContext.get() is None:
+                _end_cancelled_flow()
+            return cast("Value", Cancelled(message=_CANCELLED))
+
+    with contextlib.suppress(NameError):  # a task's names for type checkers, which Prefect ignores
+        run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
+    return run
+
+
+def _is_cancelled() -> bool:
+    """Whether a person cancelled the present flow run."""
+    run_id = flow_run.get_id()
+    if run_id is None:
+        return False
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(run_id)).state
+    except Exception as error:  # without the server it is a crash, as Prefect says
+        run_logger().warning("the server does not say whether it was cancelled: %s", error)
+        return False
+    return state is not None and (state.is_cancelling() or state.is_cancelled())
+
+
+def _end_cancelled_flow() -> None:
+    """Set the flow run to cancelled, and end the process if a worker started it for this run.
+
+    A flow that returned or raised this would end with an error in its log.
+    """
+    run_logger().info(_CANCELLED)
+    set_state(Cancelled(message=_CANCELLED))
+    APILogHandler().flush()  # otherwise the last lines may miss the server
+    if RUN_OF_THIS_PROCESS in os.environ:
+        os._exit(0)
+
+
+def set_state(state: State[Any]) -> None:
+    """Set the state of the present flow run, against Prefect's rules; outside of one do nothing."""
+    run_id = flow_run.get_id()
+    if run_id is not None:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(UUID(run_id), state, force=True)
+
+
+class _CancelledIsNoError(logging.Filter):
+    """Prefect logs the end of every task that is not completed as an error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.getMessage().startswith("Finished in state Cancelled"):
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
+
+
+logging.getLogger("prefect.task_runs").addFilter(_CancelledIsNoError())

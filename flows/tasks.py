@@ -31,6 +31,7 @@ from flows.cluster.batches import dask_runner, spread_over
 from flows.cluster.downloads import downloader_over
 from flows.cluster.torchrun import train_run
 from flows.concurrency import device_limit, engine_limit, one_at_a_time
+from flows.states import cancellable
 from flows.ui import artifacts
 from flows.ui.approval import Approval, apply_approval
 from flows.ui.run_progress import ArtifactProgress, TrainingProgress, run_logger
@@ -70,6 +71,7 @@ def _state(summary: Summary, result: stage_results.StageResult) -> State[Summary
     retry_condition_fn=_is_transient,
     timeout_seconds=24 * _HOUR_S,
 )
+@cancellable
 def crawl_domain(
     config: CrawlConfig, workspace: Workspace, task_runner: str = "local"
 ) -> State[CrawlSummary]:
@@ -98,6 +100,7 @@ def crawl_domain(
     cache_policy=NO_CACHE,
     timeout_seconds=24 * _HOUR_S,
 )
+@cancellable
 def prepare_dataset(
     config: PrepareConfig,
     listing_a: Path,
@@ -127,6 +130,7 @@ def prepare_dataset(
     cache_policy=NO_CACHE,
     timeout_seconds=30 * 24 * _HOUR_S,
 )
+@cancellable
 def train_model(
     config: TrainConfig, dataset: Path, run: Path, workspace: Workspace, torchrun: Torchrun
 ) -> State[TrainSummary]:
@@ -164,6 +168,7 @@ def train_model(
     retry_condition_fn=_is_transient,
     timeout_seconds=24 * _HOUR_S,
 )
+@cancellable
 def evaluate_model(
     config: EvaluateConfig, dataset: Path, run: Path, workspace: Workspace, recipe: str
 ) -> State[Evaluation]:
@@ -199,6 +204,7 @@ def evaluate_model(
     retry_condition_fn=_is_transient,
     timeout_seconds=_HOUR_S,
 )
+@cancellable
 def promote_model(
     run: Path,
     evaluation: Evaluation,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from core.progress import counted
 from preprocessing.analysis.face_detector import Face
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
@@ -68,7 +69,8 @@ def select_faces(
     if choice.numbers:
         selected = [ordered[number - 1] for number in choice.numbers if number <= len(ordered)]
         missing = [str(number) for number in choice.numbers if number > len(ordered)]
-        note = f"there are {len(ordered)} faces; none has the number {', '.join(missing)}"
+        num = counted(len(ordered), "face")
+        note = f"found {num}; none has the number {', '.join(missing)}"
         return FaceSelection(tuple(selected), note=note if missing else "")
     skipped = {
         number: (face, defect)

@@ -96,6 +96,17 @@ def test_the_image_has_what_the_code_needs() -> None:
         assert (ROOT / name).exists()
 
 
+def test_the_image_has_a_compiler_and_every_extra_that_a_command_needs() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    (installed,) = re.findall(r"--editable '\.\[([\w,]+)\]'", text)
+    not_needed = {"dev", "bench", "safety", "identity"}  # tools; models that a person must choose
+    assert set(installed.split(",")) == set(project["optional-dependencies"]) - not_needed
+    assert re.search(r"apt-get install .*\bg\+\+", text)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", POOLS)
 def test_a_real_server_sends_a_training_to_the_queue_of_gpus(services: Services, name: str) -> None:

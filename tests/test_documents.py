@@ -181,3 +181,17 @@ def test_guides_that_the_product_names_exist() -> None:
             assert guide.exists(), f"{path}: {name}"
             titles = {title for _, title in headings(guide)}
             assert not section or section in titles, f"{path}: {name}, {section!r}"
+
+
+def test_what_is_said_in_several_places_is_the_same() -> None:
+    """Durations, recipes and defaults in help texts, which may not import what they describe."""
+    from cli import run as commands
+    from flows.recipes import RECIPES
+
+    for name in ("README.md", "Makefile"):
+        (line,) = re.findall(r"make demo  .*", (ROOT / name).read_text(encoding="utf-8"))
+        assert commands._DEMO_DURATION in line, name
+    parameters = typer.main.get_command(app).commands["run"].params  # type: ignore[attr-defined]
+    helps = {parameter.name: parameter.help for parameter in parameters}
+    assert all(name in helps["recipe"] for name in RECIPES)
+    assert f"{RECIPES['makeup']().crawl_a.num_images}." in helps["images"]

@@ -14,6 +14,7 @@ FILES = {
     "catalogue.sqlite", "champion.json", "dataset.json", "decision.json", "events.jsonl",
     "listing.parquet", "log.jsonl", "manifest.parquet", "measures.jsonl", "model.json",
     "prepare.json", "run.json", "scores.json", "state.pt", "summary.json", "config.json",
+    "pictures.json",
 }  # fmt: skip
 FOLDERS = {
     "cache", "checkpoints", "crawls", "crops", "datasets", "evaluation", "features", "gallery",

@@ -49,7 +49,7 @@ def main() -> None:
             config, arguments.dataset, arguments.run, progress=progress, distance=distance
         )
     except (SuyanError, ValueError, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(f"Error: {error}")
     if is_first and arguments.report:
         write_report({"summary": asdict(summary)})
     elif is_first:

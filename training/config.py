@@ -187,7 +187,13 @@ class TrainConfig(BaseModel):
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
         description="Device to compute on: auto takes a GPU if there is one, else the CPU",
     )
-    num_threads: int = Field(0, ge=0, le=256, description="CPU threads; 0: torch's choice")
+    num_threads: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="CPU threads; 0: the fastest of all, half of them and one, measured again and "
+        "again. Another number changes the last bits of the weights",
+    )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
         description="torch.compile: takes a minute or two at the start and makes steps faster; "

@@ -15,6 +15,7 @@ from core.progress import Progress, silent
 from training.build import build
 from training.config import TrainConfig
 from training.data.dataset import UnalignedPictures
+from training.data.picture_digests import claim_pictures
 from training.run.checkpoint import best_checkpoint, latest_checkpoint
 from training.run.run_log import TrainingLog
 from training.run.sample_grid import SampleGrid
@@ -23,6 +24,7 @@ from training.run.state import restore
 from training.runtime.compile import compile_networks, should_compile
 from training.runtime.device import prepare_torch
 from training.runtime.distributed import World, joined_world
+from training.runtime.thread_count import build_thread_count
 from training.trainer import Trainer
 
 Distance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
@@ -60,13 +62,15 @@ def train(
     """Train to the end of the last epoch and return the last checkpoint.
 
     Called again after an interruption, it resumes from the last whole checkpoint and, on a CPU
-    with the same number of threads, ends with bitwise the weights of an uninterrupted run. Started
-    by ``torchrun``, all processes train together, each on its share of every batch. ``distance``
-    measures translations of the pictures held back, where the configuration validates.
+    with the same number of threads (``num_threads``; 0 chooses one by measuring), ends with bitwise
+    the weights of an uninterrupted run. Started by ``torchrun``, all processes train together, each
+    on its share of every batch. ``distance`` measures translations of the pictures held back, where
+    the configuration validates.
 
     Raises ``ValueError`` for a dataset without pictures or a configuration that it does not allow,
-    ``FolderMismatchError`` when ``run`` holds another configuration's work, ``SuyanError`` when
-    losses are not finite again and again, ``OSError`` when the last checkpoint cannot be written.
+    ``FolderMismatchError`` when ``run`` holds the work of another configuration or of other
+    pictures, ``SuyanError`` when a checkpoint cannot be read at present and when losses are not
+    finite again and again, ``OSError`` when the last checkpoint cannot be written.
     """
     if config.validate_every and distance is None:
         raise ValueError(
@@ -80,19 +84,23 @@ def train(
         pictures = UnalignedPictures(dataset, config, world)
         if world.is_first:
             claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
+            claim_pictures(run, dataset)
         samples = SampleGrid(dataset, config.crop_px)
         num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
         to_compile = should_compile(config, num_steps)
         gan = build(config, world, to_compile=to_compile)
         state = restore(gan, run)
         resumed = state.position.step
-        if to_compile and resumed < num_steps:
-            compile_networks(gan)
-        with DeferredSignals() as signals:
+        threads = build_thread_count(gan, is_compiled=to_compile)
+        with threads, DeferredSignals() as signals:
+            if resumed < num_steps:
+                threads.choose()  # compiled code has a fixed number of threads
+                if to_compile:
+                    compile_networks(gan)
             log = TrainingLog(run, resumed) if world.is_first else None
             try:
                 trainer = Trainer(
-                    gan, run, pictures, samples, log, signals, progress, distance, state
+                    gan, run, pictures, samples, log, signals, threads, progress, distance, state
                 )
                 state = trainer.run()
             finally:

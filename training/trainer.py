@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from training.data.dataset import UnalignedPictures, prefetch
 from training.data.tensors import to_pictures, to_tensor
 from training.run.checkpoint import Position, latest_checkpoint, save_checkpoint
 from training.run.monitors import Monitors, all_finite
+from training.run.rescue_copy import RescueCopy
 from training.run.run_log import EventKind, TrainingLog
 from training.run.sample_grid import SampleGrid
 from training.run.signals import DeferredSignals
 from training.run.state import TrainState, checkpoint_state, restore
 from training.run.throughput import Throughput
+from training.runtime.thread_count import ThreadCount
 
 _logger = logging.getLogger(__name__)
 _STEPS_PER_ROW = 10  # of the log
@@ -51,12 +54,13 @@ class Trainer:
         samples: SampleGrid,
         log: TrainingLog | None,
         signals: DeferredSignals,
+        threads: ThreadCount,
         progress: Progress,
         distance: Callable[[NDArray[np.uint8], NDArray[np.uint8]], float] | None,
         state: TrainState,
     ) -> None:
         self._gan, self._run, self._pictures, self._samples = gan, run, pictures, samples
-        self._log, self._signals, self._progress = log, signals, progress
+        self._log, self._signals, self._threads, self._progress = log, signals, threads, progress
         self._distance, self._state = distance, state
         self._config = gan.config
         self._num_epochs = gan.config.num_epochs + gan.config.num_epochs_decay
@@ -65,6 +69,10 @@ class Trainer:
         self._steps_per_read = 1 if gan.device.type == "cpu" else _STEPS_PER_ROW
         self._monitors = Monitors(gan.config.gan_loss)
         self._throughput = Throughput(gan.config.batch_size, gan.device)
+        self._rescue_copy: RescueCopy | None = None
+        if log is not None:
+            self._rescue_copy = RescueCopy(gan, run, state.position.step)
+            signals.call_if_late(self._rescue_copy.save)
         self.events: list[str] = []
 
     def run(self) -> TrainState:
@@ -74,6 +82,8 @@ class Trainer:
         """
         position = self._state.position
         message = f"resumes from step {position.step}" if position.step else ""
+        if position.step >= self._num_steps:
+            message = "every step was done before"
         self._progress("train", position.step, self._num_steps, message)
         if position.step == 0:
             self._sample()
@@ -99,11 +109,16 @@ class Trainer:
         gan.set_learning_rate(rate)
         gan.set_cycle_shares(cycle_share(config, epoch), feature_share(config, epoch))
         for index, batch in enumerate(prefetch(self._pictures.batches(epoch, first)), start=first):
+            began = time.monotonic()
             losses = gan.step(*batch.to(gan.device))
+            self._threads.after_step(time.monotonic() - began)
             state.position = Position(state.position.step + 1, epoch, index + 1)
             self._after_step(losses, rate)
-            if index + 1 < self._pictures.num_batches:
+            is_last = index + 1 == self._pictures.num_batches
+            if not is_last:
                 self._save_if_due()
+            if self._rescue_copy is not None:
+                self._rescue_copy.after_step(state, now=is_last and self._validates(epoch))
         self._end_epoch(epoch)
         self._save_if_due()  # after the epoch's validation, whose outcome is part of the state
 
@@ -159,7 +174,7 @@ class Trainer:
         state, config = self._state, self._config
         value = state.cycle_sum
         is_best = False
-        if config.validate_every and epoch % config.validate_every == 0:
+        if self._validates(epoch):
             value = self._validate()
             is_best = value < state.best_score
             state.best_score = min(value, state.best_score)
@@ -173,6 +188,10 @@ class Trainer:
         if state.is_stopped:
             message = f"no better validation in {config.patience}: stopped after epoch {epoch}"
             self._report(EventKind.EARLY_STOP, message)
+
+    def _validates(self, epoch: int) -> bool:
+        every = self._config.validate_every
+        return every > 0 and epoch % every == 0
 
     def _validate(self) -> float:
         """The mean distance of both directions' translations from the target's held-back pictures.
@@ -243,15 +262,18 @@ class Trainer:
                 raise _NotFiniteError(f"weights of {name}")
         if self._log is None:
             return
+        assert self._rescue_copy is not None
         try:
-            save_checkpoint(
-                self._run,
-                state.position,
-                gan.config,
-                gan.networks(),
-                checkpoint_state(gan, state),
-                best_score=best_score,
-            )
+            with self._rescue_copy.lock:
+                save_checkpoint(
+                    self._run,
+                    state.position,
+                    gan.config,
+                    {name: network.state_dict() for name, network in gan.networks().items()},
+                    checkpoint_state(gan, state),
+                    best_score=best_score,
+                )
+                self._rescue_copy.restart(state.position.step)
         except OSError as error:
             if is_last:
                 raise
@@ -278,6 +300,8 @@ class Trainer:
             f"at {scale:g} of the learning rate",
         )
         self._throughput.start(resumed_step)
+        if self._rescue_copy is not None:
+            self._rescue_copy.restart(resumed_step)
         if self._log is not None:
             self._log.go_back(resumed_step)
 

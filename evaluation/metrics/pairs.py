@@ -6,7 +6,6 @@ for evaluation only: training never knows which pictures belong together.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from core.files import file_sha256
-from core.tables import Picture
+from core.tables import Picture, csv_cells, csv_lines, csv_separator
 from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
 from evaluation.figures import Figures
@@ -24,6 +23,7 @@ from evaluation.metrics.regions import REGIONS
 from evaluation.scores import PairScores
 
 LEAST_PAIRS = 5
+_MAX_QUOTED = 100  # characters of a line in a message
 
 
 @dataclass(frozen=True)
@@ -37,32 +37,48 @@ class Pairs:
 def load_pairs(path: Path) -> dict[str, list[str]]:
     """sha256 of a file → those of its counterparts, from a CSV file with the columns ``a``, ``b``.
 
-    Paths in it are relative to its folder; the files are read only for their digests. Raises
-    ``ValueError`` for another format, and for a file that is missing.
+    Every form of CSV that overrides may have is read (``core.tables``). Paths in it are relative to
+    its folder; the files are read only for their digests. Raises ``ValueError`` for another format,
+    and for a file that is missing.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            if not {"a", "b"} <= set(columns):
-                raise ValueError(
-                    f"evaluate.pairs: {path} has the columns {list(columns)}, needed a and b: the "
-                    "files of a picture of each domain that belong together"
-                )
-            rows = [(row["a"], row["b"]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"evaluate.pairs: cannot read {path} as CSV: {error}") from error
+    rows = _read_pairs(path)
     digests: dict[str, str] = {}
     for name in {name for row in rows for name in row}:
         try:
-            digests[name] = file_sha256(path.parent / (name or ""))
-        except OSError as error:
+            digests[name] = file_sha256(path.parent / name)
+        except (OSError, ValueError) as error:
             raise ValueError(f"evaluate.pairs: {path} names {name!r}: {error}") from error
     counterparts: dict[str, list[str]] = {}
     for a, b in rows:
         counterparts.setdefault(digests[a], []).append(digests[b])
         counterparts.setdefault(digests[b], []).append(digests[a])
     return counterparts
+
+
+def _read_pairs(path: Path) -> list[tuple[str, str]]:
+    try:
+        lines = list(csv_lines(path.read_bytes()))
+    except OSError as error:
+        raise ValueError(f"evaluate.pairs: cannot read {path}: {error}") from error
+    lines = [(number, line) for number, line in lines if not line.startswith("#")]
+    heading = lines[0][1] if lines else ""
+    separator = csv_separator(heading)
+    columns = [cell.lower() for cell in csv_cells(heading, separator)]
+    if not {"a", "b"} <= set(columns):
+        raise ValueError(
+            f"evaluate.pairs: {path} has the columns {columns}, needed a and b: the files of a "
+            "picture of each domain that belong together"
+        )
+    rows = []
+    for number, line in lines[1:]:
+        row = dict(zip(columns, csv_cells(line, separator), strict=False))
+        if not (row.get("a") and row.get("b")):
+            raise ValueError(
+                f"evaluate.pairs: {path}, line {number}: got {line[:_MAX_QUOTED]!r}, needed the "
+                "files a and b"
+            )
+        rows.append((row["a"], row["b"]))
+    return rows
 
 
 def match(

@@ -76,10 +76,10 @@ def crown(workspace: Workspace, recipe: str, version: str, reason: str = "") -> 
     version that the recipe does not have.
     """
     models = models_folder(workspace, recipe)
+    names = [path.name for path in versions(workspace, recipe)]
+    if version not in names:  # before the lock, which would create the recipe's folder
+        raise ValueError(f"version: got {version!r}, {models} has {', '.join(names) or 'none'}")
     with locked(models):
-        names = [path.name for path in versions(workspace, recipe)]
-        if version not in names:
-            raise ValueError(f"version: got {version!r}, {models} has {', '.join(names) or 'none'}")
         if current(models) != models / version:
             move_pointer(models, models / version, by="person", reason=reason)
     return models / version
@@ -92,6 +92,8 @@ def rollback(workspace: Workspace, recipe: str) -> Path:
     left.
     """
     models = models_folder(workspace, recipe)
+    if not models.is_dir():  # the lock would create it
+        raise SuyanError(f"{models} is not there: recipe {recipe} has no model")
     with locked(models):
         pointer = load_champion(RecipeModels(models))
         previous = [name for name in pointer.previous if _is_whole(models, name)]

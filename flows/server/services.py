@@ -34,7 +34,7 @@ from flows.server.prefect_server import (
 from flows.server.processes import children, start_detached, stop_process, wait_until_gone
 
 _COMMAND_TIMEOUT_S = 300.0
-_SAVE_TIMEOUT_S = 120.0  # time for the current step of a training and its checkpoint
+_SAVE_TIMEOUT_S = 150.0  # more than the worker waits for its runs
 _OUTPUT_TAIL = 3000  # characters that an error quotes
 
 
@@ -84,13 +84,11 @@ def down(workspace: Workspace, console: Console) -> None:
     """Stop runs (a training saves first), worker and server; all files stay."""
     pid = worker_pid(workspace)
     if pid is not None:
-        runs = children(pid)
-        for run in runs:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(run, signal.SIGTERM)
-        if runs:
+        if runs := children(pid):
             console.print(f"Runs        {len(runs)} asked to save and stop …")
-            wait_until_gone(runs, _SAVE_TIMEOUT_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)  # it has its runs save
+        wait_until_gone([pid], _SAVE_TIMEOUT_S)
         stop_process(pid)
     workspace.prefect.worker_state.unlink(missing_ok=True)
     console.print("Worker      " + ("stopped" if pid else "was not running"))
@@ -172,7 +170,7 @@ def _worker_up(workspace: Workspace, environment: Mapping[str, str], console: Co
         console.print("Worker      was running")
         return pid
     folder = workspace.prefect
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL]
+    command = [sys.executable, "-m", "flows.server.prefect_worker"]
     pid = start_detached(command, environment, folder.worker_log, ROOT)
     write_json(folder.worker_state, {"pid": pid})
     console.print(f"Worker      started; its log: {folder.worker_log}", soft_wrap=True)
@@ -186,7 +184,8 @@ def _command(environment: Mapping[str, str], *command: str) -> str:
         cwd=ROOT,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=_COMMAND_TIMEOUT_S,
         check=False,
     )

@@ -8,13 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
-from uuid import UUID
 
-from prefect.client.orchestration import get_client
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
-from prefect.runtime import flow_run
 from prefect.states import Running
 from pydantic import Field
 
@@ -23,6 +20,7 @@ from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder
 from evaluation.model_registry.model_versions import crown
 from evaluation.model_registry.promote import Promotion
+from flows.states import set_state
 from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
@@ -75,7 +73,7 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
             wait_for_input=form, timeout=max(1, round(3600 * timeout_h)), poll_interval=_POLL_S
         )
     except FlowPauseTimeout:
-        _set_running()
+        set_state(Running())
         return Approval(None, f"nobody decided within {timeout_h:g} hours; run again to be asked")
     _save_decision(evaluation, answer)
     return Approval(answer.decision == "approve", _reason(answer), is_new=True)
@@ -104,12 +102,6 @@ def apply_approval(
     cause = "a person rejected it" if approval.approved is False else "no approval"
     reason = f"Not promoted: {cause} ({approval.reason}). It is stored as {promotion.model}."
     return Promotion(promoted=False, reason=reason, model=promotion.model)
-
-
-def _set_running() -> None:
-    """Set the run from paused to running, which Prefect omits: its tasks would not start."""
-    with get_client(sync_client=True) as client:
-        client.set_flow_run_state(UUID(str(flow_run.id)), Running(), force=True)
 
 
 def _question(evaluation: Evaluation, recipe: str) -> str:

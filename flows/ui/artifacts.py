@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from core.picture_grid import Tile, draw_grid, save_jpeg
-from core.progress import duration
+from core.progress import counted, duration
 from core.workspace_folders import DatasetFolder, RunFolder
 from evaluation.model_registry.promote import Promotion
 from flows.stage_results import StageResult, Status, missing_part
@@ -177,13 +177,19 @@ def lineage(
 ) -> None:
     """Write the page of a model's origin: every step before it, each with its folder."""
     rows = [
-        _origin(f"crawl {summary.domain}", f"{summary.num_ok} originals", summary.listing.parent)
+        _origin(
+            f"crawl {summary.domain}", counted(summary.num_ok, "original"), summary.listing.parent
+        )
         for summary in crawls
     ]
     counts = ", ".join(f"{split} {num}" for split, num in prepared.counts.items())
     rows += [
         _origin("dataset", counts, prepared.dataset),
-        _origin("run", f"{trained.steps} steps, {trained.epochs} epochs", trained.run),
+        _origin(
+            "run",
+            f"{counted(trained.steps, 'step')}, {counted(trained.epochs, 'epoch')}",
+            trained.run,
+        ),
         _origin("evaluation", evaluated.verdict, evaluated.report),
         _origin("model", promotion.reason, promotion.model),
     ]

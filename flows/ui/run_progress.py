@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +19,16 @@ from typing import cast
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from core.progress import LogProgress
 from core.workspace_folders import RunFolder
+
+RUN_OF_THIS_PROCESS = "PREFECT__FLOW_RUN_ID"
+"""The environment variable that a worker sets for the process of a run."""
 
 _NUM_PAGE_UPDATES = 24  # of a training's page
 
@@ -55,6 +62,17 @@ def domains(name: str) -> str:
     return re.sub(r"(-[0-9a-f]{8,})+$", "", name)
 
 
+def _end_if_cancelled() -> None:
+    """Send this process the signal of a worker, if a person cancelled a run that has no worker."""
+    run_id = flow_run.get_id()
+    if run_id is None or RUN_OF_THIS_PROCESS in os.environ:
+        return
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(UUID(run_id)).state
+    if state is not None and state.is_cancelling():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 class ArtifactProgress:
     """A ``core.progress.Progress`` as a progress bar in the Prefect UI, and as log lines.
 
@@ -80,6 +98,7 @@ class ArtifactProgress:
         text = f"{stage}: {done} of {total or '?'} · {message}"
         with warn_on_error():
             self._update(percent, text)
+            _end_if_cancelled()
 
     def _update(self, percent: float, text: str) -> None:
         if self._artifact is None:

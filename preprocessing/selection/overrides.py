@@ -8,7 +8,6 @@ spreadsheet saved are read too: semicolons or tabs instead of commas, UTF-16, GB
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from core.files import atomic_file
+from core.tables import csv_cells, csv_encoding, csv_lines, csv_separator
 from core.workspace import Workspace
 
 Action = Literal["keep", "drop", "move"]
@@ -42,11 +42,9 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
         return {}
     ordered = sorted(names)
     decisions: dict[str, Action] = {}
-    content = path.read_bytes()
-    text = io.StringIO(content.decode(_encoding(content)), newline=None)
-    for number, line in enumerate(text, 1):
-        cells = _cells(line)
-        if not any(cells) or cells[0].lower().startswith(("#", "sha256", "sep=")):
+    for number, line in csv_lines(path.read_bytes()):
+        cells = csv_cells(line, csv_separator(line)) or [line]
+        if cells[0].lower().startswith(("#", "sha256")):
             continue
         prefix, action = cells[0].lower(), cells[1].lower() if len(cells) > 1 else ""
         _require_digits(prefix, f"{path}, line {number}")
@@ -74,35 +72,13 @@ def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -
     for name in names:
         _require_digits(name, "pictures")
     content = path.read_bytes() if path.exists() else _HEADER.encode()
-    encoding = _encoding(content)
-    end = "" if content.decode(encoding).endswith("\n") else "\n"
+    encoding = csv_encoding(content)
+    end = "" if content.decode(encoding, errors="replace").endswith("\n") else "\n"
     rows, note = io.StringIO(), " ".join(note.split())  # a decision is one line
     csv.writer(rows, lineterminator="\n").writerows((name, action, note) for name in names)
     added = (end + rows.getvalue()).encode(encoding.removesuffix("-sig"), "backslashreplace")
     with atomic_file(path) as file:
         file.write(content + added)
-
-
-def _encoding(content: bytes) -> str:
-    """The likely encoding. Decisions are ASCII, so a wrong guess garbles only notes."""
-    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
-        if content.startswith(mark):
-            return encoding
-    for encoding in ("utf-8-sig", "gb18030"):  # a Chinese Excel saves the latter
-        try:
-            content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "latin-1"
-
-
-def _cells(line: str) -> list[str]:
-    """A line's cells; the separator is the first of comma, semicolon and tab."""
-    line = line.removeprefix("\ufeff")
-    separator = re.search("[,;\t]", line)
-    rows = csv.reader([line], delimiter=separator[0] if separator else ",")
-    return [cell.strip() for cell in next(rows, [])]
 
 
 def _require_digits(prefix: str, where: str) -> None:

@@ -1,8 +1,9 @@
-"""The export of a dataset version for other tools: a zip of image folders, or WebDataset shards."""
+"""The export of a dataset version for other tools: zips of image folders, or WebDataset shards."""
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -14,8 +15,9 @@ from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
 from core.workspace_folders import DatasetFolder
 
-Format = Literal["zip", "webdataset"]
+Format = Literal["zip", "imagefolder", "webdataset"]
 
+_SUFFIXES = {"zip": "", "imagefolder": "-imagefolder"}  # of an archive's name
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same in every archive, so that equal datasets give equal ones
 _FILE_MODE = 0o644 << 16  # as a zip's entries have it
 
@@ -25,15 +27,19 @@ def export(
     out: Path,
     kind: Format,
     *,
+    overwrite: bool = False,
     shard_pictures: int = 1000,
     progress: Progress = silent,
 ) -> list[Path]:
     """Write the accepted pictures of a version into the folder ``out``; returns the files.
 
-    ``zip`` is one archive of trainA, trainB, testA and testB with manifest and card. ``webdataset``
+    ``zip`` is one archive of trainA, trainB, testA and testB with manifest and card, as CycleGAN
+    tools read it. ``imagefolder`` is one archive of ``train/<domain>`` and ``test/<domain>``, which
+    torchvision's and Hugging Face's image folders take for splits and labels. ``webdataset``
     is tar shards ``<split>-000000.tar`` of at most ``shard_pictures`` pictures, each of which is
     ``<key>.png`` beside ``<key>.json`` (its manifest row). Equal versions give equal files. Raises
-    ``ValueError`` for a folder that is no dataset.
+    ``ValueError`` for a folder that is no dataset, and where an export of it is in ``out`` unless
+    ``overwrite``.
     """
     folder = DatasetFolder(dataset)
     if not folder.manifest.is_file():
@@ -44,23 +50,36 @@ def export(
         )
     rows = [row for row in iter_rows(folder.manifest, Picture) if row.status == "ok"]
     rows.sort(key=lambda row: row.file)
+    pattern = "-*.tar" if kind == "webdataset" else f"{_SUFFIXES[kind]}.zip"
+    existing = sorted(out.glob(f"{folder.path.name}{pattern}"))
+    if existing and not overwrite:
+        raise ValueError(
+            f"{existing[0]} exists already; choose another folder, or replace it with --overwrite"
+        )
     out.mkdir(parents=True, exist_ok=True)
-    if kind == "zip":
-        return [_write_zip(folder, rows, out, progress)]
-    return _write_shards(dataset, rows, out, shard_pictures, progress)
+    if kind == "webdataset":
+        return _write_shards(dataset, rows, out, shard_pictures, progress)
+    target = out / f"{folder.path.name}{_SUFFIXES[kind]}.zip"
+    if kind == "imagefolder":  # a file beside the splits would be taken for one
+        entries = {f"{row.split}/{row.domain}/{Path(row.file).name}": row.file for row in rows}
+    else:
+        metadata = (folder.config, folder.card, folder.card_text, folder.manifest)
+        names = [*(path.name for path in metadata), *(row.file for row in rows)]
+        entries = {f"{folder.path.name}/{name}": name for name in names}
+    _write_zip(folder, entries, target, progress)
+    return [target]
 
 
-def _write_zip(folder: DatasetFolder, rows: list[Picture], out: Path, progress: Progress) -> Path:
-    target = out / f"{folder.path.name}.zip"
-    metadata = (folder.config, folder.card, folder.card_text, folder.manifest)
-    names = [*(path.name for path in metadata), *(row.file for row in rows)]
+def _write_zip(
+    folder: DatasetFolder, entries: Mapping[str, str], target: Path, progress: Progress
+) -> None:
+    """Write files of ``folder`` under other names: ``entries`` maps an entry to its file."""
     with atomic_file(target) as file, zipfile.ZipFile(file, "w") as archive:
-        for done, name in enumerate(names, 1):
-            entry = zipfile.ZipInfo(f"{folder.path.name}/{name}", _EPOCH)
+        for done, (name, source) in enumerate(entries.items(), 1):
+            entry = zipfile.ZipInfo(name, _EPOCH)
             entry.external_attr = _FILE_MODE
-            archive.writestr(entry, (folder.path / name).read_bytes())  # PNG is compressed already
-            progress("export", done, len(names), "")
-    return target
+            archive.writestr(entry, (folder.path / source).read_bytes())  # PNG is compressed
+            progress("export", done, len(entries), "")
 
 
 def _write_shards(

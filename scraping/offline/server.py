@@ -13,7 +13,7 @@ import itertools
 import socket
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote, unquote
@@ -250,12 +250,21 @@ class OfflineEngine:
 
 
 def serve(
-    corpus: Corpus, port: int, *, block_after: int | None = None, refusal: Refusal = "anti-bot"
+    corpus: Corpus,
+    port: int,
+    on_start: Callable[[str], None],
+    *,
+    block_after: int | None = None,
+    refusal: Refusal = "anti-bot",
 ) -> None:
-    """Serve until the process is interrupted. Raises ``SuyanError`` when the port is in use."""
+    """Serve until the process is interrupted; ``on_start`` gets the address once it listens.
+
+    Raises ``SuyanError`` when the port is in use.
+    """
     with OfflineEngine(corpus, port, block_after=block_after, refusal=refusal) as engine:
         if not engine.url.endswith(f":{port}"):
             raise SuyanError(f"port {port} is in use; choose another one with --port")
+        on_start(engine.url)
         for _ in itertools.repeat(None):
             threading.Event().wait(3600)
 

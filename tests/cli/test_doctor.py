@@ -78,3 +78,17 @@ def test_an_engine_that_answers_or_refuses_is_none() -> None:
     for level, answer in answers.items():
         with RawHost(lambda _path, _headers, answer=answer: answer) as engine:  # type: ignore[misc]
             assert _search(engine.url).level == level
+
+
+def test_another_locale_and_a_missing_compiler_are_notes_with_their_cost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert doctor._locale().level == doctor._compiler().level == "ok"
+    monkeypatch.setattr("locale.getencoding", lambda: "gbk")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    locale, compiler = doctor._locale(), doctor._compiler()
+    assert (locale.level, locale.remedy) == ("note", "export LC_ALL=C.UTF-8")
+    assert locale.observation.startswith("gbk: ")
+    assert compiler.level == "note"
+    assert "half as long again" in compiler.observation
+    assert "g++" in compiler.remedy

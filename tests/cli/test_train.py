@@ -1,5 +1,6 @@
 """``suyan train`` and ``suyan evaluate``: stages alone, without Prefect."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from cli.train import evaluate_alone, train_alone, with_changes
 from core.errors import SuyanError
+from core.files import claim_folder, digest
 from core.workspace import Workspace
 from flows import latest
 from training.config import TrainConfig
@@ -66,7 +68,52 @@ def test_options_are_changed_by_name_and_checked() -> None:
     config = with_changes(TrainConfig(), changes)
     assert (config.ngf, config.learning_rate, config.generator) == (8, 1e-3, "unet_128")
     assert config.diff_augment == ("cutout",)
-    with pytest.raises(ValueError, match=r"--set: got 'nfg=8', needed OPTION=VALUE, of: generator"):
+    with pytest.raises(ValueError, match=r"--set: got 'nfg=8', an unknown option; needed ngf"):
         with_changes(TrainConfig(), ["nfg=8"])
     with pytest.raises(ValueError, match="ngf"):
         with_changes(TrainConfig(), ["ngf=many"])
+
+
+def _train(config: TrainConfig, pictures: Path, home: Path) -> Path:
+    return train_alone(
+        config, "makeup", str(pictures), Workspace(home), Console(quiet=True), Torchrun(),
+        program="suyan",
+    )  # fmt: skip
+
+
+def test_a_folder_with_other_pictures_is_another_run(pictures: Path, tmp_path: Path) -> None:
+    first = _train(TINY, pictures, tmp_path / "home")
+    Image.new("RGB", (40, 40), "red").save(pictures / "trainA" / "more.png")
+    second = _train(TINY, pictures, tmp_path / "home")
+    assert second != first
+    assert (second / "checkpoints" / "step_00000004").is_dir()
+    (pictures / "trainA" / "more.png").unlink()
+    (tmp_path / "other").mkdir()
+    elsewhere = pictures.rename(tmp_path / "other" / "mine")
+    assert _train(TINY, elsewhere, tmp_path / "home") == first  # the path does not name it
+    Image.new("RGB", (40, 40), "blue").save(elsewhere / "trainB" / "1.png")
+    assert _train(TINY, elsewhere, tmp_path / "home") not in {first, second}
+
+
+def test_a_run_that_was_named_by_the_folders_path_goes_on_while_nothing_changed(
+    pictures: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    by_path = f"mine-{digest(str(pictures.resolve()), 8)}"
+    former = Workspace(home).run(latest.run_name(TINY, by_path))
+    claim_folder(former.path, {"train": TINY.model_dump(mode="json"), "dataset": "mine"})
+    assert _train(TINY, pictures, home) == former.path
+    assert _train(TINY, pictures, home) == former.path
+    (pictures / "trainA" / "0.png").unlink()
+    assert _train(TINY, pictures, home) != former.path
+
+
+def test_a_former_run_is_left_alone_when_its_folder_is_newer(
+    pictures: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    by_path = f"mine-{digest(str(pictures.resolve()), 8)}"
+    former = Workspace(home).run(latest.run_name(TINY, by_path))
+    claim_folder(former.path, {"train": TINY.model_dump(mode="json"), "dataset": "mine"})
+    os.utime(former.config, (0, 0))
+    assert _train(TINY, pictures, home) != former.path

@@ -7,6 +7,7 @@ import pytest
 from core.champion_pointer import Champion, is_version_name, load_champion
 from core.files import write_json
 from core.workspace import Workspace
+from core.workspace_folders import RecipeModels
 
 
 def test_a_pointer_names_the_champion_and_the_ones_before_it(tmp_path: Path) -> None:
@@ -30,3 +31,12 @@ def test_a_torn_pointer_names_nobody(tmp_path: Path, content: str) -> None:
 def test_what_is_no_name_of_a_version_is_not_fetched(name: str) -> None:
     assert not is_version_name(name)
     assert Champion(name, (name,)).fetchable == ()
+
+
+def test_a_pointer_that_cannot_be_read_for_a_moment_is_not_taken_for_missing(
+    tmp_path: Path,
+) -> None:
+    models = RecipeModels(tmp_path)
+    models.champion.symlink_to(models.champion)  # ELOOP: an error of the system, for root too
+    with pytest.raises(OSError, match="symbolic links"):
+        load_champion(models)

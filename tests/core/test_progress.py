@@ -1,4 +1,4 @@
-from core.progress import LogProgress, duration
+from core.progress import LogProgress, counted, duration
 
 
 def test_duration_reads_like_speech() -> None:
@@ -25,3 +25,20 @@ def test_an_unknown_total_shows_the_count() -> None:
     lines: list[str] = []
     LogProgress(lines.append)("crawl makeup", 7, None, "3 rejected")
     assert lines == ["crawl makeup 7 · 3 rejected"]
+
+
+def test_a_stage_of_one_step_is_one_line_without_a_measure() -> None:
+    lines: list[str] = []
+    progress = LogProgress(lines.append)
+    progress("report", 0, 1, "")
+    progress("report", 1, 1, "")
+    progress("duplicates", 0, 1, "")
+    progress("duplicates", 5, 5, "")
+    progress("duplicates", 1, 1, "")
+    assert lines == ["report", "duplicates", "duplicates 5/5 (100 %)"]
+
+
+def test_one_thing_is_counted_as_one() -> None:
+    assert [counted(num, "original") for num in range(3)] == [
+        "0 originals", "1 original", "2 originals",
+    ]  # fmt: skip

@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.errors import MissingModelError
 from core.tables import Picture
@@ -17,6 +19,7 @@ from evaluation.metrics.preservation import content_scores, similarity
 from evaluation.metrics.regions import change_scores, colour_change, contrasts, masks
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.face_mesh import NUM_POINTS, FaceMesh, Points
+from preprocessing.selection.overrides import read_overrides
 from scraping.offline.corpus import portrait
 
 CONFIG = EvaluateConfig(num_bootstrap=50)
@@ -135,9 +138,54 @@ def test_pairs_are_matched_by_content(tmp_path: Path) -> None:
     assert found.rows[0].sha256 == digests["b2"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("between", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("heading", ["a,b", "A,B", "sep=,\r\nnote,B,A", '"a","b"'])
+def test_every_csv_that_overrides_may_be_is_read(
+    tmp_path: Path, encoding: str, between: str, heading: str
+) -> None:
+    for name in ("妆.jpg", "素 颜.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    row = "不,素 颜.jpg,妆.jpg" if "note" in heading else '妆.jpg,"素 颜.jpg"'
+    text = f"{heading}\r\n{row}\r\n,,\r\n".replace(",", between)
+    (tmp_path / "pairs.csv").write_bytes(text.encode(encoding))
+    first, second = (pairs.file_sha256(tmp_path / name) for name in ("妆.jpg", "素 颜.jpg"))
+    assert pairs.load_pairs(tmp_path / "pairs.csv") == {first: [second], second: [first]}
+
+
+def test_a_name_may_have_a_comma(tmp_path: Path) -> None:
+    for name in ("a,1.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    for text in ("a;b\na,1.jpg;b.jpg\n", 'a,b\n"a,1.jpg",b.jpg\n', 'a;b\n"a,1.jpg";b.jpg'):
+        (tmp_path / "pairs.csv").write_text(text)
+        assert len(pairs.load_pairs(tmp_path / "pairs.csv")) == 2
+
+
+_CSV = st.one_of(st.binary(max_size=300), st.text(max_size=100).map(
+    lambda text: ("a,b\n" + text).encode("utf-8", "surrogatepass")
+))  # fmt: skip
+
+
+@given(content=_CSV)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_read_or_refused_with_the_files_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "any.csv"
+    path.write_bytes(content)
+    for read in (pairs.load_pairs, lambda path: read_overrides(path, ["0" * 64])):
+        try:
+            read(path)
+        except ValueError as error:
+            assert "any.csv" in str(error)  # noqa: PT017 - most contents are refused, some are read
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("x,y\n1,2\n", "needed a and b"), ("a,b\nnone.jpg,none.jpg\n", "none.jpg"), ("", "a and b")],
+    [
+        ("a,b\nx.jpg\n", "line 2: got 'x.jpg'"),
+        ("x,y\n1,2\n", "needed a and b"),
+        ("a,b\nnone.jpg,none.jpg\n", "none.jpg"),
+        ("", "a and b"),
+    ],
 )
 def test_bad_pairs_are_named(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "pairs.csv").write_text(text)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from core.locks import is_alive
-from flows.server import processes
+from flows.server import prefect_worker, processes
 
 
 def test_a_process_that_ignores_sigterm_is_stopped_all_the_same(tmp_path: Path) -> None:
@@ -24,3 +24,25 @@ def test_a_dead_child_that_nobody_waited_for_is_not_alive() -> None:
     while is_alive(process.pid):
         time.sleep(0.02)
     process.wait()
+
+
+_RUN = """
+import pathlib, signal, sys, time
+def save(*_):
+    time.sleep(0.3)
+    pathlib.Path(sys.argv[1]).write_text("saved")
+    sys.exit()
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_runs_of_a_worker_save_before_it_ends(tmp_path: Path) -> None:
+    worker = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+    command = [sys.executable, "-c", worker, _RUN, str(tmp_path / "checkpoint")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert prefect_worker.end_runs(process.pid) == 1
+        assert (tmp_path / "checkpoint").read_text() == "saved"

@@ -3,13 +3,15 @@ from typing import Any, cast
 
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
+from prefect.utilities.names import generate_slug
 
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
 from flows.recipes import makeup
-from flows.stage_results import Status, crawl_result
+from flows.stage_results import Status, crawl_result, promote_result
 from flows.states import StageLog
 from flows.ui.approval import Approval, apply_approval
+from flows.ui.run_names import is_random
 from scraping.crawl import CrawlSummary
 
 
@@ -59,3 +61,24 @@ def test_a_rejected_champion_stays_one_and_it_is_said_how_to_take_it_back(tmp_pa
     assert "rejected it (blurred)" in rejected.reason
     assert "suyan rollback --recipe makeup" in rejected.reason
     assert apply_approval(already, Approval(None, "late"), workspace, "makeup") == already
+
+
+def test_a_model_that_is_not_promoted_names_the_state_of_its_task_and_flow() -> None:
+    kept = Promotion(promoted=False, reason="Not promoted: worse than nothing.", model=Path("m/x"))
+    result = promote_result(kept, changed=True)
+    assert (result.status.value, result.reason) == ("Not promoted", "worse than nothing.")
+    assert promote_result(kept, changed=False).status is Status.NOTHING_NEW
+    crowned = Promotion(promoted=True, reason="x is the champion.", model=Path("m/x"))
+    assert promote_result(crowned, changed=True).status is Status.DONE
+    log = StageLog()
+    for title, name in (("1/2 evaluate", "Completed"), ("2/2 promote", "Not promoted")):
+        with log.stage(title):
+            log.record(cast("State[Any]", Completed(name=name, message="why", data=1)))
+    state = cast("State[Any]", log.final_state(3, "why"))
+    assert (state.type.value, state.name, state.message) == ("COMPLETED", "Not promoted", "why")
+
+
+def test_names_that_prefect_makes_up_are_told_from_those_of_people() -> None:
+    assert all(is_random(generate_slug(2)) for _ in range(100))
+    people = ("makeup", "first try", "my-run", "makeup 2026-11-28 10:00", "a-b-c", "")
+    assert not [name for name in people if is_random(name)]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import webdataset
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from core.files import write_json
 from core.tables import Picture, write_rows
-from preprocessing.version.dataset_export import export
+from preprocessing.version.dataset_export import Format, export
 
 
 @pytest.fixture
@@ -44,7 +45,8 @@ def test_a_zip_holds_the_folders_that_tools_read(dataset: Path, tmp_path: Path) 
     assert names == pictures | {"config.json", "card.json", "card.md", "manifest.parquet"}
     assert len(pictures) == 6
     before = path.read_bytes()
-    assert export(dataset, tmp_path / "out", "zip")[0].read_bytes() == before
+    (again,) = export(dataset, tmp_path / "out", "zip", overwrite=True)
+    assert again.read_bytes() == before
 
 
 # the library's reader leaves its files to the garbage collector
@@ -72,3 +74,25 @@ def test_shards_are_read_by_the_library(dataset: Path, tmp_path: Path) -> None:
 def test_another_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"found no manifest\.parquet"):
         export(tmp_path, tmp_path / "out", "zip")
+
+
+def test_an_image_folder_has_splits_and_labels(dataset: Path, tmp_path: Path) -> None:
+    (path,) = export(dataset, tmp_path / "out", "imagefolder")
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    assert {each.name for each in (tmp_path / "unpacked").iterdir()} == {"train", "test"}
+    train = ImageFolder(str(tmp_path / "unpacked" / "train"))
+    assert (train.classes, len(train)) == (["a"], 4)  # the domain of all pictures here is a
+
+
+@pytest.mark.parametrize("kind", ["zip", "imagefolder", "webdataset"])
+def test_an_export_is_replaced_only_when_told_to(
+    dataset: Path, tmp_path: Path, kind: Format
+) -> None:
+    files = export(dataset, tmp_path / "out", kind)
+    files[0].write_bytes(b"mine")
+    with pytest.raises(ValueError, match=r"exists already.*--overwrite"):
+        export(dataset, tmp_path / "out", kind)
+    assert files[0].read_bytes() == b"mine"
+    assert export(dataset, tmp_path / "out", kind, overwrite=True) == files
+    assert files[0].read_bytes() != b"mine"

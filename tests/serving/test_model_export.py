@@ -42,7 +42,7 @@ def test_onnx_is_the_same_function_at_any_size(make_model: ModelMaker, tmp_path:
 
 
 GENERATORS = [
-    ({"num_blocks": 1}, "ResNet, 1 blocks", 4),
+    ({"num_blocks": 1}, "ResNet, 1 block", 4),
     ({"num_blocks": 6}, "ResNet, 6 blocks", 4),
     ({"generator": "unet_128", "crop_px": 128, "load_px": 128}, "U-Net, 7 halvings", 128),
     ({"generator": "unet_256", "crop_px": 256, "load_px": 256}, "U-Net, 8 halvings", 256),

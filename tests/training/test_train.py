@@ -273,6 +273,64 @@ def test_another_configuration_is_refused_with_the_difference(
         train(other, dataset, tmp_path / "run")
 
 
+def test_a_run_refuses_other_pictures_and_names_them(dataset: Path, tmp_path: Path) -> None:
+    train(SMALL, dataset, tmp_path / "run")
+    Image.new("RGB", (40, 40), "red").save(dataset / "trainA" / "more.png")
+    (dataset / "trainB" / "0.png").unlink()
+    Image.new("RGB", (40, 40), "blue").save(dataset / "trainB" / "1.png")
+    expected = (
+        r"trainA has 1 new \(more\.png\); trainB has 1 missing \(0\.png\); "
+        r"trainB has 1 changed \(1\.png\)"
+    )
+    with pytest.raises(FolderMismatchError, match=expected):
+        train(SMALL, dataset, tmp_path / "run")
+
+
+_SLOW_STEPS = """
+import sys, time
+from pathlib import Path
+from training.algorithm.cyclegan import CycleGan
+from training.config import TrainConfig
+from training.run import rescue_copy, signals
+from training.train import train
+rescue_copy._LEAST_STEP_S = rescue_copy._INTERVAL_S = 0
+step = CycleGan.step
+def slow(gan, *pictures):
+    losses = step(gan, *pictures)
+    if gan.num_steps == 6:
+        print("computing", flush=True)
+        time.sleep(600)
+    return losses
+if sys.argv[4] == "slow":
+    CycleGan.step = slow
+signals.DeferredSignals.__init__.__defaults__ = (0.1,)
+config = TrainConfig.model_validate_json(Path(sys.argv[1]).read_text())
+train(config, Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_is_killed_in_a_long_step_after_a_signal_has_saved(
+    dataset: Path, tmp_path: Path, number: int
+) -> None:
+    config = SMALL.model_copy(update={"checkpoint_every": 500})
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    run = tmp_path / "killed"
+    command = [sys.executable, "-c", _SLOW_STEPS, tmp_path / "config.json", dataset, run, "slow"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "computing\n"
+        process.send_signal(number)
+        while latest_checkpoint(run) is None:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    resumed = train(config, dataset, run)
+    assert resumed.resumed_from_step == 5
+    _assert_same_weights(train(config, dataset, tmp_path / "whole").checkpoint, resumed.checkpoint)
+
+
 def test_generators_are_loaded_for_use(dataset: Path, tmp_path: Path) -> None:
     summary = train(SMALL, dataset, tmp_path / "run")
     g_a, g_b, config = load_generators(summary.checkpoint)

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,15 +154,15 @@ def test_validation_without_a_distance_is_refused(dataset: Path, tmp_path: Path)
 def test_a_full_disk_costs_a_checkpoint_but_not_the_run(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole, calls = checkpoint_module.save_weights, []
+    whole, calls = checkpoint_module.save_tensors, []
 
-    def full(path: Path, network: torch.nn.Module) -> None:
+    def full(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
         calls.append(path)
         if "step_00000006" in str(path) and path.name.startswith("G_B"):
             raise OSError(28, "No space left on device")
-        whole(path, network)
+        whole(path, tensors)
 
-    monkeypatch.setattr(checkpoint_module, "save_weights", full)
+    monkeypatch.setattr(checkpoint_module, "save_tensors", full)
     config = SMALL.model_copy(update={"num_epochs": 1, "num_epochs_decay": 1})
     with caplog.at_level(logging.WARNING):
         summary = train(config, dataset, tmp_path / "run")

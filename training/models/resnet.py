@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from core.progress import counted
 from training.config import TrainConfig
 from training.models.architecture import Architecture, Generator
 from training.models.layers import (
@@ -116,7 +117,7 @@ def architecture(config: TrainConfig) -> Architecture:
     receptive_px = _EDGE_PX + _BLOCK_PX * config.num_blocks
     margin_px = -(-receptive_px // _MULTIPLE) * _MULTIPLE
     return Architecture(
-        label=f"ResNet, {config.num_blocks} blocks",
+        label=f"ResNet, {counted(config.num_blocks, 'block')}",
         multiple=_MULTIPLE,
         least_px=2 * _MULTIPLE,  # the blocks pad by reflection, which needs two pixels
         margin_px=margin_px,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,42 +49,53 @@ def save_checkpoint(
     run: Path,
     position: Position,
     config: TrainConfig,
-    networks: Mapping[str, nn.Module],
+    weights: Mapping[str, Mapping[str, Tensor]],
     state: Mapping[str, Any],
     *,
     best_score: float | None = None,
 ) -> Path:
     """Write ``run/checkpoints/step_<step>`` atomically, remove the oldest; returns the folder.
 
+    ``weights`` are the networks' state dicts by the networks' names.
     ``best_score`` is the score of the validation that makes this checkpoint the run's best (lower
     is better); the best one is kept until there is a better one. Raises ``OSError`` where it cannot
     be written (a full disk); earlier checkpoints are then untouched.
     """
     folder = RunFolder(run)
     final = folder.checkpoint(f"step_{position.step:08d}").path
+    best = {"checkpoint": final.name, "score": best_score}
     if final.exists():
+        if best_score is not None:
+            write_json(folder.best, best)
         return final
     partial = CheckpointFolder(folder.checkpoints / f".{final.name}.partial")
     shutil.rmtree(partial.path, ignore_errors=True)
     try:
         partial.path.mkdir(parents=True)
-        for name, network in networks.items():
-            save_weights(partial.weights(name), network)
+        for name, tensors in weights.items():
+            save_tensors(partial.weights(name), tensors)
         with atomic_file(partial.state) as file:
             torch.save({**state, "position": [position.step, position.epoch, position.batch]}, file)
         write_json(partial.config, config.model_dump(mode="json"))
         if best_score is not None:  # first: a run killed in between saves again
-            write_json(folder.best, {"checkpoint": final.name, "score": best_score})
+            write_json(folder.best, best)
         partial.path.rename(final)
     except (OSError, RuntimeError, SafetensorError) as error:  # the errors of torch and safetensors
         shutil.rmtree(partial.path, ignore_errors=True)
         raise OSError(f"{final} cannot be written: {error}") from error
     sync_folder(folder.checkpoints)
-    best = best_checkpoint(run)
-    for old in checkpoints(run)[config.keep_checkpoints :]:
+    _remove_oldest(run, config.keep_checkpoints)
+    return final
+
+
+def _remove_oldest(run: Path, num_kept: int) -> None:
+    try:
+        best = best_checkpoint(run)
+    except OSError:  # without its name, the best one could be removed
+        return
+    for old in checkpoints(run)[num_kept:]:
         if old != best:
             shutil.rmtree(old, ignore_errors=True)
-    return final
 
 
 def best_checkpoint(run: Path) -> Path | None:
@@ -93,8 +106,11 @@ def best_checkpoint(run: Path) -> Path | None:
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The run's checkpoint folders, newest first."""
-    folders = RunFolder(run).checkpoints.glob("step_*")
+    """The run's checkpoint folders, newest first. Raises ``OSError`` if they cannot be listed."""
+    try:
+        folders = list(RunFolder(run).checkpoints.iterdir())  # a glob would find none in silence
+    except FileNotFoundError:
+        return []
     return sorted((path for path in folders if _NAME.fullmatch(path.name)), reverse=True)
 
 
@@ -158,27 +174,56 @@ def load_config(checkpoint: Path) -> TrainConfig:
 
 
 def load_state(checkpoint: Path) -> tuple[dict[str, Any], Position]:
-    """``state`` and ``position`` of ``save_checkpoint``. Raises ``CheckpointError``."""
+    """``state`` and ``position`` of ``save_checkpoint``, on the CPU.
+
+    Raises ``CheckpointError`` for a file that is missing or torn, and ``OSError``, ``RuntimeError``
+    or ``MemoryError`` where a whole file cannot be read for another reason.
+    """
     path = CheckpointFolder(checkpoint).state
+    if not _is_whole(path):
+        raise CheckpointError(f"{path}: cannot be read: it is missing or torn")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return state, Position(*state["position"])
-    except Exception as error:  # torch raises half a dozen types on torn files
-        raise CheckpointError(f"{path}: cannot be read ({error}); it may be torn") from error
+    except (OSError, RuntimeError, MemoryError):
+        raise
+    except Exception as error:  # whatever torch raises for the content of a whole file
+        raise CheckpointError(f"{path}: is no state of a training ({error})") from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file of ``torch.save`` has the checksums that it says; torch does not check them.
+
+    Raises ``OSError`` where it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (FileNotFoundError, zipfile.BadZipFile, zlib.error, EOFError):
+        return False
 
 
 def save_weights(path: Path, network: nn.Module) -> None:
     """Write the network's state dict as safetensors and flush it to disk."""
-    tensors = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-    save_file(tensors, path)
+    save_tensors(path, network.state_dict())
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write named tensors as safetensors and flush them to disk."""
+    save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, path)
     sync_file(path)
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Fill ``network`` from safetensors. Raises ``CheckpointError`` naming tensor and shapes."""
+    """Fill ``network`` from safetensors.
+
+    Raises ``CheckpointError`` for a file that is missing or torn, or that names tensor and shapes;
+    ``OSError`` for one that cannot be opened.
+    """
     try:
+        path.open("rb").close()  # safetensors reports every such error as a missing file
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (FileNotFoundError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
     check_tensors(path, tensors, network.state_dict())
     network.load_state_dict(tensors)

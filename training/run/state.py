@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.errors import CheckpointError
+from core.errors import CheckpointError, SuyanError
 from core.workspace_folders import CheckpointFolder, RunFolder
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import Plateau
@@ -53,13 +53,20 @@ def checkpoint_state(gan: CycleGan, state: TrainState) -> dict[str, Any]:
 def restore(gan: CycleGan, run: Path) -> TrainState:
     """Load the newest readable checkpoint into ``gan``; without one, give it initial weights.
 
-    Returns the state from which training goes on. The first process renames a checkpoint that
-    cannot be read to ``torn-…`` and logs a warning.
+    Returns the state from which training goes on. The first process renames a checkpoint whose
+    content is wrong to ``torn-…`` and logs a warning. Raises ``SuyanError``, and changes no file,
+    where a checkpoint cannot be read for another reason, such as a full GPU.
     """
     for checkpoint in checkpoints(run):
         try:
             state = _load(gan, CheckpointFolder(checkpoint))
-        except (CheckpointError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        except (OSError, RuntimeError, MemoryError) as error:
+            raise SuyanError(
+                f"{checkpoint} cannot be loaded at present: {error or type(error).__name__}",
+                remedy="Every checkpoint is unchanged: run the same again when the disk can be "
+                "read and memory is free",
+            ) from error
+        except (CheckpointError, KeyError, ValueError, TypeError) as error:
             _logger.warning("%s cannot be used, trying the one before it: %s", checkpoint, error)
             gan.world.wait()  # every process must have tried it before it is renamed
             if gan.world.is_first:

@@ -32,7 +32,7 @@ def should_compile(config: TrainConfig, num_steps: int) -> bool:
     device = choose_device(config.device)
     if config.compile != "auto":
         return config.compile == "on"
-    if "crop" not in config.preprocess or not _can_compile(device):
+    if "crop" not in config.preprocess or not can_compile(device):
         return False  # without crops, each size of picture would be compiled
     if device.type == "cuda":
         return num_steps >= _LEAST_GPU_STEPS
@@ -41,7 +41,7 @@ def should_compile(config: TrainConfig, num_steps: int) -> bool:
     return is_large and pixels * config.ngf**2 >= _LEAST_CPU_WORK
 
 
-def _can_compile(device: torch.device) -> bool:
+def can_compile(device: torch.device) -> bool:
     """Whether torch's compiler works here: C++ compiler, Python's headers, a known GPU."""
     if sys.platform == "win32" or not Path(sysconfig.get_path("include"), "Python.h").exists():
         return False

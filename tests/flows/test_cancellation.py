@@ -1,0 +1,144 @@
+"""Cancelling in the Prefect UI: a training saves however long its step is; and waiting for it."""
+
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import prefect
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.runtime import flow_run
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
+from prefect.states import Cancelling
+
+from core.workspace import Workspace
+from flows.concurrency import run_limit
+from flows.server.services import Services
+from flows.states import cancellable
+from flows.ui.run_names import is_random
+from flows.ui.run_progress import ArtifactProgress
+from training.config import TrainConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = TrainConfig(
+    num_blocks=1, ngf=4, ndf=4, d_layers=2, load_px=32, crop_px=32, num_epochs=1,
+    num_epochs_decay=1, batch_size=8, device="cpu", num_threads=1,
+)  # fmt: skip
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[SyncPrefectClient]:
+    prefect_settings = {
+        PREFECT_API_URL: services.server.api_url,
+        PREFECT_HOME: services.server.home,
+        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
+    }
+    with temporary_settings(updates=prefect_settings), get_client(sync_client=True) as connected:
+        yield connected
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    with tarfile.open(ROOT / "tests" / "golden" / "workspace.tar.xz") as archive:
+        archive.extractall(tmp_path / "workspace", filter="data")
+    return Workspace(tmp_path / "workspace")
+
+
+def _until(condition: Callable[[], Any], timeout_s: float = 300) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.5)
+    raise AssertionError(f"waited {timeout_s} s in vain")
+
+
+def _state(client: SyncPrefectClient, run: UUID) -> str:
+    return str(client.read_flow_run(run).state_name)
+
+
+def _lines(client: SyncPrefectClient, run: UUID) -> list[tuple[int, str]]:
+    return [(line.level, line.message) for line in client.read_logs(LogFilter.model_validate(
+        {"flow_run_id": {"any_": [run]}}), limit=200)]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_cancelled_training_has_saved_and_a_waiting_one_says_for_whom(
+    services: Services, client: SyncPrefectClient, workspace: Workspace
+) -> None:
+    dataset = next(workspace.datasets.glob("makeup-bare-*")).name
+    flow = client.create_flow_from_name("train")
+    deployment = client.create_deployment(
+        flow, "slow", path=str(ROOT), work_pool_name="local",
+        entrypoint="tests/support/slow_training.py:train",
+    )  # fmt: skip
+    values = {
+        "dataset": dataset,
+        "workspace": str(workspace),
+        "parameters": {"recipe": "slow", "train": TRAIN.model_dump(mode="json")},
+    }
+
+    def start(name: str | None = None) -> FlowRun:
+        return client.create_flow_run_from_deployment(deployment, parameters=values, name=name)
+
+    first = start("a name that a person gave")
+    _until(lambda: [line for _, line in _lines(client, first.id) if "a long step" in line])
+    second = start()
+    _until(lambda: _state(client, second.id) == "Waiting")
+    waiting = client.read_flow_run(second.id)
+    assert waiting.state is not None
+    assert waiting.state.message == (
+        f"waits for a slot of the limit {run_limit('train', 'slow')!r}, held by the run "
+        "'a name that a person gave'"
+    )
+    assert is_random(second.name)
+    assert waiting.name.startswith("slow 20")
+    assert waiting.name.endswith(f" {dataset}")
+    client.set_flow_run_state(second.id, Cancelling(), force=True)
+    client.set_flow_run_state(first.id, Cancelling(), force=True)
+    for run in (first, second):
+        _until(lambda run=run: _state(client, run.id) == "Cancelled")
+    assert client.read_flow_run(first.id).name == "a name that a person gave"
+    (saved,) = workspace.runs.glob("*/checkpoints/step_00000003")
+    assert (saved / "state.pt").exists()
+
+    def tasks() -> set[str]:
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[first.id]))
+        return {str(task.state_name) for task in client.read_task_runs(flow_run_filter=of_run)}
+
+    _until(lambda: tasks() == {"Cancelled"}, 60)
+    for run in (first, second):
+        lines = _lines(client, run.id)
+        assert not [line for level, line in lines if level >= 40], lines
+        assert not [line for _, line in lines if "memory" in line], lines
+    assert [line for _, line in _lines(client, first.id) if f"saved as {saved}" in line]
+    client.delete_deployment(deployment)
+
+
+@pytest.mark.slow
+def test_a_run_without_a_worker_is_cancelled_too(client: SyncPrefectClient) -> None:
+    runs: list[UUID] = []
+
+    @prefect.flow(name="of-a-test-without-a-worker")
+    @cancellable
+    def count() -> None:
+        runs.append(UUID(flow_run.get_id()))
+        client.set_flow_run_state(runs[0], Cancelling(), force=True)
+        progress = ArtifactProgress("of-a-test", every_s=0)
+        for done in range(100):
+            progress("count", done, 100, "")
+            time.sleep(0.1)
+
+    assert count(return_state=True).is_cancelled()
+    assert _state(client, runs[0]) == "Cancelled"
