@@ -65,7 +65,7 @@ class DomainNetwork:
             for view in views:
                 part = torch.from_numpy(cut_view(pictures, view, alignment)[indices])
                 learned[view].append(resized(part, _PX, enlarges=True))
-        self._extractors = {view: _extractor(*sides, cache) for view, sides in learned.items()}
+        self._extractors = {view: _extractor(a, b, cache) for view, (a, b) in learned.items()}
 
     def features(self, judged: JudgedPictures, view: View) -> Array:
         """Mean and maximum of each channel of the last layer: ``[N, 128]``."""
@@ -134,13 +134,13 @@ def _load_or_train(a: Tensor, b: Tensor, identity: str, cache: Path) -> _Classif
     """The network of this identity, whose weights lie in ``cache`` as a row of numbers."""
     network = _Classifier()
     tensors = [each for each in network.state_dict().values() if each.is_floating_point()]
-    sizes = [each.numel() for each in tensors]
+    ends = np.cumsum([each.numel() for each in tensors])
     store = Extractor(
         key="domain network",
         name="weights of a domain network",
         identity=f"weights of {identity}",
         comparable_with_published=False,
-        num_features=sum(sizes),
+        num_features=int(ends[-1]),
         network=nn.Identity(),
         cache=cache,
     )
@@ -150,9 +150,9 @@ def _load_or_train(a: Tensor, b: Tensor, identity: str, cache: Path) -> _Classif
             _train(network, a, b)
         return torch.cat([each.flatten() for each in tensors])[None].numpy()
 
-    row = torch.from_numpy(cached(store, content_key(store, []), train)[0]).float()
-    for tensor, values in zip(tensors, row.split(sizes), strict=True):
-        tensor.copy_(values.view_as(tensor))
+    row = cached(store, content_key(store, []), train)[0]
+    for tensor, values in zip(tensors, np.split(row, ends[:-1]), strict=True):
+        tensor.copy_(torch.from_numpy(values).view_as(tensor))
     return network.eval()
 
 
@@ -190,7 +190,8 @@ def _augmented(x: Tensor, random: torch.Generator) -> Tensor:
     shifts = torch.randint(-_MAX_SHIFT_PX, _MAX_SHIFT_PX + 1, (2,), generator=random)
     x = torch.roll(x, shifts.tolist(), (2, 3))
     contrast, brightness = _LIGHT * (2 * torch.rand(2, num, 1, 1, 1, generator=random) - 1)
-    return x * (1 + contrast) + brightness
+    lit: Tensor = x * (1 + contrast) + brightness
+    return lit
 
 
 @contextmanager

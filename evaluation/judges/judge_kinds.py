@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any, Literal
 
 from evaluation.metrics.metric import Text
 
@@ -32,7 +33,7 @@ PRETRAINING: Mapping[JudgeKind, str] = MappingProxyType(
 )
 """The data that a judge's network was trained on before; the other judges have none."""
 
-JUDGE_NAMES: Mapping[JudgeKind, Text] = MappingProxyType(
+_NAMES: Mapping[JudgeKind, Text] = MappingProxyType(
     {
         JudgeKind.DOMAIN_NETWORK: Text("a fresh network", "新训练的网络"),
         JudgeKind.RANDOM_CONVOLUTIONS: Text("random convolutions", "随机卷积"),
@@ -41,7 +42,7 @@ JUDGE_NAMES: Mapping[JudgeKind, Text] = MappingProxyType(
         JudgeKind.REGION_COLOURS: Text("colours of lips, eyes and cheeks", "唇、眼、颊的颜色"),
     }
 )
-JUDGE_MEANINGS: Mapping[JudgeKind, Text] = MappingProxyType(
+_MEANINGS: Mapping[JudgeKind, Text] = MappingProxyType(
     {
         JudgeKind.DOMAIN_NETWORK: Text(
             "a small network that learned to tell the domains apart from real training pictures of "
@@ -65,10 +66,30 @@ JUDGE_MEANINGS: Mapping[JudgeKind, Text] = MappingProxyType(
         ),
     }
 )
-VIEW_NAMES: Mapping[View, Text] = MappingProxyType(
+_VIEW_NAMES: Mapping[View, Text] = MappingProxyType(
     {
         View.WHOLE: Text("whole picture", "整图"),
         View.EYES: Text("eyes", "眼部"),
         View.MOUTH: Text("mouth", "嘴部"),
     }
 )
+
+
+def judge_name(key: str, language: Literal["en", "zh"] = "en") -> str:
+    """The judge's name inside a sentence; the key of a judge of a later version."""
+    return _text(_NAMES, key, language) or key
+
+
+def judge_meaning(key: str, language: Literal["en", "zh"]) -> str:
+    """What the judge looks at: a phrase without a full stop; ``""`` for an unknown judge."""
+    return _text(_MEANINGS, key, language)
+
+
+def view_name(key: str, language: Literal["en", "zh"] = "en") -> str:
+    """The name of a view; the key of a view of a later version."""
+    return _text(_VIEW_NAMES, key, language) or key
+
+
+def _text(texts: Mapping[Any, Text], key: str, language: Literal["en", "zh"]) -> str:
+    text = texts.get(key)
+    return getattr(text, language) if text else ""

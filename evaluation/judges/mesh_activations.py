@@ -61,9 +61,9 @@ class MeshActivations:
     def features(self, judged: JudgedPictures, view: View) -> Array:
         """Mean and deviation of each channel in the view: ``[N, 448]``; NaN without a face."""
         meshes = [np.empty((0, 2)) if mesh is None else mesh for mesh in judged.meshes]
-        pictures = np.ascontiguousarray(judged.pictures)
-        content = [str(pictures.shape).encode(), pictures.data]
-        content += [np.ascontiguousarray(mesh).tobytes() + b"|" for mesh in meshes]
+        pictures = judged.pictures
+        places = [mesh.tobytes() + b"|" for mesh in meshes]
+        content = [str(pictures.shape).encode(), pictures.tobytes(), *places]
         key = content_key(self._extractor, content)
         rows = cached(self._extractor, key, lambda: self._compute(judged))
         start = list(View).index(view) * _NUM_FEATURES

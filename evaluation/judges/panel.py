@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -65,8 +65,12 @@ class JudgePanel:
         cache: Path,
         device: str,
         progress: Progress,
+        *,
+        loss_pretraining: Collection[str] = (),
     ) -> None:
+        """``loss_pretraining``: what the networks of the training's losses were trained on."""
         self._config, self._sides, self._progress = config, sides, progress
+        self._loss_pretraining = loss_pretraining
         self._judges = list(_judges(sides, alignment, cache, device))
         train = self._train_features()
         test = {
@@ -98,7 +102,7 @@ class JudgePanel:
 
     def scores(
         self, source: str, translated: Pictures, contrasts: Contrasts, target: str
-    ) -> list[JudgeScores]:
+    ) -> tuple[JudgeScores, ...]:
         """What each judge says of the translations of ``source``'s held-out pictures.
 
         ``contrasts`` are those of the translations. A judge that has too few pictures is left out.
@@ -114,15 +118,18 @@ class JudgePanel:
                 if (measured := self._distances(judge, view, real, judged, (source, target)))
             }
             if distances:
-                scores.append(
-                    JudgeScores(
-                        judge=judge.kind.value,
-                        pretraining=PRETRAINING.get(judge.kind, ""),
-                        views={view.value: each.scores() for view, each in distances.items()},
-                        share=share_figure(list(distances.values())),
-                    )
-                )
-        return scores
+                scores.append(self._scores_of(judge, distances))
+        return tuple(scores)
+
+    def _scores_of(self, judge: Judge, distances: Mapping[View, ViewDistances]) -> JudgeScores:
+        pretraining = PRETRAINING.get(judge.kind, "")
+        return JudgeScores(
+            judge=judge.kind.value,
+            pretraining=pretraining,
+            views={view.value: each.scores() for view, each in distances.items()},
+            share=share_figure(list(distances.values())),
+            is_independent=pretraining not in self._loss_pretraining,
+        )
 
     def _distances(
         self,

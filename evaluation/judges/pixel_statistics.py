@@ -73,7 +73,8 @@ def pixel_statistics(picture: NDArray[np.uint8]) -> Array:
 
 def _haar_strengths(lab: NDArray[np.float32]) -> list[Array]:
     """Logarithm of the mean absolute Haar coefficient by scale and direction, ``[3]`` each."""
-    strengths, smooth = [], lab
+    strengths: list[Array] = []
+    smooth = np.asarray(lab, np.float64)
     for _ in range(_NUM_SCALES):
         height, width = (max(2, side // 2 * 2) for side in smooth.shape[:2])
         if smooth.shape[:2] != (height, width):

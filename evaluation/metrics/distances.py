@@ -164,9 +164,7 @@ def resampled_kids(
     sets = [(features, of_paired) for features in paired]
     sets += [(features, weights(len(features))) for features in unpaired]
     within = polynomial_kernel(target, target)
-    return [
-        _mmd2(_kernels(features, target, within), drawn, of_target) for features, drawn in sets
-    ]
+    return [_mmd2(_kernels(features, target, within), drawn, of_target) for features, drawn in sets]
 
 
 def _standard_error(resampled: Array) -> float:
