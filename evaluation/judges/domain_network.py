@@ -38,7 +38,6 @@ _MAX_SHIFT_PX = 3
 _LIGHT = 0.1  # largest change of contrast and of brightness, of [-1, 1]
 _LEARNED_SHARE = 0.75
 _SEED = 0
-_VERSION = 1
 
 
 class DomainNetwork:
@@ -109,7 +108,11 @@ def _extractor(a: Tensor, b: Tensor, cache: Path) -> Extractor:
     for side in (a, b):
         sha256.update(str(tuple(side.shape)).encode())
         sha256.update(side.numpy().tobytes())
-    identity = f"domain network {_VERSION} {sha256.hexdigest()}"
+    settings = (
+        _WIDTHS, _PX, _NUM_STEPS, _MAX_EPOCHS, _BATCH_SIZE, _LEARNING_RATE, _WEIGHT_DECAY,
+        _DROPOUT, _SMOOTHING, _MAX_SHIFT_PX, _LIGHT, _SEED,
+    )  # fmt: skip
+    identity = f"domain network {settings} {sha256.hexdigest()}, 1"
     networks: list[_Classifier] = []
 
     def extract(pictures: Tensor) -> Tensor:
