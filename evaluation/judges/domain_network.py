@@ -62,7 +62,7 @@ class DomainNetwork:
             pictures = load()
             indices, _ = _split(len(pictures))
             for view in views:
-                part = torch.from_numpy(cut_view(pictures, view, alignment)[indices])
+                part = torch.from_numpy(cut_view(pictures[indices], view, alignment))
                 learned[view].append(resized(part, _PX, enlarges=True))
         self._extractors = {view: _extractor(a, b, cache) for view, (a, b) in learned.items()}
 

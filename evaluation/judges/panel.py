@@ -80,7 +80,7 @@ class JudgePanel:
             {
                 view: _RealFeatures.of(judge, view, train[number, view], test)
                 for view in views
-                if min(map(len, train[number, view].values())) >= LEAST_FOR_DISTANCES
+                if _is_enough(train[number, view])
             }
             for number, (judge, views) in enumerate(self._judges)
         ]
@@ -95,9 +95,12 @@ class JudgePanel:
             train = _training(side)
             for number, (judge, views) in enumerate(self._judges):
                 self._progress(f"evaluate: judges look at {name}", number, len(self._judges), "")
-                unlearned = train.rows(judge.unlearned(len(train.pictures)))
+                unlearned = judge.unlearned(len(train.pictures))
+                if len(unlearned) < LEAST_FOR_DISTANCES:
+                    continue  # before a network is trained in vain
+                rows = train.rows(unlearned)
                 for view in views:
-                    features[number, view][name] = _finite(judge.features(unlearned, view))
+                    features[number, view][name] = _finite(judge.features(rows, view))
         return features
 
     def scores(
@@ -182,6 +185,11 @@ def _training(side: Side) -> JudgedPictures:
         name: np.concatenate([points, unknown]) for name, points in side.train_contrasts.items()
     }
     return JudgedPictures(pictures, meshes, contrasts)
+
+
+def _is_enough(train: Mapping[str, Array]) -> bool:
+    """Whether both sides have training pictures enough for KID."""
+    return len(train) == len("AB") and min(map(len, train.values())) >= LEAST_FOR_DISTANCES
 
 
 def _finite(features: Array) -> Array:

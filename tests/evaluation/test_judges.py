@@ -83,6 +83,12 @@ def test_every_judge_sees_a_tint_and_calls_nothing_nothing(tmp_path: Path) -> No
 def test_a_network_is_not_trained_on_a_few_pictures(tmp_path: Path) -> None:
     scores = _scores(_panel(tmp_path, _noise_sides(TINT, num_train=20)), _noise(0, 16))
     assert scores.keys() == {"random_convolutions", "pixel_statistics"}
+    assert not [path for path in tmp_path.glob("*.npy") if np.load(path).shape[0] == 1]
+
+
+@pytest.mark.parametrize("num_train", [0, 1, 9])
+def test_without_training_pictures_nobody_judges(tmp_path: Path, num_train: int) -> None:
+    assert not _scores(_panel(tmp_path, _noise_sides(TINT, num_train)), _noise(0, 16))
 
 
 def test_aligned_faces_are_judged_by_their_eyes_and_mouth_too(tmp_path: Path) -> None:
