@@ -38,6 +38,18 @@ class PromoteConfig(BaseModel):
         "in both directions; 0: none. The default is what a shift of the white balance that nobody "
         "sees just misses (0.19 on landscapes)",
     )
+    judges_not_worse: bool = Field(
+        True,
+        description="No independent judge that can tell the domains apart may find a direction "
+        "worse than untranslated pictures by 3 standard errors",
+    )
+    min_judge_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Least share of the way from untranslated to real pictures, by each "
+        "independent judge that can tell the domains apart, in both directions; 0: none",
+    )
     automatic: bool = Field(True, description="Off: only 'suyan promote' makes a champion")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from evaluation.figures import Comparison, Figure, Value, comparison
+from evaluation.judges.judge_scores import JudgeScores
 from evaluation.metrics.metric_meanings import LIKELY_ERRORS, SURE_ERRORS, ClosedForm
 from evaluation.scores import DirectionScores
 
@@ -17,7 +18,7 @@ _LEAST_ERRORS_APART = 3  # standard errors between real pictures of both domains
 
 
 class Judge(StrEnum):
-    """What says how far a translation goes from untranslated to real pictures."""
+    """The judges by the offline features; ``JudgeKind`` has the independent ones."""
 
     KID = "kid"
     CLASSIFIER = "classifier"
@@ -27,7 +28,7 @@ class Judge(StrEnum):
 class Share:
     """A judge's share of the way from untranslated to real pictures: 0 none, 1 all of it."""
 
-    judge: Judge
+    judge: str  # a ``Judge``, or the key of an independent one (``JudgeKind``)
     value: float
 
 
@@ -78,7 +79,25 @@ def is_blind(success: Comparison) -> bool:
 def shares(direction: DirectionScores) -> list[Share]:
     """The share of each judge that can say one."""
     values = {Judge.KID: gap_closed(direction), Judge.CLASSIFIER: classifier_share(direction)}
-    return [Share(judge, value) for judge, value in values.items() if value is not None]
+    measured = [Share(judge, value) for judge, value in values.items() if value is not None]
+    return measured + [
+        Share(each.judge, max(0.0, each.share.value))
+        for each in counting_judges(direction)
+        if each.share is not None
+    ]
+
+
+def counting_judges(direction: DirectionScores) -> list[JudgeScores]:
+    """The independent judges that can see this pair of domains."""
+    return [each for each in direction.judges or () if each.is_independent and each.can_see]
+
+
+def blind_judges(direction: DirectionScores) -> list[str]:
+    """The judges that cannot tell the domains apart, and do not count."""
+    success = classifier_success(direction)
+    is_blind_classifier = success is not None and is_blind(success)
+    independent = [each.judge for each in direction.judges or () if not each.can_see]
+    return [Judge.CLASSIFIER.value] * is_blind_classifier + independent
 
 
 def least_share(direction: DirectionScores) -> Share | None:

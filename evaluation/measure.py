@@ -25,6 +25,7 @@ from evaluation.data.held_out import HeldOut, load_held_out, load_pictures
 from evaluation.features.classifier import Classifier, fit
 from evaluation.features.collect import FeatureCollector
 from evaluation.figures import Figures
+from evaluation.judges.panel import JudgePanel
 from evaluation.metrics import memorization, pairs
 from evaluation.metrics.direction import classifier_scores, direction_figures, shortages
 from evaluation.metrics.distances import witness
@@ -40,7 +41,7 @@ from evaluation.metrics.true_counterparts import (
 )
 from evaluation.report.gallery import choose, gain, write_gallery
 from evaluation.scores import DirectionScores, ModelComparison, PairScores, Scores
-from evaluation.training_networks import used_networks
+from evaluation.training_networks import loss_pretraining, used_networks
 from evaluation.weights_choice import Kind, available_kinds, choose_weights
 from training.run.checkpoint import load_config, load_generators
 
@@ -72,6 +73,7 @@ class _Collected:
     outputs: dict[str, Outputs]
     champion_outputs: dict[str, Outputs]  # empty without a champion
     other_outputs: dict[str, Outputs]  # of the weights that were not chosen, if any
+    judges: JudgePanel
     truth_files: dict[str, Path]
     counterparts: dict[str, list[str]]
 
@@ -113,6 +115,8 @@ def measure(
         },
         {"A": train_features["B"], "B": train_features["A"]},
     )
+    features, standard = collector.networks()
+    networks = used_networks(train_config, features.name, weights_were_compared=len(kinds) > 1)
     collected = _Collected(
         held_out=held_out,
         crop_px=crop_px,
@@ -125,10 +129,18 @@ def measure(
         if isinstance(champion, Champion)
         else {},
         other_outputs=next(iter(outputs.values()), {}),
+        judges=JudgePanel(
+            config,
+            sides,
+            held_out.alignment,
+            paths.workspace.features,
+            collector.device,
+            progress,
+            loss_pretraining=loss_pretraining(networks),
+        ),
         truth_files=truth_files,
         counterparts=counterparts,
     )
-    features, standard = collector.networks()
     return Scores(
         run=paths.run.name,
         checkpoint=paths.checkpoint.name,
@@ -149,9 +161,7 @@ def measure(
             name: _DirectionScorer(config, paths, collector, collected, source, target).scores(name)
             for name, source, target in _DIRECTIONS
         },
-        training_networks=used_networks(
-            train_config, features.name, weights_were_compared=len(kinds) > 1
-        ),
+        training_networks=networks,
         features=features,
         inception=standard,
         no_inception="" if standard else inception[1],
@@ -256,6 +266,9 @@ class _DirectionScorer:
             meaningless=shortages(source, target),
             truth=truth,
             pairs=pair_scores,
+            judges=collected.judges.scores(
+                self._source_name, outputs.translated, outputs.contrasts, self._target_name
+            ),
             champion=self._compare(champion) if champion else None,
             other_weights=self._compare(other) if other else None,
             gallery=write_gallery(folder, name, source.rows, columns, chosen, rank),

@@ -29,6 +29,7 @@ from evaluation.figures import (
     load_figure,
     load_figures,
 )
+from evaluation.judges.judge_scores import JudgeScores
 from evaluation.training_networks import TrainingNetwork, load_networks, networks_to_json
 
 
@@ -118,6 +119,7 @@ class DirectionScores:
     meaningless: dict[str, Shortage] = field(default_factory=dict)  # figures that were left out
     truth: TruthScores | None = None
     pairs: PairScores | None = None
+    judges: tuple[JudgeScores, ...] | None = None  # independent ones; None: not asked
     champion: ModelComparison | None = None
     other_weights: ModelComparison | None = None
     gallery: dict[str, list[GalleryEntry]] = field(default_factory=dict)
@@ -142,6 +144,7 @@ class DirectionScores:
             "truth": self.truth and _with_figures(asdict(self.truth)),
             "champion": self.champion and self.champion.to_json(),
             "other_weights": self.other_weights and self.other_weights.to_json(),
+            "judges": None if self.judges is None else [each.to_json() for each in self.judges],
         }
         return (
             self.extra
@@ -170,6 +173,7 @@ class DirectionScores:
         """The direction that ``value``, a part of ``scores.json``, describes."""
         rest = dict(value)
         truth, pairs = rest.pop("truth", None), rest.pop("pairs", None)
+        judges = rest.pop("judges", None)
         return cls(
             source=str(rest.pop("from", "")),
             target=str(rest.pop("to", "")),
@@ -191,6 +195,7 @@ class DirectionScores:
             )
             if pairs
             else None,
+            judges=None if judges is None else tuple(map(JudgeScores.from_json, judges)),
             champion=_model_comparison(rest.pop("champion", None)),
             other_weights=_model_comparison(rest.pop("other_weights", None)),
             gallery={

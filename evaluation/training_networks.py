@@ -9,6 +9,8 @@ from typing import Any
 
 from training.config import TrainConfig
 
+OFFLINE_PRETRAINING = "ImageNet"  # of the offline feature network, whose KID is the first judge
+
 
 class NetworkUse(StrEnum):
     """What a pretrained network did; only a loss shapes the generators."""
@@ -39,8 +41,15 @@ def used_networks(
         NetworkUse.WEIGHTS: weights_were_compared,
     }
     return tuple(
-        TrainingNetwork(offline, "ImageNet", use) for use, is_used in uses.items() if is_used
+        TrainingNetwork(offline, OFFLINE_PRETRAINING, use)
+        for use, is_used in uses.items()
+        if is_used
     )
+
+
+def loss_pretraining(networks: Sequence[TrainingNetwork]) -> frozenset[str]:
+    """What the networks of losses were trained on: a network of the same does not judge."""
+    return frozenset(each.pretraining for each in networks if each.use is NetworkUse.LOSS)
 
 
 def networks_to_json(networks: Sequence[TrainingNetwork]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ The tests compare both with torch-fidelity.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,10 +89,11 @@ def kid(x: Array, y: Array) -> float:
 _Kernels = tuple[Array, Array, Array]
 
 
-def _kernels(x: Array, y: Array) -> _Kernels:
+def _kernels(x: Array, y: Array, k_yy: Array | None = None) -> _Kernels:
     if min(len(x), len(y)) < 2:
         raise ValueError(f"KID: got {len(x)} and {len(y)} pictures, needed at least 2 of each")
-    return polynomial_kernel(x, x), polynomial_kernel(x, y), polynomial_kernel(y, y)
+    k_yy = polynomial_kernel(y, y) if k_yy is None else k_yy
+    return polynomial_kernel(x, x), polynomial_kernel(x, y), k_yy
 
 
 def _mmd2(kernels: _Kernels, weights_x: Array, weights_y: Array) -> Array:
@@ -131,13 +133,7 @@ def compare_kid(
 
     An input and its translation are resampled together, so that ``change`` is a paired figure.
     """
-    rng = np.random.default_rng(seed)
-    weights = [
-        np.vstack([np.ones(num), resampling(num, num_bootstrap, rng)])
-        for num in (len(translated), len(target))
-    ]
-    after = _mmd2(_kernels(translated, target), *weights)
-    before = _mmd2(_kernels(untranslated, target), *weights)
+    after, before = resampled_kids([translated, untranslated], [], target, num_bootstrap, seed)
     change = after - before
     return KidComparison(
         resampled_figure(after),
@@ -145,6 +141,30 @@ def compare_kid(
         resampled_figure(change),
         _standard_error(change[1:]),
     )
+
+
+def resampled_kids(
+    paired: Sequence[Array],
+    unpaired: Sequence[Array],
+    target: Array,
+    num_bootstrap: int,
+    seed: int,
+) -> list[Array]:
+    """KID of each set of features to ``target``: ``[1 + num_bootstrap]``, first of all pictures.
+
+    Row i of every paired set belongs to one input, and they are resampled together; each other set
+    is resampled by itself, the target in the same way for all.
+    """
+    rng = np.random.default_rng(seed)
+
+    def weights(num: int) -> Array:
+        return np.vstack([np.ones(num), resampling(num, num_bootstrap, rng)])
+
+    of_paired, of_target = weights(len(paired[0])), weights(len(target))
+    sets = [(features, of_paired) for features in paired]
+    sets += [(features, weights(len(features))) for features in unpaired]
+    within = polynomial_kernel(target, target)
+    return [_mmd2(_kernels(features, target, within), drawn, of_target) for features, drawn in sets]
 
 
 def _standard_error(resampled: Array) -> float:

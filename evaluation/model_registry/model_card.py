@@ -16,6 +16,7 @@ from evaluation.figures import comparison
 from evaluation.metrics.metric_meanings import ClosedForm
 from evaluation.metrics.registry import METRICS
 from evaluation.model_registry.card_texts import CARD_TEXTS
+from evaluation.report.judge_table import judge_table
 from evaluation.report.wording import (
     Language,
     figure_text,
@@ -195,6 +196,7 @@ def _figures(scores: Scores | None, language: Language) -> Iterator[str]:
     for direction in scores.directions.values():
         yield from _table(direction, language)
         yield from filter(None, [share_sentence(direction, language)])
+        yield from filter(None, [judge_table(direction, language)])
         yield from filter(None, [power_sentences(direction, language)])
     yield from filter(None, [training_networks_sentence(scores, language)])
     yield report_text["intervals_short"]

@@ -12,7 +12,14 @@ from core.workspace_folders import EvaluationFolder, ModelFolder
 from evaluation.champion_record import ComparedChampion
 from evaluation.config import PromoteConfig
 from evaluation.figures import Figure
-from evaluation.judgement import classifier_share, classifier_success, closed_forms
+from evaluation.judgement import (
+    classifier_share,
+    classifier_success,
+    closed_forms,
+    counting_judges,
+)
+from evaluation.judges.judge_kinds import judge_name, view_name
+from evaluation.judges.judge_scores import Opinion
 from evaluation.metrics.metric_meanings import CLOSED_FORM_NAMES
 from evaluation.model_registry.model_versions import (
     current,
@@ -22,7 +29,7 @@ from evaluation.model_registry.model_versions import (
     store,
 )
 from evaluation.scores import DirectionScores, Scores, load_scores
-from evaluation.training_networks import NetworkUse
+from evaluation.training_networks import OFFLINE_PRETRAINING, NetworkUse, TrainingNetwork
 from evaluation.weights_choice import choice_sentence
 
 
@@ -48,8 +55,9 @@ def promote(
     """Store the evaluated checkpoint as a version of ``recipe``; champion if it passes the gate.
 
     The gate asks of both directions: a KID better than that of untranslated pictures and of every
-    closed form, an FID no worse than that of untranslated pictures, and a least share of the way
-    by the classifier. The mean KID must be better than the champion's on the same test pictures.
+    closed form, an FID no worse than that of untranslated pictures, a least share of the way by the
+    classifier and by each independent judge that can see, none of which may find it surely worse.
+    The mean KID must be better than the champion's on the same test pictures.
     Better is beyond the 95 % interval; ``rule`` switches each condition off. A champion that was
     not measured on these pictures stays: a person decides. A repeated call changes nothing. One
     process at a time decides; other processes wait.
@@ -108,12 +116,19 @@ def _objection(scores: Scores, champion: Path | None, rule: PromoteConfig) -> st
     if mean is None or not math.isfinite(mean):
         return "too few held-out pictures to tell whether it is better than doing nothing."
     judge = scores.features.name if scores.features else ""
-    for network in scores.training_networks or ():
-        if network.use is NetworkUse.LOSS and network.name == judge:
-            return f"{judge} trained the generators and judges their KID: only a person promotes."
+    loss_networks = [
+        network
+        for network in scores.training_networks or ()
+        if network.use is NetworkUse.LOSS
+        and (network.name == judge or network.pretraining == OFFLINE_PRETRAINING)
+    ]
     for direction in scores.directions.values():
         for condition in _CONDITIONS:
             objection = condition(direction, rule)
+            if objection:
+                return objection
+        if loss_networks:
+            objection = _no_independent_judge(direction, loss_networks[0])
             if objection:
                 return objection
     return _no_better_than_champion(scores, mean, champion, rule) if champion else ""
@@ -190,11 +205,69 @@ def _too_short_a_way(direction: DirectionScores, rule: PromoteConfig) -> str:
     )
 
 
+def _worse_by_a_judge(direction: DirectionScores, rule: PromoteConfig) -> str:
+    if not rule.judges_not_worse:
+        return ""
+    if direction.judges is None:
+        return _NO_JUDGES.format(route=direction.route)
+    for judge in counting_judges(direction):
+        for name, view in judge.views.items():
+            if view.opinion is Opinion.WORSE:
+                return (
+                    f"{direction.route} is surely worse than untranslated pictures by "
+                    f"{judge_name(judge.judge)} ({view_name(name)}): a KID of {view.kid.value:.4f} "
+                    f"against {view.kid_baseline.value:.4f}."
+                )
+    return ""
+
+
+def _too_short_a_way_by_a_judge(direction: DirectionScores, rule: PromoteConfig) -> str:
+    if rule.min_judge_share == 0:
+        return ""
+    if direction.judges is None:
+        return _NO_JUDGES.format(route=direction.route)
+    for judge in counting_judges(direction):
+        if judge.share is not None and judge.share.value < rule.min_judge_share:
+            return (
+                f"{direction.route} goes {100 * judge.share.value:.1f} % of the way from "
+                f"untranslated to real pictures by {judge_name(judge.judge)}, and the least is "
+                f"{100 * rule.min_judge_share:.1f} % (promote.min_judge_share)."
+            )
+    return ""
+
+
+def _no_independent_judge(direction: DirectionScores, network: TrainingNetwork) -> str:
+    """Too few independent judges in place of KID, whose network is of the same pretraining as
+    ``network``, which was part of a loss.
+    """
+    better = [
+        judge_name(judge.judge)
+        for judge in counting_judges(direction)
+        if judge.opinion is Opinion.BETTER
+    ]
+    if len(better) >= _LEAST_INDEPENDENT_JUDGES:
+        return ""
+    return (
+        f"{network.name} was part of a loss, and the network that judges KID has the same "
+        f"pretraining ({network.pretraining}): {_LEAST_INDEPENDENT_JUDGES} independent judges must "
+        f"find {direction.route} surely better, and {len(better)} "
+        f"{'does' if len(better) == 1 else 'do'}."
+    )
+
+
+_LEAST_INDEPENDENT_JUDGES = 2  # where KID on the offline features does not count
+_NO_JUDGES = (
+    "{route} was not shown to the independent judges, as in scores of older versions; remove "
+    "scores.json and evaluate again, or switch off promote.judges_not_worse and set "
+    "promote.min_judge_share 0."
+)
 _CONDITIONS = (
     _no_better_than_untranslated,
     _no_better_than_closed_forms,
     _fid_worse,
     _too_short_a_way,
+    _worse_by_a_judge,
+    _too_short_a_way_by_a_judge,
 )
 
 

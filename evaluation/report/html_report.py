@@ -21,6 +21,7 @@ from evaluation.champion_record import ComparedChampion, MissingChampion, NoCham
 from evaluation.data.phrase_yields import phrase_yields
 from evaluation.figures import Figure
 from evaluation.judgement import closed_forms, least_share
+from evaluation.report.judge_table import judge_columns, judge_notes, judge_rows
 from evaluation.report.loss_curves import loss_curves
 from evaluation.report.table import plot, row_groups
 from evaluation.report.wording import (
@@ -34,6 +35,7 @@ from evaluation.report.wording import (
     share_sentence,
     training_networks_sentence,
     verdict,
+    way_title,
     words,
 )
 from evaluation.scores import (
@@ -158,8 +160,11 @@ def _direction(direction: DirectionScores, language: Language, folder: Path) -> 
         "source": direction.source,
         "target": direction.target,
         "gap": None if share is None else percent(share.value),
-        "way": "" if share is None else text["gap"].format(judge=text[f"judge_{share.judge}"]),
+        "way": "" if share is None else way_title(share, language),
         "shares": share_sentence(direction, language),
+        "judges": judge_rows(direction, language),
+        "judge_columns": judge_columns(language),
+        "judge_notes": judge_notes(direction, language),
         "power": power_sentences(direction, language),
         "closed_forms": closed_form_sentences(direction, language),
         "no_gap": text["gap_none" if "kid" in direction.figures else "gap_unknown"],

@@ -9,6 +9,7 @@ from PIL import Image
 from core.picture_grid import Tile, draw_grid, save_jpeg
 from evaluation.evaluate import Evaluation
 from evaluation.report.html_report import champion_sentence, shortage_texts
+from evaluation.report.judge_table import judge_table
 from evaluation.report.table import row_groups
 from evaluation.report.wording import (
     closed_form_sentences,
@@ -34,6 +35,7 @@ def summary(evaluation: Evaluation) -> str:
         ]
         if any(notes):
             lines.append(f"{direction.route}: {' '.join(filter(None, notes))}")
+        lines += filter(None, [judge_table(direction, evaluation.language)])
         shortages = shortage_texts(direction, text)
         if shortages:
             lines.append(f"{direction.route}: {text['meaningless']} {'; '.join(shortages)}")

@@ -11,14 +11,15 @@ from typing import Literal
 from evaluation.figures import Figure, Value
 from evaluation.judgement import (
     Judge,
+    Share,
     best_closed_form,
-    classifier_success,
+    blind_judges,
     closed_forms,
-    is_blind,
     least_share,
     power,
     shares,
 )
+from evaluation.judges.judge_kinds import judge_name
 from evaluation.metrics.metric_meanings import CLOSED_FORM_NAMES, ClosedForm
 from evaluation.metrics.registry import metric_names
 from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
@@ -177,7 +178,7 @@ def _way_part(direction: DirectionScores, language: Language) -> str:
     share = least_share(direction)
     if share is None:
         return ""
-    judge = words(language)[f"judge_{share.judge}"]
+    judge = _judge_text(share.judge, language)
     if language == "zh":
         judge = f" {judge} " if judge.isascii() else judge
         return f"，按{judge}走完 {percent(share.value)} 的路程"
@@ -215,15 +216,27 @@ def power_sentences(direction: DirectionScores, language: Language) -> str:
 
 
 def share_sentence(direction: DirectionScores, language: Language) -> str:
-    """Each judge's share of the way, and whether the classifier is blind to the domains."""
+    """Each judge's share of the way, and which judges are blind to the domains."""
     text = words(language)
     parts = [
-        f"{text[f'judge_{share.judge}']} {percent(share.value)}" for share in shares(direction)
+        f"{_judge_text(share.judge, language)} {percent(share.value)}"
+        for share in shares(direction)
     ]
-    success = classifier_success(direction)
-    if success is not None and is_blind(success):
-        parts.append(text["judge_blind"].format(judge=text[f"judge_{Judge.CLASSIFIER}"]))
+    parts += [
+        text["judge_blind"].format(judge=_judge_text(judge, language))
+        for judge in blind_judges(direction)
+    ]
     return text["judges"].format(shares=text["and"].join(parts)) if parts else ""
+
+
+def way_title(share: Share, language: Language) -> str:
+    """The words below the headline's share of the way."""
+    return words(language)["gap"].format(judge=_judge_text(share.judge, language))
+
+
+def _judge_text(judge: str, language: Language) -> str:
+    """The judge's name inside a sentence."""
+    return words(language)[f"judge_{judge}"] if judge in set(Judge) else judge_name(judge, language)
 
 
 def closed_form_name(form: ClosedForm, language: Language) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from measured_runs import scores_of
+from measured_runs import judge, scores_of
 
 from evaluation.figures import Figure
 from evaluation.judgement import (
@@ -17,6 +17,7 @@ from evaluation.judgement import (
     power,
 )
 from evaluation.metrics.metric_meanings import ClosedForm
+from evaluation.report.judge_table import judge_table
 from evaluation.report.wording import power_sentences, share_sentence, verdict
 from evaluation.scores import DirectionScores, Scores
 
@@ -37,6 +38,33 @@ def test_the_least_of_the_judges_counts() -> None:
     assert least_share(direction) == Share(Judge.CLASSIFIER, pytest.approx(0.625))
     assert "62 % of the way by the classifier" in verdict(Scores.from_json(scores_of(0.02)))
     assert "按分类器走完 62 % 的路程" in verdict(Scores.from_json(scores_of(0.02)), "zh")
+
+
+def test_the_least_of_all_judges_that_see_counts() -> None:
+    scores = scores_of(0.02)
+    for direction in scores["directions"].values():
+        direction["judges"] = [
+            judge("domain_network", 0.3),
+            judge("random_convolutions", 0.1, errors_apart=1.0),
+            judge("mesh_activations", 0.2) | {"is_independent": False},
+        ]
+    read = Scores.from_json(scores)
+    assert least_share(read.directions["A2B"]) == Share("domain_network", 0.3)
+    assert "30 % of the way by a fresh network" in verdict(read)
+    assert "按新训练的网络走完 30 % 的路程" in verdict(read, "zh")
+    sentence = share_sentence(read.directions["A2B"], "en")
+    assert "random convolutions cannot tell the domains apart and does not count" in sentence
+    assert Scores.from_json(read.to_json()) == read
+
+
+def test_the_table_of_judges_says_what_each_sees() -> None:
+    direction = Scores.from_json(scores_of(0.02)).directions["A2B"]
+    table = judge_table(direction, "en")
+    assert "| Random convolutions | whole picture | yes (9.00 standard errors) | 90 % | " in table
+    assert "| Pixel statistics | whole picture | no (2.00 standard errors) | – | – |" in table
+    assert "surely better" in table
+    assert "可以确定更好" in judge_table(direction, "zh")
+    assert judge_table(replace(direction, judges=None), "en") == ""
 
 
 def test_a_classifier_that_cannot_tell_the_domains_apart_does_not_judge() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from measured_runs import figure, promote_one, scores_of, write_run
+from measured_runs import figure, judge, promote_one, scores_of, write_run
 
 from core.errors import CheckpointError, SuyanError
 from core.workspace import Workspace
@@ -111,7 +111,13 @@ def test_better_but_not_surely_is_not_enough_unless_the_rule_says_so(tmp_path: P
     ).promoted
 
 
-_OLD_RULE = PromoteConfig(beat_closed_forms=False, fid_not_worse=False, min_classifier_share=0)
+_OLD_RULE = PromoteConfig(
+    beat_closed_forms=False,
+    fid_not_worse=False,
+    min_classifier_share=0,
+    judges_not_worse=False,
+    min_judge_share=0,
+)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +154,7 @@ def test_better_than_a_tint_but_not_surely_is_not_enough(tmp_path: Path) -> None
 def test_scores_without_closed_forms_pass_by_the_old_rule_alone(tmp_path: Path) -> None:
     scores = scores_of(0.03)
     for direction in scores["directions"].values():
-        for key in ("tint_kid", "tint_kid_change", "fid", "domain_success"):
+        for key in ("tint_kid", "tint_kid_change", "fid", "domain_success", "judges"):
             del direction[key]
     run, evaluation = write_run(tmp_path, "old", scores)
     assert "evaluate again" in promote(run, evaluation, Workspace(tmp_path), "makeup").reason
@@ -171,6 +177,60 @@ def test_a_network_of_the_loss_does_not_judge(tmp_path: Path) -> None:
         scores = scores_of(0.03) | {"training_networks": [network | {"use": use}]}
         done = promote(*write_run(tmp_path, use, scores), Workspace(tmp_path), "makeup")
         assert done.promoted is promoted, done.reason
+
+
+def _judged(*judges: dict[str, Any]) -> dict[str, Any]:
+    scores = scores_of(0.03)
+    scores["directions"]["B2A"]["judges"] = list(judges)
+    return scores
+
+
+def test_a_judge_that_sees_it_worse_stops_a_model_and_is_named(tmp_path: Path) -> None:
+    scores = _judged(judge("random_convolutions", 0.7), judge("mesh_activations", -0.3))
+    run, evaluation = write_run(tmp_path, "one", scores)
+    done = promote(run, evaluation, Workspace(tmp_path), "makeup")
+    assert not done.promoted
+    expected = ("bare → makeup", "surely worse", "the face mesh's activations (whole picture)")
+    assert all(text in done.reason for text in (*expected, "0.6500", "0.5000")), done.reason
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup", _OLD_RULE).promoted
+
+
+def test_a_blind_judge_does_not_stop_a_model(tmp_path: Path) -> None:
+    scores = _judged(judge("mesh_activations", -0.9, errors_apart=2.9))
+    run, evaluation = write_run(tmp_path, "one", scores)
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup").promoted
+
+
+def test_a_judge_of_a_network_of_the_loss_does_not_stop_a_model(tmp_path: Path) -> None:
+    scores = _judged(judge("mesh_activations", -0.9) | {"is_independent": False})
+    run, evaluation = write_run(tmp_path, "one", scores)
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup").promoted
+
+
+def test_each_judge_that_sees_asks_for_a_least_share(tmp_path: Path) -> None:
+    scores = _judged(judge("domain_network", 0.9), judge("random_convolutions", 0.06))
+    run, evaluation = write_run(tmp_path, "one", scores)
+    done = promote(run, evaluation, Workspace(tmp_path), "makeup")
+    assert not done.promoted
+    assert "6.0 % of the way from untranslated to real pictures by random conv" in done.reason
+    assert "10.0 % (promote.min_judge_share)" in done.reason
+    lenient = PromoteConfig(min_judge_share=0.05)
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup", lenient).promoted
+
+
+@pytest.mark.parametrize("name", ["f", "another network"])
+def test_two_independent_judges_stand_in_for_a_network_of_the_loss(
+    tmp_path: Path, name: str
+) -> None:
+    network = {"name": name, "pretraining": "ImageNet", "use": "loss"}
+    scores = scores_of(0.03) | {"training_networks": [network]}
+    done = promote(*write_run(tmp_path, "one", scores), Workspace(tmp_path), "makeup")
+    assert not done.promoted
+    assert f"{name} was part of a loss" in done.reason
+    for direction in scores["directions"].values():
+        direction["judges"].append(judge("domain_network", 0.5))
+    done = promote(*write_run(tmp_path, "two", scores), Workspace(tmp_path), "makeup")
+    assert done.promoted, done.reason
 
 
 def test_the_champion_stays_within_the_challengers_interval(tmp_path: Path) -> None:

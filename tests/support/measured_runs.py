@@ -12,6 +12,21 @@ def figure(value: float) -> dict[str, float]:
     return {"value": value, "low": value, "high": value}
 
 
+def judge(name: str, share: float, *, errors_apart: float = 9.0) -> dict[str, Any]:
+    """A judge that sees the whole picture, unless ``errors_apart`` is below 3, and its share."""
+    change, sees = -0.5 * share, errors_apart >= 3
+    view = {
+        "kid": figure(0.5 + change),
+        "kid_baseline": figure(0.5),
+        "kid_ceiling": figure(0.0),
+        "kid_change": {"value": change, "low": change - 0.02, "high": change + 0.02},
+        "change_error": 0.01,
+        "errors_apart": errors_apart,
+    }
+    shared = {"share": figure(share)} if sees else {}
+    return {"judge": name, "pretraining": "", "views": {"whole": view | shared}} | shared
+
+
 def scores_of(kid: float, *, step: int = 8, dataset: str = "d1") -> dict[str, Any]:
     direction = {
         "kid": figure(kid),
@@ -27,6 +42,10 @@ def scores_of(kid: float, *, step: int = 8, dataset: str = "d1") -> dict[str, An
         "domain_success_ceiling": figure(0.9),
         "num_pictures": 30,
         "num_target": 30,
+        "judges": [
+            judge("random_convolutions", 0.9),
+            judge("pixel_statistics", -0.4, errors_apart=2.0),
+        ],
     }
     return {
         "checkpoint": f"step_{step:08d}",

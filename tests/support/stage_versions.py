@@ -104,6 +104,7 @@ VERSIONS = (
             "evaluation/champion_comparison.py",
             "evaluation/data",
             "evaluation/features",
+            "evaluation/judges",
             "evaluation/measure.py",
             "evaluation/metrics",
             "evaluation/weights_choice.py",
