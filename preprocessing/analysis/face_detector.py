@@ -31,18 +31,17 @@ _NMS_OVERLAP = 0.3  # intersection over union
 _NESTED_SHARE = 0.7  # of the smaller box inside the larger, beyond which both are one face
 _SCORE = 0.5  # of a confirmed face in its close-up
 _PROPOSAL_SCORE = 0.15  # in a look, where a face may be small
-_MIN_LOOK_PX = 14  # side of a face in the model's input, from which looks propose it surely
+_MIN_LOOK_PX = 13  # side of a face in the model's input, from which looks propose it surely
 _CLOSE_UP_SIDES = 2.0  # side of a close-up, in sides of the face
 _BORDER_SIDES = 2.5  # side of the look that has a border, in longer sides of the picture
 _MAX_TILE_RATIO = 2.5  # of the sides of two levels of tiles
 _OVERLAP_PER_FACE = 1.15  # of tiles, in sides of the largest face that the level above misses
-_UPRIGHT_SCORE = 0.65  # of a close-up; the faces below it may be turned
+_UPRIGHT_SCORE = 0.75  # of a close-up; the faces below it may be turned
 _ACCURATE_ROLL_DEGREES = 8.0  # in the close-up; the model's keypoints are accurate up to it
 _MAX_STRAIGHTENINGS = 2
 _SCORE_TOLERANCE = 0.05  # by which a straightened close-up may score less
 _MIN_CLOSE_UP_PX = 16
-_NEAR_SHARE = 0.25  # of the face's side, within which its close-up finds it
-_TURNS_DEGREES = (45, 90, 135, 180, 225, 270, 315)
+_NEAR_SHARE = 0.4  # of the face's side, within which its close-up finds it
 _QUARTER_TURNS_DEGREES = (90, 270, 180)
 _DETAIL_PX = 9  # surroundings of a pixel in the model's input
 _DETAIL_GREY_LEVELS = 4  # difference from them, beyond which a pixel is detail
@@ -177,51 +176,15 @@ class FaceDetector:
         picture is searched turned by 90°, 270° and 180°. ``box`` and ``keypoints`` are those of
         the picture as given.
         """
-        pyramid = _Pyramid(picture)
-        faces = list[Face]()
-        for turn in (0, *_QUARTER_TURNS_DEGREES):
-            faces = self._search(pyramid, turn, min_face_px, [])
-            if faces:
-                break
-        if faces and (other := _other_turn(faces, turn)) is not None:
-            faces = self._search(pyramid, other, min_face_px, faces)
+        search = _Search(self, _Pyramid(picture), min_face_px)
+        faces = search.faces(0, [])
+        if not faces:
+            faces = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
+        if faces and (turn := _usual_turn(faces)) != 0:
+            faces = search.faces(turn, faces)
         return sorted(faces, key=lambda face: face.side, reverse=True)
 
-    def _search(
-        self, picture: _Pyramid, turn: float, min_face_px: float, known: Sequence[Face]
-    ) -> list[Face]:
-        """The known faces, and those that are found by looks turned by so many degrees."""
-        height, width = picture.shape
-        whole = _Window(width / 2, height / 2, max(height, width), turn)
-        faces = self._confirm(picture, turn, self._look(picture, whole), known)
-        if not faces:
-            border = replace(whole, side=whole.side * _BORDER_SIDES)
-            faces = self._confirm(picture, turn, self._look(picture, border), [])
-        for tiles in _levels_of_tiles(height, width, turn, min_face_px):
-            detail = picture.detail(tiles[0].side, faces)
-            proposals = [
-                face
-                for tile in tiles
-                if _has_detail(detail, tile)
-                for face in self._look(picture, tile)
-            ]
-            faces = self._confirm(picture, turn, proposals, faces)
-        return faces
-
-    def _confirm(
-        self, picture: _Pyramid, turn: float, proposals: Sequence[Face], known: Sequence[Face]
-    ) -> list[Face]:
-        """The known faces, and those of the proposals that a close-up confirms."""
-        faces = list(known)
-        for proposal in _suppress(proposals):
-            if any(_is_same(proposal, face) for face in faces):
-                continue
-            face = self._close_up(picture, proposal, turn)
-            if face is not None:
-                faces.append(face)
-        return _suppress(faces)
-
-    def _close_up(self, picture: _Pyramid, proposal: Face, turn: float) -> Face | None:
+    def close_up(self, picture: _Pyramid, proposal: Face, turn: float) -> Face | None:
         """The proposed face, detected again at the size and the turn at which the model is most
         accurate; ``None`` if it is no face.
         """
@@ -229,7 +192,7 @@ class FaceDetector:
         if face is None:
             return None
         if face.score < _UPRIGHT_SCORE:
-            turns = (turn + other for other in _TURNS_DEGREES)
+            turns = (turn + other for other in _QUARTER_TURNS_DEGREES)
             looks = (self._look_closer(picture, face, other) for other in turns)
             face = max((face, *filter(None, looks)), key=lambda face: face.score)
         for _ in range(_MAX_STRAIGHTENINGS):
@@ -248,12 +211,12 @@ class FaceDetector:
         window = _Window(float(middle[0]), float(middle[1]), side, turn)
         near = [
             found
-            for found in _suppress(self._look(picture, window, self._threshold))
+            for found in _suppress(self.look(picture, window, self._threshold))
             if _distance(found, middle) < face.side * _NEAR_SHARE
         ]
         return min(near, key=lambda found: _distance(found, middle), default=None)
 
-    def _look(
+    def look(
         self, picture: _Pyramid, window: _Window, threshold: float = _PROPOSAL_SCORE
     ) -> list[Face]:
         """The model's faces in the window with at least this score, several for each."""
@@ -272,6 +235,56 @@ class FaceDetector:
             _face(apply(back, face[[0, *range(2, 8)]]), face[1] * scale, score, window.turn)
             for face, score in zip(points, scores[chosen].tolist(), strict=True)
         ]
+
+
+class _Search:
+    """The search of a picture; proposals that no close-up has confirmed yet are remembered."""
+
+    def __init__(self, detector: FaceDetector, picture: _Pyramid, min_face_px: float) -> None:
+        self._detector, self._picture, self._min_face_px = detector, picture, min_face_px
+        self._unconfirmed = list[Face]()
+
+    def faces(self, turn: float, known: Sequence[Face]) -> list[Face]:
+        """The known faces, and those that are found by looks turned by so many degrees."""
+        faces = self._whole(turn, known)
+        for tiles in _levels_of_tiles(*self._picture.shape, turn, self._min_face_px):
+            detail = self._picture.detail(tiles[0].side, faces)
+            proposals = [
+                face
+                for tile in tiles
+                if _has_detail(detail, tile)
+                for face in self._detector.look(self._picture, tile)
+            ]
+            faces = self._confirm(turn, proposals, faces)
+        return faces
+
+    def turned_faces(self, turn: float) -> list[Face]:
+        """Faces found by turned looks at the whole picture and at what upright ones proposed: the
+        model half recognises a face that lies on its side.
+        """
+        return self._confirm(turn, self._unconfirmed[:], self._whole(turn, []))
+
+    def _whole(self, turn: float, known: Sequence[Face]) -> list[Face]:
+        height, width = self._picture.shape
+        whole = _Window(width / 2, height / 2, max(height, width), turn)
+        faces = self._confirm(turn, self._detector.look(self._picture, whole), known)
+        if faces:
+            return faces
+        border = replace(whole, side=whole.side * _BORDER_SIDES)
+        return self._confirm(turn, self._detector.look(self._picture, border), [])
+
+    def _confirm(self, turn: float, proposals: Sequence[Face], known: Sequence[Face]) -> list[Face]:
+        """The known faces, and those of the proposals that a close-up confirms."""
+        faces = list(known)
+        for proposal in _suppress(proposals):
+            if any(_is_same(proposal, face) for face in faces):
+                continue
+            face = self._detector.close_up(self._picture, proposal, turn)
+            if face is not None:
+                faces.append(face)
+            elif turn == 0:
+                self._unconfirmed.append(proposal)
+        return _suppress(faces)
 
 
 def _face(
@@ -321,11 +334,10 @@ def _has_detail(detail: NDArray[np.bool_], tile: _Window) -> bool:
     return np.count_nonzero(detail[max(0, top) : bottom, max(0, left) : right]) >= _MIN_DETAIL_PX
 
 
-def _other_turn(faces: Sequence[Face], turn: float) -> float | None:
-    """The quarter turn at which most of the faces are upright; ``None`` if it is ``turn``."""
-    quarters = [round(face.roll / 90) % 4 * 90 for face in faces]
-    most = max(quarters, key=quarters.count)
-    return None if most == turn else most
+def _usual_turn(faces: Sequence[Face]) -> float:
+    """The quarter turn at which most of the faces are upright."""
+    turns = [round(face.roll / 90) % 4 * 90 for face in faces]
+    return max(turns, key=turns.count)
 
 
 def _difference(degrees: float, other: float) -> float:
