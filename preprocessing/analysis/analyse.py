@@ -17,7 +17,7 @@ from PIL import Image
 
 from core.pictures import Decoded, Rejected, read_reduced
 from preprocessing.analysis import occlusion
-from preprocessing.analysis.face_detector import Face, FaceDetector
+from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.analysis.nsfw import unsafe_score
 from preprocessing.images import geometry
@@ -25,7 +25,7 @@ from preprocessing.images import geometry
 if TYPE_CHECKING:  # workers start faster without it
     from preprocessing.config import PrepareConfig
 
-ANALYSIS_VERSION = 5  # raise it when the same file gives another analysis
+ANALYSIS_VERSION = 6  # raise it when the same file gives another analysis
 CANONICAL_PX = 128  # side of the aligned face that is measured, independent of crop_px
 FILE_MISSING = "file-missing"
 _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # in the aligned face, shares of its side
@@ -33,8 +33,11 @@ _ANALYSIS_PX = 800  # longer side at which a picture is analysed, at least
 _SHARPNESS_PX = 400  # longer side at which sharpness is measured, at least
 _FINGERPRINT_PX = 256  # longer side of the picture that is hashed
 _PREVIEW_PX = 112
-_MAX_FACES = 12
-_MAX_ASPECT_FOR_FACES = 10  # the detector squeezes a picture into a square
+_MAX_FACTOR = 8  # of a reduced decoding
+_MAX_FACES = 100
+_MAX_TILES = 160  # of a picture, for ``PrepareConfig.timeout_s``: enough for 30 megapixels
+_MIN_DECODED_FACE_PX = 24  # side of the smallest face after a reduced decoding
+_MAX_ASPECT_FOR_FACES = 10  # a longer picture is a strip of many, or of text
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,20 @@ class AnalysisConfig:
     faces: bool
     safety: bool
     max_pixels: float
+    min_face_px: int = MIN_FACE_PX  # of the smallest face that is searched
 
     @classmethod
     def of(cls, config: PrepareConfig) -> AnalysisConfig:
-        """The part of ``config`` that an analysis depends on."""
-        return cls(config.faces, config.max_unsafe is not None, config.max_megapixels * 1e6)
+        """The part of ``config`` that an analysis depends on.
+
+        A ``min_face_px`` above ``MIN_FACE_PX`` changes no analysis: the rules apply it.
+        """
+        return cls(
+            config.faces,
+            config.max_unsafe is not None,
+            config.max_megapixels * 1e6,
+            min(config.min_face_px, MIN_FACE_PX),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,11 +127,14 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
 
     Raises ``MissingModelError`` where a model is not installed.
     """
-    decoded = read_reduced(path, max_pixels=config.max_pixels, enough_px=_ANALYSIS_PX)
+    max_factor = max(1, config.min_face_px // _MIN_DECODED_FACE_PX) if config.faces else _MAX_FACTOR
+    decoded = read_reduced(
+        path, max_pixels=config.max_pixels, enough_px=_ANALYSIS_PX, max_factor=max_factor
+    )
     if isinstance(decoded, Rejected):
         return Analysis(decoded.reason)
     picture = decoded.pixels
-    faces = _detect_faces(picture) if config.faces else []
+    faces = _detect_faces(picture, config.min_face_px / decoded.factor) if config.faces else []
     half = geometry.halve(picture, *_size_within(picture, _SHARPNESS_PX))
     small = _within(half, _FINGERPRINT_PX)
     return Analysis(
@@ -147,10 +162,10 @@ def _detector() -> FaceDetector:
     return FaceDetector()
 
 
-def _detect_faces(picture: NDArray[np.uint8]) -> list[Face]:
+def _detect_faces(picture: NDArray[np.uint8], min_face_px: float) -> list[Face]:
     if max(picture.shape[:2]) > _MAX_ASPECT_FOR_FACES * min(picture.shape[:2]):
         return []
-    faces = _detector().detect(picture)
+    faces = _detector().detect(picture, min_face_px, max_tiles=_MAX_TILES)
     return [f for f in faces if np.hypot(*(f.keypoints[1] - f.keypoints[0])) >= 2][:_MAX_FACES]
 
 

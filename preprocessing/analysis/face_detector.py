@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,11 +30,14 @@ _GREY = 127.5  # beyond the picture; 0 for the model
 _NMS_OVERLAP = 0.3  # intersection over union
 _NESTED_SHARE = 0.7  # of the smaller box inside the larger, beyond which both are one face
 _SCORE = 0.5  # of a confirmed face in its close-up
+_MAX_UNCONFIRMED = 30  # proposals that are looked at turned
 _PROPOSAL_SCORE = 0.15  # in a look, where a face may be small
 _MIN_LOOK_PX = 13  # side of a face in the model's input, from which looks propose it surely
 _CLOSE_UP_SIDES = 2.0  # side of a close-up, in sides of the face
 _BORDER_SIDES = 2.5  # side of the look that has a border, in longer sides of the picture
 _MAX_TILE_RATIO = 2.5  # of the sides of two levels of tiles
+_LEVEL_SLACK = 1.1  # by which a face may be smaller in the last look
+_COARSER = 1.1  # factor of the smallest face, until there are few enough tiles
 _OVERLAP_PER_FACE = 1.15  # of tiles, in sides of the largest face that the level above misses
 _UPRIGHT_SCORE = 0.75  # of a close-up; the faces below it may be turned
 _ACCURATE_ROLL_DEGREES = 8.0  # in the close-up; the model's keypoints are accurate up to it
@@ -168,15 +171,22 @@ class FaceDetector:
         x, y = np.meshgrid(centres, centres)
         self._anchors = np.stack([x.ravel(), y.ravel()], axis=1)  # [2304, 2]
 
-    def detect(self, picture: NDArray[np.uint8], min_face_px: float = MIN_FACE_PX) -> list[Face]:
+    def detect(
+        self,
+        picture: NDArray[np.uint8],
+        min_face_px: float = MIN_FACE_PX,
+        *,
+        max_tiles: int | None = None,
+    ) -> list[Face]:
         """Faces of ``[H, W, 3]`` uint8 RGB, the largest first, each one once.
 
-        All faces whose boxes have a side of ``min_face_px`` are searched, and larger pictures
-        therefore take longer; smaller faces may be found too. Where none is found upright, the
-        picture is searched turned by 90°, 270° and 180°. ``box`` and ``keypoints`` are those of
-        the picture as given.
+        All faces whose boxes have a side of ``min_face_px`` are searched, so that a larger picture
+        takes longer; smaller faces may be found too. Where more than ``max_tiles`` tiles were
+        needed, the least side is larger. Where no face is found upright, the picture is searched
+        turned by 90°, 270° and 180°; box and keypoints are always in pixels of the picture given.
         """
-        search = _Search(self, _Pyramid(picture), min_face_px)
+        levels = _levels_of_tiles(*picture.shape[:2], min_face_px, max_tiles or math.inf)
+        search = _Search(self, _Pyramid(picture), levels)
         faces = search.faces(0, [])
         if not faces:
             faces = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
@@ -240,20 +250,22 @@ class FaceDetector:
 class _Search:
     """The search of a picture; proposals that no close-up has confirmed yet are remembered."""
 
-    def __init__(self, detector: FaceDetector, picture: _Pyramid, min_face_px: float) -> None:
-        self._detector, self._picture, self._min_face_px = detector, picture, min_face_px
+    def __init__(
+        self, detector: FaceDetector, picture: _Pyramid, levels: Sequence[Sequence[_Window]]
+    ) -> None:
+        self._detector, self._picture, self._levels = detector, picture, levels
         self._unconfirmed = list[Face]()
 
     def faces(self, turn: float, known: Sequence[Face]) -> list[Face]:
         """The known faces, and those that are found by looks turned by so many degrees."""
         faces = self._whole(turn, known)
-        for tiles in _levels_of_tiles(*self._picture.shape, turn, self._min_face_px):
+        for tiles in self._levels:
             detail = self._picture.detail(tiles[0].side, faces)
             proposals = [
                 face
                 for tile in tiles
                 if _has_detail(detail, tile)
-                for face in self._detector.look(self._picture, tile)
+                for face in self._detector.look(self._picture, replace(tile, turn=turn))
             ]
             faces = self._confirm(turn, proposals, faces)
         return faces
@@ -262,7 +274,8 @@ class _Search:
         """Faces found by turned looks at the whole picture and at what upright ones proposed: the
         model half recognises a face that lies on its side.
         """
-        return self._confirm(turn, self._unconfirmed[:], self._whole(turn, []))
+        likely = sorted(self._unconfirmed, key=lambda face: -face.score)[:_MAX_UNCONFIRMED]
+        return self._confirm(turn, likely, self._whole(turn, []))
 
     def _whole(self, turn: float, known: Sequence[Face]) -> list[Face]:
         height, width = self._picture.shape
@@ -298,24 +311,25 @@ def _face(
 
 
 def _levels_of_tiles(
-    height: int, width: int, turn: float, min_face_px: float
-) -> Iterator[list[_Window]]:
+    height: int, width: int, min_face_px: float, max_tiles: float
+) -> list[list[_Window]]:
     """Windows that show the model every face of ``min_face_px``, the largest windows first.
 
-    The windows of a level overlap by a face that the level above may miss.
+    The windows of a level overlap by a face that the level above may miss. A larger face is the
+    smallest one where there would be more than ``max_tiles`` windows.
     """
-    above, smallest = float(max(height, width)), min_face_px * _INPUT_PX / _MIN_LOOK_PX
-    num_levels = math.ceil(math.log(max(1.0, above / smallest)) / math.log(_MAX_TILE_RATIO) - 1e-9)
-    ratio = (above / smallest) ** (1 / max(1, num_levels))
-    for _ in range(num_levels):
-        side = above / ratio
+    longer, smallest = max(height, width), min_face_px * _INPUT_PX / _MIN_LOOK_PX
+    num_levels = math.ceil(math.log(max(1.0, longer / smallest / _LEVEL_SLACK), _MAX_TILE_RATIO))
+    ratio = (longer / smallest) ** (1 / max(1, num_levels))
+    levels = list[list[_Window]]()
+    for level in range(num_levels):
+        above = longer / ratio**level
         overlap = _OVERLAP_PER_FACE * above * _MIN_LOOK_PX / _INPUT_PX
-        yield [
-            _Window(x, y, side, turn)
-            for y in _middles(height, side, overlap)
-            for x in _middles(width, side, overlap)
-        ]
-        above = side
+        columns, rows = (_middles(length, above / ratio, overlap) for length in (width, height))
+        levels.append([_Window(x, y, above / ratio) for y in rows for x in columns])
+    if sum(map(len, levels)) > max_tiles:
+        return _levels_of_tiles(height, width, min_face_px * _COARSER, max_tiles)
+    return levels
 
 
 def _middles(length: int, side: float, overlap: float) -> list[float]:
