@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # in the aligned face, shares of its si
 _ANALYSIS_PX = 800  # longer side at which a picture is analysed, at least
 _SHARPNESS_PX = 400  # longer side at which sharpness is measured, at least
 _FINGERPRINT_PX = 256  # longer side of the picture that is hashed
+_MIN_LEVELLED_DEGREES = 5.0  # hashes of pictures turned by less are near enough
 _PREVIEW_PX = 112
 _MAX_FACTOR = 8  # of a reduced decoding
 _MAX_FACES = 100
@@ -77,14 +79,17 @@ class Analysis:
     sharpness: float = 0.0  # of the whole picture at 128 px, grey levels²
     unsafe: float | None = None  # 0 to 1, where the safety filter is on
     whole: Fingerprint | None = None
+    levelled: Fingerprint | None = None  # of the whole, turned until its tilted face is upright
     faces: tuple[FaceAnalysis, ...] = ()  # the largest first
     preview: bytes = b""  # a small JPEG written by this module, and therefore harmless
 
     @property
     def thumbnails(self) -> bytes:
-        """Thumbnails of the whole and then of each face, ``THUMBNAIL_BYTES`` each."""
-        whole = self.whole.thumbnail if self.whole else b""
-        return b"".join((whole, *(face.aligned.thumbnail for face in self.faces)))
+        """Thumbnails of the whole, of each face, and of the levelled picture if there is one,
+        ``THUMBNAIL_BYTES`` each.
+        """
+        prints = (self.whole, *(face.aligned for face in self.faces), self.levelled)
+        return b"".join(each.thumbnail for each in prints if each is not None)
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,7 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
         sharpness=_sharpness(half),
         unsafe=unsafe_score(picture) if config.safety else None,
         whole=fingerprint(small),
+        levelled=_levelled_fingerprint(small, faces),
         faces=tuple(_analyse_face(decoded, face) for face in faces),
         preview=_encode_preview(small),
     )
@@ -167,6 +173,16 @@ def _detect_faces(picture: NDArray[np.uint8], min_face_px: float) -> list[Face]:
         return []
     faces = _detector().detect(picture, min_face_px, max_tiles=_MAX_TILES)
     return [f for f in faces if np.hypot(*(f.keypoints[1] - f.keypoints[0])) >= 2][:_MAX_FACES]
+
+
+def _levelled_fingerprint(picture: NDArray[np.uint8], faces: Sequence[Face]) -> Fingerprint | None:
+    """The fingerprint of the picture turned until its largest face is upright; ``None`` where it
+    is so already.
+    """
+    roll = faces[0].roll if faces else 0.0
+    if abs(roll) < _MIN_LEVELLED_DEGREES:
+        return None
+    return fingerprint(geometry.rotate(picture, roll))
 
 
 def _analyse_face(decoded: Decoded, face: Face) -> FaceAnalysis:
