@@ -42,11 +42,13 @@ _PLAIN_GREY_LEVELS = 2.5  # standard deviation below which a picture is plain
 _SAME_PLAIN_GREY_LEVELS = 4.0  # plain pictures whose means are nearer than this are duplicates
 _BLOCK_PX, _FACE_BLOCK_PX = 8, 11  # sides of the blocks whose details are correlated
 _MIN_LOCAL_CORRELATION = 0.8
-_MIN_AGREEING_SHARE = 0.93  # of the detail; of copies without a watermark 0.94 and more
 _LOCALLY_DIFFERENT = 0.9  # the largest similarity of pictures that differ in a part
-# Median local correlation of the faces. Of copies' faces nine of ten exceed 0.9; the largest that
+# Median local correlation of two faces. Nine of ten faces of copies exceed 0.91; the largest that
 # was measured for real faces of different people is 0.84, and drawn people reach 0.97.
-_MIN_FACE_AGREEMENT, _MIN_PORTRAIT_AGREEMENT = 0.94, 0.88
+_MIN_FACE_AGREEMENT = 0.94
+# Share of the detail that agrees, and the least agreement of the faces from there on. In copies
+# without a watermark 94 % of the detail and more agree.
+_MIN_AGREEMENTS = ((0.97, 0.88), (0.93, 0.93), (0.7, 0.95), (-1.0, math.inf))
 _MIN_FACE_SHARE = 0.17  # of the aligned face that both must show
 _FITTING_STEPS, _MAX_MARK_SHARE = 4, 0.2
 _MIN_MARK_GREY_LEVELS, _MIN_ONE_SIDED_SHARE = 6.0, 0.9
@@ -175,13 +177,10 @@ def _is_same_everywhere(pair: ThumbnailPair, overlay: _Overlay) -> bool:
     if not (pair.inner_face and pair.outer_face):
         return True
     inner, outer = _oriented(grey_thumbnail(pair.inner), pair), grey_thumbnail(pair.outer)
+    share = _agreeing_share(inner, outer, overlay)
+    least = next(face for surroundings, face in _MIN_AGREEMENTS if share >= surroundings)
     agreement = _face_agreement(pair.inner_face, pair.outer_face, pair)
-    if agreement >= _MIN_FACE_AGREEMENT:
-        return True
-    if _has_watermark(inner, outer, overlay):
-        return True
-    is_alike = _agreeing_share(inner, outer, overlay) >= _MIN_AGREEING_SHARE
-    return is_alike and agreement >= _MIN_PORTRAIT_AGREEMENT
+    return agreement >= least or _has_watermark(inner, outer, overlay)
 
 
 def _face_agreement(inner: bytes, outer: bytes, pair: ThumbnailPair) -> float:
