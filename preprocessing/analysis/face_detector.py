@@ -31,7 +31,9 @@ _NMS_OVERLAP = 0.3  # intersection over union
 _NESTED_SHARE = 0.7  # of the smaller box inside the larger, beyond which both are one face
 _SCORE = 0.5  # of a confirmed face in its close-up
 _MAX_UNCONFIRMED = 30  # proposals that are looked at turned
+_SURE_SCORE = 0.62  # the same where only tiles or a turn show the face
 _PROPOSAL_SCORE = 0.15  # in a look, where a face may be small
+_MIN_SIDE_SHARE = 0.75  # of ``min_face_px``: what is smaller is more often no face than a face
 _MIN_LOOK_PX = 13  # side of a face in the model's input, from which looks propose it surely
 _CLOSE_UP_SIDES = 2.0  # side of a close-up, in sides of the face
 _BORDER_SIDES = 2.5  # side of the look that has a border, in longer sides of the picture
@@ -181,12 +183,12 @@ class FaceDetector:
         """Faces of ``[H, W, 3]`` uint8 RGB, the largest first, each one once.
 
         All faces whose boxes have a side of ``min_face_px`` are searched, so that a larger picture
-        takes longer; smaller faces may be found too. Where more than ``max_tiles`` tiles were
+        takes longer; smaller ones may be found too. Where more than ``max_tiles`` tiles were
         needed, the least side is larger. Where no face is found upright, the picture is searched
         turned by 90°, 270° and 180°; box and keypoints are always in pixels of the picture given.
         """
         levels = _levels_of_tiles(*picture.shape[:2], min_face_px, max_tiles or math.inf)
-        search = _Search(self, _Pyramid(picture), levels)
+        search = _Search(self, _Pyramid(picture), levels, min_face_px * _MIN_SIDE_SHARE)
         faces = search.faces(0, [])
         if not faces:
             faces = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
@@ -251,9 +253,14 @@ class _Search:
     """The search of a picture; proposals that no close-up has confirmed yet are remembered."""
 
     def __init__(
-        self, detector: FaceDetector, picture: _Pyramid, levels: Sequence[Sequence[_Window]]
+        self,
+        detector: FaceDetector,
+        picture: _Pyramid,
+        levels: Sequence[Sequence[_Window]],
+        min_side: float,
     ) -> None:
-        self._detector, self._picture, self._levels = detector, picture, levels
+        self._detector, self._picture = detector, picture
+        self._levels, self._min_side = levels, min_side
         self._unconfirmed = list[Face]()
 
     def faces(self, turn: float, known: Sequence[Face]) -> list[Face]:
@@ -280,24 +287,34 @@ class _Search:
     def _whole(self, turn: float, known: Sequence[Face]) -> list[Face]:
         height, width = self._picture.shape
         whole = _Window(width / 2, height / 2, max(height, width), turn)
-        faces = self._confirm(turn, self._detector.look(self._picture, whole), known)
+        score = _SURE_SCORE if turn else 0.0
+        faces = self._confirm(turn, self._detector.look(self._picture, whole), known, score)
         if faces:
             return faces
         border = replace(whole, side=whole.side * _BORDER_SIDES)
-        return self._confirm(turn, self._detector.look(self._picture, border), [])
+        return self._confirm(turn, self._detector.look(self._picture, border), [], score)
 
-    def _confirm(self, turn: float, proposals: Sequence[Face], known: Sequence[Face]) -> list[Face]:
+    def _confirm(
+        self,
+        turn: float,
+        proposals: Sequence[Face],
+        known: Sequence[Face],
+        min_score: float = _SURE_SCORE,
+    ) -> list[Face]:
         """The known faces, and those of the proposals that a close-up confirms."""
         faces = list(known)
         for proposal in _suppress(proposals):
             if any(_is_same(proposal, face) for face in faces):
                 continue
             face = self._detector.close_up(self._picture, proposal, turn)
-            if face is not None:
+            if face is not None and self._is_sure(face, min_score):
                 faces.append(face)
             elif turn == 0:
                 self._unconfirmed.append(proposal)
         return _suppress(faces)
+
+    def _is_sure(self, face: Face, min_score: float) -> bool:
+        return min_score == 0 or (face.score >= min_score and face.side >= self._min_side)
 
 
 def _face(
