@@ -35,7 +35,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from core.pictures import Rejected, read_picture
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
-from preprocessing.analysis.fingerprint import THUMBNAIL_BYTES, WINDOWS, Fingerprint
+from preprocessing.analysis.fingerprint import WINDOWS, Fingerprint, thumbnail_of
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import (
     HashColumns,
@@ -208,13 +208,14 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
 
 def _add(prints: HashColumns, seen: Analysis) -> None:
     large = [(k, f.aligned) for k, f in enumerate(seen.faces) if f.side >= _CONFIG.min_face_px]
-    prints.add(len(prints), seen.whole, large)
+    is_portrait = len(large) == 1 and seen.faces[0].score >= 0.7
+    prints.add(len(prints), seen.whole, large, levelled=seen.levelled, is_portrait=is_portrait)
 
 
 def _compare(seen: Mapping[str, Analysis]) -> CompareOriginals:
     def compare(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
         def thumbnail(number: int, face: int) -> bytes:
-            return seen[names[number]].thumbnails[(face + 1) * THUMBNAIL_BYTES :][:THUMBNAIL_BYTES]
+            return thumbnail_of(seen[names[number]].thumbnails, face)
 
         return np.array(similarities(thumbnail_pairs(pairs, thumbnail)))
 

@@ -30,7 +30,7 @@ from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.occlusion import features
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
-_WEIGHTS = Path(__file__).resolve().parents[1] / "preprocessing" / "occlusion.json"
+_WEIGHTS = Path(__file__).resolve().parents[1] / "preprocessing" / "analysis" / "occlusion.json"
 _MASKED, _BARE = ("webfaces_mask/A",), ("webfaces_mask/B", "makeup_photos/A", "makeup_photos/B")
 _STRANGERS = ("makeup128/A", "makeup128/B")
 _WRONG = {  # of webfaces_mask: bare in A, masked in B

@@ -67,8 +67,10 @@ def prepare(
 @app.command()
 def curate(
     action: Annotated[
-        Literal["keep", "drop", "move"],
-        typer.Argument(help="Decision; move: into the other domain."),
+        Literal["keep", "drop", "move", "different"],
+        typer.Argument(
+            help="Decision; move: into the other domain; different: no copies of each other."
+        ),
     ],
     pictures: Annotated[
         list[str], typer.Argument(help="sha256 of each picture, or its first 8 digits or more.")

@@ -70,9 +70,10 @@ def read_reduced(
     max_pixels: float = MAX_PIXELS,
     min_side_px: int = 1,
     enough_px: int | None = None,
+    max_factor: int = 8,
 ) -> Decoded | Rejected:
     """Like ``read_picture``, but a JPEG is decoded at ½, ¼ or ⅛ of its size as long as its longer
-    side keeps ``enough_px``.
+    side keeps ``enough_px``, and at 1 / ``max_factor`` at least.
 
     That is several times as fast: the decoder skips the frequencies that the size cannot show.
     """
@@ -87,7 +88,7 @@ def read_reduced(
                 if reason:
                     return Rejected(reason)
                 width, height = image.size
-                factor = _reduce(image, enough_px)
+                factor = _reduce(image, enough_px, max_factor)
                 turned = image.getexif().get(_ORIENTATION, 1) in range(5, 9)
                 pixels = np.asarray(_to_srgb(image))
     except Image.DecompressionBombError:
@@ -149,12 +150,13 @@ def _num_frames(image: Image.Image) -> int:
         return 1
 
 
-def _reduce(image: Image.Image, enough_px: int | None) -> int:
+def _reduce(image: Image.Image, enough_px: int | None, max_factor: int) -> int:
     """Ask the JPEG decoder for a smaller picture; returns the factor by which it is smaller."""
     if enough_px is None or image.format not in {"JPEG", "MPO"}:
         return 1
     longer = max(image.size)
-    factor = max(f for f in (1, 2, 4, 8) if f == 1 or longer // f >= enough_px)
+    factors = (f for f in (2, 4, 8) if f <= max_factor and longer // f >= enough_px)
+    factor = max(factors, default=1)
     if factor > 1:
         image.draft(None, (image.width // factor, image.height // factor))
         factor = round(longer / max(image.size))

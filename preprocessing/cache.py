@@ -159,7 +159,8 @@ def _without_pictures(analysis: Analysis) -> Analysis:
         replace(face, aligned=replace(face.aligned, thumbnail=b"")) for face in analysis.faces
     )
     whole = analysis.whole and replace(analysis.whole, thumbnail=b"")
-    return replace(analysis, preview=b"", faces=faces, whole=whole)
+    levelled = analysis.levelled and replace(analysis.levelled, thumbnail=b"")
+    return replace(analysis, preview=b"", faces=faces, whole=whole, levelled=levelled)
 
 
 @functools.lru_cache(maxsize=_CROP_FILES_PER_PROCESS)

@@ -27,14 +27,14 @@ from preprocessing.sandbox_worker import Failure
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.manifest import Manifest, ManifestStats, build_manifest
 from preprocessing.selection.originals import ListedOriginal, Listing, OriginalIndex
-from preprocessing.selection.overrides import overrides_file, read_overrides
+from preprocessing.selection.overrides import overrides_file, read_differences, read_overrides
 from preprocessing.version.card import write_card
 from preprocessing.version.card_rows import load_card_rows
 from preprocessing.version.crops import CropWriter
 from preprocessing.version.sheets import draw_sheet, sheets_of_accepted
 from preprocessing.version.staging import StagedVersion
 
-STAGE_VERSION = 4  # raise it when the same originals and configuration give another dataset
+STAGE_VERSION = 5  # raise it when the same originals and configuration give another dataset
 _ANALYSES_PER_COMMIT = 100  # a killed process loses no more
 _ORIGINALS_PER_STEP = 20  # of idle work; a worker waits a few milliseconds at most
 _ORIGINALS_PER_BATCH = 10_000  # with tasks in memory
@@ -108,6 +108,7 @@ class _Preparation:
         self._workers, self._progress = workers, progress
         path = overrides_file(workspace, config.domain_a, config.domain_b)
         self._overrides = read_overrides(path, index.names)
+        self._differences = read_differences(path, index.names)
         self._cache = AnalysisCache(workspace, AnalysisConfig.of(config))
         self._crops = CropWriter(config, workspace, self._cache, workers, progress)
         self._uncached = dict[str, Analysis]()  # of this run; they precede the cache
@@ -123,7 +124,7 @@ class _Preparation:
                 self._progress("prepare: duplicates", 0, 1, "")
                 manifest = build_manifest(
                     self._config, self._index, attributes, self._load_analyses, self._overrides,
-                    compare,
+                    compare, self._differences,
                 )  # fmt: skip
                 self._progress("prepare: duplicates", 1, 1, "")
                 summary = self._write_version(manifest, version)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.image_formats import ImageFormat
 from core.progress import Progress, silent
-from preprocessing.analysis.face_detector import Face, FaceDetector
+from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.images import geometry
 from serving import photo_io
 from serving.annotate import draw_face_numbers, side_by_side
@@ -28,7 +28,7 @@ from serving.tiling import Step, no_step, translate_whole
 from training.data.tensors import to_levels, to_tensor
 from training.models.architecture import SliceableGenerator
 
-NO_FACE = "no face found (--whole translates the whole picture)"
+NO_FACE = "no face found, upright or turned (--whole translates the whole picture)"
 _FACES_PER_BATCH = 8
 _SUFFIXES = frozenset(
     suffix for image_format in photo_io.OUTPUT_FORMATS for suffix in image_format.suffixes
@@ -92,9 +92,12 @@ class Translator:
         self._detector: FaceDetector | None = None
 
     def faces(self, picture: NDArray[np.uint8]) -> list[Face]:
-        """All faces in ``[H, W, 3]`` uint8. Raises ``MissingModelError`` without the detector."""
+        """All faces in ``[H, W, 3]`` uint8 that training may have used, and smaller ones if found.
+
+        Raises ``MissingModelError`` without the detector.
+        """
         self._detector = self._detector or FaceDetector()
-        return self._detector.detect(picture)
+        return self._detector.detect(picture, min(MIN_FACE_PX, self.model.prepare.min_face_px))
 
     def translate(
         self, picture: NDArray[np.uint8], options: TranslateOptions, step: Step = no_step

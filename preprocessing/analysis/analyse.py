@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from PIL import Image
 
 from core.pictures import Decoded, Rejected, read_reduced
 from preprocessing.analysis import occlusion
-from preprocessing.analysis.face_detector import Face, FaceDetector
+from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.analysis.nsfw import unsafe_score
 from preprocessing.images import geometry
@@ -25,16 +26,20 @@ from preprocessing.images import geometry
 if TYPE_CHECKING:  # workers start faster without it
     from preprocessing.config import PrepareConfig
 
-ANALYSIS_VERSION = 5  # raise it when the same file gives another analysis
+ANALYSIS_VERSION = 6  # raise it when the same file gives another analysis
 CANONICAL_PX = 128  # side of the aligned face that is measured, independent of crop_px
 FILE_MISSING = "file-missing"
 _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # in the aligned face, shares of its side
 _ANALYSIS_PX = 800  # longer side at which a picture is analysed, at least
 _SHARPNESS_PX = 400  # longer side at which sharpness is measured, at least
 _FINGERPRINT_PX = 256  # longer side of the picture that is hashed
+_MIN_LEVELLED_DEGREES = 5.0  # hashes of pictures turned by less are near enough
 _PREVIEW_PX = 112
-_MAX_FACES = 12
-_MAX_ASPECT_FOR_FACES = 10  # the detector squeezes a picture into a square
+_MAX_FACTOR = 8  # of a reduced decoding
+_MAX_FACES = 100
+_MAX_TILES = 160  # of a picture, for ``PrepareConfig.timeout_s``: enough for 30 megapixels
+_MIN_DECODED_FACE_PX = 24  # side of the smallest face after a reduced decoding
+_MAX_ASPECT_FOR_FACES = 10  # a longer picture is a strip of many, or of text
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,17 @@ class Analysis:
     sharpness: float = 0.0  # of the whole picture at 128 px, grey levels²
     unsafe: float | None = None  # 0 to 1, where the safety filter is on
     whole: Fingerprint | None = None
+    levelled: Fingerprint | None = None  # of the whole, turned until its tilted face is upright
     faces: tuple[FaceAnalysis, ...] = ()  # the largest first
     preview: bytes = b""  # a small JPEG written by this module, and therefore harmless
 
     @property
     def thumbnails(self) -> bytes:
-        """Thumbnails of the whole and then of each face, ``THUMBNAIL_BYTES`` each."""
-        whole = self.whole.thumbnail if self.whole else b""
-        return b"".join((whole, *(face.aligned.thumbnail for face in self.faces)))
+        """Thumbnails of the whole, of each face, and of the levelled picture if there is one,
+        ``THUMBNAIL_BYTES`` each.
+        """
+        prints = (self.whole, *(face.aligned for face in self.faces), self.levelled)
+        return b"".join(each.thumbnail for each in prints if each is not None)
 
 
 @dataclass(frozen=True)
@@ -91,11 +99,20 @@ class AnalysisConfig:
     faces: bool
     safety: bool
     max_pixels: float
+    min_face_px: int = MIN_FACE_PX  # of the smallest face that is searched
 
     @classmethod
     def of(cls, config: PrepareConfig) -> AnalysisConfig:
-        """The part of ``config`` that an analysis depends on."""
-        return cls(config.faces, config.max_unsafe is not None, config.max_megapixels * 1e6)
+        """The part of ``config`` that an analysis depends on.
+
+        A ``min_face_px`` above ``MIN_FACE_PX`` changes no analysis: the rules apply it.
+        """
+        return cls(
+            config.faces,
+            config.max_unsafe is not None,
+            config.max_megapixels * 1e6,
+            min(config.min_face_px, MIN_FACE_PX),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,11 +132,14 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
 
     Raises ``MissingModelError`` where a model is not installed.
     """
-    decoded = read_reduced(path, max_pixels=config.max_pixels, enough_px=_ANALYSIS_PX)
+    max_factor = max(1, config.min_face_px // _MIN_DECODED_FACE_PX) if config.faces else _MAX_FACTOR
+    decoded = read_reduced(
+        path, max_pixels=config.max_pixels, enough_px=_ANALYSIS_PX, max_factor=max_factor
+    )
     if isinstance(decoded, Rejected):
         return Analysis(decoded.reason)
     picture = decoded.pixels
-    faces = _detect_faces(picture) if config.faces else []
+    faces = _detect_faces(picture, config.min_face_px / decoded.factor) if config.faces else []
     half = geometry.halve(picture, *_size_within(picture, _SHARPNESS_PX))
     small = _within(half, _FINGERPRINT_PX)
     return Analysis(
@@ -129,6 +149,7 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
         sharpness=_sharpness(half),
         unsafe=unsafe_score(picture) if config.safety else None,
         whole=fingerprint(small),
+        levelled=_levelled_fingerprint(small, faces),
         faces=tuple(_analyse_face(decoded, face) for face in faces),
         preview=_encode_preview(small),
     )
@@ -147,11 +168,21 @@ def _detector() -> FaceDetector:
     return FaceDetector()
 
 
-def _detect_faces(picture: NDArray[np.uint8]) -> list[Face]:
+def _detect_faces(picture: NDArray[np.uint8], min_face_px: float) -> list[Face]:
     if max(picture.shape[:2]) > _MAX_ASPECT_FOR_FACES * min(picture.shape[:2]):
         return []
-    faces = _detector().detect(picture)
+    faces = _detector().detect(picture, min_face_px, max_tiles=_MAX_TILES)
     return [f for f in faces if np.hypot(*(f.keypoints[1] - f.keypoints[0])) >= 2][:_MAX_FACES]
+
+
+def _levelled_fingerprint(picture: NDArray[np.uint8], faces: Sequence[Face]) -> Fingerprint | None:
+    """The fingerprint of the picture turned until its largest face is upright; ``None`` where it
+    is so already.
+    """
+    roll = faces[0].roll if faces else 0.0
+    if abs(roll) < _MIN_LEVELLED_DEGREES:
+        return None
+    return fingerprint(geometry.rotate(picture, roll))
 
 
 def _analyse_face(decoded: Decoded, face: Face) -> FaceAnalysis:

@@ -56,6 +56,12 @@ class Fingerprint:
         return self.hashes[0]
 
 
+def thumbnail_of(thumbnails: bytes, part: int) -> bytes:
+    """One of ``Analysis.thumbnails``: a face by its number, -1 the whole, -2 the levelled one."""
+    start = (part + 1) * THUMBNAIL_BYTES if part >= -1 else len(thumbnails) - THUMBNAIL_BYTES
+    return thumbnails[start : start + THUMBNAIL_BYTES]
+
+
 def grey_thumbnail(thumbnail: bytes) -> NDArray[np.uint8]:
     """The picture, ``[48, 48]`` uint8 grey."""
     return np.frombuffer(thumbnail, np.uint8, _GREY_BYTES).reshape(THUMB_PX, THUMB_PX)

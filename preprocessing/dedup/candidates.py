@@ -1,8 +1,9 @@
 """Candidate pairs of near duplicates, by their perceptual hashes; ``similarity`` decides.
 
 Two tiers are searched: whole pictures against windows of pictures (copies with their edges cut
-off), and aligned faces (copies cropped to another shape); each also mirrored. Equal files share
-one sha256 and need no tier.
+off), and aligned faces (copies cropped to another shape); each also mirrored. A picture with a
+tilted face is in the first tier twice: as it is, and levelled, as a turned copy may be. Equal files
+share one sha256 and need no tier.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from preprocessing.analysis.fingerprint import WINDOWS, Fingerprint
 from preprocessing.dedup.hamming import Hashes, cross_pairs
 
-WHOLE_PICTURE = -1  # in place of a face's number
+WHOLE_PICTURE, LEVELLED = -1, -2  # in place of a face's number
 _MAX_OLDER_PICTURES = 30  # for each picture, window and orientation
 _MIN_PAIRS_PER_PRUNING = 1 << 18  # in memory; beyond this number only the nearest are kept
 
@@ -25,10 +26,11 @@ PAIR = np.dtype(
     [
         ("inner", np.int32),  # number of the picture whose thumbnail resembles …
         ("outer", np.int32),  # … a window of this one's
-        ("inner_face", np.int8),  # number of the aligned face, or WHOLE_PICTURE
+        ("inner_face", np.int8),  # number of the aligned face, WHOLE_PICTURE or LEVELLED
         ("outer_face", np.int8),
         ("window", np.int8),
         ("mirrored", np.bool_),
+        ("are_portraits", np.bool_),  # whole pictures with one clear face each
         ("distance", np.int8),  # bits
     ]
 )
@@ -40,7 +42,8 @@ class Tier:
     """Fingerprints that are compared with one another, in the order of the pictures' age."""
 
     pictures: NDArray[np.int64]  # [N], number of the picture
-    faces: NDArray[np.int8]  # [N], number of its face, or WHOLE_PICTURE
+    faces: NDArray[np.int8]  # [N], number of its face, WHOLE_PICTURE or LEVELLED
+    are_portraits: NDArray[np.bool_]  # [N]
     hashes: Hashes  # [N, W], one for each window
     mirrored: Hashes  # [N]
 
@@ -64,13 +67,19 @@ class HashColumns:
         picture: int,
         whole: Fingerprint | None,
         faces: Iterable[tuple[int, Fingerprint]] = (),
+        *,
+        levelled: Fingerprint | None = None,
+        is_portrait: bool = False,
     ) -> None:
-        """Add the fingerprint of a picture (``None`` if it was not decoded), and the fingerprints
-        of its faces by their numbers.
+        """Add the fingerprint of a picture (``None`` if it was not decoded), the fingerprints of
+        its faces by their numbers, and that of the levelled picture.
+
+        ``is_portrait``: face 0 is its only one, and clear enough to tell people apart by it.
         """
         wholes, aligned = self._tiers
-        if whole is not None:
-            wholes.add(picture, WHOLE_PICTURE, whole)
+        for part, fingerprint in ((WHOLE_PICTURE, whole), (LEVELLED, levelled)):
+            if fingerprint is not None:
+                wholes.add(picture, part, fingerprint, is_portrait=is_portrait)
         for face, face_fingerprint in faces:
             aligned.add(picture, face, face_fingerprint)
         self._num += 1
@@ -85,10 +94,14 @@ class _TierColumns:
         self._num_windows = num_windows
         self._pictures, self._faces = array("q"), array("b")
         self._hashes, self._mirrored = array("Q"), array("Q")
+        self._portraits = array("b")
 
-    def add(self, picture: int, face: int, fingerprint: Fingerprint) -> None:
+    def add(
+        self, picture: int, face: int, fingerprint: Fingerprint, *, is_portrait: bool = False
+    ) -> None:
         self._pictures.append(picture)
         self._faces.append(face)
+        self._portraits.append(is_portrait)
         self._hashes.extend(fingerprint.hashes[: self._num_windows])
         self._mirrored.append(fingerprint.mirrored)
 
@@ -99,6 +112,7 @@ class _TierColumns:
         return Tier(
             pictures=pictures[order],
             faces=np.frombuffer(self._faces, np.int8)[order],
+            are_portraits=np.frombuffer(self._portraits, np.bool_)[order],
             hashes=hashes[order],
             mirrored=np.frombuffer(self._mirrored, np.uint64)[order],
         )
@@ -143,6 +157,7 @@ def _candidates_of_tier(tier: Tier, bits: int, *, mirrored: bool) -> Pairs:
     pairs["inner"], pairs["inner_face"] = tier.pictures[inner], tier.faces[inner]
     pairs["outer"], pairs["outer_face"] = tier.pictures[outer], tier.faces[outer]
     pairs["mirrored"] = mirrored
+    pairs["are_portraits"] = tier.are_portraits[inner] & tier.are_portraits[outer]
     return pairs
 
 

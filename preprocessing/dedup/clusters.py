@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,24 @@ class Clusters:
         return np.asarray(num[self.founder] > 1)
 
 
+@dataclass(frozen=True)
+class Differences:
+    """A person's decisions that pictures, by their numbers, are no copies of each other."""
+
+    others: Mapping[int, frozenset[int]] = field(default_factory=dict)  # of both in each pair
+    alone: frozenset[int] = frozenset()  # no copies of any picture
+
+    def forbid(self, members: Iterable[int], others: Iterable[int]) -> bool:
+        """Whether these two groups of pictures may not share a cluster."""
+        members, others = set(members), set(others)
+        if not self.alone.isdisjoint(members | others):
+            return True
+        return any(not others.isdisjoint(self.others.get(member, ())) for member in members)
+
+
+NO_DIFFERENCES = Differences()
+
+
 def build_clusters(
     pictures: HashColumns,
     is_held_out: Callable[[int], bool],
@@ -56,6 +74,7 @@ def build_clusters(
     bits: int,
     min_similarity: float,
     min_doubtful: float,
+    differences: Differences = NO_DIFFERENCES,
 ) -> Clusters:
     """The clusters of pictures that are numbered by age, the oldest first.
 
@@ -63,28 +82,28 @@ def build_clusters(
     ones: the first n pictures have the clusters and sides that they had when there were only n.
     ``is_held_out(k)`` says on which side of the split picture k is as a founder. Pairs within
     ``bits`` bits are compared; those with a similarity of ``min_similarity`` or more share a
-    cluster, those with ``min_doubtful`` or more are listed as doubtful.
+    cluster, those with ``min_doubtful`` or more are listed as doubtful. Pictures that
+    ``differences`` keeps apart share none, even if a third picture resembles both: that one joins
+    the cluster of the picture that it resembles most.
     """
     pairs = find_candidates(pictures, bits)
     similarity = compare(pairs)
     near = similarity >= min_doubtful
     pairs, similarity = pairs[near], similarity[near]
-    growth = _GrowingClusters(len(pictures), is_held_out)
+    growth = _GrowingClusters(len(pictures), is_held_out, differences)
     doubts = list[Match]()
     matches = map(
         Match, older_pictures(pairs).tolist(), newer_pictures(pairs).tolist(), similarity.tolist()
     )
     for picture, of_picture in itertools.groupby(matches, key=lambda match: match.newer):
-        joined = set[int]()
+        similarities = dict[int, float]()  # by founder, of the most similar member
         for match in of_picture:
             founder = int(growth.founder[match.older])
-            if founder in joined:
-                continue
             if match.similarity >= min_similarity:
-                joined.add(founder)
-            else:
+                similarities[founder] = max(match.similarity, similarities.get(founder, 0.0))
+            elif not differences.forbid([match.older], [match.newer]):
                 doubts.append(match)
-        growth.join(picture, sorted(joined))
+        growth.join(picture, sorted(similarities, key=lambda k: (-similarities[k], k)))
     return Clusters(growth.founder, growth.displaced, _between_clusters(doubts, growth.founder))
 
 
@@ -100,17 +119,30 @@ def _between_clusters(doubts: list[Match], founder: NDArray[np.int32]) -> list[M
 class _GrowingClusters:
     """Clusters that grow picture by picture, in order of age."""
 
-    def __init__(self, num: int, is_held_out: Callable[[int], bool]) -> None:
+    def __init__(
+        self, num: int, is_held_out: Callable[[int], bool], differences: Differences
+    ) -> None:
         self.founder = np.arange(num, dtype=np.int32)
         self.displaced = set[int]()
         self._members: dict[int, list[int]] = {}  # of clusters that have more than their founder
         self._is_held_out = is_held_out
+        self._differences = differences
 
     def join(self, newer: int, founders: list[int]) -> None:
-        """Join ``newer`` and the clusters of ``founders`` (the oldest first) to one cluster."""
-        if not founders:
+        """Join ``newer`` and the clusters of ``founders`` to one cluster.
+
+        Clusters that may not share one are left out, except the first of them.
+        """
+        joining = [newer]
+        chosen = list[int]()
+        for founder in founders:
+            members = self._members.get(founder, [founder])
+            if not self._differences.forbid(members, joining):
+                chosen.append(founder)
+                joining += members
+        if not chosen:
             return
-        oldest, *younger = founders
+        oldest, *younger = sorted(chosen)
         for founder in younger:
             if self._is_held_out(founder) != self._is_held_out(oldest):
                 self.displaced.update(self._members.get(founder, [founder]))

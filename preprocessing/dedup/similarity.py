@@ -23,9 +23,9 @@ from preprocessing.analysis.fingerprint import (
     coarse_colours,
     grey_thumbnail,
 )
-from preprocessing.dedup.candidates import WHOLE_PICTURE, Pairs
+from preprocessing.dedup.candidates import Pairs
 
-SIMILARITY_VERSION = 2  # raise it when the same two fingerprints have another similarity
+SIMILARITY_VERSION = 3  # raise it when the same two fingerprints have another similarity
 _FIRST_STEPS, _ALIGNMENT_STEPS = 3, 20
 _MIN_FIRST_DETAIL = 0.85  # correlation after the first steps; a pair below it is no copy
 # Correlations before the alignment; the smallest that were measured for copies are 0.56 and 0.53.
@@ -40,6 +40,22 @@ _GREY_PICTURE_LAB = 1.5  # standard deviation of a* and b* below which a picture
 _NOISE_GREY_LEVELS = 1.0  # weaker detail than this is noise
 _PLAIN_GREY_LEVELS = 2.5  # standard deviation below which a picture is plain
 _SAME_PLAIN_GREY_LEVELS = 4.0  # plain pictures whose means are nearer than this are duplicates
+_BLOCK_PX, _FACE_BLOCK_PX = 8, 11  # sides of the blocks whose details are correlated
+_MIN_LOCAL_CORRELATION = 0.8
+_LOCALLY_DIFFERENT = 0.9  # the largest similarity of pictures that differ in a part
+# Median local correlation of two faces. Nine of ten faces of copies exceed 0.91; the largest that
+# was measured for real faces of different people is 0.84, and drawn people reach 0.97.
+_MIN_FACE_AGREEMENT = 0.94
+# Share of the detail that agrees, and the least agreement of the faces from there on. In copies
+# without a watermark 94 % of the detail and more agree.
+_MIN_AGREEMENTS = ((0.97, 0.88), (0.93, 0.93), (0.7, 0.95), (-1.0, math.inf))
+_MIN_FACE_SHARE = 0.17  # of the aligned face that both must show
+_FITTING_STEPS, _MAX_MARK_SHARE = 4, 0.2
+_MIN_MARK_GREY_LEVELS, _MIN_ONE_SIDED_SHARE = 6.0, 0.9
+# The inner face in its thumbnail, and the middles of the blocks that lie in it.
+_FACE_MASK = np.zeros((THUMB_PX, THUMB_PX), np.uint8)
+_FACE_MASK[11:41, 11:37] = 255
+_FACE_BLOCKS = slice(15, 37), slice(15, 33)
 
 Transform = NDArray[np.float32]  # [2, 3]
 
@@ -53,6 +69,9 @@ class ThumbnailPair:
     window: int
     is_mirrored: bool
     is_of_faces: bool  # aligned faces, not whole pictures
+    # of two portraits: their aligned faces, which tell two people before one background apart
+    inner_face: bytes = b""
+    outer_face: bytes = b""
 
 
 def thumbnail_pairs(pairs: Pairs, thumbnail: Callable[[int, int], bytes]) -> list[ThumbnailPair]:
@@ -63,9 +82,20 @@ def thumbnail_pairs(pairs: Pairs, thumbnail: Callable[[int, int], bytes]) -> lis
             outer=thumbnail(outer, outer_face),
             window=window,
             is_mirrored=is_mirrored,
-            is_of_faces=inner_face != WHOLE_PICTURE,
+            is_of_faces=inner_face >= 0,
+            inner_face=thumbnail(inner, 0) if are_portraits else b"",
+            outer_face=thumbnail(outer, 0) if are_portraits else b"",
         )
-        for inner, outer, inner_face, outer_face, window, is_mirrored, _ in pairs.tolist()
+        for (
+            inner,
+            outer,
+            inner_face,
+            outer_face,
+            window,
+            is_mirrored,
+            are_portraits,
+            _,
+        ) in pairs.tolist()
     ]
 
 
@@ -75,8 +105,9 @@ def similarity(pair: ThumbnailPair) -> float:
     The alignment maximises the enhanced correlation coefficient (Evangelidis and Psarakis 2008)
     over affine maps. Then the fine detail of both is correlated, without the pixels that differ
     most: a watermark covers a part of a copy, whereas another photograph of the same scene differs
-    everywhere. Light and colours must correlate too. There is a penalty for edited colours, and one
-    for aligned faces, because all of these resemble each other. Most pairs are no copies; the
+    everywhere. Two portraits before one background, or two faces, must also agree in each part of
+    their faces. Light and colours must correlate too. There is a penalty for edited colours, and
+    one for aligned faces, because all of these resemble each other. Most pairs are no copies; the
     comparison of such a pair ends as soon as that is certain.
     """
     inner, outer = _oriented(grey_thumbnail(pair.inner), pair), grey_thumbnail(pair.outer)
@@ -98,6 +129,8 @@ def similarity(pair: ThumbnailPair) -> float:
             break
     if detail < _MIN_DETAIL:
         return detail
+    if not _is_same_everywhere(pair, overlay):
+        return min(detail, _LOCALLY_DIFFERENT)
     return detail - _colour_penalty(pair, overlay)
 
 
@@ -118,17 +151,85 @@ def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:
 
 
 def _align(
-    inner: NDArray[np.uint8], outer: NDArray[np.uint8], start: _Overlay, num_steps: int
+    inner: NDArray[np.uint8],
+    outer: NDArray[np.uint8],
+    start: _Overlay,
+    num_steps: int,
+    mask: NDArray[np.uint8] | None = None,
 ) -> _Overlay:
     """The overlay after at most ``num_steps`` steps, or ``start`` where they do not converge."""
     limit = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, num_steps, 1e-3
     try:
         _, transform = cv2.findTransformECC(
-            inner, outer, start.transform.copy(), cv2.MOTION_AFFINE, limit, None, 3
+            inner, outer, start.transform.copy(), cv2.MOTION_AFFINE, limit, mask, 3
         )
     except cv2.error:  # they are aligned already, or have nothing in common
         return start
     return _Overlay(np.asarray(transform, np.float32))
+
+
+def _is_same_everywhere(pair: ThumbnailPair, overlay: _Overlay) -> bool:
+    """Whether the pictures agree in all their parts: whether two people, photographed alike, are
+    one person.
+    """
+    if pair.is_of_faces:
+        return _face_agreement(pair.inner, pair.outer, pair) >= _MIN_FACE_AGREEMENT
+    if not (pair.inner_face and pair.outer_face):
+        return True
+    inner, outer = _oriented(grey_thumbnail(pair.inner), pair), grey_thumbnail(pair.outer)
+    share = _agreeing_share(inner, outer, overlay)
+    least = next(face for surroundings, face in _MIN_AGREEMENTS if share >= surroundings)
+    agreement = _face_agreement(pair.inner_face, pair.outer_face, pair)
+    return agreement >= least or _has_watermark(inner, outer, overlay)
+
+
+def _face_agreement(inner: bytes, outer: bytes, pair: ThumbnailPair) -> float:
+    """The median local correlation of the inner parts of two aligned faces, -1 to 1."""
+    inner_grey, outer_grey = _oriented(grey_thumbnail(inner), pair), grey_thumbnail(outer)
+    start, best = _window_overlay(0), -1.0
+    for overlay in (start, _align(inner_grey, outer_grey, start, _ALIGNMENT_STEPS, _FACE_MASK)):
+        if (overlay.inside & (_FACE_MASK > 0)).sum() >= _FACE_MASK.size * _MIN_FACE_SHARE:
+            local, _ = _local_correlations(inner_grey, outer_grey, overlay, _FACE_BLOCK_PX)
+            best = max(best, float(np.median(local[_FACE_BLOCKS])))
+    return best
+
+
+def _agreeing_share(inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay: _Overlay) -> float:
+    """The share of the detail that lies where both pictures correlate locally, 0 to 1."""
+    local, strength = _local_correlations(inner, outer, overlay, _BLOCK_PX)
+    weight = strength * overlay.inside
+    return float((weight * (local > _MIN_LOCAL_CORRELATION)).sum() / (weight.sum() + 1e-6))
+
+
+def _local_correlations(
+    inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay: _Overlay, block_px: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The correlation of the details in the block about each pixel, and the detail's strength
+    there, grey levels; each ``[48, 48]``.
+    """
+    left = _detail(inner) * overlay.inside
+    right = _detail(_warp(outer, overlay.transform)) * overlay.inside
+    block = (block_px, block_px)
+    energies = [np.maximum(cv2.blur(part * part, block), 0) for part in (left, right)]
+    scale = np.sqrt(energies[0] * energies[1]) + _NOISE_GREY_LEVELS
+    strength = np.sqrt(np.maximum(*energies))
+    return np.asarray(cv2.blur(left * right, block) / scale), np.asarray(strength)
+
+
+def _has_watermark(inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay: _Overlay) -> bool:
+    """Whether the pictures differ in a small part only, and there one is brighter throughout."""
+    inside = overlay.inside
+    left = inner[inside].astype(np.float64)
+    right = _warp(outer, overlay.transform)[inside].astype(np.float64)
+    agree = np.ones(len(left), bool)
+    for _ in range(_FITTING_STEPS):
+        slope, offset = np.polyfit(left[agree], right[agree], 1)
+        gap = right - slope * left - offset
+        agree = np.abs(gap) <= np.quantile(np.abs(gap), 1 - _MAX_MARK_SHARE)
+    marked = np.abs(gap) > max(_MIN_MARK_GREY_LEVELS, 3 * float(np.abs(gap[agree]).mean()))
+    total = float(np.abs(gap[marked]).sum())
+    is_one_sided = abs(float(gap[marked].sum())) >= _MIN_ONE_SIDED_SHARE * total
+    return 0 < marked.mean() <= _WATERMARK_SHARE and is_one_sided
 
 
 def _colour_penalty(pair: ThumbnailPair, overlay: _Overlay) -> float:

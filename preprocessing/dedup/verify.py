@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import SuyanError
 from core.progress import Progress
-from preprocessing.analysis.fingerprint import THUMBNAIL_BYTES
+from preprocessing.analysis.fingerprint import thumbnail_of
 from preprocessing.cache import AnalysisCache
 from preprocessing.dedup.candidates import Pairs
 from preprocessing.dedup.similarity import ThumbnailPair, similarities, thumbnail_pairs
@@ -73,7 +73,7 @@ def _compute(
         )
 
     def thumbnail(number: int, face: int) -> bytes:
-        return thumbnails[names[number]][(face + 1) * THUMBNAIL_BYTES :][:THUMBNAIL_BYTES]
+        return thumbnail_of(thumbnails[names[number]], face)
 
     batches = [
         thumbnail_pairs(pairs[start : start + _PAIRS_PER_BATCH], thumbnail)

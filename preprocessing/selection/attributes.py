@@ -17,6 +17,7 @@ from preprocessing.selection.overrides import ACTIONS_AGAINST_RULES, Action
 from preprocessing.selection.rules import Crop, possible_crops
 
 _NUMBERS_PER_TRANSFORM = 6
+_MIN_PORTRAIT_SCORE = 0.7  # of a face that may tell two similar pictures apart
 
 
 class Attributes:
@@ -47,7 +48,13 @@ class Attributes:
         large_faces = [
             (k, face.aligned) for k, face in enumerate(analysis.faces) if face.side >= min_face_px
         ]
-        self.hashes.add(number, analysis.whole, large_faces)
+        self.hashes.add(
+            number,
+            analysis.whole,
+            large_faces,
+            levelled=analysis.levelled,
+            is_portrait=len(large_faces) == 1 and analysis.faces[0].score >= _MIN_PORTRAIT_SCORE,
+        )
         self._places[number] = len(self._num_pixels)
         self._num_pixels.append(analysis.width * analysis.height)
         forced = self._overrides.get(name) in ACTIONS_AGAINST_RULES

@@ -22,7 +22,7 @@ from core.workspace_folders import SPLITS
 from preprocessing.analysis.analyse import Analysis, FaceAnalysis
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import HashColumns, Pairs
-from preprocessing.dedup.clusters import Clusters, build_clusters
+from preprocessing.dedup.clusters import NO_DIFFERENCES, Clusters, Differences, build_clusters
 from preprocessing.images import geometry
 from preprocessing.selection.assignment import MIN_TEST_PICTURES, ClusterAssignment
 from preprocessing.selection.attributes import Attributes
@@ -126,9 +126,10 @@ def build_manifest(
     load_analyses: LoadAnalyses,
     overrides: Mapping[str, Action],
     compare: CompareOriginals,
+    differences: Differences = NO_DIFFERENCES,
 ) -> Manifest:
     """The decisions about the originals of both sides, all of which are in ``attributes``."""
-    clusters = cluster_originals(config, index.names, attributes.hashes, compare)
+    clusters = cluster_originals(config, index.names, attributes.hashes, compare, differences)
     return Manifest(
         config=config,
         index=index,
@@ -141,7 +142,11 @@ def build_manifest(
 
 
 def cluster_originals(
-    config: PrepareConfig, names: Sequence[str], hashes: HashColumns, compare: CompareOriginals
+    config: PrepareConfig,
+    names: Sequence[str],
+    hashes: HashColumns,
+    compare: CompareOriginals,
+    differences: Differences = NO_DIFFERENCES,
 ) -> Clusters:
     """Near-duplicate clusters of originals, whose ``names`` (sha256) are in order of age."""
     return build_clusters(
@@ -151,6 +156,7 @@ def cluster_originals(
         bits=config.duplicate_bits,
         min_similarity=config.duplicate_alike,
         min_doubtful=config.doubtful_alike,
+        differences=differences,
     )
 
 

@@ -1,9 +1,12 @@
 """A person's decisions about pictures: a CSV file beside the datasets, used by the next version.
 
 Each line is ``sha256,action,note``; eight digits of the sha256 are enough. The actions are ``keep``
-(against the rules), ``drop``, and ``move`` (keep it in the other domain). Empty lines and lines
-that begin with # are skipped; of several lines for a picture the last one counts. Files that a
-spreadsheet saved are read too: semicolons or tabs instead of commas, UTF-16, GB 18030.
+(against the rules), ``drop``, and ``move`` (keep it in the other domain); of several lines for a
+picture the last one counts. A line ``sha256,different,others`` says that the picture is no copy of
+the others: their sha256 in the third cell, separated by blanks (further cells count too, and what
+is no sha256 is a note); without others it is a copy of no picture. All such lines count. Empty
+lines and lines that begin with # are skipped. Files that a spreadsheet saved are read too:
+semicolons or tabs instead of commas, UTF-16, GB 18030.
 """
 
 from __future__ import annotations
@@ -12,19 +15,24 @@ import csv
 import io
 import re
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from core.files import atomic_file
 from core.tables import csv_cells, csv_encoding, csv_lines, csv_separator
 from core.workspace import Workspace
+from preprocessing.dedup.clusters import Differences
 
 Action = Literal["keep", "drop", "move"]
+Decision = Literal["keep", "drop", "move", "different"]
 ACTIONS_AGAINST_RULES: frozenset[Action] = frozenset({"keep", "move"})
 
 _HEADER = "sha256,action,note\n"
 _MIN_DIGITS = 8
+_DIGITS = f"[0-9a-f]{{{_MIN_DIGITS},64}}"
 
 
 def overrides_file(workspace: Workspace, domain_a: str, domain_b: str) -> Path:
@@ -38,35 +46,79 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
     Decisions about other pictures are skipped, because those pictures may come back. Raises
     ``ValueError`` with file and line for a line that cannot be understood.
     """
-    if not path.exists():
-        return {}
     ordered = sorted(names)
     decisions: dict[str, Action] = {}
+    for line in _lines(path):
+        if line.decision != "different":
+            decisions.update(dict.fromkeys(line.matching(line.digits, ordered), line.decision))
+    return decisions
+
+
+def read_differences(path: Path, names: Sequence[str]) -> Differences:
+    """The decisions that originals are no copies of others, by their places in ``names`` (sha256).
+
+    Raises ``ValueError`` as ``read_overrides`` does.
+    """
+    number, ordered = {name: k for k, name in enumerate(names)}, sorted(names)
+    others, alone = defaultdict[int, set[int]](set), set[int]()
+    for line in _lines(path):
+        if line.decision != "different":
+            continue
+        listed = [k for digits in line.others for k in line.matching(digits, ordered)]
+        for name in line.matching(line.digits, ordered):
+            if not line.others:
+                alone.add(number[name])
+            for other in {number[k] for k in listed} - {number[name]}:
+                others[number[name]].add(other)
+                others[other].add(number[name])
+    return Differences({k: frozenset(v) for k, v in others.items()}, frozenset(alone))
+
+
+@dataclass(frozen=True)
+class _Line:
+    where: str  # file and number of the line, for messages
+    digits: str
+    decision: Decision
+    others: tuple[str, ...]  # digits of the pictures that a "different" picture is no copy of
+
+    def matching(self, digits: str, ordered: Sequence[str]) -> Sequence[str]:
+        """The name that begins with these digits, of names in order; empty if there is none."""
+        end = bisect_left(ordered, f"{digits}g")  # beyond all hex digits
+        matching = ordered[bisect_left(ordered, digits) : end]
+        if len(matching) > 1:
+            raise ValueError(
+                f"{self.where}: {digits} begins the sha256 of {len(matching)} pictures; "
+                "give more digits"
+            )
+        return matching
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    """The decisions in the file, which may be absent."""
+    if not path.exists():
+        return
     for number, line in csv_lines(path.read_bytes()):
         cells = csv_cells(line, csv_separator(line)) or [line]
         if cells[0].lower().startswith(("#", "sha256")):
             continue
-        prefix, action = cells[0].lower(), cells[1].lower() if len(cells) > 1 else ""
-        _require_digits(prefix, f"{path}, line {number}")
-        if action not in get_args(Action):
+        prefix, decision = cells[0].lower(), cells[1].lower() if len(cells) > 1 else ""
+        where = f"{path}, line {number}"
+        _require_digits(prefix, where)
+        if decision not in get_args(Decision):
             raise ValueError(
-                f"{path}, line {number}: got action {action!r}, needed keep, drop or move"
+                f"{where}: got action {decision!r}, needed keep, drop, move or different"
             )
-        end = bisect_left(ordered, f"{prefix}g")  # beyond all hex digits
-        matching = ordered[bisect_left(ordered, prefix) : end]
-        if len(matching) > 1:
-            raise ValueError(
-                f"{path}, line {number}: {prefix} begins the sha256 of {len(matching)} pictures; "
-                "give more digits"
-            )
-        decisions.update(dict.fromkeys(matching, cast("Action", action)))
-    return decisions
+        others = (word for cell in cells[2:] for word in re.split(r"[\s;,]+", cell.lower()))
+        digits = tuple(word for word in others if re.fullmatch(_DIGITS, word))
+        yield _Line(where, prefix, cast("Decision", decision), digits)
 
 
-def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -> None:
+def add_overrides(path: Path, names: Iterable[str], action: Decision, note: str) -> None:
     """Append decisions to the file, atomically, in its own encoding; create a missing one.
 
-    Raises ``ValueError``, and leaves the file as it was, for a name that does not begin a sha256.
+    ``different`` says that none of the pictures is a copy of another of them, or the only one of
+    any picture. Raises ``ValueError``, and leaves the file as it was, for a name that does not
+    begin a sha256.
     """
     names = [name.strip().lower() for name in names]
     for name in names:
@@ -75,14 +127,18 @@ def add_overrides(path: Path, names: Iterable[str], action: Action, note: str) -
     encoding = csv_encoding(content)
     end = "" if content.decode(encoding, errors="replace").endswith("\n") else "\n"
     rows, note = io.StringIO(), " ".join(note.split())  # a decision is one line
-    csv.writer(rows, lineterminator="\n").writerows((name, action, note) for name in names)
+    lines: Iterable[Sequence[str]] = ((name, action, note) for name in names)
+    if action == "different":
+        pairs = [(name, " ".join(names[k + 1 :])) for k, name in enumerate(names)]
+        lines = ((name, action, others, note) for name, others in pairs[: max(1, len(names) - 1)])
+    csv.writer(rows, lineterminator="\n").writerows(lines)
     added = (end + rows.getvalue()).encode(encoding.removesuffix("-sig"), "backslashreplace")
     with atomic_file(path) as file:
         file.write(content + added)
 
 
 def _require_digits(prefix: str, where: str) -> None:
-    if not re.fullmatch(f"[0-9a-f]{{{_MIN_DIGITS},64}}", prefix):
+    if not re.fullmatch(_DIGITS, prefix):
         raise ValueError(
             f"{where}: got {prefix!r}, needed at least {_MIN_DIGITS} hex digits of a picture's "
             "sha256 (card.html shows them below each picture)"

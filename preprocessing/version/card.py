@@ -143,7 +143,8 @@ def _sections(card: _Card) -> Iterator[_Section]:
         anchor="duplicates",
         title="Clusters of near duplicates",
         num=len(clusters),
-        intro="The accepted picture has a green frame.",
+        intro="The accepted picture has a green frame. If a cluster joins different pictures, "
+        "split it: suyan curate different DIGITS DIGITS.",
         pages=_pages(clusters),
     )
     pairs = [

@@ -24,7 +24,7 @@ from preprocessing.dedup.candidates import (
     find_candidates,
     newer_pictures,
 )
-from preprocessing.dedup.clusters import Clusters, ComparePairs, build_clusters
+from preprocessing.dedup.clusters import Clusters, ComparePairs, Differences, build_clusters
 from preprocessing.dedup.similarity import similarities, thumbnail_pairs
 from preprocessing.images import geometry
 from scraping.offline.portraits import Makeup, Person, Shot, draw
@@ -238,6 +238,37 @@ def test_a_bridge_between_the_two_sides_takes_the_younger_one_out() -> None:
     )
     assert list(found.founder) == [0, 0, 0]
     assert found.displaced == {1}
+
+
+def clusters_of(hashes: Sequence[int], differences: Differences) -> Clusters:
+    return build_clusters(
+        numbered(hashes),
+        lambda _: False,
+        by_bits(hashes),
+        bits=3,
+        min_similarity=1 - 3 / 64,
+        min_doubtful=1 - 6 / 64,
+        differences=differences,
+    )
+
+
+def test_pictures_that_a_person_calls_different_share_no_cluster_in_any_version() -> None:
+    """Neither directly nor through a third picture that resembles both, nor a later one."""
+    one, other, between = 0b0, 0b1111, 0b1
+    differences = Differences({0: frozenset({1}), 1: frozenset({0})})
+    assert list(clusters_of([one, other, between], Differences()).founder) == [0, 0, 0]
+    for later in ([], [0b11], [0b11, 0b111, 0b10]):
+        hashes = [one, other, between, *later]
+        founder = clusters_of(hashes, differences).founder
+        assert founder[0] != founder[1]
+        assert founder[2] == founder[0]  # the nearer one
+    assert list(clusters_of([one, 0b1], differences).founder) == [0, 1]
+    assert clusters_of([0b0, 0b1111], differences).doubtful == []  # a person has decided that
+
+
+def test_a_picture_that_is_a_copy_of_none_stays_alone() -> None:
+    alone = Differences({}, frozenset({1}))
+    assert list(clusters_of([0b0, 0b1, 0b10], alone).founder) == [0, 1, 0]
 
 
 def test_doubtful_pairs_are_listed_and_not_joined() -> None:

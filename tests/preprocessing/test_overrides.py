@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from core.workspace import Workspace
-from preprocessing.selection.overrides import add_overrides, overrides_file, read_overrides
+from preprocessing.dedup.clusters import Differences
+from preprocessing.selection.overrides import (
+    add_overrides,
+    overrides_file,
+    read_differences,
+    read_overrides,
+)
 
 NAMES = ["0123456789" + "a" * 54, "0123456789" + "b" * 54, "f" * 64]
 
@@ -32,7 +38,7 @@ def test_no_file_and_unknown_pictures_decide_nothing(tmp_path: Path) -> None:
     [
         ("nonsense,keep", r"line 2: got 'nonsense', needed at least 8 hex digits"),
         (NAMES[0][:7] + ",keep", "line 2: got '0123456'"),
-        (NAMES[2] + ",delete", "line 2: got action 'delete', needed keep, drop or move"),
+        (NAMES[2] + ",delete", "line 2: got action 'delete', needed keep, drop, move or different"),
         (NAMES[2], "line 2: got action ''"),
         (NAMES[0][:9] + ",drop", "begins the sha256 of 2 pictures"),
     ],
@@ -67,3 +73,41 @@ def test_what_a_spreadsheet_saves_is_read_and_kept(
     add_overrides(path, [NAMES[0]], "move", "好,\n好")
     assert path.read_bytes().startswith(before)
     assert read_overrides(path, NAMES) == {NAMES[0]: "move", NAMES[2]: "keep"}
+
+
+def test_pictures_that_a_person_calls_different_are_pairs(tmp_path: Path) -> None:
+    one, two, three = NAMES
+    lines = [f"{one},different,{two} {three},seen", f"{three},DIFFERENT,{two[:11]}", f"{one},keep,"]
+    path = written(tmp_path, "\n".join(["sha256,action,note", *lines]))
+    found = read_differences(path, NAMES)
+    assert found.others == {0: {1, 2}, 1: {0, 2}, 2: {0, 1}}
+    assert found.alone == set()
+    assert read_overrides(path, NAMES) == {one: "keep"}  # such a line is no action on a picture
+    assert read_differences(tmp_path / "none.csv", NAMES) == Differences()
+
+
+def test_a_picture_that_differs_from_nothing_named_is_a_copy_of_none(tmp_path: Path) -> None:
+    path = written(tmp_path, f"{NAMES[2]},different,another woman\n")
+    assert read_differences(path, NAMES) == Differences({}, frozenset({2}))
+    gone = written(tmp_path, f"{NAMES[2]},different,{'e' * 64}\n")
+    assert read_differences(gone, NAMES) == Differences()
+
+
+def test_added_differences_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "overrides.csv"
+    add_overrides(path, NAMES, "different", "three people")
+    assert read_differences(path, NAMES).others == {0: {1, 2}, 1: {0, 2}, 2: {0, 1}}
+    assert "three people" in path.read_text()
+    add_overrides(path, [NAMES[0]], "different", "")
+    assert read_differences(path, NAMES).alone == {0}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_differences_that_a_spreadsheet_saves_are_read(
+    tmp_path: Path, encoding: str, between: str
+) -> None:
+    path = tmp_path / "overrides.csv"
+    rows = ["sha256,action,note", f"{NAMES[0]},different,{NAMES[2]},不同的人"]
+    path.write_bytes("\r\n".join(rows).replace(",", between).encode(encoding))
+    assert read_differences(path, NAMES).others == {0: {2}, 2: {0}}
