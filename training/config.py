@@ -120,6 +120,13 @@ class TrainConfig(BaseModel):
         le=10_000,
         description="Epochs after these, over which the learning rate falls to zero",
     )
+    pseudo_steps: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Supervised steps before the adversarial training, on pseudo pairs: training "
+        "pictures with the make-up or, without faces, the colours of the other side; 0: none",
+    )
     lr_policy: Literal["linear", "step", "plateau", "cosine"] = Field(
         "linear",
         description="Course of the learning rate: linear falls over num_epochs_decay, step "
@@ -276,6 +283,11 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 f"batch_size: got {self.batch_size}, needed 1 with preprocess={self.preprocess}, "
                 "which leaves pictures at several sizes"
+            )
+        if self.pseudo_steps and self.preprocess != "resize_and_crop":
+            raise ValueError(
+                f"pseudo_steps: got {self.pseudo_steps} with preprocess={self.preprocess}, needed "
+                "resize_and_crop, since both pictures of a pair have one size"
             )
         if self.crop_px > self.load_px:
             raise ValueError(

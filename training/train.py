@@ -23,7 +23,7 @@ from training.run.state import restore
 from training.runtime.compile import compile_networks, should_compile
 from training.runtime.device import prepare_torch
 from training.runtime.distributed import World, joined_world
-from training.trainer import Trainer
+from training.trainer import Trainer, num_steps
 
 Distance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
 """The distance between two sets of pictures, ``[N, H, W, 3]`` uint8, for example their KID."""
@@ -81,12 +81,12 @@ def train(
         if world.is_first:
             claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
         samples = SampleGrid(dataset, config.crop_px)
-        num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
-        to_compile = should_compile(config, num_steps)
+        total = num_steps(config, pictures)
+        to_compile = should_compile(config, total)
         gan = build(config, world, to_compile=to_compile)
         state = restore(gan, run)
         resumed = state.position.step
-        if to_compile and resumed < num_steps:
+        if to_compile and resumed < total:
             compile_networks(gan)
         with DeferredSignals() as signals:
             log = TrainingLog(run, resumed) if world.is_first else None
@@ -105,7 +105,7 @@ def train(
         run=run,
         checkpoint=checkpoint,
         steps=state.position.step,
-        epochs=state.position.epoch - 1,
+        epochs=max(0, state.position.epoch - 1),
         seconds=time.monotonic() - started,
         resumed_from_step=resumed,
         best=best_checkpoint(run),

@@ -103,21 +103,46 @@ class CycleGan:
         with self._dropout_numbers(), self._autocast():
             parts, fake_A, fake_B = self._update_generators(real_A, real_B, rng)
             loss_D_A, loss_D_B = self._update_discriminators(real_A, real_B, fake_A, fake_B, rng)
+        self._count_step()
+        parts |= {"D_A": loss_D_A, "D_B": loss_D_B}
+        return {name: loss.detach() for name, loss in parts.items()}
+
+    def pseudo_step(self, pair_A: Tensor, pair_B: Tensor) -> dict[str, Tensor]:
+        """Train the generators on one batch of pseudo pairs, ``[N, 3, H, W]`` in [-1, 1] each.
+
+        Returns the losses by name. The discriminators do not change.
+        """
+        pair_A, pair_B = self._laid_out(pair_A), self._laid_out(pair_B)
+        with self._dropout_numbers(), self._autocast():
+            parts = {
+                "pseudo_A": losses.supervised(self.G_A(pair_A), pair_B),
+                "pseudo_B": losses.supervised(self.G_B(pair_B), pair_A),
+            }
+            self._apply_generator_losses(parts)
+        self._count_step()
+        return {name: loss.detach() for name, loss in parts.items()}
+
+    def forget_moments(self) -> None:
+        """Clear Adam's moments of the generators, which belong to losses of another scale."""
+        self.optimizer_G.state.clear()
+
+    def _count_step(self) -> None:
         self.num_steps += 1
         for average in self.averages.values():
             average.update(self.num_steps)
-        parts |= {"D_A": loss_D_A, "D_B": loss_D_B}
-        return {name: loss.detach() for name, loss in parts.items()}
+
+    def _apply_generator_losses(self, parts: Mapping[str, Tensor]) -> None:
+        self._zero_gradients(self.optimizer_G)
+        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
+        self.world.average_gradients(self._parameters(self.G_A, self.G_B))
+        self.optimizer_G.step()
 
     def _update_generators(
         self, real_A: Tensor, real_B: Tensor, rng: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         _require_grad(self._parameters(self.D_A, self.D_B), required=False)
         parts, fake_A, fake_B = self._generator_losses(real_A, real_B, rng)
-        self._zero_gradients(self.optimizer_G)
-        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
-        self.world.average_gradients(self._parameters(self.G_A, self.G_B))
-        self.optimizer_G.step()
+        self._apply_generator_losses(parts)
         if self.config.cuda_graphs:  # the next replay overwrites the memory of its outputs
             fake_A, fake_B = fake_A.clone(), fake_B.clone()
         return parts, fake_A.detach(), fake_B.detach()
