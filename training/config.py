@@ -332,3 +332,9 @@ def demo() -> TrainConfig:
         checkpoint_every=100,
         sample_every=100,
     )
+
+
+def hour() -> TrainConfig:
+    """A training of about an hour on two cores, for 500 to 600 pictures a side."""
+    changes = {"ndf": 32, "learning_rate": 5e-4, "num_epochs": 25, "num_epochs_decay": 25}
+    return TrainConfig.model_validate(demo().model_dump() | changes)
