@@ -73,17 +73,18 @@ class Contestant:
     def _train(self, config: TrainConfig, dataset: Path) -> Iterator[None]:
         pictures = UnalignedPictures(dataset, config)
         self.gan = gan = build(config)
-        if config.pseudo_steps:
+        if config.pseudo_steps or config.pseudo_weight:
             pairs = PseudoPairs(config, pictures)
             for step, batch in enumerate(pairs.batches(0, config.pseudo_steps)):
                 gan.set_learning_rate(pseudo_learning_rate(config, step))
                 gan.pseudo_step(*batch.to(gan.device))
                 yield
             gan.forget_moments()
-        gan.set_learning_rate(config.learning_rate)
+        gan.set_learning_rate(config.learning_rate, generator_share=config.generator_rate)
         for epoch in range(1, 1_000_000):
-            for batch in pictures.batches(epoch):
-                gan.step(*batch.to(gan.device))
+            for number, batch in enumerate(pictures.batches(epoch)):
+                targets = pairs.targets(epoch, number) if config.pseudo_weight else None
+                gan.step(*batch.to(gan.device), targets)
                 yield
 
     @torch.no_grad()

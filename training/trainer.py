@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 from core.errors import SuyanError
 from core.progress import Progress
 from core.workspace_folders import RunFolder
-from training.algorithm.cyclegan import CycleGan
+from training.algorithm.cyclegan import CycleGan, RealTargets
 from training.algorithm.schedules import (
     cycle_share,
     feature_share,
@@ -24,7 +25,7 @@ from training.algorithm.schedules import (
 )
 from training.build import plain_generators
 from training.config import TrainConfig
-from training.data.dataset import UnalignedPictures, prefetch
+from training.data.dataset import Batch, UnalignedPictures, prefetch
 from training.data.pseudo_pairs import PseudoPairs
 from training.data.tensors import to_pictures, to_tensor
 from training.run.checkpoint import Position, latest_checkpoint, save_checkpoint
@@ -114,10 +115,11 @@ class Trainer:
         if config.pseudo_steps and (epoch, first) == (1, 0):
             gan.forget_moments()
         rate = learning_rate(config, epoch, state.plateau) * state.rate_scale
-        gan.set_learning_rate(rate)
+        gan.set_learning_rate(rate, generator_share=config.generator_rate)
         gan.set_cycle_shares(cycle_share(config, epoch), feature_share(config, epoch))
-        for index, batch in enumerate(prefetch(self._pictures.batches(epoch, first)), start=first):
-            losses = gan.step(*batch.to(gan.device))
+        batches = prefetch(self._with_targets(epoch, first))
+        for index, (batch, targets) in enumerate(batches, start=first):
+            losses = gan.step(*batch.to(gan.device), targets and targets.to(gan.device))
             state.position = Position(state.position.step + 1, epoch, index + 1)
             self._after_step(losses, rate)
             if index + 1 < self._pictures.num_batches:
@@ -125,11 +127,20 @@ class Trainer:
         self._end_epoch(epoch)
         self._save_if_due()  # after the epoch's validation, whose outcome is part of the state
 
+    @functools.cached_property
+    def _pairs(self) -> PseudoPairs:
+        return PseudoPairs(self._config, self._pictures)
+
+    def _with_targets(self, epoch: int, first: int) -> Iterator[tuple[Batch, RealTargets | None]]:
+        """The remaining batches of ``epoch``, each with its pseudo pairs where they are used."""
+        has_targets = self._config.pseudo_weight > 0
+        for number, batch in enumerate(self._pictures.batches(epoch, first), start=first):
+            yield batch, self._pairs.targets(epoch, number) if has_targets else None
+
     def _pseudo_epoch(self, first: int) -> None:
         """Train on the remaining pseudo pairs."""
         state, config, gan = self._state, self._config, self._gan
-        pairs = PseudoPairs(config, self._pictures)
-        batches = prefetch(pairs.batches(first, config.pseudo_steps))
+        batches = prefetch(self._pairs.batches(first, config.pseudo_steps))
         for index, batch in enumerate(batches, start=first):
             rate = pseudo_learning_rate(config, index) * state.rate_scale
             gan.set_learning_rate(rate)
@@ -146,7 +157,7 @@ class Trainer:
             values = self._read(losses)
             if step % _STEPS_PER_ROW == 0 or is_last:
                 self._log_row(values, rate)
-            if "pseudo_A" in values:
+            if self._state.position.step <= config.pseudo_steps:
                 error = values["pseudo_A"] + values["pseudo_B"]
                 message = f"pseudo pairs, error {error:.3f}"
             else:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -125,7 +126,10 @@ class UnalignedPictures:
         return np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
 
 
-def prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
+_Item = TypeVar("_Item")
+
+
+def prefetch(batches: Iterator[_Item]) -> Iterator[_Item]:
     """The same batches; a thread prepares each one while the training uses the one before it."""
     with ThreadPoolExecutor(1, thread_name_prefix="loader") as executor:
         pending = executor.submit(next, batches, None)

@@ -61,9 +61,11 @@ class BilateralGenerator(SliceableGenerator):
 
     With ``residual``, y = x + A·x + b, and the matrices start at zero; without, y = tanh(A·x + b).
     Features of a half, a quarter and an eighth of the view's size are added up on the way to the
-    grid, which has half of its size. The layers without a norm need ``init="kaiming"`` to learn
-    quickly.
+    grid, which has half of its size. Several layers have no norm: small first weights would leave
+    them without a signal.
     """
+
+    weight_init = "kaiming"
 
     def __init__(
         self, ngf: int, norm: Norm = "instance", *, dropout: bool = False, residual: bool = False
@@ -71,7 +73,9 @@ class BilateralGenerator(SliceableGenerator):
         super().__init__(residual=residual)
         bias = norm == "instance"
         self.at_half = nn.Sequential(_halving(3, ngf, bias=True), nn.LeakyReLU(0.2))
-        self.at_quarter = nn.Sequential(_halving(ngf, 2 * ngf, bias=bias), norm_layer(norm, 2 * ngf))
+        self.at_quarter = nn.Sequential(
+            _halving(ngf, 2 * ngf, bias=bias), norm_layer(norm, 2 * ngf)
+        )
         self.at_eighth = nn.Sequential(
             nn.ReLU(),
             _halving(2 * ngf, 4 * ngf, bias=bias),
