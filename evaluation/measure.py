@@ -31,7 +31,7 @@ from evaluation.metrics.direction import classifier_scores, direction_figures, s
 from evaluation.metrics.distances import witness
 from evaluation.metrics.intervals import mean_figure
 from evaluation.metrics.measurement import Measurement, Outputs, Side
-from evaluation.metrics.regions import REGIONS, colour_change, contrasts
+from evaluation.metrics.regions import colour_change, contrasts
 from evaluation.metrics.true_counterparts import (
     TrueCounterparts,
     errors,
@@ -43,6 +43,7 @@ from evaluation.report.gallery import choose, gain, write_gallery
 from evaluation.scores import DirectionScores, ModelComparison, PairScores, Scores
 from evaluation.training_networks import loss_pretraining, used_networks
 from evaluation.weights_choice import Kind, available_kinds, choose_weights
+from preprocessing.analysis.face_regions import REGIONS
 from training.run.checkpoint import load_config, load_generators
 
 _DIRECTIONS = (("A2B", "A", "B"), ("B2A", "B", "A"))

@@ -23,7 +23,12 @@ STAGES = FLOORS[2:7]
 SIDEWAYS = {
     "scraping": set[str](),
     "preprocessing": set[str](),
-    "training": set[str](),
+    "training": {
+        "preprocessing.analysis.face_finder",
+        "preprocessing.analysis.face_mesh",
+        "preprocessing.analysis.face_regions",
+        "preprocessing.images.colour_maps",
+    },
     "evaluation": {
         "preprocessing.analysis.face_detector",
         "preprocessing.analysis.face_mesh",

@@ -25,7 +25,7 @@ from training.runtime.compile import compile_networks, should_compile
 from training.runtime.device import prepare_torch
 from training.runtime.distributed import World, joined_world
 from training.runtime.thread_count import build_thread_count
-from training.trainer import Trainer
+from training.trainer import Trainer, num_steps
 
 Distance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
 """The distance between two sets of pictures, ``[N, H, W, 3]`` uint8, for example their KID."""
@@ -86,14 +86,14 @@ def train(
             claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
             claim_pictures(run, dataset)
         samples = SampleGrid(dataset, config.crop_px)
-        num_steps = pictures.num_batches * (config.num_epochs + config.num_epochs_decay)
-        to_compile = should_compile(config, num_steps)
+        total = num_steps(config, pictures)
+        to_compile = should_compile(config, total)
         gan = build(config, world, to_compile=to_compile)
         state = restore(gan, run)
         resumed = state.position.step
         threads = build_thread_count(gan, is_compiled=to_compile)
         with threads, DeferredSignals() as signals:
-            if resumed < num_steps:
+            if resumed < total:
                 threads.choose()  # compiled code has a fixed number of threads
                 if to_compile:
                     compile_networks(gan)
@@ -113,7 +113,7 @@ def train(
         run=run,
         checkpoint=checkpoint,
         steps=state.position.step,
-        epochs=state.position.epoch - 1,
+        epochs=max(0, state.position.epoch - 1),
         seconds=time.monotonic() - started,
         resumed_from_step=resumed,
         best=best_checkpoint(run),

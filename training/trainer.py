@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,17 @@ from torch import nn
 from core.errors import SuyanError
 from core.progress import Progress
 from core.workspace_folders import RunFolder
-from training.algorithm.cyclegan import CycleGan
-from training.algorithm.schedules import cycle_share, feature_share, learning_rate
+from training.algorithm.cyclegan import CycleGan, RealTargets
+from training.algorithm.schedules import (
+    cycle_share,
+    feature_share,
+    learning_rate,
+    pseudo_learning_rate,
+)
 from training.build import plain_generators
-from training.data.dataset import UnalignedPictures, prefetch
+from training.config import TrainConfig
+from training.data.dataset import Batch, UnalignedPictures, prefetch
+from training.data.pseudo_pairs import PseudoPairs
 from training.data.tensors import to_pictures, to_tensor
 from training.run.checkpoint import Position, latest_checkpoint, save_checkpoint
 from training.run.monitors import Monitors, all_finite
@@ -38,6 +46,12 @@ _PICTURES_PER_BATCH = 8  # of a validation
 
 class _NotFiniteError(Exception):
     """A loss or a weight is infinite or NaN."""
+
+
+def num_steps(config: TrainConfig, pictures: UnalignedPictures) -> int:
+    """The steps of a whole training: supervised ones, then those of all epochs."""
+    num_epochs = config.num_epochs + config.num_epochs_decay
+    return config.pseudo_steps + pictures.num_batches * num_epochs
 
 
 class Trainer:
@@ -64,7 +78,7 @@ class Trainer:
         self._distance, self._state = distance, state
         self._config = gan.config
         self._num_epochs = gan.config.num_epochs + gan.config.num_epochs_decay
-        self._num_steps = pictures.num_batches * self._num_epochs
+        self._num_steps = num_steps(gan.config, pictures)
         # Reading a loss waits for the GPU.
         self._steps_per_read = 1 if gan.device.type == "cpu" else _STEPS_PER_ROW
         self._monitors = Monitors(gan.config.gan_loss)
@@ -105,12 +119,18 @@ class Trainer:
         """Train on the remaining batches of the current epoch."""
         state, config, gan = self._state, self._config, self._gan
         epoch, first = state.position.epoch, state.position.batch
+        if epoch == 0:
+            self._pseudo_epoch(first)
+            return
+        if config.pseudo_steps and (epoch, first) == (1, 0):
+            gan.forget_moments()
         rate = learning_rate(config, epoch, state.plateau) * state.rate_scale
-        gan.set_learning_rate(rate)
+        gan.set_learning_rate(rate, generator_share=config.generator_rate)
         gan.set_cycle_shares(cycle_share(config, epoch), feature_share(config, epoch))
-        for index, batch in enumerate(prefetch(self._pictures.batches(epoch, first)), start=first):
+        batches = prefetch(self._with_targets(epoch, first))
+        for index, (batch, targets) in enumerate(batches, start=first):
             began = time.monotonic()
-            losses = gan.step(*batch.to(gan.device))
+            losses = gan.step(*batch.to(gan.device), targets and targets.to(gan.device))
             self._threads.after_step(time.monotonic() - began)
             state.position = Position(state.position.step + 1, epoch, index + 1)
             self._after_step(losses, rate)
@@ -122,16 +142,45 @@ class Trainer:
         self._end_epoch(epoch)
         self._save_if_due()  # after the epoch's validation, whose outcome is part of the state
 
+    @functools.cached_property
+    def _pairs(self) -> PseudoPairs:
+        return PseudoPairs(self._config, self._pictures)
+
+    def _with_targets(self, epoch: int, first: int) -> Iterator[tuple[Batch, RealTargets | None]]:
+        """The remaining batches of ``epoch``, each with its pseudo pairs where they are used."""
+        has_targets = self._config.pseudo_weight > 0
+        for number, batch in enumerate(self._pictures.batches(epoch, first), start=first):
+            yield batch, self._pairs.targets(epoch, number) if has_targets else None
+
+    def _pseudo_epoch(self, first: int) -> None:
+        """Train on the remaining pseudo pairs."""
+        state, config, gan = self._state, self._config, self._gan
+        batches = prefetch(self._pairs.batches(first, config.pseudo_steps))
+        for index, batch in enumerate(batches, start=first):
+            rate = pseudo_learning_rate(config, index) * state.rate_scale
+            gan.set_learning_rate(rate)
+            losses = gan.pseudo_step(*batch.to(gan.device))
+            is_last = index + 1 == config.pseudo_steps
+            state.position = Position(index + 1, *((1, 0) if is_last else (0, index + 1)))
+            self._after_step(losses, rate)
+            self._save_if_due()
+            if self._rescue_copy is not None:
+                self._rescue_copy.after_step(state, now=False)
+
     def _after_step(self, losses: dict[str, torch.Tensor], rate: float) -> None:
         step, config = self._state.position.step, self._config
         is_last = step == self._num_steps
         if step % self._steps_per_read == 0 or is_last:
             values = self._read(losses)
-            self._state.cycle_sum += values["cycle_A"] + values["cycle_B"]
             if step % _STEPS_PER_ROW == 0 or is_last:
                 self._log_row(values, rate)
-            cycle = values["cycle_A"] + values["cycle_B"]
-            message = f"epoch {self._state.position.epoch}, cycle loss {cycle:.2f}"
+            if self._state.position.step <= config.pseudo_steps:
+                error = values["pseudo_A"] + values["pseudo_B"]
+                message = f"pseudo pairs, error {error:.3f}"
+            else:
+                cycle = values["cycle_A"] + values["cycle_B"]
+                self._state.cycle_sum += cycle
+                message = f"epoch {self._state.position.epoch}, cycle loss {cycle:.2f}"
             self._progress("train", step, self._num_steps, f"{message}, {self._throughput}")
         if step % config.sample_every == 0 or is_last:
             self._sample()
@@ -168,7 +217,8 @@ class Trainer:
                 **losses,
             }
             self._log.write(row)
-        self._report(EventKind.SATURATION, self._monitors.saturation(losses))
+        if "D_A" in losses:
+            self._report(EventKind.SATURATION, self._monitors.saturation(losses))
 
     def _end_epoch(self, epoch: int) -> None:
         state, config = self._state, self._config

@@ -18,11 +18,11 @@ from evaluation.data.held_out import load_pictures
 from evaluation.data.translations import translate
 from evaluation.features.extractor import load_offline
 from evaluation.features.face_embeddings import Embed, load_face_embedding
-from evaluation.features.face_meshes import FaceFinder
 from evaluation.features.inception import load_inception
 from evaluation.metrics.measurement import Outputs, Side
 from evaluation.metrics.regions import contrasts
 from evaluation.scores import FeatureNetwork
+from preprocessing.analysis.face_finder import FaceFinder
 from preprocessing.analysis.face_mesh import Points
 
 

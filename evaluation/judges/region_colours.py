@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evaluation.arrays import Array
 from evaluation.judges.judge import JudgedPictures
 from evaluation.judges.judge_kinds import JudgeKind, View
-from evaluation.metrics.regions import REGIONS
+from preprocessing.analysis.face_regions import REGIONS
 
 _REGIONS: Mapping[View, tuple[str, ...]] = MappingProxyType(
     {View.WHOLE: REGIONS, View.EYES: ("eyes",), View.MOUTH: ("lips",)}

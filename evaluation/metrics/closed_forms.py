@@ -8,8 +8,7 @@ All are fitted on the training pictures of both domains and applied to held-out 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,71 +20,16 @@ from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid, fid_f
 from evaluation.metrics.intervals import share_figure
 from evaluation.metrics.measurement import Measurement, Side
 from evaluation.metrics.metric_meanings import ClosedForm
-from evaluation.metrics.regions import LEAST_FACES, REGIONS, Mask, masks
+from evaluation.metrics.regions import LEAST_FACES
 from preprocessing.analysis.face_mesh import Points
-
-_LEAST_VARIANCE = 0.25  # grey levels²: below it a direction of colour holds rounding alone
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean ``[3]`` and covariance ``[3, 3]`` of colours, RGB grey levels (0 to 255)."""
-
-    mean: Array
-    covariance: Array
-
-
-@dataclass(frozen=True)
-class ColourMap:
-    """The affine map ``matrix @ colour + shift`` of RGB colours, grey levels."""
-
-    matrix: Array  # [3, 3]
-    shift: Array  # [3]
-
-    def __call__(self, colours: Array) -> Array:
-        """``[..., 3]`` → ``[..., 3]``, not clipped to 0 … 255."""
-        return np.asarray(colours @ self.matrix.T + self.shift)
-
-
-def moments(pictures: Iterable[NDArray[np.uint8]], weights: Iterable[Mask | None]) -> Moments:
-    """Moments of the pixels of ``[H, W, 3]`` pictures, each with its weights ``[H, W]`` (or 1).
-
-    Raises ``ValueError`` where no pixel has a weight.
-    """
-    total, first, second = 0.0, np.zeros(3), np.zeros((3, 3))
-    for picture, weight in zip(pictures, weights, strict=True):
-        colours = picture.reshape(-1, 3).astype(np.float64)
-        weighted = colours if weight is None else colours * weight.reshape(-1, 1)
-        total += len(colours) if weight is None else float(weight.sum())
-        first += weighted.sum(axis=0)
-        second += weighted.T @ colours
-    if total <= 0:
-        raise ValueError("moments: got no pixel with a weight, needed at least 1")
-    mean = first / total
-    return Moments(mean, second / total - np.outer(mean, mean))
-
-
-def fit_tint(source: Moments, target: Moments) -> ColourMap:
-    """The constant tint that moves the mean of ``source`` to that of ``target``."""
-    return ColourMap(np.eye(3), target.mean - source.mean)
-
-
-def fit_transport(source: Moments, target: Moments) -> ColourMap:
-    """Monge–Kantorovich transport: ``source`` gets the mean and the covariance of ``target``.
-
-    ``Σ_s^-½ (Σ_s^½ Σ_t Σ_s^½)^½ Σ_s^-½``, with variances of at least a quarter of a squared grey
-    level in ``source``, so that rounding noise is not amplified.
-    """
-    root = _power(source.covariance, 0.5)
-    inverse = _power(source.covariance, -0.5)
-    matrix = inverse @ _power(root @ target.covariance @ root, 0.5, least=0.0) @ inverse
-    return ColourMap(matrix, target.mean - matrix @ source.mean)
-
-
-def _power(covariance: Array, exponent: float, least: float = _LEAST_VARIANCE) -> Array:
-    """A power of a symmetric matrix, its eigenvalues raised to ``least`` first."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.maximum(values, least) ** exponent) @ vectors.T)
+from preprocessing.analysis.face_regions import REGIONS, masks
+from preprocessing.images.colour_maps import (
+    ColourMap,
+    Moments,
+    fit_tint,
+    fit_transport,
+    moments,
+)
 
 
 def translate_whole(pictures: Pictures, colour_map: ColourMap) -> Pictures:

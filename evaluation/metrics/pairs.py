@@ -19,8 +19,8 @@ from evaluation.config import EvaluateConfig
 from evaluation.figures import Figures
 from evaluation.metrics.intervals import mean_figure, reduction_figure
 from evaluation.metrics.preservation import similarity
-from evaluation.metrics.regions import REGIONS
 from evaluation.scores import PairScores
+from preprocessing.analysis.face_regions import REGIONS
 
 LEAST_PAIRS = 5
 _MAX_QUOTED = 100  # characters of a line in a message

@@ -18,53 +18,9 @@ from evaluation.figures import Figures
 from evaluation.metrics.intervals import mean_distance_figure, mean_figure, ratio_figure
 from evaluation.metrics.measurement import Measurement
 from preprocessing.analysis.face_mesh import Points
+from preprocessing.analysis.face_regions import REGIONS, masks
 
-Mask = NDArray[np.float64]  # [px, px], 0 to 1
-Masks = Mapping[str, Mask]
-"""By region: lips, eyes, cheeks; all three (made_up), all else (outside), the other skin (skin)."""
-
-REGIONS = ("lips", "eyes", "cheeks")
 LEAST_FACES = 5  # pictures with a face; with fewer the figures are left out
-_SUPERSAMPLING = 4
-
-# Points of MediaPipe's face mesh around each region, and around holes in it.
-_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
-_MOUTH = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
-_RIGHT_EYE = (113, 225, 224, 223, 222, 221, 189, 243, 112, 26, 22, 23, 24, 110, 25, 130)
-_LEFT_EYE = (342, 445, 444, 443, 442, 441, 413, 463, 341, 256, 252, 253, 254, 339, 255, 359)
-_RIGHT_CHEEK = (116, 117, 118, 101, 36, 205, 187, 147, 123)
-_LEFT_CHEEK = (345, 346, 347, 330, 266, 425, 411, 376, 352)
-_OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
-    148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-
-
-def masks(mesh: Points, px: int) -> Masks:
-    """Weight of each pixel in each region, from mesh points ``[468, 2]`` of a ``px`` picture."""
-    lips = np.clip(_fill(mesh, px, _LIPS) - _fill(mesh, px, _MOUTH), 0, 1)
-    eyes = _fill(mesh, px, _RIGHT_EYE, _LEFT_EYE)
-    cheeks = _fill(mesh, px, _RIGHT_CHEEK, _LEFT_CHEEK)
-    made_up = np.clip(lips + eyes + cheeks, 0, 1)
-    skin = np.clip(_fill(mesh, px, _OVAL) - made_up - _fill(mesh, px, _MOUTH), 0, 1)
-    return {
-        "lips": lips,
-        "eyes": eyes,
-        "cheeks": cheeks,
-        "made_up": made_up,
-        "outside": 1 - made_up,
-        "skin": skin,
-    }
-
-
-def _fill(mesh: Points, px: int, *rings: Sequence[int]) -> Mask:
-    size = px * _SUPERSAMPLING
-    canvas = np.zeros((size, size), np.uint8)
-    for ring in rings:
-        points = np.round(mesh[list(ring)] * _SUPERSAMPLING - 0.5).astype(np.int32)
-        cv2.fillPoly(canvas, [points], 255)
-    small = cv2.resize(canvas, (px, px), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, dtype=np.float64) / 255
 
 
 def _lab(picture: NDArray[np.uint8]) -> Array:

@@ -8,18 +8,20 @@ from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.figures import Figure
 from evaluation.metrics.closed_forms import (
-    ColourMap,
-    Moments,
     closed_form_distances,
-    fit_tint,
-    fit_transport,
-    moments,
     translate_regions,
     translate_whole,
 )
 from evaluation.metrics.measurement import Measurement, Outputs, Side
-from evaluation.metrics.regions import masks
 from preprocessing.analysis.face_mesh import FaceMesh, Points
+from preprocessing.analysis.face_regions import masks
+from preprocessing.images.colour_maps import (
+    ColourMap,
+    Moments,
+    fit_tint,
+    fit_transport,
+    moments,
+)
 
 PX, NUM = 24, 14
 ROW = Picture(

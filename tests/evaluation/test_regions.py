@@ -16,9 +16,10 @@ from evaluation.features.face_embeddings import load_face_embedding
 from evaluation.figures import Figure
 from evaluation.metrics import pairs
 from evaluation.metrics.preservation import content_scores, similarity
-from evaluation.metrics.regions import change_scores, colour_change, contrasts, masks
+from evaluation.metrics.regions import change_scores, colour_change, contrasts
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.face_mesh import NUM_POINTS, FaceMesh, Points
+from preprocessing.analysis.face_regions import masks
 from preprocessing.selection.overrides import read_overrides
 from scraping.offline.corpus import portrait
 

@@ -33,6 +33,25 @@ NETWORKS = ("G_A", "G_B", "D_A", "D_B")
 _Passes = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
 
 
+@dataclass(frozen=True)
+class RealTargets:
+    """Pseudo pairs whose target is real, ``[N, 3, H, W]`` in [-1, 1] each.
+
+    ``rendered_A`` are the pictures ``real_B`` with the appearance of A, ``rendered_B`` the pictures
+    ``real_A`` with that of B.
+    """
+
+    rendered_A: Tensor
+    real_B: Tensor
+    rendered_B: Tensor
+    real_A: Tensor
+
+    def to(self, device: torch.device) -> RealTargets:
+        """The same on ``device``."""
+        parts = (self.rendered_A, self.real_B, self.rendered_B, self.real_A)
+        return RealTargets(*(part.to(device) for part in parts))
+
+
 @dataclass
 class CycleGan:
     """Networks, optimisers and pools. G_A: A → B, judged by D_A; G_B: B → A, judged by D_B.
@@ -62,10 +81,10 @@ class CycleGan:
         averages = {f"{name}_ema": average.network for name, average in self.averages.items()}
         return {name: getattr(self, name) for name in NETWORKS} | averages
 
-    def set_learning_rate(self, rate: float) -> None:
-        """Set the learning rate of both optimisers."""
-        for optimizer in (self.optimizer_G, self.optimizer_D):
-            set_learning_rate(optimizer, rate)
+    def set_learning_rate(self, rate: float, *, generator_share: float = 1.0) -> None:
+        """Set the learning rate of the discriminators, and a share of it for the generators."""
+        set_learning_rate(self.optimizer_D, rate)
+        set_learning_rate(self.optimizer_G, generator_share * rate)
 
     def set_cycle_shares(self, cycle_share: float, feature_share: float) -> None:
         """Set the weight of the cycle loss, a share of λ, and the share of it on D's features."""
@@ -91,9 +110,12 @@ class CycleGan:
         self.pool_B.load_state_dict(state["pool_B"], self.device)
         self.num_steps = num_steps
 
-    def step(self, real_A: Tensor, real_B: Tensor) -> dict[str, Tensor]:
+    def step(
+        self, real_A: Tensor, real_B: Tensor, targets: RealTargets | None = None
+    ) -> dict[str, Tensor]:
         """Train on one batch of each side, ``[N, 3, H, W]`` in [-1, 1]; the losses by name.
 
+        With ``targets`` the generators also learn to restore real pictures, by ``pseudo_weight``.
         With several processes, N counts this process's share, of which the losses are taken.
         """
         rng = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.num_steps)
@@ -101,23 +123,54 @@ class CycleGan:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         real_A, real_B = self._laid_out(real_A), self._laid_out(real_B)
         with self._dropout_numbers(), self._autocast():
-            parts, fake_A, fake_B = self._update_generators(real_A, real_B, rng)
+            parts, fake_A, fake_B = self._update_generators(real_A, real_B, targets, rng)
             loss_D_A, loss_D_B = self._update_discriminators(real_A, real_B, fake_A, fake_B, rng)
-        self.num_steps += 1
-        for average in self.averages.values():
-            average.update(self.num_steps)
+        self._count_step()
         parts |= {"D_A": loss_D_A, "D_B": loss_D_B}
         return {name: loss.detach() for name, loss in parts.items()}
 
-    def _update_generators(
-        self, real_A: Tensor, real_B: Tensor, rng: torch.Generator
-    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        _require_grad(self._parameters(self.D_A, self.D_B), required=False)
-        parts, fake_A, fake_B = self._generator_losses(real_A, real_B, rng)
+    def pseudo_step(self, pair_A: Tensor, pair_B: Tensor) -> dict[str, Tensor]:
+        """Train the generators on one batch of pseudo pairs, ``[N, 3, H, W]`` in [-1, 1] each.
+
+        Returns the losses by name. The discriminators do not change.
+        """
+        pair_A, pair_B = self._laid_out(pair_A), self._laid_out(pair_B)
+        with self._dropout_numbers(), self._autocast():
+            parts = {
+                "pseudo_A": losses.supervised(self.G_A(pair_A), pair_B),
+                "pseudo_B": losses.supervised(self.G_B(pair_B), pair_A),
+            }
+            self._apply_generator_losses(parts)
+        self._count_step()
+        return {name: loss.detach() for name, loss in parts.items()}
+
+    def forget_moments(self) -> None:
+        """Clear Adam's moments of the generators, which belong to losses of another scale."""
+        self.optimizer_G.state.clear()
+
+    def _count_step(self) -> None:
+        self.num_steps += 1
+        for average in self.averages.values():
+            average.update(self.num_steps)
+
+    def _apply_generator_losses(self, parts: Mapping[str, Tensor]) -> None:
         self._zero_gradients(self.optimizer_G)
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         self.world.average_gradients(self._parameters(self.G_A, self.G_B))
         self.optimizer_G.step()
+
+    def _update_generators(
+        self,
+        real_A: Tensor,
+        real_B: Tensor,
+        targets: RealTargets | None,
+        rng: torch.Generator,
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        _require_grad(self._parameters(self.D_A, self.D_B), required=False)
+        parts, fake_A, fake_B = self._generator_losses(real_A, real_B, rng)
+        if targets is not None:
+            parts |= self._target_losses(targets)
+        self._apply_generator_losses(parts)
         if self.config.cuda_graphs:  # the next replay overwrites the memory of its outputs
             fake_A, fake_B = fake_A.clone(), fake_B.clone()
         return parts, fake_A.detach(), fake_B.detach()
@@ -163,6 +216,15 @@ class CycleGan:
             parts["identity_A"] = config.lambda_b * weight * losses.identity(same_B, real_B)
             parts["identity_B"] = config.lambda_a * weight * losses.identity(same_A, real_A)
         return parts, fake_A, fake_B
+
+    def _target_losses(self, targets: RealTargets) -> dict[str, Tensor]:
+        weight = self.config.pseudo_weight
+        to_B = self.G_A(self._laid_out(targets.rendered_A))
+        to_A = self.G_B(self._laid_out(targets.rendered_B))
+        return {
+            "pseudo_A": weight * losses.supervised(to_B, targets.real_B),
+            "pseudo_B": weight * losses.supervised(to_A, targets.real_A),
+        }
 
     def _cycle(
         self, network: nn.Module, reconstructed: Tensor, original: Tensor, scores: Tensor

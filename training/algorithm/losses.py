@@ -57,6 +57,11 @@ def identity(mapped: Tensor, original: Tensor) -> Tensor:
     return F.l1_loss(mapped, original)
 
 
+def supervised(translated: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of a translation from its pseudo target, a scalar."""
+    return F.l1_loss(translated, target)
+
+
 def discriminator(scores_real: Tensor, scores_fake: Tensor, kind: GanLoss = "lsgan") -> Tensor:
     """Half the sum of the losses of real and fake pictures, a scalar, to slow D down (§7.1)."""
     real = adversarial(scores_real, real=True, kind=kind)

@@ -29,6 +29,14 @@ def learning_rate(config: TrainConfig, epoch: int, plateau: Plateau | None = Non
     return full * max(0.0, 1 - over / (config.num_epochs_decay + 1))
 
 
+def pseudo_learning_rate(config: TrainConfig, step: int) -> float:
+    """The learning rate of supervised step ``step`` (from 0): twice the configured one.
+
+    It falls linearly to zero over the second half of ``pseudo_steps``.
+    """
+    return 2 * config.learning_rate * min(1.0, 2 * (1 - step / config.pseudo_steps))
+
+
 @dataclass
 class Plateau:
     """Divides the rate by five after more than five epochs without an improvement of one per cent.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -55,21 +56,21 @@ class UnalignedPictures:
 
     def __init__(self, dataset: Path, config: TrainConfig, world: World | None = None) -> None:
         self._config = config
-        self._world = world or World()
-        if config.batch_size % self._world.size:
+        self.world = world or World()
+        if config.batch_size % self.world.size:
             raise ValueError(
                 f"batch_size: got {config.batch_size}, needed a multiple of the "
-                f"{self._world.size} processes"
+                f"{self.world.size} processes"
             )
-        self._a, self._b = (
+        self.a, self.b = (
             self._open(DatasetFolder(dataset).split(name)) for name in ("trainA", "trainB")
         )
         self.held_back: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
         if config.validate_every:
-            a, b = (side.take_last(config.num_validation) for side in (self._a, self._b))
+            a, b = (side.take_last(config.num_validation) for side in (self.a, self.b))
             self.held_back = load_squares(a, config.crop_px), load_squares(b, config.crop_px)
         self._augment = Augmentation(config) if "crop" in config.preprocess else None
-        self.epoch_length = max(len(self._a), len(self._b))  # pictures
+        self.epoch_length = max(len(self.a), len(self.b))  # pictures
         self.num_batches = -(-self.epoch_length // config.batch_size)
 
     def _open(self, folder: Path) -> PictureFolder:
@@ -78,8 +79,8 @@ class UnalignedPictures:
         pictures = PictureFolder(
             folder,
             functools.partial(training_size, config=config),
-            free_bytes * _MEMORY_SHARE / self._world.size / 2,
-            is_logging=self._world.is_first,
+            free_bytes * _MEMORY_SHARE / self.world.size / 2,
+            is_logging=self.world.is_first,
         )
         if config.validate_every and len(pictures) <= config.num_validation:
             raise ValueError(
@@ -93,17 +94,17 @@ class UnalignedPictures:
         size, length = self._config.batch_size, self.epoch_length
         rng = np.random.default_rng([self._config.seed, epoch])
         order = rng.permutation(length)
-        partners = rng.integers(len(self._b), size=length)
+        partners = rng.integers(len(self.b), size=length)
         seeds = rng.integers(2**31, size=(length, 2))
         if self._config.serial_batches:
             order = partners = np.arange(length)
-        per_process = size // self._world.size
+        per_process = size // self.world.size
         for number in range(first, self.num_batches):
-            start = number * size + self._world.rank * per_process
+            start = number * size + self.world.rank * per_process
             places = [place % length for place in range(start, start + per_process)]
             yield Batch(
-                a=self._stack(self._a, order[places], seeds[places, 0]),
-                b=self._stack(self._b, partners[places], seeds[places, 1]),
+                a=self._stack(self.a, order[places], seeds[places, 0]),
+                b=self._stack(self.b, partners[places], seeds[places, 1]),
             )
 
     def _stack(
@@ -125,7 +126,10 @@ class UnalignedPictures:
         return np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
 
 
-def prefetch(batches: Iterator[Batch]) -> Iterator[Batch]:
+_Item = TypeVar("_Item")
+
+
+def prefetch(batches: Iterator[_Item]) -> Iterator[_Item]:
     """The same batches; a thread prepares each one while the training uses the one before it."""
     with ThreadPoolExecutor(1, thread_name_prefix="loader") as executor:
         pending = executor.submit(next, batches, None)

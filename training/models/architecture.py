@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,9 @@ class Generator(nn.Module):
     A residual generator adds its input to the output of ``draw`` and clips the sum: DeblurGAN's
     skip (Kupyn et al. 2018, §3.2).
     """
+
+    weight_init: ClassVar[Literal["kaiming"] | None] = None
+    """Initial weights that the architecture needs, whatever the configuration's ``init``."""
 
     def __init__(self, *, residual: bool) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ from training.models.layers import Norm, norm_layer
 from training.models.resnet import ResnetBlock
 
 _DEPTH = 8  # cells of the grid along the guide
-_CELL_PX = 4  # side of a cell of the grid, px of the view
+_CELL_PX = 2  # side of a cell of the grid, px of the view: liner and lashes are about as wide
 _COEFFICIENTS = 12  # of a 3×4 matrix, row by row
 _NUM_BLOCKS = 3
 _LUMINANCE = (0.299, 0.587, 0.114)
@@ -57,34 +57,39 @@ class Guide(nn.Module):
 
 
 class BilateralGenerator(SliceableGenerator):
-    """294,809 parameters with ngf 16 and batch norm.
+    """298,441 parameters with ngf 16 and batch norm.
 
     With ``residual``, y = x + A·x + b, and the matrices start at zero; without, y = tanh(A·x + b).
+    Features of a half, a quarter and an eighth of the view's size are added up on the way to the
+    grid, which has half of its size. Several layers have no norm: small first weights would leave
+    them without a signal.
     """
+
+    weight_init = "kaiming"
 
     def __init__(
         self, ngf: int, norm: Norm = "instance", *, dropout: bool = False, residual: bool = False
     ) -> None:
         super().__init__(residual=residual)
-        self.fine = nn.Sequential(
-            _halving(3, ngf, bias=True),
-            nn.LeakyReLU(0.2),
-            _halving(ngf, 2 * ngf, bias=norm == "instance"),
-            norm_layer(norm, 2 * ngf),
+        bias = norm == "instance"
+        self.at_half = nn.Sequential(_halving(3, ngf, bias=True), nn.LeakyReLU(0.2))
+        self.at_quarter = nn.Sequential(
+            _halving(ngf, 2 * ngf, bias=bias), norm_layer(norm, 2 * ngf)
         )
-        self.coarse = nn.Sequential(
+        self.at_eighth = nn.Sequential(
             nn.ReLU(),
-            _halving(2 * ngf, 4 * ngf, bias=norm == "instance"),
+            _halving(2 * ngf, 4 * ngf, bias=bias),
             norm_layer(norm, 4 * ngf),
             nn.ReLU(),
             *(ResnetBlock(4 * ngf, norm, dropout=dropout) for _ in range(_NUM_BLOCKS)),
             _conv3x3(4 * ngf, 2 * ngf),
         )
+        self.from_quarter = nn.Sequential(
+            nn.ReLU(), _conv3x3(2 * ngf, 2 * ngf), nn.ReLU(), nn.Conv2d(2 * ngf, ngf, 1)
+        )
+        self.from_half = _conv3x3(ngf, ngf)
         self.head = nn.Sequential(
-            nn.ReLU(),
-            _conv3x3(2 * ngf, 2 * ngf),
-            nn.ReLU(),
-            nn.Conv2d(2 * ngf, _COEFFICIENTS * _DEPTH, 1),
+            nn.ReLU(), _conv3x3(ngf, ngf), nn.ReLU(), nn.Conv2d(ngf, _COEFFICIENTS * _DEPTH, 1)
         )
         self.guide = Guide()
 
@@ -96,13 +101,15 @@ class BilateralGenerator(SliceableGenerator):
         return layer
 
     def predict_grid(self, x: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` in [-1, 1] → ``[N, 12, 8, H / 4, W / 4]``: matrices, unbounded.
+        """``[N, 3, H, W]`` in [-1, 1] → ``[N, 12, 8, H / 2, W / 2]``: matrices, unbounded.
 
         H and W are multiples of 8. The axes are coefficient, guide, y and x.
         """
-        fine = self.fine(x)
-        coarse = F.interpolate(self.coarse(fine), size=fine.shape[2:], mode="bilinear")
-        return torch.unflatten(self.head(fine + coarse), 1, (_COEFFICIENTS, _DEPTH))
+        half = self.at_half(x)
+        quarter = self.at_quarter(half)
+        quarter = self.from_quarter(quarter + _enlarged(self.at_eighth(quarter), quarter))
+        features = self.from_half(half) + _enlarged(quarter, half)
+        return torch.unflatten(self.head(features), 1, (_COEFFICIENTS, _DEPTH))
 
     def draw_slice(self, grid: Tensor, pixels: Tensor, places: Tensor) -> Tensor:
         """Each pixel of ``[N, 3, H, W]`` through the matrix at its place and guide."""
@@ -113,8 +120,8 @@ class BilateralGenerator(SliceableGenerator):
         return result if self.residual else torch.tanh(result)
 
     def repeated_blocks(self) -> list[nn.Module]:
-        """The residual blocks: two thirds of the arithmetic."""
-        return [layer for layer in self.coarse if isinstance(layer, ResnetBlock)]
+        """The residual blocks: half of the arithmetic."""
+        return [layer for layer in self.at_eighth if isinstance(layer, ResnetBlock)]
 
 
 def sample_grid(grid: Tensor, guide: Tensor, places: Tensor) -> Tensor:
@@ -147,6 +154,10 @@ def _parameter(values: Iterable[float], *shape: int) -> nn.Parameter:
     return nn.Parameter(torch.stack([torch.full((), value) for value in values]).reshape(shape))
 
 
+def _enlarged(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear")
+
+
 def _halving(num_in: int, num_out: int, *, bias: bool) -> nn.Conv2d:
     return nn.Conv2d(num_in, num_out, 4, stride=2, padding=1, bias=bias, padding_mode="reflect")
 
@@ -159,8 +170,8 @@ def architecture(config: TrainConfig) -> Architecture:
     """The facts of ``build``'s network; its margin is the radius of the grid's receptive field."""
     return Architecture(
         label=f"bilateral grid, {_NUM_BLOCKS} blocks",
-        multiple=2 * _CELL_PX,
-        least_px=4 * _CELL_PX,  # the blocks pad by reflection, which needs two pixels
+        multiple=8,
+        least_px=16,  # the blocks pad by reflection, which needs two pixels
         margin_px=88,
         tile_px=768,
         block_channels=4 * config.ngf,

@@ -19,10 +19,13 @@ def init_weights(
 
     ``normal`` has the standard deviation ``gain``; ``xavier`` (Glorot & Bengio 2010) and
     ``orthogonal`` (Saxe et al. 2014) are multiplied by ``gain``; ``kaiming`` (He et al. 2015)
-    scales by the number of inputs and ignores ``gain``. A residual generator's last convolution
+    scales by the number of inputs and ignores ``gain``. A generator's own ``weight_init`` comes
+    before ``how``. A residual generator's last convolution
     starts at 0, so that it changes nothing at first. Source: ``init_weights`` in the reference's
     ``models/networks.py``.
     """
+    if isinstance(network, Generator):
+        how = network.weight_init or how
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             weight = module.weight

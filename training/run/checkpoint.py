@@ -41,7 +41,7 @@ class Position:
     """The position in a run: ``step`` steps are done, the last ``batch`` of them in ``epoch``."""
 
     step: int
-    epoch: int  # from 1
+    epoch: int  # from 1; 0: the supervised steps
     batch: int
 
 

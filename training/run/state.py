@@ -14,6 +14,7 @@ from core.workspace_folders import CheckpointFolder, RunFolder
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import Plateau
 from training.build import build
+from training.config import TrainConfig
 from training.run.checkpoint import TORN_PREFIX, Position, checkpoints, load_state, load_weights
 
 _logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ _STATE_KEY = "standing"  # of a ``TrainState`` in ``state.pt``
 class TrainState:
     """Everything that a resumed training depends on, besides weights, optimisers and pools."""
 
-    position: Position = field(default_factory=lambda: Position(step=0, epoch=1, batch=0))
+    position: Position
     rate_scale: float = 1.0  # halved by every rollback
     num_rollbacks: int = 0
     plateau: Plateau = field(default_factory=Plateau)
@@ -32,6 +33,11 @@ class TrainState:
     best_score: float = math.inf  # of all validations so far; lower is better
     num_worse: int = 0  # validations since the best one
     is_stopped: bool = False  # early, by ``patience``
+
+    @classmethod
+    def initial(cls, config: TrainConfig) -> TrainState:
+        """The state before the first step; epoch 0 is the supervised steps, where there are any."""
+        return cls(Position(step=0, epoch=0 if config.pseudo_steps else 1, batch=0))
 
     def state_dict(self) -> dict[str, Any]:
         """The state without the position, in types that ``torch.load(weights_only=True)`` reads."""
@@ -76,7 +82,7 @@ def restore(gan: CycleGan, run: Path) -> TrainState:
     if any(RunFolder(run).checkpoints.glob(f"{TORN_PREFIX}*")):
         _logger.warning("%s: no checkpoint can be used; training starts again", run)
     _reset(gan)
-    return TrainState()
+    return TrainState.initial(gan.config)
 
 
 def _load(gan: CycleGan, checkpoint: CheckpointFolder) -> TrainState:

@@ -1,0 +1,200 @@
+"""Make-up on and off real faces, judged on people that the training never saw.
+
+Photographs of faces with and without make-up (``shared/data/makeup128``) are prepared as a crawl's
+would be, faces aligned where they are found. Pictures of everybody who is held out leave the
+training, also those in other photographs. The training is the ``hour`` preset's, its epochs sized
+by timed steps so that it takes ``--minutes``; the evaluation is Suyan's own. A sheet shows held-out
+people with their translations. ``--out`` keeps dataset, run, report and sheet, and goes on with
+them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from drawn_faces import SIDES, store_original
+from photographs import DATA
+from PIL import Image
+
+from core.picture_grid import Tile, draw_grid, save_jpeg
+from core.tables import Original, Picture, read_rows, write_rows
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
+from evaluation.config import EvaluateConfig
+from evaluation.scores import DirectionScores
+from preprocessing.config import PrepareConfig
+from preprocessing.selection.overrides import overrides_file
+from training.config import TrainConfig, hour
+
+_NUM_TIMED_STEPS = 12
+_NUM_SHOWN = 10  # people of each side on the sheet
+
+
+def main() -> None:
+    """Prepare, train, evaluate, print a table, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a rehearsal of seconds")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of training, default 10")
+    parser.add_argument("--seed", type=int, default=0, help="of the training, default 0")
+    parser.add_argument("--out", type=Path, help="folder that keeps everything")
+    given = parser.parse_args()
+    if not (DATA / "makeup128").is_dir():
+        print(f"skipped: {DATA / 'makeup128'} (photographs of faces) is not there")
+        print(json.dumps({"skipped": "no photographs"}))
+        return
+    logging.getLogger("training").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="suyan-bench-") as scratch:
+        workspace = Workspace((given.out or Path(scratch)).resolve())
+        dataset = prepare_people(workspace, 60 if given.quick else 10_000)
+        config = _sized(hour(), dataset, 0.05 if given.quick else given.minutes, given.seed)
+        print(_measure(workspace, dataset, config, quick=given.quick))
+
+
+def prepare_people(workspace: Workspace, most: int) -> Path:
+    """A dataset version whose held-out people are in no training picture; its folder."""
+    from preprocessing.prepare import prepare
+
+    listings, people = [], {}
+    for side, domain in SIDES.items():
+        rows = list(_originals(workspace, side, domain, most, people))
+        listings.append(workspace.folder / f"{domain}.parquet")
+        write_rows(listings[-1], Original, rows)
+    config = PrepareConfig(
+        domain_a="makeup", domain_b="bare", crop_px=136, test_fraction=0.25, min_images=2,
+        min_sharpness=0, min_face_px=32, max_outside=0.5,
+    )  # fmt: skip
+    first = DatasetFolder(prepare(config, *listings, workspace).dataset)
+    pictures = [row for row in read_rows(first.manifest, Picture) if row.status == "ok"]
+    held_out = {people[row.sha256] for row in pictures if row.split == "test"}
+    overrides = overrides_file(workspace, config.domain_a, config.domain_b)
+    with overrides.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("sha256", "action", "note"))
+        for row in pictures:
+            if row.split == "train" and people[row.sha256] in held_out:
+                writer.writerow((row.sha256, "drop", "a held-out person"))
+    return prepare(config, *listings, workspace).dataset
+
+
+def _originals(
+    workspace: Workspace, side: str, domain: str, most: int, people: dict[str, str]
+) -> Iterator[Original]:
+    for number, path in enumerate(sorted((DATA / "makeup128" / side).glob("*.jpg"))[:most]):
+        row = store_original(workspace, domain, number, path.read_bytes())
+        people[row.sha256] = path.stem.split("_")[0]
+        yield row
+
+
+def _sized(config: TrainConfig, dataset: Path, minutes: float, seed: int) -> TrainConfig:
+    """``config`` with as many epochs as ``minutes`` hold on this machine, by timed steps."""
+    from training.build import build
+    from training.data.dataset import UnalignedPictures
+    from training.data.pseudo_pairs import PseudoPairs
+
+    pictures = UnalignedPictures(dataset, config)
+    gan = build(config)
+    batches = iter(pictures.batches(1))
+    seconds = []
+    for _ in range(min(_NUM_TIMED_STEPS, pictures.num_batches)):
+        started = time.perf_counter()
+        gan.step(*next(batches).to(gan.device))
+        seconds.append(time.perf_counter() - started)
+    step_s = float(np.median(seconds))
+    started = time.perf_counter()
+    pairs = PseudoPairs(config, pictures)
+    pairs_s = time.perf_counter() - started
+    for batch in pairs.batches(0, 4):
+        started = time.perf_counter()
+        gan.pseudo_step(*batch.to(gan.device))
+        pseudo_step_s = time.perf_counter() - started
+    supervised = config.pseudo_steps if minutes >= 5 else 10
+    left_s = 60 * minutes - pairs_s - supervised * pseudo_step_s
+    epochs = max(2, round(left_s / step_s / pictures.num_batches))
+    print(
+        f"{len(pictures.a)} and {len(pictures.b)} pictures; a step takes {step_s:.2f} s, so that "
+        f"{minutes:g} minutes hold {supervised} supervised steps and {epochs} epochs", flush=True,
+    )  # fmt: skip
+    changes = {
+        "seed": seed, "num_epochs": (epochs + 1) // 2, "num_epochs_decay": epochs // 2,
+        "pseudo_steps": supervised,
+    }  # fmt: skip
+    return TrainConfig.model_validate(config.model_dump() | changes)
+
+
+def _measure(workspace: Workspace, dataset: Path, config: TrainConfig, *, quick: bool) -> str:
+    from core.progress import silent
+    from evaluation.evaluate import evaluate
+    from training.train import train
+
+    run = workspace.folder / "runs" / f"faces-{config.seed}-{config.num_epochs}"
+    started = time.monotonic()
+    summary = train(config, dataset, run, progress=silent)
+    minutes = (time.monotonic() - started) / 60
+    settings = EvaluateConfig(inception="cached", num_bootstrap=50 if quick else 1000)
+    evaluation = evaluate(settings, dataset, run, workspace)
+    scores = evaluation.scores
+    print(f"\n{summary.steps} steps, {minutes:.1f} minutes; report: {evaluation.folder}")
+    figures: dict[str, float | None] = {"minutes": round(minutes, 1), "steps": summary.steps}
+    for name, direction in scores.directions.items():
+        figures |= _print_direction(name, direction)
+    _save_sheet(workspace, dataset, summary.checkpoint, scores.weights.chosen == "averaged")
+    return json.dumps(figures)
+
+
+def _print_direction(name: str, direction: DirectionScores) -> Mapping[str, float | None]:
+    print(f"\n{direction.route}: {direction.num_pictures} held out, {direction.num_target} real")
+    keys = [
+        key
+        for key in direction.figures
+        if f"{key}_baseline" in direction.figures or key.endswith("_change")
+    ]
+    for key in keys:
+        value, before = direction.figure(key), direction.figure(f"{key}_baseline")
+        untranslated = "" if before is None else f"{before.value:12.4f} untranslated"
+        assert value is not None
+        print(f"  {key:28} {value.value:9.4f} [{value.low:.4f}, {value.high:.4f}]{untranslated}")
+    change = direction.figure("kid_change")
+    result = {f"kid_change_{name}": change and round(change.value, 5)}
+    for region in ("lips", "eyes", "cheeks"):
+        after = direction.figure(f"{region}_colour")
+        before = direction.figure(f"{region}_colour_baseline")
+        if after and before:
+            result[f"{region}_colour_left_{name}"] = round(after.value / before.value, 3)
+    return result
+
+
+def _save_sheet(workspace: Workspace, dataset: Path, checkpoint: Path, averaged: bool) -> None:
+    """A row of held-out people and a row of their translations, for each side."""
+    from evaluation.data.held_out import load_held_out, load_pictures
+    from evaluation.data.translations import translate
+    from training.run.checkpoint import load_generators
+
+    G_A, G_B, config = load_generators(checkpoint, averaged=averaged)
+    rows = load_held_out(EvaluateConfig(), DatasetFolder(dataset)).test
+    grid = []
+    for side, forward, backward in (("A", G_A, G_B), ("B", G_B, G_A)):
+        places = np.linspace(0, len(rows[side]) - 1, _NUM_SHOWN).astype(int)
+        files = [rows[side][place].file for place in places]
+        pictures = load_pictures(dataset, files, config.crop_px)
+        translated, _ = translate(forward, backward, pictures, batch_size=8, device="cpu")
+        grid += [
+            [Tile(Image.fromarray(picture)) for picture in row] for row in (pictures, translated)
+        ]
+    path = workspace.folder / "sheet.jpg"
+    save_jpeg(path, draw_grid(grid))
+    print(f"sheet: {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    main()
