@@ -23,7 +23,7 @@ from evaluation.champion_record import ComparedChampion
 from evaluation.config import EvaluateConfig
 from evaluation.data.held_out import HeldOut, load_held_out, load_pictures
 from evaluation.features.classifier import Classifier, fit
-from evaluation.features.collect import FeatureCollector
+from evaluation.features.collect import FeatureCollector, any_face
 from evaluation.figures import Figures
 from evaluation.judges.panel import JudgePanel
 from evaluation.metrics import memorization, pairs
@@ -41,7 +41,7 @@ from evaluation.metrics.true_counterparts import (
 )
 from evaluation.report.gallery import choose, gain, write_gallery
 from evaluation.scores import DirectionScores, ModelComparison, PairScores, Scores
-from evaluation.training_networks import loss_pretraining, used_networks
+from evaluation.training_networks import shaping_pretraining, used_networks
 from evaluation.weights_choice import Kind, available_kinds, choose_weights
 from preprocessing.analysis.face_regions import REGIONS
 from training.run.checkpoint import load_config, load_generators
@@ -117,7 +117,12 @@ def measure(
         {"A": train_features["B"], "B": train_features["A"]},
     )
     features, standard = collector.networks()
-    networks = used_networks(train_config, features.name, weights_were_compared=len(kinds) > 1)
+    networks = used_networks(
+        train_config,
+        features.name,
+        weights_were_compared=len(kinds) > 1,
+        has_faces=any(any_face(side.meshes) for side in sides.values()),
+    )
     collected = _Collected(
         held_out=held_out,
         crop_px=crop_px,
@@ -137,7 +142,7 @@ def measure(
             paths.workspace.features,
             collector.device,
             progress,
-            loss_pretraining=loss_pretraining(networks),
+            excluded_pretraining=shaping_pretraining(networks),
         ),
         truth_files=truth_files,
         counterparts=counterparts,

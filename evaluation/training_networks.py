@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from evaluation.judges.judge_kinds import PRETRAINING, JudgeKind
 from training.config import TrainConfig
 
 OFFLINE_PRETRAINING = "ImageNet"  # of the offline feature network, whose KID is the first judge
 
 
 class NetworkUse(StrEnum):
-    """What a pretrained network did; only a loss shapes the generators."""
+    """What a pretrained network did; a loss and the targets of one shape the generators."""
 
     LOSS = "loss"
+    PAIRS = "pairs"  # placed lips, lids and cheeks in pseudo pairs
     VALIDATION = "validation"  # chose the checkpoint
     WEIGHTS = "weights"  # chose between the last step and the averages, on training pictures
 
@@ -30,26 +32,33 @@ class TrainingNetwork:
 
 
 def used_networks(
-    config: TrainConfig, offline: str, *, weights_were_compared: bool
+    config: TrainConfig, offline: str, *, weights_were_compared: bool, has_faces: bool = False
 ) -> tuple[TrainingNetwork, ...]:
     """The networks that had a part in a training of ``config``: none in a loss, maybe in choices.
 
-    ``offline`` is the name of the offline feature network, which validates and compares weights.
+    ``offline`` is the name of the offline feature network, which validates and compares weights;
+    the face mesh has a part where pictures with faces are paired.
     """
+    has_pairs = has_faces and (config.pseudo_steps > 0 or config.pseudo_weight > 0)
     uses = {
         NetworkUse.VALIDATION: config.validate_every > 0,
         NetworkUse.WEIGHTS: weights_were_compared,
     }
-    return tuple(
+    networks = [
         TrainingNetwork(offline, OFFLINE_PRETRAINING, use)
         for use, is_used in uses.items()
         if is_used
-    )
+    ]
+    if has_pairs:
+        mesh = PRETRAINING[JudgeKind.MESH_ACTIVATIONS]
+        networks.append(TrainingNetwork(mesh, mesh, NetworkUse.PAIRS))
+    return tuple(networks)
 
 
-def loss_pretraining(networks: Sequence[TrainingNetwork]) -> frozenset[str]:
-    """What the networks of losses were trained on: a network of the same does not judge."""
-    return frozenset(each.pretraining for each in networks if each.use is NetworkUse.LOSS)
+def shaping_pretraining(networks: Sequence[TrainingNetwork]) -> frozenset[str]:
+    """What the networks that shaped the generators were trained on: their like do not judge."""
+    shaping = (NetworkUse.LOSS, NetworkUse.PAIRS)
+    return frozenset(each.pretraining for each in networks if each.use in shaping)
 
 
 def networks_to_json(networks: Sequence[TrainingNetwork]) -> list[dict[str, Any]]:

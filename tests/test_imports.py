@@ -31,8 +31,11 @@ SIDEWAYS = {
     },
     "evaluation": {
         "preprocessing.analysis.face_detector",
+        "preprocessing.analysis.face_finder",
         "preprocessing.analysis.face_mesh",
+        "preprocessing.analysis.face_regions",
         "preprocessing.config",
+        "preprocessing.images.colour_maps",
         "preprocessing.images.geometry",
         "training.config",
         "training.models.architecture",

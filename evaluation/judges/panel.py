@@ -66,11 +66,11 @@ class JudgePanel:
         device: str,
         progress: Progress,
         *,
-        loss_pretraining: Collection[str] = (),
+        excluded_pretraining: Collection[str] = (),
     ) -> None:
-        """``loss_pretraining``: what the networks of the training's losses were trained on."""
+        """``excluded_pretraining``: what the networks that shaped the model were trained on."""
         self._config, self._sides, self._progress = config, sides, progress
-        self._loss_pretraining = loss_pretraining
+        self._excluded_pretraining = excluded_pretraining
         self._judges = list(_judges(sides, alignment, cache, device))
         train = self._train_features()
         test = {
@@ -131,7 +131,7 @@ class JudgePanel:
             pretraining=pretraining,
             views={view.value: each.scores() for view, each in distances.items()},
             share=share_figure(list(distances.values())),
-            is_independent=pretraining not in self._loss_pretraining,
+            is_independent=pretraining not in self._excluded_pretraining,
         )
 
     def _distances(

@@ -13,6 +13,7 @@ from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.champion_record import MissingChampion, NoChampion
 from evaluation.figures import Figure
+from evaluation.judges.judge_kinds import PRETRAINING, JudgeKind
 from evaluation.metrics.direction import direction_figures
 from evaluation.metrics.metric import Group
 from evaluation.metrics.registry import METRICS, measuring_functions
@@ -20,7 +21,12 @@ from evaluation.report.html_report import write_report
 from evaluation.report.table import row_groups
 from evaluation.report.wording import Language, training_networks_sentence, verdict, words
 from evaluation.scores import DirectionScores, load_scores, write_scores
-from evaluation.training_networks import NetworkUse, TrainingNetwork, used_networks
+from evaluation.training_networks import (
+    NetworkUse,
+    TrainingNetwork,
+    shaping_pretraining,
+    used_networks,
+)
 from training.config import TrainConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "workspace.tar.xz"
@@ -89,6 +95,11 @@ def test_networks_of_the_training_are_kept(evaluation: EvaluationFolder, tmp_pat
 def test_the_networks_that_chose_a_model_are_recorded() -> None:
     plain, validated = TrainConfig(), TrainConfig(validate_every=100)
     assert used_networks(plain, "n", weights_were_compared=False) == ()
+    paired = plain.model_copy(update={"pseudo_steps": 5})
+    (mesh,) = used_networks(paired, "n", weights_were_compared=False, has_faces=True)
+    assert mesh.use is NetworkUse.PAIRS
+    assert shaping_pretraining([mesh]) == {PRETRAINING[JudgeKind.MESH_ACTIVATIONS]}
+    assert used_networks(paired, "n", weights_were_compared=False, has_faces=False) == ()
     networks = used_networks(validated, "n", weights_were_compared=True)
     assert [network.use for network in networks] == [NetworkUse.VALIDATION, NetworkUse.WEIGHTS]
 

@@ -34,6 +34,7 @@ GENERATORS = {
     "resnet": GeneratorEntry("training.models.resnet", multiple=4),
     "unet_128": GeneratorEntry("training.models.unet", multiple=128),
     "unet_256": GeneratorEntry("training.models.unet", multiple=256),
+    "fine_unet": GeneratorEntry("training.models.fine_unet", multiple=128),
     "bilateral": GeneratorEntry("training.models.bilateral", multiple=8),
 }
 
