@@ -363,8 +363,8 @@ def test_a_failed_run_is_told_and_no_secret_is_kept_in_the_open(
                 deployment.id, parameters={"workspace": str(tmp_path / "empty")}
             )
             _until(lambda: [line for line in _left(client, run.id, "logs")
-                            if "waiting for a slot" in line["message"]], 120)  # fmt: skip
-            assert client.read_flow_run(run.id).state_name == "Running"
+                            if "waits for a slot" in line["message"]], 120)  # fmt: skip
+            _until(lambda: client.read_flow_run(run.id).state_name == "Waiting", 60)
         notifications_of_run = _until(
             lambda: [sent for sent in messages.received if "train/makeup" in sent["subject"]]
         )
