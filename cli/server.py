@@ -86,9 +86,24 @@ def offline_engine(
         ),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the engine.")] = 8099,
+    host_fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FAULT|all",
+            help="Fault of one host in four, repeatable: docs/crawl.md lists them; default: none.",
+        ),
+    ] = None,
+    block_after: Annotated[
+        int | None,
+        typer.Option(min=0, help="Searches before the engine refuses; default: it never does."),
+    ] = None,
+    refusal: Annotated[
+        Literal["anti-bot", "captcha", "portal", "empty-pages"],
+        typer.Option(help="Form of the refusals."),
+    ] = "anti-bot",
 ) -> None:
     """Serve pictures like Baidu image search, on loopback, until Ctrl-C."""
-    from scraping.offline.corpus import folder_corpus, portrait_corpus
+    from scraping.offline.corpus import folder_corpus, host_faults, portrait_corpus, with_faults
     from scraping.offline.server import serve
 
     folders: dict[str, Path] = {}
@@ -98,10 +113,11 @@ def offline_engine(
             raise ValueError(f"--domain: got {entry}, needed NAME=FOLDER of an existing folder")
         folders[name] = Path(folder)
     corpus = folder_corpus(folders) if folders else portrait_corpus()
+    corpus = with_faults(corpus, host_faults(host_fault or []))
     url = f"http://127.0.0.1:{port}"
     OUTPUT.print(
         f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\n"
         f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
         soft_wrap=True,
     )
-    serve(corpus, port)
+    serve(corpus, port, block_after=block_after, refusal=refusal)

@@ -5,6 +5,7 @@ run that a person cancelled becomes a cancelled one.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any, TypeVar, cast
@@ -14,11 +15,24 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelled, Completed
 
+from core.errors import SuyanError
 from core.progress import duration
 from flows.stage_results import StageResult, Status
 from flows.ui.run_progress import run_logger
 
 Value = TypeVar("Value")
+
+
+class _WithoutTraceback(logging.Filter):
+    """Leaves the traceback out of the log where the error was raised on purpose: it is one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], SuyanError):
+            record.exc_info = None
+        return True
+
+
+logging.getLogger("prefect.flow_runs").addFilter(_WithoutTraceback())
 
 
 class StageLog:

@@ -8,29 +8,52 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.pictures import find_pictures
+from core.image_formats import PILLOW_NAMES, SUFFIXES, sniff
 from scraping.offline import landscapes, portraits
 
-Behaviour = Literal[
-    "serve",
-    "forbidden",
-    "missing",
-    "redirect",
-    "html",
-    "cut",
-    "slow",
-    "gone",  # the original is missing, and its thumbnail is served
+HostFault = Literal[
+    "odd-header",
+    "early-hints",
+    "gzip",
+    "false-encoding",
+    "false-length",
+    "hotlink",
+    "endless-header",
+    "http-0.9",
+    "bad-chunks",
+    "bad-redirect",
+    "odd-status",
+    "no-answer",
 ]
+"""A fault of a host, which ``raw_host.HOST_FAULTS`` makes."""
+
+Behaviour = (
+    Literal[
+        "serve",
+        "forbidden",
+        "missing",
+        "redirect",
+        "html",
+        "cut",
+        "slow",
+        "gone",  # the original is missing, and its thumbnail is served
+    ]
+    | HostFault
+)
+_FAULTY_SHARE = 4  # one picture in so many gets a fault
+_logger = logging.getLogger(__name__)
 _DOMAIN_STRIDE = 1_000_000  # between the seeds of two domains, so that they show different people
 
 
@@ -108,22 +131,85 @@ def landscape_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
     return Corpus(items, _WORDS)
 
 
+def host_faults(names: Iterable[str]) -> list[HostFault]:
+    """The faults of these names; ``all`` stands for every one. Raises ``ValueError``."""
+    faults: tuple[HostFault, ...] = get_args(HostFault)
+    chosen: list[HostFault] = []
+    for name in names:
+        matching = [fault for fault in faults if name in {fault, "all"}]
+        if not matching:
+            raise ValueError(f"host fault: got {name!r}, needed all or one of {', '.join(faults)}")
+        chosen += matching
+    return chosen
+
+
+def with_faults(corpus: Corpus, faults: Sequence[HostFault]) -> Corpus:
+    """The corpus with these faults in turn, for one in four of the pictures of each domain."""
+    if not faults:
+        return corpus
+    items = {}
+    for domain, domain_items in corpus.items.items():
+        kinds = itertools.cycle(faults)
+        items[domain] = tuple(
+            replace(item, behaviour=next(kinds)) if number % _FAULTY_SHARE == 0 else item
+            for number, item in enumerate(domain_items)
+        )
+    return replace(corpus, items=items)
+
+
 def folder_corpus(sources: Mapping[str, Path]) -> Corpus:
     """A corpus of the user's own pictures: a folder, with its subfolders, for each domain.
 
-    Raises ``ValueError`` for a folder without pictures.
+    A picture is what has a picture's first bytes or suffix; the number of all other files is
+    logged. Raises ``ValueError`` for a folder without pictures.
     """
     items = {}
     for domain, folder in sources.items():
-        paths = find_pictures(folder)
+        paths = _picture_files(folder)
         if not paths:
-            raise ValueError(f"{folder}: found no picture, needed at least one .jpg, .png or .webp")
+            raise ValueError(
+                f"{folder}: found no picture, needed at least one file in a format of "
+                f"{', '.join(PILLOW_NAMES)}"
+            )
         items[domain] = tuple(
-            Item(f"{domain}-{number}", path.name, path.read_bytes)
+            Item(f"{domain}-{number}", path.name, functools.partial(_file_body, path))
             for number, path in enumerate(paths)
         )
     words = {domain: _WORDS.get(domain, ()) for domain in _WORDS if domain in items}
     return Corpus(items, words | {domain: () for domain in items if domain not in words})
+
+
+def _picture_files(folder: Path) -> list[Path]:
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    paths = [path for path in files if path.suffix.lower() in SUFFIXES or sniff(_head(path))]
+    if len(paths) < len(files):
+        _logger.warning(
+            "%s: %d of %d files are left out: neither their first bytes nor their names are those "
+            "of a picture",
+            folder, len(files) - len(paths), len(files),
+        )  # fmt: skip
+    return paths
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError:
+        return b""
+
+
+def _file_body(path: Path) -> bytes:
+    """The file's bytes; none where it was removed or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def portrait(domain: str, seed: int) -> NDArray[np.uint8]:

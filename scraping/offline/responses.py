@@ -14,6 +14,7 @@ from scraping.search.baidu import encode_url
 
 ANTI_BOT = '{"antiFlag":1,"message":"Forbid spider access","bfe_log_id":"9576621861689003963"}'
 CAPTCHA = "https://wappass.baidu.com/static/captcha/tuxing_v2.html?backurl="
+PORTAL = "<!DOCTYPE html><html><head><title>Log in to this network</title></head></html>"
 HOME = "<!DOCTYPE html><html><head><title>百度图片</title></head><body></body></html>"
 
 

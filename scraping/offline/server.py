@@ -1,7 +1,7 @@
 """The offline engine: an HTTP server on loopback that answers like Baidu image search.
 
-One port is the search engine, three more are hosts of originals. Like the real engine, it refuses a
-search without the home page's cookie, a user agent and a referer.
+One port is the search engine, three more are hosts of originals, and one is a host with faults. Like
+the real engine, it refuses a search without the home page's cookie, a user agent and a referer.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import itertools
 import socket
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
-from urllib.parse import quote
+from typing import Literal, Self
+from urllib.parse import quote, unquote
 
 import uvicorn
 from PIL import Image
@@ -27,6 +28,11 @@ from starlette.routing import Route
 from core.errors import SuyanError
 from scraping.offline import responses
 from scraping.offline.corpus import Corpus, Item
+from scraping.offline.raw_host import HOST_FAULTS, RawHost
+
+Refusal = Literal["anti-bot", "captcha", "portal", "empty-pages"]
+"""The form of a refusal: an anti-bot body, a redirect to a captcha, a page in place of everything,
+or pages without the hits that they announce."""
 
 _NUM_HOSTS = 3
 _THUMBNAIL_PX = 200
@@ -38,9 +44,10 @@ class OfflineEngine:
 
     A ``port`` of 0, or one that is in use, is replaced by a free port. The hosts get the ports
     after it, so that addresses are the same the next time. After ``block_after`` searches every
-    search is refused, by an anti-bot body or (``captcha``) by a redirect. ``garble`` breaks the
-    JSON, so that clients must read the pages; with ``front_2025`` the JSON of the 2025 front end
-    still works. ``slow_s`` is the delay of slow hosts, ``robots`` the robots.txt of every host.
+    search is refused in the form ``refusal``, until ``num_refusals`` were (none: for ever).
+    ``garble`` breaks the JSON, so that clients must read the pages; with ``front_2025`` the JSON of
+    the 2025 front end still works. ``slow_s`` is the delay of slow hosts, ``robots`` the robots.txt
+    of every host.
     """
 
     def __init__(
@@ -49,7 +56,9 @@ class OfflineEngine:
         port: int = 0,
         *,
         block_after: int | None = None,
+        refusal: Refusal = "anti-bot",
         captcha: bool = False,
+        num_refusals: int | None = None,
         garble: bool = False,
         front_2025: bool = False,
         slow_s: float = 0.5,
@@ -57,14 +66,16 @@ class OfflineEngine:
     ) -> None:
         self._corpus = corpus
         self._by_name = {item.name: item for items in corpus.items.values() for item in items}
-        self._block_after, self._captcha, self._garble = block_after, captcha, garble
+        self._block_after, self._garble = block_after, garble
+        self._refusal: Refusal = "captcha" if captcha else refusal
+        self._refusals_left = num_refusals
         self._front_2025 = front_2025
         self._slow_s = slow_s
         self._robots_txt = robots
         self.num_searches = 0
         self.downloads: Counter[str] = Counter()  # whole originals that were served, by name
         self.num_files = 0
-        host_ports = [port + 1 + index if port else 0 for index in range(_NUM_HOSTS)]
+        host_ports = [port + 1 + index if port else 0 for index in range(_NUM_HOSTS + 1)]
         self._sockets = [_listen(port), *map(_listen, host_ports)]
         self._servers: list[_ThreadServer] = []
 
@@ -89,7 +100,8 @@ class OfflineEngine:
                 Route("/thumbnail/{name:str}", self._thumbnail),
             ]
         )
-        for index, server_socket in enumerate(self._sockets):
+        self._raw_host = RawHost(self._raw_answer, self._sockets[-1]).__enter__()
+        for index, server_socket in enumerate(self._sockets[:-1]):
             self._servers.append(_ThreadServer(engine if index == 0 else host, server_socket))
         for server in self._servers:
             server.start()
@@ -101,6 +113,7 @@ class OfflineEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._raw_host.__exit__(None, None, None)
         for server in self._servers:
             server.stop()
         for server in self._servers:
@@ -109,29 +122,50 @@ class OfflineEngine:
             server_socket.close()
 
     def _address(self, item: Item, kind: str) -> str:
+        if kind == "original" and item.behaviour in HOST_FAULTS:
+            return f"{self._raw_host.url}/original/{quote(item.name)}.jpg"
         digest = hashlib.sha256(item.name.encode()).digest()
         port = self._sockets[1 + digest[0] % _NUM_HOSTS].getsockname()[1]
         kind = "moved" if kind == "original" and item.behaviour == "redirect" else kind
         return f"http://127.0.0.1:{port}/{kind}/{quote(item.name)}.jpg"
 
     async def _home(self, _request: Request) -> Response:
+        if self._refusal == "portal" and self._is_refusing():
+            return HTMLResponse(responses.PORTAL)
         response = HTMLResponse(responses.HOME)
         response.set_cookie("BAIDUID", "0123456789ABCDEF0123456789ABCDEF:FG=1")
         return response
 
-    def _refusal(self, request: Request) -> Response | None:
-        self.num_searches += 1
+    def _is_refusing(self) -> bool:
+        """Whether the request is refused; counts refusals down."""
+        if self._block_after is None or self.num_searches < self._block_after:
+            return False
+        if self._refusals_left is None:
+            return True
+        self._refusals_left -= 1
+        return self._refusals_left >= 0
+
+    def _refuse(self, request: Request) -> Response | None:
+        """The refusal of a search, if it is refused."""
         headers = request.headers
-        polite = (
+        is_polite = (
             "BAIDUID" in request.cookies
             and headers.get("referer")
             and headers.get("accept-language")
             and "python" not in headers.get("user-agent", "python").lower()
         )
-        if polite and (self._block_after is None or self.num_searches <= self._block_after):
+        is_refusing = self._is_refusing()
+        self.num_searches += 1
+        if is_polite and not is_refusing:
             return None
-        if self._captcha:
+        if self._refusal == "captcha":
             return RedirectResponse(responses.CAPTCHA + quote(str(request.url)), 302)
+        if self._refusal == "portal":
+            return HTMLResponse(responses.PORTAL)
+        if self._refusal == "empty-pages" and is_polite:
+            phrase, _, _, total = self._search(request, 1)
+            text = responses.acjson(phrase, [], 0, 30, total, self._address)
+            return PlainTextResponse(text, media_type="application/json")
         return PlainTextResponse(responses.ANTI_BOT)
 
     def _search(self, request: Request, page_size: int) -> tuple[str, list[Item], int, int]:
@@ -147,7 +181,7 @@ class OfflineEngine:
         return phrase, page, offset, len(items)
 
     async def _acjson(self, request: Request) -> Response:
-        if refusal := self._refusal(request):
+        if refusal := self._refuse(request):
             return refusal
         num_requested = request.query_params.get("rn", "")
         page_size = min(int(num_requested), 60) if num_requested.isdecimal() else 30
@@ -161,7 +195,7 @@ class OfflineEngine:
         return Response(content, media_type="application/json")
 
     async def _page(self, request: Request) -> Response:
-        if refusal := self._refusal(request):
+        if refusal := self._refuse(request):
             return refusal
         kind = request.path_params["kind"]
         if kind not in {"flip", "index"}:
@@ -172,6 +206,15 @@ class OfflineEngine:
     def _item(self, request: Request) -> Item | None:
         self.num_files += 1
         return self._by_name.get(request.path_params["name"].removesuffix(".jpg"))
+
+    def _raw_answer(self, path: str, headers: Mapping[str, str]) -> bytes:
+        name = unquote(path.rpartition("/")[2]).removesuffix(".jpg")
+        item = self._by_name.get(name)
+        if item is None or item.behaviour not in HOST_FAULTS:  # robots.txt
+            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+        self.num_files += 1
+        self.downloads[name] += 1
+        return HOST_FAULTS[item.behaviour](item.body, headers)
 
     async def _robots(self, _request: Request) -> Response:
         return PlainTextResponse(self._robots_txt, 200 if self._robots_txt else 404)
@@ -201,14 +244,16 @@ class OfflineEngine:
             return PlainTextResponse("gone", 404)
         try:
             body = await asyncio.to_thread(_thumbnail_jpeg, item.body)
-        except (OSError, ValueError):
+        except Exception:  # Pillow raises anything for a broken file, and for a bomb
             return PlainTextResponse("gone", 404)
         return Response(body, media_type="image/jpeg")
 
 
-def serve(corpus: Corpus, port: int) -> None:
+def serve(
+    corpus: Corpus, port: int, *, block_after: int | None = None, refusal: Refusal = "anti-bot"
+) -> None:
     """Serve until the process is interrupted. Raises ``SuyanError`` when the port is in use."""
-    with OfflineEngine(corpus, port) as engine:
+    with OfflineEngine(corpus, port, block_after=block_after, refusal=refusal) as engine:
         if not engine.url.endswith(f":{port}"):
             raise SuyanError(f"port {port} is in use; choose another one with --port")
         for _ in itertools.repeat(None):

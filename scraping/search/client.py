@@ -199,12 +199,13 @@ def _body(response: HttpResponse) -> bytes:
         raise TransientError(f"the search engine answered status {status}", retry_after_s)
     if status != 200:
         raise ResponseFormatError(f"needed status 200, got {status}")
+    too_long = ResponseFormatError(
+        f"got an answer of more than {_MAX_BODY_BYTES} bytes, needed a shorter one"
+    )
+    if not response.is_whole:
+        raise too_long
+    encoding = response.headers.get("content-encoding", "")
     try:
-        if not response.is_whole:
-            raise TooLongError
-        encoding = response.headers.get("content-encoding", "")
         return decode_body(response.body, encoding, _MAX_BODY_BYTES)
     except TooLongError:
-        raise ResponseFormatError(
-            f"got an answer of more than {_MAX_BODY_BYTES} bytes, needed a shorter one"
-        ) from None
+        raise too_long from None

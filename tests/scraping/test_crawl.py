@@ -255,12 +255,12 @@ def test_a_refused_crawl_is_tried_further(corpus: Corpus, tmp_path: Path) -> Non
 def test_robots_txt_is_obeyed_and_not_gone_round(corpus: Corpus, tmp_path: Path) -> None:
     robots = "User-agent: *\nDisallow: /original/"
     with OfflineEngine(corpus, robots=robots) as engine:
-        summary = crawl(crawl_config(engine), Workspace(tmp_path))
-        assert engine.downloads.total() == 0
-        assert summary.num_ok == 0  # not even the engine's own thumbnails
+        with pytest.raises(SuyanError, match=r"refused, as robots.*crawl_a\.respect_opt_out"):
+            crawl(crawl_config(engine), Workspace(tmp_path))
+        assert engine.downloads.total() == 0  # not even the engine's own thumbnails
         anyway = crawl(crawl_config(engine, respect_opt_out=False), Workspace(tmp_path))
-    assert summary.reasons["robots"] > 20
-    assert anyway.num_ok == 0  # what a host refused stays refused: its row is final
+    assert anyway.num_ok > 20  # the setting was changed knowingly, and lifts its refusals
+    assert "robots" not in anyway.reasons
 
 
 def test_the_thumbnail_serves_where_the_original_does_not(corpus: Corpus, tmp_path: Path) -> None:
