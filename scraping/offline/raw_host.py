@@ -53,7 +53,10 @@ HOST_FAULTS: Mapping[str, Callable[[bytes, Mapping[str, str]], bytes]] = Mapping
 
 
 class RawHost:
-    """Serves ``answer`` on loopback, one request for each connection; a context manager."""
+    """Serves ``answer`` on loopback, one request for each connection; a context manager.
+
+    ``url`` is its address without a path, ``port`` the port in it.
+    """
 
     def __init__(self, answer: RawAnswer, server_socket: socket.socket | None = None) -> None:
         handler = type("_Handler", (_Handler,), {"answer": staticmethod(answer)})
@@ -63,16 +66,8 @@ class RawHost:
             self._server.socket = server_socket
             self._server.server_activate()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return int(self._server.socket.getsockname()[1])
-
-    @property
-    def url(self) -> str:
-        """Its address, without a path."""
-        return f"http://127.0.0.1:{self.port}"
+        self.port = int(self._server.socket.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -1,6 +1,6 @@
 """The offline engine: an HTTP server on loopback that answers like Baidu image search.
 
-One port is the search engine, three more are hosts of originals, and one is a host with faults. Like
+One port is the search engine, three more are hosts of originals, and one is a faulty host. Like
 the real engine, it refuses a search without the home page's cookie, a user agent and a referer.
 """
 
