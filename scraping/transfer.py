@@ -178,8 +178,8 @@ class Transfer:
         reason = _REASONS.get(code, Reason.CONNECTION_FAILED)
         if self._proxy and reason in {Reason.CONNECTION_FAILED, Reason.HOST_UNKNOWN}:
             status = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)
-            is_refused = status >= 300 and status not in _HOST_NOT_REACHED
-            if is_refused or code == pycurl.E_COULDNT_CONNECT:
+            is_unreached = not status and code == pycurl.E_COULDNT_CONNECT
+            if is_unreached or (status >= 300 and status not in _HOST_NOT_REACHED):
                 reason = Reason.PROXY_FAILED
         return FailedError(reason)
 
