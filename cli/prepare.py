@@ -116,11 +116,12 @@ def prepare_crawled(
 ) -> PrepareSummary:
     """Make a dataset version from the crawls of both domains; print its summary.
 
-    Raises ``ValueError`` for a domain that was not crawled yet with these phrases.
+    Raises ``ValueError`` for a domain that was not crawled yet with these phrases, ``SuyanError``
+    for one whose crawl has no original as settings refused all of them.
     """
     from flows import latest, sync
     from preprocessing.prepare import prepare as run_prepare
-    from scraping.crawl import crawl_name
+    from scraping.crawl import check_not_all_refused, crawl_name
     from storage import synced_files
     from storage.eviction import in_use
 
@@ -133,6 +134,7 @@ def prepare_crawled(
                 f"{config.domain}: found no {path}, needed a crawl of the same phrases; "
                 f"make it with: {program} crawl (with the same options)"
             )
+        check_not_all_refused(config, workspace)
     with progress_bar(console) as progress, in_use(workspace):
         sync.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, progress)
         summary = run_prepare(

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.config_identity import identity
 from core.errors import SuyanError
-from core.files import claim_folder, digest, load_json, write_json
+from core.files import claim_folder, digest, load_json, try_load_json, write_json
 from core.locks import file_lock
 from core.progress import Progress, silent
 from core.tables import Original, write_rows
@@ -125,14 +125,13 @@ def crawl(
                 _run(scheduler, catalogue, name, workspace)
             num_added = catalogue.num_originals(name) - num_before
         publish_outputs(folder, workspace)
-    summary = CrawlSummary(
+    check_not_all_refused(config, workspace)
+    return CrawlSummary(
         **load_json(folder.summary),
         listing=folder.listing,
         preview=folder.preview,
         num_added=num_added,
     )
-    _check_not_all_refused(summary, config)
-    return summary
 
 
 def crawl_name(config: CrawlConfig) -> str:
@@ -151,18 +150,20 @@ def _run(scheduler: CrawlScheduler, catalogue: Catalogue, name: str, workspace: 
     catalogue.finish_round(name, time.time())
 
 
-def _check_not_all_refused(summary: CrawlSummary, config: CrawlConfig) -> None:
-    """Raise ``SuyanError`` when settings refused every hit: the error names them."""
-    if summary.num_ok or not summary.reasons or summary.reasons.keys() - _LIFTABLE:
+def check_not_all_refused(config: CrawlConfig, workspace: Workspace) -> None:
+    """Raise ``SuyanError`` when settings refused every hit of the crawl; the error names them."""
+    summary = try_load_json(workspace.crawl(crawl_name(config)).summary) or {}
+    reasons: dict[str, int] = summary.get("reasons", {})
+    if summary.get("num_ok") or not reasons or reasons.keys() - _LIFTABLE:
         return
     remedies = [
         f"{_REMEDIES[field]} (crawl_a.{field} and crawl_b.{field}, now "
         f"{json.dumps(getattr(config, field))})"
-        for field in dict.fromkeys(LIFTED_BY[Reason(reason)] for reason in summary.reasons)
+        for field in dict.fromkeys(LIFTED_BY[Reason(reason)] for reason in reasons)
     ]
     raise SuyanError(
-        f"{config.domain}: all {summary.num_hits} hits were refused, as "
-        f"{' or '.join(summary.reasons)}; needed at least one original",
+        f"{config.domain}: all {summary['num_hits']} hits were refused, as "
+        f"{' or '.join(reasons)}; needed at least one original",
         remedy=f"{'; '.join(remedies)}. Then run it again: it tries refused hits again",
     )
 

@@ -145,7 +145,7 @@ class Transfer:
         try:
             self.curl.perform()
         except pycurl.error as error:
-            code = error.args[0]
+            code = int(error.args[0])
         return self.end(code)
 
     def end(self, code: int) -> HttpResponse:

@@ -1,9 +1,12 @@
+import importlib.util
 from pathlib import Path
 
 import pytest
 
 from cli import doctor
 from core.workspace import Workspace
+from scraping.config import CrawlConfig
+from scraping.offline.raw_host import RawHost
 
 
 def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +19,62 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monk
         finding.subject: finding for finding in doctor.examine(Workspace(tmp_path), "makeup")
     }
     problems = {name for name, finding in findings.items() if finding.level == "problem"}
-    assert problems == {"disk", "catalogue", "worker"}
+    assert problems - {"search"} == {"disk", "catalogue", "worker"}  # there may be no network
     assert findings["worker"].remedy == "suyan up"
     assert findings["server"].level == "note"
     assert findings["Python"].level == "ok"
+
+
+def _findings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> dict[str, doctor.Finding]:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return {"proxy": doctor._proxy()}
+
+
+def test_the_doctor_names_a_proxy_and_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _findings(monkeypatch)["proxy"].level == "ok"
+    with RawHost(lambda _path, _headers: b"") as proxy:
+        address = f"http://me:secret@127.0.0.1:{proxy.port}"
+        finding = _findings(monkeypatch, https_proxy=address)["proxy"]
+    assert finding.level == "note"
+    assert finding.observation == f"https_proxy=http://127.0.0.1:{proxy.port}"
+    assert "share its speed" in finding.remedy
+    assert "judged by the proxy" in finding.remedy
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "127.0.0.1:9", "http://proxy.invalid:1"])
+def test_a_proxy_that_cannot_be_reached_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    finding = _findings(monkeypatch, http_proxy=address)["proxy"]
+    assert finding.level == "problem"
+    assert "unset" in finding.remedy
+
+
+def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    if importlib.util.find_spec("socksio"):
+        pytest.skip("socksio is installed")
+    finding = _findings(monkeypatch, ALL_PROXY="socks5://127.0.0.1:9")["proxy"]
+    assert (finding.level, "socksio" in finding.remedy) == ("problem", True)
+
+
+def _search(url: str) -> doctor.Finding:
+    return doctor.search_finding(CrawlConfig(engine_url=url, domain="any", phrases=("x",)))
+
+
+@pytest.mark.parametrize("url", ["http://engine.invalid", "http://127.0.0.1:9"])
+def test_an_engine_that_cannot_be_reached_is_a_problem_in_one_line(url: str) -> None:
+    finding = _search(url)
+    assert finding.level == "problem"
+    assert len(finding.observation) < 120
+    assert "\n" not in finding.observation
+
+
+def test_an_engine_that_answers_or_refuses_is_none() -> None:
+    answers = {"ok": b"HTTP/1.1 200 OK\r\n\r\n", "note": b"HTTP/1.1 403 No\r\n\r\n"}
+    for level, answer in answers.items():
+        with RawHost(lambda _path, _headers, answer=answer: answer) as engine:  # type: ignore[misc]
+            assert _search(engine.url).level == level
