@@ -20,9 +20,11 @@ from scraping.failure_reasons import FailedError, Reason, RejectedError
 BodyLimit = Callable[[int, Mapping[str, str]], int]
 """``body_limit(status, headers)`` is the largest number of bytes of the body that are read."""
 
+MAX_HEADER_BYTES = 262_144
+"""Most bytes before the body, of a response with its interim responses."""
+
 _BUFFER_BYTES = 262_144
 _KEEP_ALIVE_S = 15
-_MAX_HEADER_BYTES = 262_144  # of a response with its interim responses
 _STATUS_LINE = re.compile(rb"HTTP/[\d.]+ +(\d{3})", re.IGNORECASE)
 _SUPPRESS_CONNECT_HEADERS = 265  # an option of libcurl that pycurl has no name for
 _E_PROXY = 97  # an error of libcurl that pycurl has no name for: a SOCKS proxy refused
@@ -69,7 +71,7 @@ class _ResponseBuffer:
 
     body_limit: BodyLimit = lambda _status, _headers: 0
     room: int = 0  # bytes of the body that may still come
-    header_room: int = _MAX_HEADER_BYTES
+    header_room: int = MAX_HEADER_BYTES
     chunks: list[bytes] = field(default_factory=list)
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ from scraping import backoff
 from scraping.content_encoding import TooLongError, decode_body
 from scraping.download.completeness import has_end
 from scraping.download.curl import CurlClient
+from scraping.download.lenient_http import get_leniently
 from scraping.download.limits import DownloadLimits
 from scraping.download.politeness import RateLimiters, Referers, RobotsRules, Sleep
 from scraping.download.sharding import ALL_HOSTS, HostShard
@@ -43,7 +44,7 @@ from scraping.failure_reasons import (
     http_reason,
     may_pass,
 )
-from scraping.transfer import HttpResponse
+from scraping.transfer import BodyLimit, HttpResponse
 
 _USER_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 "
@@ -85,12 +86,12 @@ class Fetcher:
         self._limiters = RateLimiters(limits.requests_per_s_per_host, shard)
         self._robots = RobotsRules(self._fetch_text, self._limiters)
         self._slots = asyncio.Semaphore(limits.num_workers)
-        check_ip = _allow_any_ip if limits.allow_private_hosts else refuse_private
+        self._check_ip = _allow_any_ip if limits.allow_private_hosts else refuse_private
         self._proxies = Proxies.from_environment()
-        self._host_check = HostCheck(check_ip, limits.connect_timeout_s)
+        self._host_check = HostCheck(self._check_ip, limits.connect_timeout_s)
         self._referers = Referers()
         self._client = CurlClient(
-            check_ip,
+            self._check_ip,
             connect_timeout_s=limits.connect_timeout_s,
             read_timeout_s=limits.read_timeout_s,
         )
@@ -240,12 +241,8 @@ class Fetcher:
             if proxy:
                 await self._host_check.check(address.host)
             with budget:
-                response = await self._client.get(
-                    address.url,
-                    request_headers,
-                    body_limit=body_limit,
-                    timeout_s=budget.left_s(),
-                    proxy=proxy,
+                response = await self._transfer(
+                    address, request_headers, body_limit, budget.left_s(), proxy
                 )
             if response.status == 200 and response.failure and not has_end(response.body):
                 raise response.failure
@@ -261,6 +258,26 @@ class Fetcher:
             retry_after_s = backoff.retry_after_s(response.headers.get("retry-after"))
             raise FailedError(http_reason(response.status), retry_after_s)
         return response
+
+    async def _transfer(
+        self,
+        address: Address,
+        headers: Sequence[str],
+        body_limit: BodyLimit,
+        timeout_s: float,
+        proxy: str,
+    ) -> HttpResponse:
+        """The response, read a second time leniently where libcurl refuses its look."""
+        try:
+            return await self._client.get(
+                address.url, headers, body_limit=body_limit, timeout_s=timeout_s, proxy=proxy
+            )
+        except FailedError as error:
+            if error.reason != Reason.BAD_RESPONSE or proxy:
+                raise
+        return await get_leniently(
+            address, headers, check_ip=self._check_ip, body_limit=body_limit, timeout_s=timeout_s
+        )
 
     def _opts_out(self, headers: Mapping[str, str]) -> bool:
         tags = headers.get("x-robots-tag", "").lower()

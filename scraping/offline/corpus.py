@@ -25,6 +25,7 @@ from scraping.offline import landscapes, portraits
 
 HostFault = Literal[
     "odd-header",
+    "no-colon",
     "early-hints",
     "gzip",
     "false-encoding",

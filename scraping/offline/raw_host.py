@@ -33,6 +33,7 @@ HOST_FAULTS: Mapping[str, Callable[[bytes, Mapping[str, str]], bytes]] = Mapping
     {
         # A browser shows these pictures.
         "odd-header": lambda body, _: _ok(body, "HTTP/2-Push: none", ": no name"),
+        "no-colon": lambda body, _: _ok(body, "a line without one"),
         "early-hints": lambda body, _: b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20 + _ok(body),
         "gzip": lambda body, _: _ok(gzip.compress(body), "Content-Encoding: gzip"),
         "false-encoding": lambda body, _: _ok(body, "Content-Encoding: gzip"),

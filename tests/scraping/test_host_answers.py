@@ -52,7 +52,9 @@ from scraping.offline.server import OfflineEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 JPEG = b"\xff\xd8\xff\xe0" + bytes(500) + b"\xff\xd9"
-SHOWN = {"odd-header", "early-hints", "gzip", "false-encoding", "false-length", "hotlink"}
+SHOWN = {
+    "odd-header", "no-colon", "early-hints", "gzip", "false-encoding", "false-length", "hotlink",
+}  # fmt: skip
 
 
 def _config(**changes: object) -> CrawlConfig:
@@ -115,15 +117,22 @@ _LENGTH = b"Content-Length: %d\r\n" % len(JPEG)
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: none\r\n" + _LENGTH, True),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9" + b"9" * 30 + b"\r\n", False),  # too-large
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n", True),
-        (b"HTTP/1.1 200 OK\r\nX: a\0b\r\n" + _LENGTH, False),
+        (b"HTTP/1.1 200 OK\r\nX: a\0b\r\n" + _LENGTH, True),
+        (b"HTTP/1.1 200 OK\r\nno colon\r\n" + _LENGTH, True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: \r\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n", True),
+        (b"HTTP/1.1 200 OK\r\n" + _LENGTH + b"Content-Length: 7\r\n", True),
+        (b"HTTP/1.1  200 OK\r\n" + _LENGTH, True),
+        (b"\r\nHTTP/1.2 200 OK\r\n" + _LENGTH, True),
+        (b"HTTP/1.1 103 Hint\nno colon\n\nHTTP/1.1 200 OK\n" + _LENGTH, True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: none\r\n", True),
         (b"HTTP/1.1 000 OK\r\n" + _LENGTH, False),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n", False),
         (b"HTTP/1.1 206 Part\r\n" + _LENGTH, False),
         (b"HTTP/1.1 204 None\r\n", False),
-        (b"ICY 200 OK\r\n" + _LENGTH, False),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n", False),
-        (b"HTTP/1.1 103 Hint\r\nA: b\r\n\r\n" * 10_000 + b"HTTP/1.1 200 OK\r\n", False),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 10_000, False),
+        (b"ICY 200 OK\r\n" + _LENGTH, True),
+        (b"HTTP/1.1 103 Hint\r\nA: b\r\n\r\n" * 20_000 + b"HTTP/1.1 200 OK\r\n", False),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 60_000, False),
     ],
 )
 def test_heads_of_any_look_are_read_or_refused(head: bytes, is_taken: bool) -> None:
@@ -146,6 +155,33 @@ def test_odd_chunks_with_a_whole_picture_are_taken(body: bytes) -> None:
     outcome = _answered(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
     assert isinstance(outcome, PictureFile)
     assert outcome.body == JPEG
+
+
+def test_the_lenient_reading_keeps_every_rule() -> None:
+    odd = b"HTTP/1.1 200 OK\r\nno colon\r\n"
+    assert _answered(odd + b"X-Robots-Tag: noai\r\n\r\n" + JPEG, respect_opt_out=True) == (
+        "RejectedError opt-out"
+    )
+    assert _answered(odd + b"\r\n" + bytes(200_000)) == "RejectedError too-large"
+    assert _answered(odd + b"A: " + b"a" * 300_000) == "FailedError bad-response"
+    chunked = odd + b"Transfer-Encoding: chunked\r\n\r\n1fa\r\n" + JPEG + b"\r\n0\r\n\r\n"
+    outcome = _answered(chunked)
+    assert isinstance(outcome, PictureFile)
+    assert outcome.body == JPEG
+    private = asyncio.run(_refused_leniently())
+    assert private == "private-address"
+
+
+async def _refused_leniently() -> str:
+    from scraping.download.lenient_http import get_leniently
+    from scraping.download.ssrf import refuse_private, split_url
+
+    address = split_url("http://127.0.0.1:9/x")
+    with pytest.raises(RejectedError) as caught:
+        await get_leniently(
+            address, [], check_ip=refuse_private, body_limit=lambda *_: 9, timeout_s=1
+        )
+    return str(caught.value)
 
 
 def test_a_picture_without_its_end_is_cut_short() -> None:

@@ -4,8 +4,9 @@ The kind: an engine, or a portal before it, may send anything in place of hits. 
 page that announces no more of them, are an answer. HTML, nothing, a redirect, an anti-bot body and
 a page without the hits that it announces are refusals: the crawl cools down, asks again, stops
 after two phrases, and is partial, so that a later run goes on. What cannot be read is tried again
-too. The boundary is held by ``scraping.search.client``, whose ``search`` returns a page or raises one of
-five errors, whatever bytes arrive, and by ``scraping.search.frontier``, which counts refusals.
+too. The boundary is held by ``scraping.search.client``, whose ``search`` returns a page or raises
+one of five errors, whatever bytes arrive, and by ``scraping.search.frontier``, which counts
+refusals.
 
 Likewise a rejection holds only as long as the setting that made it: ``scraping.catalogue.retries``.
 """
