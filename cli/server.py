@@ -95,12 +95,12 @@ def offline_engine(
     ] = None,
     block_after: Annotated[
         int | None,
-        typer.Option(min=0, help="Searches before the engine refuses; default: it never does."),
+        typer.Option(min=0, help="Searches before the engine refuses; default: none, or never."),
     ] = None,
     refusal: Annotated[
-        Literal["anti-bot", "captcha", "portal", "empty-pages"],
-        typer.Option(help="Form of the refusals."),
-    ] = "anti-bot",
+        Literal["anti-bot", "captcha", "portal", "empty-pages"] | None,
+        typer.Option(help="Form of the refusals; default: anti-bot, with --block-after."),
+    ] = None,
 ) -> None:
     """Serve pictures like Baidu image search, on loopback, until Ctrl-C."""
     from scraping.offline.corpus import folder_corpus, host_faults, portrait_corpus, with_faults
@@ -120,4 +120,6 @@ def offline_engine(
         f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
         soft_wrap=True,
     )
-    serve(corpus, port, block_after=block_after, refusal=refusal)
+    if refusal is not None and block_after is None:
+        block_after = 0
+    serve(corpus, port, block_after=block_after, refusal=refusal or "anti-bot")

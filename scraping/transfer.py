@@ -178,6 +178,9 @@ class Transfer:
         if code == pycurl.E_URL_MALFORMAT:
             return RejectedError(Reason.BAD_ADDRESS)
         reason = _REASONS.get(code, Reason.CONNECTION_FAILED)
+        if reason is Reason.TIMEOUT and not self.curl.getinfo(pycurl.NAMELOOKUP_TIME):
+            # the name server kept silent, and not the host
+            reason = Reason.PROXY_FAILED if self._proxy else Reason.HOST_UNKNOWN
         if self._proxy and reason in {Reason.CONNECTION_FAILED, Reason.HOST_UNKNOWN}:
             status = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)
             is_unreached = not status and code == pycurl.E_COULDNT_CONNECT

@@ -4,6 +4,8 @@ import asyncio
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.errors import TransientError
 from scraping import backoff
@@ -78,6 +80,13 @@ def test_a_hosts_wish_to_wait_holds_for_every_request() -> None:
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     assert backoff.retry_after_s(value) == seconds
+
+
+@settings(max_examples=300)
+@given(st.text(max_size=40) | st.text("0123456789.-+:eE GMTJanSu,", max_size=40))
+def test_any_retry_after_is_a_number_or_none(value: str) -> None:
+    seconds = backoff.retry_after_s(value)
+    assert seconds is None or 0 <= seconds <= 600
 
 
 def test_retry_after_as_a_date() -> None:

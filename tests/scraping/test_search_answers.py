@@ -12,9 +12,11 @@ Likewise a rejection holds only as long as the setting that made it: ``scraping.
 """
 
 import asyncio
+import contextlib
 import gzip
 import io
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -302,6 +304,40 @@ def test_a_name_that_does_not_resolve_ends_the_crawl_after_one_phrase_in_one_lin
     lines = [line for line in done.stderr.splitlines() if "resolve" in line and "raise" not in line]
     assert len(lines) == 1
     assert len(lines[0]) < _ONE_LINE
+
+
+_LOOK_UP = """
+import sys
+from scraping.config import CrawlConfig
+from scraping.search.client import SearchClient
+config = CrawlConfig(
+    engine_url="http://engine.example", domain="any", phrases=("x",), connect_timeout_s=0.5
+)
+try:
+    SearchClient(config).search("x", 0)
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+def test_a_name_server_that_keeps_silent_is_no_silent_host(tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.77\n")
+    mount = f"mount --bind {tmp_path / 'resolv.conf'} /etc/resolv.conf"
+    with contextlib.ExitStack() as stack:
+        name_server = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        try:
+            name_server.bind(("127.0.0.77", 53))
+            subprocess.run(["unshare", "-m", "sh", "-c", mount], check=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("this user may not be a name server, or give a process one of its own")
+        command = f'{mount} && exec "$0" -c "$1"'
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", command, sys.executable, _LOOK_UP],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        name_server.setblocking(False)
+        assert name_server.recv(999)  # it was asked
+    assert done.stdout.split() == ["UnknownHostError"]
 
 
 def test_refused_hits_name_the_setting_and_are_tried_again_when_it_changes(
