@@ -78,7 +78,7 @@ class CrawlScheduler:
         self._last_hit = 0  # highest number of a task so far
         self._settled_up_to = 0  # all hits up to this number are settled
         self._is_contested = False  # whether other crawls hold leases on needed addresses
-        self._failed_hosts: list[str] = []  # of the downloads that failed in a row
+        self._failed_attempts: list[Attempt] = []  # the last ones, which failed in a row
         self._frontier = Frontier(config, name, catalogue)
         settings = DownloadSettings(
             DownloadLimits.from_config(config),
@@ -250,15 +250,18 @@ class CrawlScheduler:
         """Raise ``TransientError`` after many failures in a row from several hosts."""
         for attempt in attempts:
             if attempt.status == Status.FAILED and attempt.reason != Reason.PRIVATE_ADDRESS:
-                self._failed_hosts.append(urlsplit(attempt.url).netloc)
+                self._failed_attempts.append(attempt)
             else:
-                self._failed_hosts.clear()
-        num_failures, num_hosts = len(self._failed_hosts), len(set(self._failed_hosts))
+                self._failed_attempts.clear()
+        num_failures = len(self._failed_attempts)
+        num_hosts = len({urlsplit(attempt.url).netloc for attempt in self._failed_attempts})
         if num_failures >= _DEAD_NETWORK_FAILURES and num_hosts >= _DEAD_NETWORK_SITES:
+            reasons = Counter(attempt.reason for attempt in self._failed_attempts)
+            causes = ", ".join(f"{reason}: {num}" for reason, num in reasons.most_common(3))
             raise TransientError(
-                f"the last {num_failures} downloads from {num_hosts} hosts all failed: is the "
-                "network down? Everything stored so far is kept; run the same command again to go "
-                "on"
+                f"the last {num_failures} downloads from {num_hosts} hosts all failed ({causes}): "
+                "is the network down? Everything stored so far is kept; run the same command again "
+                "to go on"
             )
 
     def _check_engine_answered(self) -> None:

@@ -33,7 +33,6 @@ _MAX_EMPTY_PAGES = 3  # runs in which a page stays empty, after which its phrase
 _MAX_DETAIL_CHARS = 300
 _STOP_REASONS: Mapping[type[SuyanError], StopReason] = {
     BlockedError: StopReason.BLOCKED,
-    EmptyPageError: StopReason.BLOCKED,
     TransientError: StopReason.UNREACHABLE,
     UnknownHostError: StopReason.UNREACHABLE,
     ResponseFormatError: StopReason.FORMAT,
@@ -145,7 +144,8 @@ class Frontier:
         return self._catalogue.save_page(self._name, engine, new_cursor, hits, time.time())
 
     def _save_error(self, cursor: Cursor, error: SuyanError) -> None:
-        stop = Stop(_STOP_REASONS[type(error)], str(error)[:_MAX_DETAIL_CHARS])
+        reason = _stop_reason(error)
+        stop = Stop(reason, str(error)[:_MAX_DETAIL_CHARS])
         if isinstance(error, EmptyPageError) and cursor.offset:
             self._num_withheld += 1
             cursor = replace(cursor, stale_pages=cursor.stale_pages + 1)
@@ -160,7 +160,7 @@ class Frontier:
             or self._num_refused >= _MAX_REFUSED_PHRASES
             or self._num_withheld >= _MAX_WITHHELD_PHRASES
         ):
-            self._refusal = _STOP_REASONS[type(error)]
+            self._refusal = reason
         if self.unknown_host is None:  # else the crawl says it, once
             _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, error)
         self._catalogue.save_cursor(self._name, replace(cursor, stop=stop))
@@ -181,3 +181,7 @@ class Frontier:
     def _sleep(self, seconds: float) -> None:
         if self._closing.wait(seconds):
             raise InterruptedSearchError("the crawl ends")
+
+
+def _stop_reason(error: SuyanError) -> StopReason:
+    return next(reason for kind, reason in _STOP_REASONS.items() if isinstance(error, kind))

@@ -9,8 +9,16 @@ from PIL import Image
 
 from preprocessing.analysis.face_detector import FaceDetector
 from scraping.offline import landscapes, portraits
-from scraping.offline.corpus import folder_corpus, landscape_corpus, portrait, portrait_corpus
+from scraping.offline.corpus import (
+    folder_corpus,
+    host_faults,
+    landscape_corpus,
+    portrait,
+    portrait_corpus,
+    with_faults,
+)
 from scraping.offline.ground_truth import has_truth, write_truth
+from scraping.offline.raw_host import HOST_FAULTS
 
 
 def test_drawings_are_deterministic() -> None:
@@ -92,6 +100,16 @@ def test_the_users_own_folders_are_served_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match="found no picture"):
         folder_corpus({"makeup": tmp_path / "none"})
+
+
+def test_faults_have_names_and_spread_over_the_pictures() -> None:
+    assert set(host_faults(["all"])) == set(HOST_FAULTS)
+    with pytest.raises(ValueError, match=r"host fault: got 'odd'.*odd-header"):
+        host_faults(["odd"])
+    corpus = with_faults(portrait_corpus(num_good=16), host_faults(["gzip", "hotlink"]))
+    for items in corpus.items.values():
+        assert [item.behaviour for item in items[:9:4]] == ["gzip", "hotlink", "gzip"]
+        assert not {item.behaviour for item in items[1:4]} & {"gzip", "hotlink"}
 
 
 def test_the_truth_has_the_geometry_of_what_was_served(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 from catalogue_rows import ENGINE, bad, good, hit, save_page
 
 from scraping.catalogue import queries
-from scraping.catalogue.entities import Attempt, Cursor
+from scraping.catalogue.entities import Attempt, Cursor, DownloadTask
 from scraping.catalogue.repository import Catalogue
+from scraping.catalogue.retries import RetryRules
+from scraping.config import CrawlConfig
 from scraping.search.baidu import Hit
 
 
@@ -159,3 +162,47 @@ def test_two_crawls_that_find_for_each_other_do_not_block_each_other(database: s
             assert catalogue.num_originals(crawl) == num_rounds * num_hits
             stored = [catalogue.cursor(crawl, phrase).stored for phrase in ("one", "two")]
             assert sum(stored) == num_rounds * num_hits
+
+
+def _reject(catalogue: Catalogue, task: DownloadTask, reason: str, limit: int = 0) -> None:
+    url = task.candidates[0][1]
+    catalogue.save_attempts(
+        [Attempt(url, "h", time.time(), 0.1, "rejected", reason, num_bytes=limit)]
+    )
+    catalogue.save_results("bare-1", [replace(bad(task, "rejected", reason), url=url)])
+
+
+def test_a_rejection_holds_as_long_as_the_setting_that_made_it(catalogue: Catalogue) -> None:
+    save_page(catalogue, "one", range(5))
+    tasks = catalogue.pending_tasks("bare-1", time.time(), 100)
+    rejections = [
+        ("private-address", 0), ("robots", 0), ("too-large", 1000), ("too-many-redirects", 3),
+        ("http-404", 0),
+    ]  # fmt: skip
+    for task, (reason, limit) in zip(tasks, rejections, strict=True):
+        _reject(catalogue, task, reason, limit)
+
+    def retried(rules: RetryRules) -> list[str]:
+        catalogue.retry_rules = rules
+        pending = {task.hit for task in catalogue.pending_tasks("bare-1", time.time(), 100)}
+        urls = {task.candidates[0][1]: task.hit for task in tasks}
+        held = catalogue.final_attempts(urls)
+        assert {urls[url] for url in held} == {task.hit for task in tasks} - pending
+        return [
+            reason
+            for task, (reason, _) in zip(tasks, rejections, strict=True)
+            if task.hit in pending
+        ]
+
+    assert retried(RetryRules()) == []
+    assert retried(RetryRules(max_bytes=1000, max_redirects=3)) == []
+    assert retried(RetryRules(max_bytes=999)) == []
+    assert retried(RetryRules(max_bytes=1001, max_redirects=4)) == [
+        "too-large", "too-many-redirects",
+    ]  # fmt: skip
+    config = CrawlConfig(domain="any", phrases=("x",), max_megabytes=0.001, max_redirects=3)
+    lenient = config.model_copy(update={"allow_private_hosts": True})
+    assert retried(RetryRules.from_config(config)) == []
+    assert retried(RetryRules.from_config(lenient)) == ["private-address"]
+    lenient = config.model_copy(update={"respect_opt_out": False})
+    assert retried(RetryRules.from_config(lenient)) == ["robots"]
