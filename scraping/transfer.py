@@ -96,6 +96,7 @@ class Transfer:
         self._sockets: list[socket.socket] = []
         self._buffer = _ResponseBuffer()
         self._is_whole = True
+        self._has_opened = False  # a socket, for which the name must have been resolved
         self._refusal: RejectedError | None = None
         self.curl = pycurl.Curl()
         for option, value in (
@@ -132,6 +133,7 @@ class Transfer:
         self._proxy = proxy
         self._buffer = _ResponseBuffer(body_limit)
         self._is_whole = True
+        self._has_opened = False
         self._refusal = None
         try:
             self.curl.setopt(pycurl.URL, url)
@@ -178,8 +180,8 @@ class Transfer:
         if code == pycurl.E_URL_MALFORMAT:
             return RejectedError(Reason.BAD_ADDRESS)
         reason = _REASONS.get(code, Reason.CONNECTION_FAILED)
-        if reason is Reason.TIMEOUT and not self.curl.getinfo(pycurl.NAMELOOKUP_TIME):
-            # the name server kept silent, and not the host
+        is_connected = self._has_opened or self.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0
+        if reason is Reason.TIMEOUT and not is_connected:  # the name server kept silent
             reason = Reason.PROXY_FAILED if self._proxy else Reason.HOST_UNKNOWN
         if self._proxy and reason in {Reason.CONNECTION_FAILED, Reason.HOST_UNKNOWN}:
             status = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)
@@ -193,6 +195,7 @@ class Transfer:
             self._sockets.pop().close()
 
     def _open(self, _purpose: int, address: Any) -> socket.socket | int:
+        self._has_opened = True
         if not self._proxy:
             try:
                 self._check_ip(address.addr[0])

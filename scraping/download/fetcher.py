@@ -268,6 +268,7 @@ class Fetcher:
         proxy: str,
     ) -> HttpResponse:
         """The response, read a second time leniently where libcurl refuses its look."""
+        started_s = time.monotonic()
         try:
             return await self._client.get(
                 address.url, headers, body_limit=body_limit, timeout_s=timeout_s, proxy=proxy
@@ -276,7 +277,11 @@ class Fetcher:
             if error.reason != Reason.BAD_RESPONSE or proxy:
                 raise
         return await get_leniently(
-            address, headers, check_ip=self._check_ip, body_limit=body_limit, timeout_s=timeout_s
+            address,
+            headers,
+            check_ip=self._check_ip,
+            body_limit=body_limit,
+            timeout_s=timeout_s - (time.monotonic() - started_s),
         )
 
     def _opts_out(self, headers: Mapping[str, str]) -> bool:

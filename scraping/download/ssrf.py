@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import socket
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from scraping.failure_reasons import Reason, RejectedError
 
 _NUM_CACHED_URLS = 8192  # each address is parsed several times
 _NUM_CACHED_HOSTS = 4096
+_LOOK_UP_VALID_S = 60.0
 _PORTS = {"http": 80, "https": 443}
 _LOCAL_DOMAINS = (".local", ".localhost", ".internal", ".home.arpa")  # no public host has one
 
@@ -92,7 +95,7 @@ class HostCheck:
 
     def __init__(self, check_ip: Callable[[str], None], timeout_s: float) -> None:
         self._check_ip, self._timeout_s = check_ip, timeout_s
-        self._addresses: OrderedDict[str, list[str]] = OrderedDict()  # by host
+        self._look_ups: OrderedDict[str, tuple[float, list[str]]] = OrderedDict()  # time, addresses
 
     async def check(self, host: str) -> None:
         """Raise what ``check_ip`` raises for any of the host's IP addresses.
@@ -111,16 +114,19 @@ class HostCheck:
             self._check_ip(address)
 
     async def _resolve(self, name: str) -> list[str]:
-        if name not in self._addresses:
-            look_up = asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            try:
-                entries = await asyncio.wait_for(look_up, self._timeout_s)
-            except (OSError, UnicodeError, TimeoutError):
-                return []  # not cached: the next look-up may succeed
-            if len(self._addresses) >= _NUM_CACHED_HOSTS:
-                self._addresses.popitem(last=False)
-            self._addresses[name] = [str(entry[4][0]) for entry in entries]
-        return self._addresses[name]
+        looked_up_s, addresses = self._look_ups.get(name, (-math.inf, []))
+        if time.monotonic() < looked_up_s + _LOOK_UP_VALID_S:
+            return addresses
+        look_up = asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        try:
+            entries = await asyncio.wait_for(look_up, self._timeout_s)
+        except (OSError, UnicodeError, TimeoutError):
+            return []
+        if len(self._look_ups) >= _NUM_CACHED_HOSTS:
+            self._look_ups.popitem(last=False)
+        addresses = [str(entry[4][0]) for entry in entries]
+        self._look_ups[name] = time.monotonic(), addresses
+        return addresses
 
 
 def is_fixed(host: str) -> bool:

@@ -25,8 +25,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from crawl_runs import CRAWL_SCRIPT, crawl_config
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from raw_answers import JPEG, download, download_config, downloaded
 
 from core.tables import Original, read_rows
 from core.workspace import Workspace
@@ -38,7 +37,7 @@ from scraping.crawl import crawl
 from scraping.download.fetcher import Fetcher, PictureFile
 from scraping.download.limits import DownloadLimits
 from scraping.download.task_runner import TaskRunner
-from scraping.failure_reasons import MAY_PASS, FailedError, Reason, RejectedError, may_pass
+from scraping.failure_reasons import MAY_PASS, Reason, RejectedError, may_pass
 from scraping.offline.corpus import (
     Behaviour,
     Corpus,
@@ -51,40 +50,9 @@ from scraping.offline.raw_host import HOST_FAULTS, RawHost
 from scraping.offline.server import OfflineEngine
 
 ROOT = Path(__file__).resolve().parents[2]
-JPEG = b"\xff\xd8\xff\xe0" + bytes(500) + b"\xff\xd9"
 SHOWN = {
     "odd-header", "no-colon", "early-hints", "gzip", "false-encoding", "false-length", "hotlink",
 }  # fmt: skip
-
-
-def _config(**changes: object) -> CrawlConfig:
-    values = {
-        "domain": "any",
-        "phrases": ("x",),
-        "allow_private_hosts": True,
-        "requests_per_s_per_host": 100_000,
-        "max_megabytes": 0.1,
-        "total_timeout_s": 2,
-        "read_timeout_s": 1,
-        "num_tries": 1,
-        "respect_opt_out": False,
-    }
-    return CrawlConfig.model_validate(values | changes)
-
-
-async def _outcome(url: str, referer: str = "", **changes: object) -> PictureFile | str:
-    """The picture, or the reason for none; any other error fails the test."""
-    async with Fetcher(DownloadLimits.from_config(_config(**changes))) as fetcher:
-        try:
-            return await fetcher.fetch(url, referer)
-        except (RejectedError, FailedError) as error:
-            is_documented = error.reason in set(Reason) or error.reason.startswith("http-")
-            return f"{type(error).__name__} {error.reason}" if is_documented else ""
-
-
-def _answered(answer: bytes, **changes: object) -> PictureFile | str:
-    with RawHost(lambda _path, _headers: answer) as host:
-        return asyncio.run(_outcome(f"{host.url}/x.jpg", **changes))
 
 
 @pytest.mark.parametrize("fault", HOST_FAULTS)
@@ -93,7 +61,7 @@ def test_a_fault_of_a_host_costs_one_row_at_most(fault: str) -> None:
         return HOST_FAULTS[fault](JPEG, headers)
 
     with RawHost(answer) as host:
-        outcome = asyncio.run(_outcome(f"{host.url}/x.jpg", "http://page.example/"))
+        outcome = asyncio.run(download(f"{host.url}/x.jpg", "http://page.example/"))
     if fault in SHOWN:
         assert isinstance(outcome, PictureFile)
         assert outcome.body == JPEG
@@ -136,7 +104,7 @@ _LENGTH = b"Content-Length: %d\r\n" % len(JPEG)
     ],
 )
 def test_heads_of_any_look_are_read_or_refused(head: bytes, is_taken: bool) -> None:
-    outcome = _answered(head + b"\r\n" + JPEG)
+    outcome = downloaded(head + b"\r\n" + JPEG)
     assert isinstance(outcome, PictureFile) == is_taken, outcome
 
 
@@ -152,20 +120,20 @@ def test_heads_of_any_look_are_read_or_refused(head: bytes, is_taken: bool) -> N
 )
 def test_odd_chunks_with_a_whole_picture_are_taken(body: bytes) -> None:
     assert len(JPEG) == 0x1FA
-    outcome = _answered(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    outcome = downloaded(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
     assert isinstance(outcome, PictureFile)
     assert outcome.body == JPEG
 
 
 def test_the_lenient_reading_keeps_every_rule() -> None:
     odd = b"HTTP/1.1 200 OK\r\nno colon\r\n"
-    assert _answered(odd + b"X-Robots-Tag: noai\r\n\r\n" + JPEG, respect_opt_out=True) == (
+    assert downloaded(odd + b"X-Robots-Tag: noai\r\n\r\n" + JPEG, respect_opt_out=True) == (
         "RejectedError opt-out"
     )
-    assert _answered(odd + b"\r\n" + bytes(200_000)) == "RejectedError too-large"
-    assert _answered(odd + b"A: " + b"a" * 300_000) == "FailedError bad-response"
+    assert downloaded(odd + b"\r\n" + bytes(200_000)) == "RejectedError too-large"
+    assert downloaded(odd + b"A: " + b"a" * 300_000) == "FailedError bad-response"
     chunked = odd + b"Transfer-Encoding: chunked\r\n\r\n1fa\r\n" + JPEG + b"\r\n0\r\n\r\n"
-    outcome = _answered(chunked)
+    outcome = downloaded(chunked)
     assert isinstance(outcome, PictureFile)
     assert outcome.body == JPEG
     private = asyncio.run(_refused_leniently())
@@ -185,10 +153,10 @@ async def _refused_leniently() -> str:
 
 
 def test_a_picture_without_its_end_is_cut_short() -> None:
-    assert _answered(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + JPEG[:-2]) == (
+    assert downloaded(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + JPEG[:-2]) == (
         "FailedError cut-short"
     )
-    assert _answered(b"HTTP/1.1 200 OK\r\nContent-Le") == "FailedError cut-short"
+    assert downloaded(b"HTTP/1.1 200 OK\r\nContent-Le") == "FailedError cut-short"
 
 
 def test_a_bomb_is_too_large() -> None:
@@ -196,7 +164,7 @@ def test_a_bomb_is_too_large() -> None:
 
     layers = gzip.compress(gzip.compress(bytes(100_000_000)))
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, gzip\r\n\r\n"
-    assert _answered(head + layers) == "RejectedError too-large"
+    assert downloaded(head + layers) == "RejectedError too-large"
 
 
 @pytest.mark.parametrize(
@@ -212,9 +180,9 @@ def test_a_bomb_is_too_large() -> None:
         (b"?" + b"x" * 5000, "RejectedError too-many-redirects"),
     ],
 )
-def test_a_redirect_to_anywhere_is_an_outcome(location: bytes, outcome: str) -> None:
+def test_a_redirect_to_anywhere_is_andownload(location: bytes, outcome: str) -> None:
     answer = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
-    assert _answered(answer) == outcome
+    assert downloaded(answer) == outcome
 
 
 def test_a_page_of_another_host_may_be_a_portal_and_is_not_final() -> None:
@@ -222,8 +190,8 @@ def test_a_page_of_another_host_may_be_a_portal_and_is_not_final() -> None:
     with RawHost(lambda _path, _headers: page) as portal:
         away = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {portal.url}/\r\n\r\n"
         elsewhere = away.replace("127.0.0.1", "localhost").encode()
-        assert _answered(elsewhere) == "FailedError not-an-image"
-    assert _answered(page) == "RejectedError not-an-image"
+        assert downloaded(elsewhere) == "FailedError not-an-image"
+    assert downloaded(page) == "RejectedError not-an-image"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +203,7 @@ def test_a_page_of_another_host_may_be_a_portal_and_is_not_final() -> None:
 )
 def test_only_what_a_host_says_of_the_picture_is_final(status: int, kind: str) -> None:
     answer = b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status
-    assert _answered(answer) == f"{kind} http-{status}"
+    assert downloaded(answer) == f"{kind} http-{status}"
 
 
 def test_every_reason_is_final_or_may_pass() -> None:
@@ -267,7 +235,7 @@ def test_what_a_site_served_before_is_sent_first() -> None:
         return HOST_FAULTS["hotlink"](JPEG, headers)
 
     async def three(url: str) -> None:
-        async with Fetcher(DownloadLimits.from_config(_config())) as fetcher:
+        async with Fetcher(DownloadLimits.fromdownload_config(download_config())) as fetcher:
             for number in range(3):
                 await fetcher.fetch(f"{url}/{number}.jpg", "http://page.example/")
 
@@ -284,7 +252,7 @@ def test_a_host_that_forbids_everybody_is_asked_three_times() -> None:
         return b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
 
     with RawHost(answer) as host:
-        outcome = asyncio.run(_outcome(f"{host.url}/x", "http://page.example/"))
+        outcome = asyncio.run(download(f"{host.url}/x", "http://page.example/"))
     assert outcome == "RejectedError http-403"
     assert requests == ["http://page.example/", f"{host.url}/", "none"]
 
@@ -296,7 +264,7 @@ def test_any_robots_txt_leaves_the_host_usable(robots: bytes) -> None:
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
     with RawHost(answer) as host:
-        outcome = asyncio.run(_outcome(f"{host.url}/x", respect_opt_out=True))
+        outcome = asyncio.run(download(f"{host.url}/x", respect_opt_out=True))
     assert isinstance(outcome, PictureFile)
 
 
@@ -403,46 +371,11 @@ def test_an_error_of_ours_costs_one_row(tmp_path: Path, caplog: pytest.LogCaptur
     assert "ZeroDivisionError" in caplog.text
 
 
-_line = st.binary(max_size=40) | st.sampled_from(
-    [
-        b"Content-Length: 506", b"Content-Length: 1", b"Content-Length: -1", b"Content-Length: x",
-        b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", b"Content-Encoding: deflate",
-        b"Location: /y", b"Location: http://[", b"Retry-After: \xd9\xa3", b"Retry-After: 1e999",
-        b"X-Robots-Tag: noai", b"HTTP/1.1 200 OK", b"Connection: close", b"no colon", b"",
-        b'Alt-Svc: h3=":443"', b"Set-Cookie: a=b; Domain=x",
-    ]
-)  # fmt: skip
-_status_line = st.binary(max_size=30) | st.builds(
-    lambda version, status, end: b"HTTP/" + version + b" " + status + end,
-    st.sampled_from([b"1.1", b"1.0", b"2", b"0.9", b"1.2", b"x"]) | st.binary(max_size=4),
-    st.integers(0, 999).map(lambda status: b"%03d" % status) | st.binary(max_size=5),
-    st.sampled_from([b"", b" OK", b"\r", b"\0"]),
-)
-_body = st.binary(max_size=300) | st.sampled_from(
-    [JPEG, JPEG[:100], b"1fa\r\n" + JPEG + b"\r\n0\r\n\r\n", b"<html>", b"\x1f\x8b\x08" + bytes(40)]
-)
-answers = st.binary(max_size=400) | st.builds(
-    lambda status, lines, end, body: end.join([status, *lines]) + end + end + body,
-    _status_line,
-    st.lists(_line, max_size=6),
-    st.sampled_from([b"\r\n", b"\n"]),
-    _body,
-)
-"""Everything that a host sends: any bytes, and bytes that resemble HTTP."""
-
-
-@settings(max_examples=100)
-@given(answers, st.booleans())
-def test_any_bytes_of_a_host_are_an_outcome(answer: bytes, respects_opt_out: bool) -> None:
-    changes = {"respect_opt_out": respects_opt_out, "total_timeout_s": 0.5, "max_redirects": 2}
-    assert _answered(answer, **changes)
-
-
 def test_a_host_that_drips_ends_with_the_time_limit() -> None:
     def answer(path: str, headers: Mapping[str, str]) -> bytes:
         time.sleep(1)
         return JPEG
 
     with RawHost(answer) as host:
-        outcome = asyncio.run(_outcome(f"{host.url}/x", total_timeout_s=0.2))
+        outcome = asyncio.run(download(f"{host.url}/x", total_timeout_s=0.2))
     assert outcome == "FailedError too-slow"

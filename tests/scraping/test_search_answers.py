@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import gzip
 import io
-import json
 import socket
 import subprocess
 import sys
@@ -26,9 +25,8 @@ from pathlib import Path
 
 import pytest
 from crawl_runs import CRAWL_SCRIPT, crawl_config
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
+from raw_answers import JSON, search_client
 
 from core.errors import (
     BlockedError,
@@ -44,7 +42,6 @@ from scraping.catalogue import queries
 from scraping.catalogue.database import catalogue_url
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
-from scraping.content_encoding import TooLongError, decode_body
 from scraping.crawl import CrawlSummary, crawl, crawl_name
 from scraping.offline import responses
 from scraping.offline.corpus import Corpus, Item, folder_corpus, portrait_corpus
@@ -141,19 +138,8 @@ def _engine_of(answer: bytes) -> RawHost:
     return RawHost(lambda path, _headers: home if path == "/" else answer)
 
 
-def _client(host: RawHost, **changes: object) -> SearchClient:
-    values = {
-        "engine_url": host.url, "domain": "any", "phrases": ("x",), "num_tries": 1,
-        "search_interval_s": 0, "max_cool_downs": 0, "total_timeout_s": 2,
-    }  # fmt: skip
-    return SearchClient(CrawlConfig.model_validate(values | changes), sleep=lambda _: None)
-
-
 def _http(body: bytes, *lines: bytes) -> bytes:
     return b"\r\n".join([b"HTTP/1.1 200 OK", *lines]) + b"\r\n\r\n" + body
-
-
-JSON = json.dumps({"listNum": 1, "data": [{"di": "1", "objURL": "http://h/1.jpg"}, {}]}).encode()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +156,7 @@ JSON = json.dumps({"listNum": 1, "data": [{"di": "1", "objURL": "http://h/1.jpg"
 )
 def test_what_a_browser_would_read_is_read(answer: bytes) -> None:
     with _engine_of(answer) as host:
-        assert len(_client(host).search("x", 0).hits) == 1
+        assert len(search_client(host).search("x", 0).hits) == 1
 
 
 @pytest.mark.parametrize(
@@ -200,7 +186,7 @@ def test_what_a_browser_would_read_is_read(answer: bytes) -> None:
 )
 def test_any_other_answer_is_one_of_the_errors(answer: bytes, error: type[SuyanError]) -> None:
     with _engine_of(answer) as host, pytest.raises(error) as caught:
-        _client(host).search("x", 0)
+        search_client(host).search("x", 0)
     assert type(caught.value) is error
 
 
@@ -217,7 +203,7 @@ def test_a_home_page_that_redirects_once_is_a_cool_down() -> None:
 
     pauses: list[float] = []
     with RawHost(answer) as host:
-        config = _client(host, max_cool_downs=1, cool_down_s=8)._config
+        config = search_client(host, max_cool_downs=1, cool_down_s=8)._config
         page = SearchClient(config, sleep=pauses.append).search("x", 0)
     assert len(page.hits) == 1
     assert len(pauses) == 1
@@ -230,7 +216,7 @@ def test_a_slow_answer_ends_with_the_time_limit() -> None:
         return _http(JSON)
 
     with RawHost(drip) as host, pytest.raises(TransientError, match="timeout"):
-        _client(host, total_timeout_s=0.3).search("x", 0)
+        search_client(host, total_timeout_s=0.3).search("x", 0)
 
 
 def test_a_search_under_way_ends_when_the_crawl_ends() -> None:
@@ -242,47 +228,7 @@ def test_a_search_under_way_ends_when_the_crawl_ends() -> None:
             await search
 
     with RawHost(lambda _path, _headers: time.sleep(3) or b"") as host:
-        asyncio.run(close_early(_client(host, total_timeout_s=60)))
-
-
-_head = st.sampled_from(
-    [b"HTTP/1.1 200 OK", b"HTTP/1.0 200", b"HTTP/1.1 302 Found", b"HTTP/1.1 500 x", b"HTTP/1.1 2"]
-) | st.binary(max_size=20)
-_header = st.sampled_from(
-    [b"Content-Encoding: gzip", b"Content-Encoding: deflate", b"Location: http://[",
-     b"Content-Length: 3", b"Content-Length: x", b"Transfer-Encoding: chunked", b"no colon",
-     b"Retry-After: x", b"Set-Cookie: \xff=\xfe; expires=never"]
-) | st.binary(max_size=30)  # fmt: skip
-_content = st.binary(max_size=200) | st.sampled_from(
-    [JSON, JSON[:40], b"{}", b"<html>", b'{"antiFlag":1}', b'{"data":{"images":[{}]}}', b"[" * 200]
-)
-
-
-@settings(max_examples=60)
-@given(
-    st.binary(max_size=300)
-    | st.builds(
-        lambda head, lines, body: b"\r\n".join([head, *lines, b"", body]),
-        _head, st.lists(_header, max_size=4), _content,
-    )
-)  # fmt: skip
-def test_any_bytes_of_an_engine_are_a_page_or_one_of_the_errors(answer: bytes) -> None:
-    with RawHost(lambda _path, _headers: answer) as host:
-        try:
-            page = _client(host, total_timeout_s=0.5).search("x", 0)
-        except (BlockedError, TransientError, ResponseFormatError):
-            return
-    assert isinstance(page, baidu.ResultPage)
-
-
-@settings(max_examples=300)
-@given(st.binary(max_size=400), st.sampled_from(["gzip", "deflate", "gzip, deflate", "br", ",,"]))
-def test_any_bytes_have_their_encodings_undone_within_the_limit(body: bytes, names: str) -> None:
-    for candidate in (body, gzip.compress(body)):
-        try:
-            assert len(decode_body(candidate, names, 300)) <= max(300, len(candidate))
-        except TooLongError:
-            assert len(body) > 300
+        asyncio.run(close_early(search_client(host, total_timeout_s=60)))
 
 
 _ONE_LINE = 300  # characters of standard error, at most
