@@ -180,8 +180,8 @@ class Transfer:
         if code == pycurl.E_URL_MALFORMAT:
             return RejectedError(Reason.BAD_ADDRESS)
         reason = _REASONS.get(code, Reason.CONNECTION_FAILED)
-        is_connected = self._has_opened or self.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0
-        if reason is Reason.TIMEOUT and not is_connected:  # the name server kept silent
+        is_resolved = self._has_opened or bool(self.curl.getinfo(pycurl.PRIMARY_IP))
+        if reason is Reason.TIMEOUT and not is_resolved:  # the name server kept silent
             reason = Reason.PROXY_FAILED if self._proxy else Reason.HOST_UNKNOWN
         if self._proxy and reason in {Reason.CONNECTION_FAILED, Reason.HOST_UNKNOWN}:
             status = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)
