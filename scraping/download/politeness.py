@@ -82,20 +82,20 @@ class Referers:
     """The ``Referer`` values to try for a picture; what a site served before comes first."""
 
     def __init__(self) -> None:
-        self._is_own: OrderedDict[str, str] = OrderedDict()  # by site: the value that it served
+        self._served: OrderedDict[str, str] = OrderedDict()  # by site
 
     def of_site(self, site: str, page_url: str) -> list[str]:
         """The page that shows the picture, the site's own origin, and none; each once."""
         own = f"{site}/"
         values = [page_url, own, ""]
-        if site in self._is_own:
-            values.insert(0, self._is_own[site])
+        if site in self._served:
+            values.insert(0, self._served[site])
         return list(dict.fromkeys(values))
 
     def remember(self, site: str, value: str) -> None:
         """Note that the site answered a request with ``value``, which is ours and no page's."""
         if value in {"", f"{site}/"}:
-            _cached(self._is_own, site, lambda: value)
+            _cached(self._served, site, lambda: value)
 
 
 class RobotsRules:

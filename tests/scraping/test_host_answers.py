@@ -235,7 +235,7 @@ def test_what_a_site_served_before_is_sent_first() -> None:
         return HOST_FAULTS["hotlink"](JPEG, headers)
 
     async def three(url: str) -> None:
-        async with Fetcher(DownloadLimits.fromdownload_config(download_config())) as fetcher:
+        async with Fetcher(DownloadLimits.from_config(download_config())) as fetcher:
             for number in range(3):
                 await fetcher.fetch(f"{url}/{number}.jpg", "http://page.example/")
 
