@@ -5,6 +5,7 @@ Commands import their modules when they run, so that ``--help`` is instant.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 
@@ -25,6 +26,9 @@ for _group in (run, crawl, prepare, train, models, translate, server, doctor):
 
 def main() -> None:
     """Run the command. A user's error ends it with one message and status 2, Ctrl-C with 130."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends nothing
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         app()

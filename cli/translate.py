@@ -116,12 +116,16 @@ def translate(
 
 
 def _result_line(outcome: PhotoOutcome) -> str:
+    from core.files import printable_name
+
+    photo = printable_name(outcome.photo)
     if outcome.output is None:
-        return f"{outcome.photo}: not done: {outcome.reason}"
+        note = f" ({outcome.note})" if outcome.note else ""
+        return f"{photo}: not done: {outcome.reason}{note}"
     num = outcome.num_faces
     faces = f" ({num} face{'s' * (num != 1)})" if num else ""
     note = f"; {outcome.note}" if outcome.note else ""
-    return f"{outcome.photo} → {outcome.output}{faces}{note}"
+    return f"{photo} → {printable_name(outcome.output)}{faces}{note}"
 
 
 @app.command()

@@ -16,9 +16,14 @@ _COLOUR = (255, 214, 10)
 
 def side_by_side(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Both ``[H, W, 3]`` uint8 as ``[H, 2 W, 3]``; wide ones as ``[2 H, W, 3]``, stacked."""
-    height, width = before.shape[:2]
-    axis = 0 if width > 1.5 * height else 1
+    axis = 0 if side_by_side_shape(before.shape)[0] > before.shape[0] else 1
     return np.concatenate([before, after], axis=axis)
+
+
+def side_by_side_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of the two pictures of ``shape`` together."""
+    height, width = shape[:2]
+    return (2 * height, width) if width > 1.5 * height else (height, 2 * width)
 
 
 def draw_face_numbers(picture: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
