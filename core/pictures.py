@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import functools
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ _ORIENTATION = 0x0112  # EXIF; 5 to 8 swap width and height
 _MAX_TEXT_BYTES = 1 << 20  # of a PNG's text chunks, unpacked, all together
 _MAX_PROFILE_BYTES = 4 << 20
 _MAX_FLOAT_HIGHLIGHT = 2.0  # where white is 1: a sharpened picture exceeds it at its edges
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise it writes to the terminal
 
 
 @dataclass(frozen=True)

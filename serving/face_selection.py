@@ -30,7 +30,7 @@ class FaceChoice:
         if all(part.isascii() and part.isdecimal() and 0 < int(part) < 1000 for part in parts):
             return cls(numbers=tuple(sorted({int(part) for part in parts})))
         raise ValueError(
-            f"faces: got {text!r}, needed 'all', 'largest' or numbers from left to right, as in 1,3"
+            f"got {text!r}, needed 'all', 'largest' or numbers from left to right, as in 1,3"
         )
 
 

@@ -63,11 +63,11 @@ def has_video(content: bytes) -> bool:
     return end is not None and _VIDEO.search(content, end) is not None
 
 
-def without_metadata(content: bytes) -> bytes | None:
-    """A JPEG or PNG file without what a viewer can do without; ``None`` for other formats."""
+def without_metadata(content: bytes) -> bytes:
+    """A JPEG or PNG file without what a viewer can do without; others as they are."""
     if content.startswith(_PICTURE):
         return _jpeg_without_metadata(content)
-    return _png_without_metadata(content) if content.startswith(_PNG_HEAD) else None
+    return _png_without_metadata(content) if content.startswith(_PNG_HEAD) else content
 
 
 def _jpeg_without_metadata(content: bytes) -> bytes:

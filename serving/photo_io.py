@@ -90,8 +90,8 @@ def read_photo(
 ) -> Photo | Refusal:
     """The photograph, or the reason why it cannot be read; a bad file raises no error.
 
-    What a browser shows is read: also a JPEG or PNG with broken metadata, or with at least half of
-    its rows, with a note. ``max_megapixels``: largest picture that is decoded.
+    What a browser shows is read: also a file with broken metadata, or with at least half of its
+    rows, with a note. ``max_megapixels``: largest picture that is decoded.
     """
     refusal = _file_refusal(path)
     if refusal is not None:
@@ -201,12 +201,13 @@ def _read(path: Path, max_megapixels: float, *, keep_location: bool) -> Photo | 
 def _read_damaged(
     path: Path, max_megapixels: float, *, keep_location: bool
 ) -> Photo | Refusal | None:
-    """A JPEG or PNG without its metadata, then also without its last rows; ``None`` for neither."""
+    """A picture without its metadata, then also without its last rows; ``None`` for neither."""
     if path.stat().st_size > _MAX_DAMAGED_BYTES:
         return None
-    content = file_parts.without_metadata(path.read_bytes())
-    if content is None:
+    content = path.read_bytes()
+    if sniff(content[:16]) is None:
         return None
+    content = file_parts.without_metadata(content)
     with tempfile.NamedTemporaryFile(prefix="suyan-photo-") as file:
         file.write(content)
         file.flush()
@@ -241,7 +242,10 @@ def _num_rows(pixels: NDArray[np.uint8]) -> int:
 
 def _with_metadata(path: Path, pixels: NDArray[np.uint8], *, keep_location: bool) -> Photo:
     """The photograph with what can be read of its metadata."""
-    with Image.open(path, formats=PILLOW_NAMES) as image:
+    with (
+        warnings.catch_warnings(record=True, action="always") as messages,
+        Image.open(path, formats=PILLOW_NAMES) as image,
+    ):
         usual = Photo(pixels, format=_format_of(path))
         output = usual.format_for(pixels.shape)
         frames = _num_frames(image)
@@ -249,6 +253,8 @@ def _with_metadata(path: Path, pixels: NDArray[np.uint8], *, keep_location: bool
         exif, exif_notes = _read_exif(image, output, keep_location=keep_location)
         xmp, xmp_notes = _read_xmp(image, output) if keep_location else (b"", ())
         alpha = _alpha(image, pixels) if output is not JPEG else None
+    if any(message.filename.endswith("TiffImagePlugin.py") for message in messages):
+        notes.append(Note.METADATA)  # a part of the EXIF block
     return Photo(pixels, alpha, output, exif, xmp, frames, _unique(*notes, *exif_notes, *xmp_notes))
 
 
@@ -299,16 +305,13 @@ def _read_exif(
     blocks = (ExifTags.IFD.Exif, *([ExifTags.IFD.GPSInfo] if keep_location else []))
     kept: dict[tuple[int, int], object] = {}  # (block, tag); the main block is 0
     is_broken = False
-    with warnings.catch_warnings(record=True) as messages:
-        warnings.simplefilter("always")
-        try:
-            exif = image.getexif()
-            kept |= {(0, tag): value for tag, value in exif.items()}
-            for block in blocks:
-                kept |= {(block, tag): value for tag, value in exif.get_ifd(block).items()}
-        except Exception:  # Pillow raises a dozen types
-            is_broken = True
-        is_broken |= bool(messages)
+    try:
+        exif = image.getexif()
+        kept |= {(0, tag): value for tag, value in exif.items()}
+        for block in blocks:
+            kept |= {(block, tag): value for tag, value in exif.get_ifd(block).items()}
+    except Exception:  # Pillow raises a dozen types
+        is_broken = True
     kept = {key: value for key, value in kept.items() if key[1] not in _DROPPED_TAGS}
     writable = {key: value for key, value in kept.items() if _exif_bytes({key: value})}
     is_broken |= len(writable) < len(kept)

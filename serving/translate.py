@@ -90,6 +90,11 @@ class Translation:
         return self.selection.num_skipped if self.selection else 0
 
     @property
+    def skipped_numbers(self) -> list[int]:
+        """The numbers of these faces."""
+        return [number for number, *_ in self.selection.skipped.faces] if self.selection else []
+
+    @property
     def note(self) -> str:
         """For people, about the faces that were left unchanged; "" for none."""
         return self.selection.note if self.selection else ""
