@@ -185,7 +185,7 @@ def _build_app(session: Session, folder: Path, examples: Sequence[Path], host: s
         raise MissingModelError(
             f"gradio is not installed; in Suyan's repository, run: {install_command('web')}"
         ) from error
-    from serving.web.page import CSS, build_page
+    from serving.web.page import CSS, build_page, page_head
 
     app = FastAPI(
         title="Suyan", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None
@@ -206,6 +206,7 @@ def _build_app(session: Session, folder: Path, examples: Sequence[Path], host: s
             ssr_mode=False,
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
             css=CSS,
+            head=page_head(session, language),
         )
     return app
 
