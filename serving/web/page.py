@@ -35,9 +35,12 @@ CSS = """
 #head h1 { margin: 0; }
 #language { text-align: right; }
 #privacy, #privacy * { color: var(--neutral-500); font-size: 13px; }
-#notice-text, #hint p { color: var(--error-text-color, #b91c1c); font-weight: 600; }
-#notice { padding: 0; }
-#examples .grid-container { display: flex; flex-wrap: wrap; gap: 8px; min-width: 0; }
+#notice-text { color: var(--error-text-color, #b91c1c); }
+#notice-text, #hint p { font-weight: 600; }
+#notice:has(#notice-text:empty), #hint:not(:has(p)) { display: none; }
+#examples .grid-wrap { height: auto; min-height: 0; }
+#examples .grid-container { display: flex; flex-wrap: wrap; gap: 8px; padding-top: 28px; }
+#examples .gallery-item { width: auto; }
 #examples .thumbnail-item { width: 96px; height: 96px; }
 footer { display: none !important; }
 """
@@ -179,7 +182,8 @@ class _Page:
         if result.translation.num_skipped:
             parts.append(self.text("faces_skipped"))
         minutes = self.session.limits.retention_s / 60
-        return " ".join([*parts, self.text("location_removed", minutes=minutes)])
+        separator = " " if self.language == "en" else ""
+        return separator.join([*parts, self.text("location_removed", minutes=minutes)])
 
     def privacy(self, host: str) -> str:
         limits = self.session.limits
@@ -250,6 +254,7 @@ def build_page(
                 picker = gr.State(_Picker())
                 faces_view = gr.Image(
                     label=page.text("face_numbers"),
+                    show_label=False,  # it would hide numbers in the picture's corner
                     visible=False,
                     interactive=False,
                     format="jpeg",
