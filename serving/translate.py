@@ -23,7 +23,7 @@ from preprocessing.analysis.face_detector import Face, FaceDetector
 from preprocessing.images import geometry
 from serving import photo_io
 from serving.annotate import draw_face_numbers, side_by_side, side_by_side_shape
-from serving.blending import blend_change, face_change, face_mask
+from serving.blending import blend_change, crop_face, face_change, face_mask
 from serving.face_selection import ALL, FaceChoice, FaceSelection, select_faces
 from serving.inputs import Input
 from serving.models import Direction, Model
@@ -183,7 +183,7 @@ class Translator:
                 )
                 for face in batch
             ]
-            crops = np.stack([geometry.crop(picture, transform, side) for transform in transforms])
+            crops = np.stack([crop_face(picture, transform, side) for transform in transforms])
             translated = self._translate_crops(crops)
             for face, transform, before, after in zip(
                 batch, transforms, crops, translated, strict=True
