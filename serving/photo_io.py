@@ -303,18 +303,18 @@ def _read_exif(
 ) -> tuple[bytes, list[Note]]:
     """The part of the EXIF block that the result keeps, and notes about what it loses."""
     blocks = (ExifTags.IFD.Exif, *([ExifTags.IFD.GPSInfo] if keep_location else []))
-    kept: dict[tuple[int, int], object] = {}  # (block, tag); the main block is 0
+    tags: dict[tuple[int, int], object] = {}  # (block, tag); the main block is 0
     is_broken = False
     try:
         exif = image.getexif()
-        kept |= {(0, tag): value for tag, value in exif.items()}
+        tags |= {(0, tag): value for tag, value in exif.items()}
         for block in blocks:
-            kept |= {(block, tag): value for tag, value in exif.get_ifd(block).items()}
+            tags |= {(block, tag): value for tag, value in exif.get_ifd(block).items()}
     except Exception:  # Pillow raises a dozen types
         is_broken = True
-    kept = {key: value for key, value in kept.items() if key[1] not in _DROPPED_TAGS}
-    writable = {key: value for key, value in kept.items() if _exif_bytes({key: value})}
-    is_broken |= len(writable) < len(kept)
+    tags = {key: value for key, value in tags.items() if key[1] not in _DROPPED_TAGS}
+    writable = {key: value for key, value in tags.items() if _exif_bytes({key: value})}
+    is_broken |= len(writable) < len(tags)
     notes = [Note.METADATA] if is_broken else []
     writable[0, ExifTags.Base.Software] = _SOFTWARE
     content = _exif_bytes(writable)

@@ -51,8 +51,18 @@ class _Picker:
     """The choice of faces that the page offers for a photograph."""
 
     path: str = ""  # of the photograph
-    is_shown: bool = False
+    is_open: bool = False
     has_suitable: bool = True  # whether a face needs no ticking
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The answer to a click: a summary, and a result if there is one."""
+
+    path: str  # of the photograph; empty for none
+    summary: str
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None  # before and after
+    file: str | None = None  # for the download
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ class _Page:
             hint = self.text(Reason.NO_FIT_FACE)
         elif photo.defects:
             hint = self.text("some_unfit")
-        picker = _Picker(path, is_shown=True, has_suitable=bool(suitable))
+        picker = _Picker(path, is_open=True, has_suitable=bool(suitable))
         return boxes, gr.Image(value=view, visible=True), picker, hint
 
     def _face_labels(self, photo: PhotoFaces) -> list[tuple[str, str]]:
@@ -125,14 +135,14 @@ class _Page:
         numbers: list[str],
         picker: _Picker,
         whole: bool,
-    ) -> tuple[Any, Any, str]:
+    ) -> _Answer:
         """Before and after, the file to download, and a summary; or only the reason for none."""
         if path is None:
-            return *self.clear()[:2], self.text("no_photo")
-        is_current = picker.path == path and picker.is_shown  # otherwise of another photograph
+            return _Answer("", self.text("no_photo"))
+        is_current = picker.path == path and picker.is_open  # otherwise of another photograph
         if is_current and not numbers and not whole:
             key = "no_choice" if picker.has_suitable else Reason.NO_FIT_FACE
-            return *self.clear()[:2], self.text(key)
+            return _Answer(path, self.text(key))
         started = time.monotonic()
         options = TranslateOptions(
             mode="whole" if whole else "model",
@@ -143,13 +153,19 @@ class _Page:
             result = self.session.translate(Path(path), direction, options)
             file = self._write(Path(path), direction, result)
         except RefusedError as error:
-            return *self.clear()[:2], self._refusal_text(error.refusal)
+            return _Answer(path, self._refusal_text(error.refusal))
         except Exception as error:
-            return *self.clear()[:2], self._failure_text(error)
+            return _Answer(path, self._failure_text(error))
         pair = _preview(result.before.pixels), _preview(result.after.pixels)
-        button = gr.DownloadButton(value=str(file), visible=True)
         summary = self._summary(result, direction, strength, time.monotonic() - started)
-        return pair, button, summary
+        return _Answer(path, summary, pair, str(file))
+
+    def show(self, path: str | None, answer: _Answer | None) -> tuple[Any, Any, str, None]:
+        """The answer, unless it belongs to a photograph that is no longer there."""
+        if answer is None or answer.path != (path or ""):
+            return *self.clear(), None
+        button = gr.DownloadButton(value=answer.file, visible=answer.file is not None)
+        return answer.pair, button, answer.summary, None
 
     def _refusal_text(self, refusal: Refusal) -> str:
         minutes = self.session.limits.retention_s / 60
@@ -251,7 +267,7 @@ def build_page(
                 boxes = gr.CheckboxGroup(
                     [], label=page.text("faces"), visible=False, elem_id="faces"
                 )
-                picker = gr.State(_Picker())
+                picker, answer = gr.State(_Picker()), gr.State(None)
                 faces_view = gr.Image(
                     label=page.text("face_numbers"),
                     show_label=False,  # it would hide numbers in the picture's corner
@@ -300,22 +316,17 @@ def build_page(
             f"{page.privacy(host)} [{page.text('api')}](../api/openapi.json)", elem_id="privacy"
         )
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        translation = go.click(
+        outputs = [result, download, summary]
+        go.click(
             page.translate,
             [photo, direction, strength, boxes, picker, whole],
-            [result, download, summary],
+            answer,
             api_visibility="private",
+            show_progress_on=result,
             concurrency_limit=1,
-        )
-        # the former photograph's result goes at once, also one that is still on its way
-        photo.change(
-            page.clear,
-            None,
-            [result, download, summary],
-            cancels=[translation],
-            queue=False,
-            **quiet,
-        )
+        ).then(page.show, [photo, answer], [*outputs, answer], **quiet)
+        # The former photograph's result goes at once.
+        photo.change(page.clear, None, outputs, queue=False, **quiet)
         photo.change(page.find_faces, [photo], [boxes, faces_view, picker, hint], **quiet)
     page_blocks: gr.Blocks = blocks.queue(max_size=16)
     return page_blocks

@@ -152,8 +152,8 @@ def add_problems(app: FastAPI) -> None:
             ProblemKind.METHOD: f"this address takes {allowed}",
             ProblemKind.TOO_LARGE: "send less",
         }
-        found = f"{request.method} {request.url.path}: {str(error.detail).rstrip('.')}"
-        detail = "; ".join(filter(None, (found, remedies.get(kind))))
+        cause = f"{request.method} {request.url.path}: {str(error.detail).rstrip('.')}"
+        detail = "; ".join(filter(None, (cause, remedies.get(kind))))
         return problem(kind, detail, headers=error.headers)
 
     @app.exception_handler(Exception)

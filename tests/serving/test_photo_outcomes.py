@@ -96,22 +96,8 @@ COMMAND_ONLY = {
 
 
 @pytest.fixture(scope="module")
-def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
-    from core.files import write_json
-    from preprocessing.config import PrepareConfig
-    from training.config import TrainConfig
-    from training.models.factory import build_generator
-    from training.run.checkpoint import save_weights
-
-    folder = tmp_path_factory.mktemp("workspace") / "models" / "makeup" / "step1-abc"
-    folder.mkdir(parents=True)
-    config = TrainConfig(num_blocks=1, ngf=4, ndf=4, load_px=64, crop_px=64)
-    save_weights(folder / "G_A.safetensors", build_generator(config))
-    write_json(folder / "config.json", config.model_dump(mode="json"))
-    prepare = PrepareConfig(domain_a="makeup", domain_b="bare", crop_px=62)
-    write_json(folder / "prepare.json", prepare.model_dump(mode="json"))
-    write_json(folder.parent / "champion.json", {"model": folder.name})
-    return Translator(open_model(Workspace(folder.parents[2]), "makeup"), "A2B")
+def translator(module_model: Path) -> Translator:
+    return Translator(open_model(Workspace(module_model.parents[2]), "makeup"), "A2B")
 
 
 def _translate(
