@@ -99,7 +99,9 @@ WRONG: dict[str, tuple[dict[str, Any], int, str, str]] = {
         {"files": {"photo": ("a.heic", ODD_PHOTOS["heic.jpg"]())}}, 415, "unreadable", "HEIC",
     ),
     "many bytes": ({"files": {"photo": ("a", bytes(2_000_000))}}, 413, "too-large", "2.0 MB"),
-    "too many bytes": ({"files": {"photo": ("a", bytes(1_050_000))}}, 413, "too-large", "limit is 1 MB"),
+    "too many bytes": (
+        {"files": {"photo": ("a", bytes(1_050_000))}}, 413, "too-large", "limit is 1 MB",
+    ),
     "pixels": ({"files": {"photo": ("a", _wide())}}, 413, "too-large", "the limit is 1"),
     "no face": (
         {"files": {"photo": ("a", encode(Image.new("RGB", (200, 200), "grey"), "PNG"))}},
