@@ -163,12 +163,12 @@ class Refusal:
 
     def sentence(self, interface: Interface) -> str:
         """What was found, what was needed and what helps, without a full stop."""
-        sentences = _SENTENCES | _SENTENCES_BY_INTERFACE[interface]
+        sentence = _SENTENCES_BY_INTERFACE[interface].get(self.code) or _SENTENCES[self.code]
         values = {
             name: value.sentence(interface) if isinstance(value, Sentence) else value
             for name, value in self.values.items()
         }
-        return sentences[self.code].format(**_OPTIONS[interface], **values)
+        return sentence.format(**_OPTIONS[interface], **values)
 
 
 class Sentence:
