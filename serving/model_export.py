@@ -154,7 +154,7 @@ def _export_checked(model: Model, direction: Direction, file: Path, file_format:
                     run = _onnx_runner(file)
                 else:
                     # otherwise a size of one block would be refused: 128 px by a U-Net of 128
-                    with fx_config.patch(backed_size_oblivious=True):
+                    with fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
                         torch.export.save(_trace(network, multiple), file)
                     run = torch.export.load(file).module()
                 difference = _difference(network, run, multiple)

@@ -43,6 +43,7 @@ _PNG_XMP = "XML:com.adobe.xmp"
 _MAX_XMP_BYTES = 65_000  # of a JPEG: a segment less its heading
 _SOFTWARE = "Suyan (translated by a CycleGAN)"
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_MAX_MISSING_SHARE = 0.5  # of a damaged picture
 _MAX_DAMAGED_BYTES = 200_000_000  # of a file that is read a second time, in memory
 _REASONS = {"too-many-frames": Reason.TOO_MANY_FRAMES, "out-of-memory": Reason.OUT_OF_MEMORY}
 # Whether damaged files are read is a setting of Pillow's for the whole process.
@@ -201,25 +202,27 @@ def _read(path: Path, max_megapixels: float, *, keep_location: bool) -> Photo | 
 def _read_damaged(
     path: Path, max_megapixels: float, *, keep_location: bool
 ) -> Photo | Refusal | None:
-    """A picture without its metadata, then also without its last rows; ``None`` for neither."""
+    """A picture without its metadata, else without its last rows; ``None`` for neither."""
     if path.stat().st_size > _MAX_DAMAGED_BYTES:
         return None
     content = path.read_bytes()
     if sniff(content[:16]) is None:
         return None
-    content = file_parts.without_metadata(content)
     with tempfile.NamedTemporaryFile(prefix="suyan-photo-") as file:
-        file.write(content)
+        file.write(file_parts.without_metadata(content))
         file.flush()
         copy = Path(file.name)
         photo = _read(copy, max_megapixels, keep_location=keep_location)
         if isinstance(photo, Photo):
             return replace(photo, notes=_unique(*photo.notes, Note.METADATA))
         with _damaged_allowed():
-            photo = _read(copy, max_megapixels, keep_location=keep_location)
+            for source in (path, copy):  # first with its metadata: they say which side is up
+                photo = _read(source, max_megapixels, keep_location=keep_location)
+                if isinstance(photo, Photo):
+                    break
     if isinstance(photo, Refusal):
         return photo
-    if _num_rows(photo.pixels) * 2 < photo.pixels.shape[0]:
+    if _missing_share(photo.pixels) > _MAX_MISSING_SHARE:
         return Refusal(Reason.CUT_OFF)
     return replace(photo, notes=_unique(*photo.notes, Note.CUT_OFF))
 
@@ -234,10 +237,16 @@ def _damaged_allowed() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _num_rows(pixels: NDArray[np.uint8]) -> int:
-    """The number of rows down to the last that differs from those that a decoder fills in."""
-    differing = np.flatnonzero((pixels != pixels[-1]).any(axis=(1, 2)))
-    return int(differing[-1]) + 1 if differing.size else 0
+def _missing_share(pixels: NDArray[np.uint8]) -> float:
+    """The share of a damaged picture that the decoder filled in: equal lines along one edge.
+
+    Any edge, as a picture that was cut off at its end may have been turned.
+    """
+    shares = []
+    for lines in (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1]):
+        differing = (lines != lines[0]).any(axis=(1, 2))
+        shares.append(differing.argmax() / len(lines) if differing.any() else 1.0)
+    return float(max(shares))
 
 
 def _with_metadata(path: Path, pixels: NDArray[np.uint8], *, keep_location: bool) -> Photo:

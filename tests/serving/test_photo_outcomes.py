@@ -171,6 +171,21 @@ def test_long_metadata_lose_their_longest_part_alone(tmp_path: Path) -> None:
         assert ExifTags.Base.ImageDescription not in image.getexif()
 
 
+def test_a_cut_off_photograph_is_upright(tmp_path: Path) -> None:
+    path, exif = tmp_path / "a.jpg", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    content = encode(photo(160), "JPEG", exif=exif)
+    path.write_bytes(content[: int(0.95 * len(content))])
+    outcome = read_photo(path)
+    assert isinstance(outcome, Photo)
+    assert outcome.pixels.shape == (160, photo(160).height, 3)
+    assert outcome.notes == (Note.CUT_OFF,)
+    path.write_bytes(content[: int(0.3 * len(content))])
+    refusal = read_photo(path)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code is Reason.CUT_OFF
+
+
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_broken_metadata_cost_neither_the_format_nor_transparency(
     suffix: str, tmp_path: Path
@@ -293,23 +308,19 @@ def test_what_is_no_file_is_refused_at_once(
 def test_a_comparison_replaces_no_input_and_no_other_result(
     translator: Translator, tmp_path: Path
 ) -> None:
-    for name in ("a.jpg", "a-compare.jpg"):
-        (tmp_path / name).write_bytes(encode(photo(48), "JPEG"))
-    before = (tmp_path / "a-compare.jpg").read_bytes()
-    (inside,) = _translate(
-        [tmp_path / "a.jpg"], tmp_path / "out", translator, compare=True, overwrite=True
-    )
-    assert inside.output is not None
-    paths = [tmp_path / "a.jpg", tmp_path / "a-compare.jpg"]
+    bitmap, other = tmp_path / "a.bmp", tmp_path / "a-compare.png"
+    bitmap.write_bytes(encode(photo(48), "BMP"))
+    other.write_bytes(encode(photo(48), "PNG"))
+    before = other.read_bytes()
+    paths = [bitmap, other]
     outcomes = _translate(paths, tmp_path, translator, compare=True, overwrite=True)
     assert outcomes[0].refusal is not None
     assert outcomes[0].refusal.code is Reason.WOULD_REPLACE_INPUT
-    assert outcomes[1].output == tmp_path / "a-compare-2.jpg"
-    assert (tmp_path / "a-compare.jpg").read_bytes() == before
+    assert other.read_bytes() == before
     both = _translate(paths, tmp_path / "both", translator, compare=True)
     results = [outcome.output.name for outcome in both if outcome.output]
-    assert results == ["a.jpg", "a-compare-2.jpg"]
-    names = {"a.jpg", "a-compare.jpg", "a-compare-2.jpg", "a-compare-2-compare.jpg"}
+    assert results == ["a.png", "a-compare-2.png"]
+    names = {"a.png", "a-compare.png", "a-compare-2.png", "a-compare-2-compare.png"}
     assert {path.name for path in (tmp_path / "both").iterdir()} == names
 
 
