@@ -402,7 +402,7 @@ def test_a_small_face_in_a_panorama_is_translated(
     picture = np.zeros((80, 36_000, 3), np.uint8)
     picture[: small.shape[0], 34_000:34_060] = small
     (face,) = FaceDetector().detect(portrait("makeup", 3))
-    scale = 60 / photo().width
+    scale = 60 / portrait("makeup", 3).shape[1]
     left, top, right, bottom = (scale * value for value in face.box)
     moved = Face(
         (left + 34_000, top, right + 34_000, bottom), face.keypoints * scale + (34_000, 0), 0.9
