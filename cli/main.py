@@ -6,6 +6,7 @@ Commands import their modules when they run, so that ``--help`` is instant.
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import signal
 import sys
@@ -61,6 +62,9 @@ def _main_options(
 def main() -> None:
     """Run the command. A user's error ends it with one message and status 2, Ctrl-C with 130."""
     _require_utf8()
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends nothing
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.update(loopback_exemption(os.environ))  # before any library reads it
     is_debugging = "--debug" in sys.argv[1:]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from serving.translate import PhotoOutcome
 
 app = CommandGroup("Using a model")
+_Text = TypeVar("_Text")
+_Value = TypeVar("_Value")
 
 
 @app.command()
@@ -88,14 +91,14 @@ def translate(
         raise ValueError("--whole and --faces exclude each other")
     settings = TranslateOptions(
         mode="whole" if whole else "faces" if faces else "model",
-        faces=FaceChoice.parse(faces or "all"),
+        faces=_parsed("--faces", FaceChoice.parse, faces or "all"),
         strength=strength,
         work_px=work_px,
     )
     inputs = find_photos(photos, out)
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
-    translator = Translator(opened, opened.direction(to))
+    translator = Translator(opened, _parsed("--to", opened.direction, to))
     source, target = opened.directions[translator.direction]
     ERRORS.print(f"{opened.name}: {source} → {target}", markup=False, highlight=False)
     options = OutputOptions(
@@ -116,13 +119,25 @@ def translate(
         raise typer.Exit(1)
 
 
+def _parsed(option: str, parse: Callable[[_Text], _Value], text: _Text) -> _Value:
+    """``parse(text)``, whose ``ValueError`` names the option."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from error
+
+
 def _result_line(outcome: PhotoOutcome) -> str:
+    from core.files import printable_name
+
+    photo = printable_name(outcome.photo)
     if outcome.output is None:
-        return f"{outcome.photo}: not done: {outcome.reason}"
+        note = f" ({outcome.note})" if outcome.note else ""
+        return f"{photo}: not done: {outcome.reason}{note}"
     num = outcome.num_faces
     faces = f" ({num} face{'s' * (num != 1)})" if num else ""
     note = f"; {outcome.note}" if outcome.note else ""
-    return f"{outcome.photo} → {outcome.output}{faces}{note}"
+    return f"{photo} → {printable_name(outcome.output)}{faces}{note}"
 
 
 @app.command()

@@ -7,11 +7,16 @@ import hashlib
 import json
 import os
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from core.errors import FolderMismatchError
+
+_USUAL_NAME_BYTES = 255
+_DRAFT_BYTES = 16  # of a temporary name: mkstemp's letters and the suffix
+_DIRECTION_CHANGES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 @contextlib.contextmanager
@@ -21,7 +26,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     A reader sees the old file or the whole new one. On an exception the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    prefix = fitting_name(f".{path.name}", ".", path.parent, reserved_bytes=_DRAFT_BYTES)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -35,6 +41,41 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.errno and not error.filename:
             error.filename = str(path)  # the system's "disk full" error names no file
         raise
+
+
+def fitting_name(stem: str, ending: str, folder: Path, *, reserved_bytes: int = 0) -> str:
+    """``stem + ending`` as a file's name in ``folder``: the stem is cut at a whole character where
+    the file system takes no longer name.
+
+    ``reserved_bytes`` are left free for what the caller appends.
+    """
+    try:
+        max_bytes = os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        max_bytes = _USUAL_NAME_BYTES
+    room = max(1, max_bytes - reserved_bytes - len(os.fsencode(ending)))
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return stem + ending
+
+
+def printable_name(path: Path) -> str:
+    """``path`` as one line of text.
+
+    Characters that would break or turn the line, and bytes that are no text, become escapes.
+    """
+    return "".join(
+        character.encode("unicode_escape").decode() if _is_unsafe(character) else character
+        for character in str(path)
+    )
+
+
+def _is_unsafe(character: str) -> bool:
+    """Whether a character is a control, a line end, half of a pair, or changes the direction."""
+    return (
+        unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+        or unicodedata.bidirectional(character) in _DIRECTION_CHANGES
+    )
 
 
 def sync_file(path: Path) -> None:

@@ -9,8 +9,13 @@ animation gives its first frame.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import io
+import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +31,15 @@ MAX_PIXELS = 120e6
 Picture = NDArray[np.uint8]
 """``[H, W, 3]`` uint8 sRGB."""
 
-_MAX_FRAMES = 2000
+MAX_FRAMES = 2000
+"""Most pictures of an animation."""
+
 _ORIENTATION = 0x0112  # EXIF; 5 to 8 swap width and height
 _MAX_TEXT_BYTES = 1 << 20  # of a PNG's text chunks, unpacked, all together
 _MAX_PROFILE_BYTES = 4 << 20
 _MAX_FLOAT_HIGHLIGHT = 2.0  # where white is 1: a sharpened picture exceeds it at its edges
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise it writes to the terminal
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class Decoded:
 def read_picture(
     path: Path, *, max_pixels: float = MAX_PIXELS, min_side_px: int = 1
 ) -> Picture | Rejected:
-    """``[H, W, 3]`` uint8 sRGB, upright; an ``Unusable`` with the reason for a bad file.
+    """``[H, W, 3]`` uint8 sRGB, upright; a ``Rejected`` with the reason for a bad file.
 
     The reasons: ``undecodable``, ``too-many-pixels``, ``too-many-frames``, ``too-small``,
     ``out-of-memory``.
@@ -78,9 +87,7 @@ def read_reduced(
     That is several times as fast: the decoder skips the frequencies that the size cannot show.
     """
     try:
-        with warnings.catch_warnings():
-            # a decompression bomb is an error; Pillow's other warnings are not
-            warnings.simplefilter("ignore")
+        with silent_decoders():
             # both are Pillow's own limits, and hold for the whole process
             PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT_BYTES
             with Image.open(path, formats=PILLOW_NAMES) as image:
@@ -98,6 +105,32 @@ def read_reduced(
     except Exception:  # Pillow raises a dozen types on hostile files
         return Rejected("undecodable")
     return Decoded(pixels, *((width, height) if turned else (height, width)), factor)
+
+
+@contextlib.contextmanager
+def silent_decoders() -> Iterator[None]:
+    """During the block Pillow and libtiff write no warnings about damaged files to the terminal.
+
+    A decompression bomb stays an error.
+    """
+    _silence_libtiff()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Remove libtiff's handlers of messages: it prints them itself, past Python's ``warnings``."""
+    try:
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+        library = next(line.split()[-1] for line in maps.splitlines() if "libtiff" in line)
+        libtiff = ctypes.CDLL(library)
+        for set_handler in (libtiff.TIFFSetErrorHandler, libtiff.TIFFSetWarningHandler):
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
+    except (OSError, StopIteration, AttributeError):  # a Pillow without libtiff
+        return
 
 
 def load_picture(path: Path, *, max_pixels: float = MAX_PIXELS) -> Picture:
@@ -139,7 +172,7 @@ def _refused(image: Image.Image, max_pixels: float, min_side_px: int) -> str:
         return "too-many-pixels"
     if min(image.size) < min_side_px:
         return "too-small"
-    return "too-many-frames" if _num_frames(image) > _MAX_FRAMES else ""
+    return "too-many-frames" if _num_frames(image) > MAX_FRAMES else ""
 
 
 def _num_frames(image: Image.Image) -> int:

@@ -12,6 +12,8 @@ from preprocessing.images import geometry
 from preprocessing.images.geometry import Transform
 from serving.upsampling import enlarge_change
 
+_MAX_OPENCV_PX = 32_766  # longer sides cannot be warped
+_WINDOW_MARGIN_PX = 64  # around the part that a crop needs
 _FEATHER = 0.12  # width of the soft edge, share of the crop's side
 _CAST_BLUR = 0.12  # standard deviation of the blur that finds a cast, share of the crop's side
 _FOREHEAD, _CHIN = 1.15, 1.75  # ends of the face above and below the eyes, in eye-mouth distances
@@ -58,6 +60,19 @@ def blend_change(
     )
     window[:] = np.clip(np.rint(window + warped), 0, 255)
     return result
+
+
+def crop_face(photo: NDArray[np.uint8], transform: Transform, crop_px: int) -> NDArray[np.uint8]:
+    """Like ``geometry.crop``, also of a panorama that is longer than OpenCV's pictures may be."""
+    height, width = photo.shape[:2]
+    if max(height, width) <= _MAX_OPENCV_PX:
+        return geometry.crop(photo, transform, crop_px)
+    left, top, right, bottom = covered_box(transform, crop_px, height, width)
+    left, top = max(0, left - _WINDOW_MARGIN_PX), max(0, top - _WINDOW_MARGIN_PX)
+    window = photo[top : bottom + _WINDOW_MARGIN_PX, left : right + _WINDOW_MARGIN_PX]
+    shifted = transform.copy()
+    shifted[:, 2] += shifted[:, :2] @ (left, top)
+    return geometry.crop(window, shifted, crop_px)
 
 
 def face_change(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from core.progress import counted
 from preprocessing.analysis.face_detector import Face
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
+from serving.refusals import Interface, Reason, Refusal, Sentence, option
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FaceChoice:
         if all(part.isascii() and part.isdecimal() and 0 < int(part) < 1000 for part in parts):
             return cls(numbers=tuple(sorted({int(part) for part in parts})))
         raise ValueError(
-            f"faces: got {text!r}, needed 'all', 'largest' or numbers from left to right, as in 1,3"
+            f"got {text!r}, needed 'all', 'largest' or numbers from left to right, as in 1,3"
         )
 
 
@@ -45,12 +45,61 @@ class FaceDefect(StrEnum):
 
 
 @dataclass(frozen=True)
+class SkippedFaces(Sentence):
+    """Faces with a defect that were not chosen by number, each with its number and side in px."""
+
+    faces: tuple[tuple[int, float, FaceDefect], ...]
+    min_face_px: int  # of the training pictures
+
+    def sentence(self, interface: Interface) -> str:
+        """Each face with its defect, and how it is translated all the same; "" for no face."""
+        if not self.faces:
+            return ""
+        reasons = []
+        for number, side, defect in self.faces:
+            if defect is FaceDefect.TOO_SMALL:
+                least = f"training used {self.min_face_px} px and more"
+                reasons.append(f"face {number} is too small ({side:.0f} px; {least})")
+            else:
+                reasons.append(f"face {number} is turned too far aside")
+        numbers = ",".join(str(number) for number, *_ in self.faces)
+        choice = option(interface, "faces", numbers=numbers)
+        return f"skipped: {'; '.join(reasons)} ({choice} translates it anyway)"
+
+
+@dataclass(frozen=True)
 class FaceSelection:
-    """The faces to translate, and a note for people about the skipped ones."""
+    """The faces to translate, and those that are not."""
 
     faces: tuple[Face, ...]
-    num_skipped: int = 0  # faces with a defect that were not chosen by number
-    note: str = ""
+    skipped: SkippedFaces
+    missing: tuple[int, ...] = ()  # chosen numbers that no face has
+    num_faces: int = 0  # of the photograph
+
+    @property
+    def num_skipped(self) -> int:
+        """The number of faces with a defect that were not chosen by number."""
+        return len(self.skipped.faces)
+
+    @property
+    def note(self) -> str:
+        """The command's sentence about the faces that are not translated; "" for none."""
+        if self.missing:
+            return self.refusal.reason
+        return self.skipped.sentence(Interface.COMMAND)
+
+    @property
+    def refusal(self) -> Refusal:
+        """The reason why no face, or not every chosen one, is translated."""
+        if self.missing:
+            are_faces = "is 1 face" if self.num_faces == 1 else f"are {self.num_faces} faces"
+            numbers = ", ".join(map(str, self.missing))
+            return Refusal(
+                Reason.NO_SUCH_FACE,
+                {"are_faces": are_faces, "numbers": numbers, "num_faces": self.num_faces},
+            )
+        values = {"num_faces": self.num_faces, "skipped": self.skipped}
+        return Refusal(Reason.NO_FIT_FACE, values)
 
 
 def left_to_right(faces: Sequence[Face]) -> list[Face]:
@@ -66,23 +115,27 @@ def select_faces(
     Faces with a defect are skipped, and mentioned in the note, unless they are chosen by number.
     """
     ordered = left_to_right(faces)
+    nobody = SkippedFaces((), prepare.min_face_px)
     if choice.numbers:
         selected = [ordered[number - 1] for number in choice.numbers if number <= len(ordered)]
-        missing = [str(number) for number in choice.numbers if number > len(ordered)]
-        num = counted(len(ordered), "face")
-        note = f"found {num}; none has the number {', '.join(missing)}"
-        return FaceSelection(tuple(selected), note=note if missing else "")
-    skipped = {
-        number: (face, defect)
-        for number, face in enumerate(ordered, start=1)
-        if (defect := face_defect(face, prepare)) is not None
-    }
-    suitable = [face for number, face in enumerate(ordered, start=1) if number not in skipped]
-    note = _skipped_note(skipped, prepare)
-    if choice.largest:
-        largest = sorted(suitable, key=lambda face: -face.side)[:1]
-        return FaceSelection(tuple(largest)) if suitable else FaceSelection((), len(skipped), note)
-    return FaceSelection(tuple(suitable), len(skipped), note)
+        missing = tuple(number for number in choice.numbers if number > len(ordered))
+        return FaceSelection(tuple(selected), nobody, missing, len(ordered))
+    defects = face_defects(faces, prepare)
+    skipped = SkippedFaces(
+        tuple((number, ordered[number - 1].side, defect) for number, defect in defects.items()),
+        prepare.min_face_px,
+    )
+    suitable = [face for number, face in enumerate(ordered, start=1) if number not in defects]
+    if choice.largest and suitable:
+        largest = max(suitable, key=lambda face: face.side)
+        return FaceSelection((largest,), nobody, num_faces=len(ordered))
+    return FaceSelection(tuple(suitable), skipped, num_faces=len(ordered))
+
+
+def face_defects(faces: Sequence[Face], prepare: PrepareConfig) -> dict[int, FaceDefect]:
+    """The defects of the faces that the choice ``all`` skips, by number."""
+    ordered = enumerate(left_to_right(faces), start=1)
+    return {number: defect for number, face in ordered if (defect := face_defect(face, prepare))}
 
 
 def suitable_numbers(faces: Sequence[Face], prepare: PrepareConfig) -> list[int]:
@@ -98,17 +151,3 @@ def face_defect(face: Face, prepare: PrepareConfig) -> FaceDefect | None:
     if geometry.profile(face.keypoints) > prepare.max_profile:
         return FaceDefect.PROFILE
     return None
-
-
-def _skipped_note(skipped: dict[int, tuple[Face, FaceDefect]], prepare: PrepareConfig) -> str:
-    if not skipped:
-        return ""
-    reasons = []
-    for number, (face, defect) in skipped.items():
-        if defect is FaceDefect.TOO_SMALL:
-            least = f"training used {prepare.min_face_px} px and more"
-            reasons.append(f"face {number} is too small ({face.side:.0f} px; {least})")
-        else:
-            reasons.append(f"face {number} is turned too far aside")
-    numbers = ",".join(map(str, skipped))
-    return f"skipped: {'; '.join(reasons)} (--faces {numbers} translates it anyway)"

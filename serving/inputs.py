@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +28,16 @@ def find_photos(arguments: Sequence[str], out: Path) -> list[Input]:
     that does not exist is returned too, so that translation reports it. Raises ``ValueError`` for a
     folder without pictures and for a pattern that matches no file.
     """
-    inputs: dict[Path, Input] = {}
+    inputs: dict[str, Input] = {}
     for argument in arguments:
-        for source in _expand(argument, out.resolve()):
-            inputs.setdefault(source.photo.resolve(), source)
+        for source in _expand(argument, out):
+            inputs.setdefault(os.path.realpath(source.photo), source)
     return list(inputs.values())
 
 
 def _expand(argument: str, out: Path) -> list[Input]:
     path = Path(argument)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - raises nothing, whatever the argument
         pictures = [file for file in find_pictures(path) if not _lies_in(file, out)]
         if not pictures:
             num_files = sum(1 for file in path.rglob("*") if file.is_file())
@@ -45,7 +46,7 @@ def _expand(argument: str, out: Path) -> list[Input]:
                 f"one of {', '.join(sorted(SUFFIXES))}"
             )
         return [Input(file, file.relative_to(path)) for file in pictures]
-    if glob.has_magic(argument) and not path.exists():
+    if glob.has_magic(argument) and not os.path.lexists(path):
         matches = sorted(Path(name) for name in glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute patterns too
         files = [file for file in matches if file.is_file() and not _lies_in(file, out)]
         if not files:
@@ -55,4 +56,4 @@ def _expand(argument: str, out: Path) -> list[Input]:
 
 
 def _lies_in(file: Path, folder: Path) -> bool:
-    return folder in file.resolve().parents
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(file)).parents

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.fx.experimental import _config as fx_config
 
 from core.errors import MissingModelError, SuyanError
 from core.extras import install_command
@@ -141,18 +142,32 @@ def _export_checked(model: Model, direction: Direction, file: Path, file_format:
     """
     network, multiple = model.network(direction), model.tiling.multiple
     run: Callable[[Tensor], Tensor]
-    with _silent_exporters():
-        if file_format == "onnx":
-            _write_onnx(_trace(network, multiple), file, onnx_metadata(model, direction))
-            run = _onnx_runner(file)
-        elif file_format == "torch-export":
-            torch.export.save(_trace(network, multiple), file)
-            run = torch.export.load(file).module()
-        else:
-            reference = model.network(direction)
-            reference.load_state_dict(read_pth(file))
-            run = reference
+    if file_format == "reference":
+        run = model.network(direction)
+        run.load_state_dict(read_pth(file))
         difference = _difference(network, run, multiple)
+    else:
+        try:
+            with _silent_exporters():
+                if file_format == "onnx":
+                    _write_onnx(_trace(network, multiple), file, onnx_metadata(model, direction))
+                    run = _onnx_runner(file)
+                else:
+                    # otherwise a size of one block would be refused: 128 px by a U-Net of 128
+                    with fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+                        torch.export.save(_trace(network, multiple), file)
+                    run = torch.export.load(file).module()
+                difference = _difference(network, run, multiple)
+        except OSError:
+            raise
+        except Exception as error:  # exporters raise what they like
+            other = "torch-export" if file_format == "onnx" else "onnx"
+            message = str(error).partition("\n")[0]
+            raise SuyanError(
+                f"{file.name}: not written: this generator cannot be exported as {file_format} "
+                f"({type(error).__name__}: {message})",
+                remedy=f"Try --format {other}, and report it",
+            ) from error
     if not difference <= MAX_DIFFERENCE:
         raise SuyanError(
             f"{file.name}: not written: its output differs from PyTorch's by {difference:.2e}, "

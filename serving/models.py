@@ -68,7 +68,7 @@ class Model:
             if name in {direction, target}:
                 return direction
         choices = ", ".join(f"{target} (from {source})" for source, target in directions.values())
-        raise ValueError(f"--to: got {name!r}, this model translates to {choices}")
+        raise ValueError(f"got {name!r}, this model translates to {choices}")
 
     def network(self, direction: Direction) -> nn.Module:
         """The generator as it was trained, in evaluation mode. Raises ``CheckpointError``."""

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from preprocessing.analysis.face_detector import Face
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
-from serving.blending import covered_box, face_cast, face_mask
+from serving.blending import covered_box, crop_face, face_cast, face_mask
 from serving.tiling import Step, no_step
 from training.config import TrainConfig
 from training.data.tensors import to_levels, to_tensor
@@ -82,9 +82,7 @@ class Slicer:
                 face.keypoints, side, prepare.eye_distance, prepare.eye_height
             )
             mask = face_mask(geometry.apply(transform, face.keypoints), side)
-            self._slice_face(
-                result, geometry.crop(photo, transform, side), transform, mask, strength
-            )
+            self._slice_face(result, crop_face(photo, transform, side), transform, mask, strength)
             step(number, len(faces))
         return result
 

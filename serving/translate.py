@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.errors import SuyanError
+from core.files import fitting_name, printable_name
 from core.image_formats import ImageFormat
 from core.progress import Progress, silent
 from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.images import geometry
 from serving import photo_io
-from serving.annotate import draw_face_numbers, side_by_side
-from serving.blending import blend_change, face_change, face_mask
-from serving.face_selection import ALL, FaceChoice, select_faces
+from serving.annotate import draw_face_numbers, side_by_side, side_by_side_shape
+from serving.blending import blend_change, crop_face, face_change, face_mask
+from serving.face_selection import ALL, FaceChoice, FaceSelection, select_faces
 from serving.inputs import Input
 from serving.models import Direction, Model
-from serving.photo_io import Refusal
+from serving.photo_io import Photo
+from serving.refusals import Reason, Refusal
 from serving.slicing import Slicer
 from serving.tiling import Step, no_step, translate_whole
 from training.data.tensors import to_levels, to_tensor
 from training.models.architecture import SliceableGenerator
 
-NO_FACE = "no face found, upright or turned (--whole translates the whole picture)"
+_LOG = logging.getLogger(__name__)
 _FACES_PER_BATCH = 8
-_SUFFIXES = frozenset(
-    suffix for image_format in photo_io.OUTPUT_FORMATS for suffix in image_format.suffixes
-)
+_FORMATS = {
+    suffix: image_format
+    for image_format in photo_io.OUTPUT_FORMATS
+    for suffix in image_format.suffixes
+}
+# What code and libraries raise about a picture that they cannot work on. An error of ours passes,
+# and so does one of ``step``.
+_FAILURES = (
+    ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError, ValueError,
+    cv2.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,9 +77,27 @@ class Translation:
     """A translated picture."""
 
     pixels: NDArray[np.uint8]  # [H, W, 3]
-    num_faces: int = 0  # translated faces; 0 when the whole picture was translated
-    num_skipped: int = 0  # faces that were left unchanged
-    note: str = ""  # for people, about the skipped faces
+    selection: FaceSelection | None = None  # None when the whole picture was translated
+
+    @property
+    def num_faces(self) -> int:
+        """Translated faces; 0 when the whole picture was translated."""
+        return len(self.selection.faces) if self.selection else 0
+
+    @property
+    def num_skipped(self) -> int:
+        """Faces that were left unchanged, though no number left them out."""
+        return self.selection.num_skipped if self.selection else 0
+
+    @property
+    def skipped_numbers(self) -> list[int]:
+        """The numbers of these faces."""
+        return [number for number, *_ in self.selection.skipped.faces] if self.selection else []
+
+    @property
+    def note(self) -> str:
+        """For people, about the faces that were left unchanged; "" for none."""
+        return self.selection.note if self.selection else ""
 
 
 @dataclass(frozen=True)
@@ -74,9 +106,14 @@ class PhotoOutcome:
 
     photo: Path
     output: Path | None = None
-    reason: str = ""
+    refusal: Refusal | None = None
     num_faces: int = 0
     note: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The refusal for people; "" for none."""
+        return self.refusal.reason if self.refusal else ""
 
 
 class Translator:
@@ -104,8 +141,17 @@ class Translator:
     ) -> Translation | Refusal:
         """The translation of ``picture`` ``[H, W, 3]`` uint8, or the reason why there is none.
 
-        ``step`` is called after each part of the picture; an exception of it ends the work.
+        ``step`` is called after each part of the picture; an exception of it ends the work. No
+        other is raised because of the picture.
         """
+        try:
+            return self._translate(picture, options, step)
+        except _FAILURES as error:
+            return _failure(error)
+
+    def _translate(
+        self, picture: NDArray[np.uint8], options: TranslateOptions, step: Step
+    ) -> Translation | Refusal:
         has_faces = self.model.prepare.faces
         if options.mode == "whole" or (options.mode == "model" and not has_faces):
             if self._slicer is not None:
@@ -117,13 +163,12 @@ class Translator:
             return Translation(levels.astype(np.uint8))
         faces = self.faces(picture)
         if not faces:
-            return Refusal(NO_FACE, "no-face")
+            return Refusal(Reason.NO_FACE)
         selection = select_faces(faces, options.faces, self.model.prepare)
         if not selection.faces:
-            reason = f"no face to translate among the {len(faces)} found: {selection.note}"
-            return Refusal(reason, "no-fit-face")
+            return selection.refusal
         pixels = self._translate_faces(picture, selection.faces, options.strength, step)
-        return Translation(pixels, len(selection.faces), selection.num_skipped, selection.note)
+        return Translation(pixels, selection)
 
     def _translate_faces(
         self, picture: NDArray[np.uint8], faces: Sequence[Face], strength: float, step: Step
@@ -141,7 +186,7 @@ class Translator:
                 )
                 for face in batch
             ]
-            crops = np.stack([geometry.crop(picture, transform, side) for transform in transforms])
+            crops = np.stack([crop_face(picture, transform, side) for transform in transforms])
             translated = self._translate_crops(crops)
             for face, transform, before, after in zip(
                 batch, transforms, crops, translated, strict=True
@@ -159,6 +204,15 @@ class Translator:
         padding = -side % self.model.tiling.multiple
         padded = np.pad(crops, ((0, 0), (0, padding), (0, padding), (0, 0)), mode="symmetric")
         return to_levels(self._generator(to_tensor(padded)))[:, :side, :side]
+
+
+def _failure(error: Exception) -> Refusal:
+    """The refusal for an exception that a photograph caused."""
+    text = f"{type(error).__name__}: {error}".partition("\n")[0]
+    if isinstance(error, MemoryError) or "memory" in text.lower():
+        return Refusal(Reason.OUT_OF_MEMORY)
+    _LOG.debug("a photograph failed", exc_info=error)
+    return Refusal(Reason.FAILED, {"error": text})
 
 
 def translate(
@@ -181,7 +235,7 @@ def translate(
     job = _Job(inputs, out, translator, options, output_options)
     outcomes = []
     for number, source in enumerate(inputs):
-        name = source.photo.name
+        name = printable_name(Path(source.photo.name))
         progress("translate", number, len(inputs), name)
         outcomes.append(job.run(source, _step_of(progress, number, len(inputs), name)))
         progress("translate", number + 1, len(inputs), name)
@@ -198,6 +252,18 @@ def _step_of(progress: Progress, number: int, total: int, name: str) -> Step:
     return step
 
 
+@dataclass(frozen=True)
+class _Targets:
+    """The paths of a photograph's results."""
+
+    result: Path
+    comparison: Path | None
+
+    @property
+    def paths(self) -> list[Path]:
+        return [self.result, *([self.comparison] if self.comparison else [])]
+
+
 class _Job:
     """One call of ``translate``: each photograph is translated to a path of its own."""
 
@@ -211,25 +277,36 @@ class _Job:
     ) -> None:
         self._out, self._translator = out, translator
         self._options, self._output_options = options, output_options
-        self._inputs = {source.photo.resolve() for source in inputs}
+        self._inputs = {os.path.realpath(source.photo) for source in inputs}
         self._used: set[Path] = set()  # paths of results of this call
 
     def run(self, source: Input, step: Step) -> PhotoOutcome:
-        # A photograph whose result may not be written is not decoded, where its suffix tells.
-        target = self._out / source.relative_path
-        if target.suffix.lower() in _SUFFIXES and target not in self._used:
-            refusal = self._refusal(self._output_name(target))
-            if refusal:
-                self._used.add(target)
-                return PhotoOutcome(source.photo, reason=refusal)
+        """The outcome of one photograph, whatever it raises."""
         try:
-            return self._translate(source, step)
-        except MemoryError:
-            return PhotoOutcome(source.photo, reason="does not fit into memory")
+            return self._early_refusal(source) or self._run(source, step)
+        except SuyanError:  # e.g. a missing model, which every photograph needs
+            raise
         except OSError as error:
-            return PhotoOutcome(source.photo, reason=f"cannot write: {error.strerror or error}")
+            text = error.strerror or str(error)
+            return PhotoOutcome(source.photo, refusal=Refusal(Reason.NOT_WRITTEN, {"error": text}))
+        except Exception as error:
+            return PhotoOutcome(source.photo, refusal=_failure(error))
 
-    def _translate(self, source: Input, step: Step) -> PhotoOutcome:
+    def _early_refusal(self, source: Input) -> PhotoOutcome | None:
+        """A photograph whose result may not be written is not decoded, where its suffix tells."""
+        image_format = _FORMATS.get(source.relative_path.suffix.lower())
+        if image_format is None:
+            return None
+        targets = self._targets(source.relative_path, image_format, image_format, 1)
+        if self._used.intersection(targets.paths):
+            return None
+        refusal = self._refusal(targets)
+        if refusal is None:
+            return None
+        self._used.update(targets.paths)
+        return PhotoOutcome(source.photo, refusal=refusal)
+
+    def _run(self, source: Input, step: Step) -> PhotoOutcome:
         options = self._output_options
         photo = photo_io.read_photo(
             source.photo,
@@ -237,55 +314,74 @@ class _Job:
             keep_location=options.keep_location,
         )
         if isinstance(photo, Refusal):
-            return PhotoOutcome(source.photo, reason=photo.reason)
-        target = self._target(source.relative_path, photo.format)
-        refusal = self._refusal(target)
+            return PhotoOutcome(source.photo, refusal=photo)
+        targets = self._free_targets(source.relative_path, photo)
+        refusal = self._refusal(targets)
         if refusal:
-            return PhotoOutcome(source.photo, reason=refusal)
+            return PhotoOutcome(source.photo, refusal=refusal)
         if options.show_faces:
             faces = self._translator.faces(photo.pixels)
             if not faces:
-                return PhotoOutcome(source.photo, reason=NO_FACE)
-            photo_io.write_photo(target, photo.with_pixels(draw_face_numbers(photo.pixels, faces)))
-            return PhotoOutcome(source.photo, target, num_faces=len(faces), note=photo.note)
+                refusal = Refusal(Reason.NO_FACE)
+                return PhotoOutcome(source.photo, refusal=refusal, note=photo.note)
+            numbered = photo.with_pixels(draw_face_numbers(photo.pixels, faces))
+            photo_io.write_photo(targets.result, numbered)
+            return PhotoOutcome(source.photo, targets.result, num_faces=len(faces), note=photo.note)
         translation = self._translator.translate(photo.pixels, self._options, step)
         if isinstance(translation, Refusal):
-            return PhotoOutcome(source.photo, reason=translation.reason, note=photo.note)
-        photo_io.write_photo(target, photo.with_pixels(translation.pixels))
-        if options.compare:
-            pair = photo.with_pixels(side_by_side(photo.pixels, translation.pixels))
-            photo_io.write_photo(_comparison(target), pair)
+            return PhotoOutcome(source.photo, refusal=translation, note=photo.note)
+        self._write(targets, photo, translation)
         note = "; ".join(filter(None, (photo.note, translation.note)))
-        return PhotoOutcome(source.photo, target, num_faces=translation.num_faces, note=note)
+        num_faces = translation.num_faces
+        return PhotoOutcome(source.photo, targets.result, num_faces=num_faces, note=note)
 
-    def _target(self, path: Path, image_format: ImageFormat) -> Path:
-        """The path of a result, with a number if another photograph of this call has it."""
-        if path.suffix.lower() not in image_format.suffixes:
-            path = path.with_name(path.stem + image_format.suffixes[0])
-        target, number = self._out / path, 1
-        while target in self._used:
+    def _write(self, targets: _Targets, photo: Photo, translation: Translation) -> None:
+        """Write the comparison and then the result, so that a result never lacks the other."""
+        result = photo_io.encode_photo(photo.with_pixels(translation.pixels))
+        if targets.comparison:
+            pair = photo.with_pixels(side_by_side(photo.pixels, translation.pixels))
+            photo_io.write_photo(targets.comparison, pair)
+        photo_io.write_photo_bytes(targets.result, result)
+
+    def _free_targets(self, path: Path, photo: Photo) -> _Targets:
+        """The paths of results, with a number if another photograph of this call has them."""
+        pair_format = photo.format_for(side_by_side_shape(photo.pixels.shape))
+        number = 1
+        while self._used.intersection(
+            (targets := self._targets(path, photo.format, pair_format, number)).paths
+        ):
             number += 1
-            target = self._out / path.with_name(f"{path.stem}-{number}{path.suffix}")
-        self._used.add(target)
-        return self._output_name(target)
+        self._used.update(targets.paths)
+        return targets
 
-    def _output_name(self, target: Path) -> Path:
-        show_faces = self._output_options.show_faces
-        return target.with_stem(f"{target.stem}-faces") if show_faces else target
+    def _targets(
+        self, path: Path, image_format: ImageFormat, pair_format: ImageFormat, number: int
+    ) -> _Targets:
+        folder = self._out / path.parent
+        suffix, pair_suffix = (
+            path.suffix if path.suffix.lower() in each.suffixes else each.suffixes[0]
+            for each in (image_format, pair_format)
+        )
+        count = f"-{number}" if number > 1 else ""
+        show_faces = "-faces" if self._output_options.show_faces else ""
+        result = folder / fitting_name(path.stem, f"{count}{show_faces}{suffix}", folder)
+        if not self._output_options.compare or show_faces:
+            return _Targets(result, None)
+        name = fitting_name(path.stem, f"{count}-compare{pair_suffix}", folder)
+        return _Targets(result, folder / name)
 
-    def _refusal(self, target: Path) -> str:
-        """The reason why ``target`` may not be written; "" when it may."""
-        if target.resolve() in self._inputs:
-            return f"the result would replace an input ({target}); choose another --out"
-        targets = [target, *([_comparison(target)] if self._output_options.compare else [])]
-        existing = [path for path in targets if path.exists()]
-        if existing and not self._output_options.overwrite:
-            return f"{existing[0]} exists; --overwrite replaces it"
-        return ""
-
-
-def _comparison(target: Path) -> Path:
-    return target.with_stem(f"{target.stem}-compare")
+    def _refusal(self, targets: _Targets) -> Refusal | None:
+        """The reason why the paths may not be written; ``None`` when they may."""
+        for path in targets.paths:
+            if os.path.realpath(path) in self._inputs:
+                return Refusal(Reason.WOULD_REPLACE_INPUT, {"path": printable_name(path)})
+        for path in targets.paths:
+            if path.is_dir():
+                error = f"{printable_name(path)} is a folder"
+                return Refusal(Reason.NOT_WRITTEN, {"error": error})
+            if os.path.lexists(path) and not self._output_options.overwrite:
+                return Refusal(Reason.EXISTS, {"path": printable_name(path)})
+        return None
 
 
 def _check_writable(out: Path) -> None:

@@ -162,6 +162,32 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     return measure_tiny(tmp_path_factory.mktemp("workspace"))
 
 
+def _write_model(
+    workspace: Path, *, faces: bool = True, recipe: str = "makeup", **changes: Any
+) -> Path:
+    import torch
+
+    from core.files import write_json
+    from preprocessing.config import PrepareConfig
+    from training.config import TrainConfig
+    from training.models.factory import build_generator
+    from training.run.checkpoint import save_weights
+
+    folder = workspace / "models" / recipe / "step1-abc"
+    folder.mkdir(parents=True)
+    tiny = {"num_blocks": 1, "ngf": 4, "ndf": 4, "load_px": 64, "crop_px": 64}
+    config = TrainConfig.model_validate(tiny | changes)
+    torch.manual_seed(0)
+    for name in ("G_A", "G_B"):
+        save_weights(folder / f"{name}.safetensors", build_generator(config))
+    write_json(folder / "config.json", config.model_dump(mode="json"))
+    names = ("makeup", "bare") if faces else ("summer", "winter")
+    prepare = PrepareConfig(domain_a=names[0], domain_b=names[1], crop_px=62, faces=faces)
+    write_json(folder / "prepare.json", prepare.model_dump(mode="json"))
+    write_json(folder.parent / "champion.json", {"model": folder.name})
+    return folder
+
+
 @pytest.fixture
 def make_model(tmp_path: Path) -> ModelMaker:
     """A function that writes an untrained model as the champion of a recipe; returns its folder.
@@ -169,27 +195,13 @@ def make_model(tmp_path: Path) -> ModelMaker:
     Other keyword arguments change its ``TrainConfig``.
     """
 
-    def make(*, faces: bool = True, recipe: str = "makeup", **changes: Any) -> Path:
-        import torch
-
-        from core.files import write_json
-        from preprocessing.config import PrepareConfig
-        from training.config import TrainConfig
-        from training.models.factory import build_generator
-        from training.run.checkpoint import save_weights
-
-        folder = tmp_path / "workspace" / "models" / recipe / "step1-abc"
-        folder.mkdir(parents=True)
-        tiny = {"num_blocks": 1, "ngf": 4, "ndf": 4, "load_px": 64, "crop_px": 64}
-        config = TrainConfig.model_validate(tiny | changes)
-        torch.manual_seed(0)
-        for name in ("G_A", "G_B"):
-            save_weights(folder / f"{name}.safetensors", build_generator(config))
-        write_json(folder / "config.json", config.model_dump(mode="json"))
-        names = ("makeup", "bare") if faces else ("summer", "winter")
-        prepare = PrepareConfig(domain_a=names[0], domain_b=names[1], crop_px=62, faces=faces)
-        write_json(folder / "prepare.json", prepare.model_dump(mode="json"))
-        write_json(folder.parent / "champion.json", {"model": folder.name})
-        return folder
+    def make(**changes: Any) -> Path:
+        return _write_model(tmp_path / "workspace", **changes)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def module_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model like those of ``make_model``, one for all tests of a module."""
+    return _write_model(tmp_path_factory.mktemp("workspace"))

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import FastAPI, File, Form, Request, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, Field
@@ -26,20 +26,22 @@ from core.errors import MissingModelError
 from core.extras import install_command
 from core.locks import is_alive
 from serving import photo_io
-from serving.face_selection import FaceChoice
-from serving.models import Model
+from serving.face_selection import ALL, FaceChoice
+from serving.models import Direction, Model
+from serving.refusals import Interface, Note
 from serving.translate import TranslateOptions
-from serving.web.session import LIMITS, Limits, RefusalKind, RefusedError, Session, sweeper
+from serving.web.problems import (
+    FieldError,
+    FieldsError,
+    ProblemKind,
+    add_problems,
+    describe_problems,
+    problem,
+    responses,
+)
+from serving.web.session import LIMITS, Limits, Session, sweeper
 from serving.web.strings import Language
 
-_STATUS: dict[RefusalKind, int] = {
-    "unreadable": 415,
-    "too-large": 413,
-    "no-face": 422,
-    "no-fit-face": 422,
-    "busy": 503,
-    "too-slow": 503,
-}
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
@@ -78,21 +80,23 @@ class FaceInfo(BaseModel):
     fit: bool = Field(description="Whether faces=all translates it: it is large and frontal enough")
 
 
-class Refusal(BaseModel):
-    """The body of a refusal."""
-
-    kind: str = Field(
-        description="unreadable, too-large, no-face, no-fit-face, busy, too-slow or parameter"
-    )
-    message: str = Field(description="The reason in words")
-
-
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    413: {"model": Refusal, "description": "The photograph is too large"},
-    415: {"model": Refusal, "description": "The file cannot be read as a photograph"},
-    422: {"model": Refusal, "description": "No face was found, or a parameter is invalid"},
-    503: {"model": Refusal, "description": "The server is busy, or the translation took too long"},
-}
+_REQUEST_PROBLEMS = (
+    ProblemKind.MALFORMED,
+    ProblemKind.LENGTH_REQUIRED,
+    ProblemKind.TOO_LARGE,
+    ProblemKind.UNREADABLE,
+    ProblemKind.PARAMETER,
+    ProblemKind.FAILED,
+    ProblemKind.BUSY,
+)
+_FACES_PROBLEMS = responses(*_REQUEST_PROBLEMS)
+_TRANSLATE_PROBLEMS = responses(
+    *_REQUEST_PROBLEMS,
+    ProblemKind.NO_FACE,
+    ProblemKind.NO_FIT_FACE,
+    ProblemKind.NO_SUCH_FACE,
+    ProblemKind.TOO_SLOW,
+)
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The translated photograph, in full size",
@@ -104,7 +108,17 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
             "X-Suyan-Faces": {
                 "schema": {"type": "integer"},
                 "description": "Number of translated faces",
-            }
+            },
+            "X-Suyan-Skipped": {
+                "schema": {"type": "string"},
+                "description": "Numbers of the faces that faces=all left out: small, or turned "
+                "aside; empty for none",
+            },
+            "X-Suyan-Notes": {
+                "schema": {"type": "string"},
+                "description": "What the result lacks, in a list with commas; empty for nothing: "
+                + ", ".join(Note),
+            },
         },
     }
 }
@@ -171,13 +185,15 @@ def _build_app(session: Session, folder: Path, examples: Sequence[Path], host: s
         raise MissingModelError(
             f"gradio is not installed; in Suyan's repository, run: {install_command('web')}"
         ) from error
-    from serving.web.page import CSS, build_page
+    from serving.web.page import CSS, build_page, page_head
 
     app = FastAPI(
         title="Suyan", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None
     )
     _add_endpoints(app, session, folder)
     _add_rules(app, session.limits)
+    add_problems(app)
+    describe_problems(app)
     languages: tuple[Language, ...] = ("en", "zh")
     for language in languages:
         gr.mount_gradio_app(
@@ -190,6 +206,7 @@ def _build_app(session: Session, folder: Path, examples: Sequence[Path], host: s
             ssr_mode=False,
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
             css=CSS,
+            head=page_head(session, language),
         )
     return app
 
@@ -204,18 +221,16 @@ def _add_rules(app: FastAPI, limits: Limits) -> None:
         length = request.headers.get("content-length", "")
         if request.url.path.startswith("/api/") and request.method == "POST":
             if not length.isdecimal():
-                return _refusal("too-large", "a Content-Length header is needed", 411)
+                detail = "found no Content-Length header; send the request's length"
+                return problem(ProblemKind.LENGTH_REQUIRED, detail)
             if int(length) > limits.max_bytes + _FORM_BYTES:
-                return _refusal("too-large", f"more than {limits.max_bytes / 1e6:g} MB", 413)
+                detail = limits.refusal(int(length)).sentence(Interface.HTTP)
+                return problem(ProblemKind.TOO_LARGE, detail)
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
-
-    @app.exception_handler(RefusedError)
-    async def refused(_request: Request, error: RefusedError) -> Response:
-        return _refusal(error.kind, str(error), _STATUS[error.kind])
 
     @app.get("/", include_in_schema=False)
     async def root(request: Request) -> Response:
@@ -223,14 +238,32 @@ def _add_rules(app: FastAPI, limits: Limits) -> None:
         return RedirectResponse("zh/" if languages.startswith("zh") else "en/")
 
 
-def _refusal(kind: str, message: str, status: int) -> Response:
-    return JSONResponse(Refusal(kind=kind, message=message).model_dump(), status)
+def _fields(*names: str) -> Any:
+    """A dependency that refuses fields that the endpoint does not have, or has twice.
+
+    FastAPI would ignore both, and a misspelt option would silently have no effect.
+    """
+
+    async def check(request: Request) -> None:
+        fields = [name for name, _ in (await request.form()).multi_items()]
+        errors = []
+        for name in dict.fromkeys([*fields, *request.query_params]):
+            if name in request.query_params or name not in names:
+                needed = f"is no field of the form; needed one of {', '.join(names)}"
+                errors.append(FieldError(field=name[:80], message=needed))
+            elif fields.count(name) > 1:
+                message = f"is given {fields.count(name)} times, needed once"
+                errors.append(FieldError(field=name, message=message))
+        if errors:
+            raise FieldsError(errors)
+
+    return Depends(check)
 
 
 def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
     model = session.model
 
-    @app.get("/api/model")
+    @app.get("/api/model", responses=responses(ProblemKind.FAILED))
     async def about() -> ModelInfo:
         """The model, and the directions in which it translates."""
         directions = [
@@ -239,7 +272,7 @@ def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
         ]
         return ModelInfo(name=model.name, faces=model.prepare.faces, directions=directions)
 
-    @app.post("/api/faces", responses=_REFUSALS)
+    @app.post("/api/faces", responses=_FACES_PROBLEMS, dependencies=[_fields("photo")])
     async def faces(
         photo: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF")],
     ) -> list[FaceInfo]:
@@ -251,7 +284,12 @@ def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
             for number, face in enumerate(photo_faces.faces, start=1)
         ]
 
-    @app.post("/api/translate", response_class=Response, responses={**_PICTURE, **_REFUSALS})
+    @app.post(
+        "/api/translate",
+        response_class=Response,
+        responses={**_PICTURE, **_TRANSLATE_PROBLEMS},
+        dependencies=[_fields("photo", "to", "faces", "whole", "strength")],
+    )
     async def translate(
         photo: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF")],
         to: Annotated[
@@ -269,17 +307,42 @@ def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
         ] = 1.0,
     ) -> Response:
         """The translated photograph in its own size; a JPEG, PNG or WebP keeps its format."""
-        try:
-            direction, choice = model.direction(to), FaceChoice.parse(faces)
-        except ValueError as error:
-            return _refusal("parameter", str(error), 422)
-        mode: Literal["model", "whole"] = "whole" if whole else "model"
-        options = TranslateOptions(mode=mode, faces=choice, strength=strength)
+        direction, options = _choices(model, to, faces, strength, whole=whole)
         with _temporary_file(await photo.read(), folder) as path:
             result = await run_in_threadpool(session.translate, path, direction, options)
         body = await run_in_threadpool(photo_io.encode_photo, result.after)
-        headers = {"X-Suyan-Faces": str(result.translation.num_faces), "Cache-Control": "no-store"}
+        headers = {
+            "X-Suyan-Faces": str(result.translation.num_faces),
+            "X-Suyan-Skipped": ",".join(map(str, result.translation.skipped_numbers)),
+            "X-Suyan-Notes": ",".join(result.after.notes),
+            "Cache-Control": "no-store",
+        }
         return Response(body, media_type=result.after.format.media_type, headers=headers)
+
+
+def _choices(
+    model: Model, to: str | None, faces: str, strength: float, *, whole: bool
+) -> tuple[Direction, TranslateOptions]:
+    """The direction and the options of a request. Raises ``FieldsError``."""
+    errors = []
+    direction, choice = None, ALL
+    try:
+        direction = model.direction(to)
+    except ValueError as error:
+        errors.append(FieldError(field="to", message=str(error)))
+    try:
+        choice = FaceChoice.parse(faces)
+    except ValueError as error:
+        errors.append(FieldError(field="faces", message=str(error)))
+    if whole and choice != ALL:
+        message = f"got {faces!r}, which a whole picture (whole=true) excludes; leave out one"
+        errors.append(FieldError(field="faces", message=message))
+    if errors or direction is None:
+        raise FieldsError(errors)
+    mode: Literal["model", "faces", "whole"] = (
+        "whole" if whole else "model" if choice == ALL else "faces"
+    )
+    return direction, TranslateOptions(mode=mode, faces=choice, strength=strength)
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -14,14 +17,17 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
+from core.files import fitting_name
 from serving import photo_io
 from serving.annotate import draw_face_numbers
 from serving.face_selection import ALL, FaceChoice
 from serving.models import Direction
+from serving.refusals import Reason, Refusal
 from serving.translate import TranslateOptions
-from serving.web.session import PhotoTranslation, RefusedError, Session
-from serving.web.strings import TEXTS, Language, direction_label
+from serving.web.session import PhotoFaces, PhotoTranslation, RefusedError, Session
+from serving.web.strings import GRADIO_WORDS, HTML_LANGUAGES, TEXTS, Language, direction_label
 
+_LOG = logging.getLogger(__name__)
 _PREVIEW_PX = 1600  # longer side of pictures on the page; the download has every pixel
 CSS = """
 .gradio-container { max-width: 1080px !important; margin: 0 auto; }
@@ -29,8 +35,34 @@ CSS = """
 #head h1 { margin: 0; }
 #language { text-align: right; }
 #privacy, #privacy * { color: var(--neutral-500); font-size: 13px; }
+#notice-text { color: var(--error-text-color, #b91c1c); }
+#notice-text, #hint p { font-weight: 600; }
+#notice:has(#notice-text:empty), #hint:not(:has(p)) { display: none; }
+#examples .grid-wrap { height: auto; min-height: 0; }
+#examples .grid-container { display: flex; flex-wrap: wrap; gap: 8px; padding-top: 28px; }
+#examples .gallery-item { width: auto; }
+#examples .thumbnail-item { width: 96px; height: 96px; }
 footer { display: none !important; }
 """
+
+
+@dataclass(frozen=True)
+class _Picker:
+    """The choice of faces that the page offers for a photograph."""
+
+    path: str = ""  # of the photograph
+    is_open: bool = False
+    has_suitable: bool = True  # whether a face needs no ticking
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The answer to a click: a summary, and a result if there is one."""
+
+    path: str  # of the photograph; empty for none
+    summary: str
+    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None  # before and after
+    file: str | None = None  # for the download
 
 
 @dataclass(frozen=True)
@@ -51,26 +83,49 @@ class _Page:
             for direction, (source, target) in self.session.model.directions.items()
         ]
 
-    def _error(self, text: str) -> gr.Error:
-        return gr.Error(text, duration=None, title=self.text("title"), print_exception=False)
+    def clear(self) -> tuple[Any, Any, str]:
+        """No result, no download and no summary: they belonged to another photograph."""
+        return None, gr.DownloadButton(value=None, visible=False), ""
 
-    def find_faces(self, path: str | None) -> tuple[Any, Any, int]:
-        """The checkboxes for faces, the picture with their numbers, and the number of faces."""
-        hidden = gr.CheckboxGroup(choices=[], value=[], visible=False), gr.Image(visible=False), 0
+    def find_faces(self, path: str | None) -> tuple[Any, Any, _Picker, str]:
+        """The checkboxes for faces, the picture with their numbers, what they offer, and a hint.
+
+        A single face is offered too, unless it is translated without being chosen.
+        """
+        hidden = gr.CheckboxGroup(choices=[], value=[], visible=False), gr.Image(visible=False)
         if path is None or not self.session.model.prepare.faces:
-            return hidden
+            return *hidden, _Picker(path or ""), ""
         try:
             photo = self.session.find_faces(Path(path))
-        except RefusedError:
-            return hidden  # the translation reports the error
-        num_faces = len(photo.faces)
-        if num_faces < 2:
-            return hidden
-        numbers = [str(number) for number in range(1, num_faces + 1)]
+        except RefusedError as error:
+            return *hidden, _Picker(path), self._refusal_text(error.refusal)
+        except Exception as error:
+            return *hidden, _Picker(path), self._failure_text(error)
+        if not photo.faces:
+            return *hidden, _Picker(path), self._refusal_text(Refusal(Reason.NO_FACE))
+        if len(photo.faces) == 1 and photo.suitable:
+            return *hidden, _Picker(path), ""
         suitable = [str(number) for number in photo.suitable]
-        boxes = gr.CheckboxGroup(numbers, value=suitable, visible=True)
-        view = _preview(draw_face_numbers(photo.pixels, photo.faces))
-        return boxes, gr.Image(value=view, visible=True), num_faces
+        boxes = gr.CheckboxGroup(self._face_labels(photo), value=suitable, visible=True)
+        view = draw_face_numbers(photo.pixels, photo.faces, _PREVIEW_PX)
+        hint = ""
+        if not suitable:
+            hint = self.text(Reason.NO_FIT_FACE)
+        elif photo.defects:
+            hint = self.text("some_unfit")
+        picker = _Picker(path, is_open=True, has_suitable=bool(suitable))
+        return boxes, gr.Image(value=view, visible=True), picker, hint
+
+    def _face_labels(self, photo: PhotoFaces) -> list[tuple[str, str]]:
+        """Label and value of each checkbox: the number, and the face's defect."""
+        labels = []
+        for number, face in enumerate(photo.faces, start=1):
+            defect = photo.defects.get(number)
+            label = str(number)
+            if defect is not None:
+                label = self.text(f"face-{defect}", number=number, side=face.side)
+            labels.append((label, str(number)))
+        return labels
 
     def translate(
         self,
@@ -78,45 +133,73 @@ class _Page:
         direction: Direction,
         strength: float,
         numbers: list[str],
-        num_faces: int,
+        picker: _Picker,
         whole: bool,
-    ) -> tuple[Any, Any, str]:
-        """Before and after, the file to download, and a summary."""
+    ) -> _Answer:
+        """Before and after, the file to download, and a summary; or only the reason for none."""
         if path is None:
-            raise self._error(self.text("no_photo"))
-        if num_faces > 1 and not numbers and not whole:
-            raise self._error(self.text("no_choice"))
+            return _Answer("", self.text("no_photo"))
+        is_current = picker.path == path and picker.is_open  # otherwise of another photograph
+        if is_current and not numbers and not whole:
+            key = "no_choice" if picker.has_suitable else Reason.NO_FIT_FACE
+            return _Answer(path, self.text(key))
         started = time.monotonic()
         options = TranslateOptions(
-            mode="whole" if whole else "model", faces=_choice(numbers), strength=float(strength)
+            mode="whole" if whole else "model",
+            faces=_choice(numbers) if is_current else ALL,
+            strength=float(strength),
         )
         try:
             result = self.session.translate(Path(path), direction, options)
+            file = self._write(Path(path), direction, result)
         except RefusedError as error:
-            reason = self.text(error.kind, reason=str(error), whole=self.text("whole"))
-            raise self._error(reason) from error
+            return _Answer(path, self._refusal_text(error.refusal))
+        except Exception as error:
+            return _Answer(path, self._failure_text(error))
         pair = _preview(result.before.pixels), _preview(result.after.pixels)
-        file = self._write(Path(path), direction, result)
-        button = gr.DownloadButton(value=str(file), visible=True)
-        return pair, button, self._summary(result, time.monotonic() - started)
+        summary = self._summary(result, direction, strength, time.monotonic() - started)
+        return _Answer(path, summary, pair, str(file))
+
+    def show(self, path: str | None, answer: _Answer | None) -> tuple[Any, Any, str, None]:
+        """The answer, unless it belongs to a photograph that is no longer there."""
+        if answer is None or answer.path != (path or ""):
+            return *self.clear(), None
+        button = gr.DownloadButton(value=answer.file, visible=answer.file is not None)
+        return answer.pair, button, answer.summary, None
+
+    def _refusal_text(self, refusal: Refusal) -> str:
+        minutes = self.session.limits.retention_s / 60
+        values = {"whole": self.text("whole"), "minutes": minutes, **refusal.values}
+        return self.text(refusal.code, **values)
+
+    def _failure_text(self, error: Exception) -> str:
+        _LOG.error("a photograph failed", exc_info=error)
+        return self.text(Reason.FAILED, error=type(error).__name__)
 
     def _write(self, photo: Path, direction: Direction, result: PhotoTranslation) -> Path:
         _, target = self.session.model.directions[direction]
         suffix = result.after.format.suffixes[0]
-        file = Path(mkdtemp(dir=self.folder)) / f"{photo.stem[:60]}-{target}{suffix}"
+        folder = Path(mkdtemp(dir=self.folder))
+        file = folder / fitting_name(photo.stem[:60], f"-{target}{suffix}", folder)
         photo_io.write_photo(file, result.after)
         return file
 
-    def _summary(self, result: PhotoTranslation, seconds: float) -> str:
+    def _summary(
+        self, result: PhotoTranslation, direction: Direction, strength: float, seconds: float
+    ) -> str:
         height, width = result.after.pixels.shape[:2]
         num = result.translation.num_faces
         key = "done_faces" if num else "done_whole"
-        parts = [self.text(key, num=num, width=width, height=height, seconds=seconds)]
-        if result.before.num_frames > 1:
-            parts.append(self.text("animated"))
+        domains = self.session.model.directions[direction]
+        figures = {"num": num, "width": width, "height": height, "seconds": seconds}
+        label = direction_label(*domains, self.language)
+        parts = [self.text(key, direction=label, strength=strength, **figures)]
+        parts += [self.text(f"note-{note}") for note in result.after.notes]
         if result.translation.num_skipped:
             parts.append(self.text("faces_skipped"))
-        return " ".join([*parts, self.text("location_removed")])
+        minutes = self.session.limits.retention_s / 60
+        separator = " " if self.language == "en" else ""
+        return separator.join([*parts, self.text("location_removed", minutes=minutes)])
 
     def privacy(self, host: str) -> str:
         limits = self.session.limits
@@ -128,6 +211,21 @@ class _Page:
             megapixels=limits.max_megapixels,
             seconds=limits.timeout_s,
         )
+
+
+def page_head(session: Session, language: Language) -> str:
+    """The page's part of the HTML head: its script and the words that it needs."""
+    limit = session.limits.max_bytes / 1e6
+    words = {
+        "language": HTML_LANGUAGES[language],
+        "maxBytes": session.limits.max_bytes,
+        "tooLarge": TEXTS[language][Reason.TOO_MANY_BYTES].format(
+            megabytes="{megabytes}", limit=limit
+        ),
+        "words": GRADIO_WORDS[language],
+    }
+    script = resources.files(__package__).joinpath("page.js").read_text(encoding="utf-8")
+    return f"<script>window.suyan = {json.dumps(words)};\n{script}</script>"
 
 
 def build_page(
@@ -156,6 +254,7 @@ def build_page(
                     buttons=[],
                 )
                 photo.preprocess = _path_of  # type: ignore[method-assign] # Gradio would decode the file
+                gr.HTML('<div id="notice-text" role="alert"></div>', elem_id="notice")
                 direction = gr.Radio(
                     directions,
                     value=directions[0][1],
@@ -168,14 +267,15 @@ def build_page(
                 boxes = gr.CheckboxGroup(
                     [], label=page.text("faces"), visible=False, elem_id="faces"
                 )
-                num_faces = gr.State(0)
+                picker, answer = gr.State(_Picker()), gr.State(None)
                 faces_view = gr.Image(
                     label=page.text("face_numbers"),
+                    show_label=False,  # it would hide numbers in the picture's corner
                     visible=False,
                     interactive=False,
                     format="jpeg",
-                    height=240,
-                    buttons=[],
+                    height=320,
+                    buttons=["fullscreen"],
                     elem_id="face-numbers",
                 )
                 whole = gr.Checkbox(
@@ -184,6 +284,7 @@ def build_page(
                     label=page.text("whole"),
                     elem_id="whole",
                 )
+                hint = gr.Markdown(elem_id="hint")
                 go = gr.Button(page.text("go"), variant="primary", elem_id="go")
             with gr.Column(min_width=300):
                 result = gr.ImageSlider(
@@ -204,7 +305,6 @@ def build_page(
                 [str(path) for path in examples],
                 label=page.text("examples"),
                 columns=len(examples),
-                height=150,
                 object_fit="contain",
                 allow_preview=False,
                 interactive=False,
@@ -216,14 +316,18 @@ def build_page(
             f"{page.privacy(host)} [{page.text('api')}](../api/openapi.json)", elem_id="privacy"
         )
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        photo.change(page.find_faces, [photo], [boxes, faces_view, num_faces], **quiet)
+        outputs = [result, download, summary]
         go.click(
             page.translate,
-            [photo, direction, strength, boxes, num_faces, whole],
-            [result, download, summary],
+            [photo, direction, strength, boxes, picker, whole],
+            answer,
             api_visibility="private",
+            show_progress_on=result,
             concurrency_limit=1,
-        )
+        ).then(page.show, [photo, answer], [*outputs, answer], **quiet)
+        # The former photograph's result goes at once.
+        photo.change(page.clear, None, outputs, queue=False, **quiet)
+        photo.change(page.find_faces, [photo], [boxes, faces_view, picker, hint], **quiet)
     page_blocks: gr.Blocks = blocks.queue(max_size=16)
     return page_blocks
 

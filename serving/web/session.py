@@ -10,20 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.analysis.face_detector import Face
 from serving import photo_io
-from serving.face_selection import left_to_right, suitable_numbers
+from serving.face_selection import FaceDefect, face_defects, left_to_right, suitable_numbers
 from serving.models import Direction, Model
-from serving.photo_io import Photo, Refusal
+from serving.photo_io import Photo
+from serving.refusals import Interface, Kind, Reason, Refusal
 from serving.tiling import Step
 from serving.translate import TranslateOptions, Translation, Translator
-
-RefusalKind = Literal["unreadable", "too-large", "no-face", "no-fit-face", "busy", "too-slow"]
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,27 @@ class Limits:
     max_wait_s: float = 60.0  # waiting time for the photographs of other visitors
     retention_s: float = 600.0  # a visitor's files are removed after this time at the latest
 
+    def refusal(self, num_bytes: int) -> Refusal:
+        """The refusal of an upload of this size."""
+        values = {"megabytes": num_bytes / 1e6, "limit": self.max_bytes / 1e6}
+        return Refusal(Reason.TOO_MANY_BYTES, values)
+
 
 LIMITS = Limits()
 _SWEEP_PERIOD_S = 30.0
 
 
 class RefusedError(Exception):
-    """A photograph was refused; ``kind`` is for programs, the message for people."""
+    """A photograph was refused; the message is that of the HTTP interface."""
 
-    def __init__(self, kind: RefusalKind, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.sentence(Interface.HTTP))
+        self.refusal = refusal
+
+    @property
+    def kind(self) -> Kind:
+        """The class of the reason, for programs."""
+        return self.refusal.kind
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class PhotoFaces:
     pixels: NDArray[np.uint8]  # [H, W, 3]
     faces: list[Face]
     suitable: list[int]  # numbers of the faces that the choice "all" translates
+    defects: dict[int, FaceDefect]  # of the others, by number
 
 
 @dataclass
@@ -88,38 +97,40 @@ class Session:
         photo = self._read(path)
         with self._exclusive():
             faces = left_to_right(next(iter(self._translators.values())).faces(photo.pixels))
-        return PhotoFaces(photo.pixels, faces, suitable_numbers(faces, self.model.prepare))
+        prepare = self.model.prepare
+        suitable, defects = suitable_numbers(faces, prepare), face_defects(faces, prepare)
+        return PhotoFaces(photo.pixels, faces, suitable, defects)
 
     def translate(
         self, path: Path, direction: Direction, options: TranslateOptions
     ) -> PhotoTranslation:
-        """The photograph in ``path``, translated. Raises ``RefusedError``."""
+        """The photograph in ``path``, translated.
+
+        Raises ``RefusedError``, also for a chosen number that no face has.
+        """
         photo = self._read(path)
         with self._exclusive():
             translator = self._translators[direction]
             translation = translator.translate(photo.pixels, options, self._deadline())
         if isinstance(translation, Refusal):
-            raise RefusedError(translation.kind, translation.reason)
+            raise RefusedError(translation)
+        if translation.selection is not None and translation.selection.missing:
+            raise RefusedError(translation.selection.refusal)
         return PhotoTranslation(photo, photo.with_pixels(translation.pixels), translation)
 
     def _read(self, path: Path) -> Photo:
-        num_bytes, max_bytes = path.stat().st_size, self.limits.max_bytes
-        if num_bytes > max_bytes:
-            raise RefusedError(
-                "too-large",
-                f"is too large: {num_bytes / 1e6:.0f} MB; the limit is {max_bytes / 1e6:.0f}",
-            )
+        num_bytes = path.stat().st_size if path.is_file() else 0
+        if num_bytes > self.limits.max_bytes:
+            raise RefusedError(self.limits.refusal(num_bytes))
         photo = photo_io.read_photo(path, max_megapixels=self.limits.max_megapixels)
         if isinstance(photo, Refusal):
-            raise RefusedError(photo.kind, photo.reason)
+            raise RefusedError(photo)
         return photo
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         if not self._turn.acquire(timeout=self.limits.max_wait_s):
-            raise RefusedError(
-                "busy", "the server is busy with photographs of others; try again soon"
-            )
+            raise RefusedError(Refusal(Reason.BUSY))
         try:
             yield
         finally:
@@ -131,11 +142,8 @@ class Session:
 
         def step(done: int, total: int) -> None:
             if done < total and time.monotonic() > ends_at:
-                raise RefusedError(
-                    "too-slow",
-                    f"took longer than {self.limits.timeout_s:g} s (part {done} of {total} was "
-                    "done); try a smaller photograph",
-                )
+                values = {"limit": self.limits.timeout_s, "part": done, "num_parts": total}
+                raise RefusedError(Refusal(Reason.TOO_SLOW, values))
 
         return step
 

@@ -2,15 +2,9 @@
 
 import importlib.util
 import io
-import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +12,7 @@ import pytest
 import requests
 from model_maker import ModelMaker
 from PIL import Image
+from web_server import web_server
 
 from core.workspace import Workspace
 from scraping.offline.corpus import group, jpeg, portrait
@@ -37,49 +32,6 @@ def model(make_model: ModelMaker) -> Model:
     return open_model(Workspace(make_model().parents[2]), "makeup")
 
 
-_SERVE = """
-import json, signal, sys
-from pathlib import Path
-from core.workspace import Workspace
-from scraping.offline.corpus import group, portrait
-from serving.models import open_model
-from serving.web.app import serve
-from serving.web.session import Limits
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as cli.main.main does
-folder, port, limits = sys.argv[1:]
-model = open_model(Workspace(Path(folder)), "makeup", folder)
-examples = [portrait("makeup", 3), group("makeup", 40)]
-serve(model, "127.0.0.1", int(port), examples, Limits(**json.loads(limits)))
-"""
-
-
-@contextmanager
-def _served(model: Model, files: Path, **limits: float) -> Iterator[str]:
-    """The address of a server in a process of its own, which keeps its files in ``files``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    files.mkdir()
-    (files / "suyan-web-999999999-killed").mkdir()  # by a server that was killed
-    command = [sys.executable, "-c", _SERVE, str(model.folder), str(port), json.dumps(limits)]
-    process = subprocess.Popen(
-        command, env=os.environ | {"TMPDIR": str(files)}, stderr=subprocess.PIPE, text=True
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            try:
-                requests.get(f"{url}/api/model", timeout=60)
-                break
-            except requests.ConnectionError:
-                assert process.poll() is None, process.communicate()[1]
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-
-
 def test_both_languages_say_the_same() -> None:
     assert TEXTS["en"].keys() == TEXTS["zh"].keys()
     for key, text in TEXTS["en"].items():
@@ -91,7 +43,7 @@ def test_both_languages_say_the_same() -> None:
 @pytest.mark.slow
 def test_the_endpoint_and_its_limits(model: Model, tmp_path: Path) -> None:
     files = tmp_path / "files"
-    with _served(model, files, max_bytes=200_000, max_megapixels=1.0) as url:
+    with web_server(model.folder, files, max_bytes=200_000, max_megapixels=1.0) as url:
 
         def post(path: str, body: bytes, **fields: object) -> requests.Response:
             return requests.post(
@@ -176,7 +128,7 @@ def test_a_browser_translates_a_photo(
     words = TEXTS["zh" if language == "zh" else "en"]
     foreign: list[str] = []
     files = tmp_path / "files"
-    with _served(model, files) as url, playwright.sync_playwright() as driver:
+    with web_server(model.folder, files) as url, playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(
             viewport={"width": width, "height": height},

@@ -83,6 +83,38 @@ def test_a_u_net_as_onnx_says_and_needs_its_multiple(
 
 
 @pytest.mark.slow
+def test_a_u_net_as_a_program_takes_the_size_that_it_was_trained_at(
+    make_model: ModelMaker, tmp_path: Path
+) -> None:
+    folder = make_model(generator="unet_128", crop_px=128, load_px=128)
+    out = tmp_path / "out"
+    arguments = ["--out", str(out), "--workspace", str(folder.parents[2])]
+    done = CliRunner().invoke(app, ["export", "--format", "torch-export", *arguments])
+    assert done.exit_code == 0, done.output
+    program = torch.export.load(out / "makeup2bare.pt2").module()
+    network = open_model(Workspace(folder.parents[2]), "makeup").network("A2B")
+    for shape in ((1, 3, 128, 128), (2, 3, 128, 384)):
+        picture = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        with torch.inference_mode():
+            assert (program(picture) - network(picture)).abs().max() < 1e-4
+
+
+def test_a_generator_that_cannot_be_exported_is_an_error_with_a_remedy(
+    make_model: ModelMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("Guard failed: x.size()[3] // 128 != 1\nmore")
+
+    model = open_model(Workspace(make_model().parents[2]), "makeup")
+    monkeypatch.setattr(exporting, "_trace", fail)
+    with pytest.raises(
+        SuyanError, match=r"\(AssertionError: Guard failed.*1\)\. Try --format onnx"
+    ):
+        export_model(model, tmp_path / "out", "torch-export")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.slow
 def test_a_bilateral_grid_is_exported_whole(make_model: ModelMaker, tmp_path: Path) -> None:
     """Both formats agree with PyTorch at every size of whose sides 8 is a divisor."""
     onnxruntime = pytest.importorskip("onnxruntime")
