@@ -38,7 +38,7 @@ def train(
     Args:
         dataset: Name of a dataset version, or newest.
         preset: Size of the training. as given: the parameters below; small, trial: sizes that a CPU
-            trains in minutes.
+            trains in minutes; hour: one that it trains in about an hour.
         parameters: The network, and how it is trained.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from flows.parameters import PipelineParameters, TrainParameters
-from training.config import TrainConfig
-from training.config import demo as small_training
+from training.config import TrainConfig, demo, hour
 from training.runtime.launcher import Torchrun
 
-Preset = Literal["as given", "small", "trial"]
+Preset = Literal["as given", "small", "hour", "trial"]
 _TRIAL_TRAINING = {
     "load_px": 64,
     "crop_px": 64,
@@ -24,6 +25,13 @@ _TRIAL_TRAINING = {
     "checkpoint_every": 50,
     "sample_every": 50,
 }
+_TRAININGS: Mapping[str, Callable[[], TrainConfig]] = MappingProxyType(
+    {
+        "small": demo,
+        "hour": hour,
+        "trial": lambda: TrainConfig.model_validate(_TRIAL_TRAINING),
+    }
+)
 _NUM_TRIAL_IMAGES = 60  # per domain
 
 
@@ -58,9 +66,7 @@ def train_with_preset(parameters: TrainParameters, preset: Preset) -> TrainParam
 
 def _training(preset: Preset, torchrun: Torchrun) -> TrainConfig:
     """The preset's training, changed so that the processes of ``torchrun`` can share it."""
-    training = (
-        small_training() if preset == "small" else TrainConfig.model_validate(_TRIAL_TRAINING)
-    )
+    training = _TRAININGS[preset]()
     if not torchrun.is_needed:
         return training
     num = torchrun.num_processes
