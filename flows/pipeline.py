@@ -76,7 +76,8 @@ def pipeline(
 
     Args:
         preset: Size of the run. as given: the parameters below; small: a network that a CPU trains
-            in minutes; hour: one that it trains in about an hour; trial: everything at the least size, to see whether it works here.
+            in minutes; hour: one that it trains in about an hour; trial: everything at the least
+            size, to see whether it works here.
         parameters: What to search for, and how each stage works.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
