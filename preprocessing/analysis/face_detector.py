@@ -31,7 +31,7 @@ _NMS_OVERLAP = 0.3  # intersection over union
 _NESTED_SHARE = 0.7  # of the smaller box inside the larger, beyond which both are one face
 _SCORE = 0.5  # of a confirmed face in its close-up
 _MAX_UNCONFIRMED = 30  # proposals that are looked at turned
-_SURE_SCORE = 0.62  # the same where only tiles or a turn show the face
+_SURE_SCORE = 0.62  # the same where the turn of the picture is tried
 _PROPOSAL_SCORE = 0.15  # in a look, where a face may be small
 _MIN_SIDE_SHARE = 0.75  # of ``min_face_px``: what is smaller is more often no face than a face
 _MIN_LOOK_PX = 13  # side of a face in the model's input, from which looks propose it surely
@@ -265,7 +265,7 @@ class _Search:
 
     def faces(self, turn: float, known: Sequence[Face]) -> list[Face]:
         """The known faces, and those that are found by looks turned by so many degrees."""
-        faces = self._whole(turn, known)
+        faces = self._whole(turn, known, 0.0)
         for tiles in self._levels:
             detail = self._picture.detail(tiles[0].side, faces)
             proposals = [
@@ -274,7 +274,7 @@ class _Search:
                 if _has_detail(detail, tile)
                 for face in self._detector.look(self._picture, replace(tile, turn=turn))
             ]
-            faces = self._confirm(turn, proposals, faces)
+            faces = self._confirm(turn, proposals, faces, _SCORE)
         return faces
 
     def turned_faces(self, turn: float) -> list[Face]:
@@ -282,26 +282,29 @@ class _Search:
         model half recognises a face that lies on its side.
         """
         likely = sorted(self._unconfirmed, key=lambda face: -face.score)[:_MAX_UNCONFIRMED]
-        return self._confirm(turn, likely, self._whole(turn, []))
+        faces = self._whole(turn, [], _SURE_SCORE)
+        return self._confirm(turn, likely, faces, _SURE_SCORE)
 
-    def _whole(self, turn: float, known: Sequence[Face]) -> list[Face]:
+    def _whole(self, turn: float, known: Sequence[Face], min_score: float) -> list[Face]:
         height, width = self._picture.shape
         whole = _Window(width / 2, height / 2, max(height, width), turn)
-        score = _SURE_SCORE if turn else 0.0
-        faces = self._confirm(turn, self._detector.look(self._picture, whole), known, score)
+        faces = self._confirm(turn, self._detector.look(self._picture, whole), known, min_score)
         if faces:
             return faces
         border = replace(whole, side=whole.side * _BORDER_SIDES)
-        return self._confirm(turn, self._detector.look(self._picture, border), [], score)
+        return self._confirm(turn, self._detector.look(self._picture, border), [], min_score)
 
     def _confirm(
         self,
         turn: float,
         proposals: Sequence[Face],
         known: Sequence[Face],
-        min_score: float = _SURE_SCORE,
+        min_score: float,
     ) -> list[Face]:
-        """The known faces, and those of the proposals that a close-up confirms."""
+        """The known faces, and those of the proposals that a close-up confirms with this score.
+
+        With 0 the size of a face does not matter either.
+        """
         faces = list(known)
         for proposal in _suppress(proposals):
             if any(_is_same(proposal, face) for face in faces):
