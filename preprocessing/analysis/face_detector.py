@@ -184,14 +184,16 @@ class FaceDetector:
 
         All faces whose boxes have a side of ``min_face_px`` are searched, so that a larger picture
         takes longer; smaller ones may be found too. Where more than ``max_tiles`` tiles were
-        needed, the least side is larger. Where no face is found upright, the picture is searched
+        needed, the least side is larger. Where no sure face is found upright, it is searched
         turned by 90°, 270° and 180°; box and keypoints are always in pixels of the picture given.
         """
-        levels = _levels_of_tiles(*picture.shape[:2], min_face_px, max_tiles or math.inf)
+        height, width = picture.shape[:2]
+        levels = _levels_of_tiles(height, width, min_face_px, max_tiles or math.inf)
         search = _Search(self, _Pyramid(picture), levels, min_face_px * _MIN_SIDE_SHARE)
         faces = search.faces(0, [])
-        if not faces:
-            faces = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
+        if not any(face.score >= _SURE_SCORE for face in faces):
+            turned = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
+            faces = _suppress([*faces, *turned])
         if faces and (turn := _usual_turn(faces)) != 0:
             faces = search.faces(turn, faces)
         return sorted(faces, key=lambda face: face.side, reverse=True)
@@ -326,8 +328,8 @@ def _face(
     """A face of its middle and keypoints ``[7, 2]``, and of its box's sides before the turn."""
     if abs(math.sin(math.radians(turn))) > math.sqrt(0.5):
         size = size[::-1]
-    (left, top), (right, bottom) = points[0] - size / 2, points[0] + size / 2
-    return Face(tuple(map(float, (left, top, right, bottom))), points[1:], score, turn)
+    left, top, right, bottom = np.concatenate([points[0] - size / 2, points[0] + size / 2]).tolist()
+    return Face((left, top, right, bottom), points[1:], score, turn)
 
 
 def _levels_of_tiles(
@@ -365,7 +367,7 @@ def _has_detail(detail: NDArray[np.bool_], tile: _Window) -> bool:
     scale = _INPUT_PX / tile.side
     left, right = (round((tile.x + half) * scale) for half in (-tile.side / 2, tile.side / 2))
     top, bottom = (round((tile.y + half) * scale) for half in (-tile.side / 2, tile.side / 2))
-    return np.count_nonzero(detail[max(0, top) : bottom, max(0, left) : right]) >= _MIN_DETAIL_PX
+    return bool(detail[max(0, top) : bottom, max(0, left) : right].sum() >= _MIN_DETAIL_PX)
 
 
 def _usual_turn(faces: Sequence[Face]) -> float:
