@@ -207,8 +207,8 @@ class FaceDetector:
             return None
         if face.score < _UPRIGHT_SCORE:
             turns = (turn + other for other in _QUARTER_TURNS_DEGREES)
-            looks = (self._look_closer(picture, face, other) for other in turns)
-            face = max((face, *filter(None, looks)), key=lambda face: face.score)
+            turned = (self._look_closer(picture, face, other) for other in turns)
+            face = max((face, *filter(None, turned)), key=lambda face: face.score)
         for _ in range(_MAX_STRAIGHTENINGS):
             if abs(_difference(face.roll, face.turn)) <= _ACCURATE_ROLL_DEGREES:
                 break
@@ -224,11 +224,11 @@ class FaceDetector:
         side = max(_MIN_CLOSE_UP_PX, _CLOSE_UP_SIDES * face.side)
         window = _Window(float(middle[0]), float(middle[1]), side, turn)
         near = [
-            found
-            for found in _suppress(self.look(picture, window, self._threshold))
-            if _distance(found, middle) < face.side * _NEAR_SHARE
+            candidate
+            for candidate in _suppress(self.look(picture, window, self._threshold))
+            if _distance(candidate, middle) < face.side * _NEAR_SHARE
         ]
-        return min(near, key=lambda found: _distance(found, middle), default=None)
+        return min(near, key=lambda candidate: _distance(candidate, middle), default=None)
 
     def look(
         self, picture: _Pyramid, window: _Window, threshold: float = _PROPOSAL_SCORE
@@ -265,9 +265,9 @@ class _Search:
         self._levels, self._min_side = levels, min_side
         self._unconfirmed = list[Face]()
 
-    def faces(self, turn: float, known: Sequence[Face]) -> list[Face]:
+    def faces(self, turn: float, confirmed: Sequence[Face]) -> list[Face]:
         """The known faces, and those that are found by looks turned by so many degrees."""
-        faces = self._whole(turn, known, 0.0)
+        faces = self._whole(turn, confirmed, 0.0)
         for tiles in self._levels:
             detail = self._picture.detail(tiles[0].side, faces)
             proposals = [
@@ -287,10 +287,10 @@ class _Search:
         faces = self._whole(turn, [], _SURE_SCORE)
         return self._confirm(turn, likely, faces, _SURE_SCORE)
 
-    def _whole(self, turn: float, known: Sequence[Face], min_score: float) -> list[Face]:
+    def _whole(self, turn: float, confirmed: Sequence[Face], min_score: float) -> list[Face]:
         height, width = self._picture.shape
         whole = _Window(width / 2, height / 2, max(height, width), turn)
-        faces = self._confirm(turn, self._detector.look(self._picture, whole), known, min_score)
+        faces = self._confirm(turn, self._detector.look(self._picture, whole), confirmed, min_score)
         if faces:
             return faces
         border = replace(whole, side=whole.side * _BORDER_SIDES)
@@ -300,14 +300,14 @@ class _Search:
         self,
         turn: float,
         proposals: Sequence[Face],
-        known: Sequence[Face],
+        confirmed: Sequence[Face],
         min_score: float,
     ) -> list[Face]:
         """The known faces, and those of the proposals that a close-up confirms with this score.
 
         With 0 the size of a face does not matter either.
         """
-        faces = list(known)
+        faces = list(confirmed)
         for proposal in _suppress(proposals):
             if any(_is_same(proposal, face) for face in faces):
                 continue
