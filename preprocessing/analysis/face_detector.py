@@ -32,6 +32,7 @@ _NESTED_SHARE = 0.7  # of the smaller box inside the larger, beyond which both a
 _SCORE = 0.5  # of a confirmed face in its close-up
 _MAX_UNCONFIRMED = 30  # proposals that are looked at turned
 _SURE_SCORE = 0.62  # the same where the turn of the picture is tried
+_MAX_SURE_ROLL = 30.0  # degrees, of a face that shows that the picture is upright
 _PROPOSAL_SCORE = 0.15  # in a look, where a face may be small
 _MIN_SIDE_SHARE = 0.75  # of ``min_face_px``: what is smaller is more often no face than a face
 _MIN_LOOK_PX = 13  # side of a face in the model's input, from which looks propose it surely
@@ -191,7 +192,7 @@ class FaceDetector:
         levels = _levels_of_tiles(height, width, min_face_px, max_tiles or math.inf)
         search = _Search(self, _Pyramid(picture), levels, min_face_px * _MIN_SIDE_SHARE)
         faces = search.faces(0, [])
-        if not any(face.score >= _SURE_SCORE for face in faces):
+        if not any(face.score >= _SURE_SCORE and abs(face.roll) < _MAX_SURE_ROLL for face in faces):
             turned = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
             faces = _suppress([*faces, *turned])
         if faces and (turn := _usual_turn(faces)) != 0:
