@@ -29,6 +29,7 @@ from preprocessing.prepare import prepare  # noqa: E402
 from training.train import train  # noqa: E402
 
 _ARCHIVE = GOLDEN / "workspace.tar.xz"
+_LEFT_OUT = {"crops", "features", "samples", "samples_ema", "tensorboard", ".lock"}
 _WRITTEN_AGAIN = ("cache", "datasets", "models", "recipes", "runs")
 
 
@@ -42,8 +43,10 @@ def main() -> None:
             shutil.rmtree(folder / name)
         names = _write(Workspace(folder))
         with tarfile.open(_ARCHIVE, "w:xz") as archive:
-            for path in sorted(folder.iterdir()):
-                archive.add(path, path.name)
+            for path in sorted(folder.rglob("*")):
+                place = path.relative_to(folder)
+                if path.is_file() and _LEFT_OUT.isdisjoint(place.parts):
+                    archive.add(path, place)
     text = json.dumps(
         NAMES | names | {"libraries": dict(libraries())}, indent=2, ensure_ascii=False
     )
@@ -61,7 +64,6 @@ def _write(workspace: Workspace) -> dict[str, str]:
     evaluation = evaluate(EVALUATE, summary.dataset, run, workspace)
     promotion = promote(run, evaluation.folder, workspace, "makeup", PromoteConfig())
     crown(workspace, "makeup", promotion.model.name, "golden")  # ten steps pass no gate
-    shutil.rmtree(workspace.crops, ignore_errors=True)
     return {"dataset": summary.version, "run": run_name, "model": promotion.model.name}
 
 
