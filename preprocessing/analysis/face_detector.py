@@ -31,7 +31,8 @@ _NMS_OVERLAP = 0.3  # intersection over union
 _NESTED_SHARE = 0.7  # of the smaller box inside the larger, beyond which both are one face
 _SCORE = 0.5  # of a confirmed face in its close-up
 _MAX_UNCONFIRMED = 30  # proposals that are looked at turned
-_SURE_SCORE = 0.62  # the same where only tiles or a turn show the face
+_SURE_SCORE = 0.62  # the same where the turn of the picture is tried
+_MAX_SURE_ROLL = 30.0  # degrees, of a face that shows that the picture is upright
 _PROPOSAL_SCORE = 0.15  # in a look, where a face may be small
 _MIN_SIDE_SHARE = 0.75  # of ``min_face_px``: what is smaller is more often no face than a face
 _MIN_LOOK_PX = 13  # side of a face in the model's input, from which looks propose it surely
@@ -184,14 +185,16 @@ class FaceDetector:
 
         All faces whose boxes have a side of ``min_face_px`` are searched, so that a larger picture
         takes longer; smaller ones may be found too. Where more than ``max_tiles`` tiles were
-        needed, the least side is larger. Where no face is found upright, the picture is searched
+        needed, the least side is larger. Where no sure face is found upright, it is searched
         turned by 90°, 270° and 180°; box and keypoints are always in pixels of the picture given.
         """
-        levels = _levels_of_tiles(*picture.shape[:2], min_face_px, max_tiles or math.inf)
+        height, width = picture.shape[:2]
+        levels = _levels_of_tiles(height, width, min_face_px, max_tiles or math.inf)
         search = _Search(self, _Pyramid(picture), levels, min_face_px * _MIN_SIDE_SHARE)
         faces = search.faces(0, [])
-        if not faces:
-            faces = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
+        if not any(face.score >= _SURE_SCORE and abs(face.roll) < _MAX_SURE_ROLL for face in faces):
+            turned = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
+            faces = _suppress([*faces, *turned])
         if faces and (turn := _usual_turn(faces)) != 0:
             faces = search.faces(turn, faces)
         return sorted(faces, key=lambda face: face.side, reverse=True)
@@ -205,8 +208,8 @@ class FaceDetector:
             return None
         if face.score < _UPRIGHT_SCORE:
             turns = (turn + other for other in _QUARTER_TURNS_DEGREES)
-            looks = (self._look_closer(picture, face, other) for other in turns)
-            face = max((face, *filter(None, looks)), key=lambda face: face.score)
+            turned = (self._look_closer(picture, face, other) for other in turns)
+            face = max((face, *filter(None, turned)), key=lambda face: face.score)
         for _ in range(_MAX_STRAIGHTENINGS):
             if abs(_difference(face.roll, face.turn)) <= _ACCURATE_ROLL_DEGREES:
                 break
@@ -222,11 +225,11 @@ class FaceDetector:
         side = max(_MIN_CLOSE_UP_PX, _CLOSE_UP_SIDES * face.side)
         window = _Window(float(middle[0]), float(middle[1]), side, turn)
         near = [
-            found
-            for found in _suppress(self.look(picture, window, self._threshold))
-            if _distance(found, middle) < face.side * _NEAR_SHARE
+            candidate
+            for candidate in _suppress(self.look(picture, window, self._threshold))
+            if _distance(candidate, middle) < face.side * _NEAR_SHARE
         ]
-        return min(near, key=lambda found: _distance(found, middle), default=None)
+        return min(near, key=lambda candidate: _distance(candidate, middle), default=None)
 
     def look(
         self, picture: _Pyramid, window: _Window, threshold: float = _PROPOSAL_SCORE
@@ -263,9 +266,9 @@ class _Search:
         self._levels, self._min_side = levels, min_side
         self._unconfirmed = list[Face]()
 
-    def faces(self, turn: float, known: Sequence[Face]) -> list[Face]:
+    def faces(self, turn: float, confirmed: Sequence[Face]) -> list[Face]:
         """The known faces, and those that are found by looks turned by so many degrees."""
-        faces = self._whole(turn, known)
+        faces = self._whole(turn, confirmed, 0.0)
         for tiles in self._levels:
             detail = self._picture.detail(tiles[0].side, faces)
             proposals = [
@@ -274,7 +277,7 @@ class _Search:
                 if _has_detail(detail, tile)
                 for face in self._detector.look(self._picture, replace(tile, turn=turn))
             ]
-            faces = self._confirm(turn, proposals, faces)
+            faces = self._confirm(turn, proposals, faces, _SCORE)
         return faces
 
     def turned_faces(self, turn: float) -> list[Face]:
@@ -282,27 +285,30 @@ class _Search:
         model half recognises a face that lies on its side.
         """
         likely = sorted(self._unconfirmed, key=lambda face: -face.score)[:_MAX_UNCONFIRMED]
-        return self._confirm(turn, likely, self._whole(turn, []))
+        faces = self._whole(turn, [], _SURE_SCORE)
+        return self._confirm(turn, likely, faces, _SURE_SCORE)
 
-    def _whole(self, turn: float, known: Sequence[Face]) -> list[Face]:
+    def _whole(self, turn: float, confirmed: Sequence[Face], min_score: float) -> list[Face]:
         height, width = self._picture.shape
         whole = _Window(width / 2, height / 2, max(height, width), turn)
-        score = _SURE_SCORE if turn else 0.0
-        faces = self._confirm(turn, self._detector.look(self._picture, whole), known, score)
+        faces = self._confirm(turn, self._detector.look(self._picture, whole), confirmed, min_score)
         if faces:
             return faces
         border = replace(whole, side=whole.side * _BORDER_SIDES)
-        return self._confirm(turn, self._detector.look(self._picture, border), [], score)
+        return self._confirm(turn, self._detector.look(self._picture, border), [], min_score)
 
     def _confirm(
         self,
         turn: float,
         proposals: Sequence[Face],
-        known: Sequence[Face],
-        min_score: float = _SURE_SCORE,
+        confirmed: Sequence[Face],
+        min_score: float,
     ) -> list[Face]:
-        """The known faces, and those of the proposals that a close-up confirms."""
-        faces = list(known)
+        """The known faces, and those of the proposals that a close-up confirms with this score.
+
+        With 0 the size of a face does not matter either.
+        """
+        faces = list(confirmed)
         for proposal in _suppress(proposals):
             if any(_is_same(proposal, face) for face in faces):
                 continue
@@ -323,8 +329,8 @@ def _face(
     """A face of its middle and keypoints ``[7, 2]``, and of its box's sides before the turn."""
     if abs(math.sin(math.radians(turn))) > math.sqrt(0.5):
         size = size[::-1]
-    (left, top), (right, bottom) = points[0] - size / 2, points[0] + size / 2
-    return Face(tuple(map(float, (left, top, right, bottom))), points[1:], score, turn)
+    left, top, right, bottom = np.concatenate([points[0] - size / 2, points[0] + size / 2]).tolist()
+    return Face((left, top, right, bottom), points[1:], score, turn)
 
 
 def _levels_of_tiles(
@@ -362,7 +368,7 @@ def _has_detail(detail: NDArray[np.bool_], tile: _Window) -> bool:
     scale = _INPUT_PX / tile.side
     left, right = (round((tile.x + half) * scale) for half in (-tile.side / 2, tile.side / 2))
     top, bottom = (round((tile.y + half) * scale) for half in (-tile.side / 2, tile.side / 2))
-    return np.count_nonzero(detail[max(0, top) : bottom, max(0, left) : right]) >= _MIN_DETAIL_PX
+    return bool(detail[max(0, top) : bottom, max(0, left) : right].sum() >= _MIN_DETAIL_PX)
 
 
 def _usual_turn(faces: Sequence[Face]) -> float:

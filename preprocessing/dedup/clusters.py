@@ -52,15 +52,15 @@ class Clusters:
 class Differences:
     """A person's decisions that pictures, by their numbers, are no copies of each other."""
 
-    others: Mapping[int, frozenset[int]] = field(default_factory=dict)  # of both in each pair
+    counterparts: Mapping[int, frozenset[int]] = field(default_factory=dict)  # of both in a pair
     alone: frozenset[int] = frozenset()  # no copies of any picture
 
-    def forbid(self, members: Iterable[int], others: Iterable[int]) -> bool:
+    def forbid(self, first: Iterable[int], second: Iterable[int]) -> bool:
         """Whether these two groups of pictures may not share a cluster."""
-        members, others = set(members), set(others)
-        if not self.alone.isdisjoint(members | others):
+        first, second = set(first), set(second)
+        if not self.alone.isdisjoint(first | second):
             return True
-        return any(not others.isdisjoint(self.others.get(member, ())) for member in members)
+        return any(not second.isdisjoint(self.counterparts.get(k, ())) for k in first)
 
 
 NO_DIFFERENCES = Differences()

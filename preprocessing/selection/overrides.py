@@ -55,23 +55,24 @@ def read_overrides(path: Path, names: Iterable[str]) -> dict[str, Action]:
 
 
 def read_differences(path: Path, names: Sequence[str]) -> Differences:
-    """The decisions that originals are no copies of others, by their places in ``names`` (sha256).
+    """The decisions that originals are no copies of each other, by their places in ``names``
+    (sha256).
 
     Raises ``ValueError`` as ``read_overrides`` does.
     """
     number, ordered = {name: k for k, name in enumerate(names)}, sorted(names)
-    others, alone = defaultdict[int, set[int]](set), set[int]()
+    counterparts, alone = defaultdict[int, set[int]](set), set[int]()
     for line in _lines(path):
         if line.decision != "different":
             continue
-        listed = [k for digits in line.others for k in line.matching(digits, ordered)]
+        listed = [k for digits in line.counterparts for k in line.matching(digits, ordered)]
         for name in line.matching(line.digits, ordered):
-            if not line.others:
+            if not line.counterparts:
                 alone.add(number[name])
             for other in {number[k] for k in listed} - {number[name]}:
-                others[number[name]].add(other)
-                others[other].add(number[name])
-    return Differences({k: frozenset(v) for k, v in others.items()}, frozenset(alone))
+                counterparts[number[name]].add(other)
+                counterparts[other].add(number[name])
+    return Differences({k: frozenset(v) for k, v in counterparts.items()}, frozenset(alone))
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class _Line:
     where: str  # file and number of the line, for messages
     digits: str
     decision: Decision
-    others: tuple[str, ...]  # digits of the pictures that a "different" picture is no copy of
+    counterparts: tuple[str, ...]  # digits of the pictures that a "different" picture is no copy of
 
     def matching(self, digits: str, ordered: Sequence[str]) -> Sequence[str]:
         """The name that begins with these digits, of names in order; empty if there is none."""
@@ -108,8 +109,8 @@ def _lines(path: Path) -> Iterator[_Line]:
             raise ValueError(
                 f"{where}: got action {decision!r}, needed keep, drop, move or different"
             )
-        others = (word for cell in cells[2:] for word in re.split(r"[\s;,]+", cell.lower()))
-        digits = tuple(word for word in others if re.fullmatch(_DIGITS, word))
+        counterparts = (word for cell in cells[2:] for word in re.split(r"[\s;,]+", cell.lower()))
+        digits = tuple(word for word in counterparts if re.fullmatch(_DIGITS, word))
         yield _Line(where, prefix, cast("Decision", decision), digits)
 
 
@@ -130,7 +131,10 @@ def add_overrides(path: Path, names: Iterable[str], action: Decision, note: str)
     lines: Iterable[Sequence[str]] = ((name, action, note) for name in names)
     if action == "different":
         pairs = [(name, " ".join(names[k + 1 :])) for k, name in enumerate(names)]
-        lines = ((name, action, others, note) for name, others in pairs[: max(1, len(names) - 1)])
+        lines = (
+            (name, action, counterparts, note)
+            for name, counterparts in pairs[: max(1, len(names) - 1)]
+        )
     csv.writer(rows, lineterminator="\n").writerows(lines)
     added = (end + rows.getvalue()).encode(encoding.removesuffix("-sig"), "backslashreplace")
     with atomic_file(path) as file:

@@ -80,7 +80,7 @@ def test_pictures_that_a_person_calls_different_are_pairs(tmp_path: Path) -> Non
     lines = [f"{one},different,{two} {three},seen", f"{three},DIFFERENT,{two[:11]}", f"{one},keep,"]
     path = written(tmp_path, "\n".join(["sha256,action,note", *lines]))
     found = read_differences(path, NAMES)
-    assert found.others == {0: {1, 2}, 1: {0, 2}, 2: {0, 1}}
+    assert found.counterparts == {0: {1, 2}, 1: {0, 2}, 2: {0, 1}}
     assert found.alone == set()
     assert read_overrides(path, NAMES) == {one: "keep"}  # such a line is no action on a picture
     assert read_differences(tmp_path / "none.csv", NAMES) == Differences()
@@ -96,7 +96,7 @@ def test_a_picture_that_differs_from_nothing_named_is_a_copy_of_none(tmp_path: P
 def test_added_differences_are_read_again(tmp_path: Path) -> None:
     path = tmp_path / "overrides.csv"
     add_overrides(path, NAMES, "different", "three people")
-    assert read_differences(path, NAMES).others == {0: {1, 2}, 1: {0, 2}, 2: {0, 1}}
+    assert read_differences(path, NAMES).counterparts == {0: {1, 2}, 1: {0, 2}, 2: {0, 1}}
     assert "three people" in path.read_text()
     add_overrides(path, [NAMES[0]], "different", "")
     assert read_differences(path, NAMES).alone == {0}
@@ -110,4 +110,4 @@ def test_differences_that_a_spreadsheet_saves_are_read(
     path = tmp_path / "overrides.csv"
     rows = ["sha256,action,note", f"{NAMES[0]},different,{NAMES[2]},不同的人"]
     path.write_bytes("\r\n".join(rows).replace(",", between).encode(encoding))
-    assert read_differences(path, NAMES).others == {0: {2}, 2: {0}}
+    assert read_differences(path, NAMES).counterparts == {0: {2}, 2: {0}}

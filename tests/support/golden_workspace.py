@@ -21,6 +21,7 @@ from test_golden import EVALUATE, GOLDEN, NAMES, PREPARE, TRAIN, listings  # noq
 from core.workspace import Workspace  # noqa: E402
 from evaluation.config import PromoteConfig  # noqa: E402
 from evaluation.evaluate import evaluate  # noqa: E402
+from evaluation.model_registry.model_versions import crown  # noqa: E402
 from evaluation.model_registry.promote import promote  # noqa: E402
 from flows import latest  # noqa: E402
 from preprocessing.cache import libraries  # noqa: E402
@@ -28,6 +29,7 @@ from preprocessing.prepare import prepare  # noqa: E402
 from training.train import train  # noqa: E402
 
 _ARCHIVE = GOLDEN / "workspace.tar.xz"
+_LEFT_OUT = {"crops", "features", "samples", "samples_ema", "tensorboard", ".lock"}
 _WRITTEN_AGAIN = ("cache", "datasets", "models", "recipes", "runs")
 
 
@@ -41,8 +43,10 @@ def main() -> None:
             shutil.rmtree(folder / name)
         names = _write(Workspace(folder))
         with tarfile.open(_ARCHIVE, "w:xz") as archive:
-            for path in sorted(folder.iterdir()):
-                archive.add(path, path.name)
+            for path in sorted(folder.rglob("*")):
+                place = path.relative_to(folder)
+                if path.is_file() and _LEFT_OUT.isdisjoint(place.parts):
+                    archive.add(path, place)
     text = json.dumps(
         NAMES | names | {"libraries": dict(libraries())}, indent=2, ensure_ascii=False
     )
@@ -59,7 +63,7 @@ def _write(workspace: Workspace) -> dict[str, str]:
     latest.remember_run(workspace, "makeup", run_name)
     evaluation = evaluate(EVALUATE, summary.dataset, run, workspace)
     promotion = promote(run, evaluation.folder, workspace, "makeup", PromoteConfig())
-    shutil.rmtree(workspace.crops, ignore_errors=True)
+    crown(workspace, "makeup", promotion.model.name, "golden")  # ten steps pass no gate
     return {"dataset": summary.version, "run": run_name, "model": promotion.model.name}
 
 
