@@ -78,7 +78,7 @@ def test_pictures_that_memory_has_no_space_for_are_the_same(
     monkeypatch.setattr("training.data.dataset._MEMORY_SHARE", share)
     monkeypatch.setattr("training.data.picture_folder._FILES_PER_GROUP", 3)
     pictures = UnalignedPictures(smooth_dataset, CONFIG)
-    assert len(pictures._a._in_memory) == (3 if share else 0)
+    assert len(pictures.a._in_memory) == (3 if share else 0)
     for one, other in zip(held, pictures.batches(1), strict=True):
         assert torch.equal(one.a, other.a)
         assert torch.equal(one.b, other.b)
