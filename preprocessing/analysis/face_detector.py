@@ -306,21 +306,23 @@ class _Search:
     ) -> list[Face]:
         """The known faces, and those of the proposals that a close-up confirms with this score.
 
-        With 0 the size of a face does not matter either.
+        With 0 the size of a surely proposed face does not matter either.
         """
         faces = list(confirmed)
         for proposal in _suppress(proposals):
             if any(_is_same(proposal, face) for face in faces):
                 continue
             face = self._detector.close_up(self._picture, proposal, turn)
-            if face is not None and self._is_sure(face, min_score):
+            if face is not None and self._is_sure(face, proposal, min_score):
                 faces.append(face)
             elif turn == 0:
                 self._unconfirmed.append(proposal)
         return _suppress(faces)
 
-    def _is_sure(self, face: Face, min_score: float) -> bool:
-        return min_score == 0 or (face.score >= min_score and face.side >= self._min_side)
+    def _is_sure(self, face: Face, proposal: Face, min_score: float) -> bool:
+        if min_score == 0 and proposal.score >= _SCORE:
+            return True
+        return face.score >= min_score and face.side >= self._min_side
 
 
 def _face(
