@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import digest, load_json, try_load_json, write_json
 from core.tables import Picture, iter_rows
@@ -30,7 +31,7 @@ def run_name(config: TrainConfig, version: str) -> str:
 
     The same settings give the same name, so that a training is resumed in its folder.
     """
-    return f"{version}-{digest(config.model_dump(mode='json'), 8)}"
+    return f"{version}-{digest(identity(config), 8)}"
 
 
 def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from core.config_identity import LATER
 from training.models.factory import GENERATORS
 
 
@@ -121,14 +122,14 @@ class TrainConfig(BaseModel):
         le=10_000,
         description="Epochs after these, over which the learning rate falls to zero",
     )
-    pseudo_steps: int = Field(
+    pseudo_steps: Annotated[int, LATER] = Field(
         0,
         ge=0,
         le=100_000,
         description="Supervised steps before the adversarial training, on pseudo pairs: training "
         "pictures with the make-up or, without faces, the colours of the other side; 0: none",
     )
-    pseudo_weight: float = Field(
+    pseudo_weight: Annotated[float, LATER] = Field(
         0.0,
         ge=0,
         description="Weight of the loss on pseudo pairs whose target is a real picture, during the "
@@ -154,7 +155,7 @@ class TrainConfig(BaseModel):
     learning_rate: float = Field(
         2e-4, gt=0, le=0.1, description="Adam's learning rate at the start"
     )
-    generator_rate: float = Field(
+    generator_rate: Annotated[float, LATER] = Field(
         1.0,
         gt=0,
         le=10,

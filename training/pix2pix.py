@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.config_identity import identity
 from core.errors import CheckpointError
 from core.files import atomic_file, claim_folder, write_json
 from core.workspace_folders import CheckpointFolder, ModelFolder
@@ -57,7 +58,7 @@ def import_reference(
         network.load_state_dict(state_dict)
         networks[name] = network
     folder = ModelFolder(out)
-    claim_folder(out, config.model_dump(mode="json"))
+    claim_folder(out, identity(config))
     for name, network in networks.items():
         save_weights(folder.weights(name), network)
     write_json(folder.import_source, {"imported_from": str(source), "epoch": epoch})

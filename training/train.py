@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config_identity import identity
 from core.files import claim_folder
 from core.progress import Progress, silent
 from training.build import build
@@ -83,7 +84,7 @@ def train(
         prepare_torch(config)
         pictures = UnalignedPictures(dataset, config, world)
         if world.is_first:
-            claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
+            claim_folder(run, {"train": identity(config), "dataset": dataset.name})
             claim_pictures(run, dataset)
         samples = SampleGrid(dataset, config.crop_px)
         total = num_steps(config, pictures)

@@ -54,8 +54,8 @@ def _break_step(monkeypatch: pytest.MonkeyPatch, step: int, times: int = 1) -> N
     whole = CycleGan.step
     left = [times]
 
-    def broken(self: CycleGan, a: Tensor, b: Tensor) -> dict[str, Tensor]:
-        losses = whole(self, a, b)
+    def broken(self: CycleGan, *batch: Any) -> dict[str, Tensor]:
+        losses = whole(self, *batch)
         if self.num_steps == step and left[0]:
             left[0] -= 1
             with torch.no_grad():

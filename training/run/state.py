@@ -25,7 +25,7 @@ _STATE_KEY = "standing"  # of a ``TrainState`` in ``state.pt``
 class TrainState:
     """Everything that a resumed training depends on, besides weights, optimisers and pools."""
 
-    position: Position
+    position: Position = field(default_factory=lambda: Position(step=0, epoch=1, batch=0))
     rate_scale: float = 1.0  # halved by every rollback
     num_rollbacks: int = 0
     plateau: Plateau = field(default_factory=Plateau)

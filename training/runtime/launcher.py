@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import claim_folder
 from core.progress import Progress, silent
@@ -130,7 +131,7 @@ def train_together(
     from training.train import check_world
 
     check_world(config, World(size=torchrun.num_processes))
-    claim_folder(run, {"train": config.model_dump(mode="json"), "dataset": dataset.name})
+    claim_folder(run, {"train": identity(config), "dataset": dataset.name})
     command = ["-m", "training", str(RunFolder(run).config), str(dataset), str(run)]
     command += ["--distance", distance] if distance else []
     command = ["-m", "training.runtime.launcher", *torchrun.arguments(run.name), *command]
