@@ -83,7 +83,9 @@ class Contestant:
         gan.set_learning_rate(config.learning_rate, generator_share=config.generator_rate)
         for epoch in range(1, 1_000_000):
             for number, batch in enumerate(pictures.batches(epoch)):
-                targets = pairs.targets(epoch, number) if config.pseudo_weight else None
+                targets = (
+                    pairs.targets(epoch, number).to(gan.device) if config.pseudo_weight else None
+                )
                 gan.step(*batch.to(gan.device), targets)
                 yield
 

@@ -17,7 +17,7 @@ from torch import nn
 from core.errors import SuyanError
 from core.progress import Progress
 from core.workspace_folders import RunFolder
-from training.algorithm.cyclegan import CycleGan, RealTargets
+from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import (
     cycle_share,
     feature_share,
@@ -27,7 +27,7 @@ from training.algorithm.schedules import (
 from training.build import plain_generators
 from training.config import TrainConfig
 from training.data.dataset import Batch, UnalignedPictures, prefetch
-from training.data.pseudo_pairs import PseudoPairs
+from training.data.pseudo_pairs import PairBatch, PseudoPairs
 from training.data.tensors import to_pictures, to_tensor
 from training.run.checkpoint import Position, latest_checkpoint, save_checkpoint
 from training.run.monitors import Monitors, all_finite
@@ -130,7 +130,8 @@ class Trainer:
         batches = prefetch(self._with_targets(epoch, first))
         for index, (batch, targets) in enumerate(batches, start=first):
             began = time.monotonic()
-            losses = gan.step(*batch.to(gan.device), targets and targets.to(gan.device))
+            on_device = None if targets is None else targets.to(gan.device)
+            losses = gan.step(*batch.to(gan.device), on_device)
             self._threads.after_step(time.monotonic() - began)
             state.position = Position(state.position.step + 1, epoch, index + 1)
             self._after_step(losses, rate)
@@ -146,7 +147,7 @@ class Trainer:
     def _pairs(self) -> PseudoPairs:
         return PseudoPairs(self._config, self._pictures)
 
-    def _with_targets(self, epoch: int, first: int) -> Iterator[tuple[Batch, RealTargets | None]]:
+    def _with_targets(self, epoch: int, first: int) -> Iterator[tuple[Batch, PairBatch | None]]:
         """The remaining batches of ``epoch``, each with its pseudo pairs where they are used."""
         has_targets = self._config.pseudo_weight > 0
         for number, batch in enumerate(self._pictures.batches(epoch, first), start=first):

@@ -115,7 +115,7 @@ def test_every_batch_pairs_real_pictures_of_both_sides_with_their_renderings(fac
         for batch, side in zip((first.a, first.b), sides, strict=True)
     ]
     assert real == [[True, False, True, False], [False, True, False, True]]
-    targets = PseudoPairs(config, pictures).targets(1, 0)
+    targets = PseudoPairs(config, pictures).targets(1, 0).to(torch.device("cpu"))
     for rendered, real in (
         (targets.rendered_A, targets.real_B),
         (targets.rendered_B, targets.real_A),

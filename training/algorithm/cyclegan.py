@@ -46,11 +46,6 @@ class RealTargets:
     rendered_B: Tensor
     real_A: Tensor
 
-    def to(self, device: torch.device) -> RealTargets:
-        """The same on ``device``."""
-        parts = (self.rendered_A, self.real_B, self.rendered_B, self.real_A)
-        return RealTargets(*(part.to(device) for part in parts))
-
 
 @dataclass
 class CycleGan:

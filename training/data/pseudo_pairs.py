@@ -41,6 +41,21 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class PairBatch:
+    """One step's pairs with real targets, ``[N, H, W, 3]`` uint8 each, as in ``RealTargets``."""
+
+    rendered_a: Tensor
+    real_b: Tensor
+    rendered_b: Tensor
+    real_a: Tensor
+
+    def to(self, device: torch.device) -> RealTargets:
+        """The same as ``[N, 3, H, W]`` float32 in [-1, 1] on ``device``, channels-last."""
+        parts = (self.rendered_a, self.real_b, self.rendered_b, self.real_a)
+        return RealTargets(*(to_floats(part, device) for part in parts))
+
+
+@dataclass(frozen=True)
 class _Side:
     pictures: list[Picture]
     meshes: list[Points | None]
@@ -86,17 +101,19 @@ class PseudoPairs:
             ]
             yield Batch(a=_stack([a for a, _ in turns]), b=_stack([b for _, b in turns]))
 
-    def targets(self, epoch: int, number: int) -> RealTargets:
-        """``batch_size`` pairs of each direction whose target is real, for batch ``number``."""
+    def targets(self, epoch: int, number: int) -> PairBatch:
+        """``batch_size`` pairs of each direction whose target is real, for batch ``number``.
+
+        They stay uint8: this runs in the loader's thread, where a parallel operation of torch would
+        start threads that slow down those of the training.
+        """
         a_pairs, b_pairs = self._draw(epoch, number)
-        parts = (
-            [pair.rendered for pair in b_pairs],
-            [pair.real for pair in b_pairs],
-            [pair.rendered for pair in a_pairs],
-            [pair.real for pair in a_pairs],
+        return PairBatch(
+            rendered_a=_stack([pair.rendered for pair in b_pairs]),
+            real_b=_stack([pair.real for pair in b_pairs]),
+            rendered_b=_stack([pair.rendered for pair in a_pairs]),
+            real_a=_stack([pair.real for pair in a_pairs]),
         )
-        cpu = torch.device("cpu")
-        return RealTargets(*(to_floats(_stack(part), cpu) for part in parts))
 
     def _draw(self, epoch: int, number: int) -> tuple[list[Pair], list[Pair]]:
         """This process's share of a batch of pairs of A and of B, both pictures augmented alike."""
