@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a rehearsal of seconds")
     parser.add_argument("--minutes", type=float, default=10.0, help="of training, default 10")
     parser.add_argument("--seed", type=int, default=0, help="of the training, default 0")
+    parser.add_argument("--px", type=int, default=128, help="side of the crops, default 128")
     parser.add_argument("--out", type=Path, help="folder that keeps everything")
     given = parser.parse_args()
     if not (DATA / "makeup128").is_dir():
@@ -55,12 +56,21 @@ def main() -> None:
     logging.getLogger("training").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as scratch:
         workspace = Workspace((given.out or Path(scratch)).resolve())
-        dataset = prepare_people(workspace, 60 if given.quick else 10_000)
-        config = _sized(hour(), dataset, 0.05 if given.quick else given.minutes, given.seed)
-        print(_measure(workspace, dataset, config, quick=given.quick))
+        minutes = 0.05 if given.quick else given.minutes
+        print(json.dumps(measure(workspace, minutes, given.seed, given.px, quick=given.quick)))
 
 
-def prepare_people(workspace: Workspace, most: int) -> Path:
+def measure(
+    workspace: Workspace, minutes: float, seed: int, px: int, *, quick: bool
+) -> dict[str, float | None]:
+    """Prepare, train for about ``minutes`` and evaluate; prints tables, returns figures."""
+    sizes = {"crop_px": px, "load_px": px * 17 // 16}
+    dataset = prepare_people(workspace, 60 if quick else 10_000, sizes["load_px"])
+    config = _sized(TrainConfig.model_validate(hour().model_dump() | sizes), dataset, minutes, seed)
+    return _measure(workspace, dataset, config, quick=quick)
+
+
+def prepare_people(workspace: Workspace, most: int, px: int) -> Path:
     """A dataset version whose held-out people are in no training picture; its folder."""
     from preprocessing.prepare import prepare
 
@@ -70,7 +80,7 @@ def prepare_people(workspace: Workspace, most: int) -> Path:
         listings.append(workspace.folder / f"{domain}.parquet")
         write_rows(listings[-1], Original, rows)
     config = PrepareConfig(
-        domain_a="makeup", domain_b="bare", crop_px=136, test_fraction=0.25, min_images=2,
+        domain_a="makeup", domain_b="bare", crop_px=px, test_fraction=0.25, min_images=2,
         min_sharpness=0, min_face_px=32, max_outside=0.5,
     )  # fmt: skip
     first = DatasetFolder(prepare(config, *listings, workspace).dataset)
@@ -131,7 +141,9 @@ def _sized(config: TrainConfig, dataset: Path, minutes: float, seed: int) -> Tra
     return TrainConfig.model_validate(config.model_dump() | changes)
 
 
-def _measure(workspace: Workspace, dataset: Path, config: TrainConfig, *, quick: bool) -> str:
+def _measure(
+    workspace: Workspace, dataset: Path, config: TrainConfig, *, quick: bool
+) -> dict[str, float | None]:
     from core.progress import silent
     from evaluation.evaluate import evaluate
     from training.train import train
@@ -148,7 +160,7 @@ def _measure(workspace: Workspace, dataset: Path, config: TrainConfig, *, quick:
     for name, direction in scores.directions.items():
         figures |= _print_direction(name, direction)
     _save_sheet(workspace, dataset, summary.checkpoint, scores.weights.chosen == "averaged")
-    return json.dumps(figures)
+    return figures
 
 
 def _print_direction(name: str, direction: DirectionScores) -> Mapping[str, float | None]:
