@@ -166,7 +166,7 @@ def _known(cache, num: int) -> None:  # noqa: ANN001
     def analysis(k: int) -> Analysis:
         whole = Fingerprint((int(hashes[k]),) * 7, int(hashes[k]) ^ (2**64 - 1))
         sharpness = 5.0 if k % 10 < 3 else 100.0
-        return Analysis("", 400, 320, sharpness, None, whole, (), drawn.getvalue())
+        return Analysis("", 400, 320, sharpness, None, whole, preview=drawn.getvalue())
 
     for batch in groups(range(num), 1000):
         cache.add_analyses((_sha256(k), analysis(k)) for k in batch)

@@ -10,6 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from cli.train import evaluate_alone, train_alone, with_changes
+from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import claim_folder, digest
 from core.workspace import Workspace
@@ -101,7 +102,7 @@ def test_a_run_that_was_named_by_the_folders_path_goes_on_while_nothing_changed(
     home = tmp_path / "home"
     by_path = f"mine-{digest(str(pictures.resolve()), 8)}"
     former = Workspace(home).run(latest.run_name(TINY, by_path))
-    claim_folder(former.path, {"train": TINY.model_dump(mode="json"), "dataset": "mine"})
+    claim_folder(former.path, {"train": identity(TINY), "dataset": "mine"})
     assert _train(TINY, pictures, home) == former.path
     assert _train(TINY, pictures, home) == former.path
     (pictures / "trainA" / "0.png").unlink()
@@ -114,6 +115,6 @@ def test_a_former_run_is_left_alone_when_its_folder_is_newer(
     home = tmp_path / "home"
     by_path = f"mine-{digest(str(pictures.resolve()), 8)}"
     former = Workspace(home).run(latest.run_name(TINY, by_path))
-    claim_folder(former.path, {"train": TINY.model_dump(mode="json"), "dataset": "mine"})
+    claim_folder(former.path, {"train": identity(TINY), "dataset": "mine"})
     os.utime(former.config, (0, 0))
     assert _train(TINY, pictures, home) != former.path

@@ -31,6 +31,7 @@ from training.config import TrainConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "workspace.tar.xz"
 EVALUATION = "evaluation/step_00000010"
+OLD_SCORES = GOLDEN.with_name("scores.json")  # of the version before independent judges
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
@@ -78,7 +79,7 @@ def test_the_oldest_scores_lack_parts_and_intervals(tmp_path: Path) -> None:
 
 def test_networks_of_the_training_are_kept(evaluation: EvaluationFolder, tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
-    old = load_scores(evaluation.scores)
+    old = load_scores(OLD_SCORES)
     assert old.training_networks is None
     assert training_networks_sentence(old, "en") == ""
     network = TrainingNetwork("some network", "ImageNet", NetworkUse.VALIDATION)
@@ -115,9 +116,9 @@ def test_a_file_without_scores_is_named(tmp_path: Path, text: str) -> None:
 def test_old_scores_without_windows_are_reported(
     workspace: Path, evaluation: EvaluationFolder
 ) -> None:
-    scores = load_scores(evaluation.scores)
+    scores = load_scores(OLD_SCORES)
     run = RunFolder(evaluation.path.parents[1])
-    dataset = DatasetFolder(workspace / "datasets" / scores.dataset)
+    dataset = DatasetFolder(workspace / "datasets" / load_scores(evaluation.scores).dataset)
     report = write_report("en", scores, dataset, run, Workspace(workspace), evaluation)
     assert "KID of the eyes alone" not in report.read_text(encoding="utf-8")
     measured = {

@@ -37,7 +37,7 @@ def face(x: float = 200, y: float = 200, **changes: object) -> FaceAnalysis:
 def analysis_of(
     *faces: FaceAnalysis, height: int = 500, width: int = 400, **changes: object
 ) -> Analysis:
-    return Analysis("", height, width, 50.0, None, PRINT, faces, **changes)
+    return Analysis("", height, width, 50.0, None, PRINT, faces=faces, **changes)
 
 
 def reasons(analysis: Analysis, **changes: object) -> list[str]:
@@ -107,7 +107,7 @@ def test_whole_pictures_are_judged_as_wholes() -> None:
 
 
 def test_the_safety_filter_rejects_above_its_limit() -> None:
-    unsafe = Analysis("", 500, 400, 50.0, 0.7, PRINT, (face(),))
+    unsafe = Analysis("", 500, 400, 50.0, 0.7, PRINT, faces=(face(),))
     assert reasons(unsafe) == [""]
     assert reasons(unsafe, max_unsafe=0.5) == ["unsafe"]
     assert reasons(unsafe, max_unsafe=0.8) == [""]

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from crawl_runs import CRAWL_SCRIPT, crawl_config
@@ -71,10 +72,12 @@ def _stops(summary: CrawlSummary) -> list[str]:
 def test_a_refusal_of_any_form_leaves_the_crawl_partial(
     corpus: Corpus, tmp_path: Path, refusal: Refusal, block_after: int
 ) -> None:
-    with OfflineEngine(corpus, port=8830, block_after=block_after, refusal=refusal) as engine:
+    with OfflineEngine(corpus, block_after=block_after, refusal=refusal) as engine:
         config = crawl_config(engine, phrases=ONE_PHRASE, page_size=10)
         refused = crawl(config, Workspace(tmp_path))
-    with OfflineEngine(corpus, port=8830) as engine:
+    port = urlsplit(config.engine_url).port
+    assert port is not None
+    with OfflineEngine(corpus, port=port) as engine:
         assert engine.url == config.engine_url
         whole = crawl(config, Workspace(tmp_path))
     assert (refused.partial, _stops(refused)) == (True, ["blocked"])

@@ -41,7 +41,7 @@ def test_faces_that_training_would_leave_out_are_left_alone_unless_named() -> No
     assert select_faces(faces, FaceChoice.parse("1"), PREPARE).faces == (faces[0],)
     beyond = select_faces(faces, FaceChoice.parse("2,7"), PREPARE)
     assert beyond.faces == (faces[1],)
-    assert "found 3 faces" in beyond.note
+    assert "there are 3 faces" in beyond.note
     nobody = select_faces(faces[:1], FaceChoice.parse("largest"), PREPARE)
     assert nobody.faces == ()
     assert nobody.note
