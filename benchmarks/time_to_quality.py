@@ -58,7 +58,7 @@ class Contestant:
         self.seconds += time.perf_counter() - started
 
     @property
-    def is_there(self) -> bool:
+    def has_arrived(self) -> bool:
         """Whether the error has fallen far enough both ways."""
         return min(self.reductions.values()) >= _TARGET
 
@@ -145,24 +145,24 @@ def main() -> None:
             Contestant("Suyan", ours, dataset),
             Contestant("reference", theirs, dataset),
         ]
-        while any(not each.is_there and each.seconds < most_s for each in contestants):
+        while any(not each.has_arrived and each.seconds < most_s for each in contestants):
             for each in contestants:
-                if not each.is_there and each.seconds < most_s:
+                if not each.has_arrived and each.seconds < most_s:
                     each.run(slice_s)
                     each.measure(held_out)
                     print(each, flush=True)
     fast, slow = contestants
     figures = {
-        f"{each.name.lower()}_minutes": round(each.seconds / 60, 2) if each.is_there else None
+        f"{each.name.lower()}_minutes": round(each.seconds / 60, 2) if each.has_arrived else None
         for each in contestants
     }
-    ratio = slow.seconds / fast.seconds if fast.is_there else None
+    ratio = slow.seconds / fast.seconds if fast.has_arrived else None
     if ratio is not None:
-        bound = "" if slow.is_there else "at least "
+        bound = "" if slow.has_arrived else "at least "
         print(f"\nThe reference's recipe takes {bound}{ratio:.1f} times as long.")
     print(json.dumps(figures | {
         "ratio_time_to_quality": None if ratio is None else round(ratio, 2),
-        "ratio_is_a_lower_bound": not slow.is_there,
+        "ratio_is_a_lower_bound": not slow.has_arrived,
     }))  # fmt: skip
 
 
