@@ -160,6 +160,7 @@ def test_a_browser_translates_a_photo(
         page.set_input_files("#photo input[type=file]", people)
         page.wait_for_selector("#faces input[type=checkbox]")
         assert page.locator("#faces input[type=checkbox]").count() == 3
+        page.wait_for_timeout(1500)  # the former photograph is cleared at the same time
         for box in page.locator("#faces input[type=checkbox]").all():
             box.uncheck()
         page.click("#go")
