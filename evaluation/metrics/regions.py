@@ -18,7 +18,7 @@ from evaluation.figures import Figures
 from evaluation.metrics.intervals import mean_distance_figure, mean_figure, ratio_figure
 from evaluation.metrics.measurement import Measurement
 from preprocessing.analysis.face_mesh import Points
-from preprocessing.analysis.face_regions import REGIONS, masks
+from preprocessing.analysis.face_regions import REGIONS, masks, region_contrasts
 
 LEAST_FACES = 5  # pictures with a face; with fewer the figures are left out
 
@@ -54,17 +54,9 @@ def contrasts(pictures: Pictures, meshes: Sequence[Points | None]) -> dict[str, 
     """
     contrast = {name: np.full((len(meshes), 3), np.nan) for name in REGIONS}
     for index, mesh in enumerate(meshes):
-        if mesh is None:
-            continue
-        lab = _lab(pictures[index])
-        weights = masks(mesh, len(lab))
-        if weights["skin"].sum() <= 0:
-            continue
-        skin = np.average(lab.reshape(-1, 3), axis=0, weights=weights["skin"].ravel())
-        for name in REGIONS:
-            if weights[name].sum() > 0:
-                colour = np.average(lab.reshape(-1, 3), axis=0, weights=weights[name].ravel())
-                contrast[name][index] = colour - skin
+        if mesh is not None:
+            for name, colour in region_contrasts(pictures[index], mesh).items():
+                contrast[name][index] = colour
     return contrast
 
 

@@ -78,18 +78,55 @@ def soft_masks(mesh: Points, px: int) -> Masks:
 
     The lids are the region of the eyes without what shows between them. Rims are blurred in
     proportion to the distance between the outer corners of the eyes, of which lips get 1.2 %,
-    lids 2.4 % and cheeks 6 % as a standard deviation.
+    lids 2.4 % and cheeks 6 % as a standard deviation; inside them the weight is 1.
     """
     hard = masks(mesh, px)
     blur_px = max(0.6, 0.012 * float(np.linalg.norm(mesh[33] - mesh[263])))
-    opening = _fill(mesh, px, _RIGHT_OPENING, _LEFT_OPENING)
-    lids = _blurred(hard["eyes"], 2 * blur_px) - 0.9 * _blurred(opening, 0.7 * blur_px)
+    opening = _blurred(_fill(mesh, px, _RIGHT_OPENING, _LEFT_OPENING), 0.7 * blur_px)
+    mouth = _blurred(_fill(mesh, px, _MOUTH), 0.5 * blur_px)
     return {
-        "lips": _blurred(hard["lips"], blur_px),
-        "lids": np.clip(lids, 0, 1),
-        "cheeks": _blurred(hard["cheeks"], 5 * blur_px),
+        "lips": _plateau(hard["lips"], blur_px) * (1 - 0.9 * mouth),
+        "lids": _plateau(hard["eyes"], 2 * blur_px)
+        * (1 - 0.95 * np.clip(1.4 * opening - 0.2, 0, 1)),
+        "cheeks": _plateau(hard["cheeks"], 5 * blur_px),
         "skin": hard["skin"],
     }
+
+
+def region_contrasts(picture: NDArray[np.uint8], mesh: Points) -> dict[str, NDArray[np.float64]]:
+    """Mean colour ``[3]`` of lips, eyes and cheeks less that of the face's other skin.
+
+    In L*a*b*, so that the light matters little. A region that no pixel shows is left out, and so
+    are all where no other skin shows.
+    """
+    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    colours = lab.reshape(-1, 3).astype(np.float64)
+    weights = masks(mesh, len(lab))
+    if weights["skin"].sum() <= 0:
+        return {}
+    skin = np.average(colours, axis=0, weights=weights["skin"].ravel())
+    return {
+        name: np.average(colours, axis=0, weights=weights[name].ravel()) - skin
+        for name in REGIONS
+        if weights[name].sum() > 0
+    }
+
+
+def eye_shape(mesh: Points) -> NDArray[np.float64]:
+    """The outlines of eyes and lids, upright and by the distance of the outer corners: ``[96]``.
+
+    The distance of two of them is the root mean square of their points' distances.
+    """
+    middle, axis = (mesh[33] + mesh[263]) / 2, mesh[263] - mesh[33]
+    turn = np.array([axis, [-axis[1], axis[0]]]) / (axis @ axis)
+    outlines = [*_RIGHT_EYE, *_LEFT_EYE, *_RIGHT_OPENING, *_LEFT_OPENING]
+    points = (mesh[outlines] - middle) @ turn.T
+    return np.asarray(points.ravel() / np.sqrt(len(points)), np.float64)
+
+
+def _plateau(mask: Mask, sigma_px: float) -> Mask:
+    """A soft rim that lies outside of the region as much as inside, where the weight reaches 1."""
+    return np.clip(1.6 * _blurred(mask, sigma_px), 0, 1)
 
 
 def _blurred(mask: Mask, sigma_px: float) -> Mask:

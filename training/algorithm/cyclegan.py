@@ -132,8 +132,8 @@ class CycleGan:
         pair_A, pair_B = self._laid_out(pair_A), self._laid_out(pair_B)
         with self._dropout_numbers(), self._autocast():
             parts = {
-                "pseudo_A": losses.supervised(self.G_A(pair_A), pair_B),
-                "pseudo_B": losses.supervised(self.G_B(pair_B), pair_A),
+                "pseudo_A": losses.supervised(self.G_A(pair_A), pair_B, pair_A),
+                "pseudo_B": losses.supervised(self.G_B(pair_B), pair_A, pair_B),
             }
             self._apply_generator_losses(parts)
         self._count_step()
@@ -214,11 +214,14 @@ class CycleGan:
 
     def _target_losses(self, targets: RealTargets) -> dict[str, Tensor]:
         weight = self.config.pseudo_weight
-        to_B = self.G_A(self._laid_out(targets.rendered_A))
-        to_A = self.G_B(self._laid_out(targets.rendered_B))
+        rendered_A, rendered_B = (
+            self._laid_out(targets.rendered_A),
+            self._laid_out(targets.rendered_B),
+        )
+        to_B, to_A = self.G_A(rendered_A), self.G_B(rendered_B)
         return {
-            "pseudo_A": weight * losses.supervised(to_B, targets.real_B),
-            "pseudo_B": weight * losses.supervised(to_A, targets.real_A),
+            "pseudo_A": weight * losses.supervised(to_B, targets.real_B, rendered_A),
+            "pseudo_B": weight * losses.supervised(to_A, targets.real_A, rendered_B),
         }
 
     def _cycle(

@@ -10,43 +10,75 @@ face.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.pictures import Picture
 from preprocessing.analysis.face_mesh import Points
-from preprocessing.analysis.face_regions import EYE_ZONE, Mask, soft_masks
+from preprocessing.analysis.face_regions import EYE_ZONE, Mask, Masks, masks, soft_masks
 from preprocessing.images.colour_maps import fit_transport, moments
 
 _Lab = NDArray[np.float32]  # [H, W, 3]: L* 0 to 100, a*, b*
+_SOFT_MASKS = {"lips": "lips", "eyes": "lids", "cheeks": "cheeks"}  # by region
 _CONTRAST_RANGE = (0.6, 1.6)  # of the lips: a smooth or blurred reference must not flatten them
 
 
-def transfer_makeup(
-    picture: Picture, mesh: Points, reference: Picture, reference_mesh: Points
-) -> Picture:
-    """``picture`` with the make-up, or the bare skin, of ``reference``; ``[px, px, 3]`` uint8 RGB.
+@dataclass(frozen=True)
+class Face:
+    """A square picture of a face, ``[px, px, 3]`` uint8 RGB, and its mesh in its pixels."""
 
-    Both are square and of one size; the meshes are ``[468, 2]`` in their pixels.
+    picture: Picture
+    mesh: Points  # [468, 2]
+
+
+@dataclass(frozen=True)
+class References:
+    """The faces whose lips, eyes and cheeks another one takes; they may be one and the same."""
+
+    lips: Face
+    eyes: Face
+    cheeks: Face
+
+
+def transfer_makeup(face: Face, references: References) -> Picture:
+    """The picture of ``face`` with the make-up, or the bare skin, of ``references``.
+
+    ``[px, px, 3]`` uint8 RGB. All pictures have one size.
     """
-    lab, other = _to_lab(picture), _to_lab(reference)
-    masks, other_masks = soft_masks(mesh, len(lab)), soft_masks(reference_mesh, len(lab))
-    skin, _ = _statistics(lab, masks["skin"])
-    other_skin, _ = _statistics(other, other_masks["skin"])
-    light = skin - other_skin
+    lab, soft = _to_lab(face.picture), soft_masks(face.mesh, len(face.picture))
+    hard = masks(face.mesh, len(lab))
+    skin, _ = _statistics(lab, hard["skin"])
     result = lab.copy()
-    mean, deviation = _statistics(lab, masks["lips"])
-    other_mean, other_deviation = _statistics(other, other_masks["lips"])
+    mean, deviation = _statistics(lab, hard["lips"])
+    reference, reference_masks = _lit_like(references.lips, skin)
+    other_mean, other_deviation = _statistics(reference, reference_masks["lips"])
     contrast = np.clip(other_deviation / np.maximum(deviation, 1), *_CONTRAST_RANGE)
-    lips = (lab - mean) * contrast + other_mean + light
-    result += masks["lips"][..., None] * (lips - lab)
-    mean, _ = _statistics(lab, masks["cheeks"])
-    other_mean, _ = _statistics(other, other_masks["cheeks"])
-    result += masks["cheeks"][..., None] * (other_mean + light - mean)
-    warped, is_covered = _warp_eyes(other, reference_mesh, mesh)
-    lids = (masks["lids"] * is_covered)[..., None]
-    return _to_rgb(result + lids * (warped + light - result))
+    result += soft["lips"][..., None] * ((lab - mean) * contrast + other_mean - lab)
+    mean, _ = _statistics(lab, hard["cheeks"])
+    reference, reference_masks = _lit_like(references.cheeks, skin)
+    other_mean, _ = _statistics(reference, reference_masks["cheeks"])
+    result += soft["cheeks"][..., None] * (other_mean - mean)
+    reference, _ = _lit_like(references.eyes, skin)
+    warped, is_covered = _warp_eyes(reference, references.eyes.mesh, face.mesh)
+    return _to_rgb(result + (soft["lids"] * is_covered)[..., None] * (warped - result))
+
+
+def shift_regions(face: Face, shifts: Mapping[str, NDArray[np.float64]]) -> Picture:
+    """The picture of ``face`` with the colours of its regions shifted, ``[3]`` each in L*a*b*."""
+    lab, soft = _to_lab(face.picture), soft_masks(face.mesh, len(face.picture))
+    changes = [soft[_SOFT_MASKS[region]][..., None] * shift for region, shift in shifts.items()]
+    return _to_rgb(lab + np.sum(changes, axis=0))
+
+
+def _lit_like(face: Face, skin: NDArray[np.float64]) -> tuple[_Lab, Masks]:
+    """The picture in L*a*b*, shifted so that its skin has the colour ``skin``; and its masks."""
+    lab, hard = _to_lab(face.picture), masks(face.mesh, len(face.picture))
+    own_skin, _ = _statistics(lab, hard["skin"])
+    return np.asarray(lab + (skin - own_skin), np.float32), hard
 
 
 def transfer_colours(picture: Picture, reference: Picture) -> Picture:

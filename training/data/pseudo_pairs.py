@@ -14,21 +14,31 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.pictures import Picture
 from preprocessing.analysis.face_finder import FaceFinder
-from preprocessing.analysis.face_mesh import Points
+from preprocessing.analysis.face_regions import REGIONS, eye_shape, region_contrasts
 from training.algorithm.cyclegan import RealTargets
 from training.config import TrainConfig
-from training.data.appearance_transfer import transfer_colours, transfer_makeup
+from training.data.appearance_transfer import (
+    Face,
+    References,
+    shift_regions,
+    transfer_colours,
+    transfer_makeup,
+)
 from training.data.augment import Augmentation
 from training.data.dataset import Batch, UnalignedPictures
 from training.data.picture_folder import PictureFolder
+from training.data.reference_matching import match_references
 from training.data.tensors import to_floats
 
-_NUM_PAIRS = 150  # of each side's pictures
+_NUM_PAIRS = 250  # of each side's pictures
 _LEAST_FACES = 0.5  # share of pictures with a face, from which pairs are made by make-up transfer
+_SHAPE_WEIGHT = 150.0  # L*a*b* units that 1 % of the eyes' distance counts as: 1.5
+_NUM_SHIFTS = 2
 _STREAM = 7  # of random numbers, beside those of the unaligned pictures
 
 
@@ -55,12 +65,6 @@ class PairBatch:
         return RealTargets(*(to_floats(part, device) for part in parts))
 
 
-@dataclass(frozen=True)
-class _Side:
-    pictures: list[Picture]
-    meshes: list[Points | None]
-
-
 class PseudoPairs:
     """The pairs of a dataset's training pictures.
 
@@ -76,15 +80,14 @@ class PseudoPairs:
         self._config, self._world = config, pictures.world
         self._augment = Augmentation(config)
         rng = np.random.default_rng([config.seed, _STREAM])
+        a, b = (_sample(folder, rng) for folder in (pictures.a, pictures.b))
         finder = FaceFinder()
-        sides = [_sample(folder, rng, finder) for folder in (pictures.a, pictures.b)]
-        meshes = [mesh for side in sides for mesh in side.meshes]
-        has_faces = sum(mesh is not None for mesh in meshes) >= _LEAST_FACES * len(meshes)
-        if has_faces:
-            sides = [_faces(side) for side in sides]
-        a, b = sides
-        self._a_pairs = list(_pairs(a, b, rng, has_faces=has_faces))
-        self._b_pairs = list(_pairs(b, a, rng, has_faces=has_faces))
+        faces_a, faces_b = _faces(a, finder), _faces(b, finder)
+        if min(len(faces_a) / len(a), len(faces_b) / len(b)) >= _LEAST_FACES:
+            self._a_pairs = _face_pairs(faces_a, faces_b)
+            self._b_pairs = _face_pairs(faces_b, faces_a)
+        else:
+            self._a_pairs, self._b_pairs = _colour_pairs(a, b), _colour_pairs(b, a)
 
     def batches(self, first: int, end: int) -> Iterator[Batch]:
         """Aligned batches from number ``first`` (from 0) up to ``end``, ``batch_size`` pairs each.
@@ -139,30 +142,77 @@ def _stack(pictures: Sequence[Picture]) -> Tensor:
     return torch.from_numpy(np.stack(pictures))
 
 
-def _sample(folder: PictureFolder, rng: np.random.Generator, finder: FaceFinder) -> _Side:
-    """At most ``_NUM_PAIRS`` random pictures of a side, and their meshes."""
-    numbers = rng.permutation(len(folder))[:_NUM_PAIRS].tolist()
-    pictures = [folder[number] for number in numbers]
-    return _Side(pictures, [finder.mesh(picture) for picture in pictures])
+def _sample(folder: PictureFolder, rng: np.random.Generator) -> list[Picture]:
+    """At most ``_NUM_PAIRS`` random pictures of a side."""
+    numbers: list[int] = rng.permutation(len(folder))[:_NUM_PAIRS].tolist()
+    return [folder[number] for number in numbers]
 
 
-def _faces(side: _Side) -> _Side:
-    chosen = [number for number, mesh in enumerate(side.meshes) if mesh is not None]
-    return _Side(
-        [side.pictures[number] for number in chosen], [side.meshes[number] for number in chosen]
-    )
+def _faces(pictures: Sequence[Picture], finder: FaceFinder) -> list[Face]:
+    """The faces whose regions all show."""
+    meshes = [finder.mesh(picture) for picture in pictures]
+    faces = [
+        Face(picture, mesh)
+        for picture, mesh in zip(pictures, meshes, strict=True)
+        if mesh is not None
+    ]
+    return [face for face in faces if len(_contrasts(face)) == len(REGIONS)]
 
 
-def _pairs(
-    side: _Side, other: _Side, rng: np.random.Generator, *, has_faces: bool
-) -> Iterator[Pair]:
-    """Each picture of ``side``, and the same with the appearance of a random one of ``other``."""
-    references: Sequence[int] = rng.integers(len(other.pictures), size=len(side.pictures)).tolist()
-    for picture, mesh, reference in zip(side.pictures, side.meshes, references, strict=True):
-        donor, donor_mesh = other.pictures[reference], other.meshes[reference]
-        if has_faces:
-            assert mesh is not None
-            assert donor_mesh is not None
-            yield Pair(picture, transfer_makeup(picture, mesh, donor, donor_mesh))
-        else:
-            yield Pair(picture, transfer_colours(picture, donor))
+def _contrasts(face: Face) -> dict[str, NDArray[np.float64]]:
+    return region_contrasts(face.picture, face.mesh)
+
+
+def _face_pairs(faces: Sequence[Face], others: Sequence[Face]) -> list[Pair]:
+    """Each face, and the same with lips, eyes and cheeks of matching ones of the other side.
+
+    The transfer weakens what it moves. So the mean contrast of each region is then shifted to the
+    other side's.
+    """
+    own, other = ([_contrasts(face) for face in side] for side in (faces, others))
+    chosen = {}
+    for region in REGIONS:
+        points, other_points = (np.stack([each[region] for each in side]) for side in (own, other))
+        if region == "eyes":
+            points, other_points = (
+                np.column_stack([colours, _SHAPE_WEIGHT * np.stack(shapes)])
+                for colours, shapes in (
+                    (points, [eye_shape(face.mesh) for face in faces]),
+                    (other_points, [eye_shape(face.mesh) for face in others]),
+                )
+            )
+        chosen[region] = match_references(points, other_points)
+    rendered = [
+        Face(
+            transfer_makeup(
+                face, References(**{region: others[chosen[region][k]] for region in REGIONS})
+            ),
+            face.mesh,
+        )
+        for k, face in enumerate(faces)
+    ]
+    for _ in range(_NUM_SHIFTS):
+        shifts = _mean_contrasts(others), _mean_contrasts(rendered)
+        differences = {region: shifts[0][region] - shifts[1][region] for region in REGIONS}
+        rendered = [Face(shift_regions(face, differences), face.mesh) for face in rendered]
+    return [Pair(face.picture, each.picture) for face, each in zip(faces, rendered, strict=True)]
+
+
+def _mean_contrasts(faces: Sequence[Face]) -> dict[str, NDArray[np.float64]]:
+    contrasts = [_contrasts(face) for face in faces]
+    return {region: np.mean([each[region] for each in contrasts], axis=0) for region in REGIONS}
+
+
+def _colour_pairs(pictures: Sequence[Picture], others: Sequence[Picture]) -> list[Pair]:
+    """Each picture, and the same with the colours of a matching one of the other side."""
+    chosen = match_references(_colour_statistics(pictures), _colour_statistics(others))
+    return [
+        Pair(picture, transfer_colours(picture, others[reference]))
+        for picture, reference in zip(pictures, chosen, strict=True)
+    ]
+
+
+def _colour_statistics(pictures: Sequence[Picture]) -> NDArray[np.float64]:
+    """Mean and standard deviation of each channel, ``[N, 6]`` in grey levels."""
+    flat = [picture.reshape(-1, 3) for picture in pictures]
+    return np.stack([np.concatenate([each.mean(axis=0), each.std(axis=0)]) for each in flat])
