@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from core.pictures import Picture
 from preprocessing.analysis.face_mesh import Points
 from preprocessing.analysis.face_regions import EYE_ZONE, Mask, Masks, masks, soft_masks
-from preprocessing.images.colour_maps import fit_transport, moments
+from preprocessing.images.colour_maps import Moments, fit_transport, moments
 
 _Lab = NDArray[np.float32]  # [H, W, 3]: L* 0 to 100, a*, b*
 _SOFT_MASKS = {"lips": "lips", "eyes": "lids", "cheeks": "cheeks"}  # by region
+_NUM_BANDS = 4
+_ADDED_VARIANCE = 100.0  # grey levels²
 _CONTRAST_RANGE = (0.6, 1.6)  # of the lips: a smooth or blurred reference must not flatten them
 
 
@@ -82,13 +84,41 @@ def _lit_like(face: Face, skin: NDArray[np.float64]) -> tuple[_Lab, Masks]:
 
 
 def transfer_colours(picture: Picture, reference: Picture) -> Picture:
-    """``picture`` ``[H, W, 3]`` uint8 RGB with the colours' mean and covariance of ``reference``.
+    """``picture`` ``[H, W, 3]`` uint8 RGB with the colours of ``reference``, band by band.
 
-    By Monge–Kantorovich transport of RGB.
+    Monge–Kantorovich transport of RGB gives overlapping bands of the picture the mean and the
+    covariance of the same bands of the reference. One map of the whole picture would give snow the
+    colour of the sky, where that is the brightest of the reference. A little variance is added to
+    all covariances, so that grain in a plain sky is not amplified.
     """
-    colour_map = fit_transport(moments([picture], [None]), moments([reference], [None]))
-    transported = colour_map(picture.astype(np.float64))
-    return np.asarray(np.clip(np.rint(transported), 0, 255), np.uint8)
+    colours, result = picture.astype(np.float64), np.zeros(picture.shape)
+    bands, reference_bands = _bands(picture), _bands(reference)
+    for band, reference_band in zip(bands, reference_bands, strict=True):
+        source, target = moments([picture], [band]), moments([reference], [reference_band])
+        colour_map = fit_transport(_softened(source), _softened(target))
+        result += band[..., None] * colour_map(colours)
+    return np.asarray(np.clip(np.rint(result), 0, 255), np.uint8)
+
+
+def _softened(colours: Moments) -> Moments:
+    return Moments(colours.mean, colours.covariance + _ADDED_VARIANCE * np.eye(3))
+
+
+def band_colours(picture: Picture) -> NDArray[np.float64]:
+    """Mean and standard deviation of each band's channels, ``[4 · 6]`` in grey levels."""
+    statistics = [moments([picture], [band]) for band in _bands(picture)]
+    return np.concatenate(
+        [np.concatenate([each.mean, np.sqrt(np.diag(each.covariance))]) for each in statistics]
+    )
+
+
+def _bands(picture: Picture) -> list[NDArray[np.float64]]:
+    """The weights ``[H, W]`` of ``_NUM_BANDS`` bands, from the top; they overlap and add to 1."""
+    height, width = picture.shape[:2]
+    centres = np.linspace(0, 1, _NUM_BANDS)
+    places = np.linspace(0, 1, height)
+    hats = np.clip(1 - np.abs(places[:, None] - centres) * (_NUM_BANDS - 1), 0, 1)
+    return [np.repeat(hats[:, [band]], width, axis=1) for band in range(_NUM_BANDS)]
 
 
 def _statistics(lab: _Lab, weights: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

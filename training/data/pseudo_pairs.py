@@ -25,6 +25,7 @@ from training.config import TrainConfig
 from training.data.appearance_transfer import (
     Face,
     References,
+    band_colours,
     shift_regions,
     transfer_colours,
     transfer_makeup,
@@ -163,38 +164,40 @@ def _contrasts(face: Face) -> dict[str, NDArray[np.float64]]:
     return region_contrasts(face.picture, face.mesh)
 
 
-def _face_pairs(faces: Sequence[Face], others: Sequence[Face]) -> list[Pair]:
+def _face_pairs(faces: Sequence[Face], references: Sequence[Face]) -> list[Pair]:
     """Each face, and the same with lips, eyes and cheeks of matching ones of the other side.
 
     The transfer weakens what it moves. So the mean contrast of each region is then shifted to the
     other side's.
     """
-    own, other = ([_contrasts(face) for face in side] for side in (faces, others))
+    own, donated = ([_contrasts(face) for face in side] for side in (faces, references))
     chosen = {}
     for region in REGIONS:
-        points, other_points = (np.stack([each[region] for each in side]) for side in (own, other))
+        points, reference_points = (
+            np.stack([each[region] for each in side]) for side in (own, donated)
+        )
         if region == "eyes":
-            points, other_points = (
+            points, reference_points = (
                 np.column_stack([colours, _SHAPE_WEIGHT * np.stack(shapes)])
                 for colours, shapes in (
                     (points, [eye_shape(face.mesh) for face in faces]),
-                    (other_points, [eye_shape(face.mesh) for face in others]),
+                    (reference_points, [eye_shape(face.mesh) for face in references]),
                 )
             )
-        chosen[region] = match_references(points, other_points)
+        chosen[region] = match_references(points, reference_points)
     rendered = [
         Face(
             transfer_makeup(
-                face, References(**{region: others[chosen[region][k]] for region in REGIONS})
+                face, References(**{region: references[chosen[region][k]] for region in REGIONS})
             ),
             face.mesh,
         )
         for k, face in enumerate(faces)
     ]
     for _ in range(_NUM_SHIFTS):
-        shifts = _mean_contrasts(others), _mean_contrasts(rendered)
-        differences = {region: shifts[0][region] - shifts[1][region] for region in REGIONS}
-        rendered = [Face(shift_regions(face, differences), face.mesh) for face in rendered]
+        target, current = _mean_contrasts(references), _mean_contrasts(rendered)
+        shifts = {region: target[region] - current[region] for region in REGIONS}
+        rendered = [Face(shift_regions(face, shifts), face.mesh) for face in rendered]
     return [Pair(face.picture, each.picture) for face, each in zip(faces, rendered, strict=True)]
 
 
@@ -203,16 +206,14 @@ def _mean_contrasts(faces: Sequence[Face]) -> dict[str, NDArray[np.float64]]:
     return {region: np.mean([each[region] for each in contrasts], axis=0) for region in REGIONS}
 
 
-def _colour_pairs(pictures: Sequence[Picture], others: Sequence[Picture]) -> list[Pair]:
+def _colour_pairs(pictures: Sequence[Picture], references: Sequence[Picture]) -> list[Pair]:
     """Each picture, and the same with the colours of a matching one of the other side."""
-    chosen = match_references(_colour_statistics(pictures), _colour_statistics(others))
+    points, reference_points = (
+        np.stack([band_colours(picture) for picture in side]) for side in (pictures, references)
+    )
     return [
-        Pair(picture, transfer_colours(picture, others[reference]))
-        for picture, reference in zip(pictures, chosen, strict=True)
+        Pair(picture, transfer_colours(picture, references[number]))
+        for picture, number in zip(
+            pictures, match_references(points, reference_points), strict=True
+        )
     ]
-
-
-def _colour_statistics(pictures: Sequence[Picture]) -> NDArray[np.float64]:
-    """Mean and standard deviation of each channel, ``[N, 6]`` in grey levels."""
-    flat = [picture.reshape(-1, 3) for picture in pictures]
-    return np.stack([np.concatenate([each.mean(axis=0), each.std(axis=0)]) for each in flat])

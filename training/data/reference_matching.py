@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 
-def match_references(points: NDArray[np.float64], others: NDArray[np.float64]) -> list[int]:
-    """The row of ``others`` ``[M, D]`` for each row of ``points`` ``[N, D]``.
+def match_references(points: NDArray[np.float64], references: NDArray[np.float64]) -> list[int]:
+    """The row of ``references`` ``[M, D]`` for each row of ``points`` ``[N, D]``.
 
     The sum of the squared distances is the least of all assignments that use no row more than
-    ⌈N / M⌉ times. Of more than N others the first N are used, all of them: nearest ones alone would
-    not have the distribution of the other domain.
+    ⌈N / M⌉ times. Of more than N references the first N are used, all of them: nearest ones alone
+    would not have the distribution of the other domain.
     """
-    others = others[: len(points)]
-    rows = np.tile(np.arange(len(others)), -(-len(points) // len(others)))
-    costs = ((points[:, None] - others[None]) ** 2).sum(axis=2)
+    references = references[: len(points)]
+    rows = np.tile(np.arange(len(references)), -(-len(points) // len(references)))
+    costs = ((points[:, None] - references[None]) ** 2).sum(axis=2)
     chosen = np.empty(len(points), np.int_)
     numbers, places = linear_sum_assignment(costs[:, rows])
     chosen[numbers] = rows[places]
