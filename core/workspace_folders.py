@@ -140,6 +140,10 @@ class EvaluationFolder:
         """The report as an HTML page."""
         return self.path / "report.html"
 
+    def translated_report(self, language: str) -> Path:
+        """The same report in another language, ``en`` or ``zh``."""
+        return self.path / f"report.{language}.html"
+
     @property
     def decision(self) -> Path:
         """A person's decision about the checkpoint, with its reason."""
@@ -269,6 +273,10 @@ class ModelFolder:
     def report(self) -> Path:
         """The report of its evaluation."""
         return self.path / "report.html"
+
+    def translated_report(self, language: str) -> Path:
+        """The same report in another language, ``en`` or ``zh``."""
+        return self.path / f"report.{language}.html"
 
     @property
     def import_source(self) -> Path:

@@ -38,6 +38,7 @@ from core.workspace_folders import (
 )
 from evaluation.data.phrase_yields import phrase_yields
 from evaluation.model_registry.model_card import load_facts, model_card
+from evaluation.report.wording import LANGUAGES
 from evaluation.scores import Scores, load_scores, write_scores
 from evaluation.weights_choice import GENERATORS, Kind, generator_files
 
@@ -182,6 +183,10 @@ def _describe(
         model.prepare: dataset.config,
         model.dataset_card: dataset.card,
         model.report: EvaluationFolder(evaluation).report,
+        **{
+            model.translated_report(each): EvaluationFolder(evaluation).translated_report(each)
+            for each in LANGUAGES
+        },
     }
     for target, source in copies.items():
         if source.exists():

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -67,6 +68,10 @@ _COLUMN_WORDS = {  # a gallery's columns in their order → the key of each one'
 }
 
 
+_CODES: Mapping[Language, str] = MappingProxyType({"en": "en", "zh": "zh-Hans"})
+_OWN_NAMES: Mapping[Language, str] = MappingProxyType({"en": "English", "zh": "中文"})
+
+
 def write_report(
     language: Language,
     scores: Scores,
@@ -75,14 +80,41 @@ def write_report(
     workspace: Workspace,
     folder: EvaluationFolder,
 ) -> Path:
-    """Write ``report.html``, which loads nothing from elsewhere; returns its path.
+    """Write ``report.html`` and, in the other language, ``report.en.html`` or ``report.zh.html``.
 
-    Reads the gallery in ``folder``, the log and the samples of ``run``, the card and the manifest
-    of ``dataset``; missing parts are left out.
+    Returns the path of the former. The pages link to each other and load nothing else. They are
+    made of the gallery in ``folder``, the log and the samples of ``run``, and the card and the
+    manifest of ``dataset``; missing parts are left out.
     """
+    other: Language = "en" if language == "zh" else "zh"
+    pages = {folder.report: (language, other), folder.translated_report(other): (other, language)}
+    names = {language: folder.report.name, other: folder.translated_report(other).name}
+    for path, (own, linked) in pages.items():
+        html = _page(own, linked, names[linked], scores, dataset, run, workspace, folder)
+        with atomic_file(path) as file:
+            file.write(html.encode())
+    folder.translated_report(language).unlink(missing_ok=True)
+    return folder.report
+
+
+def _page(
+    language: Language,
+    other_language: Language,
+    other_file: str,
+    scores: Scores,
+    dataset: DatasetFolder,
+    run: RunFolder,
+    workspace: Workspace,
+    folder: EvaluationFolder,
+) -> str:
     text = words(language)
     context = {
-        "language": {"en": "en", "zh": "zh-Hans"}[language],
+        "language": _CODES[language],
+        "other_language": {
+            "code": _CODES[other_language],
+            "name": _OWN_NAMES[other_language],
+            "file": other_file,
+        },
         "words": text,
         "scores": scores,
         "verdict": verdict(scores, language),
@@ -116,10 +148,7 @@ def write_report(
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    html = environment.from_string(_resource("report.html")).render(context)
-    with atomic_file(folder.report) as file:
-        file.write(html.encode())
-    return folder.report
+    return environment.from_string(_resource("report.html")).render(context)
 
 
 def champion_sentence(champion: ComparedChampion | MissingChampion, text: Words) -> str:

@@ -3,19 +3,35 @@
   const large = dialog.querySelector("img");
   const caption = dialog.querySelector("p");
   const buttons = [...document.querySelectorAll("button.picture")];
-  let current = 0;
-  const show = (index) => {
-    current = (index + buttons.length) % buttons.length;
-    const picture = buttons[current].querySelector("img");
+  const columns = new Map();  // the picture of each strip that a flip goes back to
+  let current = buttons[0];
+  const show = (button) => {
+    current = button;
+    const picture = button.querySelector("img");
     large.src = picture.src;
     large.alt = picture.alt;
     caption.textContent = picture.alt;
   };
-  buttons.forEach((button, index) =>
-    button.addEventListener("click", () => { show(index); dialog.showModal(); }));
-  dialog.addEventListener("click", () => dialog.close());
+  const step = (by) =>
+    show(buttons[(buttons.indexOf(current) + by + buttons.length) % buttons.length]);
+  const flip = () => {
+    const strip = current.closest(".strip");
+    if (!strip || strip.children.length < 2) return;
+    const [input, second] = strip.children;
+    if (current === input) {
+      show(columns.get(strip) || second);
+    } else {
+      columns.set(strip, current);
+      show(input);
+    }
+  };
+  buttons.forEach((button) =>
+    button.addEventListener("click", () => { show(button); dialog.showModal(); }));
+  dialog.addEventListener("click", (event) => event.target === large ? flip() : dialog.close());
   dialog.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowRight") show(current + 1);
-    if (event.key === "ArrowLeft") show(current - 1);
+    const actions = { ArrowRight: () => step(1), ArrowLeft: () => step(-1), " ": flip };
+    if (!(event.key in actions)) return;
+    event.preventDefault();
+    actions[event.key]();
   });
 })();

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, get_args
 
 from evaluation.figures import Figure, Value
 from evaluation.judgement import (
@@ -25,6 +25,7 @@ from evaluation.metrics.registry import metric_names
 from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
 
 Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 Change = Literal["better", "same", "worse"]
 _TIMES_MORE = 4  # held-out pictures: standard errors halve
 

@@ -15,6 +15,10 @@ from tiny_evaluation import Measured
 
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
+from evaluation.report.wording import LANGUAGES, words
+from preprocessing.analysis.analyse import FILE_MISSING
+from preprocessing.sandbox_worker import FailureReason
+from preprocessing.selection.rejection_reasons import Reason
 
 _CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
@@ -44,13 +48,19 @@ frame.addEventListener("load", async () => {{
   const first = dialog.querySelector("img").src, opened = dialog.open;
   dialog.dispatchEvent(new view.KeyboardEvent("keydown", {{key: "ArrowRight"}}));
   const second = dialog.querySelector("img").src, caption = dialog.querySelector("p").textContent;
+  dialog.querySelector("img").click();
+  const flipped = dialog.querySelector("img").src, stays = dialog.open;
+  dialog.dispatchEvent(new view.KeyboardEvent("keydown", {{key: " "}}));
+  const flippedBack = dialog.querySelector("img").src;
   dialog.click();
   const small = [...page.querySelectorAll("main p, main td, main th, figcaption")].filter(
     (found) => found.offsetParent && parseFloat(view.getComputedStyle(found).fontSize) < 11);
   document.title = "done";
   document.body.textContent = "FOUND" + JSON.stringify({{
     problems, opened, closed: !dialog.open, zoomed: first === buttons[0].querySelector("img").src,
-    next: second === buttons[1].querySelector("img").src, caption,
+    next: second === buttons[1].querySelector("img").src, caption, stays,
+    flips: flipped === first && flippedBack === second && first !== second,
+    other: page.querySelector(".other-language a").getAttribute("href"),
     overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
     images: images.length, blank: images.filter((image) => !image.naturalWidth).length,
     small: small.length, plots: page.querySelectorAll(".lanes .dot").length,
@@ -102,11 +112,31 @@ def test_it_reads_well_and_zooms(
     assert seen["opened"]
     assert seen["zoomed"]
     assert seen["next"]
+    assert seen["stays"]
+    assert seen["flips"]
     assert seen["closed"]
     assert "makeup → bare" in seen["caption"]
     assert seen["lang"] == {"en": "en", "zh": "zh-Hans"}[language]
     assert seen["text"] == done.verdict
     assert {"en": "Lineage", "zh": "来历"}[language] in seen["sections"]
+
+
+def test_both_languages_are_kept_and_link_to_each_other(measured: Measured, tmp_path: Path) -> None:
+    for language, other in (("en", "zh"), ("zh", "en")):
+        done = measured.again(language=language)
+        pages = {path.name for path in done.folder.glob("report*.html")}
+        assert pages == {"report.html", f"report.{other}.html"}
+        seen = _look(tmp_path, done.folder / f"report.{other}.html", 1280)
+        assert seen["other"] == "report.html"
+        assert seen["lang"] == {"en": "en", "zh": "zh-Hans"}[other]
+
+
+def test_every_reason_has_a_name_in_both_languages() -> None:
+    reasons = {*Reason, *FailureReason, FILE_MISSING, "undecodable", "too-many-pixels"}
+    reasons |= {"too-many-frames", "out-of-memory"}
+    for language in LANGUAGES:
+        missing = [each for each in reasons if f"reason_{each}" not in words(language)]
+        assert not missing, language
 
 
 def test_it_prints(measured: Measured, tmp_path: Path) -> None:
