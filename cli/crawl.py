@@ -1,4 +1,4 @@
-"""The commands around a crawl: ``suyan crawl``, ``suyan status``, ``suyan forget``."""
+"""The commands around a crawl: ``suyan crawl``, ``suyan status``."""
 
 from __future__ import annotations
 
@@ -66,31 +66,6 @@ def crawl(
 def status(workspace: ExistingWorkspace = WORKSPACE) -> None:
     """Print the state of the workspace: originals, hits and failures of each domain and phrase."""
     print_status(workspace, OUTPUT)
-
-
-@app.command()
-def forget(
-    picture: Annotated[
-        str, typer.Argument(metavar="what", help="Address, sha256 or host of the picture(s).")
-    ],
-    workspace: ExistingWorkspace = WORKSPACE,
-) -> None:
-    """Remove pictures for good: files, listings, previews; no later crawl fetches them again."""
-    from preprocessing.cache import forget_analyses
-    from scraping.forget import forget as run_forget
-
-    forgotten = run_forget(picture, workspace)
-    forget_analyses(workspace, forgotten.digests)
-    crawls = ", ".join(forgotten.crawls) or "no crawl"
-    originals = counted(forgotten.num_originals, "original")
-    typer.echo(f"{forgotten.kind} {forgotten.value}: {originals} forgotten ({crawls})")
-    for dataset in forgotten.datasets:
-        typer.echo(f"still in {dataset}, which is immutable: remove that folder and its runs")
-    for address in forgotten.published:
-        typer.echo(
-            f"still in {address}, and in its runs: aws s3 rm --recursive {address}; other machines "
-            "may have copies"
-        )
 
 
 def crawl_domains(

@@ -110,8 +110,10 @@ def export_dataset(
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
+    from flows.removal.training_guard import require_none_forgotten
     from flows.sync import fetch_dataset
     from preprocessing.version.dataset_export import export as run_export
+    from preprocessing.version.export_record import record_export
     from storage.eviction import in_use
 
     folder = Path(dataset)
@@ -120,8 +122,19 @@ def export_dataset(
             stack.enter_context(in_use(require_existing(workspace)))
             folder = workspace.dataset(dataset).path
             fetch_dataset(workspace, dataset)
+        if origin := _workspace_of(folder):
+            require_none_forgotten(folder, origin)
+            record_export(origin, out)
         for path in run_export(folder, out, kind, overwrite=overwrite):
             typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _workspace_of(dataset: Path) -> Workspace | None:
+    """The workspace in which the folder of a dataset version lies."""
+    folder = dataset.absolute()
+    workspace = Workspace(folder.parents[1])
+    is_version = workspace.datasets == folder.parent and DatasetFolder(folder).manifest.is_file()
+    return workspace if is_version else None
 
 
 def _require_originals(workspace: Workspace, pictures: Iterable[str]) -> None:
