@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -80,6 +81,7 @@ def crawl_domains(
 
     Raises ``ValueError`` for a domain that the parameters do not have.
     """
+    from flows.estimates.stage_durations import pictures_to_crawl, timed_stage
     from flows.sync import drop_forgotten
     from scraping.crawl import crawl as run_crawl
     from storage.eviction import in_use
@@ -93,10 +95,16 @@ def crawl_domains(
         if domain not in {None, config.domain}:
             continue
         changes = {"refresh_after_h": 0.0} if refresh else {}
-        with progress_bar(console) as progress:
+        refreshed = config.model_copy(update=changes)
+        num = pictures_to_crawl(refreshed, workspace)
+        with (
+            timed_stage("crawl", num, workspace, partial(print_line, console)) as timing,
+            progress_bar(console) as progress,
+        ):
             drop_forgotten(workspace)
             with in_use(workspace):
-                summary = run_crawl(config.model_copy(update=changes), workspace, progress=progress)
+                summary = run_crawl(refreshed, workspace, progress=progress)
+            timing.num_pictures = summary.num_added
         summaries.append(summary)
         title = f"{config.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
         console.print(_phrase_table(title, summary.phrases))

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -161,6 +162,7 @@ def prepare_crawled(
     crawl only, and ``SuyanError`` for one whose crawl has no original as settings refused all.
     """
     from flows import latest, sync
+    from flows.estimates.stage_durations import pictures_to_prepare, timed_stage
     from preprocessing.prepare import prepare as run_prepare
     from scraping.crawl import check_not_all_refused
     from storage.eviction import in_use
@@ -169,7 +171,12 @@ def prepare_crawled(
     listing_a, listing_b = (_find_listing(config, workspace, console, program) for config in crawls)
     for config in crawls:
         check_not_all_refused(config, workspace)
-    with progress_bar(console) as progress, in_use(workspace):
+    num = pictures_to_prepare(parameters.prepare, (listing_a, listing_b), workspace)
+    with (
+        timed_stage("prepare", num, workspace, partial(print_line, console)),
+        progress_bar(console) as progress,
+        in_use(workspace),
+    ):
         sync.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, progress)
         summary = run_prepare(
             parameters.prepare, listing_a, listing_b, workspace, progress=progress

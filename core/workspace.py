@@ -125,6 +125,11 @@ class Workspace:
         return self.cache / "features"
 
     @property
+    def durations(self) -> Path:
+        """Seconds that each stage took for a picture, by machine; JSON."""
+        return self.cache / "durations.json"
+
+    @property
     def merge_notes(self) -> Path:
         """Last merged state of the files that people edit, here and in the bucket; JSON."""
         return self.cache / "agreed"
