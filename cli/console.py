@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -44,6 +45,15 @@ def progress_bar(console: Console, *, transient: bool = False) -> Iterator[Progr
             bar.update(task, description=stage, completed=done, total=total, message=message)
 
         yield update
+
+
+def question() -> Callable[[str], bool] | None:
+    """A function that asks a person at the terminal, yes or no; ``None`` where there is none."""
+    if not sys.stdin.isatty():
+        return None
+    import typer
+
+    return lambda text: typer.confirm(text, default=False)
 
 
 def print_line(console: Console, text: str) -> None:

@@ -1,9 +1,10 @@
-"""The commands around a crawl: ``suyan crawl``, ``suyan status``, ``suyan forget``."""
+"""The commands around a crawl: ``suyan crawl``, ``suyan status``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -68,31 +69,6 @@ def status(workspace: ExistingWorkspace = WORKSPACE) -> None:
     print_status(workspace, OUTPUT)
 
 
-@app.command()
-def forget(
-    picture: Annotated[
-        str, typer.Argument(metavar="what", help="Address, sha256 or host of the picture(s).")
-    ],
-    workspace: ExistingWorkspace = WORKSPACE,
-) -> None:
-    """Remove pictures for good: files, listings, previews; no later crawl fetches them again."""
-    from preprocessing.cache import forget_analyses
-    from scraping.forget import forget as run_forget
-
-    forgotten = run_forget(picture, workspace)
-    forget_analyses(workspace, forgotten.digests)
-    crawls = ", ".join(forgotten.crawls) or "no crawl"
-    originals = counted(forgotten.num_originals, "original")
-    typer.echo(f"{forgotten.kind} {forgotten.value}: {originals} forgotten ({crawls})")
-    for dataset in forgotten.datasets:
-        typer.echo(f"still in {dataset}, which is immutable: remove that folder and its runs")
-    for address in forgotten.published:
-        typer.echo(
-            f"still in {address}, and in its runs: aws s3 rm --recursive {address}; other machines "
-            "may have copies"
-        )
-
-
 def crawl_domains(
     parameters: PipelineParameters,
     workspace: Workspace,
@@ -105,6 +81,7 @@ def crawl_domains(
 
     Raises ``ValueError`` for a domain that the parameters do not have.
     """
+    from flows.estimates.stage_durations import pictures_to_crawl, timed_stage
     from flows.sync import drop_forgotten
     from scraping.crawl import crawl as run_crawl
     from storage.eviction import in_use
@@ -118,10 +95,16 @@ def crawl_domains(
         if domain not in {None, config.domain}:
             continue
         changes = {"refresh_after_h": 0.0} if refresh else {}
-        with progress_bar(console) as progress:
+        refreshed = config.model_copy(update=changes)
+        num = pictures_to_crawl(refreshed, workspace)
+        with (
+            timed_stage("crawl", num, workspace, partial(print_line, console)) as timing,
+            progress_bar(console) as progress,
+        ):
             drop_forgotten(workspace)
             with in_use(workspace):
-                summary = run_crawl(config.model_copy(update=changes), workspace, progress=progress)
+                summary = run_crawl(refreshed, workspace, progress=progress)
+            timing.num_pictures = summary.num_added
         summaries.append(summary)
         title = f"{config.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
         console.print(_phrase_table(title, summary.phrases))

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from cli import crawl, doctor, models, prepare, run, server, train, translate
+from cli import crawl, doctor, forget, models, prepare, run, server, train, translate
 from cli.command_group import MainGroup
 from cli.console import ERRORS, error_text
 from core.errors import SuyanError
@@ -33,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help=_HELP,
 )
-for _group in (run, crawl, prepare, train, models, translate, server, doctor):
+for _group in (run, crawl, forget, prepare, train, models, translate, server, doctor):
     app.add_typer(_group.app)
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -79,6 +79,19 @@ Small = Annotated[
 ]
 
 
+TrainingPreset = Annotated[
+    Literal["small", "hour", "trial"] | None,
+    typer.Option(
+        "--preset",
+        help="Size of the training; small: minutes on a CPU; hour: about an hour; trial: the "
+        "least; default: as given.",
+    ),
+]
+LongTraining = Annotated[
+    bool, typer.Option("--yes", help="No question before a training of many hours.")
+]
+
+
 def load_parameters(
     recipe: str,
     params: Path | None = None,
@@ -87,6 +100,7 @@ def load_parameters(
     images: int | None = None,
     allow_private_hosts: bool = False,
     small: bool = False,
+    preset: Literal["small", "hour", "trial"] | None = None,
 ) -> PipelineParameters:
     """The parameters of the recipe, or of the file ``params``, changed by the other options.
 
@@ -113,7 +127,10 @@ def load_parameters(
         parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private_hosts)
     if images is not None:
         parameters = recipes.with_num_images(parameters, images)
-    return with_preset(parameters, "small") if small else parameters
+    if small and preset not in {None, "small"}:
+        raise ValueError(f"--preset: got {preset} and --small; needed one of them")
+    chosen = "small" if small else preset
+    return with_preset(parameters, chosen) if chosen else parameters
 
 
 def program() -> str:

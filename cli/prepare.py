@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -110,8 +111,10 @@ def export_dataset(
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
+    from flows.removal.training_guard import require_none_forgotten
     from flows.sync import fetch_dataset
     from preprocessing.version.dataset_export import export as run_export
+    from preprocessing.version.export_record import record_export
     from storage.eviction import in_use
 
     folder = Path(dataset)
@@ -120,8 +123,19 @@ def export_dataset(
             stack.enter_context(in_use(require_existing(workspace)))
             folder = workspace.dataset(dataset).path
             fetch_dataset(workspace, dataset)
+        if origin := _workspace_of(folder):
+            require_none_forgotten(folder, origin)
+            record_export(origin, out)
         for path in run_export(folder, out, kind, overwrite=overwrite):
             typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _workspace_of(dataset: Path) -> Workspace | None:
+    """The workspace in which the folder of a dataset version lies."""
+    folder = dataset.absolute()
+    workspace = Workspace(folder.parents[1])
+    is_version = workspace.datasets == folder.parent and DatasetFolder(folder).manifest.is_file()
+    return workspace if is_version else None
 
 
 def _require_originals(workspace: Workspace, pictures: Iterable[str]) -> None:
@@ -148,6 +162,7 @@ def prepare_crawled(
     crawl only, and ``SuyanError`` for one whose crawl has no original as settings refused all.
     """
     from flows import latest, sync
+    from flows.estimates.stage_durations import pictures_to_prepare, timed_stage
     from preprocessing.prepare import prepare as run_prepare
     from scraping.crawl import check_not_all_refused
     from storage.eviction import in_use
@@ -156,7 +171,12 @@ def prepare_crawled(
     listing_a, listing_b = (_find_listing(config, workspace, console, program) for config in crawls)
     for config in crawls:
         check_not_all_refused(config, workspace)
-    with progress_bar(console) as progress, in_use(workspace):
+    num = pictures_to_prepare(parameters.prepare, (listing_a, listing_b), workspace)
+    with (
+        timed_stage("prepare", num, workspace, partial(print_line, console)),
+        progress_bar(console) as progress,
+        in_use(workspace),
+    ):
         sync.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, progress)
         summary = run_prepare(
             parameters.prepare, listing_a, listing_b, workspace, progress=progress

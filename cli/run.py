@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, build_table, print_line, progress_bar
+from cli.console import OUTPUT, build_table, print_line, progress_bar, question
 from cli.options import (
     DEMO_WORKSPACE,
     WORKSPACE,
     AllowPrivateHosts,
     EngineUrl,
     Images,
+    LongTraining,
     Params,
     Recipe,
     Small,
+    TrainingPreset,
     WorkspaceOption,
     load_parameters,
     program,
@@ -46,6 +48,8 @@ def run(
     allow_private_hosts: AllowPrivateHosts = False,
     images: Images = None,
     small: Small = False,
+    preset: TrainingPreset = None,
+    yes: LongTraining = False,
     show: Annotated[
         bool, typer.Option("--show", help="The parameters as JSON, and no run.")
     ] = False,
@@ -59,10 +63,12 @@ def run(
         images=images,
         allow_private_hosts=allow_private_hosts,
         small=small,
+        preset=preset,
     )
     if show:
         typer.echo(parameters.model_dump_json(indent=2))
         return
+    parameters = _with_agreement(parameters, workspace, OUTPUT, is_agreed=yes)
     result = run_pipeline(parameters, workspace, OUTPUT)
     print_summary(result, OUTPUT, program(), workspace)
 
@@ -86,6 +92,37 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
     with OfflineEngine(corpus, port=_DEMO_PORT) as engine:
         result = run_pipeline(demo_recipe(engine.url, workspace.truth), workspace, OUTPUT)
     print_summary(result, OUTPUT, program(), workspace)
+
+
+def _with_agreement(
+    parameters: PipelineParameters, workspace: Workspace, console: Console, *, is_agreed: bool
+) -> PipelineParameters:
+    """The parameters, in which a long training is allowed if a person at the terminal agrees.
+
+    The question comes before the crawl, so that nobody finds it hours later; the first run of a
+    recipe in a workspace asks. Raises ``SuyanError`` after a "no".
+    """
+    from flows.parameters import MOST_TRAINING_H
+
+    if is_agreed:
+        return parameters.model_copy(update={"max_training_h": MOST_TRAINING_H})
+    ask = question()
+    if ask is None or workspace.pointer(parameters.recipe, "run").exists():
+        return parameters  # the training itself says and refuses
+    from flows.estimates.long_training import require_yes
+    from flows.estimates.stage_durations import estimate_steps
+    from training.runtime.step_time import count_steps
+
+    share = 1 - parameters.prepare.test_fraction
+    num_pictures = max(parameters.crawl_a.num_images, parameters.crawl_b.num_images) * share
+    num_steps = count_steps(parameters.train, round(num_pictures))
+    estimate = estimate_steps(parameters.train, num_steps, 0, parameters.torchrun)
+    print_line(console, f"train will take {estimate}, if all originals can be used")
+    require_yes(estimate, parameters.max_training_h, ask=ask)
+    is_long = estimate.seconds > 3600 * parameters.max_training_h
+    return (
+        parameters.model_copy(update={"max_training_h": MOST_TRAINING_H}) if is_long else parameters
+    )
 
 
 def run_pipeline(

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, progress_bar
+from cli.console import OUTPUT, print_line, progress_bar, question
 from cli.options import (
     WORKSPACE,
     ExistingWorkspace,
+    LongTraining,
     Params,
     Recipe,
     Small,
+    TrainingPreset,
     WorkspaceOption,
     load_parameters,
     program,
@@ -48,6 +52,7 @@ def train(
     recipe: Recipe = "makeup",
     params: Params = None,
     small: Small = False,
+    preset: TrainingPreset = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,15 +65,19 @@ def train(
         int,
         typer.Option(min=1, max=64, help="Number of training processes on this machine."),
     ] = 1,
+    yes: LongTraining = False,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Train only, or go on where the same training stopped: without Prefect, on any pictures."""
     from training.runtime.launcher import Torchrun
 
-    parameters = load_parameters(recipe, params, small=small)
+    parameters = load_parameters(recipe, params, small=small, preset=preset)
     config = with_changes(parameters.train, changes or [])
     torchrun = Torchrun(processes_per_node=processes) if processes > 1 else parameters.torchrun
-    train_alone(config, parameters.recipe, dataset, workspace, OUTPUT, torchrun, program=program())
+    train_alone(
+        config, parameters.recipe, dataset, workspace, OUTPUT, torchrun,
+        program=program(), max_hours=math.inf if yes else parameters.max_training_h,
+    )  # fmt: skip
 
 
 @app.command()
@@ -151,15 +160,18 @@ def train_alone(
     torchrun: Torchrun,
     *,
     program: str,
+    max_hours: float = math.inf,
 ) -> Path:
     """Train on a dataset version by name, the newest, or any folder with trainA and trainB.
 
     Prints a summary; returns the folder of the run, which the flows use for the same work too.
-    Raises ``SuyanError`` while another process trains this run.
+    A training that would take more than ``max_hours`` needs a yes at the terminal. Raises
+    ``SuyanError`` without one, and while another process trains this run.
     """
     from core.locks import file_lock
     from flows import latest
     from flows.cluster.torchrun import train_run
+    from flows.estimates.long_training import announce_training
     from storage import runs
     from storage.eviction import in_use
 
@@ -171,9 +183,14 @@ def train_alone(
             raise SuyanError(f"{run.path}: another process trains it now; try again later")
 
         print_line(console, f"{folder.path} → {run.path}")
-        with file_lock(run.lock, on_wait=refuse), progress_bar(console) as progress:
+        with file_lock(run.lock, on_wait=refuse):
             runs.fetch(workspace, run.path.name)
-            summary = train_run(config, folder.path, run.path, workspace, torchrun, progress)
+            announce_training(
+                config, folder.path, run.path, torchrun,
+                max_hours=max_hours, say=partial(print_line, console), ask=question(),
+            )  # fmt: skip
+            with progress_bar(console) as progress:
+                summary = train_run(config, folder.path, run.path, workspace, torchrun, progress)
         latest.remember_run(workspace, recipe, run.path.name)
     _print_training(summary, run, console, program)
     return run.path
@@ -258,6 +275,7 @@ def evaluate_alone(
     from evaluation.model_registry.model_versions import find_champion
     from evaluation.model_registry.promote import promote
     from flows import latest
+    from flows.estimates.stage_durations import pictures_to_evaluate, timed_stage
     from storage import models, runs
     from storage.eviction import in_use
 
@@ -270,11 +288,16 @@ def evaluate_alone(
                 f"{run} is measured on the dataset version of its training: {error}"
             ) from error
         models.fetch(workspace, recipe)
-        with progress_bar(console) as progress:
+        num = pictures_to_evaluate(config, dataset)
+        with (
+            timed_stage("evaluate", num, workspace, partial(print_line, console)) as timing,
+            progress_bar(console) as progress,
+        ):
             champion = find_champion(workspace, recipe)
             evaluation = run_evaluate(
                 config, dataset, run, workspace, champion=champion, progress=progress
             )
+            timing.num_pictures *= not evaluation.reused
         runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
         with models.update(workspace, recipe):
             promotion = promote(run, evaluation.folder, workspace, recipe, rule)

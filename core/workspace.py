@@ -8,7 +8,7 @@
     runs/<run>/checkpoints/<checkpoint>/, runs/<run>/evaluation/<checkpoint>/
     models/<recipe>/<version>/, models/<recipe>/champion.json
     recipes/<recipe>/dataset.json, run.json
-    cache/, truth/, prefect/, catalogue.sqlite, bucket.json
+    cache/, truth/, prefect/, catalogue.sqlite, bucket.json, forgotten.json, exports.json
 
 ``workspace_folders`` describes the files in each of them. Only ``bucket_address`` touches the disk.
 """
@@ -70,6 +70,16 @@ class Workspace:
         return self.folder / "catalogue.sqlite"
 
     @property
+    def forgotten(self) -> Path:
+        """What ``suyan forget`` removed, so that copies are recognised later; JSON."""
+        return self.folder / "forgotten.json"
+
+    @property
+    def exports(self) -> Path:
+        """The files that ``suyan export-dataset`` wrote on this machine; JSON."""
+        return self.folder / "exports.json"
+
+    @property
     def originals(self) -> Path:
         """The folder of downloaded files, named by their content."""
         return self.folder / "originals"
@@ -113,6 +123,11 @@ class Workspace:
     def features(self) -> Path:
         """The folder of feature arrays, named by pictures and network."""
         return self.cache / "features"
+
+    @property
+    def durations(self) -> Path:
+        """Seconds that each stage took for a picture, by machine; JSON."""
+        return self.cache / "durations.json"
 
     @property
     def merge_notes(self) -> Path:
@@ -161,7 +176,12 @@ class Workspace:
 
     def pointer(self, recipe: str, kind: str) -> Path:
         """``recipes/<recipe>/<kind>.json``: the newest ``dataset`` or ``run`` of a recipe."""
-        return self.folder / "recipes" / recipe / f"{kind}.json"
+        return self.pointers / recipe / f"{kind}.json"
+
+    @property
+    def pointers(self) -> Path:
+        """The folder of every recipe's pointers."""
+        return self.folder / "recipes"
 
     def original(self, sha256: str, extension: str) -> Path:
         """The path of the original with this content."""

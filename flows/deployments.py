@@ -28,6 +28,7 @@ WORK_POOL = "local"
 FILE = ROOT / "prefect.yaml"
 _REFRESH_AFTER_H = 24  # a scheduled refresh searches again when the last one is older
 _ACTIVE_SCHEDULES = ("makeup",)
+_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _LONGEST_PLAIN_TEXT = 72  # characters
 _HEADER = """\
 # Written by `python -m flows.deployments` from flows/recipes.py and flows/deployments.py: change
@@ -163,6 +164,25 @@ def _weekly(recipe: str, *, is_active: bool) -> dict[str, Any]:
     weekday = list(RECIPES).index(recipe) % 7 + 1
     schedule = {"slug": "weekly", "cron": f"0 3 * * {weekday % 7}", "timezone": "Asia/Shanghai"}
     return schedule if is_active else {**schedule, "active": False}
+
+
+def schedule_lines() -> list[str]:
+    """A line for each active schedule: when it runs, what follows, and how to switch it off."""
+    lines = []
+    for recipe in _ACTIVE_SCHEDULES:
+        parameters = RECIPES[recipe]()
+        schedule = _weekly(recipe, is_active=True)
+        weekday = _WEEKDAYS[int(schedule["cron"].split()[-1])]
+        share = f"{RefreshParameters.model_fields['retrain_above'].default:.0%}"
+        lines.append(
+            f"refresh-dataset/{recipe}: {weekday}s at 3:00 ({schedule['timezone']}) it searches "
+            f"{parameters.crawl_a.engine_url}. If more than {share} of the dataset changed, "
+            f"train/{recipe} starts, unless it would take more than "
+            f"{parameters.max_training_h:g} hours on this device (max_training_h). To switch it "
+            "off: the switch Schedules on the deployment's page in the UI, or, for all schedules: "
+            "prefect deployment schedule pause --all"
+        )
+    return lines
 
 
 def _trigger(trigger: _Trigger, names: Mapping[str, str]) -> dict[str, Any]:

@@ -16,8 +16,11 @@ from core.files import digest, load_json, try_load_json, write_json
 from core.tables import Picture, iter_rows
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, RunFolder
+from flows.removal.training_guard import require_none_forgotten
 from flows.sync import fetch_dataset
 from storage import runs, synced_files
+from storage.forgotten_record import load_record
+from storage.remote import bucket_of
 from training.config import TrainConfig
 
 NEWEST = "newest"
@@ -38,7 +41,7 @@ def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> 
     """The folder of a dataset version: the one of this name, or the recipe's newest.
 
     Raises ``ValueError`` for a text that cannot be a folder's name, and ``SuyanError`` when such a
-    version is neither here nor in the bucket.
+    version is neither here nor in the bucket, or holds a forgotten picture.
     """
     if version == NEWEST:
         version = str(_load_pointer(workspace, recipe, _DATASET).get("version", ""))
@@ -49,7 +52,10 @@ def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> 
             )
     _fetch_dataset(workspace, version)
     dataset = workspace.dataset(version)
+    if not dataset.manifest.exists():
+        _refuse_removed(workspace, version)
     _require(dataset.path, dataset.manifest)
+    require_none_forgotten(dataset.path, workspace)
     return dataset.path
 
 
@@ -108,6 +114,21 @@ def remember_trained_for(workspace: Workspace, recipe: str, version: str) -> Non
         _save_pointer(workspace, recipe, _DATASET, pointer | {"trained_for": version})
 
 
+def replace_dataset(workspace: Workspace, version: str, replacement: str) -> None:
+    """Let every recipe's pointers name ``replacement`` where they name ``version``; "": nothing."""
+    bucket = bucket_of(workspace)
+    recipes = {path.name for path in workspace.pointers.glob("[!.]*/")}
+    if bucket is not None:
+        recipes |= set(bucket.folders(workspace.key(workspace.pointers)))
+    for recipe in sorted(recipes):
+        pointer = _load_pointer(workspace, recipe, _DATASET)
+        changed = {
+            key: replacement if value == version else value for key, value in pointer.items()
+        }
+        if changed != pointer:
+            _save_pointer(workspace, recipe, _DATASET, changed)
+
+
 def changed_share(dataset: Path, reference: Path | None) -> float:
     """The share of two versions' pictures that only one of them has, in [0, 1].
 
@@ -136,6 +157,21 @@ def _fetch_dataset(workspace: Workspace, version: str) -> None:
 def _require_folder_name(parent: Path, name: str) -> None:
     if not _FOLDER_NAME.fullmatch(name):
         raise ValueError(f"{parent.name}: got {name!r}, needed the name of a folder in {parent}")
+
+
+def _refuse_removed(workspace: Workspace, version: str) -> None:
+    """Raise ``SuyanError`` for a version that was removed with a forgotten picture in it."""
+    removed = load_record(workspace).versions.get(version)
+    if removed is None:
+        return
+    replacement = removed.replacement
+    raise SuyanError(
+        f"{workspace.dataset(version).path} was removed, because it held a picture that was "
+        "forgotten",
+        remedy=f"Its other pictures are the version {replacement}: suyan train {replacement}"
+        if replacement
+        else "Make a new version: suyan prepare",
+    )
 
 
 def _require(folder: Path, file: Path) -> None:

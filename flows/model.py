@@ -57,7 +57,14 @@ def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> s
         with log.stage("1/1 train"):
             latest.remember_trained_for(workspace, recipe, dataset.name)
             trained = log.record(
-                tasks.train_model(parameters.train, dataset, run, workspace, parameters.torchrun)
+                tasks.train_model(
+                    parameters.train,
+                    dataset,
+                    run,
+                    workspace,
+                    parameters.torchrun,
+                    parameters.max_training_h,
+                )
             )
             latest.remember_run(workspace, recipe, run.name)
     events.emit_trained(recipe, run.name, workspace)

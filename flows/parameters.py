@@ -45,6 +45,16 @@ _APPROVAL_TIMEOUT_H: Any = Field(
 )
 
 
+MOST_TRAINING_H = 24.0 * 365
+_MAX_TRAINING_H: Any = Field(
+    4.0,
+    ge=0,
+    le=MOST_TRAINING_H,
+    description="Longest training, hours on this device; one that would take longer by a timed "
+    "step ends before it starts",
+)
+
+
 class CrawlParameters(Form):
     """Everything that a crawl of both domains depends on."""
 
@@ -85,6 +95,7 @@ class TrainParameters(Form):
     recipe: str = _RECIPE
     train: TrainConfig = _TRAIN
     torchrun: Torchrun = _TORCHRUN
+    max_training_h: float = _MAX_TRAINING_H
 
 
 class EvaluateParameters(Form):
@@ -110,6 +121,7 @@ class PipelineParameters(Form):
     promote: PromoteConfig = _PROMOTE
     approval: Approval = _APPROVAL
     approval_timeout_h: float = _APPROVAL_TIMEOUT_H
+    max_training_h: float = _MAX_TRAINING_H
 
     @model_validator(mode="after")
     def _domains_agree(self) -> Self:

@@ -101,7 +101,12 @@ def _run_stages(
             latest.remember_trained_for(workspace, recipe, prepared.version)
             trained = log.record(
                 tasks.train_model(
-                    parameters.train, prepared.dataset, run, workspace, parameters.torchrun
+                    parameters.train,
+                    prepared.dataset,
+                    run,
+                    workspace,
+                    parameters.torchrun,
+                    parameters.max_training_h,
                 )
             )
             latest.remember_run(workspace, recipe, trained.run.name)

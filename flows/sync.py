@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 
 def drop_forgotten(workspace: Workspace) -> None:
-    """Remove pictures that another machine has forgotten: originals, previews, crops."""
+    """Remove pictures that another machine has forgotten: originals, previews, crops, and the
+    dataset versions and pictures of runs that show them.
+    """
     if is_shared(workspace):
+        from flows.removal.full_removal import remove_local_copies
         from preprocessing.cache import (
             forget_analyses,  # imported late: it imports OpenCV, which few flows need
         )
 
         with Catalogue(catalogue_url(workspace)) as catalogue:
             forget_analyses(workspace, remove_forgotten_originals(catalogue, workspace))
+        remove_local_copies(workspace)
 
 
 def fetch_originals(

@@ -31,6 +31,14 @@ from flows.cluster.batches import dask_runner, spread_over
 from flows.cluster.downloads import downloader_over
 from flows.cluster.torchrun import train_run
 from flows.concurrency import device_limit, engine_limit, one_at_a_time
+from flows.estimates.long_training import announce_training
+from flows.estimates.stage_durations import (
+    pictures_to_crawl,
+    pictures_to_evaluate,
+    pictures_to_prepare,
+    timed_stage,
+)
+from flows.removal.training_guard import require_none_forgotten
 from flows.states import cancellable
 from flows.ui import artifacts
 from flows.ui.approval import Approval, apply_approval
@@ -83,9 +91,13 @@ def crawl_domain(
         in_use(workspace),
         one_at_a_time(engine_limit(config.engine_url)),
         dask_runner(task_runner) as runner,
+        timed_stage(
+            "crawl", pictures_to_crawl(config, workspace), workspace, run_logger().info
+        ) as timing,
     ):
         build_downloader = downloader_over(runner) if runner else DownloadProcess
         summary = crawl(config, workspace, progress=progress, build_downloader=build_downloader)
+        timing.num_pictures = summary.num_added
     stamp_after = stage_results.crawl_stamp(config, workspace)
     result = stage_results.crawl_result(config, summary, stamp_before, stamp_after)
     artifacts.crawl_yields(summary)
@@ -114,7 +126,11 @@ def prepare_dataset(
     progress = LogProgress(run_logger().info)
     with in_use(workspace):
         sync.fetch_originals(config, (listing_a, listing_b), workspace, progress)
-        with dask_runner(task_runner) as runner:
+        num = pictures_to_prepare(config, (listing_a, listing_b), workspace)
+        with (
+            dask_runner(task_runner) as runner,
+            timed_stage("prepare", num, workspace, run_logger().info),
+        ):
             spread = spread_over(runner) if runner else None
             summary = prepare(
                 config, listing_a, listing_b, workspace, progress=progress, map_batches=spread
@@ -132,10 +148,17 @@ def prepare_dataset(
 )
 @cancellable
 def train_model(
-    config: TrainConfig, dataset: Path, run: Path, workspace: Workspace, torchrun: Torchrun
+    config: TrainConfig,
+    dataset: Path,
+    run: Path,
+    workspace: Workspace,
+    torchrun: Torchrun,
+    max_hours: float,
 ) -> State[TrainSummary]:
     """Train, or resume, with the processes of ``torchrun``; publishes a preview of augmentation,
     progress, and sample grids as training goes on.
+
+    Raises ``SuyanError`` for a training that would take more than ``max_hours`` on this device.
     """
 
     def say_waiting() -> None:
@@ -148,6 +171,16 @@ def train_model(
     ):
         sync.fetch_dataset(workspace, dataset.name)
         runs.fetch(workspace, run.name)
+        require_none_forgotten(dataset, workspace)
+        announce_training(
+            config,
+            dataset,
+            run,
+            torchrun,
+            max_hours=max_hours,
+            say=run_logger().info,
+            warn=run_logger().warning,
+        )
         page = artifacts.TrainingPage(config, dataset, run)
         summary = train_run(
             config, dataset, run, workspace, torchrun, TrainingProgress(run, page.write)
@@ -181,14 +214,17 @@ def evaluate_model(
         sync.fetch_dataset(workspace, dataset.name)
         runs.fetch(workspace, run.name)
         models.fetch(workspace, recipe)
-        evaluation = evaluate(
-            config,
-            dataset,
-            run,
-            workspace,
-            champion=find_champion(workspace, recipe),
-            progress=LogProgress(run_logger().info),
-        )
+        num = pictures_to_evaluate(config, dataset)
+        with timed_stage("evaluate", num, workspace, run_logger().info) as timing:
+            evaluation = evaluate(
+                config,
+                dataset,
+                run,
+                workspace,
+                champion=find_champion(workspace, recipe),
+                progress=LogProgress(run_logger().info),
+            )
+            timing.num_pictures *= not evaluation.reused
         runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
         artifacts.evaluation(evaluation)
     return _state(evaluation, stage_results.evaluate_result(evaluation))

@@ -183,9 +183,29 @@ def forget_analyses(workspace: Workspace, names: Collection[str]) -> None:
             connection.executemany("DELETE FROM seen WHERE sha256 = ?", rows)
             patterns = [(f"{name}-*",) for name in names]
             connection.executemany("DELETE FROM tile WHERE crop GLOB ?", patterns)
+            connection.commit()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # its log has older pages
     for name in names:
         for crop in (workspace.crops / name[:2]).glob(f"{name}-*.png"):
             crop.unlink(missing_ok=True)
+
+
+def names_in_cache(workspace: Workspace, names: Collection[str]) -> set[str]:
+    """Those of these originals (sha256) of which analyses, previews or tiles are in the cache."""
+    path = workspace.analyses
+    if not path.exists():
+        return set()
+    present = set[str]()
+    with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection, connection:
+        connection.executescript(_SCHEMA)
+        for name in names:
+            queries = (
+                ("SELECT 1 FROM seen WHERE sha256 = ? LIMIT 1", name),
+                ("SELECT 1 FROM tile WHERE crop GLOB ? LIMIT 1", f"{name}-*"),
+            )
+            if any(connection.execute(query, (value,)).fetchone() for query, value in queries):
+                present.add(name)
+    return present
 
 
 def is_complete_png(path: Path) -> bool:

@@ -67,7 +67,7 @@ def publish(
     missing = {
         key: folder / path
         for path, sha256 in digest_by_path.items()
-        if (key := f"{name}/{_object_name(path, sha256)}") not in stored
+        if (key := f"{name}/{object_name(path, sha256)}") not in stored
     }
     bucket.map(lambda item: bucket.put(*item), missing.items())
     content = canonical_json({"files": digest_by_path}).encode()
@@ -134,7 +134,7 @@ def download(
 def read_file(bucket: Bucket, name: str, snapshot: Snapshot, path: str) -> bytes:
     """The content of one file of a snapshot; empty where the snapshot has no such file."""
     sha256 = snapshot.files.get(path)
-    response = bucket.read(f"{name}/{_object_name(path, sha256)}") if sha256 else None
+    response = bucket.read(f"{name}/{object_name(path, sha256)}") if sha256 else None
     return response[0] if response else b""
 
 
@@ -149,6 +149,45 @@ def delete(bucket: Bucket, name: str) -> None:
     """Delete a snapshot: first its marker, so that readers see none, then its files."""
     bucket.delete([f"{name}/{MARKER}"])
     bucket.delete(bucket.sizes(name))
+
+
+def remove_files(bucket: Bucket, name: str, paths: Collection[str]) -> None:
+    """Remove some files of a snapshot: first from its list, so that no reader misses one.
+
+    Raises ``TransientError`` when another machine replaced the snapshot at the same time.
+    """
+    snapshot = load(bucket, name)
+    if snapshot is None:
+        return
+    remaining = {path: sha256 for path, sha256 in snapshot.files.items() if path not in paths}
+    content = canonical_json({"files": remaining}).encode()
+    if not bucket.compare_and_swap(f"{name}/{MARKER}", content, snapshot.tag):
+        raise TransientError(f"{bucket}/{name}: another machine published it too; run it again")
+    objects = {object_name(path, sha256) for path, sha256 in remaining.items()}
+    bucket.delete(
+        [
+            f"{name}/{removed}"
+            for path in paths
+            if path in snapshot.files
+            and (removed := object_name(path, snapshot.files[path])) not in objects
+        ]
+    )
+
+
+def unlisted(bucket: Bucket, name: str, *, nested: Collection[str] = ()) -> set[str]:
+    """Keys of objects below a snapshot that it does not list: replaced files, and those of killed
+    publishers. Folders in the folders ``nested`` are snapshots of their own and are left out.
+    """
+    snapshot = load(bucket, name)
+    listed = {f"{name}/{MARKER}"}
+    if snapshot is not None:
+        listed |= {f"{name}/{object_name(*entry)}" for entry in snapshot.files.items()}
+    parents = tuple(f"{name}/{folder}/" for folder in nested)
+    return {
+        key
+        for key in bucket.sizes(name).keys() - listed
+        if not any(key.startswith(parent) and "/" in key[len(parent) :] for parent in parents)
+    }
 
 
 def is_identical(folder: Path, snapshot: Snapshot) -> bool:
@@ -175,7 +214,7 @@ def _download_file(
         shutil.copyfile(copy, file)
     else:
         draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        if not bucket.download(f"{name}/{_object_name(path, sha256)}", draft, sha256):
+        if not bucket.download(f"{name}/{object_name(path, sha256)}", draft, sha256):
             raise TransientError(
                 f"{bucket}/{name}: {path} was removed or replaced during the download. Run it "
                 "again; if that does not help, remove this folder from the bucket and publish it "
@@ -205,7 +244,8 @@ def _visible_files(folder: Path) -> list[Path]:
     ]
 
 
-def _object_name(path: str, sha256: str) -> str:
+def object_name(path: str, sha256: str) -> str:
+    """The name of a file's object below its snapshot."""
     pure = PurePosixPath(path)
     return str(pure.with_name(f"{pure.stem}.{sha256[:_NUM_DIGITS]}{pure.suffix}"))
 

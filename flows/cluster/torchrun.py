@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.progress import Progress
 from core.workspace import Workspace
+from flows.removal.training_guard import require_none_forgotten
 from storage import runs
 from training.config import TrainConfig
 from training.runtime.launcher import Torchrun, train_together
@@ -30,8 +31,10 @@ def train_run(
     Validates by KID where ``config`` asks for it. Checkpoints go to the workspace's bucket as they
     appear.
 
-    The caller holds the run's lock. Raises what ``training.train`` raises.
+    The caller holds the run's lock. Raises what ``training.train`` raises, and ``SuyanError`` for a
+    dataset that holds a forgotten picture.
     """
+    require_none_forgotten(dataset, workspace)
     from evaluation.validation import kid_distance
     from training.train import train
 

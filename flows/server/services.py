@@ -20,7 +20,7 @@ from core.files import digest, file_sha256, try_load_json, write_json
 from core.locks import is_alive
 from core.workspace import Workspace
 from flows.deployments import FILE as DEPLOYMENTS_FILE
-from flows.deployments import FLOW_NAMES, WORK_POOL
+from flows.deployments import FLOW_NAMES, WORK_POOL, schedule_lines
 from flows.installation import PACKAGES, ROOT
 from flows.recipes import RECIPES
 from flows.server.prefect_server import (
@@ -155,13 +155,17 @@ def _deploy(
 ) -> None:
     """Deploy, unless the server has the same deployments: then changes made in the UI stay."""
     if not always and is_deployed(server):
-        console.print("Deployments up to date")
+        console.print(
+            "Deployments up to date; schedules are as the page Deployments of the UI shows them"
+        )
         return
     stamp = server.folder.deployed
     stamp.unlink(missing_ok=True)
     _command(environment, sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
     write_json(stamp, _deployed_stamp(server))
     console.print(f"Deployments {', '.join(FLOW_NAMES)}: {', '.join(RECIPES)}")
+    for line in schedule_lines():
+        console.print(f"Scheduled   {line}", soft_wrap=True, highlight=False)
 
 
 def _worker_up(workspace: Workspace, environment: Mapping[str, str], console: Console) -> int:

@@ -12,14 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from crawl_runs import CRAWL_SCRIPT, assert_whole, crawl_config, start_crawl
 
 from core.errors import BlockedError, SuyanError, TransientError
 from core.tables import Original, read_rows
 from core.workspace import Workspace
+from scraping.catalogue import schema as db
+from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl
-from scraping.forget import forget
+from scraping.forget import find_target, forget
 from scraping.offline.corpus import Corpus, Item, portrait_corpus
 from scraping.offline.server import OfflineEngine
 from scraping.search.client import SearchClient
@@ -296,10 +299,43 @@ def test_a_forgotten_picture_never_returns(corpus: Corpus, tmp_path: Path, kind:
     assert not again.preview.exists() or again.preview.read_bytes() != preview
 
 
-@pytest.mark.parametrize("what", ["", "picture", "ftp://a.example/x", "a" * 63, "/etc/passwd"])
+@pytest.mark.parametrize(
+    "what", ["", "picture", "ftp://a.example/x", "a" * 7, "a" * 65, "/etc/passwd"]
+)
 def test_what_cannot_be_forgotten_is_said(tmp_path: Path, what: str) -> None:
     with pytest.raises(ValueError, match="needed an address"):
         forget(what, Workspace(tmp_path))
+
+
+def test_first_digits_are_enough_and_must_name_one_original(
+    catalogue: Catalogue, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", database)
+    first, second, other = (digits.ljust(64, "0") for digits in ("abcdef01a", "abcdef01b", "12"))
+    rows = [
+        {"sha256": name, "path": name, "num_bytes": 1, "stored_at": 1.0} for name in (first, second)
+    ]
+    with catalogue.writing() as connection:
+        connection.execute(sa.insert(db.originals), rows)
+    workspace = Workspace(tmp_path)
+    assert find_target("ABCDEF01A", workspace).digests == {first}
+    assert find_target(other[:8], workspace, further=[other]).digests == {other}
+    assert find_target("f" * 64, workspace).digests == {"f" * 64}
+    with pytest.raises(ValueError, match=f"2 originals: {first}, {second}; needed more digits"):
+        find_target("abcdef01", workspace)
+    with pytest.raises(ValueError, match="dddddddd, which begins the sha256 of no original"):
+        find_target("dddddddd", workspace)
+
+
+@pytest.mark.slow
+def test_a_host_that_nobody_knows_is_an_error_with_similar_ones(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    with OfflineEngine(corpus) as engine:
+        crawl(crawl_config(engine, num_images=2), Workspace(tmp_path))
+    with pytest.raises(ValueError, match=r"127\.0\.0\.2, from .*\(similar: 127\.0\.0\.1\)"):
+        find_target("127.0.0.2", Workspace(tmp_path))
+    assert find_target("127.0.0.1", Workspace(tmp_path)).digests
 
 
 def _wait_for_files(process: subprocess.Popen[bytes], workspace: Path, num: int) -> None:

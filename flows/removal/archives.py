@@ -1,0 +1,96 @@
+"""Forgotten pictures in exports: zip files and WebDataset shards without them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from core.files import atomic_file
+from core.workspace_folders import DatasetFolder
+from flows.removal.copy_names import is_named_after
+from storage.forgotten_record import ForgottenRecord
+
+SUFFIXES = {".zip", ".tar"}
+_MANIFEST = DatasetFolder(Path()).manifest.name
+
+
+def entries_with_copies(path: Path, record: ForgottenRecord) -> list[str]:
+    """The entries of a zip or tar that hold a forgotten picture, by name, content or row; empty for
+    a file that is no such archive.
+    """
+    try:
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                return [
+                    entry.filename
+                    for entry in archive.infolist()
+                    if _holds(
+                        entry.filename, entry.file_size, record, lambda e=entry: archive.read(e)
+                    )
+                ]
+        with tarfile.open(path) as shard:
+            return [
+                member.name
+                for member in shard
+                if member.isfile()
+                and _holds(member.name, member.size, record, lambda m=member: _content(shard, m))
+            ]
+    except (OSError, zipfile.BadZipFile, tarfile.TarError):
+        return []
+
+
+def remove_entries(path: Path, record: ForgottenRecord) -> None:
+    """Write the archive again, atomically, without the forgotten pictures and their rows."""
+    names = set(entries_with_copies(path, record))
+    with atomic_file(path) as file:
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as old, zipfile.ZipFile(file, "w") as new:
+                for entry in old.infolist():
+                    if entry.filename not in names:
+                        new.writestr(entry, old.read(entry))
+                    elif PurePosixPath(entry.filename).name == _MANIFEST:
+                        new.writestr(entry, _without_rows(old.read(entry), record))
+            return
+        with tarfile.open(path) as old_shard, tarfile.open(fileobj=file, mode="w") as new_shard:
+            for member in old_shard:
+                if member.name not in names:
+                    new_shard.addfile(member, io.BytesIO(_content(old_shard, member)))
+
+
+def _holds(name: str, num_bytes: int, record: ForgottenRecord, read: object) -> bool:
+    assert callable(read)
+    if PurePosixPath(name).name == _MANIFEST:
+        return bool(_forgotten_rows(_table(read()), record).true_count)
+    if is_named_after(name, record.heads):
+        return True
+    if num_bytes not in set(record.copies.values()):
+        return False
+    sha256 = hashlib.sha256(read()).hexdigest()
+    return sha256 in record.copies or sha256 in record.pictures
+
+
+def _content(shard: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = shard.extractfile(member)
+    return file.read() if file else b""
+
+
+def _table(content: bytes) -> pa.Table:
+    return pq.read_table(io.BytesIO(content))
+
+
+def _forgotten_rows(table: pa.Table, record: ForgottenRecord) -> pa.BooleanArray:
+    mask = pc.is_in(table["sha256"], value_set=pa.array(sorted(record.pictures), pa.string()))
+    return mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask
+
+
+def _without_rows(manifest: bytes, record: ForgottenRecord) -> bytes:
+    table, buffer = _table(manifest), io.BytesIO()
+    pq.write_table(table.filter(pc.invert(_forgotten_rows(table, record))), buffer)
+    return buffer.getvalue()
