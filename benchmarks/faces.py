@@ -5,9 +5,9 @@ several widths, and the whole is turned by quarter turns. Portraits are tilted b
 counts as found upright when its eyes are within 10° of where they are. Pictures without people give
 the number of invented faces: drawn landscapes, textures, noise, and what lies beside the faces of
 the photographs. Then different people of like pose are clustered as a preparation does: real faces,
-whose file names carry the person, drawn people, and drawn people in one shot (the same pose, light
-and background: harder than photographs). Last, copies of photographs turned by 5° to 180°, with
-white corners, are clustered with their originals.
+whose file names carry the person; the same faces in one drawn portrait, so that hair, clothes,
+background and skin are equal; drawn people; and drawn people in one shot. Last, copies of
+photographs turned by 5° to 270°, with white corners, are clustered with their originals.
 
 Times are processor times of one core. Without photographs there is nothing to measure.
 """
@@ -29,28 +29,22 @@ import numpy as np
 from numpy.typing import NDArray
 from photographs import DATA
 from PIL import Image
+from studio_portraits import studio_portraits
 
 from core.pictures import Rejected, read_picture
-from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
+from preprocessing.analysis.analyse import AnalysisConfig, analyse
 from preprocessing.analysis.face_detector import Face, FaceDetector
-from preprocessing.config import PrepareConfig
-from preprocessing.dedup.candidates import Pairs
-from preprocessing.dedup.similarity import similarities, thumbnail_pairs
-from preprocessing.selection.attributes import Attributes
-from preprocessing.selection.manifest import cluster_originals
-from preprocessing.selection.originals import OriginalIndex
 from scraping.offline import landscapes
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
 Picture = NDArray[np.uint8]
 
-_CONFIG = PrepareConfig(domain_a="a", domain_b="b")
 _PORTRAITS = ("makeup_photos/A", "makeup_photos/B", "webfaces_mask/B")
 _PEOPLE = ("makeup128/A", "makeup128/B")
 _WIDTHS_PX = (48, 80, 120, 200, 300, 400)
 _CANVAS_PX = (4000, 3000)
 _TILTS_DEGREES = (15, 30, 45, 60, 120, 150)
-_COPY_TURNS_DEGREES = (5, 15, 30, 45, 90, 180)
+_COPY_TURNS_DEGREES = (5, 15, 30, 45, 90, 180, 270)
 _PERSON_PATTERNS = (  # of makeup128: several pictures of a person have names of one pattern
     (r"(\d+)_[12]_[yn]", "ymu"), (r"(\d+)_[AB]_", "mifs"), (r"(\d+)_[mn]\.", "fam"),
     (r"MIW_(\d+)", "miw"), (r"(\d+d\d+)", "vmu"),
@@ -238,13 +232,16 @@ def _without_people(
 
 
 def _measure_people(scratch: Path, *, quick: bool) -> dict[str, float]:
+    from clustering import CONFIG, founders
+
     figures = dict[str, float]()
     paths = [path for name in _PEOPLE if (DATA / name).is_dir()
              for path in sorted((DATA / name).iterdir())[:: 12 if quick else 1]]  # fmt: skip
     groups: dict[str, tuple[list[Path], list[str]]] = {
-        "real people": (paths, [_person(path.name) for path in paths])
+        "real people": (paths, [_person(path.name) for path in paths]),
+        "real, one studio": _in_one_studio(paths, scratch / "studio"),
     }
-    for kind, num, shot in (("drawn people", 600, None), ("drawn, one shot", 120, Shot.seeded(7))):
+    for kind, num, shot in (("drawn people", 600, None), ("drawn, one shot", 500, Shot.seeded(7))):
         seeds = range(num // 15 if quick else num)
         drawn = [
             draw(Person.seeded(k), shot or Shot.seeded(k), Makeup.seeded(k) if k % 2 else None)
@@ -256,7 +253,7 @@ def _measure_people(scratch: Path, *, quick: bool) -> dict[str, float]:
         if not files:
             print(f"{kind}: skipped, no {DATA / 'makeup128'}")
             continue
-        founder = _founders([analyse(path, AnalysisConfig.of(_CONFIG)) for path in files])
+        founder = founders([analyse(path, AnalysisConfig.of(CONFIG)) for path in files])
         wrong = sum(
             sum(members.values()) ** 2 - sum(n * n for n in members.values())
             for members in _people_of_clusters(founder, people)
@@ -265,6 +262,15 @@ def _measure_people(scratch: Path, *, quick: bool) -> dict[str, float]:
         figures[f"wrong_pairs_{kind}"] = wrong
         figures[f"people_{kind}"] = len(set(people))
     return figures
+
+
+def _in_one_studio(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:
+    """A portrait of each person with the same hair, clothes and background; the people."""
+    firsts = {_person(path.name): path for path in reversed(paths)}
+    photos = (np.asarray(Image.open(path).convert("RGB")) for path in firsts.values())
+    portraits = list(studio_portraits(photos, FaceDetector()))
+    people = [name for name, made in zip(firsts, portraits, strict=True) if made is not None]
+    return _written([made for made in portraits if made is not None], folder), people
 
 
 def _person(name: str) -> str:
@@ -282,13 +288,15 @@ def _people_of_clusters(founder: Sequence[int], people: Sequence[str]) -> list[C
 
 
 def _measure_turned_copies(scratch: Path, photos: Sequence[Picture]) -> dict[str, float]:
-    config, figures = AnalysisConfig.of(_CONFIG), dict[str, float]()
+    from clustering import CONFIG, founders
+
+    config, figures = AnalysisConfig.of(CONFIG), dict[str, float]()
     photos = [_smaller(photo) for photo in photos]
     originals = [analyse(path, config) for path in _written(photos, scratch / "originals")]
     for degrees in _COPY_TURNS_DEGREES:
         turned = [_turned(photo, degrees, (255, 255, 255)) for photo in photos]
         copies = [analyse(path, config) for path in _written(turned, scratch / f"{degrees}")]
-        founder, num = _founders([*originals, *copies]), len(photos)
+        founder, num = founders([*originals, *copies]), len(photos)
         figures[f"copies_{degrees}"] = sum(
             founder[k] == founder[num + k] for k in range(num)
         ) / num  # fmt: skip
@@ -309,35 +317,6 @@ def _written(pictures: Iterable[Picture], folder: Path) -> list[Path]:
         paths.append(folder / f"{number:04}.jpg")
         Image.fromarray(picture).save(paths[-1], quality=92)
     return paths
-
-
-def _founders(analyses: Sequence[Analysis]) -> list[int]:
-    """The number of the oldest picture of each picture's cluster."""
-    names = [f"{number:064x}" for number in range(len(analyses))]
-    number = {name: k for k, name in enumerate(names)}
-    index = OriginalIndex([], names, number, np.ones((len(names), 2), np.int32))
-    attributes = Attributes(_CONFIG, index, {})
-    for name, analysis in zip(names, analyses, strict=True):
-        attributes.add(name, analysis)
-
-    def compare(_: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
-        return np.array(similarities(thumbnail_pairs(pairs, _thumbnails(analyses))))
-
-    founder: list[int] = cluster_originals(
-        _CONFIG, names, attributes.hashes, compare
-    ).founder.tolist()
-    return founder
-
-
-def _thumbnails(analyses: Sequence[Analysis]) -> Callable[[int, int], bytes]:
-    def thumbnail(number: int, part: int) -> bytes:
-        analysis = analyses[number]
-        prints = {k: face.aligned for k, face in enumerate(analysis.faces)}
-        chosen = prints[part] if part >= 0 else analysis.whole if part == -1 else analysis.levelled
-        assert chosen is not None
-        return chosen.thumbnail
-
-    return thumbnail
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))  # for its helpers
 _REAL = ("makeup_photos", "webfaces_mask", "makeup128")
 
 

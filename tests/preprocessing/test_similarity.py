@@ -13,20 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clustering import CONFIG, founders
 from numpy.typing import NDArray
 from PIL import Image
 
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
-from preprocessing.analysis.fingerprint import thumbnail_of
-from preprocessing.config import PrepareConfig
-from preprocessing.dedup.candidates import Pairs
-from preprocessing.dedup.similarity import similarities, thumbnail_pairs
-from preprocessing.selection.attributes import Attributes
-from preprocessing.selection.manifest import cluster_originals
-from preprocessing.selection.originals import OriginalIndex
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
-CONFIG = PrepareConfig(domain_a="a", domain_b="b")
 STUDIO = Shot.seeded(7)
 PEOPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "makeup128" / "B"
 
@@ -57,25 +50,6 @@ def analyses_of(pictures: Sequence[NDArray[np.uint8]], folder: Path) -> list[Ana
         Image.fromarray(pixels).save(path)
         analyses.append(analyse(path, AnalysisConfig.of(CONFIG)))
     return analyses
-
-
-def founders(analyses: Sequence[Analysis]) -> list[int]:
-    names = [f"{number:064x}" for number in range(len(analyses))]
-    number = {name: k for k, name in enumerate(names)}
-    index = OriginalIndex([], names, number, np.ones((len(names), 2), np.int32))
-    attributes = Attributes(CONFIG, index, {})
-    for name, analysis in zip(names, analyses, strict=True):
-        attributes.add(name, analysis)
-
-    def compare(_: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
-        return np.array(
-            similarities(
-                thumbnail_pairs(pairs, lambda k, part: thumbnail_of(analyses[k].thumbnails, part))
-            )
-        )
-
-    found: list[int] = cluster_originals(CONFIG, names, attributes.hashes, compare).founder.tolist()
-    return found
 
 
 @pytest.mark.slow
