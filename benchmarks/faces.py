@@ -9,20 +9,25 @@ whose file names carry the person; the same faces in one drawn portrait, so that
 background and skin are equal; drawn people; and drawn people in one shot. Last, copies of
 photographs turned by 5° to 270°, with white corners, are clustered with their originals.
 
-Times are processor times of one core. Without photographs there is nothing to measure.
+Times are processor times of one core. Without photographs there is nothing to measure. ``--before``
+also measures a former detector, such as the one of one look at the whole picture:
+``git show 6f589a6^:preprocessing/analysis/face_detector.py > former_detector.py``.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import json
 import re
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -38,6 +43,14 @@ from scraping.offline import landscapes
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
 Picture = NDArray[np.uint8]
+
+
+class Detector(Protocol):
+    """What is measured, and what it is compared with."""
+
+    def detect(self, picture: Picture) -> list[Face]:
+        """The faces of ``[H, W, 3]`` RGB."""
+
 
 _PORTRAITS = ("makeup_photos/A", "makeup_photos/B", "webfaces_mask/B")
 _PEOPLE = ("makeup128/A", "makeup128/B")
@@ -56,21 +69,30 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="fewer pictures of each kind")
     arguments.add_argument("--photos", type=Path, nargs="*", default=[], help="folders of your own")
+    arguments.add_argument("--before", type=Path, help="a former face_detector.py to compare with")
     given = arguments.parse_args()
     folders = given.photos or [DATA / name for name in _PORTRAITS]
     paths = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
     if not paths:
         raise SystemExit(f"skipped: found no photographs in {DATA}; name folders with --photos")
     detector = FaceDetector()
-    photos = list(_photos(paths[:: 8 if given.quick else 2]))
+    before = _former_detector(given.before) if given.before else None
+    photos = list(_photos(paths[:: 12 if given.quick else 2]))
     portraits = [photo for photo in photos if _is_portrait(detector.detect(photo))]
     print(f"{len(portraits)} portraits among {len(photos)} photographs", flush=True)
-    figures = _measure_sizes(detector, portraits, num_canvases=1, quick=given.quick)
-    figures |= _measure_tilts(detector, portraits[:12] if given.quick else portraits)
-    figures |= _measure_inventions(detector, portraits, num=3 if given.quick else 30)
+    cut = [_cut(portrait, detector.detect(portrait)[0]) for portrait in portraits]
+    without_people = _without_people(detector, portraits, num=3 if given.quick else 30)
+    figures = dict[str, float]()
+    for prefix, measured in (("", detector), ("before_", before)):
+        if measured is not None:
+            rows = _measure_sizes(measured, cut, quick=given.quick)
+            rows |= _measure_inventions(measured, without_people)
+            rows["portrait_ms"] = _portrait_ms(measured, portraits)
+            figures |= {prefix + name: value for name, value in rows.items()}
+    figures |= _measure_tilts(detector, portraits[: 8 if given.quick else 60])
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as scratch:
         figures |= _measure_people(Path(scratch), quick=given.quick)
-        figures |= _measure_turned_copies(Path(scratch), photos[: 10 if given.quick else 80])
+        figures |= _measure_turned_copies(Path(scratch), photos[: 6 if given.quick else 48])
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
@@ -85,37 +107,45 @@ def _is_portrait(faces: Sequence[Face]) -> bool:
     return len(faces) == 1 and faces[0].side >= 90 and abs(faces[0].roll) < 30
 
 
+def _former_detector(path: Path) -> Detector:
+    spec = importlib.util.spec_from_file_location("former_detector", path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"--before: found {path}, needed a Python file with a FaceDetector")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    detector: Detector = module.FaceDetector()
+    return detector
+
+
 def _measure_sizes(
-    detector: FaceDetector, portraits: Sequence[Picture], *, num_canvases: int, quick: bool
+    detector: Detector, cut: Sequence[tuple[Picture, float]], *, quick: bool
 ) -> dict[str, float]:
-    cut = [_cut(portrait, detector.detect(portrait)[0]) for portrait in portraits]
-    figures = dict[str, float]()
-    turns = (0, 1) if quick else (0, 1, 2, 3)
-    print(f"\n{'face, px':>9} {'turned by':>10} {'found':>7} {'twice':>6} {'others':>7} {'s':>6}")
+    figures: dict[str, float] = {"twice": 0}
+    print(f"\n{'face, px':>9} {'turned by':>10} {'found':>7} {'twice':>6} {'others':>7} {'s':>6}"
+          f"   {type(detector).__module__}")  # fmt: skip
     for width_px in (48, 200) if quick else _WIDTHS_PX:
-        for quarter in turns:
-            num = found = twice = others = 0
-            took = 0.0
-            for seed in range(num_canvases):
-                canvas, middles = _canvas(cut, width_px, seed)
-                turned = np.ascontiguousarray(np.rot90(canvas, -quarter))
-                began = time.process_time()
-                faces = detector.detect(turned)
-                took += time.process_time() - began
-                hits, strangers = _match(faces, _quarter_turned(middles, quarter), width_px)
-                num += len(middles)
-                found += int((hits > 0).sum())
-                twice += int((hits > 1).sum())
-                others += strangers
-            print(f"{width_px:9} {90 * quarter:9}° {found:3}/{num:3} {twice:6} {others:7} "
-                  f"{took / num_canvases:6.2f}", flush=True)  # fmt: skip
-            figures[f"found_{width_px}px_{90 * quarter}"] = found / num
-            figures[f"seconds_{width_px}px_{90 * quarter}"] = took / num_canvases
-            figures["twice"] = figures.get("twice", 0) + twice
-    took_s = [_seconds(lambda photo=photo: detector.detect(photo)) for photo in portraits]
-    figures["portrait_ms"] = 1000 * float(np.mean(took_s))
-    print(f"a portrait as it is: {figures['portrait_ms']:.1f} ms")
+        canvas, middles = _canvas(cut, width_px, seed=0)
+        for quarter in (0, 1) if quick else (0, 1, 2, 3):
+            turned = np.ascontiguousarray(np.rot90(canvas, -quarter))
+            began = time.process_time()
+            faces = detector.detect(turned)
+            took = time.process_time() - began
+            hits, others = _match(faces, _quarter_turned(middles, quarter), width_px)
+            found, twice = int((hits > 0).sum()), int((hits > 1).sum())
+            print(f"{width_px:9} {90 * quarter:9}° {found:3}/{len(middles):3} {twice:6} "
+                  f"{others:7} {took:6.2f}", flush=True)  # fmt: skip
+            figures[f"found_{width_px}px_{90 * quarter}"] = found / len(middles)
+            figures[f"seconds_{width_px}px_{90 * quarter}"] = took
+            figures["twice"] += twice
     return figures
+
+
+def _portrait_ms(detector: Detector, portraits: Sequence[Picture]) -> float:
+    took_s = [_seconds(lambda photo=photo: detector.detect(photo)) for photo in portraits]
+    mean_ms = 1000 * float(np.mean(took_s))
+    print(f"a portrait as it is: {mean_ms:.1f} ms", flush=True)
+    return mean_ms
 
 
 def _cut(portrait: Picture, face: Face) -> tuple[Picture, float]:
@@ -176,13 +206,13 @@ def _match(
 
 def _measure_tilts(detector: FaceDetector, portraits: Sequence[Picture]) -> dict[str, float]:
     figures = dict[str, float]()
+    known = [(portrait, detector.detect(portrait)[0].roll) for portrait in portraits]
     for degrees in _TILTS_DEGREES:
         upright = 0
-        for portrait in portraits:
-            (before,) = detector.detect(portrait)
+        for portrait, roll in known:
             turned = _turned(portrait, degrees, (128, 128, 128))
             rolls = [face.roll for face in detector.detect(turned)[:1]]
-            upright += any(abs((r - before.roll - degrees + 180) % 360 - 180) < 10 for r in rolls)
+            upright += any(abs((r - roll - degrees + 180) % 360 - 180) < 10 for r in rolls)
         figures[f"upright_{degrees}"] = upright / len(portraits)
     shares = "  ".join(f"{d}° {figures[f'upright_{d}']:.3f}" for d in _TILTS_DEGREES)
     print(f"\nfound, with the eyes where they are: {shares}", flush=True)
@@ -201,13 +231,13 @@ def _turned(picture: Picture, degrees: float, colour: tuple[int, int, int]) -> P
 
 
 def _measure_inventions(
-    detector: FaceDetector, portraits: Sequence[Picture], num: int
+    detector: Detector, without_people: Mapping[str, Sequence[Picture]]
 ) -> dict[str, float]:
     figures = dict[str, float]()
-    for kind, pictures in _without_people(detector, portraits, num).items():
-        invented = [len(detector.detect(picture)) for picture in pictures]
-        figures[f"invented_{kind}"] = sum(invented) / len(pictures)
-        print(f"{kind:12} {len(pictures):4} pictures, {sum(invented)} invented faces", flush=True)
+    for kind, pictures in without_people.items():
+        invented = sum(len(detector.detect(picture)) for picture in pictures)
+        figures[f"invented_{kind}"] = invented / len(pictures)
+        print(f"{kind:12} {len(pictures):4} pictures, {invented} invented faces", flush=True)
     return figures
 
 
@@ -236,13 +266,13 @@ def _measure_people(scratch: Path, *, quick: bool) -> dict[str, float]:
 
     figures = dict[str, float]()
     paths = [path for name in _PEOPLE if (DATA / name).is_dir()
-             for path in sorted((DATA / name).iterdir())[:: 12 if quick else 1]]  # fmt: skip
+             for path in sorted((DATA / name).iterdir())[:: 40 if quick else 1]]  # fmt: skip
     groups: dict[str, tuple[list[Path], list[str]]] = {
         "real people": (paths, [_person(path.name) for path in paths]),
         "real, one studio": _in_one_studio(paths, scratch / "studio"),
     }
     for kind, num, shot in (("drawn people", 600, None), ("drawn, one shot", 500, Shot.seeded(7))):
-        seeds = range(num // 15 if quick else num)
+        seeds = range(num // 25 if quick else num)
         drawn = [
             draw(Person.seeded(k), shot or Shot.seeded(k), Makeup.seeded(k) if k % 2 else None)
             for k in seeds

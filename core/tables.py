@@ -80,7 +80,7 @@ class Picture:
     face_score: float = 0.0  # the face detector's confidence, 0 to 1
     profile: float = 0.0  # offset of the nose from the middle of the eyes, in eye distances
     outside: float = 0.0  # share of the crop that lies outside the photograph
-    covered: float = 0.0  # above about 1.4: mouth or jaw are not skin-coloured
+    covered: float = 0.0  # probability that mouth and jaw are covered, 0 to 1
     unsafe: float = -1.0  # score of the safety filter, 0 to 1; -1: the filter was off
     override: str = ""  # a person's decision: "keep", "drop", "move" or ""
 

@@ -45,7 +45,11 @@ class PrepareConfig(BaseModel):
         description="Height of the eyes below the crop's top, share of its side",
     )
     min_face_px: int = Field(
-        48, ge=8, le=4096, description="Smallest longer side of a face's box in the original, px"
+        48,
+        ge=8,
+        le=4096,
+        description="Smallest longer side of a face's box in the original, px; an enlarged face "
+        "must show three quarters of it",
     )
     max_profile: float = Field(
         0.38,
@@ -68,7 +72,7 @@ class PrepareConfig(BaseModel):
         gt=0,
         le=100,  # older configurations hold 1.4, a limit of another measure
         description="Largest probability that mouth and jaw are covered (by a mask, a hand), 0 to "
-        "1; 0.5 rejects nine of ten covered faces and one of 300 bare ones, 1 rejects none",
+        "1; 0.5 rejects 98 of 100 covered faces and one of 150 bare ones, 1 rejects none",
     )
     min_sharpness: float = Field(
         20.0,

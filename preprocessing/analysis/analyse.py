@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.pictures import Decoded, Rejected, read_reduced
-from preprocessing.analysis import occlusion
 from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.analysis.nsfw import unsafe_score
+from preprocessing.analysis.occlusion import OcclusionClassifier
+from preprocessing.analysis.resolution import detail_px
 from preprocessing.images import geometry
 
 if TYPE_CHECKING:  # workers start faster without it
     from preprocessing.config import PrepareConfig
 
-ANALYSIS_VERSION = 6  # raise it when the same file gives another analysis
+ANALYSIS_VERSION = 7  # raise it when the same file gives another analysis
 CANONICAL_PX = 128  # side of the aligned face that is measured, independent of crop_px
 FILE_MISSING = "file-missing"
 _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # in the aligned face, shares of its side
@@ -52,7 +53,8 @@ class FaceAnalysis:
     keypoints: list[float]
     score: float  # 0 to 1
     sharpness: float  # variance of the Laplacian at 128 px, grey levels²
-    covered: float  # ``occlusion.covered_probability``
+    detail_px: float  # ``resolution.detail_px``: the side at which it would show as much
+    covered: float  # ``OcclusionClassifier.covered_probability``
     aligned: Fingerprint
 
     @property
@@ -168,6 +170,11 @@ def _detector() -> FaceDetector:
     return FaceDetector()
 
 
+@functools.cache
+def _classifier() -> OcclusionClassifier:
+    return OcclusionClassifier()
+
+
 def _detect_faces(picture: NDArray[np.uint8], min_face_px: float) -> list[Face]:
     if max(picture.shape[:2]) > _MAX_ASPECT_FOR_FACES * min(picture.shape[:2]):
         return []
@@ -192,7 +199,8 @@ def _analyse_face(decoded: Decoded, face: Face) -> FaceAnalysis:
         keypoints=[round(float(v) * decoded.factor, 2) for v in face.keypoints.ravel()],
         score=round(face.score, 4),
         sharpness=round(geometry.sharpness(aligned), 2),
-        covered=round(occlusion.covered_probability(aligned), 3),
+        detail_px=round(detail_px(aligned, face.side) * decoded.factor, 1),
+        covered=round(_classifier().covered_probability(decoded.pixels, face.keypoints), 3),
         aligned=fingerprint(aligned, trim=False),
     )
 

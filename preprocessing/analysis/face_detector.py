@@ -21,12 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MissingModelError
-from preprocessing.images.geometry import Transform, apply
+from preprocessing.analysis.image_pyramid import (
+    INPUT_PX,
+    Box,
+    ImagePyramid,
+    Window,
+    has_detail,
+    levels_of_tiles,
+)
+from preprocessing.images.geometry import apply
 
 MIN_FACE_PX = 48  # longer side of the smallest face that is searched by default
-_INPUT_PX = 192
 _GRID = 48
-_GREY = 127.5  # beyond the picture; 0 for the model
 _NMS_OVERLAP = 0.3  # intersection over union
 _NESTED_SHARE = 0.7  # of the smaller box inside the larger, beyond which both are one face
 _SCORE = 0.5  # of a confirmed face in its close-up
@@ -35,13 +41,8 @@ _SURE_SCORE = 0.62  # the same where the turn of the picture is tried
 _MAX_SURE_ROLL = 30.0  # degrees, of a face that shows that the picture is upright
 _PROPOSAL_SCORE = 0.15  # in a look, where a face may be small
 _MIN_SIDE_SHARE = 0.75  # of ``min_face_px``: what is smaller is more often no face than a face
-_MIN_LOOK_PX = 13  # side of a face in the model's input, from which looks propose it surely
 _CLOSE_UP_SIDES = 2.0  # side of a close-up, in sides of the face
 _BORDER_SIDES = 2.5  # side of the look that has a border, in longer sides of the picture
-_MAX_TILE_RATIO = 2.5  # of the sides of two levels of tiles
-_LEVEL_SLACK = 1.1  # by which a face may be smaller in the last look
-_COARSER = 1.1  # factor of the smallest face, until there are few enough tiles
-_OVERLAP_PER_FACE = 1.15  # of tiles, in sides of the largest face that the level above misses
 _UPRIGHT_SCORE = 0.75  # of a close-up; the faces below it may be turned
 _ACCURATE_ROLL_DEGREES = 8.0  # in the close-up; the model's keypoints are accurate up to it
 _MAX_STRAIGHTENINGS = 2
@@ -49,9 +50,6 @@ _SCORE_TOLERANCE = 0.05  # by which a straightened close-up may score less
 _MIN_CLOSE_UP_PX = 16
 _NEAR_SHARE = 0.4  # of the face's side, within which its close-up finds it
 _QUARTER_TURNS_DEGREES = (90, 270, 180)
-_DETAIL_PX = 9  # surroundings of a pixel in the model's input
-_DETAIL_GREY_LEVELS = 4  # difference from them, beyond which a pixel is detail
-_MIN_DETAIL_PX = 8  # of a tile that the model looks at
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Face:
     mouth, right ear, left ear (the person's right is the viewer's left).
     """
 
-    box: tuple[float, float, float, float]  # left, top, right, bottom
+    box: Box
     keypoints: NDArray[np.float64]
     score: float  # 0 to 1
     turn: float = 0.0  # degrees clockwise of the look that found it
@@ -81,86 +79,6 @@ class Face:
         """Angle of the line of the eyes, degrees clockwise, -180 to 180; 0 is upright."""
         x, y = self.keypoints[1] - self.keypoints[0]
         return math.degrees(math.atan2(y, x))
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A square of the picture that the model looks at; it may reach beyond the picture."""
-
-    x: float  # of its middle, px
-    y: float
-    side: float
-    turn: float = 0.0  # degrees clockwise by which the square is rotated
-
-    def transform(self) -> Transform:
-        """Pixels of the picture → pixels of the model's input."""
-        scale, angle = _INPUT_PX / self.side, math.radians(self.turn)
-        cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-        turn = np.array([[cosine, sine], [-sine, cosine]])
-        return np.column_stack([turn, _INPUT_PX / 2 - turn @ (self.x, self.y)])
-
-
-class _Pyramid:
-    """A picture at its size and at ½, ¼ … of it, each one made when it is needed first."""
-
-    def __init__(self, picture: NDArray[np.uint8]) -> None:
-        self.shape = picture.shape[:2]
-        self._levels = [picture]
-
-    def _level(self, number: int) -> NDArray[np.uint8]:
-        while len(self._levels) <= number:
-            last = self._levels[-1]
-            half = ((last.shape[1] + 1) // 2, (last.shape[0] + 1) // 2)
-            small = cv2.resize(last, half, interpolation=cv2.INTER_AREA)
-            self._levels.append(np.asarray(small, np.uint8))
-        return self._levels[number]
-
-    def pixels(self, window: _Window, transform: Transform) -> NDArray[np.uint8]:
-        """The window as the model's input, ``[192, 192, 3]`` uint8; grey beyond the picture."""
-        level = self._level(max(0, int(math.log2(max(1.0, window.side / _INPUT_PX)))))
-        height, width = level.shape[:2]
-        factor = np.array([self.shape[1] / width, self.shape[0] / height])
-        reach = window.side * math.sqrt(0.5 if window.turn % 90 else 0.25) + 4 * factor.max()
-        left, top = (
-            max(0, int((v - reach) / f)) for v, f in zip((window.x, window.y), factor, strict=True)
-        )
-        right, bottom = (
-            max(0, math.ceil((v + reach) / f))
-            for v, f in zip((window.x, window.y), factor, strict=True)
-        )
-        part = level[top:bottom, left:right]
-        if part.size == 0:
-            return np.full((_INPUT_PX, _INPUT_PX, 3), round(_GREY), np.uint8)
-        matrix = transform.copy()
-        matrix[:, :2] = matrix[:, :2] @ np.diag(factor)
-        # OpenCV has pixel centres at integers
-        matrix[:, 2] += matrix[:, :2] @ (left + 0.5, top + 0.5) - 0.5
-        return np.asarray(
-            cv2.warpAffine(
-                part,
-                matrix,
-                (_INPUT_PX, _INPUT_PX),
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=(_GREY,) * 3,
-            ),
-            np.uint8,
-        )
-
-    def detail(self, side: float, faces: Sequence[Face]) -> NDArray[np.bool_]:
-        """Which pixels differ from their surroundings as eyes do from skin, ``[h, w]``: of the
-        picture at the scale of windows of this side, without the known faces.
-        """
-        scale = _INPUT_PX / side
-        size = [max(1, round(length * scale)) for length in self.shape[::-1]]
-        level = self._level(max(0, int(math.log2(max(1.0, 1 / scale)))))
-        grey = cv2.resize(
-            cv2.cvtColor(level, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
-        )
-        detail = cv2.absdiff(grey, cv2.blur(grey, (_DETAIL_PX, _DETAIL_PX))) > _DETAIL_GREY_LEVELS
-        for face in faces:
-            left, top, right, bottom = (max(0, round(edge * scale)) for edge in face.box)
-            detail[top:bottom, left:right] = False
-        return np.asarray(detail)
 
 
 class FaceDetector:
@@ -189,8 +107,8 @@ class FaceDetector:
         turned by 90°, 270° and 180°; box and keypoints are always in pixels of the picture given.
         """
         height, width = picture.shape[:2]
-        levels = _levels_of_tiles(height, width, min_face_px, max_tiles or math.inf)
-        search = _Search(self, _Pyramid(picture), levels, min_face_px * _MIN_SIDE_SHARE)
+        levels = levels_of_tiles(height, width, min_face_px, max_tiles or math.inf)
+        search = _Search(self, ImagePyramid(picture), levels, min_face_px * _MIN_SIDE_SHARE)
         faces = search.faces(0, [])
         if not any(face.score >= _SURE_SCORE and abs(face.roll) < _MAX_SURE_ROLL for face in faces):
             turned = next(filter(None, map(search.turned_faces, _QUARTER_TURNS_DEGREES)), [])
@@ -199,7 +117,7 @@ class FaceDetector:
             faces = search.faces(turn, faces)
         return sorted(faces, key=lambda face: face.side, reverse=True)
 
-    def close_up(self, picture: _Pyramid, proposal: Face, turn: float) -> Face | None:
+    def close_up(self, picture: ImagePyramid, proposal: Face, turn: float) -> Face | None:
         """The proposed face, detected again at the size and the turn at which the model is most
         accurate; ``None`` if it is no face.
         """
@@ -219,11 +137,11 @@ class FaceDetector:
             face = straight
         return face
 
-    def _look_closer(self, picture: _Pyramid, face: Face, turn: float) -> Face | None:
+    def _look_closer(self, picture: ImagePyramid, face: Face, turn: float) -> Face | None:
         """The face nearest to the place of ``face`` in a close-up."""
         middle = face.middle
         side = max(_MIN_CLOSE_UP_PX, _CLOSE_UP_SIDES * face.side)
-        window = _Window(float(middle[0]), float(middle[1]), side, turn)
+        window = Window(float(middle[0]), float(middle[1]), side, turn)
         near = [
             candidate
             for candidate in _suppress(self.look(picture, window, self._threshold))
@@ -232,7 +150,7 @@ class FaceDetector:
         return min(near, key=lambda candidate: _distance(candidate, middle), default=None)
 
     def look(
-        self, picture: _Pyramid, window: _Window, threshold: float = _PROPOSAL_SCORE
+        self, picture: ImagePyramid, window: Window, threshold: float = _PROPOSAL_SCORE
     ) -> list[Face]:
         """The model's faces in the window with at least this score, several for each."""
         transform = window.transform()
@@ -242,10 +160,10 @@ class FaceDetector:
         scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -80, 80)))
         chosen = np.flatnonzero(scores > threshold)
         points = values[0, chosen].astype(np.float64).reshape(len(chosen), 8, 2)
-        points[:, 0] += self._anchors[chosen] * _INPUT_PX
-        points[:, 2:] += self._anchors[chosen][:, None] * _INPUT_PX
+        points[:, 0] += self._anchors[chosen] * INPUT_PX
+        points[:, 2:] += self._anchors[chosen][:, None] * INPUT_PX
         back = cv2.invertAffineTransform(transform)
-        scale = window.side / _INPUT_PX
+        scale = window.side / INPUT_PX
         return [
             _face(apply(back, face[[0, *range(2, 8)]]), face[1] * scale, score, window.turn)
             for face, score in zip(points, scores[chosen].tolist(), strict=True)
@@ -258,8 +176,8 @@ class _Search:
     def __init__(
         self,
         detector: FaceDetector,
-        picture: _Pyramid,
-        levels: Sequence[Sequence[_Window]],
+        picture: ImagePyramid,
+        levels: Sequence[Sequence[Window]],
         min_side: float,
     ) -> None:
         self._detector, self._picture = detector, picture
@@ -270,11 +188,11 @@ class _Search:
         """The known faces, and those that are found by looks turned by so many degrees."""
         faces = self._whole(turn, confirmed, 0.0)
         for tiles in self._levels:
-            detail = self._picture.detail(tiles[0].side, faces)
+            detail = self._picture.detail(tiles[0].side, [face.box for face in faces])
             proposals = [
                 face
                 for tile in tiles
-                if _has_detail(detail, tile)
+                if has_detail(detail, tile)
                 for face in self._detector.look(self._picture, replace(tile, turn=turn))
             ]
             faces = self._confirm(turn, proposals, faces, _SCORE)
@@ -290,7 +208,7 @@ class _Search:
 
     def _whole(self, turn: float, confirmed: Sequence[Face], min_score: float) -> list[Face]:
         height, width = self._picture.shape
-        whole = _Window(width / 2, height / 2, max(height, width), turn)
+        whole = Window(width / 2, height / 2, max(height, width), turn)
         faces = self._confirm(turn, self._detector.look(self._picture, whole), confirmed, min_score)
         if faces:
             return faces
@@ -333,44 +251,6 @@ def _face(
         size = size[::-1]
     left, top, right, bottom = np.concatenate([points[0] - size / 2, points[0] + size / 2]).tolist()
     return Face((left, top, right, bottom), points[1:], score, turn)
-
-
-def _levels_of_tiles(
-    height: int, width: int, min_face_px: float, max_tiles: float
-) -> list[list[_Window]]:
-    """Windows that show the model every face of ``min_face_px``, the largest windows first.
-
-    The windows of a level overlap by a face that the level above may miss. A larger face is the
-    smallest one where there would be more than ``max_tiles`` windows.
-    """
-    longer, smallest = max(height, width), min_face_px * _INPUT_PX / _MIN_LOOK_PX
-    num_levels = math.ceil(math.log(max(1.0, longer / smallest / _LEVEL_SLACK), _MAX_TILE_RATIO))
-    ratio = (longer / smallest) ** (1 / max(1, num_levels))
-    levels = list[list[_Window]]()
-    for level in range(num_levels):
-        above = longer / ratio**level
-        overlap = _OVERLAP_PER_FACE * above * _MIN_LOOK_PX / _INPUT_PX
-        columns, rows = (_middles(length, above / ratio, overlap) for length in (width, height))
-        levels.append([_Window(x, y, above / ratio) for y in rows for x in columns])
-    if sum(map(len, levels)) > max_tiles:
-        return _levels_of_tiles(height, width, min_face_px * _COARSER, max_tiles)
-    return levels
-
-
-def _middles(length: int, side: float, overlap: float) -> list[float]:
-    """The middles of windows of this side that cover the length."""
-    if length <= side:
-        return [length / 2]
-    num = math.ceil((length - side) / (side - overlap)) + 1
-    return [float(middle) for middle in np.linspace(side / 2, length - side / 2, num)]
-
-
-def _has_detail(detail: NDArray[np.bool_], tile: _Window) -> bool:
-    """Whether the tile has enough pixels that may belong to a face; see ``_Pyramid.detail``."""
-    scale = _INPUT_PX / tile.side
-    left, right = (round((tile.x + half) * scale) for half in (-tile.side / 2, tile.side / 2))
-    top, bottom = (round((tile.y + half) * scale) for half in (-tile.side / 2, tile.side / 2))
-    return bool(detail[max(0, top) : bottom, max(0, left) : right].sum() >= _MIN_DETAIL_PX)
 
 
 def _usual_turn(faces: Sequence[Face]) -> float:

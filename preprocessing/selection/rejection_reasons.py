@@ -21,6 +21,7 @@ class Reason(StrEnum):
     PROFILE = "profile"
     LEAVES_THE_FRAME = "leaves-the-frame"
     BLURRED = "blurred"
+    ENLARGED = "enlarged"
     COVERED = "covered"
     DROPPED_BY_HAND = "dropped-by-hand"
     IN_BOTH_DOMAINS = "in-both-domains"

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from preprocessing.analysis.analyse import Analysis, FaceAnalysis
+from preprocessing.analysis.resolution import MAX_DETAIL_PX
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
 from preprocessing.selection.rejection_reasons import Reason
 
+# of ``min_face_px``: a small face that a JPEG encoder smoothed shows a little less than its size
+_MIN_DETAIL_SHARE = 0.75
 _TOLERATED_OUTSIDE = 0.01  # share of the crop outside the photograph that needs no zoom
 
 
@@ -105,6 +108,8 @@ def _face_reason(face: FaceAnalysis, outside: float, config: PrepareConfig) -> s
         return Reason.LEAVES_THE_FRAME
     if face.sharpness < config.min_sharpness:
         return Reason.BLURRED
+    if face.detail_px < _MIN_DETAIL_SHARE * min(config.min_face_px, MAX_DETAIL_PX):
+        return Reason.ENLARGED
     return Reason.COVERED if face.covered > config.max_covered else ""
 
 

@@ -17,6 +17,7 @@ from core.errors import MissingModelError
 from core.pictures import Rejected, read_picture
 from preprocessing.analysis import face_detector
 from preprocessing.analysis.face_detector import FaceDetector
+from preprocessing.analysis.image_pyramid import levels_of_tiles
 from scraping.offline import landscapes
 from scraping.offline.portraits import Person, Shot, draw
 
@@ -184,9 +185,9 @@ def test_drawn_landscapes_have_no_face_at_any_size_or_turn(detector: FaceDetecto
 def test_the_number_of_tiles_has_a_limit(detector: FaceDetector) -> None:
     """A preparation has seconds for a picture: in a very large one the least face is larger."""
     for size in ((3000, 4000), (7000, 9000), (300, 30_000)):
-        levels = face_detector._levels_of_tiles(*size, 48, 160)
+        levels = levels_of_tiles(*size, 48, 160)
         assert sum(map(len, levels)) <= 160
-    assert face_detector._levels_of_tiles(600, 600, 48, 160) == []
+    assert levels_of_tiles(600, 600, 48, 160) == []
 
 
 def test_a_missing_model_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

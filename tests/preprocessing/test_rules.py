@@ -28,6 +28,7 @@ def face(x: float = 200, y: float = 200, **changes: object) -> FaceAnalysis:
         "keypoints": [value for point in points for value in point],
         "score": 0.9,
         "sharpness": 100.0,
+        "detail_px": 96.0,
         "covered": 0.0,
         "aligned": PRINT,
     }
@@ -65,6 +66,7 @@ SIDEWAYS = [*face().keypoints[:4], 230.0, 235.0, *face().keypoints[6:]]
         (analysis_of(face(box=[0, 0, 40, 47])), "face-too-small"),
         (analysis_of(face(), face(300, 300)), "several-faces"),
         (analysis_of(face(sharpness=3.0)), "blurred"),
+        (analysis_of(face(detail_px=30.0)), "enlarged"),
         (analysis_of(face(covered=3.0)), "covered"),
         (analysis_of(face(x=30)), "leaves-the-frame"),
         (analysis_of(face(keypoints=SIDEWAYS)), "profile"),
