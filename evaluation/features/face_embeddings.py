@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from core.commands import install_command
 from core.errors import MissingModelError
-from core.extras import install_command
 from evaluation.arrays import Array, Pictures
 from preprocessing.analysis.face_mesh import Points
 
