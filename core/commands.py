@@ -53,11 +53,14 @@ def prefect_command(*words: str) -> str:
     return _line(_program("prefect", for_any_folder=True), *words)
 
 
-def install_command(extra: str) -> str:
+def install_command(extra: str, *, for_others: bool = False) -> str:
     """The line that installs the optional packages of ``extra``, for a shell in any folder.
 
-    It must not name Suyan: the package of that name on the index is not ours.
+    ``for_others`` is for texts that are passed on, e.g. reports: without paths of this machine, for
+    Suyan's repository. No line may name Suyan: the package of that name on the index is not ours.
     """
+    if for_others:
+        return f"pip install -e '.[{extra}]'"
     return _line(sys.executable, "-m", "pip", "install", "-e", f"{_REPOSITORY}[{extra}]")
 
 

@@ -37,7 +37,8 @@ def load_face_embedding() -> Embed:
         import face_recognition_models  # noqa: PLC0415
     except ImportError as error:
         raise MissingModelError(
-            f"the face embedding is not installed; run: {install_command('identity')}"
+            "the face embedding is not installed; run: "
+            + install_command("identity", for_others=True)
         ) from error
     network = dlib.face_recognition_model_v1(
         face_recognition_models.face_recognition_model_location()
