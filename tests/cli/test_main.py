@@ -19,6 +19,9 @@ from cli.main import app
 from cli.prepare import prepare_crawled
 from core.workspace import Workspace
 from flows import recipes
+from scraping.catalogue.database import catalogue_url
+from scraping.catalogue.leases import Leases
+from scraping.catalogue.repository import Catalogue
 from training.config import TrainConfig
 from training.models.factory import build_generator
 
@@ -255,3 +258,19 @@ def test_chinese_is_printed_and_written_in_every_locale(
         expected,
         "素颜".encode(printed, "backslashreplace"),
     ]
+
+
+def test_an_interrupted_crawl_is_told_from_one_that_is_under_way(
+    suyan: Suyan, tmp_path: Path
+) -> None:
+    home = Workspace(tmp_path / "home")
+    home.folder.mkdir()
+    with Catalogue(catalogue_url(home)) as catalogue:
+        catalogue.begin_round("bare-1", "bare", 100, 1.0)
+        status, text = suyan("status", "--workspace", "home")
+        assert status == 0
+        assert "UTC: interrupted" in text
+        leases = Leases(catalogue, "bare-1", 60)
+        leases.renew()
+        assert "UTC: under way" in suyan("status", "--workspace", "home")[1]
+        leases.close()
