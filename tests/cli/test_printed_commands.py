@@ -1,6 +1,7 @@
 """Whatever command we print can be pasted: commands are taken from real output, and run."""
 
 import ast
+import html
 import re
 import tarfile
 from collections.abc import Iterator
@@ -113,6 +114,12 @@ def test_following_the_messages_leads_from_nothing_to_a_translated_photograph(
     ]  # fmt: skip
     assert "promote" in paste(suyan, text)
     assert suyan("translate", photo, "--overwrite", *place)[0] == 0
+    (card,) = Path("work space").glob("datasets/*/card.html")
+    lines = html.unescape(card.read_text(encoding="utf-8"))
+    assert {words[1] for words in printed_commands(lines)} == {"ACTION", "different", "drop"}
+    first, second, *_ = (path.stem for path in Path("work space/originals").glob("*/*"))
+    lines = lines.replace("DIGITS DIGITS", f"{first} {second}").replace("DIGITS", first)
+    assert "curate" in paste(suyan, lines.replace("ACTION", "keep"))
 
 
 def test_a_model_that_failed_the_gate_is_promoted_by_the_line_that_says_so(
