@@ -169,9 +169,10 @@ def _refuse_removed(workspace: Workspace, version: str) -> None:
     raise SuyanError(
         f"{workspace.dataset(version).path} was removed, because it held a picture that was "
         "forgotten",
-        remedy=f"Its other pictures are the version {replacement}: suyan train {replacement}"
+        remedy=f"Its other pictures are the version {replacement}: "
+        + suyan_command("train", replacement, workspace=workspace)
         if replacement
-        else "Make a new version: suyan prepare",
+        else "Make a new version: " + suyan_command("prepare", workspace=workspace),
     )
 
 
