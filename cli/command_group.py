@@ -17,7 +17,9 @@ def _name_values(parameters: list[Any]) -> list[Any]:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""  # otherwise the help says that a flag takes a <bool>
         elif parameter.param_type_name == "option" and parameter.metavar is None:
-            parameter.metavar = _PLACEHOLDERS.get(parameter.bare_type())
+            choices = parameter.type_descriptor.choices or ()
+            name = "|".join(map(str, choices)) or _PLACEHOLDERS.get(parameter.bare_type())
+            parameter.metavar = name
     return parameters
 
 
