@@ -8,7 +8,14 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-_PLACEHOLDERS = {"int": "N", "float": "X", "str": "TEXT", "Path": "PATH"}
+_PLACEHOLDERS = {
+    "int": "N",
+    "float": "X",
+    "str": "TEXT",
+    "Path": "PATH",
+    "list[Path]": "PATH",
+    "list[str]": "TEXT",
+}
 
 
 def _name_values(parameters: list[Any]) -> list[Any]:
