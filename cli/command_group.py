@@ -8,28 +8,42 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+_PLACEHOLDERS = {
+    "int": "N",
+    "float": "X",
+    "str": "TEXT",
+    "Path": "PATH",
+    "list[Path]": "PATH",
+    "list[str]": "TEXT",
+}
 
-def _hide_types_of_flags(parameters: list[Any]) -> list[Any]:
+
+def _name_values(parameters: list[Any]) -> list[Any]:
+    """Give options without a placeholder one in place of Python's type; flags get none."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""  # otherwise the help says that a flag takes a <bool>
+        elif parameter.param_type_name == "option" and parameter.metavar is None:
+            choices = parameter.type_descriptor.choices or ()
+            name = "|".join(map(str, choices)) or _PLACEHOLDERS.get(parameter.bare_type())
+            parameter.metavar = name
     return parameters
 
 
 class Command(TyperCommand):
-    """A command whose flags are shown without a type."""
+    """A command whose options are shown without the types of Python."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters of the command and ``--help``."""
-        return _hide_types_of_flags(super().get_params(ctx))
+        return _name_values(super().get_params(ctx))
 
 
 class MainGroup(TyperGroup):
-    """The group of all commands, whose flags are shown without a type."""
+    """The group of all commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters of ``suyan`` itself and ``--help``."""
-        return _hide_types_of_flags(super().get_params(ctx))
+        return _name_values(super().get_params(ctx))
 
 
 class CommandGroup(typer.Typer):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from cli.usage import nearest, suggestion
 from core.progress import LogProgress, Progress, silent
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import JustifyMethod
-    from rich.table import Table
 
 OUTPUT = Console()
 ERRORS = Console(stderr=True)
@@ -61,18 +62,59 @@ def print_line(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False)
 
 
-def build_table(columns: Mapping[str, JustifyMethod], title: str = "") -> Table:
-    """An empty table; ``columns`` maps each heading to how its cells are justified."""
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left", title_style="bold")
-    for heading, justify in columns.items():
-        table.add_column(heading, justify=justify, overflow="fold")
-    return table
+def print_text(console: Console, text: str) -> None:
+    """Print ``text`` as it is, unwrapped."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def error_text(error: Exception) -> str:
-    """The error's message, without pydantic's links to its manual and the system's numbers."""
+def print_table(
+    console: Console,
+    columns: Mapping[str, JustifyMethod],
+    rows: Iterable[Sequence[str]],
+    title: str = "",
+) -> None:
+    """Print a table; ``columns`` maps each heading to how its cells are justified.
+
+    A terminal gets frames and folded cells. A pipe or a file gets one line for each row, without
+    frames, so that it can be searched; lines of a cell are joined by commas.
+    """
+    if console.is_terminal:
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table()
+        for heading, justify in columns.items():
+            table.add_column(heading, justify=justify, overflow="fold")
+        for row in rows:
+            table.add_row(*map(escape, row))
+        if title:
+            console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        console.print(table)
+        return
+    from rich.cells import cell_len
+
+    headings = [heading.replace("-\n", "") for heading in columns]
+    lines = [headings, *([", ".join(cell.splitlines()) for cell in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    if title:
+        print_text(console, title)
+    for line in lines:
+        cells = (
+            _padded(cell, width - cell_len(cell), justify)
+            for cell, width, justify in zip(line, widths, columns.values(), strict=True)
+        )
+        print_text(console, "  ".join(cells).rstrip())
+
+
+def _padded(cell: str, num_missing: int, justify: JustifyMethod) -> str:
+    return " " * num_missing + cell if justify == "right" else cell + " " * num_missing
+
+
+def error_text(error: Exception, model: type[BaseModel] | None = None) -> str:
+    """The error's message, without pydantic's links to its manual and the system's numbers.
+
+    With the ``model`` that was validated, an unknown field is answered by those nearest to it.
+    """
     from pydantic import ValidationError
 
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -82,6 +124,18 @@ def error_text(error: Exception) -> str:
     lines = ["these parameters are refused:"]
     for each in error.errors():
         field = ".".join(map(str, each["loc"]))
+        if each["type"] == "extra_forbidden":
+            lines.append(f"  {field}: there is no such parameter{_near_field(model, each['loc'])}")
+            continue
         value = "" if isinstance(each["input"], dict) or not field else f"got {each['input']!r}; "
         lines.append(f"  {field}: {value}{each['msg']}" if field else f"  {each['msg']}")
     return "\n".join(lines)
+
+
+def _near_field(model: type[BaseModel] | None, names: Sequence[str | int]) -> str:
+    """The fields beside the last of ``names`` that resemble it, as a question; "" for none."""
+    for name in names[:-1]:
+        field = model.model_fields.get(str(name)) if model else None
+        model = getattr(field, "annotation", None)
+    fields = getattr(model, "model_fields", {})
+    return suggestion(nearest(str(names[-1]), fields))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, build_table, print_line, progress_bar
+from cli.console import OUTPUT, print_line, print_table, progress_bar
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
@@ -26,8 +27,7 @@ from core.progress import counted
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, JustifyMethod
 
     from flows.parameters import PipelineParameters
     from scraping.crawl import CrawlSummary
@@ -107,7 +107,7 @@ def crawl_domains(
             timing.num_pictures = summary.num_added
         summaries.append(summary)
         title = f"{config.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
-        console.print(_phrase_table(title, summary.phrases))
+        _print_phrases(console, title, summary.phrases)
         if summary.partial:
             console.print("[yellow]Partial[/yellow]: the same command tries the rest again.")
         if summary.preview.exists():
@@ -129,36 +129,30 @@ def print_status(workspace: Workspace, console: Console) -> None:
     if url == f"sqlite:///{workspace.catalogue}" and not workspace.catalogue.exists():
         raise ValueError(f"--workspace: found no catalogue in {workspace}; crawl something first")
     with Catalogue(url) as catalogue:
+        running = queries.running_crawls(catalogue, time.time())
         for row in queries.crawls(catalogue):
             started = datetime.fromtimestamp(row["started_at"], UTC)
-            state = "finished" if row["finished_at"] else "under way, or interrupted"
+            unfinished = "under way" if row["name"] in running else "interrupted"
+            state = "finished" if row["finished_at"] else unfinished
             title = (
                 f"{row['domain']}: {counted(row['num_originals'], 'original')}, "
-                f"{row['num_bytes'] / 1e6:.1f} MB; round {row['round']} of "
-                f"{started:%Y-%m-%d %H:%M} UTC {state} ({row['name']})"
+                f"{row['num_bytes'] / 1e6:.1f} MB ({row['name']})\n"
+                f"round {row['round']} of {started:%Y-%m-%d %H:%M} UTC: {state}"
             )
-            console.print(_phrase_table(title, phrase_yields(catalogue, row["name"])))
+            _print_phrases(console, title, phrase_yields(catalogue, row["name"]))
         num_tombstones = len(catalogue.tombstones())
         console.print(f"Forgotten for good: {num_tombstones} addresses, hosts and pictures.")
 
 
-def _phrase_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _print_phrases(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """A row for each phrase: its counts, its failures, and the reason why its search stopped."""
-    from rich.markup import escape
+    columns: dict[str, JustifyMethod] = {"phrase": "left"}
+    columns |= {name.replace("duplicates", "dupli-\ncates"): "right" for name in _COUNTS}
+    columns |= {"rejected": "left", "stopped because": "left"}
+    print_table(console, columns, map(_phrase_cells, rows), title)
 
-    headings = [name.replace("duplicates", "dupli-\ncates") for name in _COUNTS]
-    table = build_table(
-        {
-            "phrase": "left",
-            **dict.fromkeys(headings, "right"),
-            "rejected": "left",
-            "stopped because": "left",
-        },
-        title,
-    )
-    for row in rows:
-        failures = "\n".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
-        counts = [str(row[name]) for name in _COUNTS]
-        reason = escape(str(row["stopped_because"])[:_MAX_REASON_LENGTH].replace("-", " "))
-        table.add_row(escape(row["phrase"]), *counts, failures, reason)
-    return table
+
+def _phrase_cells(row: Mapping[str, Any]) -> list[str]:
+    failures = "\n".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
+    reason = str(row["stopped_because"])[:_MAX_REASON_LENGTH].replace("-", " ")
+    return [row["phrase"], *(str(row[name]) for name in _COUNTS), failures, reason]

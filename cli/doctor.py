@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT
+from cli.console import OUTPUT, error_text
 from cli.options import WORKSPACE, Recipe, WorkspaceOption, load_parameters
+from core.commands import make_command, pip_command, suyan_command
 from core.errors import SuyanError
 from core.workspace import Workspace
 
@@ -71,7 +72,7 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
         ("disk", lambda: _disk(workspace)),
         ("face model", _face_model),
         ("Inception weights", _inception),
-        ("device", _device),
+        ("device", lambda: _device(workspace, recipe)),
         ("compiler", _compiler),
         ("object storage", lambda: _bucket(workspace)),
         ("catalogue", lambda: _catalogue(workspace)),
@@ -89,7 +90,7 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
         except SuyanError as error:
             yield Finding(subject, "problem", error.problem, error.remedy)
         except Exception as error:
-            observation = f"{type(error).__name__}: {error}"
+            observation = f"this check failed: {error_text(error)}"
             yield Finding(subject, "problem", observation, "Read the message.")
 
 
@@ -111,7 +112,7 @@ def print_findings(findings: Iterator[Finding], console: Console) -> bool:
 def _python() -> Finding:
     version = platform.python_version()
     if sys.version_info < _MIN_PYTHON:
-        return Finding("Python", "problem", version, "Install Python 3.11 or newer, make setup.")
+        return Finding("Python", "problem", f"{version}, needed 3.11", make_command("setup"))
     return Finding("Python", "ok", f"{version} in {sys.prefix}")
 
 
@@ -145,7 +146,7 @@ def _packages() -> Finding:
         if name in tested and installed.split("+")[0] != tested[name]
     ]
     if differing:
-        return Finding("packages", "note", ", ".join(differing), "make clean setup")
+        return Finding("packages", "note", ", ".join(differing), make_command("clean", "setup"))
     return Finding("packages", "ok", ", ".join(f"{name} {tested[name]}" for name in names[:3]))
 
 
@@ -154,7 +155,7 @@ def _server_code() -> Finding:
     try:
         importlib.import_module("prefect.server.api.server")
     except Exception as error:
-        remedy = "make clean setup: constraints.txt has the FastAPI that fits this Prefect."
+        remedy = make_command("clean", "setup")  # constraints.txt has the FastAPI that fits
         return Finding("server code", "problem", f"cannot be imported: {error}", remedy)
     return Finding("server code", "ok", "can be imported")
 
@@ -198,7 +199,7 @@ def _face_model() -> Finding:
     try:
         return Finding("face model", "ok", str(model_file().name))
     except MissingModelError as error:
-        return Finding("face model", "problem", str(error), "make setup")
+        return Finding("face model", "problem", str(error), make_command("setup"))
 
 
 def _inception() -> Finding:
@@ -212,15 +213,14 @@ def _inception() -> Finding:
     return Finding("Inception weights", "ok", str(file))
 
 
-def _device() -> Finding:
+def _device(workspace: Workspace, recipe: str) -> Finding:
     import torch
 
     if torch.cuda.is_available():
         return Finding("device", "ok", torch.cuda.get_device_name())
-    observation = f"no GPU; {os.cpu_count()} CPU cores"
-    return Finding(
-        "device", "note", observation, "Train with the preset small (suyan run --small)."
-    )
+    observation = f"no GPU; {os.cpu_count()} CPU cores: train a small network"
+    remedy = suyan_command("run", "--small", workspace=workspace, recipe=recipe)
+    return Finding("device", "note", observation, remedy)
 
 
 def _compiler() -> Finding:
@@ -274,8 +274,8 @@ def _server(workspace: Workspace) -> Finding:
     if server is not None:
         return Finding("server", "ok", server.ui_url)
     if workspace.prefect.server_state.exists():
-        return Finding("server", "problem", "does not answer any more", "suyan up")
-    return Finding("server", "note", "not running", "suyan up")
+        return Finding("server", "problem", "does not answer any more", _up(workspace))
+    return Finding("server", "note", "not running", _up(workspace))
 
 
 def _worker(workspace: Workspace) -> Finding:
@@ -285,8 +285,12 @@ def _worker(workspace: Workspace) -> Finding:
     if worker_pid(workspace) is not None:
         return Finding("worker", "ok", f"running; its log: {folder.worker_log}")
     if folder.worker_state.exists():
-        return Finding("worker", "problem", "has ended: scheduled runs wait", "suyan up")
-    return Finding("worker", "note", "not running", "suyan up")
+        return Finding("worker", "problem", "has ended: scheduled runs wait", _up(workspace))
+    return Finding("worker", "note", "not running", _up(workspace))
+
+
+def _up(workspace: Workspace) -> str:
+    return suyan_command("up", workspace=workspace)
 
 
 def _deployments(workspace: Workspace) -> Finding:
@@ -295,11 +299,11 @@ def _deployments(workspace: Workspace) -> Finding:
 
     server = running_server(workspace)
     if server is None:
-        return Finding("deployments", "note", "unknown without a server", "suyan up")
+        return Finding("deployments", "note", "unknown without a server", _up(workspace))
     if not server.folder.deployed.exists():
-        return Finding("deployments", "note", "not registered by suyan up", "suyan up")
+        return Finding("deployments", "note", "not registered", _up(workspace))
     if not is_deployed(server):
-        return Finding("deployments", "note", "older than the code here", "suyan up")
+        return Finding("deployments", "note", "older than the code here", _up(workspace))
     return Finding("deployments", "ok", "as prefect.yaml says")
 
 
@@ -311,7 +315,10 @@ def _access(workspace: Workspace) -> Finding:
     if server is None or server.host in LOOPBACK_HOSTS:
         return Finding("access", "ok", "only this machine (loopback)")
     if _answers_anybody(server):
-        remedy = "suyan down; set PREFECT_SERVER_API_AUTH_STRING, or bind to 127.0.0.1."
+        remedy = (
+            "Set PREFECT_SERVER_API_AUTH_STRING, or let it listen on 127.0.0.1, after "
+            + suyan_command("down", workspace=workspace)
+        )
         return Finding("access", "problem", f"{server.host}, without a password", remedy)
     return Finding("access", "ok", f"{server.host}, with a password")
 
@@ -348,7 +355,7 @@ def _proxy() -> Finding:
     for address in addresses.values():
         parts = urlsplit(address if "://" in address else f"http://{address}")
         if parts.scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
-            remedy = "Set an http:// proxy, or in the repository: .venv/bin/pip install socksio"
+            remedy = f"Set an http:// proxy, or run: {pip_command('socksio')}"
             return Finding("proxy", "problem", f"{observation}: Prefect needs socksio", remedy)
         try:
             place = (parts.hostname or "", parts.port or 1080)
@@ -379,7 +386,7 @@ def search_finding(config: CrawlConfig) -> Finding:
     except (TransientError, UnknownHostError) as error:
         remedy = (
             "Check the network, its name server, and a proxy (https_proxy). Without a network: "
-            "make demo, or suyan run --engine-url with the offline engine."
+            + suyan_command("demo")
         )
         return Finding("search", "problem", f"{config.engine_url}: {error.problem}", remedy)
     except SuyanError as error:

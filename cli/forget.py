@@ -10,7 +10,8 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, progress_bar
-from cli.options import WORKSPACE, ExistingWorkspace, program
+from cli.options import WORKSPACE, ExistingWorkspace
+from core.commands import suyan_command
 from core.progress import counted
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def check_forgotten(workspace: Workspace, console: Console, folders: list[Path])
         print_line(console, line)
     if record.pending and copies.is_empty:
         names = ", ".join(sorted(record.pending))
-        print_line(console, f"[red]Not finished[/red]: suyan forget {names} was interrupted")
+        print_line(console, f"[red]Not finished[/red]: forgetting {names} was interrupted")
         print_line(console, f"Finish it: {_mending_command(workspace, folders)}")
         raise typer.Exit(1)
     _print_left(copies, console, folders)
@@ -124,9 +125,8 @@ def _print_left(copies: Copies, console: Console, folders: list[Path]) -> None:
 
 
 def _mending_command(workspace: Workspace, folders: list[Path]) -> str:
-    options = "".join(f" --folder {folder}" for folder in folders)
-    address = workspace.bucket_address or workspace
-    return f"{program()} forget --yes{options} --workspace {address}"
+    options = [word for folder in folders for word in ("--folder", folder)]
+    return suyan_command("forget", "--yes", *options, workspace=workspace)
 
 
 def _ask(copies: Copies, console: Console) -> None:

@@ -17,14 +17,21 @@ import typer
 from cli import crawl, doctor, forget, models, prepare, run, server, train, translate
 from cli.command_group import MainGroup
 from cli.console import ERRORS, error_text
+from cli.usage import usage_text
 from core.errors import SuyanError
 from core.proxies import loopback_exemption
 
 _HELP = """From two sets of search phrases to a working, measured CycleGAN translator.
 
-Exit status: 0: done. 1: a part was not done (a photo), or doctor found a problem. 2: wrong input,
-or an error that the message explains. 130: stopped by Ctrl-C, 143: by SIGTERM; work is saved.
+[bold]Exit status[/bold]
+
+- 0: done
+- 1: a part was not done (a photo), or doctor found a problem
+- 2: wrong input, or an error that the message explains
+- 130, 143: stopped by Ctrl-C, by SIGTERM or in the UI; finished work is saved
 """
+
+_INTERRUPTED_STATUS = 130  # typer's own, for Ctrl-C
 
 app = typer.Typer(
     cls=MainGroup,
@@ -70,16 +77,33 @@ def main() -> None:
     is_debugging = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        app(arguments)
-    except KeyboardInterrupt:
-        ERRORS.print("\nInterrupted: finished work is saved; the same command goes on.")
-        sys.exit(130)
+        status = app(arguments, standalone_mode=False)
+    except typer.Abort:
+        ERRORS.print("\nStopped at the question: nothing was changed.")
+        sys.exit(_INTERRUPTED_STATUS)
+    except typer.TyperException as error:
+        _print_error(usage_text(error, _command_of(arguments)))
+        sys.exit(2)
     except (SuyanError, ValueError, OSError) as error:
         if is_debugging:
             raise
-        ERRORS.print("[red]Error[/red]: ", end="")
-        ERRORS.print(error_text(error), markup=False, highlight=False, soft_wrap=True)
+        _print_error(error_text(error))
         sys.exit(2)
+    if status == _INTERRUPTED_STATUS:
+        ERRORS.print("\nInterrupted: finished work is saved; the same command goes on.")
+    sys.exit(status or 0)
+
+
+def _command_of(arguments: list[str]) -> str:
+    names = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return next((argument for argument in arguments[:1] if argument in names), "")
+
+
+def _print_error(text: str) -> None:
+    """Print an error in its one form; nothing for "", after which the help stands."""
+    if text:
+        ERRORS.print("[red]Error[/red]: ", end="")
+        ERRORS.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _require_utf8() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.console import error_text
+from cli.usage import nearest, suggestion
 from core.workspace import Workspace
 from storage.remote import open_workspace
 
@@ -116,12 +115,15 @@ def load_parameters(
         try:
             parameters = PipelineParameters.model_validate_json(params.read_bytes())
         except ValidationError as error:
-            raise ValueError(f"{params}: {error_text(error)}") from None
+            raise ValueError(f"{params}: {error_text(error, PipelineParameters)}") from None
     elif recipe in recipes.RECIPES:
         parameters = recipes.RECIPES[recipe]()
     else:
-        names = ", ".join(recipes.RECIPES)
-        raise ValueError(f"--recipe: got {recipe!r}, needed one of {names}; or give --params")
+        names = suggestion(nearest(recipe, recipes.RECIPES))
+        raise ValueError(
+            f"--recipe: got {recipe!r}, needed one of {', '.join(recipes.RECIPES)}{names}; or give "
+            "--params"
+        )
     if engine_url or allow_private_hosts:
         url = engine_url or parameters.crawl_a.engine_url
         parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private_hosts)
@@ -131,10 +133,3 @@ def load_parameters(
         raise ValueError(f"--preset: got {preset} and --small; needed one of them")
     chosen = "small" if small else preset
     return with_preset(parameters, chosen) if chosen else parameters
-
-
-def program() -> str:
-    """This command as the user can type it again."""
-    path = Path(sys.argv[0])
-    relative = os.path.relpath(path)
-    return path.name if relative.startswith("..") else relative

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, build_table, print_line, progress_bar
+from cli.console import OUTPUT, print_line, print_table, progress_bar
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
@@ -24,16 +24,15 @@ from cli.options import (
     Recipe,
     WorkspaceOption,
     load_parameters,
-    program,
     require_existing,
 )
+from core.commands import suyan_command
 from core.progress import counted
 from core.workspace import Workspace
 from core.workspace_folders import CrawlFolder, DatasetFolder
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, JustifyMethod
 
     from core.tables import Picture
     from flows.parameters import PipelineParameters
@@ -62,7 +61,7 @@ def prepare(
         images=images,
         allow_private_hosts=allow_private_hosts,
     )
-    prepare_crawled(parameters, workspace, OUTPUT, program=program())
+    prepare_crawled(parameters, workspace, OUTPUT)
 
 
 @app.command()
@@ -97,14 +96,15 @@ def curate(
 @app.command()
 def export_dataset(
     dataset: Annotated[str, typer.Argument(help="Name of a dataset version, or its folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported-dataset"),
     kind: Annotated[
         Literal["zip", "imagefolder", "webdataset"],
         typer.Option(
             "--as",
+            metavar="FORMAT",
             help="zip: folders trainA, …; imagefolder: zip of split/domain; webdataset: shards.",
         ),
     ] = "zip",
-    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported-dataset"),
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="New files in place of existing ones.")
     ] = False,
@@ -154,7 +154,7 @@ def _require_originals(workspace: Workspace, pictures: Iterable[str]) -> None:
 
 
 def prepare_crawled(
-    parameters: PipelineParameters, workspace: Workspace, console: Console, *, program: str
+    parameters: PipelineParameters, workspace: Workspace, console: Console
 ) -> PrepareSummary:
     """Make a dataset version from the crawls of both domains; print its summary.
 
@@ -168,7 +168,9 @@ def prepare_crawled(
     from storage.eviction import in_use
 
     crawls = (parameters.crawl_a, parameters.crawl_b)
-    listing_a, listing_b = (_find_listing(config, workspace, console, program) for config in crawls)
+    listing_a, listing_b = (
+        _find_listing(config, parameters.recipe, workspace, console) for config in crawls
+    )
     for config in crawls:
         check_not_all_refused(config, workspace)
     num = pictures_to_prepare(parameters.prepare, (listing_a, listing_b), workspace)
@@ -187,9 +189,7 @@ def prepare_crawled(
     return summary
 
 
-def _find_listing(
-    config: CrawlConfig, workspace: Workspace, console: Console, program: str
-) -> Path:
+def _find_listing(config: CrawlConfig, recipe: str, workspace: Workspace, console: Console) -> Path:
     """The listing of the crawl with these options, else of the domain's only crawl.
 
     Raises ``ValueError`` that names the domain's crawls where there are several or none.
@@ -212,9 +212,10 @@ def _find_listing(
                    f"{crawls[0].path}")  # fmt: skip
         return crawls[0].listing
     names = ", ".join(crawl.path.name for crawl in crawls) or "none"
+    make = suyan_command("crawl", "--domain", config.domain, workspace=workspace, recipe=recipe)
     raise ValueError(
         f"{config.domain}: found no {path}, needed a crawl with the same options (crawls of this "
-        f"domain: {names}); make it with: {program} crawl (with the same options)"
+        f"domain: {names}). Give prepare the options of one of these, or make one with '{make}'"
     )
 
 
@@ -226,7 +227,7 @@ def _print_summary(summary: PrepareSummary, config: PrepareConfig, console: Cons
     card = load_json(dataset.card)
     state = "there already: nothing has changed" if summary.reused else "new"
     print_line(console, f"[bold]{summary.version}[/bold] ({state})")
-    console.print(_count_table(summary, config))
+    _print_counts(summary, config, console)
     if card["before"] and not summary.reused:
         changes = ", ".join(f"{num} {kind}" for kind, num in card["changes"].items() if num)
         console.print(f"Since {card['before']}: {changes or 'no other pictures'}", highlight=False)
@@ -235,14 +236,15 @@ def _print_summary(summary: PrepareSummary, config: PrepareConfig, console: Cons
     print_line(console, f"Look at it: {dataset.card_page}")
 
 
-def _count_table(summary: PrepareSummary, config: PrepareConfig) -> Table:
-    table = build_table({"": "left", "train": "right", "test": "right", "rejected because": "left"})
+def _print_counts(summary: PrepareSummary, config: PrepareConfig, console: Console) -> None:
+    rows = []
     for side, domain in (("A", config.domain_a), ("B", config.domain_b)):
         reasons = sorted(summary.rejected[side].items(), key=lambda pair: -pair[1])
         listed = ", ".join(f"{reason}: {num}" for reason, num in reasons)
         counts = (str(summary.counts[f"{split}{side}"]) for split in ("train", "test"))
-        table.add_row(f"{side} {domain}", *counts, listed)
-    return table
+        rows.append((f"{side} {domain}", *counts, listed))
+    columns: dict[str, JustifyMethod] = {"": "left", "train": "right", "test": "right"}
+    print_table(console, columns | {"rejected because": "left"}, rows)
 
 
 def decisions(rows: Iterable[Picture]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, build_table, print_line, progress_bar, question
+from cli.console import OUTPUT, print_line, print_table, progress_bar, question
 from cli.options import (
     DEMO_WORKSPACE,
     WORKSPACE,
@@ -23,8 +23,8 @@ from cli.options import (
     TrainingPreset,
     WorkspaceOption,
     load_parameters,
-    program,
 )
+from core.commands import suyan_command
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run(
         return
     parameters = _with_agreement(parameters, workspace, OUTPUT, is_agreed=yes)
     result = run_pipeline(parameters, workspace, OUTPUT)
-    print_summary(result, OUTPUT, program(), workspace)
+    print_summary(result, OUTPUT, workspace)
 
 
 @app.command(help=f"Run the whole pipeline offline on drawn people, in {_DEMO_DURATION}.")
@@ -91,7 +91,7 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
             write_truth(corpus, workspace.truth, progress=progress)
     with OfflineEngine(corpus, port=_DEMO_PORT) as engine:
         result = run_pipeline(demo_recipe(engine.url, workspace.truth), workspace, OUTPUT)
-    print_summary(result, OUTPUT, program(), workspace)
+    print_summary(result, OUTPUT, workspace)
 
 
 def _with_agreement(
@@ -163,21 +163,24 @@ def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineR
         APILogHandler().flush()  # otherwise the last log lines miss the server
 
 
-def print_summary(
-    result: PipelineResult, console: Console, program: str, workspace: Workspace
-) -> None:
-    """Print the outcome: times, verdict, promotion, and the paths of the products."""
-    times = build_table({"stage": "left", "seconds": "right"}, "Time of each stage")
-    for stage, seconds in result.seconds.items():
-        times.add_row(stage, f"{seconds:.1f}")
-    console.print(times)
+def print_summary(result: PipelineResult, console: Console, workspace: Workspace) -> None:
+    """Print the outcome: times, verdict, promotion, their words, and the paths of the products."""
+    from evaluation.report.wording import explanations
+
+    print_table(
+        console,
+        {"stage": "left", "seconds": "right"},
+        [(stage, f"{seconds:.1f}") for stage, seconds in result.seconds.items()],
+        "Time of each stage",
+    )
     console.print(f"\n[bold]{result.verdict}[/bold]\n{result.promotion}\n", soft_wrap=True)
+    print_line(console, " ".join(explanations(result.scores.language)) + "\n")
     lines = {
         "The report": result.report,
         "The dataset": result.dataset,
         "The model": result.model,
-        "The runs in the Prefect UI": f"{program} ui --workspace {workspace}",
-        "Translate a photograph": f"{program} translate PHOTO --model {result.model}",
+        "The runs in the Prefect UI": suyan_command("ui", workspace=workspace),
+        "Translate a photograph": suyan_command("translate", "PHOTO", "--model", result.model),
     }
     for label, text in lines.items():
         print_line(console, f"{label}:\n    {text}")

@@ -10,7 +10,8 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT
-from cli.options import WORKSPACE, WorkspaceOption, program
+from cli.options import WORKSPACE, WorkspaceOption
+from core.commands import suyan_command
 
 app = CommandGroup("Prefect and services")
 _HOUR_S = 3600
@@ -65,7 +66,11 @@ def down(workspace: WorkspaceOption = WORKSPACE) -> None:
 def notify(
     kind: Annotated[
         Literal["webhook", "dingtalk", "feishu", "wecom", "slack"],
-        typer.Option(help="Receiver; webhook: any that takes JSON {subject, body}."),
+        typer.Option(
+            metavar="KIND",
+            help="Receiver: webhook (any that takes JSON {subject, body}), dingtalk, feishu, wecom "
+            "or slack.",
+        ),
     ] = "webhook",
     test: Annotated[bool, typer.Option("--test", help="Test message too.")] = False,
     off: Annotated[bool, typer.Option("--off", help="No more notifications.")] = False,
@@ -100,7 +105,11 @@ def offline_engine(
     ] = None,
     refusal: Annotated[
         Literal["anti-bot", "captcha", "portal", "empty-pages"] | None,
-        typer.Option(help="Form of the refusals; default: anti-bot, with --block-after."),
+        typer.Option(
+            metavar="FORM",
+            help="Form of the refusals: anti-bot, captcha, portal or empty-pages; default: "
+            "anti-bot, with --block-after.",
+        ),
     ] = None,
 ) -> None:
     """Serve pictures like Baidu image search, on loopback, until Ctrl-C."""
@@ -119,9 +128,9 @@ def offline_engine(
         block_after = 0
 
     def announce(url: str) -> None:
+        use = suyan_command("run", "--engine-url", url, "--allow-private-hosts", "--small")
         OUTPUT.print(
-            f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\n"
-            f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
+            f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\nUse it: {use}",
             soft_wrap=True,
         )
 

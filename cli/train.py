@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -24,8 +23,9 @@ from cli.options import (
     TrainingPreset,
     WorkspaceOption,
     load_parameters,
-    program,
 )
+from cli.usage import nearest, suggestion
+from core.commands import suyan_command
 from core.errors import SuyanError
 from core.progress import counted
 from core.workspace import Workspace
@@ -76,7 +76,7 @@ def train(
     torchrun = Torchrun(processes_per_node=processes) if processes > 1 else parameters.torchrun
     train_alone(
         config, parameters.recipe, dataset, workspace, OUTPUT, torchrun,
-        program=program(), max_hours=math.inf if yes else parameters.max_training_h,
+        max_hours=math.inf if yes else parameters.max_training_h,
     )  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def import_(
     config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
     write_json(ModelFolder(out).prepare, prepare.model_dump(mode="json"))
     kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
-    typer.echo(f"{out}: {kind}\nUse it: {program()} translate PHOTO --model {out}")
+    typer.echo(f"{out}: {kind}\nUse it: {suyan_command('translate', 'PHOTO', '--model', out)}")
 
 
 def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
@@ -141,9 +141,9 @@ def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
         if not equals:
             raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE")
         if name not in values:
-            similar = difflib.get_close_matches(name, values, cutoff=0.5)
-            near = f"{', '.join(similar)}" if similar else "one that suyan run --show lists"
-            raise ValueError(f"--set: got {change!r}, an unknown option; needed {near}")
+            lists = f"; '{suyan_command('run', '--show')}' lists all"
+            near = suggestion(nearest(name, values)) or lists
+            raise ValueError(f"--set: got {change!r}, an unknown option{near}")
         try:
             values[name] = json.loads(value)
         except ValueError:
@@ -159,7 +159,6 @@ def train_alone(
     console: Console,
     torchrun: Torchrun,
     *,
-    program: str,
     max_hours: float = math.inf,
 ) -> Path:
     """Train on a dataset version by name, the newest, or any folder with trainA and trainB.
@@ -192,7 +191,7 @@ def train_alone(
             with progress_bar(console) as progress:
                 summary = train_run(config, folder.path, run.path, workspace, torchrun, progress)
         latest.remember_run(workspace, recipe, run.path.name)
-    _print_training(summary, run, console, program)
+    _print_training(summary, run, console)
     return run.path
 
 
@@ -246,7 +245,7 @@ def _has_trained(run: RunFolder, folder: DatasetFolder, pictures: Digests) -> bo
     return all(max(file.st_mtime, file.st_ctime) <= began for file in files)
 
 
-def _print_training(summary: TrainSummary, run: RunFolder, console: Console, program: str) -> None:
+def _print_training(summary: TrainSummary, run: RunFolder, console: Console) -> None:
     for event in summary.events:
         print_line(console, str(event))
     steps = counted(summary.steps, "step")
@@ -254,7 +253,8 @@ def _print_training(summary: TrainSummary, run: RunFolder, console: Console, pro
         steps += f", {summary.steps - summary.resumed_from_step} of them now"
     print_line(console, f"[bold]{summary.checkpoint}[/bold]: {steps}")
     print_line(console, f"Samples: {run.samples_folder()}")
-    print_line(console, f"Use it: {program} translate PHOTO --model {summary.checkpoint}")
+    use = suyan_command("translate", "PHOTO", "--model", summary.checkpoint)
+    print_line(console, f"Use it: {use}")
 
 
 def evaluate_alone(
@@ -274,6 +274,7 @@ def evaluate_alone(
     from evaluation.evaluate import evaluate as run_evaluate
     from evaluation.model_registry.model_versions import find_champion
     from evaluation.model_registry.promote import promote
+    from evaluation.report.wording import explanations
     from flows import latest
     from flows.estimates.stage_durations import pictures_to_evaluate, timed_stage
     from storage import models, runs
@@ -301,6 +302,7 @@ def evaluate_alone(
         runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
         with models.update(workspace, recipe):
             promotion = promote(run, evaluation.folder, workspace, recipe, rule)
-    for line in (evaluation.verdict, promotion.reason, f"Look at it: {evaluation.report}"):
-        print_line(console, line)
+    print_line(console, f"{evaluation.verdict}\n{promotion.reason}\n")
+    print_line(console, " ".join(explanations(evaluation.language)))
+    print_line(console, f"\nLook at it: {evaluation.report}")
     return evaluation.report

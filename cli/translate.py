@@ -77,8 +77,8 @@ def translate(
 ) -> None:
     """Translate photos with a model, at their full resolution.
 
-    Faces are detected, aligned as in training, translated, and blended back; a recipe without faces
-    translates whole pictures. Ends with status 1 if a photo could not be translated.
+    Faces are detected, aligned as in training, translated, and blended back. A recipe without faces
+    has whole pictures translated. The exit status is 1 if a photo could not be translated.
     """
     from serving.face_selection import FaceChoice
     from serving.inputs import find_photos
@@ -184,6 +184,7 @@ def export(
         Literal["onnx", "torch-export", "reference"],
         typer.Option(
             "--format",
+            metavar="FORMAT",
             help="onnx, torch-export (a .pt2 program) or reference (latest_net_G_A.pth …).",
         ),
     ] = "onnx",

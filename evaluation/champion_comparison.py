@@ -53,7 +53,8 @@ def load_champion(
         G_A, G_B, config = load_generators(champion, device)
         step = load_scores(folder.scores).step
     except (OSError, ValueError, KeyError, CheckpointError) as error:
-        detail = f"{champion.name}: {type(error).__name__}: {error}"
+        problem = f"model.json has no {error}" if isinstance(error, KeyError) else str(error)
+        detail = f"{champion.name}: {problem}"
         return MissingChampion(NoChampion.DAMAGED, detail)
     return Champion(champion.name, str(lineage["dataset"]), step, config.crop_px, G_A, G_B)
 

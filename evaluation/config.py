@@ -50,7 +50,9 @@ class PromoteConfig(BaseModel):
         description="Least share of the way from untranslated to real pictures, by each "
         "independent judge that can tell the domains apart, in both directions; 0: none",
     )
-    automatic: bool = Field(True, description="Off: only 'suyan promote' makes a champion")
+    automatic: bool = Field(
+        True, description="Off: only a person makes a champion, with the command promote"
+    )
 
 
 class EvaluateConfig(BaseModel):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.files import load_json, write_json
 from evaluation.champion_record import (
@@ -238,6 +238,11 @@ class Scores:
     key: str = ""  # digest of everything that the figures depend on, besides the champion
     champion_key: str = ""  # digest of the champion's weights; "": none
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def language(self) -> Literal["en", "zh"]:
+        """The language of the report."""
+        return "zh" if self.config.get("language") == "zh" else "en"
 
     @property
     def mean_kid(self) -> float | None:

@@ -32,7 +32,7 @@ _WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "
 _LONGEST_PLAIN_TEXT = 72  # characters
 _HEADER = """\
 # Written by `python -m flows.deployments` from flows/recipes.py and flows/deployments.py: change
-# those, not this file. `suyan up` deploys it; by hand: prefect deploy --all (see
+# those, not this file. The command up deploys it; by hand: prefect deploy --all (see
 # docs/weekly-running.md).
 """
 

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from core.commands import suyan_command
 from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import digest, load_json, try_load_json, write_json
@@ -47,8 +48,8 @@ def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> 
         version = str(_load_pointer(workspace, recipe, _DATASET).get("version", ""))
         if not version:
             raise SuyanError(
-                f"{recipe} has no dataset in {workspace} yet: run suyan prepare, or the deployment "
-                f"refresh-dataset/{recipe}, first; or name a version"
+                f"{recipe} has no dataset in {workspace} yet, needed one, or the name of a version",
+                remedy=_remedy("prepare", f"refresh-dataset/{recipe}", workspace, recipe),
             )
     _fetch_dataset(workspace, version)
     dataset = workspace.dataset(version)
@@ -68,8 +69,8 @@ def run_folder(workspace: Workspace, recipe: str, name: str = NEWEST) -> Path:
         name = str(_load_pointer(workspace, recipe, _RUN).get("name", ""))
         if not name:
             raise SuyanError(
-                f"{recipe} has no run in {workspace} yet: run suyan train, or the deployment "
-                f"train/{recipe}, first; or name a run"
+                f"{recipe} has no run in {workspace} yet, needed one, or the name of a run",
+                remedy=_remedy("train", f"train/{recipe}", workspace, recipe),
             )
     _require_folder_name(workspace.runs, name)
     run = workspace.run(name)
@@ -168,9 +169,10 @@ def _refuse_removed(workspace: Workspace, version: str) -> None:
     raise SuyanError(
         f"{workspace.dataset(version).path} was removed, because it held a picture that was "
         "forgotten",
-        remedy=f"Its other pictures are the version {replacement}: suyan train {replacement}"
+        remedy=f"Its other pictures are the version {replacement}: "
+        + suyan_command("train", replacement, workspace=workspace)
         if replacement
-        else "Make a new version: suyan prepare",
+        else "Make a new version: " + suyan_command("prepare", workspace=workspace),
     )
 
 
@@ -181,6 +183,11 @@ def _require(folder: Path, file: Path) -> None:
     siblings = sorted(path.parent.name for path in folder.parent.glob(f"*/{file.name}"))
     names = ", ".join(siblings[-_NUM_LISTED:]) or "nothing"
     raise SuyanError(f"{folder} is not there; {folder.parent} has {names}")
+
+
+def _remedy(command: str, deployment: str, workspace: Workspace, recipe: str) -> str:
+    line = suyan_command(command, workspace=workspace, recipe=recipe)
+    return f"Run '{line}', or the deployment {deployment} in the Prefect UI"
 
 
 def _load_pointer(workspace: Workspace, recipe: str, name: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class PrepareConfig(BaseModel):
         None,
         ge=0,
         le=1,
-        description="Highest score of the optional safety filter (pip install -e '.[safety]'), "
+        description="Highest score of the optional safety filter (needs the extra safety), "
         "0 harmless to 1 explicit; empty: no filter",
     )
     test_fraction: float = Field(

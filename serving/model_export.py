@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.fx.experimental import _config as fx_config
 
+from core.commands import install_command
 from core.errors import MissingModelError, SuyanError
-from core.extras import install_command
 from core.files import atomic_file, canonical_json, file_sha256
 from core.workspace_folders import ModelFolder
 from evaluation.model_registry.model_card import ExportedFile, load_facts, model_card
@@ -62,7 +62,7 @@ def export_model(
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingModelError(
-            f"{', '.join(missing)} is not installed; in Suyan's repository, run: "
+            f"{', '.join(missing)} is not installed, needed for --format {file_format}; run: "
             f"{install_command('export')}"
         )
     out.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from core.champion_pointer import is_version_name, load_champion
+from core.commands import suyan_command
 from core.errors import MissingModelError
 from core.files import load_json, try_load_json
 from core.workspace import Workspace
@@ -116,8 +117,8 @@ def find_model(workspace: Workspace, recipe: str, name: str | None = None) -> Pa
     names = ", ".join(path.name for path in versions) or "none"
     raise MissingModelError(
         f"--model: {name!r} is no version of {recipe!r} (there are: {names}), and no folder with "
-        "G_A.safetensors or G_B.safetensors and config.json. A checkpoint of the reference "
-        "implementation (…_net_G_A.pth) can be converted with 'suyan import'"
+        "G_A.safetensors or G_B.safetensors and config.json. To read a checkpoint of the reference "
+        f"implementation (…_net_G_A.pth): '{suyan_command('import', 'FOLDER', '--out', 'MODEL')}'"
     )
 
 
@@ -151,11 +152,13 @@ def _find_champion(workspace: Workspace, recipe: str) -> Path:
     names = [path.name for path in _versions(models)]
     hint = f"; stored versions, for --model: {', '.join(names)}" if names else ""
     other = _other_workspace()
-    hint += f"; {other} has a champion, for --workspace" if other else ""
-    raise MissingModelError(
-        f"{problem}{hint}. Get a model with 'make demo' (ten minutes, drawn faces; then "
-        "--workspace workspace/demo) or 'suyan run', or name a model's folder with --model"
-    )
+    hint += f"; that of {other} is used with --workspace {other}" if other else ""
+    run = suyan_command("run", "--small", workspace=workspace, recipe=recipe)
+    remedy = f"Name a model's folder with --model, or get a model with '{run}'"
+    if recipe == "makeup":
+        demo = suyan_command("demo")
+        remedy += f", or of drawn faces, offline, with '{demo}' and then --workspace workspace/demo"
+    raise MissingModelError(f"{problem}{hint}", remedy=remedy)
 
 
 def _other_workspace() -> Path | None:

@@ -90,6 +90,6 @@ def _read(workspace: Workspace) -> ForgottenRecord:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f"{path}: found no record of forgotten pictures ({error!r}), needed what suyan forget "
-            "wrote there; remove this file, and run suyan forget again"
+            f"{path}: found no record of forgotten pictures ({error!r}), needed what the command "
+            "forget wrote there; remove this file, and run it again"
         ) from error

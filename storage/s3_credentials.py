@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from core.commands import install_command
 from core.errors import BucketError, TransientError
-from core.extras import install_command
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -39,7 +39,7 @@ def connect(name: str, prefix: str) -> Any:
         raise BucketError(
             f"s3://{name}: the package {error.name} is not installed; needed for a workspace on "
             "object storage",
-            remedy=f"In Suyan's repository, run: {install_command('s3')}",
+            remedy=f"Run: {install_command('s3')}",
         ) from error
     try:
         provider = Boto3CredentialProvider()

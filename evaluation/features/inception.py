@@ -88,7 +88,7 @@ def find_weights(
 
 
 def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:160]}"
+    return str(error)[:160] or type(error).__name__
 
 
 def _download(url: str, path: Path, progress: Progress) -> None:

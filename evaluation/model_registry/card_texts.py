@@ -20,7 +20,7 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "and W are multiples of {multiple}. `translation`: the same shape and range.",
         "faces": "It was trained on faces cut out of photographs: {px} px squares, the eyes level, "
         "{eye_distance} of the side apart and {eye_height} of it below the top. Other pictures "
-        "translate badly. `suyan translate` prepares photographs in this way, and blends the "
+        "translate badly. Suyan's command `translate` prepares photographs so, and blends the "
         "result into the photograph.",
         "whole": "It was trained on whole pictures: their middle squares, resized to {prepared_px} "
         "px and cropped to {crop_px} px.",
@@ -48,7 +48,7 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "H 与 W 须为 {multiple} 的倍数。`translation`：形状与取值范围相同。",
         "faces": "训练图片是从照片中裁出的人脸：边长 {px} 像素的正方形，双眼水平，眼距为边长的 "
         "{eye_distance}，双眼距上边缘为边长的 {eye_height}。其他图片效果较差。"
-        "`suyan translate` 会以同样方式处理照片，并将结果融合回原照片。",
+        "Suyan 的 `translate` 命令会以同样方式处理照片，并将结果融合回原照片。",
         "whole": "训练图片是完整的图片：取中央正方形，缩放至 {prepared_px} 像素，"
         "再裁剪为 {crop_px} 像素。",
         "training": "训练",

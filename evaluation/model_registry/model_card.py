@@ -61,7 +61,7 @@ class ModelFacts:
     @property
     def language(self) -> Language:
         """The language of the report of its evaluation."""
-        return "zh" if self.scores and self.scores.config.get("language") == "zh" else "en"
+        return self.scores.language if self.scores else "en"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.commands import suyan_command
 from core.errors import SuyanError
 from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder, ModelFolder
@@ -85,9 +86,10 @@ def _decide(
         )
     objection = _objection(scores, champion, rule)
     if objection:
+        promotion = suyan_command("promote", model.name, workspace=workspace, recipe=models.name)
         remedy = (
-            f"It is stored as {workspace.key(model)}: --model {model.name} uses it, and "
-            f"'suyan promote {model.name} --recipe {models.name}' makes it the champion."
+            f"It is stored as {workspace.key(model)}: --model {model.name} uses it. To make it the "
+            f"champion all the same: '{promotion}'."
         )
         sentences = [f"Not promoted: {objection}", remedy, choice_sentence(scores.weights)]
         return Promotion(promoted=False, reason=_joined(sentences), model=model)

@@ -30,6 +30,7 @@ from evaluation.report.wording import (
     change_state,
     closed_form_name,
     closed_form_sentences,
+    explanations,
     number,
     percent,
     power_sentences,
@@ -118,6 +119,7 @@ def _page(
         "words": text,
         "scores": scores,
         "verdict": verdict(scores, language),
+        "explanations": explanations(language),
         "directions": [
             _direction(direction, language, folder.path) for direction in scores.directions.values()
         ],

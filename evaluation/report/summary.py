@@ -13,6 +13,7 @@ from evaluation.report.judge_table import judge_table
 from evaluation.report.table import row_groups
 from evaluation.report.wording import (
     closed_form_sentences,
+    explanations,
     power_sentences,
     share_sentence,
     words,
@@ -25,7 +26,7 @@ _COLUMNS = ("input", "champion", "translated", "reconstructed", "truth", "pair")
 def summary(evaluation: Evaluation) -> str:
     """Markdown with the verdict, the omitted figures, the champion, and the path of the report."""
     text = words(evaluation.language)
-    lines = [f"**{evaluation.verdict}**"]
+    lines = [f"**{evaluation.verdict}**", " ".join(explanations(evaluation.language))]
     for direction in evaluation.scores.directions.values():
         floors = closed_form_sentences(direction, evaluation.language)
         notes = [

@@ -121,6 +121,11 @@ def verdict(scores: Scores, language: Language = "en") -> str:
     return f"{opening}: {separator.join(parts)}{ending}."
 
 
+def explanations(language: Language = "en") -> list[str]:
+    """A sentence each on KID, interval and gate, for readers who meet them first in a verdict."""
+    return [words(language)[f"explained_{term}"] for term in ("kid", "interval", "gate")]
+
+
 def change_state(change: Figure) -> Change:
     """The verdict on a change (below 0 is better) by its interval."""
     if change.high < 0:
@@ -145,11 +150,11 @@ def _kid_part(direction: DirectionScores, language: Language, state: Change) -> 
     before = number(untranslated.value) if untranslated else "?"
     if language == "zh":
         moved = {"better": "降至", "same": "变为", "worse": "升至"}[state]
-        unsure = "（未超出区间）" if state == "same" else ""
+        unsure = "（可能出于偶然）" if state == "same" else ""
         text = f"{direction.route} 的 KID 由 {before} {moved} {after}{unsure}"
         return text + _added_part(direction, language) + _way_part(direction, language)
     moved = {"better": "falls", "same": "goes", "worse": "rises"}[state]
-    unsure = " (within its interval)" if state == "same" else ""
+    unsure = ", which may be chance" if state == "same" else ""
     text = f"{direction.route} KID {moved} from {before} to {after}{unsure}"
     return text + _added_part(direction, language) + _way_part(direction, language)
 
@@ -168,9 +173,9 @@ def _added_part(direction: DirectionScores, language: Language) -> str:
     change, state = closed.kid_change.value, change_state(closed.kid_change)
     size = number(abs(change))
     if language == "zh":
-        unsure = "（未超出区间）" if state == "same" else ""
+        unsure = "（可能出于偶然）" if state == "same" else ""
         return f"，比{name}{'低' if change < 0 else '高'} {size}{unsure}"
-    unsure = " (within its interval)" if state == "same" else ""
+    unsure = " (which may be chance)" if state == "same" else ""
     return f", {size} {'below' if change < 0 else 'above'} that of {name}{unsure}"
 
 
@@ -194,8 +199,11 @@ def _truth_part(directions: Sequence[DirectionScores], language: Language) -> st
     if language == "zh":
         changes = [f"{'降低' if share >= 0 else '升高'} {percent(abs(share))}" for share in shares]
         return f"；唇部与眼部误差分别{'、'.join(changes)}"
-    changes = [f"{'down' if share >= 0 else 'up'} by {percent(abs(share))}" for share in shares]
-    return f"; the error on lips and eyes is {' and '.join(changes)}"
+    changes = [
+        f"{'falls' if share >= 0 else 'rises'} by {percent(abs(share))} ({direction.route})"
+        for share, direction in zip(shares, directions, strict=True)
+    ]
+    return f"; the error on lips and eyes {' and '.join(changes)}"
 
 
 def power_sentences(direction: DirectionScores, language: Language) -> str:

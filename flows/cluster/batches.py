@@ -10,8 +10,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
+from core.commands import install_command
 from core.errors import SuyanError
-from core.extras import install_command
 from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise SuyanError(
-            f"task_runner: got {task_runner!r}, which needs Dask; in Suyan's repository, run: "
-            f"{install_command('cluster')}, or give task_runner: local"
+            f"task_runner: got {task_runner!r}, which needs Dask; take local, or run: "
+            f"{install_command('cluster')}"
         ) from error
     # Decoding starts processes of its own, which Dask's workers may do only with this setting.
     settings = {"distributed.worker.daemon": False}

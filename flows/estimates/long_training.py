@@ -58,6 +58,6 @@ def require_yes(
 
 
 _REMEDY = (
-    "Choose the preset hour, which takes about an hour on two cores (suyan train --preset hour, or "
-    "the field preset of the run's form), or raise max_training_h (suyan train --yes)"
+    "Choose the preset hour, which takes about an hour on two cores (train --preset hour, or "
+    "the field preset of the run's form), or raise max_training_h (train --yes)"
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.commands import suyan_command
 from core.progress import Progress, counted, silent
 from core.workspace import Workspace
 from flows import latest
@@ -25,7 +26,7 @@ from flows.removal.version_rebuild import (
 from preprocessing.cache import forget_analyses
 from scraping.forget import ForgetTarget, find_target, forget, forgotten_digests
 from storage.forgotten_record import ForgottenRecord, load_record, update_record
-from storage.remote import address_of, is_shared
+from storage.remote import is_shared
 
 _NUM_PRINTED_DIGITS = 16  # of a sha256
 
@@ -220,8 +221,7 @@ def _near_duplicate_lines(copies: Copies) -> list[str]:
         return []
     sentence = (
         f"{counted(len(names), 'near duplicate')} of what was forgotten stay, as pictures of their "
-        f"own; to forget them too: suyan forget {' '.join(names)} --workspace "
-        f"{address_of(copies.workspace)}"
+        f"own; to forget them too: {suyan_command('forget', *names, workspace=copies.workspace)}"
     )
     return [sentence]
 

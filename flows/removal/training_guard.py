@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.commands import suyan_command
 from core.errors import SuyanError
 from core.pictures import find_pictures
 from core.progress import counted
@@ -14,7 +15,7 @@ from flows.removal.copy_names import is_named_after
 from flows.removal.file_copies import digests_of
 from scraping.forget import forgotten_digests
 from storage.forgotten_record import ForgottenRecord, load_record
-from storage.remote import address_of, is_shared
+from storage.remote import is_shared
 
 _MAX_NAMES = 3  # in a message
 _NUM_PRINTED_DIGITS = 16
@@ -36,7 +37,7 @@ def require_none_forgotten(dataset: Path, workspace: Workspace) -> None:
         rows = iter_rows(folder.manifest, Picture)
         names = sorted({row.sha256[:_NUM_PRINTED_DIGITS] for row in rows if row.sha256 in pictures})
         remedy = (
-            f"Mend it: suyan forget --yes --workspace {address_of(workspace)}; then use the "
+            f"Mend it: {suyan_command('forget', '--yes', workspace=workspace)} ; then use the "
             "version that replaces it"
         )
     else:
@@ -45,7 +46,7 @@ def require_none_forgotten(dataset: Path, workspace: Workspace) -> None:
     if names:
         listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
         raise SuyanError(
-            f"{dataset}: found {counted(len(names), 'picture')} in it that suyan forget was to "
+            f"{dataset}: found {counted(len(names), 'picture')} in it that forget was to "
             f"remove ({listed}), needed a dataset without them",
             remedy=remedy,
         )

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from rich.console import Console
 
+from core.commands import suyan_command
 from core.errors import SuyanError
 from core.workspace import Workspace
 from flows.server.prefect_server import client_environment, running_server
@@ -23,6 +24,7 @@ from flows.server.prefect_server import client_environment, running_server
 Kind = Literal["webhook", "dingtalk", "feishu", "wecom", "slack"]
 VARIABLE = "SUYAN_NOTIFY_URL"
 BLOCK = "suyan-notify"
+_TIMEOUT_S = 10  # for the webhook's answer
 _TEXT = "{{subject}}\n{{body}}"
 BODIES: Mapping[Kind, dict[str, Any]] = MappingProxyType(
     {
@@ -46,7 +48,8 @@ def set_up(workspace: Workspace, console: Console, *, kind: Kind, test: bool, of
         server = running_server(workspace)
         if server is None:
             raise SuyanError(
-                f"found no running Prefect server for {workspace}, needed one: run 'suyan up' first"
+                f"found no running Prefect server for {workspace}, needed one",
+                remedy=f"Run '{suyan_command('up', workspace=workspace)}' first",
             )
         os.environ.update(client_environment(server))
     url = os.environ.get(VARIABLE, "")
@@ -88,11 +91,12 @@ async def _send_test(url: str, kind: Kind) -> None:
     message = {"subject": "Suyan: a test", "body": "A notification of Suyan looks like this."}
     unchanged = "; nothing was changed"
     try:
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
             answer = await client.post(url, json=apply_values(BODIES[kind], message))
     except httpx.HTTPError as error:  # its message may hold the secret address
-        kind_of_error = type(error).__name__
-        raise SuyanError(f"the webhook cannot be reached: {kind_of_error}{unchanged}") from None
+        is_slow = isinstance(error, httpx.TimeoutException)
+        cause = f"no answer within {_TIMEOUT_S} s" if is_slow else "no connection"
+        raise SuyanError(f"the webhook cannot be reached: {cause}{unchanged}") from None
     if answer.is_error:
         code = answer.status_code
         raise SuyanError(f"the webhook answered {code}: check {VARIABLE}{unchanged}")
@@ -159,7 +163,7 @@ def automations(block: UUID) -> list[Any]:
         AutomationCore.model_validate(
             {
                 "name": name,
-                "description": "Made by 'suyan notify'; 'suyan notify --off' removes it.",
+                "description": "Made by the command notify, which removes it with --off.",
                 "trigger": {
                     "type": "event",
                     "posture": "Reactive",

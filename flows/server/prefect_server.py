@@ -257,7 +257,7 @@ def _free_port() -> int:
             return port
     raise SuyanError(
         f"found no free port between {_FIRST_PORT} and {last}, needed one for the Prefect server: "
-        "stop other programs, or choose one with 'suyan up --port'"
+        "stop other programs, or choose another one for the command up with --port"
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from core.commands import prefect_command, suyan_command
 from core.errors import SuyanError
 from core.files import digest, file_sha256, try_load_json, write_json
 from core.locks import is_alive
@@ -61,8 +62,8 @@ def up(
     """
     if not DEPLOYMENTS_FILE.exists():
         raise SuyanError(
-            f"{ROOT} has no prefect.yaml: 'suyan up' runs from a clone of the repository "
-            "(make setup), not from an installed package"
+            f"{ROOT} has no prefect.yaml, needed a clone of the repository: the command up does "
+            "not run from an installed package"
         )
     server = _server_up(workspace, console, host, port)
     environment = worker_environment(server, workspace)
@@ -71,11 +72,13 @@ def up(
     console.print(f"Work pool   {WORK_POOL}, and the automations of automations.yaml")
     _deploy(server, environment, console, always=redeploy)
     pid = _worker_up(workspace, environment, console)
+    run = prefect_command("deployment", "run", f"{FLOW_NAMES[0]}/{next(iter(RECIPES))}")
     console.print(
         f"\nThe Prefect UI: [bold]{server.ui_url}[/bold]\n"
         f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}\n"
-        f"Start a run there, or: prefect deployment run {FLOW_NAMES[0]}/{next(iter(RECIPES))}",
+        f"Start a run there, or: {run}",
         soft_wrap=True,
+        highlight=False,
     )
     return Services(server, pid)
 
@@ -140,7 +143,9 @@ def _server_up(workspace: Workspace, console: Console, host: str, port: int | No
     if server is not None:
         adopt_server(workspace)
         if port is not None and not server.ui_url.endswith(f":{port}"):
-            console.print(f"[yellow]It runs at {server.ui_url}; 'suyan down' first[/yellow]")
+            stop = suyan_command("down", workspace=workspace)
+            text = f"[yellow]It runs at {server.ui_url}[/yellow]; for another port first: {stop}"
+            console.print(text, soft_wrap=True, highlight=False)
         console.print(f"Server      {server.ui_url} (was running)")
         return server
     console.print("Server      starting …")

@@ -15,6 +15,7 @@ from prefect.input import RunInput
 from prefect.states import Running
 from pydantic import Field
 
+from core.commands import suyan_command
 from core.files import try_load_json, write_json
 from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder
@@ -88,9 +89,10 @@ def apply_approval(
     """
     name = promotion.model.name
     if promotion.promoted and approval.approved is False:
+        undo = suyan_command("rollback", workspace=workspace, recipe=recipe)
         reason = (
             f"{name}: a person rejected it ({approval.reason}), but it is the champion already and "
-            f"stays so: suyan rollback --recipe {recipe}, or promote another."
+            f"stays so. To go back to the one before: '{undo}'."
         )
         return Promotion(promoted=True, reason=reason, model=promotion.model)
     if promotion.promoted:

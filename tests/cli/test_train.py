@@ -39,9 +39,7 @@ def test_a_folder_of_pictures_is_trained_on_once(pictures: Path, tmp_path: Path)
     console, home = Console(record=True, width=200), tmp_path / "workspace"
 
     def train(config: TrainConfig = TINY) -> Path:
-        return train_alone(
-            config, "makeup", str(pictures), Workspace(home), console, Torchrun(), program="suyan"
-        )
+        return train_alone(config, "makeup", str(pictures), Workspace(home), console, Torchrun())
 
     run = train()
     assert latest.run_folder(Workspace(home), "makeup") == run
@@ -69,7 +67,9 @@ def test_options_are_changed_by_name_and_checked() -> None:
     config = with_changes(TrainConfig(), changes)
     assert (config.ngf, config.learning_rate, config.generator) == (8, 1e-3, "unet_128")
     assert config.diff_augment == ("cutout",)
-    with pytest.raises(ValueError, match=r"--set: got 'nfg=8', an unknown option; needed ngf"):
+    with pytest.raises(
+        ValueError, match=r"--set: got 'nfg=8', an unknown option; did you mean ngf"
+    ):
         with_changes(TrainConfig(), ["nfg=8"])
     with pytest.raises(ValueError, match="ngf"):
         with_changes(TrainConfig(), ["ngf=many"])
@@ -78,7 +78,6 @@ def test_options_are_changed_by_name_and_checked() -> None:
 def _train(config: TrainConfig, pictures: Path, home: Path) -> Path:
     return train_alone(
         config, "makeup", str(pictures), Workspace(home), Console(quiet=True), Torchrun(),
-        program="suyan",
     )  # fmt: skip
 
 

@@ -164,6 +164,7 @@ def test_the_champion_is_measured_on_the_same_pictures(measured: Measured) -> No
     (stored / "G_A.safetensors").write_bytes(b"torn")
     damaged = evaluate(config_of(), dataset, measured.run, Workspace(workspace), champion=stored)
     assert "could not be measured" in damaged.report.read_text()
+    assert "Error:" not in damaged.report.read_text()
 
 
 def test_a_tiny_test_set_is_said_and_not_printed_as_numbers(tmp_path: Path) -> None:

@@ -93,9 +93,9 @@ def test_the_verdict_says_what_the_model_adds_to_the_best_closed_form() -> None:
         "Both directions are better than leaving pictures as they are, but not surely better than "
         "translations without a network: "
     )
-    assert "0.0100 below that of colour transport (within its interval)" in verdict(read)
+    assert "0.0100 below that of colour transport (which may be chance)" in verdict(read)
     assert "但不能确定优于不用网络的转换" in verdict(read, "zh")
-    assert "比整图颜色传输低 0.0100（未超出区间）" in verdict(read, "zh")
+    assert "比整图颜色传输低 0.0100（可能出于偶然）" in verdict(read, "zh")
 
 
 def test_scores_of_older_versions_have_no_closed_forms() -> None:

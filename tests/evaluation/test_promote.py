@@ -77,12 +77,15 @@ def test_verdicts_say_what_happened() -> None:
     scores = scores_of(0.02)
     for direction, share in zip(scores["directions"].values(), (0.59, -0.32), strict=True):
         direction["truth"] = {"lip_eye_error_reduction": figure(share)}
-    assert "is down by 59 % and up by 32 %" in verdict(Scores.from_json(scores))
+    assert (
+        "the error on lips and eyes falls by 59 % (makeup → bare) and rises by 32 % (bare → makeup)"
+        in verdict(Scores.from_json(scores))
+    )
     assert "降低 59 %、升高 32 %" in verdict(Scores.from_json(scores), "zh")
     unsure = scores_of(0.04)
     unsure["directions"]["A2B"]["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
     assert verdict(Scores.from_json(unsure)).startswith("Only one direction is better")
-    assert "(within its interval)" in verdict(Scores.from_json(unsure))
+    assert "to 0.0400, which may be chance" in verdict(Scores.from_json(unsure))
     unsure["directions"]["B2A"]["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
     assert verdict(Scores.from_json(unsure)).startswith("Neither direction is surely better")
 

@@ -108,7 +108,7 @@ def test_a_long_training_asks_and_starts_with_a_yes_alone(
     def start(max_hours: float = 4.0) -> Path:
         return train_alone(
             TINY, "makeup", str(dataset), Workspace(tmp_path / "w"), console, Torchrun(),
-            program="suyan", max_hours=max_hours,
+            max_hours=max_hours,
         )  # fmt: skip
 
     monkeypatch.setattr("cli.train.question", lambda: None)

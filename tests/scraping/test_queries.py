@@ -1,14 +1,17 @@
 """The summary of a crawl says whether another call would try something again."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from core.workspace import Workspace
+from scraping.catalogue import queries
 from scraping.catalogue import schema as db
 from scraping.catalogue.database import catalogue_url
+from scraping.catalogue.leases import Leases
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl, crawl_name, write_outputs
@@ -47,3 +50,14 @@ def test_downloads_that_may_yet_succeed_make_a_crawl_partial(tmp_path: Path) -> 
         _had_failed(tmp_path, name, 1)
         again = crawl(config, Workspace(tmp_path))  # tries them again
         assert (again.partial, again.num_waiting) == (False, 0)
+
+
+def test_a_crawl_runs_while_its_lease_holds(catalogue: Catalogue) -> None:
+    now = time.time()
+    assert queries.running_crawls(catalogue, now) == set()
+    leases = Leases(catalogue, "bare-1", 60)
+    leases.renew()
+    assert queries.running_crawls(catalogue, now) == {"bare-1"}
+    assert queries.running_crawls(catalogue, now + 3600) == set()
+    leases.close()
+    assert queries.running_crawls(catalogue, now) == set()

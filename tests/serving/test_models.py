@@ -36,7 +36,7 @@ def test_models_are_found_by_champion_version_and_path(
 
 
 def test_a_missing_champion_says_how_to_get_one(make_model: ModelMaker, tmp_path: Path) -> None:
-    with pytest.raises(MissingModelError, match="make demo"):
+    with pytest.raises(MissingModelError, match=r"suyan run --small .*suyan demo"):
         find_model(Workspace(tmp_path), "makeup")
     model = make_model()
     write_json(model.parent / "champion.json", {"model": "gone"})

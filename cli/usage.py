@@ -1,0 +1,84 @@
+"""Errors of a command line that cannot be read, in the voice of all other errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from core.commands import suyan_command
+
+_NEAR = 0.6  # similarity of names, of 1
+
+
+def usage_text(error: Any, command: str) -> str:
+    """The message for an error of typer's parser: what was wrong, the nearest name, where to look.
+
+    ``error`` is a ``typer.TyperException``; "" for one that has shown the help. ``command`` is the
+    command, or "" where the line names none.
+    """
+    context = getattr(error, "ctx", None)
+    path = [command] if command else []
+    problem = _problem(error, context)
+    if not problem:
+        return ""
+    where = suyan_command(*path, "--help") if path else suyan_command("--help")
+    end = "" if problem.endswith("?") else "."
+    return f"{': '.join([*path, problem])}{end} See '{where}'"
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """At most three of ``names`` that resemble ``name``, the most similar first."""
+    return difflib.get_close_matches(name, list(names), cutoff=_NEAR)
+
+
+def _problem(error: Any, context: Any) -> str:
+    message: str = error.message.removeprefix("Value error, ").rstrip(".")
+    option = getattr(error, "option_name", None)
+    if option and message.startswith("No such option"):
+        options = {name for each in context.command.get_params(context) for name in each.opts}
+        return f"there is no option {option}{suggestion(nearest(option, options))}"
+    if option:
+        return f"{option}: {_without_name(message)}"
+    parameter = getattr(error, "param", None)
+    if parameter is None:
+        return _unknown_command(context, message)
+    name = getattr(parameter, "metavar", None) or parameter.name
+    if parameter.param_type_name == "option":
+        name = parameter.opts[0]
+    if type(error).__name__ == "MissingParameter":
+        return f"the {parameter.param_type_name} {name} is missing"
+    return f"{name}: {_choices(message)}"
+
+
+def _unknown_command(context: Any, message: str) -> str:
+    if not message.startswith("No such command"):
+        surplus = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message)
+        return f"got {surplus[1]}, which is too much" if surplus else _lower(message)
+    name = message.split("'")[1]
+    return f"there is no command {name}{suggestion(nearest(name, context.command.commands))}"
+
+
+def _without_name(message: str) -> str:
+    """``Option '--set' requires an argument`` without the option, which stands before it."""
+    return message.rpartition("' ")[2].replace("requires an argument", "needs a value")
+
+
+def _choices(message: str) -> str:
+    """``'kep' is not one of 'keep', 'drop'`` as found, needed and the nearest."""
+    value, is_choice, choices = message.partition(" is not one of ")
+    if not is_choice:
+        return _lower(message.partition(", unable to")[0])
+    names = [choice.strip("'") for choice in choices.split(", ")]
+    near = suggestion(nearest(value.strip("'"), names))
+    return f"got {value}, needed {', '.join(names[:-1])} or {names[-1]}{near}"
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def suggestion(names: list[str]) -> str:
+    """``names`` as a question after a mistyped name; "" for none."""
+    return f"; did you mean {' or '.join(names)}?" if names else ""

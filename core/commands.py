@@ -1,0 +1,101 @@
+"""The commands that messages, states, pages and cards contain: each can be pasted where it is read.
+
+No other code spells a command of ours, since only this module knows the program's path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.workspace import Workspace
+
+RECIPE_DOMAINS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"makeup": ("makeup", "bare"), "seasons": ("summer", "winter")}
+)
+"""The shipped recipes, which commands know by name, with their domains A and B."""
+
+_NEEDS_PARAMETERS = {"run", "crawl", "prepare", "curate", "train", "evaluate"}
+_REPOSITORY = Path(__file__).resolve().parents[1]
+_PLAIN = re.compile(r"[\w@%+=:,./…-]+", re.ASCII | re.IGNORECASE)
+
+
+def suyan_command(
+    name: str, *words: str | Path, workspace: Workspace | None = None, recipe: str = ""
+) -> str:
+    """The line that runs a command of ``suyan`` on ``workspace``, for a shell.
+
+    A recipe that is not shipped becomes ``--params FILE`` for commands that need its parameters.
+    Words in capitals (PHOTO, FILE) are for the reader to replace. With a relative workspace, or
+    none, the line is for the folder of this process; with an absolute one, for any folder.
+    """
+    parts = [str(word) for word in words]
+    if recipe and (name not in _NEEDS_PARAMETERS or recipe in RECIPE_DOMAINS):
+        parts += ["--recipe", recipe]
+    elif recipe:
+        parts += ["--params", "FILE"]
+    if workspace is not None:
+        parts += ["--workspace", workspace.bucket_address or str(workspace)]
+    is_for_any_folder = workspace is not None and workspace.folder.is_absolute()
+    program = _program("suyan", for_any_folder=is_for_any_folder)
+    return _line(program, name, *parts)
+
+
+def prefect_command(*words: str) -> str:
+    """The line that runs Prefect's own command, for a shell in any folder."""
+    return _line(_program("prefect", for_any_folder=True), *words)
+
+
+def install_command(extra: str, *, for_others: bool = False) -> str:
+    """The line that installs the optional packages of ``extra``, for a shell in any folder.
+
+    ``for_others`` is for texts that are passed on, e.g. reports: without paths of this machine, for
+    Suyan's repository. No line may name Suyan: the package of that name on the index is not ours.
+    """
+    if for_others:
+        return f"pip install -e '.[{extra}]'"
+    return _line(sys.executable, "-m", "pip", "install", "-e", f"{_REPOSITORY}[{extra}]")
+
+
+def pip_command(*words: str) -> str:
+    """The line that installs packages beside Suyan's, for a shell in any folder."""
+    return _line(sys.executable, "-m", "pip", "install", *words)
+
+
+def make_command(*targets: str) -> str:
+    """The line that makes targets of Suyan's Makefile, for this folder."""
+    is_here = Path.cwd() == _REPOSITORY
+    return _line("make", *([] if is_here else ["-C", str(_REPOSITORY)]), *targets)
+
+
+def recipe_of(domain_a: str, domain_b: str) -> str:
+    """The shipped recipe of these domains; "custom", which no shipped recipe is called, if none."""
+    names = (name for name, pair in RECIPE_DOMAINS.items() if pair == (domain_a, domain_b))
+    return next(names, "custom")
+
+
+def _program(name: str, *, for_any_folder: bool) -> str:
+    """How a shell finds the program ``name`` of this installation."""
+    typed = Path(sys.argv[0]).absolute()
+    script = typed if typed.name == name else Path(sys.executable).with_name(name)
+    on_path = shutil.which(name)
+    if on_path and Path(on_path).exists() and script.exists() and script.samefile(on_path):
+        return name
+    relative = os.path.relpath(script)
+    return str(script) if for_any_folder or relative.startswith("..") else relative
+
+
+def _line(*words: str) -> str:
+    return " ".join(word if _PLAIN.fullmatch(word) else _quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    """In double quotes, as a line of ours may stand between single ones."""
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", word) + '"'
