@@ -163,6 +163,22 @@ def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineR
         APILogHandler().flush()  # otherwise the last log lines miss the server
 
 
+def _caveats(result: PipelineResult) -> list[str]:
+    """What to make of the figures: whether drawings gave them, and which contradict others."""
+    from core.workspace_folders import ModelFolder
+    from evaluation.features.training_statistics import load_statistics
+    from evaluation.report.wording import Language, contradiction_sentences, origin_sentence
+
+    language: Language = "zh" if result.scores.config.get("language") == "zh" else "en"
+    statistics = load_statistics(ModelFolder(result.model).training_statistics)
+    sentences = [
+        f"{direction.route}: {sentence}"
+        for direction in result.scores.directions.values()
+        for sentence in contradiction_sentences(direction, language)
+    ]
+    return [*filter(None, [origin_sentence(statistics, language)]), *sentences]
+
+
 def print_summary(
     result: PipelineResult, console: Console, program: str, workspace: Workspace
 ) -> None:
@@ -172,6 +188,8 @@ def print_summary(
         times.add_row(stage, f"{seconds:.1f}")
     console.print(times)
     console.print(f"\n[bold]{result.verdict}[/bold]\n{result.promotion}\n", soft_wrap=True)
+    for sentence in _caveats(result):
+        print_line(console, f"{sentence}\n")
     lines = {
         "The report": result.report,
         "The dataset": result.dataset,

@@ -31,8 +31,8 @@ from preprocessing.config import PrepareConfig
 from preprocessing.prepare import prepare
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl, crawl_name
-from serving.inputs import Input
 from serving.models import open_model
+from serving.photo_paths import Input
 from serving.translate import TranslateOptions, Translator, translate
 from training.config import TrainConfig
 from training.train import train
