@@ -2,10 +2,9 @@
 
 Three models' memories are measured, of drawn faces, of photographs of faces and of drawn landscapes
 (make-up and bare, or summer and winter), each on pictures of its own kind that it has not seen and
-on those of the other kinds. Pictures are halved: the share of training pictures that count as like
-the others (``QUANTILE``) is chosen on one half, and the rates of the product's choice are stated on
-the other. The time for one face on one core ends the
-table. Photographs are those of
+on those of the other kinds. These are halved: the share of training pictures that count as like the
+others (``QUANTILE``) is chosen on one half, and the rates of the product's choice are stated on the
+other. The processor time for one face, by one thread, ends the table. Photographs are those of
 ``shared/data``; without them the drawings are measured alone.
 """
 
@@ -63,7 +62,7 @@ def main() -> None:
     detector = FaceDetector()
     started = time.perf_counter()
     sets = {
-        name: extractor(np.stack(list(_crops(detector, name, 2 * num))))
+        name: extractor(np.stack(list(_crops(detector, name, num * 3 // 2))))
         for names in _KINDS.values()
         for name in names
         if DATA.is_dir() or "photographed" not in name
@@ -95,7 +94,7 @@ def measure(sets: Mapping[str, Array]) -> dict[str, float]:
 
 
 def time_of_one(extractor: Extractor, detector: FaceDetector) -> dict[str, float]:
-    """Milliseconds of the judgement of one face on one core, after the network was loaded."""
+    """Milliseconds of processor time for the judgement of one face, and to load the network."""
     (crop,) = _crops(detector, "drawn make-up", 1)
     features = extractor(np.stack([crop] * 20)) + np.random.default_rng(0).normal(
         0, 0.1, (20, 1280)
@@ -105,11 +104,11 @@ def time_of_one(extractor: Extractor, detector: FaceDetector) -> dict[str, float
     torch.set_num_threads(1)
     times = []
     for _ in range(11):
-        started = time.perf_counter()
+        started = time.process_time()
         judge.ratios([crop])
-        times.append(1000 * (time.perf_counter() - started))
+        times.append(1000 * (time.process_time() - started))
     load, one = times[0] - min(times), float(np.median(times[1:]))
-    print(f"\nOne face on one core: {one:.0f} ms; loading the network once: {load:.0f} ms")
+    print(f"\nOne face, one thread: {one:.0f} ms; loading the network once: {load:.0f} ms")
     return {"ms_per_face": round(one, 1), "ms_to_load": round(load, 1)}
 
 
@@ -129,10 +128,10 @@ def _rates(sets: Mapping[str, Array], half: int) -> dict[float, tuple[float, flo
 
 
 def _memory(sets: Mapping[str, Array], kind: str, quantile: float) -> TrainingStatistics:
-    """What a model remembers that was trained on the first half of this kind."""
+    """What a model remembers that was trained on two thirds of this kind."""
     sides = {}
     for side, name in zip("AB", _KINDS[kind], strict=True):
-        features = sets[name][: len(sets[name]) // 2]
+        features = sets[name][: _num_known(sets[name])]
         cloud = FeatureCloud.fit(features, quantile)
         sides[side] = DomainStatistics(name, len(features), None, cloud)
     return TrainingStatistics("", _PX, sides)
@@ -141,10 +140,17 @@ def _memory(sets: Mapping[str, Array], kind: str, quantile: float) -> TrainingSt
 def _by_kind(sets: Mapping[str, Array], half: int) -> dict[str, Array]:
     """The pictures that no memory was made of, by kind: one half of them."""
     kinds = {
-        kind: np.concatenate([sets[name][len(sets[name]) // 2 :][half::2] for name in _KINDS[kind]])
+        kind: np.concatenate(
+            [sets[name][_num_known(sets[name]) :][half::2] for name in _KINDS[kind]]
+        )
         for kind in _present(sets)
     }
     return kinds | ({_FURTHER: sets[_FURTHER][half::2]} if _FURTHER in sets else {})
+
+
+def _num_known(features: Array) -> int:
+    """The number of pictures that a memory is made of: the first two thirds."""
+    return len(features) * 2 // 3
 
 
 def _present(sets: Mapping[str, Array]) -> list[str]:
@@ -165,8 +171,8 @@ def _pictures(name: str, num: int) -> Iterator[Pixels]:
             _FURTHER: ["makeup_photos/A", "makeup_photos/B"],
         }[name]
         files = [file for folder in folders for file in sorted((DATA / folder).iterdir())]
-        if name != _FURTHER:  # nobody is in both halves: the number is the person's
-            files = sorted(files, key=lambda file: int(re.findall(r"\d+", file.name)[0]) % 2)
+        if name != _FURTHER:  # the number is the person's: nobody is in both parts
+            files = sorted(files, key=lambda file: int(re.findall(r"\d+", file.name)[0]) % 3 == 2)
         least = min(num, len(files))
         for index in range(least):
             yield load_picture(files[index * len(files) // least])

@@ -36,20 +36,20 @@ def find_contradictions(
     change = _figure(figures.get("kid_change"))
     is_better = change is not None and change.high < 0
     is_worse = change is not None and change.low > 0
-    found = []
+    contradictions = []
     if is_worse and _classifier_passes(figures):
-        found.append(Contradiction.CLASSIFIER)
+        contradictions.append(Contradiction.CLASSIFIER)
     fid, untranslated = _figure(figures.get("fid")), _figure(figures.get("fid_baseline"))
     if fid and untranslated:
         is_nearer, is_farther = fid.high < untranslated.value, fid.low > untranslated.value
         if (is_worse and is_nearer) or (is_better and is_farther):
-            found.append(Contradiction.FID)
+            contradictions.append(Contradiction.FID)
     if opposing_judges(figures, judges):
-        found.append(Contradiction.JUDGES)
+        contradictions.append(Contradiction.JUDGES)
     reduction = _figure(truth.get("lip_eye_error_reduction"))
     if is_worse and reduction and reduction.low > 0:
-        found.append(Contradiction.TRUTH)
-    return found
+        contradictions.append(Contradiction.TRUTH)
+    return contradictions
 
 
 def opposing_judges(
@@ -74,8 +74,8 @@ def _classifier_passes(figures: Mapping[str, Value]) -> bool:
     )
     if translated is None or before is None or real is None:
         return False
-    way = real.value - before.value
-    return way > 0 and translated.value - before.value >= _LEAST_SHARE * way
+    gap = real.value - before.value
+    return gap > 0 and translated.value - before.value >= _LEAST_SHARE * gap
 
 
 def _figure(value: Value | None) -> Figure | None:

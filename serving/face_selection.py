@@ -118,10 +118,10 @@ def select_faces(
     ordered = left_to_right(faces)
     nobody = SkippedFaces((), prepare.min_face_px)
     if choice.numbers:
-        found = tuple(number for number in choice.numbers if number <= len(ordered))
-        selected = tuple(ordered[number - 1] for number in found)
+        existing = tuple(number for number in choice.numbers if number <= len(ordered))
+        selected = tuple(ordered[number - 1] for number in existing)
         missing = tuple(number for number in choice.numbers if number > len(ordered))
-        return FaceSelection(selected, found, nobody, missing, len(ordered))
+        return FaceSelection(selected, existing, nobody, missing, len(ordered))
     defects = face_defects(faces, prepare)
     skipped = SkippedFaces(
         tuple((number, ordered[number - 1].side, defect) for number, defect in defects.items()),

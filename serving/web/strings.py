@@ -145,9 +145,9 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "note-long-metadata": "最长的元数据未保留：文件放不下。",
         "note-location": "XMP 元数据未保留。",
         "note-png": "结果存成 PNG：图片的边长超出了原格式的上限。",
-        "note-unlike": "**{subject}与本模型的训练图片相差较大**（距离 {distance:.1f}；98% 的"
+        "note-unlike": "**{subject}与本模型的训练图片相差较大**（距离 {distance:.1f}；98 % 的"
         "训练图片低于 1）。转换结果可能不对。",
-        "note-drawings": "**本模型是用绘制的图片训练的。**它只供试用：用在真实的人物或风景照片上，"
+        "note-drawings": "**本模型是用绘制的图片训练的**。它只供试用：用在真实的人物或风景照片上，"
         "颜色会失真，并出现色斑。",
         "unlike_whole": "这张图片",
         "unlike_face": "第 {numbers} 张脸",
