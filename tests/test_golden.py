@@ -165,6 +165,7 @@ def test_a_finished_run_is_known(workspace: Workspace) -> None:
     assert latest.run_folder(workspace, "makeup").name == RUN
 
 
+@pytest.mark.slow
 def test_figures_are_known_and_the_model_has_its_name(workspace: Workspace) -> None:
     dataset, run = workspace.dataset(DATASET).path, workspace.run(RUN).path
     evaluation = evaluate(EVALUATE, dataset, run, workspace)
