@@ -163,6 +163,22 @@ def _run_flow(parameters: PipelineParameters, workspace: Workspace) -> PipelineR
         APILogHandler().flush()  # otherwise the last log lines miss the server
 
 
+def _caveats(result: PipelineResult) -> list[str]:
+    """What to make of the figures: whether drawings gave them, and which contradict others."""
+    from core.workspace_folders import ModelFolder
+    from evaluation.features.training_statistics import load_statistics
+    from evaluation.report.wording import contradiction_sentences, origin_sentence
+
+    language = result.scores.language
+    statistics = load_statistics(ModelFolder(result.model).training_statistics)
+    sentences = [
+        f"{direction.route}: {sentence}"
+        for direction in result.scores.directions.values()
+        for sentence in contradiction_sentences(direction, language)
+    ]
+    return [*filter(None, [origin_sentence(statistics, language)]), *sentences]
+
+
 def print_summary(result: PipelineResult, console: Console, workspace: Workspace) -> None:
     """Print the outcome: times, verdict, promotion, their words, and the paths of the products."""
     from evaluation.report.wording import explanations
@@ -175,6 +191,8 @@ def print_summary(result: PipelineResult, console: Console, workspace: Workspace
     )
     console.print(f"\n[bold]{result.verdict}[/bold]\n{result.promotion}\n", soft_wrap=True)
     print_line(console, " ".join(explanations(result.scores.language)) + "\n")
+    for sentence in _caveats(result):
+        print_line(console, f"{sentence}\n")
     lines = {
         "The report": result.report,
         "The dataset": result.dataset,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from serving.models import Model
     from serving.translate import PhotoOutcome
 
 app = CommandGroup("Using a model")
@@ -81,8 +82,8 @@ def translate(
     has whole pictures translated. The exit status is 1 if a photo could not be translated.
     """
     from serving.face_selection import FaceChoice
-    from serving.inputs import find_photos
     from serving.models import open_model
+    from serving.photo_paths import find_photos
     from serving.translate import OutputOptions, TranslateOptions, Translator
     from serving.translate import translate as run_translate
     from storage import models
@@ -101,6 +102,7 @@ def translate(
     translator = Translator(opened, _parsed("--to", opened.direction, to))
     source, target = opened.directions[translator.direction]
     ERRORS.print(f"{opened.name}: {source} → {target}", markup=False, highlight=False)
+    _print_origin(opened)
     options = OutputOptions(
         compare=compare,
         show_faces=show_faces,
@@ -117,6 +119,20 @@ def translate(
         ERRORS.print(f"{len(outcomes) - num_failed} of {len(outcomes)} translated, in {out}")
     if num_failed:
         raise typer.Exit(1)
+
+
+def _print_origin(model: Model) -> None:
+    """Say what the model was trained on, and whether it knows its training pictures again."""
+    from evaluation.features.training_statistics import TrainedOn
+    from serving.refusals import Note, note_text
+
+    lines = []
+    if model.trained_on is TrainedOn.DRAWINGS:
+        lines.append(note_text(Note.DRAWINGS))
+    if model.training_statistics is None or not model.training_statistics.can_judge:
+        lines.append("whether a photo is like its training pictures is unknown: none are recorded")
+    for line in lines:
+        ERRORS.print(f"{model.name}: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _parsed(option: str, parse: Callable[[_Text], _Value], text: _Text) -> _Value:
@@ -162,6 +178,7 @@ def web(
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
     ERRORS.print(f"{opened.name} at [bold]http://{host}:{port}[/bold]   (Ctrl-C ends it)")
+    _print_origin(opened)
     serve(opened, host, port, _examples(faces=opened.prepare.faces))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 from core.files import atomic_file
 
 Row = TypeVar("Row")
+
+DRAWN_HOST = "drawings.example"
+"""Host of the pages that show what the offline engine drew; no host can have this name."""
 
 _ROW_GROUP = 5000
 
@@ -83,6 +87,11 @@ class Picture:
     covered: float = 0.0  # probability that mouth and jaw are covered, 0 to 1
     unsafe: float = -1.0  # score of the safety filter, 0 to 1; -1: the filter was off
     override: str = ""  # a person's decision: "keep", "drop", "move" or ""
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the offline engine drew the picture; its page says so."""
+        return urlsplit(self.page_url).hostname == DRAWN_HOST
 
 
 def _schema(row_type: type[Any]) -> pa.Schema:

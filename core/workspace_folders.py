@@ -150,6 +150,11 @@ class EvaluationFolder:
         return self.path / "decision.json"
 
     @property
+    def training_statistics(self) -> Path:
+        """Where the features of the training pictures lie; safetensors."""
+        return self.path / "training_statistics.safetensors"
+
+    @property
     def gallery(self) -> Path:
         """The folder of the pictures that the report shows."""
         return self.path / "gallery"
@@ -277,6 +282,11 @@ class ModelFolder:
     def translated_report(self, language: str) -> Path:
         """The same report in another language, ``en`` or ``zh``."""
         return self.path / f"report.{language}.html"
+
+    @property
+    def training_statistics(self) -> Path:
+        """Where the features of the training pictures lie; safetensors."""
+        return self.path / "training_statistics.safetensors"
 
     @property
     def import_source(self) -> Path:

@@ -1,7 +1,8 @@
 """The stage's verb: measure a run's newest checkpoint on held-out pictures, and write the report.
 
-``runs/<run>/evaluation/<checkpoint>/`` gets ``gallery/``, ``scores.json`` (written last) and
-``report.html``. The same configuration on the same checkpoint is measured once.
+``runs/<run>/evaluation/<checkpoint>/`` gets ``gallery/``, ``scores.json`` (written last),
+``training_statistics.safetensors`` and ``report.html``. The same configuration on the same
+checkpoint is measured once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from core.progress import Progress, silent
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.config import EvaluateConfig
+from evaluation.data.held_out import load_held_out, load_pictures
+from evaluation.features.extractor import load_offline
 from evaluation.features.inception import find_weights
+from evaluation.features.training_statistics import (
+    DomainStatistics,
+    TrainingStatistics,
+    load_statistics,
+    save_statistics,
+)
 from evaluation.measure import EvaluationPaths, measure
 from evaluation.report.html_report import write_report
 from evaluation.report.wording import Language, verdict
@@ -74,6 +83,10 @@ def evaluate(
         write_scores(folder.scores, scores)
     else:
         scores = stored
+    statistics = load_statistics(folder.training_statistics)
+    if statistics is None and scores.px:
+        statistics = _training_statistics(config, dataset, scores.px, workspace, progress)
+        save_statistics(folder.training_statistics, statistics)
     progress("evaluate: report", 0, 1, "")
     report = write_report(
         config.language, scores, DatasetFolder(dataset), RunFolder(run), workspace, folder
@@ -86,6 +99,26 @@ def evaluate(
         verdict(scores, config.language),
         config.language,
         reused=stored is not None,
+    )
+
+
+def _training_statistics(
+    config: EvaluateConfig, dataset: Path, px: int, workspace: Workspace, progress: Progress
+) -> TrainingStatistics:
+    """Where the training pictures lie; the cache has their features after a measurement."""
+    rows = load_held_out(config, DatasetFolder(dataset)).train
+    extractor = load_offline(batch_size=config.batch_size).cached_in(workspace.features)
+    return TrainingStatistics(
+        extractor.identity,
+        px,
+        {
+            side: DomainStatistics.of(
+                rows[side],
+                extractor(load_pictures(dataset, [row.file for row in rows[side]], px), progress),
+            )
+            for side in rows
+            if rows[side]
+        },
     )
 
 

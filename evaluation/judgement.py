@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from evaluation.contradictions import Contradiction
 from evaluation.figures import Comparison, Figure, Value, comparison
 from evaluation.judges.judge_scores import JudgeScores
 from evaluation.metrics.metric_meanings import LIKELY_ERRORS, SURE_ERRORS, ClosedForm
@@ -77,8 +78,10 @@ def is_blind(success: Comparison) -> bool:
 
 
 def shares(direction: DirectionScores) -> list[Share]:
-    """The share of each judge that can say one."""
-    values = {Judge.KID: gap_closed(direction), Judge.CLASSIFIER: classifier_share(direction)}
+    """The share of each judge that can say one, without a classifier that KID contradicts."""
+    values = {Judge.KID: gap_closed(direction)}
+    if Contradiction.CLASSIFIER not in direction.contradictions:
+        values[Judge.CLASSIFIER] = classifier_share(direction)
     measured = [Share(judge, value) for judge, value in values.items() if value is not None]
     return measured + [
         Share(each.judge, max(0.0, each.share.value))

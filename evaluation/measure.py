@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -263,7 +263,7 @@ class _DirectionScorer:
             columns["champion"] = dict(enumerate(champion.translated))
         chosen["nearest"], columns["training"] = self._nearest_training_pictures()
         folder = self._paths.folder
-        return DirectionScores(
+        direction = DirectionScores(
             source=source.rows[0].domain,
             target=target.rows[0].domain,
             num_pictures=len(source.rows),
@@ -280,6 +280,7 @@ class _DirectionScorer:
             gallery=write_gallery(folder, name, source.rows, columns, chosen, rank),
             gallery_ranked_by="witness" if truths is None else "truth",
         )
+        return replace(direction, extra={"contradictions": direction.contradictions})
 
     def _compare(self, other: Outputs) -> ModelComparison:
         sets = (self._outputs.features, other.features, self._target.features)

@@ -21,6 +21,7 @@ from evaluation.champion_record import (
     champion_to_json,
     load_champion_record,
 )
+from evaluation.contradictions import Contradiction, find_contradictions
 from evaluation.figures import (
     Figure,
     Figures,
@@ -124,7 +125,13 @@ class DirectionScores:
     other_weights: ModelComparison | None = None
     gallery: dict[str, list[GalleryEntry]] = field(default_factory=dict)
     gallery_ranked_by: str = "witness"  # or "truth"
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)  # "contradictions", for other programs, …
+
+    @property
+    def contradictions(self) -> list[Contradiction]:
+        """The figures that contradict the KID."""
+        truth = self.truth.figures if self.truth else {}
+        return find_contradictions(self.figures, self.judges or (), truth)
 
     @property
     def route(self) -> str:

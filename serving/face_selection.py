@@ -72,6 +72,7 @@ class FaceSelection:
     """The faces to translate, and those that are not."""
 
     faces: tuple[Face, ...]
+    numbers: tuple[int, ...]  # theirs, from left to right
     skipped: SkippedFaces
     missing: tuple[int, ...] = ()  # chosen numbers that no face has
     num_faces: int = 0  # of the photograph
@@ -117,19 +118,21 @@ def select_faces(
     ordered = left_to_right(faces)
     nobody = SkippedFaces((), prepare.min_face_px)
     if choice.numbers:
-        selected = [ordered[number - 1] for number in choice.numbers if number <= len(ordered)]
+        existing = tuple(number for number in choice.numbers if number <= len(ordered))
+        selected = tuple(ordered[number - 1] for number in existing)
         missing = tuple(number for number in choice.numbers if number > len(ordered))
-        return FaceSelection(tuple(selected), nobody, missing, len(ordered))
+        return FaceSelection(selected, existing, nobody, missing, len(ordered))
     defects = face_defects(faces, prepare)
     skipped = SkippedFaces(
         tuple((number, ordered[number - 1].side, defect) for number, defect in defects.items()),
         prepare.min_face_px,
     )
-    suitable = [face for number, face in enumerate(ordered, start=1) if number not in defects]
+    suitable = [number for number in range(1, len(ordered) + 1) if number not in defects]
     if choice.largest and suitable:
-        largest = max(suitable, key=lambda face: face.side)
-        return FaceSelection((largest,), nobody, num_faces=len(ordered))
-    return FaceSelection(tuple(suitable), skipped, num_faces=len(ordered))
+        suitable = [max(suitable, key=lambda number: ordered[number - 1].side)]
+        skipped = nobody
+    selected = tuple(ordered[number - 1] for number in suitable)
+    return FaceSelection(selected, tuple(suitable), skipped, num_faces=len(ordered))
 
 
 def face_defects(faces: Sequence[Face], prepare: PrepareConfig) -> dict[int, FaceDefect]:

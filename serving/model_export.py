@@ -97,6 +97,7 @@ def onnx_metadata(model: Model, direction: Direction) -> dict[str, str]:
         "model": model.name,
         "from": source,
         "to": target,
+        "trained_on": model.trained_on,
         "generator": facts.label,
         "input": "image: float32 [N, 3, H, W], RGB in [-1, 1]; H and W are multiples of "
         f"{facts.multiple}",

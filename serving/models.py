@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,12 @@ from core.errors import MissingModelError
 from core.files import load_json, try_load_json
 from core.workspace import Workspace
 from core.workspace_folders import ModelFolder, RecipeModels, RunFolder
+from evaluation.features.likeness import LikenessJudge
+from evaluation.features.training_statistics import (
+    TrainedOn,
+    TrainingStatistics,
+    load_statistics,
+)
 from preprocessing.config import PrepareConfig
 from serving.cpu_inference import optimize_for_cpu
 from serving.tiling import Tiling
@@ -50,6 +57,27 @@ class Model:
             for direction, pair in domains.items()
             if weights_file(self.folder, direction).is_file()
         }
+
+    @functools.cached_property
+    def training_statistics(self) -> TrainingStatistics | None:
+        """What is known of its training pictures; ``None``: nothing, as of an imported model."""
+        run = RunFolder(self.folder.resolve().parents[1])  # of a checkpoint
+        files = (
+            ModelFolder(self.folder).training_statistics,
+            run.evaluation(self.folder.name).training_statistics,
+        )
+        return next(filter(None, map(load_statistics, files)), None)
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The origin of its training pictures."""
+        statistics = self.training_statistics
+        return statistics.trained_on if statistics else TrainedOn.UNKNOWN
+
+    @functools.cached_property
+    def likeness(self) -> LikenessJudge:
+        """Judges how far photographs lie from its training pictures."""
+        return LikenessJudge(self.training_statistics)
 
     @property
     def tiling(self) -> Tiling:

@@ -58,7 +58,7 @@ class Reason(StrEnum):
 
 
 class Note(StrEnum):
-    """What a result lacks, or how it differs from its photograph."""
+    """What a result lacks, how it differs from its photograph, or why it may be wrong."""
 
     ANIMATION = "animation"
     PAGES = "pages"
@@ -70,6 +70,8 @@ class Note(StrEnum):
     LONG_METADATA = "long-metadata"
     LOCATION = "location"
     PNG = "png"
+    UNLIKE = "unlike"
+    DRAWINGS = "drawings"
 
 
 _COMMAND, _HTTP = Interface.COMMAND, Interface.HTTP
@@ -141,6 +143,9 @@ _NOTES: Mapping[Note, str] = {
     Note.LONG_METADATA: "its longest metadata are left out, which a {format} file cannot hold",
     Note.LOCATION: "its XMP metadata are left out, which can name the place: they are too long",
     Note.PNG: "saved as PNG: the picture is longer than a {format} file can hold",
+    Note.UNLIKE: "{subject} unlike the training pictures (distance {distance:.1f}, limit 1): the "
+    "translation may be wrong",
+    Note.DRAWINGS: "trained on drawings: on photographs of people or places expect wrong colours",
 }
 
 

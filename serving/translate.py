@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.errors import SuyanError
-from core.files import fitting_name, printable_name
-from core.image_formats import ImageFormat
+from core.files import printable_name
 from core.progress import Progress, silent
 from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.images import geometry
@@ -25,10 +22,10 @@ from serving import photo_io
 from serving.annotate import draw_face_numbers, side_by_side, side_by_side_shape
 from serving.blending import blend_change, crop_face, face_change, face_mask
 from serving.face_selection import ALL, FaceChoice, FaceSelection, select_faces
-from serving.inputs import Input
 from serving.models import Direction, Model
 from serving.photo_io import Photo
-from serving.refusals import Reason, Refusal
+from serving.photo_paths import Input, ResultFolder, ResultPaths
+from serving.refusals import Note, Reason, Refusal, note_text
 from serving.slicing import Slicer
 from serving.tiling import Step, no_step, translate_whole
 from training.data.tensors import to_levels, to_tensor
@@ -36,11 +33,6 @@ from training.models.architecture import SliceableGenerator
 
 _LOG = logging.getLogger(__name__)
 _FACES_PER_BATCH = 8
-_FORMATS = {
-    suffix: image_format
-    for image_format in photo_io.OUTPUT_FORMATS
-    for suffix in image_format.suffixes
-}
 # What code and libraries raise about a picture that they cannot work on. An error of ours passes,
 # and so does one of ``step``.
 _FAILURES = (
@@ -78,6 +70,9 @@ class Translation:
 
     pixels: NDArray[np.uint8]  # [H, W, 3]
     selection: FaceSelection | None = None  # None when the whole picture was translated
+    # Of each translated face, or of the picture, from the training pictures; above 1 it is unlike
+    # them. None: unknown.
+    distances: tuple[float, ...] | None = None
 
     @property
     def num_faces(self) -> int:
@@ -95,9 +90,20 @@ class Translation:
         return [number for number, *_ in self.selection.skipped.faces] if self.selection else []
 
     @property
+    def unlike(self) -> dict[int, float]:
+        """Distances of the faces that are unlike the training pictures, by number; 0: the picture.
+
+        None where it is unknown.
+        """
+        numbers = self.selection.numbers if self.selection else (0,)
+        distances = zip(numbers, self.distances or (), strict=False)
+        return {number: distance for number, distance in distances if distance > 1}
+
+    @property
     def note(self) -> str:
-        """For people, about the faces that were left unchanged; "" for none."""
-        return self.selection.note if self.selection else ""
+        """For people, about faces that were left unchanged or may be translated badly, or ""."""
+        left_out = self.selection.note if self.selection else ""
+        return "; ".join(filter(None, (left_out, _unlike_note(self.unlike))))
 
 
 @dataclass(frozen=True)
@@ -154,38 +160,53 @@ class Translator:
     ) -> Translation | Refusal:
         has_faces = self.model.prepare.faces
         if options.mode == "whole" or (options.mode == "model" and not has_faces):
+            distances = self._distances(picture, ())
             if self._slicer is not None:
-                return Translation(self._slicer.slice_whole(picture, options.strength, step))
+                pixels = self._slicer.slice_whole(picture, options.strength, step)
+                return Translation(pixels, distances=distances)
             change = translate_whole(
                 picture, self._generator, self.model.tiling, work_px=options.work_px, step=step
             )
             levels = np.clip(np.rint(picture + change * options.strength), 0, 255)
-            return Translation(levels.astype(np.uint8))
+            return Translation(levels.astype(np.uint8), distances=distances)
         faces = self.faces(picture)
         if not faces:
             return Refusal(Reason.NO_FACE)
         selection = select_faces(faces, options.faces, self.model.prepare)
         if not selection.faces:
             return selection.refusal
+        distances = self._distances(picture, selection.faces)
         pixels = self._translate_faces(picture, selection.faces, options.strength, step)
-        return Translation(pixels, selection)
+        return Translation(pixels, selection, distances)
+
+    def _distances(
+        self, picture: NDArray[np.uint8], faces: Sequence[Face]
+    ) -> tuple[float, ...] | None:
+        """The distance of each face, or of the picture, as training would have cropped it."""
+        height, width = picture.shape[:2]
+        side = self.model.prepare.crop_px
+        transforms = [self._transform(face) for face in faces]
+        transforms = transforms or [geometry.centre_transform(height, width, side)]
+        return self.model.likeness.ratios(
+            geometry.crop(picture, transform, side) for transform in transforms
+        )
+
+    def _transform(self, face: Face) -> geometry.Transform:
+        prepare = self.model.prepare
+        return geometry.eye_transform(
+            face.keypoints, prepare.crop_px, prepare.eye_distance, prepare.eye_height
+        )
 
     def _translate_faces(
         self, picture: NDArray[np.uint8], faces: Sequence[Face], strength: float, step: Step
     ) -> NDArray[np.uint8]:
         if self._slicer is not None:
             return self._slicer.slice_faces(picture, faces, strength, step)
-        prepare = self.model.prepare
-        side = prepare.crop_px
+        side = self.model.prepare.crop_px
         result = picture
         for first in range(0, len(faces), _FACES_PER_BATCH):
             batch = faces[first : first + _FACES_PER_BATCH]
-            transforms = [
-                geometry.eye_transform(
-                    face.keypoints, side, prepare.eye_distance, prepare.eye_height
-                )
-                for face in batch
-            ]
+            transforms = [self._transform(face) for face in batch]
             crops = np.stack([crop_face(picture, transform, side) for transform in transforms])
             translated = self._translate_crops(crops)
             for face, transform, before, after in zip(
@@ -204,6 +225,17 @@ class Translator:
         padding = -side % self.model.tiling.multiple
         padded = np.pad(crops, ((0, 0), (0, padding), (0, padding), (0, 0)), mode="symmetric")
         return to_levels(self._generator(to_tensor(padded)))[:, :side, :side]
+
+
+def _unlike_note(unlike: Mapping[int, float]) -> str:
+    """For people, about the faces that are unlike the training pictures; "" for none."""
+    if not unlike:
+        return ""
+    numbers = ", ".join(map(str, filter(None, unlike)))
+    subject = "the picture is" if not numbers else f"face {numbers} is"
+    if len(unlike) > 1:
+        subject = f"faces {numbers} are"
+    return note_text(Note.UNLIKE, subject=subject, distance=max(unlike.values()))
 
 
 def _failure(error: Exception) -> Refusal:
@@ -231,7 +263,6 @@ def translate(
     ``overwrite``, an input never. Raises ``ValueError`` or ``OSError`` if ``out`` cannot be
     written to.
     """
-    _check_writable(out)
     job = _Job(inputs, out, translator, options, output_options)
     outcomes = []
     for number, source in enumerate(inputs):
@@ -252,18 +283,6 @@ def _step_of(progress: Progress, number: int, total: int, name: str) -> Step:
     return step
 
 
-@dataclass(frozen=True)
-class _Targets:
-    """The paths of a photograph's results."""
-
-    result: Path
-    comparison: Path | None
-
-    @property
-    def paths(self) -> list[Path]:
-        return [self.result, *([self.comparison] if self.comparison else [])]
-
-
 class _Job:
     """One call of ``translate``: each photograph is translated to a path of its own."""
 
@@ -275,15 +294,23 @@ class _Job:
         options: TranslateOptions,
         output_options: OutputOptions,
     ) -> None:
-        self._out, self._translator = out, translator
+        self._translator = translator
         self._options, self._output_options = options, output_options
-        self._inputs = {os.path.realpath(source.photo) for source in inputs}
-        self._used: set[Path] = set()  # paths of results of this call
+        self._folder = ResultFolder(
+            out,
+            inputs,
+            compare=output_options.compare,
+            show_faces=output_options.show_faces,
+            overwrite=output_options.overwrite,
+        )
 
     def run(self, source: Input, step: Step) -> PhotoOutcome:
         """The outcome of one photograph, whatever it raises."""
         try:
-            return self._early_refusal(source) or self._run(source, step)
+            refusal = self._folder.early_refusal(source.relative_path)
+            if refusal is not None:
+                return PhotoOutcome(source.photo, refusal=refusal)
+            return self._run(source, step)
         except SuyanError:  # e.g. a missing model, which every photograph needs
             raise
         except OSError as error:
@@ -291,20 +318,6 @@ class _Job:
             return PhotoOutcome(source.photo, refusal=Refusal(Reason.NOT_WRITTEN, {"error": text}))
         except Exception as error:
             return PhotoOutcome(source.photo, refusal=_failure(error))
-
-    def _early_refusal(self, source: Input) -> PhotoOutcome | None:
-        """A photograph whose result may not be written is not decoded, where its suffix tells."""
-        image_format = _FORMATS.get(source.relative_path.suffix.lower())
-        if image_format is None:
-            return None
-        targets = self._targets(source.relative_path, image_format, image_format, 1)
-        if self._used.intersection(targets.paths):
-            return None
-        refusal = self._refusal(targets)
-        if refusal is None:
-            return None
-        self._used.update(targets.paths)
-        return PhotoOutcome(source.photo, refusal=refusal)
 
     def _run(self, source: Input, step: Step) -> PhotoOutcome:
         options = self._output_options
@@ -315,8 +328,9 @@ class _Job:
         )
         if isinstance(photo, Refusal):
             return PhotoOutcome(source.photo, refusal=photo)
-        targets = self._free_targets(source.relative_path, photo)
-        refusal = self._refusal(targets)
+        pair_format = photo.format_for(side_by_side_shape(photo.pixels.shape))
+        targets = self._folder.free_paths(source.relative_path, photo.format, pair_format)
+        refusal = self._folder.refusal(targets)
         if refusal:
             return PhotoOutcome(source.photo, refusal=refusal)
         if options.show_faces:
@@ -335,63 +349,10 @@ class _Job:
         num_faces = translation.num_faces
         return PhotoOutcome(source.photo, targets.result, num_faces=num_faces, note=note)
 
-    def _write(self, targets: _Targets, photo: Photo, translation: Translation) -> None:
+    def _write(self, targets: ResultPaths, photo: Photo, translation: Translation) -> None:
         """Write the comparison and then the result, so that a result never lacks the other."""
         result = photo_io.encode_photo(photo.with_pixels(translation.pixels))
         if targets.comparison:
             pair = photo.with_pixels(side_by_side(photo.pixels, translation.pixels))
             photo_io.write_photo(targets.comparison, pair)
         photo_io.write_photo_bytes(targets.result, result)
-
-    def _free_targets(self, path: Path, photo: Photo) -> _Targets:
-        """The paths of results, with a number if another photograph of this call has them."""
-        pair_format = photo.format_for(side_by_side_shape(photo.pixels.shape))
-        number = 1
-        while self._used.intersection(
-            (targets := self._targets(path, photo.format, pair_format, number)).paths
-        ):
-            number += 1
-        self._used.update(targets.paths)
-        return targets
-
-    def _targets(
-        self, path: Path, image_format: ImageFormat, pair_format: ImageFormat, number: int
-    ) -> _Targets:
-        folder = self._out / path.parent
-        suffix, pair_suffix = (
-            path.suffix if path.suffix.lower() in each.suffixes else each.suffixes[0]
-            for each in (image_format, pair_format)
-        )
-        count = f"-{number}" if number > 1 else ""
-        show_faces = "-faces" if self._output_options.show_faces else ""
-        result = folder / fitting_name(path.stem, f"{count}{show_faces}{suffix}", folder)
-        if not self._output_options.compare or show_faces:
-            return _Targets(result, None)
-        name = fitting_name(path.stem, f"{count}-compare{pair_suffix}", folder)
-        return _Targets(result, folder / name)
-
-    def _refusal(self, targets: _Targets) -> Refusal | None:
-        """The reason why the paths may not be written; ``None`` when they may."""
-        for path in targets.paths:
-            if os.path.realpath(path) in self._inputs:
-                return Refusal(Reason.WOULD_REPLACE_INPUT, {"path": printable_name(path)})
-        for path in targets.paths:
-            if path.is_dir():
-                error = f"{printable_name(path)} is a folder"
-                return Refusal(Reason.NOT_WRITTEN, {"error": error})
-            if os.path.lexists(path) and not self._output_options.overwrite:
-                return Refusal(Reason.EXISTS, {"path": printable_name(path)})
-        return None
-
-
-def _check_writable(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out: {out} is a file; needed a folder for the results")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out, prefix=".suyan-"):
-            pass
-    except OSError as error:
-        raise OSError(
-            error.errno, f"--out: cannot write into {out} ({error.strerror}); choose another folder"
-        ) from error

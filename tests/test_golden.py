@@ -31,8 +31,8 @@ from preprocessing.config import PrepareConfig
 from preprocessing.prepare import prepare
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl, crawl_name
-from serving.inputs import Input
 from serving.models import open_model
+from serving.photo_paths import Input
 from serving.translate import TranslateOptions, Translator, translate
 from training.config import TrainConfig
 from training.train import train
@@ -165,6 +165,7 @@ def test_a_finished_run_is_known(workspace: Workspace) -> None:
     assert latest.run_folder(workspace, "makeup").name == RUN
 
 
+@pytest.mark.slow
 def test_figures_are_known_and_the_model_has_its_name(workspace: Workspace) -> None:
     dataset, run = workspace.dataset(DATASET).path, workspace.run(RUN).path
     evaluation = evaluate(EVALUATE, dataset, run, workspace)

@@ -45,6 +45,8 @@ SIDEWAYS = {
         "training.run.run_log",
     },
     "serving": {
+        "evaluation.features.likeness",  # how far a photograph lies from the training pictures
+        "evaluation.features.training_statistics",
         "evaluation.model_registry.model_card",
         "preprocessing.analysis.face_detector",
         "preprocessing.config",

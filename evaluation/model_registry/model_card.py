@@ -12,14 +12,18 @@ from pydantic import BaseModel, ValidationError
 
 from core.files import try_load_json
 from core.workspace_folders import ModelFolder
+from evaluation.features.training_statistics import TrainingStatistics, load_statistics
 from evaluation.figures import comparison
 from evaluation.metrics.metric_meanings import ClosedForm
 from evaluation.metrics.registry import METRICS
 from evaluation.model_registry.card_texts import CARD_TEXTS
 from evaluation.report.judge_table import judge_table
+from evaluation.report.table import withheld_metrics
 from evaluation.report.wording import (
     Language,
+    contradiction_sentences,
     figure_text,
+    origin_sentence,
     power_sentences,
     share_sentence,
     training_networks_sentence,
@@ -49,6 +53,7 @@ class ModelFacts:
     prepare: PrepareConfig | None
     scores: Scores | None
     lineage: Mapping[str, Any]  # content of model.json
+    statistics: TrainingStatistics | None = None  # of its training pictures
 
     @property
     def domains(self) -> tuple[str, str]:
@@ -82,6 +87,7 @@ def load_facts(folder: ModelFolder, name: str) -> ModelFacts:
         prepare=_load_config(folder.prepare, PrepareConfig),
         scores=_load_scores(folder.scores),
         lineage=try_load_json(folder.lineage) or {},
+        statistics=load_statistics(folder.training_statistics),
     )
 
 
@@ -104,6 +110,7 @@ def model_card(
         f"# {a} ⇄ {b}",
         text["introduction"].format(name=facts.name)
         + (text["exported"].format(file_format=file_format) if file_format else ""),
+        *filter(None, [origin_sentence(facts.statistics, language)]),
         *_figures(facts.scores, language),
         *_files(files, text),
         *_interface(facts, text),
@@ -196,6 +203,7 @@ def _figures(scores: Scores | None, language: Language) -> Iterator[str]:
     for direction in scores.directions.values():
         yield from _table(direction, language)
         yield from filter(None, [share_sentence(direction, language)])
+        yield from contradiction_sentences(direction, language)
         yield from filter(None, [judge_table(direction, language)])
         yield from filter(None, [power_sentences(direction, language)])
     yield from filter(None, [training_networks_sentence(scores, language)])
@@ -205,7 +213,7 @@ def _figures(scores: Scores | None, language: Language) -> Iterator[str]:
 
 
 def _table(direction: DirectionScores, language: Language) -> Iterator[str]:
-    text = words(language)
+    text, withheld = words(language), withheld_metrics(direction)
     rows = []
     for metric in METRICS:
         values = comparison(direction.figures, metric.key, metric.beside)
@@ -214,6 +222,8 @@ def _table(direction: DirectionScores, language: Language) -> Iterator[str]:
                 figure_text(value, as_share=metric.is_share)
                 for value in (values.translated, values.untranslated, values.real)
             ]
+            if metric.key in withheld:
+                cells[0] = text["withheld"]
             rows.append(f"| {' | '.join([getattr(metric.name, language), *cells])} |")
     if rows:
         header = " | ".join(text[key] for key in ("figure", "translated", "untranslated", "real"))

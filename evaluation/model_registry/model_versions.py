@@ -187,6 +187,7 @@ def _describe(
             model.translated_report(each): EvaluationFolder(evaluation).translated_report(each)
             for each in LANGUAGES
         },
+        model.training_statistics: EvaluationFolder(evaluation).training_statistics,
     }
     for target, source in copies.items():
         if source.exists():

@@ -20,6 +20,7 @@ from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.champion_record import ComparedChampion, MissingChampion, NoChampion
 from evaluation.data.phrase_yields import phrase_yields
+from evaluation.features.training_statistics import load_statistics
 from evaluation.figures import Figure
 from evaluation.judgement import closed_forms, least_share
 from evaluation.report.judge_table import judge_columns, judge_notes, judge_rows
@@ -30,8 +31,10 @@ from evaluation.report.wording import (
     change_state,
     closed_form_name,
     closed_form_sentences,
+    contradiction_sentences,
     explanations,
     number,
+    origin_sentence,
     percent,
     power_sentences,
     share_sentence,
@@ -84,7 +87,7 @@ def write_report(
     """Write ``report.html`` and, in the other language, ``report.en.html`` or ``report.zh.html``.
 
     Returns the path of the former. The pages link to each other and load nothing else. They are
-    made of the gallery in ``folder``, the log and the samples of ``run``, and the card and the
+    made of gallery and statistics in ``folder``, log and samples of ``run``, and the card and the
     manifest of ``dataset``; missing parts are left out.
     """
     other: Language = "en" if language == "zh" else "zh"
@@ -120,6 +123,7 @@ def _page(
         "scores": scores,
         "verdict": verdict(scores, language),
         "explanations": explanations(language),
+        "origin": origin_sentence(load_statistics(folder.training_statistics), language),
         "directions": [
             _direction(direction, language, folder.path) for direction in scores.directions.values()
         ],
@@ -193,6 +197,7 @@ def _direction(direction: DirectionScores, language: Language, folder: Path) -> 
         "gap": None if share is None else percent(share.value),
         "way": "" if share is None else way_title(share, language),
         "shares": share_sentence(direction, language),
+        "contradictions": contradiction_sentences(direction, language),
         "judges": judge_rows(direction, language),
         "judge_columns": judge_columns(language),
         "judge_notes": judge_notes(direction, language),

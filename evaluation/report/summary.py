@@ -7,13 +7,17 @@ from pathlib import Path
 from PIL import Image
 
 from core.picture_grid import Tile, draw_grid, save_jpeg
+from core.workspace_folders import EvaluationFolder
 from evaluation.evaluate import Evaluation
+from evaluation.features.training_statistics import load_statistics
 from evaluation.report.html_report import champion_sentence, shortage_texts
 from evaluation.report.judge_table import judge_table
 from evaluation.report.table import row_groups
 from evaluation.report.wording import (
     closed_form_sentences,
+    contradiction_sentences,
     explanations,
+    origin_sentence,
     power_sentences,
     share_sentence,
     words,
@@ -26,11 +30,14 @@ _COLUMNS = ("input", "champion", "translated", "reconstructed", "truth", "pair")
 def summary(evaluation: Evaluation) -> str:
     """Markdown with the verdict, the omitted figures, the champion, and the path of the report."""
     text = words(evaluation.language)
+    statistics = load_statistics(EvaluationFolder(evaluation.folder).training_statistics)
     lines = [f"**{evaluation.verdict}**", " ".join(explanations(evaluation.language))]
+    lines += filter(None, [origin_sentence(statistics, evaluation.language)])
     for direction in evaluation.scores.directions.values():
         floors = closed_form_sentences(direction, evaluation.language)
         notes = [
             share_sentence(direction, evaluation.language),
+            *contradiction_sentences(direction, evaluation.language),
             *floors,
             power_sentences(direction, evaluation.language),
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from evaluation.contradictions import WITHHELD_METRICS
 from evaluation.figures import Figure, Figures, Value, comparison
 from evaluation.metrics.metric import Group
 from evaluation.metrics.registry import METRICS
@@ -54,8 +55,9 @@ class RowGroup:
 def row_groups(direction: DirectionScores, language: Language) -> list[RowGroup]:
     """Everything that was measured of a direction, in the order of the registry."""
     text = words(language)
+    withheld = withheld_metrics(direction)
     groups = [
-        RowGroup(text[group].format(num=num), list(_rows(group, figures, language)))
+        RowGroup(text[group].format(num=num), list(_rows(group, figures, withheld, language)))
         for group, figures, num in _sources(direction)
     ]
     return [group for group in groups if group.rows]
@@ -74,7 +76,12 @@ def _sources(direction: DirectionScores) -> Iterator[tuple[Group, Figures, int]]
             yield group, direction.figures, direction.num_pictures
 
 
-def _rows(group: Group, figures: Figures, language: Language) -> Iterator[Row]:
+def withheld_metrics(direction: DirectionScores) -> set[str]:
+    """The metrics whose figure of translations contradicts the KID, and is not shown."""
+    return {WITHHELD_METRICS[each] for each in direction.contradictions if each in WITHHELD_METRICS}
+
+
+def _rows(group: Group, figures: Figures, withheld: set[str], language: Language) -> Iterator[Row]:
     text = words(language)
     for metric in METRICS:
         if metric.group is not group or metric.key not in figures:
@@ -85,14 +92,18 @@ def _rows(group: Group, figures: Figures, language: Language) -> Iterator[Row]:
             "untranslated": values.untranslated,
             "real": values.real,
         }
+        cells = [
+            Cell(text[kind], *figure_parts(value, as_share=metric.is_share))
+            for kind, value in by_kind.items()
+        ]
+        if metric.key in withheld:
+            by_kind["translated"] = None
+            cells[0] = Cell(text["translated"], text["withheld"], "")
         yield Row(
             name=getattr(metric.name, language),
             meaning=getattr(metric.meaning, language),
             better=text[metric.better] if metric.better else "",
-            cells=[
-                Cell(text[kind], *figure_parts(value, as_share=metric.is_share))
-                for kind, value in by_kind.items()
-            ],
+            cells=cells,
             plot=plot(list(by_kind.items())),
         )
 

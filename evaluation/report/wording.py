@@ -8,6 +8,8 @@ from functools import cache
 from importlib import resources
 from typing import Literal, get_args
 
+from evaluation.contradictions import Contradiction, opposing_judges
+from evaluation.features.training_statistics import TrainingStatistics
 from evaluation.figures import Figure, Value
 from evaluation.judgement import (
     Judge,
@@ -196,14 +198,17 @@ def _truth_part(directions: Sequence[DirectionScores], language: Language) -> st
     shares = [share for share in reductions if share is not None]
     if len(shares) != len(directions):
         return ""
+    is_contradicted = any(Contradiction.TRUTH in each.contradictions for each in directions)
     if language == "zh":
         changes = [f"{'降低' if share >= 0 else '升高'} {percent(abs(share))}" for share in shares]
-        return f"；唇部与眼部误差分别{'、'.join(changes)}"
+        but = "，但整张图片更不像真实图片" if is_contradicted else ""
+        return f"；唇部与眼部误差分别{'、'.join(changes)}{but}"
     changes = [
         f"{'falls' if share >= 0 else 'rises'} by {percent(abs(share))} ({direction.route})"
         for share, direction in zip(shares, directions, strict=True)
     ]
-    return f"; the error on lips and eyes {' and '.join(changes)}"
+    but = ", though whole pictures look less like real ones" if is_contradicted else ""
+    return f"; the error on lips and eyes {' and '.join(changes)}{but}"
 
 
 def power_sentences(direction: DirectionScores, language: Language) -> str:
@@ -270,6 +275,32 @@ def closed_form_sentences(direction: DirectionScores, language: Language) -> lis
             )
         )
     return sentences
+
+
+def contradiction_sentences(direction: DirectionScores, language: Language) -> list[str]:
+    """What to make of each figure that contradicts the KID."""
+    keys = {"kid": "kid", "before": "kid_baseline", "fid": "fid", "fid_before": "fid_baseline"}
+    figures = {name: direction.figure(key) for name, key in keys.items()}
+    judges = [
+        judge_name(each.judge, language)
+        for each in opposing_judges(direction.figures, direction.judges or ())
+    ]
+    return [
+        words(language)[f"contradiction_{contradiction}"].format(
+            target=direction.target,
+            judges=words(language)["and"].join(judges),
+            **{name: number(figure.value) for name, figure in figures.items() if figure},
+        )
+        for contradiction in direction.contradictions
+    ]
+
+
+def origin_sentence(statistics: TrainingStatistics | None, language: Language) -> str:
+    """Whether the training pictures are drawings; ``""`` where they are none, or unknown."""
+    if statistics is None or statistics.drawn_share is None:
+        return ""
+    text = words(language)[f"trained_on_{statistics.trained_on}"]
+    return text.format(share=percent(statistics.drawn_share))
 
 
 def training_networks_sentence(scores: Scores, language: Language) -> str:

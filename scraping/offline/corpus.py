@@ -67,6 +67,7 @@ class Item:
     make: Callable[[], bytes]
     behaviour: Behaviour = "serve"
     truth: Callable[[], NDArray[np.uint8]] | None = None  # draws the counterpart
+    is_drawn: bool = True  # False: a file of the user's
 
     @functools.cached_property
     def body(self) -> bytes:
@@ -173,7 +174,9 @@ def folder_corpus(sources: Mapping[str, Path]) -> Corpus:
                 f"{', '.join(PILLOW_NAMES)}"
             )
         items[domain] = tuple(
-            Item(f"{domain}-{number}", path.name, functools.partial(_file_body, path))
+            Item(
+                f"{domain}-{number}", path.name, functools.partial(_file_body, path), is_drawn=False
+            )
             for number, path in enumerate(paths)
         )
     words = {domain: _WORDS.get(domain, ()) for domain in _WORDS if domain in items}

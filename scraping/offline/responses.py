@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from core.tables import DRAWN_HOST
 from scraping.offline.corpus import Item
 from scraping.search.baidu import encode_url
 
@@ -87,7 +88,8 @@ def _item(
     item: Item, position: int, address: Callable[[Item, str], str], *, cipher: bool
 ) -> dict[str, Any]:
     original, thumbnail = address(item, "original"), address(item, "thumbnail")
-    source = f"http://www.example.com/{item.name}.html"
+    host = DRAWN_HOST if item.is_drawn else "www.example.com"
+    source = f"http://{host}/{item.name}.html"
     values = {
         "thumbURL": thumbnail,
         "middleURL": thumbnail,
@@ -96,7 +98,7 @@ def _item(
         "pageNum": position,
         "objURL": encode_url(original) if cipher else original,
         "fromURL": encode_url(source),
-        "fromURLHost": "www.example.com",
+        "fromURLHost": host,
         "width": 400,
         "height": 480,
         "type": "jpg",

@@ -25,6 +25,7 @@ from pydantic import BaseModel, Field
 from core.commands import install_command
 from core.errors import MissingModelError
 from core.locks import is_alive
+from evaluation.features.training_statistics import TrainedOn
 from serving import photo_io
 from serving.face_selection import ALL, FaceChoice
 from serving.models import Direction, Model
@@ -65,6 +66,13 @@ class ModelInfo(BaseModel):
 
     name: str = Field(description="Recipe and version")
     faces: bool = Field(description="Whether it translates faces (true) or whole pictures (false)")
+    trained_on: TrainedOn = Field(
+        description="Whether its training pictures were drawn by Suyan's offline engine: drawings "
+        "(half of them or more), some-drawings, no-drawings or unknown"
+    )
+    judges_likeness: bool = Field(
+        description="Whether it knows how far a photograph lies from its training pictures"
+    )
     directions: list[DirectionInfo] = Field(
         serialization_alias="ways", description="Directions in which it translates"
     )
@@ -116,8 +124,14 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
             },
             "X-Suyan-Notes": {
                 "schema": {"type": "string"},
-                "description": "What the result lacks, in a list with commas; empty for nothing: "
-                + ", ".join(Note),
+                "description": "What the result lacks, or why it may be wrong, in a list with "
+                "commas; empty for nothing: " + ", ".join(Note),
+            },
+            "X-Suyan-Distances": {
+                "schema": {"type": "string"},
+                "description": "Distance of each translated face, from left to right, or of the "
+                "whole picture, from the training pictures, in a list with commas; above 1 it is "
+                "unlike them (98 % of training pictures lie below); empty: unknown",
             },
         },
     }
@@ -270,7 +284,14 @@ def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
             DirectionInfo(direction=direction, source=source, to=target)
             for direction, (source, target) in model.directions.items()
         ]
-        return ModelInfo(name=model.name, faces=model.prepare.faces, directions=directions)
+        statistics = model.training_statistics
+        return ModelInfo(
+            name=model.name,
+            faces=model.prepare.faces,
+            trained_on=model.trained_on,
+            judges_likeness=statistics is not None and statistics.can_judge,
+            directions=directions,
+        )
 
     @app.post("/api/faces", responses=_FACES_PROBLEMS, dependencies=[_fields("photo")])
     async def faces(
@@ -314,7 +335,10 @@ def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
         headers = {
             "X-Suyan-Faces": str(result.translation.num_faces),
             "X-Suyan-Skipped": ",".join(map(str, result.translation.skipped_numbers)),
-            "X-Suyan-Notes": ",".join(result.after.notes),
+            "X-Suyan-Notes": ",".join(result.notes),
+            "X-Suyan-Distances": ",".join(
+                f"{distance:.2f}" for distance in result.translation.distances or ()
+            ),
             "Cache-Control": "no-store",
         }
         return Response(body, media_type=result.after.format.media_type, headers=headers)

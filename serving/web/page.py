@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.files import fitting_name
+from evaluation.features.training_statistics import TrainedOn
 from serving import photo_io
 from serving.annotate import draw_face_numbers
 from serving.face_selection import ALL, FaceChoice
 from serving.models import Direction
-from serving.refusals import Reason, Refusal
+from serving.refusals import Note, Reason, Refusal
 from serving.translate import TranslateOptions
 from serving.web.session import PhotoFaces, PhotoTranslation, RefusedError, Session
 from serving.web.strings import GRADIO_WORDS, HTML_LANGUAGES, TEXTS, Language, direction_label
@@ -37,7 +38,9 @@ CSS = """
 #privacy, #privacy * { color: var(--neutral-500); font-size: 13px; }
 #notice-text { color: var(--error-text-color, #b91c1c); }
 #notice-text, #hint p { font-weight: 600; }
-#notice:has(#notice-text:empty), #hint:not(:has(p)) { display: none; }
+#notice:has(#notice-text:empty), #hint:not(:has(p)), #warning:not(:has(p)) { display: none; }
+#drawings, #warning { padding: 8px 12px; border-left: 4px solid #d97706; background: #fef3c7; }
+#drawings *, #warning * { color: #451a03; }
 #examples .grid-wrap { height: auto; min-height: 0; }
 #examples .grid-container { display: flex; flex-wrap: wrap; gap: 8px; padding-top: 28px; }
 #examples .gallery-item { width: auto; }
@@ -61,6 +64,7 @@ class _Answer:
 
     path: str  # of the photograph; empty for none
     summary: str
+    warning: str = ""
     pair: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None  # before and after
     file: str | None = None  # for the download
 
@@ -83,9 +87,9 @@ class _Page:
             for direction, (source, target) in self.session.model.directions.items()
         ]
 
-    def clear(self) -> tuple[Any, Any, str]:
-        """No result, no download and no summary: they belonged to another photograph."""
-        return None, gr.DownloadButton(value=None, visible=False), ""
+    def clear(self) -> tuple[Any, Any, str, str]:
+        """No result, download, summary or warning: they belonged to another photograph."""
+        return None, gr.DownloadButton(value=None, visible=False), "", ""
 
     def find_faces(self, path: str | None) -> tuple[Any, Any, _Picker, str]:
         """The checkboxes for faces, the picture with their numbers, what they offer, and a hint.
@@ -158,19 +162,30 @@ class _Page:
             return _Answer(path, self._failure_text(error))
         pair = _preview(result.before.pixels), _preview(result.after.pixels)
         summary = self._summary(result, direction, strength, time.monotonic() - started)
-        return _Answer(path, summary, pair, str(file))
+        return _Answer(path, summary, self._warning(result.translation.unlike), pair, str(file))
 
-    def show(self, path: str | None, answer: _Answer | None) -> tuple[Any, Any, str, None]:
+    def show(self, path: str | None, answer: _Answer | None) -> tuple[Any, Any, str, str, None]:
         """The answer, unless it belongs to a photograph that is no longer there."""
         if answer is None or answer.path != (path or ""):
             return *self.clear(), None
         button = gr.DownloadButton(value=answer.file, visible=answer.file is not None)
-        return answer.pair, button, answer.summary, None
+        return answer.pair, button, answer.summary, answer.warning, None
 
     def _refusal_text(self, refusal: Refusal) -> str:
         minutes = self.session.limits.retention_s / 60
         values = {"whole": self.text("whole"), "minutes": minutes, **refusal.values}
         return self.text(refusal.code, **values)
+
+    def _warning(self, unlike: Mapping[int, float]) -> str:
+        """The sentence about the faces that are unlike the training pictures, 0: the picture."""
+        if not unlike:
+            return ""
+        key = (
+            "unlike_whole" if 0 in unlike else "unlike_face" if len(unlike) == 1 else "unlike_faces"
+        )
+        separator = ", " if self.language == "en" else "、"
+        subject = self.text(key, numbers=separator.join(map(str, unlike)))
+        return self.text(f"note-{Note.UNLIKE}", subject=subject, distance=max(unlike.values()))
 
     def _failure_text(self, error: Exception) -> str:
         _LOG.error("a photograph failed", exc_info=error)
@@ -242,6 +257,8 @@ def build_page(
                 gr.Markdown(f"# {page.text('title')}\n\n{page.text('lead', directions=labels)}")
             with gr.Column(scale=1, min_width=80):
                 gr.Markdown(f"[{page.text('other_language')}](../{other}/)", elem_id="language")
+        if session.model.trained_on is TrainedOn.DRAWINGS:
+            gr.Markdown(page.text(f"note-{Note.DRAWINGS}"), elem_id="drawings")
         with gr.Row():
             with gr.Column(min_width=300):
                 photo = gr.Image(
@@ -295,6 +312,7 @@ def build_page(
                     elem_id="result",
                     buttons=["fullscreen"],
                 )
+                warning = gr.Markdown(elem_id="warning")
                 summary = gr.Markdown(elem_id="summary")
                 download = gr.DownloadButton(
                     page.text("download"), visible=False, elem_id="download"
@@ -316,7 +334,7 @@ def build_page(
             f"{page.privacy(host)} [{page.text('api')}](../api/openapi.json)", elem_id="privacy"
         )
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        outputs = [result, download, summary]
+        outputs = [result, download, summary, warning]
         go.click(
             page.translate,
             [photo, direction, strength, boxes, picker, whole],

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.features.training_statistics import TrainedOn
 from preprocessing.analysis.face_detector import Face
 from serving import photo_io
 from serving.face_selection import FaceDefect, face_defects, left_to_right, suitable_numbers
 from serving.models import Direction, Model
 from serving.photo_io import Photo
-from serving.refusals import Interface, Kind, Reason, Refusal
+from serving.refusals import Interface, Kind, Note, Reason, Refusal
 from serving.tiling import Step
 from serving.translate import TranslateOptions, Translation, Translator
 
@@ -64,6 +65,7 @@ class PhotoTranslation:
     before: Photo
     after: Photo
     translation: Translation
+    notes: tuple[Note, ...]  # about the file, the likeness and the model
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,10 @@ class Session:
             raise RefusedError(translation)
         if translation.selection is not None and translation.selection.missing:
             raise RefusedError(translation.selection.refusal)
-        return PhotoTranslation(photo, photo.with_pixels(translation.pixels), translation)
+        after = photo.with_pixels(translation.pixels)
+        notes = [*after.notes, *[Note.UNLIKE] * bool(translation.unlike)]
+        notes += [Note.DRAWINGS] * (self.model.trained_on is TrainedOn.DRAWINGS)
+        return PhotoTranslation(photo, after, translation, tuple(notes))
 
     def _read(self, path: Path) -> Photo:
         num_bytes = path.stat().st_size if path.is_file() else 0

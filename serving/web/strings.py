@@ -78,6 +78,13 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "note-long-metadata": "The longest metadata are left out: the file cannot hold them.",
         "note-location": "The XMP metadata are left out.",
         "note-png": "The result is a PNG: the picture is longer than its own format can hold.",
+        "note-unlike": "**{subject} unlike the training pictures of this model** (distance "
+        "{distance:.1f}; 98 % of them lie below 1). The translation may be wrong.",
+        "note-drawings": "**This model was trained on drawings.** It is for trying Suyan out: on "
+        "photos of real people or places it paints wrong colours and spots.",
+        "unlike_whole": "This picture is",
+        "unlike_face": "Face {numbers} is",
+        "unlike_faces": "Faces {numbers} are",
         "faces_skipped": "Faces that are too small or turned aside were skipped; choose them by "
         "number to translate them too.",
     },
@@ -138,6 +145,13 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "note-long-metadata": "最长的元数据未保留：文件放不下。",
         "note-location": "XMP 元数据未保留。",
         "note-png": "结果存成 PNG：图片的边长超出了原格式的上限。",
+        "note-unlike": "**{subject}与本模型的训练图片相差较大**（距离 {distance:.1f}；98 % 的"
+        "训练图片低于 1）。转换结果可能不对。",
+        "note-drawings": "**本模型是用绘制的图片训练的**。它只供试用：用在真实的人物或风景照片上，"
+        "颜色会失真，并出现色斑。",
+        "unlike_whole": "这张图片",
+        "unlike_face": "第 {numbers} 张脸",
+        "unlike_faces": "第 {numbers} 张脸",
         "faces_skipped": "过小或侧向的脸未转换；按编号选择即可一并转换。",
     },
 }

@@ -51,7 +51,7 @@ def test_every_hit_has_a_row_and_every_original_a_file(corpus: Corpus, tmp_path:
             assert hashlib.sha256(body).hexdigest() == row.sha256
             assert len(body) == row.num_bytes
             assert row.served_by == "objURL"
-        assert row.page_url.startswith("http://www.example.com/")
+        assert row.page_url.startswith("http://drawings.example/")
     assert {"http-403", "http-404", "not-an-image"} <= set(summary.reasons)
     assert not summary.partial
     assert {entry["stopped_because"] for entry in summary.phrases} <= {"exhausted", "nothing-new"}

@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from core.tables import DRAWN_HOST
 from preprocessing.analysis.face_detector import FaceDetector
-from scraping.offline import landscapes, portraits
+from scraping.offline import landscapes, portraits, responses
 from scraping.offline.corpus import (
     folder_corpus,
     host_faults,
@@ -19,6 +20,7 @@ from scraping.offline.corpus import (
 )
 from scraping.offline.ground_truth import has_truth, write_truth
 from scraping.offline.raw_host import HOST_FAULTS
+from scraping.search.baidu import parse_acjson
 
 
 def test_drawings_are_deterministic() -> None:
@@ -95,6 +97,11 @@ def test_the_users_own_folders_are_served_as_they_are(tmp_path: Path) -> None:
         Image.new("RGB", (80, 80), "red").save(tmp_path / name / "deep" / "x.PNG")
     corpus = folder_corpus({"makeup": tmp_path / "a", "cats": tmp_path / "b"})
     (item,) = corpus.search("浓妆")
+    drawn = portrait_corpus(num_good=1).items["bare"][0]
+    for each, host in ((item, "www.example.com"), (drawn, DRAWN_HOST)):
+        answer = responses.acjson("", [each], 0, 1, 1, lambda *_: "http://127.0.0.1/1.jpg")
+        (hit,) = parse_acjson(answer.encode()).hits
+        assert hit.page_url.startswith(f"http://{host}/")
     assert item.body == (tmp_path / "a" / "deep" / "x.PNG").read_bytes()
     assert len(corpus.search("my cats")) == 1
     (tmp_path / "none").mkdir()

@@ -8,7 +8,7 @@ import pytest
 from preprocessing.analysis.face_detector import Face
 from preprocessing.config import PrepareConfig
 from serving.face_selection import FaceChoice, select_faces, suitable_numbers
-from serving.inputs import find_photos
+from serving.photo_paths import find_photos
 
 PREPARE = PrepareConfig(domain_a="a", domain_b="b", min_face_px=40)
 

@@ -33,9 +33,9 @@ from core.workspace import Workspace
 from preprocessing.analysis.face_detector import Face, FaceDetector
 from scraping.offline.corpus import jpeg, portrait
 from serving import photo_io
-from serving.inputs import Input, find_photos
 from serving.models import open_model
 from serving.photo_io import PNG, WEBP, Photo, encode_photo, read_photo
+from serving.photo_paths import Input, find_photos
 from serving.refusals import Interface, Kind, Note, Reason, Refusal, note_text
 from serving.translate import (
     OutputOptions,

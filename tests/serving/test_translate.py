@@ -13,9 +13,9 @@ from core.workspace import Workspace
 from scraping.offline.corpus import group, portrait
 from scraping.offline.landscapes import draw
 from serving.face_selection import FaceChoice
-from serving.inputs import Input, find_photos
 from serving.models import open_model
 from serving.photo_io import Refusal
+from serving.photo_paths import Input, find_photos
 from serving.translate import (
     OutputOptions,
     PhotoOutcome,
