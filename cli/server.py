@@ -1,7 +1,8 @@
-"""The commands that serve: ``suyan ui``, ``up``, ``down``, ``notify``, ``offline-engine``."""
+"""The commands that serve: ``suyan ui``, ``up``, ``down``, ``rehearse``, ``notify``, and others."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT
-from cli.options import WORKSPACE, WorkspaceOption, program
+from cli.options import REHEARSAL_WORKSPACE, WORKSPACE, WorkspaceOption, program
 
 app = CommandGroup("Prefect and services")
 _HOUR_S = 3600
@@ -59,6 +60,15 @@ def down(workspace: WorkspaceOption = WORKSPACE) -> None:
     from flows.server.services import down as stop_services
 
     stop_services(workspace, OUTPUT)
+
+
+@app.command()
+def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
+    """Run pipeline/makeup through server and worker: offline, at the least size."""
+    from flows.server.rehearsal import rehearse as rehearse_run
+
+    rehearse_run(workspace, OUTPUT)
+    OUTPUT.print(f"The run's pages: {program()} ui --workspace {workspace}", soft_wrap=True)
 
 
 @app.command()
@@ -119,9 +129,12 @@ def offline_engine(
         block_after = 0
 
     def announce(url: str) -> None:
+        parameters = json.dumps({"crawl": {"engine_url": url, "allow_private_hosts": True}})
         OUTPUT.print(
             f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\n"
-            f"Use it: {program()} run --engine-url {url} --allow-private-hosts",
+            f"Use it: {program()} run --engine-url {url} --allow-private-hosts\n"
+            f"With the services of '{program()} up': prefect deployment run pipeline/makeup "
+            f"--param 'parameters={parameters}'",
             soft_wrap=True,
         )
 

@@ -10,6 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
+from core.progress import counted
 from flows.forms.effective import Effective, resolve
 from flows.forms.field_values import Place, dotted
 from flows.forms.form import Form, Overrides, Parameters
@@ -75,7 +76,8 @@ def _write_page(effective: Effective[Any]) -> None:
     text = effective.parameters.model_dump_json(indent=2)
     Page(f"parameters-{flow_run.get_flow_name()}-{recipe}").write(
         f"The effective parameters: recipe {recipe}, preset {effective.preset} "
-        f"({len(effective.preset_changes)} values), {len(effective.changes)} values given",
+        f"({counted(len(effective.preset_changes), 'value')}), "
+        f"{counted(len(effective.changes), 'value')} given",
         points(rows),
         f"All of them:\n\n```json\n{text}\n```",
     )
