@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WORKSPACE = Workspace(Path("workspace"))
 DEMO_WORKSPACE = Workspace(Path("workspace/demo"))
+REHEARSAL_WORKSPACE = Workspace(Path("workspace/rehearsal"))
 
 
 def _require_folder(workspace: Workspace) -> Workspace:
@@ -108,8 +109,8 @@ def load_parameters(
     from pydantic import ValidationError
 
     from flows import recipes
+    from flows.forms.effective import with_preset
     from flows.parameters import PipelineParameters
-    from flows.presets import with_preset
 
     if params is not None:
         try:

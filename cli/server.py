@@ -1,7 +1,8 @@
-"""The commands that serve: ``suyan ui``, ``up``, ``down``, ``notify``, ``offline-engine``."""
+"""The commands that serve: ``suyan ui``, ``up``, ``down``, ``rehearse``, ``notify``, and others."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,8 +11,9 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT
-from cli.options import WORKSPACE, WorkspaceOption
-from core.commands import suyan_command
+from cli.options import REHEARSAL_WORKSPACE, WORKSPACE, WorkspaceOption
+from core.commands import prefect_command, suyan_command
+from core.workspace import Workspace
 
 app = CommandGroup("Prefect and services")
 _HOUR_S = 3600
@@ -60,6 +62,16 @@ def down(workspace: WorkspaceOption = WORKSPACE) -> None:
     from flows.server.services import down as stop_services
 
     stop_services(workspace, OUTPUT)
+
+
+@app.command()
+def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
+    """Run pipeline/makeup through server and worker: offline, at the least size."""
+    from flows.server.rehearsal import rehearse as rehearse_run
+
+    rehearse_run(workspace, OUTPUT)
+    pages = suyan_command("ui", workspace=Workspace(workspace))
+    OUTPUT.print(f"The run's pages: {pages}", soft_wrap=True)
 
 
 @app.command()
@@ -129,8 +141,13 @@ def offline_engine(
 
     def announce(url: str) -> None:
         use = suyan_command("run", "--engine-url", url, "--allow-private-hosts", "--small")
+        parameters = json.dumps({"crawl": {"engine_url": url, "allow_private_hosts": True}})
+        deployed = prefect_command(
+            "deployment", "run", "pipeline/makeup", "--param", f"parameters={parameters}"
+        )
         OUTPUT.print(
-            f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\nUse it: {use}",
+            f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\nUse it: {use}\n"
+            f"With the services of '{suyan_command('up')}': {deployed}",
             soft_wrap=True,
         )
 

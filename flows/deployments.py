@@ -13,16 +13,11 @@ from typing import Any
 import yaml
 
 from core.files import atomic_file
+from flows.forms.field_values import flatten
+from flows.forms.form import CRAWL, EVALUATE, PIPELINE, REFRESH, TRAIN, Form
 from flows.installation import ROOT
-from flows.parameters import (
-    CrawlParameters,
-    EvaluateParameters,
-    PipelineParameters,
-    RefreshParameters,
-    TrainParameters,
-)
+from flows.parameters import RefreshParameters
 from flows.recipes import RECIPES, TITLES, Title
-from flows.ui.forms import Form
 
 WORK_POOL = "local"
 FILE = ROOT / "prefect.yaml"
@@ -45,7 +40,7 @@ class _FlowDeployment:
 
     flow: str  # its name in Prefect
     entrypoint: str
-    form: type[Form]
+    form: Form[Any]
     description: str
     is_weekly: bool = False
     trigger: _Trigger | None = None
@@ -66,19 +61,19 @@ _FLOWS = (
     _FlowDeployment(
         "pipeline",
         "flows.pipeline.pipeline",
-        PipelineParameters,
+        PIPELINE,
         "{a} (A) ↔ {b} (B): crawl both domains, prepare the dataset, train, evaluate, promote.",
     ),
     _FlowDeployment(
         "crawl",
         "flows.refresh.crawl",
-        CrawlParameters,
+        CRAWL,
         "Search both domains, {a} (A) and {b} (B), and fetch the originals of the hits.",
     ),
     _FlowDeployment(
         "refresh-dataset",
         "flows.refresh.refresh_dataset",
-        RefreshParameters,
+        REFRESH,
         "{schedule}search both domains again, {a} (A) and {b} (B), fetch new originals and "
         "publish a new dataset version. If more than {retrain_above} of it changed, train/{recipe} "
         "starts.",
@@ -87,7 +82,7 @@ _FLOWS = (
     _FlowDeployment(
         "train",
         "flows.model.train",
-        TrainParameters,
+        TRAIN,
         "Train {a} ↔ {b} on the newest dataset version. Starts by itself when a refresh changed "
         "the dataset; at its end evaluate/{recipe} starts.",
         trigger=_Trigger(
@@ -101,7 +96,7 @@ _FLOWS = (
     _FlowDeployment(
         "evaluate",
         "flows.model.evaluate",
-        EvaluateParameters,
+        EVALUATE,
         "Measure the newest {a} ↔ {b} run on held-out pictures, write the report and decide on "
         "promotion. Starts by itself at the end of train/{recipe}.",
         trigger=_Trigger(
@@ -202,13 +197,14 @@ def _trigger(trigger: _Trigger, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parameters(deployment: _FlowDeployment, recipe: str) -> dict[str, Any]:
-    """The parameters that the flow's form requires, without those that equal defaults."""
-    required = {name for name, field in deployment.form.model_fields.items() if field.is_required()}
-    values = RECIPES[recipe]().model_dump(mode="json", include=required, exclude_defaults=True)
+    """The recipe's name and its answers to the questions of the flow's form, which shows them."""
+    form = deployment.form
+    fields = set(form.parameters.model_fields)
+    values = flatten(RECIPES[recipe]().model_dump(mode="json", include=fields), form.parameters)
+    answers = {name: question.answer(values) for name, question in form.questions.items()}
     if deployment.is_weekly:
-        for side in ("crawl_a", "crawl_b"):
-            values[side]["refresh_after_h"] = _REFRESH_AFTER_H
-    return values
+        answers["refresh_after_h"] = _REFRESH_AFTER_H
+    return {"recipe": recipe, **answers}
 
 
 def prefect_yaml() -> str:

@@ -8,10 +8,12 @@ from core.progress import counted
 from core.workspace import Workspace
 from flows import events, latest, tasks
 from flows.concurrency import one_at_a_time, run_limit
+from flows.forms.form import EVALUATE, TRAIN, EvaluateForm, TrainForm
+from flows.forms.run_parameters import run_parameters
 from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, TrainParameters
 from flows.pipeline import decide
-from flows.presets import Preset, train_with_preset
+from flows.presets import Preset
 from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
 from flows.ui.run_names import run_name
@@ -30,22 +32,23 @@ def train(
     *,
     dataset: str = latest.NEWEST,
     preset: Preset = "as given",
-    parameters: TrainParameters,
+    parameters: TrainForm,
     workspace: str = "",
 ) -> str:
     """Train, and return the name of the run. At its end the deployment evaluate starts.
 
     Args:
         dataset: Name of a dataset version, or newest.
-        preset: Size of the training. as given: the parameters below; small, trial: sizes that a CPU
-            trains in minutes; hour: one that it trains in about an hour.
-        parameters: The network, and how it is trained.
+        preset: Size of the training; what you change below stays. as given: the recipe's size;
+            small, trial: sizes that a CPU trains in minutes; hour: one that it trains in about an
+            hour.
+        parameters: The network, and how it is trained. What is empty stays as in the recipe.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
 
     """
-    parameters = train_with_preset(parameters, preset)
-    return _train(dataset, parameters, default_workspace(workspace))
+    effective = run_parameters(TRAIN, parameters, preset)
+    return _train(dataset, effective, default_workspace(workspace))
 
 
 def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> str:
@@ -79,19 +82,19 @@ def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> s
     persist_result=False,
 )
 @cancellable
-def evaluate(
-    *, run: str = latest.NEWEST, parameters: EvaluateParameters, workspace: str = ""
-) -> str:
+def evaluate(*, run: str = latest.NEWEST, parameters: EvaluateForm, workspace: str = "") -> str:
     """Evaluate, promote if the rule or a person decides so, and return the verdict.
 
     Args:
         run: Name of a training run, or newest.
-        parameters: How the run is measured, and when it becomes champion.
+        parameters: How the run is measured, and when it becomes champion. What is empty stays as
+            in the recipe.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
 
     """
-    return _evaluate(run, parameters, default_workspace(workspace))
+    effective = run_parameters(EVALUATE, parameters, "as given")
+    return _evaluate(run, effective, default_workspace(workspace))
 
 
 def _evaluate(name: str, parameters: EvaluateParameters, workspace: Workspace) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evaluation.config import EvaluateConfig, PromoteConfig
-from flows.ui.forms import Form
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 from training.config import TrainConfig
@@ -55,7 +54,13 @@ _MAX_TRAINING_H: Any = Field(
 )
 
 
-class CrawlParameters(Form):
+class Parameters(BaseModel):
+    """Parameters of a flow, complete and checked; ``flows/forms`` makes them of what is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CrawlParameters(Parameters):
     """Everything that a crawl of both domains depends on."""
 
     recipe: str = _RECIPE
@@ -89,7 +94,7 @@ class RefreshParameters(CrawlParameters):
         return self
 
 
-class TrainParameters(Form):
+class TrainParameters(Parameters):
     """Everything that a training depends on, besides its dataset."""
 
     recipe: str = _RECIPE
@@ -98,7 +103,7 @@ class TrainParameters(Form):
     max_training_h: float = _MAX_TRAINING_H
 
 
-class EvaluateParameters(Form):
+class EvaluateParameters(Parameters):
     """Everything that an evaluation and the promotion after it depend on, besides the run."""
 
     recipe: str = _RECIPE
@@ -108,7 +113,7 @@ class EvaluateParameters(Form):
     approval_timeout_h: float = _APPROVAL_TIMEOUT_H
 
 
-class PipelineParameters(Form):
+class PipelineParameters(Parameters):
     """Everything that one run of the pipeline depends on."""
 
     recipe: str = _RECIPE

@@ -19,9 +19,11 @@ from evaluation.scores import Scores
 from flows import latest, tasks
 from flows.cluster.batches import TaskRunnerName
 from flows.concurrency import one_at_a_time, run_limit
+from flows.forms.form import PIPELINE, PipelineForm
+from flows.forms.run_parameters import run_parameters
 from flows.installation import VERSION
 from flows.parameters import EvaluateParameters, PipelineParameters, RefreshParameters
-from flows.presets import Preset, with_preset
+from flows.presets import Preset
 from flows.stage_results import StageResult
 from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
@@ -65,7 +67,7 @@ class PipelineResult:
 def pipeline(
     *,
     preset: Preset = "as given",
-    parameters: PipelineParameters,
+    parameters: PipelineForm,
     workspace: str = "",
     task_runner: TaskRunnerName = "local",
 ) -> PipelineResult:
@@ -75,17 +77,19 @@ def pipeline(
     kept, and running the flow again with more phrases continues from it.
 
     Args:
-        preset: Size of the run. as given: the parameters below; small: a network that a CPU trains
-            in minutes; hour: one that it trains in about an hour; trial: everything at the least
-            size, to see whether it works here.
-        parameters: What to search for, and how each stage works.
+        preset: Size of the run; what you change below stays. as given: the recipe's size; small: a
+            network that a CPU trains in minutes; hour: one that it trains in about an hour; trial:
+            everything at the least size, to see whether it works here.
+        parameters: What to search for, and how each stage works. What is empty stays as in the
+            recipe; the run logs the effective parameters and has a page of them.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
         task_runner: Processes that download and prepare. local: those of this machine; dask: a Dask
             cluster of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
-    return _run_stages(with_preset(parameters, preset), default_workspace(workspace), task_runner)
+    effective = run_parameters(PIPELINE, parameters, preset)
+    return _run_stages(effective, default_workspace(workspace), task_runner)
 
 
 def _run_stages(

@@ -1,4 +1,7 @@
-"""Presets: sizes of a run, to be chosen in its form instead of setting thirty fields."""
+"""Presets: sizes of a run, to be chosen in its form instead of setting thirty fields.
+
+A preset is applied to the recipe, beneath what a person changed: a changed value stays.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from flows.parameters import PipelineParameters, TrainParameters
+from flows.forms.field_values import Place, Values
 from training.config import TrainConfig, demo, hour
 from training.runtime.launcher import Torchrun
 
@@ -32,43 +35,26 @@ _TRAININGS: Mapping[str, Callable[[], TrainConfig]] = MappingProxyType(
         "trial": lambda: TrainConfig.model_validate(_TRIAL_TRAINING),
     }
 )
+_NO_SIZES = {"seed", "device", "num_threads"}  # of a training: no preset sets them
 _NUM_TRIAL_IMAGES = 60  # per domain
 
 
-def with_preset(parameters: PipelineParameters, preset: Preset) -> PipelineParameters:
-    """``parameters`` at the size of ``preset``; ``"as given"`` changes nothing.
+def preset_values(preset: Preset, values: Mapping[Place, Any], torchrun: Torchrun) -> Values:
+    """What ``preset`` sets in a run with ``values``, if the processes of ``torchrun`` train it.
 
-    Raises ``ValueError`` for a training that several processes cannot do: without this check the
-    run would fail hours later.
+    A trial searches for no more pictures than ``values`` ask for.
     """
     if preset == "as given":
-        parameters.torchrun.check(parameters.train)
-        return parameters
-    training = _training(preset, parameters.torchrun)
-    values: dict[str, Any] = parameters.model_dump()
-    values["train"] = training
-    values["prepare"] |= {"crop_px": training.load_px}
+        return {}
+    training = _TRAININGS[preset]().model_dump(mode="json", exclude=_NO_SIZES)
+    if torchrun.is_needed:
+        num = torchrun.num_processes
+        training |= {"norm": "instance", "batch_size": -(-training["batch_size"] // num) * num}
+    sizes: Values = {("train", name): value for name, value in training.items()}
     if preset == "trial":
-        for side in ("crawl_a", "crawl_b"):
-            values[side] |= {"num_images": min(values[side]["num_images"], _NUM_TRIAL_IMAGES)}
-        values["prepare"] |= {"min_images": 8, "test_fraction": 0.3}
-        values["evaluate"] |= {"num_bootstrap": 100, "inception": "cached"}
-    return PipelineParameters.model_validate(values)
-
-
-def train_with_preset(parameters: TrainParameters, preset: Preset) -> TrainParameters:
-    """Like ``with_preset``, for a training only."""
-    if preset == "as given":
-        parameters.torchrun.check(parameters.train)
-        return parameters
-    return parameters.model_copy(update={"train": _training(preset, parameters.torchrun)})
-
-
-def _training(preset: Preset, torchrun: Torchrun) -> TrainConfig:
-    """The preset's training, changed so that the processes of ``torchrun`` can share it."""
-    training = _TRAININGS[preset]()
-    if not torchrun.is_needed:
-        return training
-    num = torchrun.num_processes
-    shared = {"norm": "instance", "batch_size": -(-training.batch_size // num) * num}
-    return TrainConfig.model_validate(training.model_dump() | shared)
+        for crawl in ("crawl_a", "crawl_b"):
+            num_images = values.get((crawl, "num_images"), _NUM_TRIAL_IMAGES)
+            sizes[crawl, "num_images"] = min(num_images, _NUM_TRIAL_IMAGES)
+        sizes |= {("prepare", "min_images"): 8, ("prepare", "test_fraction"): 0.3}
+        sizes |= {("evaluate", "num_bootstrap"): 100, ("evaluate", "inception"): "cached"}
+    return sizes

@@ -13,9 +13,9 @@ from types import MappingProxyType
 
 from evaluation.config import EvaluateConfig
 from flows.parameters import PipelineParameters
-from flows.presets import with_preset
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
+from training.config import demo as demo_training
 from training.config import reference as reference_training
 
 MAKEUP_PHRASES = (
@@ -125,7 +125,9 @@ def demo(engine_url: str, truth: Path, num_images: int = 400) -> PipelineParamet
 
     ``truth`` holds the true counterparts that the evaluation compares with.
     """
-    base = with_preset(with_engine(makeup(), engine_url, allow_private_hosts=True), "small")
+    base = with_engine(makeup(), engine_url, allow_private_hosts=True)
+    train = demo_training()
+    prepare = {"test_fraction": _DEMO_TEST_FRACTION, "crop_px": train.load_px}
     changes = {  # the offline engine serves only this crawl, which need not be polite
         "num_images": num_images,
         "requests_per_s_per_host": 100.0,
@@ -135,6 +137,7 @@ def demo(engine_url: str, truth: Path, num_images: int = 400) -> PipelineParamet
         base,
         crawl_a=base.crawl_a.model_dump() | changes,
         crawl_b=base.crawl_b.model_dump() | changes,
-        prepare=base.prepare.model_dump() | {"test_fraction": _DEMO_TEST_FRACTION},
+        prepare=base.prepare.model_dump() | prepare,
+        train=train,
         evaluate=base.evaluate.model_dump() | {"truth": truth, "inception": "cached"},
     )

@@ -12,6 +12,8 @@ from core.workspace import Workspace
 from flows import events, latest, tasks
 from flows.cluster.batches import TaskRunnerName
 from flows.concurrency import one_at_a_time, run_limit
+from flows.forms.form import CRAWL, REFRESH, CrawlForm, RefreshForm
+from flows.forms.run_parameters import run_parameters
 from flows.installation import VERSION
 from flows.parameters import CrawlParameters, RefreshParameters
 from flows.pipeline import crawl_and_prepare
@@ -34,7 +36,7 @@ Side = Literal["both", "A", "B"]
 def crawl(
     *,
     side: Side = "both",
-    parameters: CrawlParameters,
+    parameters: CrawlForm,
     workspace: str = "",
     task_runner: TaskRunnerName = "local",
 ) -> dict[str, int]:
@@ -42,14 +44,21 @@ def crawl(
 
     Args:
         side: Domain to crawl: A, B or both.
-        parameters: What to search for, and how.
+        parameters: What to search for, and how. What is empty stays as in the recipe.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
         task_runner: Processes that download and prepare. local: those of this machine; dask: a Dask
             cluster of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
-    log, folder = StageLog(), default_workspace(workspace)
+    effective = run_parameters(CRAWL, parameters, "as given")
+    return _crawl(side, effective, default_workspace(workspace), task_runner)
+
+
+def _crawl(
+    side: Side, parameters: CrawlParameters, folder: Workspace, task_runner: TaskRunnerName
+) -> dict[str, int]:
+    log = StageLog()
     with one_at_a_time(run_limit("crawl", parameters.recipe)), log.stage("1/1 crawl"):
         crawls = [
             log.record(tasks.crawl_domain(config, folder, task_runner))
@@ -73,7 +82,7 @@ def crawl(
 @cancellable
 def refresh_dataset(
     *,
-    parameters: RefreshParameters,
+    parameters: RefreshForm,
     workspace: str = "",
     task_runner: TaskRunnerName = "local",
 ) -> str:
@@ -84,13 +93,19 @@ def refresh_dataset(
 
     Args:
         parameters: What to search for, how pictures become a dataset, and how much has to change.
+            What is empty stays as in the recipe.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
         task_runner: Processes that download and prepare. local: those of this machine; dask: a Dask
             cluster of this machine; tcp://HOST:8786: the cluster of that scheduler.
 
     """
-    log, folder = StageLog(), default_workspace(workspace)
+    effective = run_parameters(REFRESH, parameters, "as given")
+    return _refresh(effective, default_workspace(workspace), task_runner)
+
+
+def _refresh(parameters: RefreshParameters, folder: Workspace, task_runner: TaskRunnerName) -> str:
+    log = StageLog()
     with one_at_a_time(run_limit("refresh-dataset", parameters.recipe)):
         _, prepared = crawl_and_prepare(parameters, folder, task_runner, log, num_stages=3)
         run_names.add_dataset(prepared.version)

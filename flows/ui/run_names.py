@@ -10,6 +10,7 @@ from typing import Any
 from coolname.data import config as random_words
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
+from prefect.runtime import deployment, flow_run
 
 from flows.latest import NEWEST
 from flows.ui.run_progress import warn_on_error
@@ -25,11 +26,12 @@ def run_name() -> str:
     if name and not is_random(name):
         return name
     values = context.parameters or {}
-    parameters = values["parameters"]  # a dictionary before Prefect has checked it
-    recipe = parameters["recipe"] if isinstance(parameters, dict) else parameters.recipe
+    parameters = values["parameters"]
+    recipe = parameters.get("recipe") if isinstance(parameters, dict) else parameters.recipe
+    title = str(recipe or deployment.get_name() or flow_run.get_flow_name())
     time = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
     chosen = [values.get(name) for name in ("dataset", "run") if values.get(name) != NEWEST]
-    return " ".join([recipe, time, *map(str, filter(None, chosen))])
+    return " ".join([title, time, *map(str, filter(None, chosen))])
 
 
 def add_dataset(version: str) -> None:

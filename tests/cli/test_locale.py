@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.presets import with_preset
+from flows.forms.effective import with_preset
 from flows.recipes import makeup, with_engine
 from scraping.offline.corpus import portrait, portrait_corpus
 from scraping.offline.server import OfflineEngine

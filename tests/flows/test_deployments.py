@@ -3,7 +3,7 @@
 import inspect
 import subprocess
 import sys
-import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,13 @@ from prefect import Flow
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events import DeploymentEventTrigger
 from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools import validate
+from prefect.utilities.schema_tools.validation import ValidationError
 
 from flows import deployments, events, model, pipeline, recipes, refresh
+from flows.forms import field_values
+from flows.forms.effective import resolve
+from flows.forms.form import CRAWL, EVALUATE, PIPELINE, REFRESH, TRAIN, Form
 from flows.installation import VERSION
 from flows.server import notifications, resources
 
@@ -29,6 +34,13 @@ FLOWS: dict[str, Flow[Any, Any]] = {
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())[
     "deployments"
 ]
+FORMS: dict[str, Form[Any]] = {
+    "flows.pipeline.pipeline": PIPELINE,
+    "flows.refresh.crawl": CRAWL,
+    "flows.refresh.refresh_dataset": REFRESH,
+    "flows.model.train": TRAIN,
+    "flows.model.evaluate": EVALUATE,
+}
 IDS = [f"{entry['entrypoint']}-{entry['name']}" for entry in DEPLOYMENTS]
 each = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=IDS)
 
@@ -52,9 +64,8 @@ def test_every_flow_is_deployed_for_every_recipe() -> None:
 
 @each
 def test_the_parameters_are_the_recipes(deployment: dict[str, Any]) -> None:
-    flow = FLOWS[deployment["entrypoint"]]
-    form = typing.get_type_hints(flow.fn)["parameters"]
-    parameters = form.model_validate(deployment["parameters"]["parameters"])
+    form = FORMS[deployment["entrypoint"]]
+    parameters = resolve(form, {}, stored=deployment["parameters"]["parameters"]).parameters
     recipe = recipes.RECIPES[deployment["name"]]()
     for name in type(parameters).model_fields:
         expected, actual = getattr(recipe, name, None), getattr(parameters, name)
@@ -74,37 +85,113 @@ def test_a_person_can_read_what_it_is(deployment: dict[str, Any]) -> None:
     assert FLOWS[deployment["entrypoint"]].description
 
 
+def _schema(entrypoint: str) -> dict[str, Any]:
+    schema: dict[str, Any] = parameter_schema(FLOWS[entrypoint].fn).model_dump()
+    return schema
+
+
+def _fields(form: dict[str, Any], above: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The fields of a form, and those of its sections."""
+    for name, field in form.get("properties", {}).items():
+        yield above + name, field
+        yield from _fields(field, f"{above}{name}.")
+
+
 @pytest.mark.parametrize("entrypoint", FLOWS)
 def test_every_field_of_the_form_is_explained(entrypoint: str) -> None:
-    schema = parameter_schema(FLOWS[entrypoint].fn).model_dump()
-    forms = {"the form": schema, **schema["definitions"]}
-    unexplained = [
-        f"{name}.{field}"
-        for name, form in forms.items()
-        for field, about in form.get("properties", {}).items()
-        if not about.get("description")
-    ]
-    assert not unexplained
+    assert not [name for name, field in _fields(_schema(entrypoint)) if not field["description"]]
+
+
+def test_a_form_asks_a_few_questions_and_folds_all_else() -> None:
+    """Folded is a section that may be nothing, and is nothing at first."""
+    for entrypoint in FLOWS:
+        form = _schema(entrypoint)["properties"]["parameters"]["properties"]
+        assert len(form) <= 6, entrypoint
+        *questions, advanced = form
+        assert advanced == "advanced"
+        assert {"phrases_a", "phrases_b"} <= {*questions} or "crawl" not in form[advanced]
+        assert all("properties" not in form[name] for name in questions)
+        for name, field in _fields({"properties": {advanced: form[advanced]}}):
+            if "properties" in field and not name.endswith(".filters"):
+                assert field["default"] is None, name
+                assert field["anyOf"][0]["type"] == "null", name
+                assert {*field["anyOf"][1]["properties"]} == {*field["properties"]}, name
+
+
+@pytest.mark.parametrize("entrypoint", FLOWS)
+def test_no_parameter_stands_twice_in_a_form(entrypoint: str) -> None:
+    """Nor is one left out: the form can set all that a run depends on."""
+    form = FORMS[entrypoint]
+    schema = _schema(entrypoint)["properties"]["parameters"]
+    names = [name.removeprefix("advanced.") for name, field in _fields(schema)
+             if "properties" not in field]  # fmt: skip
+    of_both = {("crawl_a", "num_images"), ("crawl_b", "num_images")}  # also one question
+    places = [place for name in names if "." in name or name not in form.questions
+              for place in _places(name)]  # fmt: skip
+    places += [place for question in form.questions.values() for place in question.places]
+    assert {place for place in places if places.count(place) > 1} <= of_both
+    derived = {("prepare", "domain_a"), ("prepare", "domain_b")}
+    assert {*places} == {*field_values.places(form.parameters)} - derived
+
+
+def _places(name: str) -> list[tuple[str, ...]]:
+    section, *rest = name.split(".")
+    if section == "crawl":
+        return [("crawl_a", *rest), ("crawl_b", *rest)]
+    return [(section, *rest)]
+
+
+@pytest.mark.parametrize("entrypoint", FLOWS)
+def test_a_field_that_nobody_touches_sends_nothing(entrypoint: str) -> None:
+    """The UI sends defaults, and ``false`` for every switch."""
+    schema = _schema(entrypoint)["properties"]["parameters"]
+    for name, field in _fields(schema):
+        assert field.get("default") is None, name
+        assert "boolean" not in [kind.get("type") for kind in (field, *field.get("anyOf", ()))]
+
+
+@each
+def test_the_server_accepts_what_the_form_shows_and_former_shapes(
+    deployment: dict[str, Any],
+) -> None:
+    schema = _schema(deployment["entrypoint"])
+    recipe = recipes.RECIPES[deployment["name"]]()
+    fields = set(FORMS[deployment["entrypoint"]].parameters.model_fields)
+    for former in (True, False):
+        values = recipe.model_dump(mode="json", include=fields, exclude_unset=former)
+        validate({"parameters": values}, schema, raise_on_error=True)
+    validate(deployment["parameters"], schema, raise_on_error=True)
+    validate({"parameters": {}}, schema, raise_on_error=True)
+
+
+@pytest.mark.parametrize("path", ["train", "advanced.train"])
+def test_the_server_names_the_field_of_a_wrong_value(path: str) -> None:
+    parameters: dict[str, Any] = {"train": {"num_epochs": -3}}
+    if path != "train":
+        parameters = {"advanced": parameters}
+    with pytest.raises(ValidationError, match=rf"parameters\.{path}\.num_epochs.*-3 is less than"):
+        validate({"parameters": parameters}, _schema("flows.model.train"), raise_on_error=True)
 
 
 def test_ranges_and_defaults_are_told_in_words() -> None:
-    forms = parameter_schema(pipeline.pipeline.fn).model_dump()["definitions"]
+    fields = dict(_fields(_schema("flows.pipeline.pipeline")))
     limits = {
-        field: about["description"].rpartition(" [")[2]
-        for form in forms.values()
-        for field, about in form.get("properties", {}).items()
-        if "[" in about["description"]
+        name.rpartition(".")[2]: field["description"].rpartition(" [")[2]
+        for name, field in fields.items()
+        if "[" in field["description"]
     }
     assert limits["num_blocks"] == "1 to 16; default 9]"
     assert limits["learning_rate"] == "more than 0, at most 0.1; default 0.0002]"
     assert limits["beta1"] == "at least 0, less than 1; default 0.5]"
-    assert limits["phrases"] == "1 to 1000 entries]"
+    assert limits["phrases_a"] == "1 to 1000 entries]"
     assert limits["max_images_per_phrase"] == "at least 1]"  # in spite of None, its default
+    assert limits["test_fraction"] == "more than 0, less than 0.9; default 0.4]"  # the recipes'
+    assert limits["faces"] == "default makeup: true, seasons: false]"
+    assert limits["promotion"] == "default automatic]"
     bounded = {
-        field
-        for form in forms.values()
-        for field, about in form.get("properties", {}).items()
-        if any("inimum" in name for kind in (about, *about.get("anyOf", ())) for name in kind)
+        name.rpartition(".")[2]
+        for name, field in fields.items()
+        if any("inimum" in key for kind in (field, *field.get("anyOf", ())) for key in kind)
     }
     assert len(bounded) > 50
     assert bounded <= set(limits)

@@ -226,7 +226,7 @@ def _a_run_can_be_understood_from_its_pages() -> None:
     assert sorted(text) == sorted(
         [f"{stage}-{pair}" for stage in ("dataset", "training", "evaluation", "progress")]
         + [f"{what}-{domain}" for what in ("crawl", "progress") for domain in pair.split("-")]
-        + ["lineage-seasons", "stages-seasons"]
+        + ["lineage-seasons", "parameters-pipeline-seasons", "stages-seasons"]
     )
     assert len(artifacts) == len(text)  # one page each, rewritten as the stage went on
     assert all(artifact["description"] for artifact in artifacts)

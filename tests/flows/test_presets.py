@@ -1,9 +1,11 @@
 import pytest
 
+from flows.forms.effective import resolve, with_preset
+from flows.forms.form import TRAIN
 from flows.parameters import TrainParameters
-from flows.presets import Preset, train_with_preset, with_preset
+from flows.presets import Preset
 from flows.recipes import RECIPES, makeup
-from training.config import demo
+from training.config import demo, hour
 from training.runtime.launcher import Torchrun
 
 
@@ -25,12 +27,18 @@ def test_a_trial_is_small_everywhere_and_never_asks_for_more_pictures() -> None:
     assert changed.crawl_a.num_images <= 60
     assert changed.train.num_epochs + changed.train.num_epochs_decay == 2
     assert changed.crawl_a.phrases == makeup().crawl_a.phrases
+    fewer = resolve(
+        TRAIN, TrainParameters(recipe="makeup", train=makeup().train), preset="trial"
+    ).parameters
+    assert fewer.train == changed.train
 
 
 def test_the_recipe_stays_when_training_alone() -> None:
     parameters = TrainParameters(recipe="seasons", train=makeup().train)
-    assert train_with_preset(parameters, "small").recipe == "seasons"
-    assert train_with_preset(parameters, "as given") == parameters
+    small = resolve(TRAIN, parameters, preset="small").parameters
+    assert (small.recipe, small.train) == ("seasons", demo())
+    assert resolve(TRAIN, parameters, preset="hour").parameters.train == hour()
+    assert resolve(TRAIN, parameters).parameters == parameters
 
 
 @pytest.mark.parametrize("preset", ["small", "trial"])
@@ -44,4 +52,4 @@ def test_a_preset_is_what_several_processes_can_train(preset: Preset) -> None:
     alone = TrainParameters(recipe="a", train=demo().model_copy(update={"batch_size": 3}))
     alone = alone.model_copy(update={"torchrun": torchrun})
     with pytest.raises(ValueError, match=r"train\.norm: got batch .* needed instance"):
-        train_with_preset(alone, "as given")
+        resolve(TRAIN, alone)

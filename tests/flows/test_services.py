@@ -33,7 +33,7 @@ from rich.console import Console
 from core.errors import SuyanError
 from core.workspace import Workspace
 from flows.concurrency import one_at_a_time, run_limit
-from flows.presets import with_preset
+from flows.forms.effective import with_preset
 from flows.recipes import makeup, with_engine
 from flows.server import notifications
 from flows.server.services import Services, up

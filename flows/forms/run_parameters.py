@@ -1,0 +1,96 @@
+"""The parameters of the present flow run: resolved, logged, and shown on a page of the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
+
+from core.progress import counted
+from flows.forms.effective import Effective, resolve
+from flows.forms.field_values import Place, dotted
+from flows.forms.form import Form, Overrides, Parameters
+from flows.presets import Preset
+from flows.ui.markdown import Page, points
+from flows.ui.run_progress import run_logger
+
+_LONGEST_VALUE = 120  # characters, in a line of the log
+
+
+def run_parameters(form: Form[Parameters], overrides: Overrides, preset: Preset) -> Parameters:
+    """The effective parameters of the present run; call it first in a flow.
+
+    Raises ``ValueError`` as ``resolve`` does.
+    """
+    effective = resolve(form, overrides, stored=_stored(), preset=preset)
+    _log(effective)
+    _write_page(effective)
+    return effective.parameters
+
+
+def _stored() -> dict[str, Any]:
+    """The ``parameters`` of the run's deployment; empty for a run that has none, also for one
+    inside the run of another flow's deployment.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None:
+        return {}
+    with get_client(sync_client=True) as client:
+        stored = client.read_deployment(run.deployment_id).parameters
+    parameters: dict[str, Any] = stored.get("parameters") or {}
+    return parameters
+
+
+def _log(effective: Effective[Any]) -> None:
+    log = run_logger()
+    if effective.changes:
+        log.info("given to this run: %s", "; ".join(_lines(effective, effective.changes)))
+    if effective.preset_changes:
+        log.info(
+            "changed by the preset %s: %s",
+            effective.preset,
+            "; ".join(_lines(effective, effective.preset_changes)),
+        )
+    log.info(
+        "effective parameters, defaults left out: %s",
+        effective.parameters.model_dump_json(exclude_defaults=True),
+    )
+
+
+def _write_page(effective: Effective[Any]) -> None:
+    recipe = effective.parameters.recipe
+    sources = {
+        "given to this run": effective.changes,
+        f"preset {effective.preset}": effective.preset_changes,
+    }
+    rows = [
+        {"changed": line, "": source}
+        for source, values in sources.items()
+        for line in _lines(effective, values)
+    ]
+    text = effective.parameters.model_dump_json(indent=2)
+    Page(f"parameters-{flow_run.get_flow_name()}-{recipe}").write(
+        f"The effective parameters: recipe {recipe}, preset {effective.preset} "
+        f"({counted(len(effective.preset_changes), 'value')}), "
+        f"{counted(len(effective.changes), 'value')} given",
+        points(rows),
+        f"All of them:\n\n```json\n{text}\n```",
+    )
+
+
+def _lines(effective: Effective[Any], values: Mapping[Place, Any]) -> list[str]:
+    """A text for each value, with the recipe's, e.g. ``"train.seed 7 (recipe: 0)"``."""
+    return [
+        f"{dotted(place)} {_text(value)} (recipe: {_text(effective.recipe_values.get(place))})"
+        for place, value in values.items()
+    ]
+
+
+def _text(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]} …"

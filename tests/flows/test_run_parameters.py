@@ -1,0 +1,110 @@
+"""A run says by which parameters it works, however few it was started with."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
+
+from core.workspace import Workspace
+from flows.model import train
+from flows.server.services import Services, worker_environment
+from training.config import demo
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[SyncPrefectClient]:
+    prefect_settings = {
+        PREFECT_API_URL: services.server.api_url,
+        PREFECT_HOME: services.server.home,
+        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
+    }
+    with temporary_settings(updates=prefect_settings), get_client(sync_client=True) as connected:
+        yield connected
+
+
+def _of_run(client: SyncPrefectClient, kind: str, run: FlowRun) -> list[dict[str, Any]]:
+    """The artifacts or log lines of a run; the server stores lines with a delay."""
+    asked = {kind: {"flow_run_id": {"any_": [str(run.id)]}}}
+    rows: list[dict[str, Any]] = []
+    for _ in range(60):
+        rows = client.request("POST", f"/{kind}/filter", json=asked).json()
+        if kind == "artifacts" or any("effective parameters" in row["message"] for row in rows):
+            break
+        time.sleep(0.5)
+    return rows
+
+
+def test_a_run_logs_its_effective_parameters_and_has_a_page_of_them(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    """It has no dataset, and so ends after that."""
+    state = train(
+        parameters={"recipe": "makeup", "train": {"num_epochs": 3}},
+        preset="small",
+        workspace=str(tmp_path),
+        return_state=True,
+    )
+    assert state.is_failed()
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    run = client.read_flow_run(run_id)
+    text = "\n".join(row["message"] for row in _of_run(client, "logs", run))
+    assert "given to this run: train.num_epochs 3 (recipe: 100)" in text
+    assert "changed by the preset small: " in text
+    assert 'train.generator "fine_unet" (recipe: "resnet")' in text
+    assert '"num_epochs":3,' in text
+    pages = {row["key"]: row for row in _of_run(client, "artifacts", run)}
+    page = pages["parameters-train-makeup"]
+    effective = json.loads(page["data"].split("```json")[1].split("```")[0])
+    assert effective["train"] == demo().model_dump(mode="json") | {"num_epochs": 3}
+
+
+def _start(
+    services: Services, home: Path, workspace: Path, parameters: dict[str, Any]
+) -> subprocess.CompletedProcess[str]:
+    command = [
+        *(sys.executable, "-m", "prefect", "--no-prompt", "deployment", "run", "train/makeup"),
+        *("--param", f"parameters={json.dumps(parameters)}"),
+        *("--param", f"workspace={workspace}", "--watch"),
+    ]
+    environment = worker_environment(services.server, Workspace(home))
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.timeout(900)
+def test_a_part_given_to_a_deployment_is_merged_and_a_misspelt_name_has_its_remedy(
+    services: Services, services_home: Path, client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    _start(services, services_home, tmp_path, {"train": {"seed": 7}})
+    _start(services, services_home, tmp_path, {"train": {"sed": 7}})
+    deployment = client.read_deployment_by_name("train/makeup")
+    runs = {json.dumps(run.parameters["parameters"]): run for run in client.read_flow_runs()
+            if run.deployment_id == deployment.id}  # fmt: skip
+    merged = runs['{"train": {"seed": 7}}']
+    text = "\n".join(row["message"] for row in _of_run(client, "logs", merged))
+    assert "given to this run: train.seed 7 (recipe: 0)" in text
+    assert '{"recipe":"makeup","train":{"seed":7}}' in text
+    refused = runs['{"train": {"sed": 7}}']
+    assert refused.state is not None
+    assert refused.state.is_failed()
+    assert "train.sed: no parameter has this name; the nearest is train.seed" in str(
+        refused.state.message
+    )
