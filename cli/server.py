@@ -13,7 +13,6 @@ from cli.command_group import CommandGroup
 from cli.console import OUTPUT
 from cli.options import REHEARSAL_WORKSPACE, WORKSPACE, WorkspaceOption
 from core.commands import prefect_command, suyan_command
-from core.workspace import Workspace
 
 app = CommandGroup("Prefect and services")
 _HOUR_S = 3600
@@ -70,7 +69,7 @@ def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
     from flows.server.rehearsal import rehearse as rehearse_run
 
     rehearse_run(workspace, OUTPUT)
-    pages = suyan_command("ui", workspace=Workspace(workspace))
+    pages = suyan_command("ui", workspace=workspace)
     OUTPUT.print(f"The run's pages: {pages}", soft_wrap=True)
 
 
