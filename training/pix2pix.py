@@ -91,9 +91,9 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
         )
     strengths = load_strengths(checkpoint)
     if set(strengths.values()) != {1.0}:
-        found = " and ".join(f"{name} {strength:g}" for name, strength in strengths.items())
+        named = " and ".join(f"{name} {strength:g}" for name, strength in strengths.items())
         raise CheckpointError(
-            f"{checkpoint}: its changes have the strengths {found}, which the reference's files "
+            f"{checkpoint}: its changes have the strengths {named}, which the reference's files "
             "cannot hold; export it as onnx or torch-export, or evaluate the run with "
             "evaluate.strengths [], which stores a model of strength 1"
         )

@@ -33,7 +33,7 @@ def load_strengths(folder: Path) -> dict[str, float]:
         raise CheckpointError(f"{path}: found no strengths ({error}); {_REMEDY}") from error
     for name in stored.keys() - set(_GENERATORS):
         raise CheckpointError(
-            f"{path}: found a strength of {_shown(name)}, needed those of "
+            f"{path}: found a strength of {_abbreviated(name)}, needed those of "
             f"{' and '.join(_GENERATORS)}; {_REMEDY}"
         )
     return {name: _checked(path, name, stored.get(name, 1.0)) for name in _GENERATORS}
@@ -46,12 +46,12 @@ def _checked(path: Path, name: str, value: object) -> float:
         or not 0 < value <= MAX_STRENGTH  # also of NaN
     ):
         raise CheckpointError(
-            f"{path}: found {_shown(value)} as the strength of {name}, needed a number above 0 and "
+            f"{path}: found {_abbreviated(value)} as the strength of {name}, needed a number above 0 and "
             f"at most {MAX_STRENGTH:g}; {_REMEDY}"
         )
     return float(value)
 
 
-def _shown(value: object) -> str:
+def _abbreviated(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= _MAX_LETTERS else f"{text[:_MAX_LETTERS]}…"
