@@ -46,8 +46,8 @@ def _checked(path: Path, name: str, value: object) -> float:
         or not 0 < value <= MAX_STRENGTH  # also of NaN
     ):
         raise CheckpointError(
-            f"{path}: found {_abbreviated(value)} as the strength of {name}, needed a number above 0 and "
-            f"at most {MAX_STRENGTH:g}; {_REMEDY}"
+            f"{path}: found {_abbreviated(value)} as the strength of {name}, needed a number above "
+            f"0 and at most {MAX_STRENGTH:g}; {_REMEDY}"
         )
     return float(value)
 
