@@ -65,7 +65,13 @@ def test_a_strength_is_part_of_the_exported_function(
     session = onnxruntime.InferenceSession(first.file, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"image": picture.numpy()})
     assert np.abs(found - wanted.numpy()).max() < 1e-4
-    with pytest.raises(CheckpointError, match=r"cannot hold"):
+
+
+def test_the_reference_cannot_hold_a_strength(make_model: ModelMaker, tmp_path: Path) -> None:
+    folder = make_model()
+    model = open_model(Workspace(folder.parents[2]), "makeup")
+    write_json(folder / "strengths.json", {"G_A": 1.25, "G_B": 1})
+    with pytest.raises(CheckpointError, match=r"strengths G_A 1\.25 and G_B 1.*cannot hold"):
         export_model(model, tmp_path / "reference", "reference")
 
 
