@@ -31,7 +31,7 @@ from core.tables import Original, write_rows
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
 from evaluation.config import EvaluateConfig
-from evaluation.scores import DirectionScores
+from evaluation.scores import DirectionScores, Scores
 from preprocessing.config import PrepareConfig
 from preprocessing.selection.split import is_held_out
 from training.config import TrainConfig, hour
@@ -162,7 +162,7 @@ def _measure(
     figures: dict[str, float | None] = {"minutes": round(minutes, 1), "steps": summary.steps}
     for name, direction in scores.directions.items():
         figures |= _print_direction(name, direction)
-    _save_sheet(workspace, dataset, summary.checkpoint, scores.weights.chosen == "averaged")
+    _save_sheet(workspace, dataset, summary.checkpoint, scores)
     return figures
 
 
@@ -188,13 +188,15 @@ def _print_direction(name: str, direction: DirectionScores) -> Mapping[str, floa
     return result
 
 
-def _save_sheet(workspace: Workspace, dataset: Path, checkpoint: Path, averaged: bool) -> None:
+def _save_sheet(workspace: Workspace, dataset: Path, checkpoint: Path, scores: Scores) -> None:
     """A row of held-out people and a row of their translations, for each side."""
     from evaluation.data.held_out import load_held_out, load_pictures
     from evaluation.data.translations import translate
     from training.run.checkpoint import load_generators
 
+    averaged = scores.weights.chosen == "averaged"
     G_A, G_B, config = load_generators(checkpoint, averaged=averaged)
+    G_A.strength, G_B.strength = scores.strengths["G_A"], scores.strengths["G_B"]
     rows = load_held_out(EvaluateConfig(), DatasetFolder(dataset)).test
     grid = []
     for side, forward, backward in (("A", G_A, G_B), ("B", G_B, G_A)):

@@ -57,7 +57,7 @@ def translate(
     strength: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Share of the change: 0 keeps the photo, 1 is the full change."
+            min=0, max=1, help="Share of the model's change: 0 keeps the photo, 1 is all of it."
         ),
     ] = 1.0,
     compare: Annotated[bool, typer.Option("--compare", help="Before/after pictures too.")] = False,

@@ -255,6 +255,11 @@ class ModelFolder:
         return self.path / "prepare.json"
 
     @property
+    def strengths(self) -> Path:
+        """The strength of each generator's change, where one is other than 1; JSON."""
+        return self.path / "strengths.json"
+
+    @property
     def scores(self) -> Path:
         """The figures of its evaluation."""
         return self.path / "scores.json"

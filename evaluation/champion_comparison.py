@@ -20,6 +20,7 @@ from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid
 from evaluation.scores import ModelComparison, load_scores
 from evaluation.weights_choice import all_weights_digests, weights_digests
 from training.run.checkpoint import load_generators
+from training.run.strengths import load_strengths
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,24 @@ class Champion:
 
 
 def load_champion(
-    champion: Path | None, checkpoint: Path, domains: Mapping[str, str], device: str
+    champion: Path | None,
+    checkpoint: Path,
+    strengths: Mapping[str, float],
+    domains: Mapping[str, str],
+    device: str,
 ) -> Champion | MissingChampion:
     """The champion to compare ``checkpoint`` with, or the reason why there is none.
 
-    A damaged champion is no error: it must not keep new models from being measured.
+    A champion of the same weights is the checkpoint itself if it also has these ``strengths``, by
+    the generators' names. A damaged champion is no error: it must not keep new models from being
+    measured.
     """
     if champion is None:
         return MissingChampion(NoChampion.NONE)
     folder = ModelFolder(champion)
     try:
-        if weights_digests(champion) in all_weights_digests(checkpoint):
+        has_same_weights = weights_digests(champion) in all_weights_digests(checkpoint)
+        if has_same_weights and load_strengths(champion) == strengths:
             return MissingChampion(NoChampion.ITSELF)
         lineage = load_json(folder.lineage)
         if lineage["domains"] != dict(domains):

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.config_identity import INCIDENTAL
+from core.config_identity import INCIDENTAL, LATER
+from training.run.strengths import MAX_STRENGTH
 
 
 class PromoteConfig(BaseModel):
@@ -94,6 +95,13 @@ class EvaluateConfig(BaseModel):
         "auto",
         description="Weights to measure: of the last step (raw), their moving averages (averaged), "
         "or the better of both where averages were kept (auto)",
+    )
+    strengths: Annotated[tuple[Annotated[float, Field(gt=0, le=MAX_STRENGTH)], ...], LATER] = Field(
+        (0.75, 1.25, 1.5),
+        max_length=8,
+        description="Strengths of the change to compare with 1 in each direction, on training "
+        "pictures of the target; one that is surely better than 1 becomes part of the model. "
+        "Empty: none",
     )
     num_gallery: int = Field(
         6, ge=1, le=50, description="Pictures in each gallery: random, best, worst"

@@ -32,8 +32,9 @@ from evaluation.report.wording import Language, verdict
 from evaluation.scores import Scores, load_scores, write_scores
 from evaluation.weights_choice import all_weights_digests, weights_digests
 from training.run.checkpoint import latest_checkpoint
+from training.run.strengths import load_strengths
 
-STAGE_VERSION = 4  # raise it when the same inputs give other figures, not for new figures
+STAGE_VERSION = 5  # raise it when the same inputs give other figures, not for new figures
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,20 @@ def _check_dataset(dataset: Path, run: Path) -> None:
 
 
 def _champion_key(champion: Path | None, checkpoint: Path) -> str:
-    """A digest of the champion to compare with; ``""`` for none, and for the checkpoint itself."""
+    """A digest of the champion to compare with; ``""`` for none, and for one of the checkpoint's
+    weights.
+    """
+    if champion is None:
+        return ""
     try:
-        weights = weights_digests(champion) if champion else []
-        is_other = bool(weights) and weights not in all_weights_digests(checkpoint)
-        return digest(weights) if is_other else ""
-    except OSError:
+        weights = weights_digests(champion)
+        if weights in all_weights_digests(checkpoint):
+            return ""
+        strengths = load_strengths(champion)
+    except (OSError, CheckpointError):
         return "damaged"
+    is_as_trained = set(strengths.values()) == {1.0}
+    return digest(weights if is_as_trained else {"weights": weights, "strengths": strengths})
 
 
 def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Path | None) -> str:

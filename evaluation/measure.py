@@ -41,6 +41,7 @@ from evaluation.metrics.true_counterparts import (
 )
 from evaluation.report.gallery import choose, gain, write_gallery
 from evaluation.scores import DirectionScores, ModelComparison, PairScores, Scores
+from evaluation.strength_choice import StrengthChoice, candidates, choose_strength
 from evaluation.training_networks import shaping_pretraining, used_networks
 from evaluation.weights_choice import Kind, available_kinds, choose_weights
 from preprocessing.analysis.face_regions import REGIONS
@@ -72,6 +73,7 @@ class _Collected:
     classifier: Classifier | None
     sides: dict[str, Side]
     outputs: dict[str, Outputs]
+    strengths: dict[str, StrengthChoice]
     champion_outputs: dict[str, Outputs]  # empty without a champion
     other_outputs: dict[str, Outputs]  # of the weights that were not chosen, if any
     judges: JudgePanel
@@ -100,7 +102,6 @@ def measure(
     kinds = available_kinds(config.weights, paths.checkpoint)
     train_config = load_config(paths.checkpoint)
     domains = {side: rows[0].domain for side, rows in held_out.test.items()}
-    champion = load_champion(paths.champion, paths.checkpoint, domains, collector.device)
     px = train_config.crop_px
     crop_px = held_out.crop_px or px
     sides = {
@@ -116,11 +117,22 @@ def measure(
         },
         {"A": train_features["B"], "B": train_features["A"]},
     )
+    strengths, chosen_outputs = _with_strengths(
+        config, collector, sides, (paths.checkpoint, chosen), outputs.pop(chosen)
+    )
+    champion = load_champion(
+        paths.champion,
+        paths.checkpoint,
+        {f"G_{side}": choice.chosen for side, choice in strengths.items()},
+        domains,
+        collector.device,
+    )
     features, standard = collector.networks()
     networks = used_networks(
         train_config,
         features.name,
-        weights_were_compared=len(kinds) > 1,
+        weights_were_compared=len(kinds) > 1
+        or any(choice.compared for choice in strengths.values()),
         has_faces=any(any_face(side.meshes) for side in sides.values()),
     )
     collected = _Collected(
@@ -128,7 +140,8 @@ def measure(
         crop_px=crop_px,
         classifier=fit(train_features["A"], train_features["B"], config.seed),
         sides=sides,
-        outputs=outputs.pop(chosen),
+        outputs=chosen_outputs,
+        strengths=strengths,
         champion_outputs=_both_directions(
             collector, sides, champion.G_A, champion.G_B, "translate with the champion"
         )
@@ -182,6 +195,34 @@ def _translate_with(
     G_A, G_B, _ = load_generators(checkpoint, collector.device, averaged=averaged)
     stage = "translate with averaged weights" if averaged else "translate"
     return _both_directions(collector, sides, G_A, G_B, stage)
+
+
+def _with_strengths(
+    config: EvaluateConfig,
+    collector: FeatureCollector,
+    sides: Mapping[str, Side],
+    weights: tuple[Path, Kind],
+    outputs: dict[str, Outputs],
+) -> tuple[dict[str, StrengthChoice], dict[str, Outputs]]:
+    """The strength of each direction, and what the generators put out with these strengths.
+
+    ``outputs`` is what they put out with strength 1; all by the input's side. ``weights`` are a
+    checkpoint and the kind of its weights.
+    """
+    checkpoint, kind = weights
+    G_A, G_B, _ = load_generators(checkpoint, collector.device, averaged=kind == "averaged")
+    choices = {}
+    for (_, source, target), generator in zip(_DIRECTIONS, (G_A, G_B), strict=True):
+        translated = outputs[source].features["offline"]
+        real = sides[target].train_features["offline"]
+        strengths = candidates(config, translated, real)
+        by_strength = collector.strength_features(sides[source], generator, strengths)
+        choices[source] = choose_strength(config, translated, by_strength, real)
+        generator.strength = choices[source].chosen
+    if G_A.strength == G_B.strength == 1:
+        return choices, outputs
+    stage = "translate with the chosen strengths"
+    return choices, _both_directions(collector, sides, G_A, G_B, stage)
 
 
 def _both_directions(
@@ -277,6 +318,7 @@ class _DirectionScorer:
             ),
             champion=self._compare(champion) if champion else None,
             other_weights=self._compare(other) if other else None,
+            strength=collected.strengths[self._source_name],
             gallery=write_gallery(folder, name, source.rows, columns, chosen, rank),
             gallery_ranked_by="witness" if truths is None else "truth",
         )

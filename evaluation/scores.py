@@ -31,6 +31,7 @@ from evaluation.figures import (
     load_figures,
 )
 from evaluation.judges.judge_scores import JudgeScores
+from evaluation.strength_choice import StrengthChoice
 from evaluation.training_networks import TrainingNetwork, load_networks, networks_to_json
 
 
@@ -123,6 +124,7 @@ class DirectionScores:
     judges: tuple[JudgeScores, ...] | None = None  # independent ones; None: not asked
     champion: ModelComparison | None = None
     other_weights: ModelComparison | None = None
+    strength: StrengthChoice | None = None  # of the change; None: not chosen, as in older scores
     gallery: dict[str, list[GalleryEntry]] = field(default_factory=dict)
     gallery_ranked_by: str = "witness"  # or "truth"
     extra: dict[str, Any] = field(default_factory=dict)  # "contradictions", for other programs, …
@@ -151,6 +153,7 @@ class DirectionScores:
             "truth": self.truth and _with_figures(asdict(self.truth)),
             "champion": self.champion and self.champion.to_json(),
             "other_weights": self.other_weights and self.other_weights.to_json(),
+            "strength": self.strength and self.strength.to_json(),
             "judges": None if self.judges is None else [each.to_json() for each in self.judges],
         }
         return (
@@ -180,7 +183,7 @@ class DirectionScores:
         """The direction that ``value``, a part of ``scores.json``, describes."""
         rest = dict(value)
         truth, pairs = rest.pop("truth", None), rest.pop("pairs", None)
-        judges = rest.pop("judges", None)
+        judges, strength = rest.pop("judges", None), rest.pop("strength", None)
         return cls(
             source=str(rest.pop("from", "")),
             target=str(rest.pop("to", "")),
@@ -205,6 +208,7 @@ class DirectionScores:
             judges=None if judges is None else tuple(map(JudgeScores.from_json, judges)),
             champion=_model_comparison(rest.pop("champion", None)),
             other_weights=_model_comparison(rest.pop("other_weights", None)),
+            strength=None if strength is None else StrengthChoice.from_json(strength),
             gallery={
                 kind: [
                     GalleryEntry(entry.get("rank"), {k: v for k, v in entry.items() if k != "rank"})
@@ -257,6 +261,14 @@ class Scores:
         kids = [direction.figure("kid") for direction in self.directions.values()]
         values = [kid.value for kid in kids if kid is not None]
         return sum(values) / len(values) if values and len(values) == len(kids) else None
+
+    @property
+    def strengths(self) -> dict[str, float]:
+        """The strength of each generator's change, by its name (``G_A``, ``G_B``)."""
+        return {
+            f"G_{name[0]}": direction.strength.chosen if direction.strength else 1.0
+            for name, direction in self.directions.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``scores.json``; two of its keys repeat values of the directions."""

@@ -123,14 +123,17 @@ class FastResnet(nn.Module):
                 stages.append(_replace_norm(layer))
         stages += [_OutputConv(last), squash]
         self.stages = nn.Sequential(*stages)
-        self.residual = network.residual
+        self.residual, self.strength = network.residual, network.strength
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` → the same shape and range."""
         x = x.contiguous(memory_format=torch.channels_last)
-        y = self.stages(x)
-        return y.add_(x).clamp_(-1, 1) if self.residual else y  # type: ignore[no-any-return]
+        y: Tensor = self.stages(x)
+        if self.strength == 1:
+            return y.add_(x).clamp_(-1, 1) if self.residual else y
+        change = y if self.residual else y.sub_(x)
+        return change.mul_(self.strength).add_(x).clamp_(-1, 1)
 
 
 class _Block(nn.Module):

@@ -43,6 +43,7 @@ SIDEWAYS = {
         "training.data.tensors",
         "training.run.checkpoint",
         "training.run.run_log",
+        "training.run.strengths",
     },
     "serving": {
         "evaluation.features.likeness",  # how far a photograph lies from the training pictures

@@ -26,6 +26,7 @@ from training.models.factory import (
     recognise_generator,
 )
 from training.run.checkpoint import check_tensors, load_config, load_weights, save_weights
+from training.run.strengths import load_strengths
 
 _NAMES = ("G_A", "G_B", "D_A", "D_B")
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -59,6 +60,7 @@ def import_reference(
         networks[name] = network
     folder = ModelFolder(out)
     claim_folder(out, identity(config))
+    folder.strengths.unlink(missing_ok=True)  # of a model that is replaced
     for name, network in networks.items():
         save_weights(folder.weights(name), network)
     write_json(folder.import_source, {"imported_from": str(source), "epoch": epoch})
@@ -69,8 +71,8 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
     """Write a checkpoint or model folder as files of the reference in ``out``; returns their paths.
 
     They are named ``<epoch>_net_G_A.pth`` and so on, a single direction ``<epoch>_net_G.pth``, as
-    published models are. Raises ``CheckpointError`` for a broken checkpoint or one with layers
-    that the reference lacks.
+    published models are. Raises ``CheckpointError`` for a broken checkpoint, and for one with
+    layers or strengths that the reference lacks.
     """
     config = load_config(checkpoint)
     if not architecture_of(config).is_in_reference:
@@ -86,6 +88,14 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
         raise CheckpointError(
             f"{checkpoint}: its generators are residual, which the reference does not have; only "
             "models trained with residual off run there"
+        )
+    strengths = load_strengths(checkpoint)
+    if set(strengths.values()) != {1.0}:
+        named = " and ".join(f"{name} {strength:g}" for name, strength in strengths.items())
+        raise CheckpointError(
+            f"{checkpoint}: its changes have the strengths {named}, which the reference's files "
+            "cannot hold; export it as onnx or torch-export, or evaluate the run with "
+            "evaluate.strengths [], which stores a model of strength 1"
         )
     folder = CheckpointFolder(checkpoint)
     names = [name for name in _NAMES if folder.weights(name).is_file()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from core.progress import Progress, silent
 from evaluation.arrays import Pictures
 from training.data.tensors import to_floats, to_pictures
+from training.models.architecture import Generator
 
 
 @torch.inference_mode()
@@ -34,3 +37,16 @@ def translate(
         reconstructed[part] = to_pictures(backward(outputs))
         progress("evaluate: translate", min(part.stop, len(pictures)), len(pictures), "")
     return translated, reconstructed
+
+
+@torch.inference_mode()
+def translate_with_strengths(
+    generator: Generator, pictures: Pictures, strengths: Sequence[float], *, device: str = "cpu"
+) -> list[Pictures]:
+    """Translations with each strength, in their order and of the shape of ``pictures``.
+
+    The network runs once for all of them. ``pictures`` are one batch.
+    """
+    inputs = to_floats(torch.from_numpy(pictures), torch.device(device))
+    drawn = generator.draw(inputs)
+    return [to_pictures(generator.combine(inputs, drawn, strength)) for strength in strengths]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,7 +16,7 @@ from core.tables import Picture
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.data.held_out import load_pictures
-from evaluation.data.translations import translate
+from evaluation.data.translations import translate, translate_with_strengths
 from evaluation.features.extractor import load_offline
 from evaluation.features.face_embeddings import Embed, load_face_embedding
 from evaluation.features.inception import load_inception
@@ -24,6 +25,7 @@ from evaluation.metrics.regions import contrasts
 from evaluation.scores import FeatureNetwork
 from preprocessing.analysis.face_finder import FaceFinder
 from preprocessing.analysis.face_mesh import Points
+from training.models.architecture import Generator
 
 
 class FeatureCollector:
@@ -119,6 +121,22 @@ class FeatureCollector:
             contrasts(translated, side.meshes),
             self.embeddings(translated, side.meshes),
         )
+
+    def strength_features(
+        self, side: Side, generator: Generator, strengths: Sequence[float]
+    ) -> dict[float, Array]:
+        """Offline features ``[N, D]`` of a side's translations with each of ``strengths``."""
+        pictures, size = side.pictures, self._config.batch_size
+        extract = self._offline.cached_in(None)
+        parts: dict[float, list[Array]] = {strength: [] for strength in strengths}
+        for start in range(0, len(pictures), size) if parts else ():
+            batch = pictures[start : start + size]
+            translated = translate_with_strengths(generator, batch, strengths, device=self.device)
+            for strength, part in zip(strengths, translated, strict=True):
+                parts[strength].append(extract(part))
+            done = start + len(batch)
+            self._progress("evaluate: compare strengths", done, len(pictures), "")
+        return {strength: np.concatenate(features) for strength, features in parts.items()}
 
     def meshes(
         self, rows: Sequence[Picture], pictures: Pictures, crop_px: int

@@ -134,8 +134,8 @@ def move_pointer(models: Path, model: Path, *, by: str, reason: str) -> None:
 def store(run: Path, evaluation: Path, scores: Scores, workspace: Workspace, models: Path) -> Path:
     """Copy the evaluated checkpoint to its version, whole or not at all; returns the folder.
 
-    The weights that the evaluation chose become the model's. An existing version gets the newer
-    figures. Raises ``CheckpointError`` when the evaluated checkpoint is gone.
+    The weights and strengths that the evaluation chose become the model's. An existing version gets
+    the newer figures. Raises ``CheckpointError`` when the evaluated checkpoint is gone.
     """
     checkpoint = RunFolder(run).checkpoint(scores.checkpoint)
     kind: Kind = "averaged" if scores.weights.chosen == "averaged" else "raw"
@@ -144,7 +144,8 @@ def store(run: Path, evaluation: Path, scores: Scores, workspace: Workspace, mod
     if missing:
         raise CheckpointError(f"{checkpoint.path}: {missing} missing; evaluate a newer checkpoint")
     weights = {f"{name}.safetensors": file_sha256(file) for name, file in generators.items()}
-    identity = digest({"weights": weights, "dataset": scores.dataset}, length=8)
+    parts = {"weights": weights, "dataset": scores.dataset, **_strengths(scores)}
+    identity = digest(parts, length=8)
     model = models / f"step{scores.step}-{identity}"
     if not model.exists():
         partial = Path(tempfile.mkdtemp(dir=models, prefix=f".{model.name}."))
@@ -161,6 +162,12 @@ def store(run: Path, evaluation: Path, scores: Scores, workspace: Workspace, mod
     else:  # measured again: the figures may be newer
         _describe(ModelFolder(model), model.name, evaluation, scores, workspace, run, weights)
     return model
+
+
+def _strengths(scores: Scores) -> dict[str, dict[str, float]]:
+    """The strengths under their key; nothing where both are 1, so that names stay."""
+    strengths = scores.strengths
+    return {"strengths": strengths} if set(strengths.values()) - {1.0} else {}
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -193,6 +200,8 @@ def _describe(
         if source.exists():
             with atomic_file(target) as file:
                 file.write(source.read_bytes())
+    for strengths in _strengths(scores).values():
+        write_json(model.strengths, strengths)
     lineage = {
         "domains": scores.domains,
         "directions": {

@@ -33,6 +33,7 @@ from evaluation.report.wording import (
     closed_form_sentences,
     contradiction_sentences,
     explanations,
+    figure_text,
     number,
     origin_sentence,
     percent,
@@ -230,6 +231,7 @@ def _direction(direction: DirectionScores, language: Language, folder: Path) -> 
             text["weights_kid_change"],
             text,
         ),
+        "strength": _strength_chart(direction, text),
     }
 
 
@@ -258,6 +260,30 @@ def _paired_chart(
         "text": f"{label}: {number(change.value)} ({number(change.low)} … {number(change.high)})",
         "verdict": text[f"champion_verdict_{change_state(change)}"],
     }
+
+
+def _strength_chart(direction: DirectionScores, text: Words) -> dict[str, Any] | None:
+    """The KIDs of all strengths on one axis, and a sentence about the choice."""
+    choice = direction.strength
+    if choice is None or choice.kid is None:
+        return None
+    kids = {1.0: choice.kid} | {each.strength: each.kid for each in choice.compared}
+    bars = _bars(
+        [
+            (
+                "translated" if strength == choice.chosen else "untranslated",
+                text["strength_bar"].format(strength=f"{strength:g}"),
+                kid,
+            )
+            for strength, kid in sorted(kids.items())
+        ]
+    )
+    best = choice.best
+    if best is None:
+        return {"bars": bars, "text": text["strength_trained"]}
+    change = figure_text(best.kid_change, as_share=False)
+    sentence = text["strength_better"].format(strength=f"{best.strength:g}", change=change)
+    return {"bars": bars, "text": sentence}
 
 
 def _chart(direction: DirectionScores, language: Language) -> list[dict[str, Any]]:

@@ -85,8 +85,27 @@ def figure_parts(figure: Value | None, *, as_share: bool) -> tuple[str, str]:
 
 def verdict(scores: Scores, language: Language = "en") -> str:
     """One sentence: which directions are better than leaving pictures as they are, what they add
-    to the best closed form, and the least of the judges' shares of the way.
+    to the best closed form, and the least of the judges' shares of the way. A second one names
+    strengths other than 1.
     """
+    separator = "" if language == "zh" else " "
+    sentences = (_quality(scores, language), strength_sentence(scores, language))
+    return separator.join(filter(None, sentences))
+
+
+def strength_sentence(scores: Scores, language: Language) -> str:
+    """The directions whose change has another strength than 1; ``""`` for none."""
+    text = words(language)
+    parts = [
+        text["strength_part"].format(strength=f"{each.strength.chosen:g}", route=each.route)
+        for each in scores.directions.values()
+        if each.strength and each.strength.chosen != 1
+    ]
+    joined = text["strength_and"].join(parts)
+    return text["strength_verdict"].format(strengths=joined) if parts else ""
+
+
+def _quality(scores: Scores, language: Language) -> str:
     directions = list(scores.directions.values())
     changes = [direction.figure("kid_change") for direction in directions]
     if any(change is None for change in changes):

@@ -333,6 +333,27 @@ def test_a_version_says_what_it_is(tmp_path: Path) -> None:
     assert "`d1`" in text
 
 
+def test_a_strength_is_stored_named_and_makes_another_version(tmp_path: Path) -> None:
+    plain = scores_of(0.03)
+    run, evaluation = write_run(tmp_path, "one", plain)
+    first = promote(run, evaluation, Workspace(tmp_path), "makeup").model
+    assert not (first / "strengths.json").exists()
+    chosen = {"chosen": 1, "kid": figure(0.02), "compared": []}
+    for strength in (1, 1.25):
+        plain["directions"]["A2B"]["strength"] = chosen | {"chosen": strength}
+        (evaluation / "scores.json").write_text(json.dumps(plain))
+        model = promote(run, evaluation, Workspace(tmp_path), "makeup").model
+        assert (model == first) is (strength == 1)
+    assert json.loads((model / "strengths.json").read_text()) == {"G_A": 1.25, "G_B": 1}
+    sentence = "The change is applied with a strength of 1.25 (makeup → bare) instead of 1."
+    assert sentence in (model / "card.md").read_text(encoding="utf-8")
+    assert "a strength of" not in (first / "card.md").read_text(encoding="utf-8")
+    # a torn file is written again
+    (model / "strengths.json").write_text("{")
+    assert promote(run, evaluation, Workspace(tmp_path), "makeup").model == model
+    assert json.loads((model / "strengths.json").read_text()) == {"G_A": 1.25, "G_B": 1}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("in_processes", [False, True])
 def test_promotions_at_once_leave_one_whole_champion(tmp_path: Path, in_processes: bool) -> None:

@@ -51,12 +51,14 @@ def test_winograd_is_a_convolution(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("norm", "residual"), [("instance", False), ("instance", True), ("batch", False)]
 )
+@pytest.mark.parametrize("strength", [1, 1.5])
 @pytest.mark.parametrize("size", [(32, 32), (20, 44)])
 @torch.inference_mode()
 def test_a_rearranged_generator_is_the_same_function(
-    norm: str, size: tuple[int, int], *, residual: bool
+    norm: str, size: tuple[int, int], strength: float, *, residual: bool
 ) -> None:
     network = _network(norm, residual=residual)
+    network.strength = strength
     x = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     wanted = network(x)
     assert wanted.std() > 0.05

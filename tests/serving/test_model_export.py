@@ -41,6 +41,40 @@ def test_onnx_is_the_same_function_at_any_size(make_model: ModelMaker, tmp_path:
     assert "not measured" in card
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"generator": "bilateral", "norm": "batch"}])
+def test_a_strength_is_part_of_the_exported_function(
+    make_model: ModelMaker, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    folder = make_model(residual=True, **changes)
+    write_json(folder / "strengths.json", {"G_A": 1.25, "G_B": 1})
+    model = open_model(Workspace(folder.parents[2]), "makeup")
+    first, _ = export_model(model, tmp_path / "onnx", "onnx")
+    second, _ = export_model(model, tmp_path / "pt2", "torch-export")
+    picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) - 0.5
+    with torch.inference_mode():
+        network = model.network("A2B")
+        wanted = network(picture)
+        moved = (picture + 1.25 * network.draw(picture)).clamp(-1, 1)
+        assert torch.allclose(wanted, moved, atol=1e-5)
+        assert (wanted - picture - network.draw(picture)).abs().max() > 1e-3
+        program = torch.export.load(second.file).module()
+        assert (program(picture) - wanted).abs().max() < 1e-4
+    session = onnxruntime.InferenceSession(first.file, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": picture.numpy()})
+    assert np.abs(found - wanted.numpy()).max() < 1e-4
+
+
+def test_the_reference_cannot_hold_a_strength(make_model: ModelMaker, tmp_path: Path) -> None:
+    folder = make_model()
+    model = open_model(Workspace(folder.parents[2]), "makeup")
+    write_json(folder / "strengths.json", {"G_A": 1.25, "G_B": 1})
+    with pytest.raises(CheckpointError, match=r"strengths G_A 1\.25 and G_B 1.*cannot hold"):
+        export_model(model, tmp_path / "reference", "reference")
+
+
 GENERATORS = [
     ({"num_blocks": 1}, "ResNet, 1 block", 4),
     ({"num_blocks": 6}, "ResNet, 6 blocks", 4),

@@ -35,19 +35,35 @@ class Generator(nn.Module):
     weight_init: ClassVar[Literal["kaiming"] | None] = None
     """Initial weights that the architecture needs, whatever the configuration's ``init``."""
 
+    strength: float
+    """How many times its trained change a picture gets: 1 is the network as it was trained.
+
+    Evaluation chooses it for each direction, and it is kept beside the weights of a stored model
+    (``training/run/strengths.py``).
+    """
+
     def __init__(self, *, residual: bool) -> None:
         super().__init__()
         self.residual = residual
+        self.strength = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` in [-1, 1] → the same shape and range.
 
         H and W are multiples of the architecture's ``multiple``.
         """
-        return self._combine(x, self.draw(x))
+        return self.combine(x, self.draw(x), self.strength)
 
-    def _combine(self, x: Tensor, drawn: Tensor) -> Tensor:
-        return (x + drawn).clamp(-1, 1) if self.residual else drawn
+    def combine(self, x: Tensor, drawn: Tensor, strength: float = 1.0) -> Tensor:
+        """The translation of ``x`` with ``drawn``, its picture or correction by ``draw``.
+
+        ``x``, ``drawn`` and the result are ``[N, 3, H, W]`` in [-1, 1]; the change of ``x`` is
+        multiplied by ``strength`` and clipped.
+        """
+        if strength == 1:  # the reference's arithmetic, to the last bit
+            return (x + drawn).clamp(-1, 1) if self.residual else drawn
+        change = drawn if self.residual else drawn - x
+        return (x + strength * change).clamp(-1, 1)
 
     def draw(self, x: Tensor) -> Tensor:
         """``[N, 3, H, W]`` in [-1, 1] → the picture, or its correction, same shape and range."""
@@ -84,7 +100,7 @@ class SliceableGenerator(Generator):
         ``places`` ``[N or 1, H, W, 2]``: where each pixel lies in the view that ``predict_grid``
         saw, x and y in shares of its width and height; beyond the view its edge repeats.
         """
-        return self._combine(pixels, self.draw_slice(grid, pixels, places))
+        return self.combine(pixels, self.draw_slice(grid, pixels, places), self.strength)
 
     def draw_slice(self, grid: Tensor, pixels: Tensor, places: Tensor) -> Tensor:
         """As ``slice``, but with ``residual`` the correction alone."""

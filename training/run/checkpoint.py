@@ -27,7 +27,9 @@ from core.errors import CheckpointError
 from core.files import atomic_file, load_json, sync_file, sync_folder, try_load_json, write_json
 from core.workspace_folders import CheckpointFolder, RunFolder
 from training.config import TrainConfig
+from training.models.architecture import Generator
 from training.models.factory import build_generator
+from training.run.strengths import load_strengths
 
 TORN_PREFIX = "torn-"
 """The prefix of a checkpoint folder that could not be read."""
@@ -121,10 +123,11 @@ def latest_checkpoint(run: Path) -> Path | None:
 
 def load_generators(
     checkpoint: Path, device: str = "cpu", *, averaged: bool = False
-) -> tuple[nn.Module, nn.Module, TrainConfig]:
+) -> tuple[Generator, Generator, TrainConfig]:
     """G_A (A → B), G_B (B → A) in evaluation mode on ``device``, and their configuration.
 
-    ``averaged`` takes the moving averages of the weights (see ``has_averages``).
+    ``averaged`` takes the moving averages of the weights (see ``has_averages``). Generators of a
+    stored model have the strengths that were stored with it.
     Raises ``CheckpointError`` that names the wrong file, tensor or option.
     """
     G_A, config = load_generator(checkpoint, "G_A", device, averaged=averaged)
@@ -134,10 +137,11 @@ def load_generators(
 
 def load_generator(
     checkpoint: Path, name: str, device: str = "cpu", *, averaged: bool = False
-) -> tuple[nn.Module, TrainConfig]:
+) -> tuple[Generator, TrainConfig]:
     """``"G_A"`` or ``"G_B"``, in evaluation mode on ``device``, and its configuration.
 
-    It also reads models of one direction, such as the reference publishes.
+    It also reads models of one direction, such as the reference publishes. A stored model's
+    generator has its stored strength.
 
     Raises ``CheckpointError`` as ``load_generators`` does.
     """
@@ -153,6 +157,7 @@ def load_generator(
         )
     network = build_generator(config)
     load_weights(path, network)
+    network.strength = load_strengths(checkpoint)[name]
     return network.to(device).eval(), config
 
 
