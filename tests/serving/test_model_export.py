@@ -244,5 +244,5 @@ def test_a_missing_package_is_named(
 ) -> None:
     monkeypatch.setitem(exporting._PACKAGES, "onnx", ("no_such_package",))
     model = open_model(Workspace(make_model().parents[2]), "makeup")
-    with pytest.raises(MissingModelError, match=r"no_such_package.*-e \'\.\[export\]\'"):
+    with pytest.raises(MissingModelError, match=r"no_such_package.*pip install -e .*\[export\]"):
         export_model(model, tmp_path / "out", "onnx")
