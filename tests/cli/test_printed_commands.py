@@ -25,7 +25,7 @@ from evaluation.model_registry.model_versions import crown
 from evaluation.model_registry.promote import Promotion, promote
 from evaluation.scores import load_scores
 from flows import latest, recipes
-from flows.presets import with_preset
+from flows.forms.effective import with_preset
 from flows.ui.approval import Approval, apply_approval
 from scraping.offline.corpus import portrait, portrait_corpus
 from scraping.offline.server import OfflineEngine
