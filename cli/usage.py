@@ -10,6 +10,7 @@ from typing import Any
 from core.commands import suyan_command
 
 _NEAR = 0.6  # similarity of names, of 1
+_SPREAD = 0.1  # of the similarities of names that are suggested together
 
 
 def usage_text(error: Any, command: str) -> str:
@@ -29,8 +30,12 @@ def usage_text(error: Any, command: str) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> list[str]:
-    """At most three of ``names`` that resemble ``name``, the most similar first."""
-    return difflib.get_close_matches(name, list(names), cutoff=_NEAR)
+    """At most three of ``names`` that resemble ``name`` about equally, the most similar first."""
+    matches = difflib.get_close_matches(name, list(names), cutoff=_NEAR)
+    ratios = [difflib.SequenceMatcher(None, each, name).ratio() for each in matches]
+    return [
+        each for each, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - _SPREAD
+    ]
 
 
 def _problem(error: Any, context: Any) -> str:

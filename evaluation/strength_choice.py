@@ -45,7 +45,7 @@ class StrengthChoice:
 
     def to_json(self) -> dict[str, Any]:
         """What ``scores.json`` holds of it."""
-        return asdict(self)
+        return asdict(self) | {"compared": [asdict(each) for each in self.compared]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> StrengthChoice:

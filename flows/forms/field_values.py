@@ -13,6 +13,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from core.commands import suyan_command
+
 Place = tuple[str, ...]
 Values = dict[Place, Any]
 
@@ -105,7 +107,8 @@ def unknown_name(place: Place, names: list[Place]) -> ValueError:
     for candidates in (siblings, names):
         nearest = nearest or _similar(place[-1], candidates)
     remedy = " or ".join(map(dotted, nearest))
-    needed = f"the nearest is {remedy}" if nearest else "'suyan run --show' lists all of them"
+    listing = suyan_command("run", "--show")
+    needed = f"the nearest is {remedy}" if nearest else f"'{listing}' lists all of them"
     return ValueError(f"{dotted(place)}: no parameter has this name; {needed}")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from core.commands import suyan_command
 from core.errors import SuyanError
 from core.workspace import Workspace
 from flows.installation import ROOT
@@ -48,7 +49,7 @@ def rehearse(workspace: Workspace, console: Console) -> None:
     if done.returncode:
         raise SuyanError(
             "the rehearsal's run did not complete",
-            remedy=f"'suyan ui --workspace {workspace}' shows why",
+            remedy=f"'{suyan_command('ui', workspace=workspace)}' shows why",
         )
 
 

@@ -85,7 +85,9 @@ def test_what_another_machine_crawled_is_prepared(
 
 
 def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"makeup: found no .*make it with: suyan crawl"):
+    with pytest.raises(
+        ValueError, match=r"makeup: found no .* make one with '.*suyan crawl --domain makeup"
+    ):
         prepare_crawled(parameters(), Workspace(tmp_path), Console(quiet=True))
 
 

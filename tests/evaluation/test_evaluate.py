@@ -58,7 +58,8 @@ def _value(direction: DirectionScores, key: str) -> float:
 
 def test_the_report_loads_nothing_and_trusts_no_phrase(measured: Measured) -> None:
     html = measured.done.report.read_text(encoding="utf-8")
-    assert not re.findall(r"""<[^>]*\s(?:src|href)\s*=\s*["']?(?!data:|#)[^"'\s>]+""", html)
+    addresses = re.findall(r"""<[^>]*\s(?:src|href)\s*=\s*["']?(?!data:|#)[^"'\s>]+""", html)
+    assert addresses == ['<a href="report.zh.html']  # the same in Chinese, beside it
     assert "@import" not in html
     assert "url(http" not in html
     assert PHRASE not in html
@@ -189,7 +190,9 @@ def test_averages_are_measured_beside_the_last_step_and_the_better_is_promoted(
     dataset = dataset_of(tmp_path / "datasets" / "tiny")
     run = train_on(dataset, tmp_path / "runs" / "r", ema_decay=0.9)
     found = {
-        weights: evaluate(config_of(weights=weights), dataset, run, Workspace(tmp_path))
+        weights: evaluate(
+            config_of(weights=weights, strengths=()), dataset, run, Workspace(tmp_path)
+        )
         for weights in ("raw", "averaged", "auto")
     }
     scores = {weights: done.scores for weights, done in found.items()}
@@ -212,7 +215,9 @@ def test_averages_are_measured_beside_the_last_step_and_the_better_is_promoted(
     kept = (promotion.model / "G_B.safetensors").read_bytes()
     assert kept == (checkpoint / f"G_B{suffix}.safetensors").read_bytes()
     assert "Of its weights" in promotion.reason
-    again = evaluate(config_of(), dataset, run, Workspace(tmp_path), champion=promotion.model)
+    again = evaluate(
+        config_of(strengths=()), dataset, run, Workspace(tmp_path), champion=promotion.model
+    )
     assert again.reused  # its own model is no champion to compare with
 
 

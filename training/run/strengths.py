@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from core.commands import suyan_command
 from core.errors import CheckpointError
 from core.files import load_json
 from core.workspace_folders import ModelFolder
@@ -16,7 +17,6 @@ from core.workspace_folders import ModelFolder
 MAX_STRENGTH = 3.0
 _GENERATORS = ("G_A", "G_B")
 _MAX_LETTERS = 60  # of a wrong value in a message
-_REMEDY = "copy the model's folder again, or let 'suyan evaluate' store the model again"
 
 
 def load_strengths(folder: Path) -> dict[str, float]:
@@ -30,11 +30,11 @@ def load_strengths(folder: Path) -> dict[str, float]:
     except FileNotFoundError:
         stored = {}
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: found no strengths ({error}); {_REMEDY}") from error
+        raise CheckpointError(f"{path}: found no strengths ({error}); {_remedy()}") from error
     for name in stored.keys() - set(_GENERATORS):
         raise CheckpointError(
             f"{path}: found a strength of {_abbreviated(name)}, needed those of "
-            f"{' and '.join(_GENERATORS)}; {_REMEDY}"
+            f"{' and '.join(_GENERATORS)}; {_remedy()}"
         )
     return {name: _checked(path, name, stored.get(name, 1.0)) for name in _GENERATORS}
 
@@ -47,7 +47,7 @@ def _checked(path: Path, name: str, value: object) -> float:
     ):
         raise CheckpointError(
             f"{path}: found {_abbreviated(value)} as the strength of {name}, needed a number above "
-            f"0 and at most {MAX_STRENGTH:g}; {_REMEDY}"
+            f"0 and at most {MAX_STRENGTH:g}; {_remedy()}"
         )
     return float(value)
 
@@ -55,3 +55,8 @@ def _checked(path: Path, name: str, value: object) -> float:
 def _abbreviated(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= _MAX_LETTERS else f"{text[:_MAX_LETTERS]}…"
+
+
+def _remedy() -> str:
+    evaluating = suyan_command("evaluate")
+    return f"copy the model's folder again, or let '{evaluating}' store the model again"
