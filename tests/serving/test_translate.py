@@ -221,7 +221,7 @@ def test_the_command(make_model: ModelMaker, photo: Path, tmp_path: Path) -> Non
         (["--faces", "some"], "needed 'all', 'largest' or numbers"),
         (["--whole", "--faces", "1"], "exclude each other"),
         (["--model", "none"], "no version of 'makeup'"),
-        (["--recipe", "seasons"], "make demo"),
+        (["--recipe", "seasons"], "suyan run --small --recipe seasons"),
     ):
         refused = CliRunner().invoke(app, [*command, *more])
         assert wanted in str(refused.exception)
