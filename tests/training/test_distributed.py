@@ -57,10 +57,14 @@ def test_two_processes_train_like_one(gan_loss: str, smooth_dataset: Path, tmp_p
         one, two = load_file(path), load_file(together / path.name)
         for key, tensor in one.items():
             if key.endswith("weight"):  # a bias before an instance norm has no true gradient
-                # Adam moves a weight whose gradient is rounding by its rate, 2e-4, either way.
+                if gan_loss == "lsgan":
+                    torch.testing.assert_close(two[key], tensor, rtol=1e-3, atol=2e-5)
+                    continue
+                # Adam moves a weight whose gradient is rounding by its rate, 2e-4, either way. On
+                # some processors the penalty of wgangp has such gradients.
                 difference = (two[key] - tensor).abs()
                 assert difference.max() < 1e-4, key
-                assert (difference > 2e-5 + 1e-3 * tensor.abs()).float().mean() < 1e-3, key
+                assert (difference > 2e-5 + 1e-3 * tensor.abs()).sum() <= 1, key
 
 
 def test_the_shares_of_a_batch_are_the_batch(smooth_dataset: Path) -> None:
