@@ -37,7 +37,9 @@ from training.data.reference_matching import match_references
 from training.data.tensors import to_floats
 
 _NUM_PAIRS = 250  # of each side's pictures
-_LEAST_FACES = 0.5  # share of pictures with a face, from which pairs are made by make-up transfer
+_LEAST_FACES = (
+    0.5  # share of each side's pictures with a face, from which pairs are made by make-up transfer
+)
 _SHAPE_WEIGHT = 150.0  # L*a*b* units that 1 % of the eyes' distance counts as: 1.5
 _NUM_SHIFTS = 2
 _STREAM = 7  # of random numbers, beside those of the unaligned pictures
@@ -69,10 +71,10 @@ class PairBatch:
 class PseudoPairs:
     """The pairs of a dataset's training pictures.
 
-    Where at least half of the pictures show a face, pairs are made of faces by make-up transfer,
-    else of whole pictures by colour transport. Pairs, order and augmentation depend only on seed
-    and position; no state passes from one batch to the next. With several processes, each gets its
-    share of every batch.
+    Where at least half of each side's pictures show a face, pairs are made of faces by make-up
+    transfer, else of whole pictures by colour transport in bands. Pairs, order and augmentation
+    depend only on seed and position; no state passes from one batch to the next. With several
+    processes, each gets its share of every batch.
 
     Raises ``MissingModelError`` without the face models.
     """
