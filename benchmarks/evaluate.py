@@ -123,7 +123,9 @@ def _suyan(folder: Path, names: Sequence[str]) -> list[float]:
     extractor = load_inception(folder / "weights.pth", batch_size=16)
     with tempfile.TemporaryDirectory(dir=folder) as cache:
         caching = extractor.cached_in(Path(cache))
-        return [compare_folders(folder / name, folder / "real", caching).fid for name in names]
+        return [
+            compare_folders(folder / name, folder / "real", caching).fid.value for name in names
+        ]
 
 
 def _torch_fidelity(folder: Path, names: Sequence[str]) -> list[float]:

@@ -14,7 +14,18 @@ from typing import Annotated
 
 import typer
 
-from cli import crawl, doctor, forget, models, prepare, run, server, train, translate
+from cli import (
+    crawl,
+    distance,
+    doctor,
+    forget,
+    models,
+    prepare,
+    run,
+    server,
+    train,
+    translate,
+)
 from cli.command_group import MainGroup
 from cli.console import ERRORS, error_text
 from cli.usage import usage_text
@@ -40,7 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help=_HELP,
 )
-for _group in (run, crawl, forget, prepare, train, models, translate, server, doctor):
+for _group in (run, crawl, forget, prepare, train, models, distance, translate, server, doctor):
     app.add_typer(_group.app)
 
 

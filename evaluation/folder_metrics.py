@@ -18,7 +18,8 @@ from core.pictures import Picture, Rejected, find_pictures, read_picture
 from core.progress import Progress, silent
 from evaluation.arrays import Array, Pictures
 from evaluation.features.extractor import Extractor, cached, content_key
-from evaluation.metrics.distances import fid, kid
+from evaluation.figures import Figure
+from evaluation.metrics.distances import fid_figure, kid_figure
 
 _log = logging.getLogger(__name__)
 _BATCHES_AHEAD = 4  # decoded at a time
@@ -36,25 +37,32 @@ class FolderFeatures:
 class FolderDistance:
     """Distances between two folders, and the numbers of pictures read and left out."""
 
-    fid: float
-    kid: float
+    fid: Figure
+    kid: Figure
     num_first: int
     num_second: int
     num_unreadable: int = 0  # in both
 
 
 def compare_folders(
-    first: Path, second: Path, extractor: Extractor, *, progress: Progress = silent
+    first: Path,
+    second: Path,
+    extractor: Extractor,
+    *,
+    num_bootstrap: int = 0,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> FolderDistance:
     """FID and KID between the pictures below ``first`` and ``second``.
 
-    A broken file is named in a warning and left out. Raises ``ValueError`` for a folder with fewer
-    than two readable pictures.
+    Their intervals come from ``num_bootstrap`` resamplings; with 0 they have no width. A broken
+    file is named in a warning and left out. Raises ``ValueError`` for a folder with fewer than two
+    readable pictures.
     """
     x, y = (folder_features(folder, extractor, progress=progress) for folder in (first, second))
     return FolderDistance(
-        fid(x.features, y.features),
-        kid(x.features, y.features),
+        fid_figure(x.features, y.features, num_bootstrap, seed),
+        kid_figure(x.features, y.features, num_bootstrap, seed),
         len(x.features),
         len(y.features),
         x.num_unreadable + y.num_unreadable,

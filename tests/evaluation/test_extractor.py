@@ -99,9 +99,8 @@ def test_folders_are_compared_by_content(tmp_path: Path, caplog: pytest.LogCaptu
             picture = rng.integers(0, 256, (side + index % 2, side, 3), np.uint8)
             Image.fromarray(picture).save(tmp_path / name / f"{index}.png")
     extractor = features_module.load_offline()
-    assert compare_folders(tmp_path / "a", tmp_path / "a", extractor).fid == pytest.approx(
-        0, abs=1e-6
-    )
+    same = compare_folders(tmp_path / "a", tmp_path / "a", extractor)
+    assert same.fid.value == pytest.approx(0, abs=1e-6)
     assert compare_folders(tmp_path / "a", tmp_path / "b", extractor).num_second == 3
     (tmp_path / "b" / "bad.png").write_bytes(b"no picture")
     compared = compare_folders(tmp_path / "a", tmp_path / "b", extractor)

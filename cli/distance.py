@@ -1,0 +1,117 @@
+"""The command that compares two folders of pictures: ``suyan distance``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.command_group import CommandGroup
+from cli.console import ERRORS, OUTPUT, print_line, print_table, progress_bar
+from cli.options import WORKSPACE, WorkspaceOption
+from core.progress import counted
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from evaluation.features.extractor import Extractor
+    from evaluation.folder_metrics import FolderDistance
+
+app = CommandGroup("Trainings and models")
+
+
+@app.command()
+def distance(
+    first: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of pictures.")],
+    second: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to compare it with.")],
+    inception: Annotated[
+        Literal["auto", "cached", "never"],
+        typer.Option(
+            help="Network of published figures beside the offline one; auto: fetch its weights "
+            "(96 MB) once; cached: only if they are there; never: leave it out."
+        ),
+    ] = "cached",
+    num_bootstrap: Annotated[
+        int,
+        typer.Option(
+            "--bootstrap", min=0, max=10_000, help="Resamplings for the intervals; 0: none."
+        ),
+    ] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures as one line of JSON.")] = False,
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Print FID and KID, with 95 % intervals, between any two folders of pictures."""
+    for folder in (first, second):
+        if not folder.is_dir():
+            content = "a file" if folder.exists() else "nothing"
+            raise ValueError(f"{folder}: found {content}, needed a folder of pictures")
+    from evaluation.folder_metrics import compare_folders
+
+    extractors, reason = _extractors(inception, workspace)
+    found: dict[str, FolderDistance] = {}
+    with progress_bar(ERRORS if as_json else OUTPUT, transient=True) as progress:
+        for extractor in extractors:
+            found[extractor.name] = compare_folders(
+                first, second, extractor, num_bootstrap=num_bootstrap, progress=progress
+            )
+    if as_json:
+        names = {extractor.name: extractor.key for extractor in extractors}
+        typer.echo(json.dumps({names[name]: asdict(each) for name, each in found.items()}))
+        return
+    _print(first, second, found, reason)
+
+
+def _extractors(
+    policy: Literal["auto", "cached", "never"], workspace: Workspace
+) -> tuple[list[Extractor], str]:
+    """The networks, and the reason why the one of published figures is missing, or ""."""
+    import torch
+
+    from evaluation.features.extractor import load_offline
+    from evaluation.features.inception import find_weights, load_inception
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    weights, reason = find_weights(policy, None)
+    if weights is None and policy == "cached":
+        reason = "Fetch its weights (96 MB) once with --inception auto."
+    networks = [load_offline(device)]
+    if weights is not None:
+        networks.append(load_inception(weights, device))
+    cache = workspace.features if workspace.folder.is_dir() else None
+    return [network.cached_in(cache) for network in networks], reason
+
+
+def _print(first: Path, second: Path, found: dict[str, FolderDistance], reason: str) -> None:
+    from evaluation.metrics.distances import LEAST_FOR_DISTANCES
+
+    each = next(iter(found.values()))
+    numbers = f"{counted(each.num_first, 'picture')} and {counted(each.num_second, 'picture')}"
+    print_line(OUTPUT, f"{first} and {second}: {numbers}")
+    rows = [
+        [
+            name,
+            f"{kind.value:.{places}f}",
+            f"{kind.low:.{places}f} to {kind.high:.{places}f}",
+            label,
+        ]
+        for name, one in found.items()
+        for label, kind, places in (("KID", one.kid, 4), ("FID", one.fid, 1))
+    ]
+    print_table(
+        OUTPUT,
+        {"distance": "left", "value": "right", "95 % interval": "left", "network": "left"},
+        [[label, value, interval, name] for name, value, interval, label in rows],
+    )
+    if each.num_unreadable:
+        print_line(OUTPUT, f"{counted(each.num_unreadable, 'file')} could not be read: left out.")
+    if min(each.num_first, each.num_second) < LEAST_FOR_DISTANCES:
+        print_line(OUTPUT, f"Of fewer than {LEAST_FOR_DISTANCES} pictures, both are noise.")
+    print_line(
+        OUTPUT,
+        "0 is the distance of two sets of one kind. Compare figures of one network, and FID only "
+        "between sets of equal size.",
+    )
+    if reason:
+        print_line(OUTPUT, f"Without the network of published figures. {reason}")
