@@ -50,17 +50,17 @@ def distance(
     from evaluation.folder_metrics import compare_folders
 
     extractors, reason = _extractors(inception, workspace)
-    found: dict[str, FolderDistance] = {}
+    distances: dict[str, FolderDistance] = {}
     with progress_bar(ERRORS if as_json else OUTPUT, transient=True) as progress:
         for extractor in extractors:
-            found[extractor.name] = compare_folders(
+            distances[extractor.name] = compare_folders(
                 first, second, extractor, num_bootstrap=num_bootstrap, progress=progress
             )
     if as_json:
         names = {extractor.name: extractor.key for extractor in extractors}
-        typer.echo(json.dumps({names[name]: asdict(each) for name, each in found.items()}))
+        typer.echo(json.dumps({names[name]: asdict(each) for name, each in distances.items()}))
         return
-    _print(first, second, found, reason)
+    _print(first, second, distances, reason)
 
 
 def _extractors(
@@ -83,10 +83,10 @@ def _extractors(
     return [network.cached_in(cache) for network in networks], reason
 
 
-def _print(first: Path, second: Path, found: dict[str, FolderDistance], reason: str) -> None:
+def _print(first: Path, second: Path, distances: dict[str, FolderDistance], reason: str) -> None:
     from evaluation.metrics.distances import LEAST_FOR_DISTANCES
 
-    each = next(iter(found.values()))
+    each = next(iter(distances.values()))
     numbers = f"{counted(each.num_first, 'picture')} and {counted(each.num_second, 'picture')}"
     print_line(OUTPUT, f"{first} and {second}: {numbers}")
     rows = [
@@ -96,8 +96,8 @@ def _print(first: Path, second: Path, found: dict[str, FolderDistance], reason: 
             f"{kind.low:.{places}f} to {kind.high:.{places}f}",
             label,
         ]
-        for name, one in found.items()
-        for label, kind, places in (("KID", one.kid, 4), ("FID", one.fid, 1))
+        for name, of_network in distances.items()
+        for label, kind, places in (("KID", of_network.kid, 4), ("FID", of_network.fid, 1))
     ]
     print_table(
         OUTPUT,

@@ -87,6 +87,15 @@ TrainingPreset = Annotated[
         "least; default: as given.",
     ),
 ]
+InitFrom = Annotated[
+    str,
+    typer.Option(
+        "--init-from",
+        metavar="MODEL",
+        help="Model to start from: champion, a version, a run, or a folder of a model or of the "
+        "reference's files; default: random weights.",
+    ),
+]
 LongTraining = Annotated[
     bool, typer.Option("--yes", help="No question before a training of many hours.")
 ]
@@ -101,6 +110,7 @@ def load_parameters(
     allow_private_hosts: bool = False,
     small: bool = False,
     preset: Literal["small", "hour", "trial"] | None = None,
+    init_from: str = "",
 ) -> PipelineParameters:
     """The parameters of the recipe, or of the file ``params``, changed by the other options.
 
@@ -133,4 +143,9 @@ def load_parameters(
     if small and preset not in {None, "small"}:
         raise ValueError(f"--preset: got {preset} and --small; needed one of them")
     chosen = "small" if small else preset
-    return with_preset(parameters, chosen) if chosen else parameters
+    if chosen:
+        parameters = with_preset(parameters, chosen)
+    if not init_from:
+        return parameters
+    train = parameters.train.model_copy(update={"init_from": init_from})
+    return parameters.model_copy(update={"train": train})

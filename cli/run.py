@@ -16,6 +16,7 @@ from cli.options import (
     AllowPrivateHosts,
     EngineUrl,
     Images,
+    InitFrom,
     LongTraining,
     Params,
     Recipe,
@@ -49,6 +50,7 @@ def run(
     images: Images = None,
     small: Small = False,
     preset: TrainingPreset = None,
+    init_from: InitFrom = "",
     yes: LongTraining = False,
     show: Annotated[
         bool, typer.Option("--show", help="The parameters as JSON, and no run.")
@@ -64,6 +66,7 @@ def run(
         allow_private_hosts=allow_private_hosts,
         small=small,
         preset=preset,
+        init_from=init_from,
     )
     if show:
         typer.echo(parameters.model_dump_json(indent=2))

@@ -16,6 +16,7 @@ from cli.console import OUTPUT, print_line, progress_bar, question
 from cli.options import (
     WORKSPACE,
     ExistingWorkspace,
+    InitFrom,
     LongTraining,
     Params,
     Recipe,
@@ -61,6 +62,16 @@ def train(
             help="Option of the training, e.g. num_epochs=50 (run --show lists them); repeatable.",
         ),
     ] = None,
+    init_from: InitFrom = "",
+    more_epochs: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="Epochs to go on with a finished run, with its own options: the newest, or the "
+            "one of --init-from; default: a training of its own.",
+        ),
+    ] = 0,
     processes: Annotated[
         int,
         typer.Option(min=1, max=64, help="Number of training processes on this machine."),
@@ -71,13 +82,24 @@ def train(
     """Train only, or go on where the same training stopped: without Prefect, on any pictures."""
     from training.runtime.launcher import Torchrun
 
-    parameters = load_parameters(recipe, params, small=small, preset=preset)
-    config = with_changes(parameters.train, changes or [])
+    parameters = load_parameters(recipe, params, small=small, preset=preset, init_from=init_from)
     torchrun = Torchrun(processes_per_node=processes) if processes > 1 else parameters.torchrun
+    max_hours = math.inf if yes else parameters.max_training_h
+    if more_epochs:
+        if changes or small or preset:
+            raise ValueError(
+                "--more-epochs: got --set, --small or --preset too; it goes on with the options of "
+                "the run"
+            )
+        continue_alone(
+            parameters.recipe, init_from, more_epochs, workspace, OUTPUT, torchrun,
+            max_hours=max_hours,
+        )  # fmt: skip
+        return
+    config = with_changes(parameters.train, changes or [])
     train_alone(
-        config, parameters.recipe, dataset, workspace, OUTPUT, torchrun,
-        max_hours=math.inf if yes else parameters.max_training_h,
-    )  # fmt: skip
+        config, parameters.recipe, dataset, workspace, OUTPUT, torchrun, max_hours=max_hours
+    )
 
 
 @app.command()
@@ -167,32 +189,77 @@ def train_alone(
     A training that would take more than ``max_hours`` needs a yes at the terminal. Raises
     ``SuyanError`` without one, and while another process trains this run.
     """
+    from flows.warm_start.starting_points import starting_point, with_origin
+    from storage.eviction import in_use
+
+    with in_use(workspace), starting_point(config.init_from, workspace, recipe) as start:
+        folder = _find_dataset(dataset, workspace, recipe)
+        config = with_origin(config, start)
+        run = _find_run(config, folder, workspace)
+        if start is not None:
+            start.copy_to(run.path)
+        _train_in(run, config, folder, recipe, workspace, console, torchrun, max_hours)
+    return run.path
+
+
+def continue_alone(
+    recipe: str,
+    run: str,
+    num_epochs: int,
+    workspace: Workspace,
+    console: Console,
+    torchrun: Torchrun,
+    *,
+    max_hours: float = math.inf,
+) -> Path:
+    """Go on with a finished run by name ("": the newest) for ``num_epochs`` in a run of its own.
+
+    Returns its folder. Raises ``SuyanError`` for a run that is not at its end.
+    """
+    from flows import latest
+    from flows.warm_start.more_epochs import continuation
+    from storage.eviction import in_use
+
+    with in_use(workspace):
+        former = continuation(workspace, recipe, run or latest.NEWEST, num_epochs)
+        folder = DatasetFolder(latest.dataset_folder(workspace, recipe, former.dataset))
+        new = _find_run(former.config, folder, workspace)
+        former.start.copy_to(new.path, with_state=True)
+        _train_in(new, former.config, folder, recipe, workspace, console, torchrun, max_hours)
+    return new.path
+
+
+def _train_in(
+    run: RunFolder,
+    config: TrainConfig,
+    folder: DatasetFolder,
+    recipe: str,
+    workspace: Workspace,
+    console: Console,
+    torchrun: Torchrun,
+    max_hours: float,
+) -> None:
+    """Train in ``run`` and print a summary."""
     from core.locks import file_lock
     from flows import latest
     from flows.cluster.torchrun import train_run
     from flows.estimates.long_training import announce_training
     from storage import runs
-    from storage.eviction import in_use
 
-    with in_use(workspace):
-        folder = _find_dataset(dataset, workspace, recipe)
-        run = _find_run(config, folder, workspace)
+    def refuse() -> None:
+        raise SuyanError(f"{run.path}: another process trains it now; try again later")
 
-        def refuse() -> None:
-            raise SuyanError(f"{run.path}: another process trains it now; try again later")
-
-        print_line(console, f"{folder.path} → {run.path}")
-        with file_lock(run.lock, on_wait=refuse):
-            runs.fetch(workspace, run.path.name)
-            announce_training(
-                config, folder.path, run.path, torchrun,
-                max_hours=max_hours, say=partial(print_line, console), ask=question(),
-            )  # fmt: skip
-            with progress_bar(console) as progress:
-                summary = train_run(config, folder.path, run.path, workspace, torchrun, progress)
-        latest.remember_run(workspace, recipe, run.path.name)
+    print_line(console, f"{folder.path} → {run.path}")
+    with file_lock(run.lock, on_wait=refuse):
+        runs.fetch(workspace, run.path.name)
+        announce_training(
+            config, folder.path, run.path, torchrun,
+            max_hours=max_hours, say=partial(print_line, console), ask=question(),
+        )  # fmt: skip
+        with progress_bar(console) as progress:
+            summary = train_run(config, folder.path, run.path, workspace, torchrun, progress)
+    latest.remember_run(workspace, recipe, run.path.name)
     _print_training(summary, run, console)
-    return run.path
 
 
 def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder:

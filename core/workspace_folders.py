@@ -212,6 +212,11 @@ class RunFolder:
         return self.checkpoints / "best.json"
 
     @property
+    def starting_point(self) -> CheckpointFolder:
+        """The weights that the training started from, where they are those of another one."""
+        return CheckpointFolder(self.path / "starting_point")
+
+    @property
     def lock(self) -> Path:
         """The lock of the process that trains."""
         return self.path.parent / f".{self.path.name}.lock"

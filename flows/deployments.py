@@ -7,7 +7,7 @@ module. This module does not import Prefect, so that ``suyan up`` can set its en
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -55,6 +55,7 @@ class _Trigger:
     event: str
     parameter: str  # of the flow; its value is the field ``payload`` of the event's payload
     payload: str
+    constants: Mapping[str, Any] = field(default_factory=dict)  # other arguments of the flow
 
 
 _FLOWS = (
@@ -91,6 +92,7 @@ _FLOWS = (
             event="suyan.dataset.changed",
             parameter="dataset",
             payload="version",
+            constants={"is_retraining": True},
         ),
     ),
     _FlowDeployment(
@@ -190,6 +192,7 @@ def _trigger(trigger: _Trigger, names: Mapping[str, str]) -> dict[str, Any]:
         "match": {"prefect.resource.id": trigger.resource.format_map(names)},
         "expect": [trigger.event],
         "parameters": {
+            **trigger.constants,
             trigger.parameter: f"{{{{ event.payload.{trigger.payload} }}}}",
             "workspace": "{{ event.payload.workspace }}",
         },

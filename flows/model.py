@@ -17,7 +17,13 @@ from flows.presets import Preset
 from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
 from flows.ui.run_names import run_name
+from flows.ui.run_progress import run_logger
+from flows.warm_start.more_epochs import continuation
+from flows.warm_start.retraining import retraining
+from flows.warm_start.starting_points import starting_point, with_origin
 from storage.remote import default_workspace
+from training.config import TrainConfig
+from training.run.starting_point import StartingPoint
 
 
 @flow(
@@ -32,6 +38,8 @@ def train(
     *,
     dataset: str = latest.NEWEST,
     preset: Preset = "as given",
+    more_epochs: int = 0,
+    is_retraining: bool = False,
     parameters: TrainForm,
     workspace: str = "",
 ) -> str:
@@ -42,26 +50,57 @@ def train(
         preset: Size of the training; what you change below stays. as given: the recipe's size;
             small, trial: sizes that a CPU trains in minutes; hour: one that it trains in about an
             hour.
+        more_epochs: Epochs to go on with the recipe's newest run, or the one that init_from names,
+            with its own settings; 0: a training of its own.
+        is_retraining: Training after a refresh: from the champion, in a share of the epochs, as
+            retrain_from and retrain_share say.
         parameters: The network, and how it is trained. What is empty stays as in the recipe.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
 
     """
     effective = run_parameters(TRAIN, parameters, preset)
-    return _train(dataset, effective, default_workspace(workspace))
+    folder = default_workspace(workspace)
+    if more_epochs:
+        return _continue(effective, more_epochs, folder)
+    if is_retraining:
+        config = retraining(effective, folder, run_logger())
+        effective = effective.model_copy(update={"train": config})
+    return _train(dataset, effective, folder)
 
 
 def _train(version: str, parameters: TrainParameters, workspace: Workspace) -> str:
+    recipe = parameters.recipe
+    with starting_point(parameters.train.init_from, workspace, recipe) as start:
+        config = with_origin(parameters.train, start)
+        return _train_from(version, config, start, parameters, workspace)
+
+
+def _continue(parameters: TrainParameters, num_epochs: int, workspace: Workspace) -> str:
+    recipe, name = parameters.recipe, parameters.train.init_from or latest.NEWEST
+    former = continuation(workspace, recipe, name, num_epochs)
+    return _train_from(former.dataset, former.config, former.start, parameters, workspace)
+
+
+def _train_from(
+    version: str,
+    config: TrainConfig,
+    start: StartingPoint | None,
+    parameters: TrainParameters,
+    workspace: Workspace,
+) -> str:
     log, recipe = StageLog(), parameters.recipe
     with one_at_a_time(run_limit("train", recipe)):
         dataset = latest.dataset_folder(workspace, recipe, version)
         run_names.add_dataset(dataset.name)
-        run = workspace.run(latest.run_name(parameters.train, dataset.name)).path
+        run = workspace.run(latest.run_name(config, dataset.name)).path
+        if start is not None:
+            start.copy_to(run, with_state=bool(config.continues))
         with log.stage("1/1 train"):
             latest.remember_trained_for(workspace, recipe, dataset.name)
             trained = log.record(
                 tasks.train_model(
-                    parameters.train,
+                    config,
                     dataset,
                     run,
                     workspace,

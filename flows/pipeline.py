@@ -29,6 +29,7 @@ from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
 from flows.ui.approval import Approval, ask
 from flows.ui.run_names import run_name
+from flows.warm_start.starting_points import starting_point, with_origin
 from storage.remote import default_workspace
 
 if TYPE_CHECKING:
@@ -100,12 +101,16 @@ def _run_stages(
         crawls, prepared = crawl_and_prepare(parameters, workspace, task_runner, log, num_stages=5)
         latest.remember_dataset(workspace, recipe, prepared.version)
         run_names.add_dataset(prepared.version)
-        run = workspace.run(latest.run_name(parameters.train, prepared.version)).path
+        with starting_point(parameters.train.init_from, workspace, recipe) as start:
+            config = with_origin(parameters.train, start)
+            run = workspace.run(latest.run_name(config, prepared.version)).path
+            if start is not None:
+                start.copy_to(run)
         with log.stage("3/5 train"):
             latest.remember_trained_for(workspace, recipe, prepared.version)
             trained = log.record(
                 tasks.train_model(
-                    parameters.train,
+                    config,
                     prepared.dataset,
                     run,
                     workspace,

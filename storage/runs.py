@@ -139,12 +139,14 @@ def _publish_checkpoints(bucket: Bucket, workspace: Workspace, run: RunFolder) -
 
 def _publish_other_files(bucket: Bucket, workspace: Workspace, run: RunFolder) -> None:
     """Publish a copy: a log that grows while it is sent would not match its digest."""
-    snapshots_of_their_own = (run.evaluations, run.checkpoints)
+    left_out = (  # the first two are snapshots of their own; a checkpoint replaces the last
+        run.evaluations, run.checkpoints, run.starting_point.path,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="suyan-run-") as name:
         copy = Path(name)
         for path in sorted(run.path.rglob("*")):
-            is_separate = any(path.is_relative_to(folder) for folder in snapshots_of_their_own)
-            if path == run.best or not is_separate:
+            is_left_out = any(path.is_relative_to(folder) for folder in left_out)
+            if path == run.best or not is_left_out:
                 _copy(path, copy / path.relative_to(run.path))
         snapshots.publish(bucket, copy, workspace.key(run.path), replace=True)
 

@@ -204,6 +204,19 @@ class TrainConfig(BaseModel):
     pool_size: int = Field(
         50, ge=0, le=10_000, description="Past translations that the discriminators judge again"
     )
+    init_from: Annotated[str, LATER] = Field(
+        "",
+        max_length=400,
+        description="Model whose weights the training starts from: champion, a version, a run, or "
+        "the folder of a checkpoint or of the reference's files; empty: random weights. A run "
+        "records it with a digest of the weights",
+    )
+    continues: Annotated[str, LATER] = Field(
+        "",
+        max_length=400,
+        description="Checkpoint of a finished run that this one continues, with a digest; set by "
+        "--more-epochs",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of weights, order and augmentation")
     device: str = Field(
         "auto",
@@ -318,6 +331,11 @@ class TrainConfig(BaseModel):
         if self.patience and not self.validate_every:
             raise ValueError(
                 f"patience: got {self.patience} without validations; set validate_every too"
+            )
+        if self.init_from and self.continues:
+            raise ValueError(
+                f"init_from, continues: got {self.init_from} and {self.continues}, needed one of "
+                "them"
             )
         if self.num_epochs + self.num_epochs_decay < 1:
             raise ValueError("num_epochs + num_epochs_decay: got 0, needed at least 1")

@@ -23,6 +23,7 @@ from core.files import (
     atomic_file,
     digest,
     file_sha256,
+    load_json,
     sync_file,
     sync_folder,
     write_json,
@@ -42,6 +43,7 @@ from evaluation.report.wording import LANGUAGES
 from evaluation.scores import Scores, load_scores, write_scores
 from evaluation.weights_choice import GENERATORS, Kind, generator_files
 
+DISCRIMINATORS = ("D_A", "D_B")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -152,6 +154,9 @@ def store(run: Path, evaluation: Path, scores: Scores, workspace: Workspace, mod
         try:
             for name, file in generators.items():
                 _copy(file, ModelFolder(partial).weights(name))
+            for name in DISCRIMINATORS:  # for a training that starts from the model
+                if checkpoint.weights(name).is_file():
+                    _copy(checkpoint.weights(name), ModelFolder(partial).weights(name))
             _copy(checkpoint.config, ModelFolder(partial).config)
             _describe(ModelFolder(partial), model.name, evaluation, scores, workspace, run, weights)
             partial.chmod(0o755)
@@ -217,6 +222,7 @@ def _describe(
         "dataset": scores.dataset,
         "run": run.name,
         "checkpoint": scores.checkpoint,
+        **_starting_point(model),
         "weights": scores.weights.chosen,
         "weights_sha256": dict(weights),
         "evaluation": scores.key,
@@ -226,6 +232,12 @@ def _describe(
     facts = load_facts(model, f"{model.path.parent.name}/{version}")
     with atomic_file(model.card) as file:
         file.write(model_card(facts, facts.language).encode())
+
+
+def _starting_point(model: ModelFolder) -> dict[str, str]:
+    """The model that the training started from, or the run that it continued; else nothing."""
+    config = load_json(model.config)
+    return {name: config[name] for name in ("init_from", "continues") if config.get(name)}
 
 
 def _phrases(dataset: DatasetFolder) -> dict[str, list[str]]:

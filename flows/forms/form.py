@@ -119,7 +119,7 @@ CRAWL = Form(CrawlParameters, "phrases_a", "phrases_b", "num_images")
 REFRESH = Form(
     RefreshParameters, "phrases_a", "phrases_b", "num_images", "num_new_images", "refresh_after_h"
 )
-TRAIN = Form(TrainParameters, "seed")
+TRAIN = Form(TrainParameters, "init_from", "seed")
 EVALUATE = Form(EvaluateParameters, "promotion")
 PIPELINE = Form(PipelineParameters, "phrases_a", "phrases_b", "num_images", "seed", "promotion")
 

@@ -59,6 +59,11 @@ _ALL = (
     _of_both("num_images", "Number of different originals to download for each domain"),
     _of_both("refresh_after_h", "Age from which a finished crawl is searched again, hours"),
     _of_both("num_new_images", "Most originals that one refresh adds to each domain"),
+    Question(
+        "init_from",
+        (("train", "init_from"),),
+        "Model to start from: champion, a version, a run or a folder; empty: random weights",
+    ),
     Question("seed", (("train", "seed"),), "Seed of weights, order and augmentation"),
     Question(
         "promotion",

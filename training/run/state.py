@@ -16,6 +16,7 @@ from training.algorithm.schedules import Plateau
 from training.build import build
 from training.config import TrainConfig
 from training.run.checkpoint import TORN_PREFIX, Position, checkpoints, load_state, load_weights
+from training.run.initial_weights import load_starting_point
 
 _logger = logging.getLogger(__name__)
 _STATE_KEY = "standing"  # of a ``TrainState`` in ``state.pt``
@@ -57,11 +58,13 @@ def checkpoint_state(gan: CycleGan, state: TrainState) -> dict[str, Any]:
 
 
 def restore(gan: CycleGan, run: Path) -> TrainState:
-    """Load the newest readable checkpoint into ``gan``; without one, give it initial weights.
+    """Load the newest readable checkpoint into ``gan``; without one, give it initial weights, which
+    are those of the run's starting point where it has one.
 
     Returns the state from which training goes on. The first process renames a checkpoint whose
     content is wrong to ``torn-…`` and logs a warning. Raises ``SuyanError``, and changes no file,
-    where a checkpoint cannot be read for another reason, such as a full GPU.
+    where a checkpoint cannot be read for another reason, such as a full GPU, and
+    ``CheckpointError`` for a starting point that does not fit.
     """
     for checkpoint in checkpoints(run):
         try:
@@ -79,9 +82,26 @@ def restore(gan: CycleGan, run: Path) -> TrainState:
                 checkpoint.rename(checkpoint.with_name(TORN_PREFIX + checkpoint.name))
             continue
         return state
-    if any(RunFolder(run).checkpoints.glob(f"{TORN_PREFIX}*")):
-        _logger.warning("%s: no checkpoint can be used; training starts again", run)
+    return _start(gan, RunFolder(run))
+
+
+def load_train_state(checkpoint: Path) -> TrainState:
+    """The state of a checkpoint, without its weights; raises as ``load_state`` does."""
+    state, position = load_state(checkpoint)
+    return TrainState.from_state_dict(state[_STATE_KEY], position)
+
+
+def _start(gan: CycleGan, run: RunFolder) -> TrainState:
+    """Give ``gan`` the weights of the first step, and return its state."""
+    if any(run.checkpoints.glob(f"{TORN_PREFIX}*")):
+        _logger.warning("%s: no checkpoint can be used; training starts again", run.path)
+    if gan.config.continues:
+        state = _load(gan, run.starting_point)
+        state.is_stopped, state.num_worse = False, 0
+        return state
     _reset(gan)
+    if gan.config.init_from:
+        load_starting_point(gan, run.path)
     return TrainState.initial(gan.config)
 
 

@@ -1,0 +1,1 @@
+"""Trainings that start from a model, and those that go on with a finished run."""

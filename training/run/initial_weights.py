@@ -1,0 +1,100 @@
+"""Gives a training the weights of its starting point."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from core.commands import suyan_command
+from core.errors import CheckpointError
+from core.workspace_folders import RunFolder
+from training.algorithm.cyclegan import NETWORKS, CycleGan
+from training.config import TrainConfig
+from training.run.checkpoint import load_config
+from training.run.starting_point import GENERATORS
+
+_logger = logging.getLogger(__name__)
+_LEAST_SHARE = 0.5  # of a generator's weights that must fit
+_NUM_NAMED = 3  # tensors in a message
+
+
+def load_starting_point(gan: CycleGan, run: Path) -> None:
+    """Give ``gan`` the weights of the run's starting point, and log how many of them fit.
+
+    A tensor is taken where name and shape agree. Discriminators that are not there, or do not fit,
+    keep their random weights. Raises ``CheckpointError`` for generators of another kind, or of
+    which less than half fits.
+    """
+    folder = RunFolder(run).starting_point
+    if not folder.path.is_dir():
+        raise CheckpointError(
+            f"{folder.path} is missing, which holds the weights of {gan.config.init_from}; "
+            f"'{suyan_command('train', '--init-from', 'MODEL')}' copies them"
+        )
+    _check_kind(gan.config, load_config(folder.path), folder.path)
+    networks = gan.networks()
+    for name in NETWORKS:
+        file = folder.weights(name)
+        if not file.is_file():
+            if gan.world.is_first:
+                _logger.warning("%s: no %s there; it starts with random weights", folder.path, name)
+            continue
+        least = _LEAST_SHARE if name in GENERATORS else 0.0
+        left = _load_fitting(file, networks[name], least)
+        if left and gan.world.is_first:
+            _logger.warning("%s: these tensors start with random weights: %s", file, left)
+        if f"{name}_ema" in networks:
+            networks[f"{name}_ema"].load_state_dict(networks[name].state_dict())
+
+
+def _check_kind(config: TrainConfig, initial: TrainConfig, folder: Path) -> None:
+    """Raise ``CheckpointError`` where the weights mean something else in this configuration."""
+    differing = [
+        f"{field} {getattr(initial, field)} (this training: {getattr(config, field)})"
+        for field in ("generator", "residual", "upsampling", "norm")
+        if getattr(initial, field) != getattr(config, field)
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{folder}: the model to start from has {', '.join(differing)}; set the same, for "
+            "example with --set, or start from another model"
+        )
+
+
+def _load_fitting(file: Path, network: nn.Module, least_share: float) -> str:
+    """Load the tensors whose name and shape fit; returns the names of the others, shortened.
+
+    Raises ``CheckpointError`` where less than ``least_share`` of the network's numbers fit.
+    """
+    try:
+        tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: cannot be read as safetensors: {error}") from error
+    expected: Mapping[str, Tensor] = network.state_dict()
+    fitting = {
+        key: tensors[key]
+        for key, value in expected.items()
+        if key in tensors and tensors[key].shape == value.shape
+    }
+    num_fitting = sum(expected[key].numel() for key in fitting)
+    num = sum(value.numel() for value in expected.values())
+    if not all(bool(torch.isfinite(value).all()) for value in fitting.values()):
+        raise CheckpointError(f"{file}: holds numbers that are not finite")
+    if num_fitting < least_share * num:
+        other = next(key for key in expected if key not in fitting)
+        shape = list(tensors[other].shape) if other in tensors else "no such tensor"
+        raise CheckpointError(
+            f"{file}: {num_fitting / num:.0%} of its weights fit this training, needed "
+            f"{least_share:.0%}; {other}: found {shape}, needed {list(expected[other].shape)}. Set "
+            "ngf and num_blocks to those of the model"
+        )
+    network.load_state_dict({**expected, **fitting})
+    missing = [key for key in expected if key not in fitting]
+    more = f" and {len(missing) - _NUM_NAMED} more" if len(missing) > _NUM_NAMED else ""
+    return ", ".join(missing[:_NUM_NAMED]) + more
