@@ -70,7 +70,7 @@ def _find(name: str, workspace: Workspace, recipe: str, scratch: Path) -> Starti
     trained = [path.name for path in sorted(workspace.runs.glob("[!.]*/"))]
     raise SuyanError(
         f"init_from: got {name!r}, needed {CHAMPION}, a version of {recipe} "
-        f"({', '.join(known[-3:]) or 'none yet'}), a run ({', '.join(trained[-3:]) or 'none yet'}) "
+        f"({', '.join(versions[-3:]) or 'none yet'}), a run ({', '.join(trained[-3:]) or 'none yet'}) "
         "or the folder of a model"
     )
 
