@@ -25,6 +25,7 @@ SIDEWAYS = {
     "preprocessing": set[str](),
     "training": {
         "preprocessing.analysis.face_finder",
+        "preprocessing.analysis.face_windows",
         "preprocessing.analysis.face_mesh",
         "preprocessing.analysis.face_regions",
         "preprocessing.images.colour_maps",
@@ -34,6 +35,7 @@ SIDEWAYS = {
         "preprocessing.analysis.face_finder",
         "preprocessing.analysis.face_mesh",
         "preprocessing.analysis.face_regions",
+        "preprocessing.analysis.face_windows",
         "preprocessing.config",
         "preprocessing.images.colour_maps",
         "preprocessing.images.geometry",

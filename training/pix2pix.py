@@ -98,7 +98,11 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
             "evaluate.strengths [], which stores a model of strength 1"
         )
     folder = CheckpointFolder(checkpoint)
-    names = [name for name in _NAMES if folder.weights(name).is_file()]
+    names = [
+        name
+        for name in _NAMES
+        if folder.weights(name).is_file() and not (config.face_windows and name.startswith("D"))
+    ]
     if not any(name.startswith("G") for name in names):
         raise CheckpointError(f"{checkpoint}: found no G_A.safetensors; is it a checkpoint?")
     is_single = names == ["G_A"]

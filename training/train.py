@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.config_identity import identity
 from core.files import claim_folder
 from core.progress import Progress, silent
-from training.build import build
+from training.build import build, windows_of
 from training.config import TrainConfig
 from training.data.dataset import UnalignedPictures
 from training.data.picture_digests import claim_pictures
@@ -89,7 +89,7 @@ def train(
         samples = SampleGrid(dataset, config.crop_px)
         total = num_steps(config, pictures)
         to_compile = should_compile(config, total)
-        gan = build(config, world, to_compile=to_compile)
+        gan = build(config, world, windows=windows_of(config, dataset), to_compile=to_compile)
         state = restore(gan, run)
         resumed = state.position.step
         threads = build_thread_count(gan, is_compiled=to_compile)

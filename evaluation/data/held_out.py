@@ -17,19 +17,12 @@ from core.tables import Picture, iter_rows
 from core.workspace_folders import DatasetFolder
 from evaluation.arrays import Pictures
 from evaluation.config import EvaluateConfig
+from preprocessing.analysis.face_windows import Alignment
 
 Sides = dict[str, list[Picture]]
 """Rows of the manifest by side, ``"A"`` and ``"B"``."""
 
 _Row = TypeVar("_Row", "_Place", Picture)
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """Where aligned faces have their eyes, in shares of the crop's side."""
-
-    eye_distance: float
-    eye_height: float  # below the top
 
 
 @dataclass(frozen=True)
@@ -70,13 +63,12 @@ def load_held_out(config: EvaluateConfig, dataset: DatasetFolder) -> HeldOut:
             f"{missing[0]}; remove the folder and prepare again"
         )
     prepare = load_json(dataset.config) if dataset.config.is_file() else {}
-    has_alignment = prepare.get("faces", True) and {"eye_distance", "eye_height"} <= prepare.keys()
     return HeldOut(
         test,
         train,
         usable,
         int(prepare["crop_px"]) if prepare.get("crop_px") else None,
-        Alignment(prepare["eye_distance"], prepare["eye_height"]) if has_alignment else None,
+        Alignment.of(prepare),
     )
 
 

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from evaluation.arrays import Array, Pictures
-from evaluation.data.held_out import Alignment
 from evaluation.features.extractor import Extractor, cached, content_key
 from evaluation.judges.judge import JudgedPictures
 from evaluation.judges.judge_kinds import JudgeKind, View
 from evaluation.judges.picture_views import cut_view, resized
+from preprocessing.analysis.face_windows import Alignment
 
 _WIDTHS = (16, 32, 48, 64)
 _PX = 64  # longer side of a view

@@ -13,7 +13,6 @@ import numpy as np
 from core.progress import Progress
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
-from evaluation.data.held_out import Alignment
 from evaluation.judges.domain_network import DomainNetwork
 from evaluation.judges.feature_scale import FeatureScale
 from evaluation.judges.judge import Judge, JudgedPictures
@@ -27,6 +26,7 @@ from evaluation.judges.view_distances import ViewDistances, measure_view, share_
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES
 from evaluation.metrics.measurement import Contrasts, Side
 from preprocessing.analysis.face_mesh import Points
+from preprocessing.analysis.face_windows import Alignment
 
 
 @dataclass(frozen=True)

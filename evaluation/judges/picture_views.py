@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from evaluation.arrays import Pictures
-from evaluation.data.held_out import Alignment
 from evaluation.judges.judge_kinds import View
 from evaluation.metrics.windows import windows
+from preprocessing.analysis.face_windows import Alignment
 
 _LEAST_PX = 8  # of a side of a resized view
 

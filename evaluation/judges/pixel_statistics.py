@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evaluation.arrays import Array
-from evaluation.data.held_out import Alignment
 from evaluation.features.extractor import Extractor
 from evaluation.judges.judge import JudgedPictures
 from evaluation.judges.judge_kinds import JudgeKind, View
 from evaluation.judges.picture_views import cut_view
+from preprocessing.analysis.face_windows import Alignment
 
 _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 _CELLS = 3  # each way

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad, relu
 
 from evaluation.arrays import Array
-from evaluation.data.held_out import Alignment
 from evaluation.features.extractor import Extractor
 from evaluation.judges.judge import JudgedPictures
 from evaluation.judges.judge_kinds import JudgeKind, View
 from evaluation.judges.picture_views import cut_view, resized
+from preprocessing.analysis.face_windows import Alignment
 
 _WIDTHS = (32, 48, 64, 96)  # filters of each layer, which halves the picture
 _PX = 128  # longer side of a view, at most

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from core.tables import Picture
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
-from evaluation.data.held_out import Alignment
 from evaluation.features.classifier import Classifier
 from preprocessing.analysis.face_mesh import Points
+from preprocessing.analysis.face_windows import Alignment
 
 Contrasts = Mapping[str, Array]
 """``regions.contrasts`` by region."""

@@ -8,52 +8,21 @@ are up to ``max_zoom`` times larger.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from evaluation.arrays import Pictures
-from evaluation.data.held_out import Alignment
 from evaluation.figures import Figures
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid, kid_figure
 from evaluation.metrics.measurement import Measurement
+from preprocessing.analysis.face_windows import Alignment, Window
 
 # In distances between the eyes: the window's centre below the eyes, half its width and height.
 _EYES = (-0.10, 1.00, 0.45)  # with lids and brows
 _MOUTH = (1.05, 0.62, 0.42)
 
 
-@dataclass(frozen=True)
-class Window:
-    """A rectangle of the crop, in shares of its side."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def cut(self, pictures: Pictures) -> Pictures:
-        """The window of ``[N, px, px, 3]`` pictures: ``[N, h, w, 3]``, at least one pixel."""
-        px = pictures.shape[1]
-        left, top = (min(px - 1, round(share * px)) for share in (self.left, self.top))
-        right, bottom = round(self.right * px), round(self.bottom * px)
-        return pictures[:, top : max(bottom, top + 1), left : max(right, left + 1)]
-
-
 def windows(alignment: Alignment) -> dict[str, Window]:
     """The windows ``eyes`` and ``mouth`` in crops of this alignment."""
     return {
-        name: _window(alignment, *extent) for name, extent in (("eyes", _EYES), ("mouth", _MOUTH))
+        name: alignment.window(*extent) for name, extent in (("eyes", _EYES), ("mouth", _MOUTH))
     }
-
-
-def _window(alignment: Alignment, below: float, half_width: float, half_height: float) -> Window:
-    distance = alignment.eye_distance
-    middle = alignment.eye_height + below * distance
-    return Window(
-        left=max(0.0, 0.5 - half_width * distance),
-        top=max(0.0, middle - half_height * distance),
-        right=min(1.0, 0.5 + half_width * distance),
-        bottom=min(1.0, middle + half_height * distance),
-    )
 
 
 def window_distances(data: Measurement) -> Figures:

@@ -127,14 +127,18 @@ def estimate_training(
         return None
     measured = logged_step_time(config, run)
     if measured is None:
-        return estimate_steps(config, num_steps, num_done, torchrun)
+        return estimate_steps(config, num_steps, num_done, torchrun, dataset)
     seconds = _TRAINING_START_S + measured.remaining_s(config, num_steps, num_done)
     source = f"{num_steps - num_done} steps of {_seconds(measured.step_s)}, as in its log"
     return Estimate(seconds, source)
 
 
 def estimate_steps(
-    config: TrainConfig, num_steps: int, num_done: int, torchrun: Torchrun
+    config: TrainConfig,
+    num_steps: int,
+    num_done: int,
+    torchrun: Torchrun,
+    dataset: Path | None = None,
 ) -> Estimate:
     """The duration of the steps from ``num_done`` to ``num_steps``, by a timed step.
 
@@ -144,7 +148,8 @@ def estimate_steps(
     from training.runtime.step_time import measure_step_time
 
     share = config.batch_size // torchrun.num_processes
-    measured = measure_step_time(config.model_copy(update={"batch_size": max(1, share)}))
+    of_one = config.model_copy(update={"batch_size": max(1, share)})
+    measured = measure_step_time(of_one, dataset)
     seconds = measured.remaining_s(config, num_steps, num_done)
     if measured.device == "cpu":
         seconds *= torchrun.processes_per_node

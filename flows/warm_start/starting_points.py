@@ -19,6 +19,7 @@ from training.config import TrainConfig
 from training.run.starting_point import StartingPoint, recorded_origin
 
 CHAMPION = "champion"
+_NUM_LISTED = 3  # of each kind, in an error
 
 
 @contextlib.contextmanager
@@ -68,10 +69,10 @@ def _find(name: str, workspace: Workspace, recipe: str, scratch: Path) -> Starti
         return _of_run(run, name)
     versions = [path.name for path in sorted(workspace.recipe_models(recipe).path.glob("step*"))]
     trained = [path.name for path in sorted(workspace.runs.glob("[!.]*/"))]
+    listed = [", ".join(names[-_NUM_LISTED:]) or "none yet" for names in (versions, trained)]
     raise SuyanError(
-        f"init_from: got {name!r}, needed {CHAMPION}, a version of {recipe} "
-        f"({', '.join(versions[-3:]) or 'none yet'}), a run ({', '.join(trained[-3:]) or 'none yet'}) "
-        "or the folder of a model"
+        f"init_from: got {name!r}, needed {CHAMPION}, a version of {recipe} ({listed[0]}), a run "
+        f"({listed[1]}) or the folder of a model"
     )
 
 

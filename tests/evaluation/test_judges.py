@@ -11,7 +11,6 @@ from drawn_faces import ALIGNMENT, DrawnFaces, draw_faces, side_of
 
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
-from evaluation.data.held_out import Alignment
 from evaluation.judges.domain_network import DomainNetwork
 from evaluation.judges.feature_scale import FeatureScale
 from evaluation.judges.judge import JudgedPictures
@@ -22,6 +21,7 @@ from evaluation.judges.random_convolutions import RandomConvolutions
 from evaluation.judges.view_distances import ViewDistances, share_figure
 from evaluation.metrics.measurement import Side
 from evaluation.metrics.regions import contrasts
+from preprocessing.analysis.face_windows import Alignment
 
 CONFIG = EvaluateConfig(num_bootstrap=200)
 NUM_TRAIN, NUM_TEST = 60, 30

@@ -6,11 +6,11 @@ import pytest
 from core.tables import Picture
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
-from evaluation.data.held_out import Alignment
 from evaluation.features.extractor import load_offline
 from evaluation.figures import Figure
 from evaluation.metrics.measurement import Measurement, Outputs, Side
 from evaluation.metrics.windows import window_distances, windows
+from preprocessing.analysis.face_windows import Alignment
 
 PX, NUM = 64, 12
 ALIGNMENT = Alignment(eye_distance=0.36, eye_height=0.40)

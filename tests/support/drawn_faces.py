@@ -6,11 +6,11 @@ import numpy as np
 
 from core.tables import Picture
 from evaluation.arrays import Pictures
-from evaluation.data.held_out import Alignment
 from evaluation.metrics.measurement import Side
 from evaluation.metrics.regions import contrasts
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.face_mesh import FaceMesh, Points
+from preprocessing.analysis.face_windows import Alignment
 from preprocessing.images.geometry import apply, crop, eye_transform
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 

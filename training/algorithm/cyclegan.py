@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from preprocessing.analysis.face_windows import Window
 from training.algorithm import losses
 from training.algorithm.diff_augment import augment
 from training.algorithm.ema import MovingAverage
@@ -67,6 +68,7 @@ class CycleGan:
     layout: torch.memory_format = torch.contiguous_format  # of pictures and weights
     averages: dict[str, MovingAverage] = field(default_factory=dict)  # of G_A and G_B, or empty
     world: World = field(default_factory=World)
+    windows: tuple[Window, ...] = ()  # that the discriminators look at, besides the whole
     num_steps: int = field(default=0, init=False)  # steps done so far
     _cycle_share: float = field(default=1.0, init=False)
     _feature_share: float = field(default=0.0, init=False)

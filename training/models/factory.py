@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from preprocessing.analysis.face_windows import Window
     from training.config import TrainConfig
     from training.models.architecture import Architecture, Generator
 
@@ -65,8 +66,11 @@ def recognise_generator(tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
     return None
 
 
-def build_discriminator(config: TrainConfig) -> nn.Module:
-    """A discriminator of this configuration, on the CPU, with torch's own first weights."""
+def build_discriminator(config: TrainConfig, windows: tuple[Window, ...] = ()) -> nn.Module:
+    """A discriminator of this configuration, on the CPU, with torch's own first weights.
+
+    With ``windows`` it looks at these parts of the picture too.
+    """
     from training.models.discriminators import (  # noqa: PLC0415 - with torch
         PatchDiscriminator,
         PixelDiscriminator,
@@ -74,7 +78,12 @@ def build_discriminator(config: TrainConfig) -> nn.Module:
 
     if config.discriminator == "pixel":
         return PixelDiscriminator(config.ndf, config.norm)
-    return PatchDiscriminator(config.d_layers, config.ndf, config.norm)
+    whole = PatchDiscriminator(config.d_layers, config.ndf, config.norm)
+    if not windows:
+        return whole
+    from training.models.window_discriminator import WindowDiscriminator  # noqa: PLC0415
+
+    return WindowDiscriminator(whole, windows, config.ndf, config.norm)
 
 
 def _module(generator: str) -> ModuleType:

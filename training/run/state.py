@@ -115,7 +115,7 @@ def _load(gan: CycleGan, checkpoint: CheckpointFolder) -> TrainState:
 
 def _reset(gan: CycleGan) -> None:
     """Give ``gan`` the weights, optimisers and pools that ``build`` makes; keep its modules."""
-    fresh = build(gan.config, gan.world)
+    fresh = build(gan.config, gan.world, windows=gan.windows)
     for name, network in gan.networks().items():
         network.load_state_dict(fresh.networks()[name].state_dict())
     gan.load_state_dict(fresh.state_dict(), num_steps=0)

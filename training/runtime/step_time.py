@@ -12,9 +12,9 @@ import torch
 from core.pictures import find_pictures
 from core.workspace_folders import DatasetFolder, RunFolder
 from training.algorithm.cyclegan import CycleGan, RealTargets
-from training.build import build
+from training.build import build, windows_of
 from training.config import TrainConfig
-from training.run.checkpoint import latest_checkpoint
+from training.run.checkpoint import latest_checkpoint, load_state
 from training.run.run_log import read_log
 from training.runtime.device import choose_device, prepare_torch
 from training.runtime.thread_count import build_thread_count
@@ -37,13 +37,14 @@ class StepTime:
         return self.pseudo_s * num_pseudo + self.step_s * max(0, num_steps - num_done - num_pseudo)
 
 
-def measure_step_time(config: TrainConfig) -> StepTime:
+def measure_step_time(config: TrainConfig, dataset: Path | None = None) -> StepTime:
     """Time steps of freshly built networks on random pictures; takes a few steps.
 
-    Reading and rendering pictures are not included, nor what compilation gains.
+    ``dataset`` is the training's, by which discriminators differ. Reading and rendering pictures
+    are not included, nor what compilation gains.
     """
     prepare_torch(config)
-    gan = build(config)
+    gan = build(config, windows=windows_of(config, dataset) if dataset else ())
     shape = (config.batch_size, 3, config.crop_px, config.crop_px)
     a, b = (torch.rand(shape, device=gan.device) * 2 - 1 for _ in range(2))
     targets = RealTargets(a, b, b, a) if config.pseudo_weight > 0 else None
@@ -83,9 +84,12 @@ def count_training_pictures(dataset: Path) -> int:
 
 
 def count_done_steps(run: Path) -> int:
-    """Steps of the run's newest checkpoint; 0 without any."""
+    """Steps of the run's newest checkpoint, or of the run that it continues; 0 without any."""
     checkpoint = latest_checkpoint(run)
-    return int(checkpoint.name.removeprefix("step_")) if checkpoint else 0
+    if checkpoint is not None:
+        return int(checkpoint.name.removeprefix("step_"))
+    start = RunFolder(run).starting_point
+    return load_state(start.path)[1].step if start.state.is_file() else 0
 
 
 def _seconds(gan: CycleGan, step: Callable[[], object]) -> float:
