@@ -110,12 +110,12 @@ def _on_its_side(photograph: Path, test_fraction: float) -> bytes:
 
 def _sized(config: TrainConfig, dataset: Path, minutes: float, seed: int) -> TrainConfig:
     """``config`` with as many epochs as ``minutes`` hold on this machine, by timed steps."""
-    from training.build import build
+    from training.build import build, windows_of
     from training.data.dataset import UnalignedPictures
     from training.data.pseudo_pairs import PseudoPairs
 
     pictures = UnalignedPictures(dataset, config)
-    gan = build(config)
+    gan = build(config, windows=windows_of(config, dataset))
     batches = iter(pictures.batches(1))
     seconds = []
     for _ in range(min(_NUM_TIMED_STEPS, pictures.num_batches)):

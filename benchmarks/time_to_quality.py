@@ -32,7 +32,7 @@ from evaluation.metrics.true_counterparts import (
 )
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import pseudo_learning_rate
-from training.build import build, plain_generators
+from training.build import build, plain_generators, windows_of
 from training.config import TrainConfig, demo
 from training.data.dataset import UnalignedPictures
 from training.data.pseudo_pairs import PseudoPairs
@@ -72,7 +72,7 @@ class Contestant:
 
     def _train(self, config: TrainConfig, dataset: Path) -> Iterator[None]:
         pictures = UnalignedPictures(dataset, config)
-        self.gan = gan = build(config)
+        self.gan = gan = build(config, windows=windows_of(config, dataset))
         if config.pseudo_steps or config.pseudo_weight:
             pairs = PseudoPairs(config, pictures)
             for step, batch in enumerate(pairs.batches(0, config.pseudo_steps)):
