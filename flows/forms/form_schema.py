@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaValue
 
 from flows.forms.field_values import Place, Values, flatten
-from flows.forms.questions import ADVANCED, CRAWLS, SHARED, Question
+from flows.forms.questions import ADVANCED, CRAWLS, DERIVED, SHARED, Question
 from flows.recipes import RECIPES
 
-_OF_ONE_CRAWL = ("domain", "prefixes", "suffixes", "num_images")
-_DERIVED = {("prepare", "domain_a"), ("prepare", "domain_b")}  # the names in crawl_a and crawl_b
+OF_ONE_CRAWL = ("domain", "prefixes", "suffixes", "num_images")
+"""Fields of a crawl that each domain has in the form."""
 _DESCRIPTIONS = {
     SHARED: "Search and download for both domains",
     "crawl_a": "Name of domain A, and what differs from domain B",
@@ -38,18 +38,18 @@ def form_schema(parameters: type[BaseModel], questions: Collection[Question]) ->
     of_questions = {place for question in questions for place in question.places}
     plain: dict[str, JsonSchemaValue] = {}
     sections: dict[str, JsonSchemaValue] = {}
-    left_out = of_questions | _DERIVED
+    left_out = of_questions | {*DERIVED}
     for name, field in schema["properties"].items():
         if "properties" not in field:
             if (name,) not in of_questions:
                 plain[name] = _plain(field, _defaults((name,), recipes))
         elif name in CRAWLS:
-            of_one: set[Place] = {(name, each) for each in _OF_ONE_CRAWL}
+            of_one: set[Place] = {(name, each) for each in OF_ONE_CRAWL}
             if SHARED not in sections:
                 shared = left_out | of_one | {(name, "phrases")}
                 sections[SHARED] = _section(SHARED, field, (name,), shared, recipes)
             of_both: set[Place] = {
-                (name, each) for each in field["properties"] if each not in _OF_ONE_CRAWL
+                (name, each) for each in field["properties"] if each not in OF_ONE_CRAWL
             }
             sections[name] = _section(name, field, (name,), of_both, recipes)
         else:

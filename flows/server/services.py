@@ -23,7 +23,7 @@ from core.workspace import Workspace
 from flows.deployments import FILE as DEPLOYMENTS_FILE
 from flows.deployments import FLOW_NAMES, WORK_POOL, schedule_lines
 from flows.installation import PACKAGES, ROOT
-from flows.recipes import RECIPES
+from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe
 from flows.server.prefect_server import (
     Server,
     adopt_server,
@@ -72,7 +72,7 @@ def up(
     console.print(f"Work pool   {WORK_POOL}, and the automations of automations.yaml")
     _deploy(server, environment, console, always=redeploy)
     pid = _worker_up(workspace, environment, console)
-    run = prefect_command("deployment", "run", f"{FLOW_NAMES[0]}/{next(iter(RECIPES))}")
+    run = prefect_command("deployment", "run", f"{FLOW_NAMES[0]}/{SHIPPED_NAMES[0]}")
     console.print(
         f"\nThe Prefect UI: [bold]{server.ui_url}[/bold]\n"
         f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}\n"
@@ -168,8 +168,8 @@ def _deploy(
     stamp.unlink(missing_ok=True)
     _command(environment, sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
     write_json(stamp, _deployed_stamp(server))
-    console.print(f"Deployments {', '.join(FLOW_NAMES)}: {', '.join(RECIPES)}")
-    for line in schedule_lines():
+    console.print(f"Deployments {', '.join(FLOW_NAMES)}: {', '.join(SHIPPED_NAMES)}")
+    for line in schedule_lines(map(shipped_recipe, SHIPPED_NAMES)):
         console.print(f"Scheduled   {line}", soft_wrap=True, highlight=False)
 
 
