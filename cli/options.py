@@ -214,7 +214,7 @@ def _changed_values(changes: Sequence[str], stage: str) -> Values:
             raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE")
         path = f"{stage}.{name}" if name in own else name
         if path not in (*fields, *PIPELINE.questions):
-            near = suggestion(nearest(name, [*own, *PIPELINE.questions, *fields]))
+            near = suggestion(nearest(name, {*own, *PIPELINE.questions, *fields}))
             lists = f"; '{suyan_command('run', '--show')}' lists all"
             raise ValueError(f"--set: got {change!r}, an unknown option{near or lists}")
         try:

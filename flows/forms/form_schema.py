@@ -33,7 +33,7 @@ def form_schema(parameters: type[BaseModel], questions: Collection[Question]) ->
     What is in ``advanced`` may stand outside too. The UI does not show ``patternProperties``, and
     the server checks them.
     """
-    schema = _inline(parameters.model_json_schema(), {})
+    schema = inline(parameters.model_json_schema(), {})
     recipes = _recipe_values(parameters)
     of_questions = {place for question in questions for place in question.places}
     plain: dict[str, JsonSchemaValue] = {}
@@ -163,21 +163,21 @@ def _defaults(place: Place, recipes: Mapping[str, Values]) -> dict[str, Any]:
     return {name: values[place] for name, values in recipes.items() if place in values}
 
 
-def _inline(schema: JsonSchemaValue, definitions: Mapping[str, Any]) -> JsonSchemaValue:
+def inline(schema: JsonSchemaValue, definitions: Mapping[str, Any]) -> JsonSchemaValue:
     """``schema`` with every reference replaced by what it refers to."""
     all_definitions = {**definitions, **schema.get("$defs", {})}
     inlined: JsonSchemaValue = {}
     if "$ref" in schema:
-        inlined = _inline(all_definitions[schema["$ref"].rpartition("/")[2]], all_definitions)
+        inlined = inline(all_definitions[schema["$ref"].rpartition("/")[2]], all_definitions)
     for key, value in schema.items():
         if key in {"$defs", "$ref", "additionalProperties"}:
             continue
         if key == "properties":
-            inlined[key] = {name: _inline(field, all_definitions) for name, field in value.items()}
+            inlined[key] = {name: inline(field, all_definitions) for name, field in value.items()}
         elif isinstance(value, dict) and key == "items":
-            inlined[key] = _inline(value, all_definitions)
+            inlined[key] = inline(value, all_definitions)
         elif key in {"anyOf", "allOf"}:
-            inlined[key] = [_inline(kind, all_definitions) for kind in value]
+            inlined[key] = [inline(kind, all_definitions) for kind in value]
         else:
             inlined[key] = value
     return inlined

@@ -65,6 +65,18 @@ def recipe_files(workspace: Workspace) -> dict[str, Path]:
     return files
 
 
+def check_new_name(name: str, workspace: Workspace) -> None:
+    """Raise ``ValueError`` for a text that is no recipe's name, or the name of a recipe."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"NAME: got {name!r:.60}, needed at most 40 of a-z, 0-9 and -, the first no -"
+        )
+    file = _file_of(name, [workspace.recipe_files])
+    if name in SHIPPED_NAMES or file is not None:
+        place = f"as {file}" if file else "as a shipped recipe"
+        raise ValueError(f"NAME: got {name!r}, which is there already, {place}; give another name")
+
+
 def workspace_recipes(workspace: Workspace) -> list[Recipe]:
     """Every recipe in the workspace's folder, by name; raises ``ValueError`` as its files do."""
     return [load_recipe(path, workspace) for path in recipe_files(workspace).values()]
