@@ -303,7 +303,7 @@ def _deployments(workspace: Workspace) -> Finding:
         return Finding("deployments", "note", "unknown without a server", _up(workspace))
     if not server.folder.deployed.exists():
         return Finding("deployments", "note", "not registered", _up(workspace))
-    if not is_deployed(server):
+    if not is_deployed(server, workspace):
         return Finding("deployments", "note", "older than the code here", _up(workspace))
     return Finding("deployments", "ok", "as prefect.yaml says")
 

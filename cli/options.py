@@ -61,7 +61,7 @@ Recipe = Annotated[
     str,
     typer.Option(
         metavar=_RECIPE,
-        help="Recipe: makeup or seasons, one of the workspace, or a YAML file (suyan recipe new).",
+        help="Recipe: makeup or seasons, one of the workspace, or a YAML file.",
     ),
 ]
 ModelRecipe = Annotated[
