@@ -62,12 +62,12 @@ _MAX_TRAINING_H: Any = Field(
 
 
 RetrainFrom = Literal["champion", "nothing"]
-_RETRAIN_FROM: Any = Field(
+RETRAIN_FROM: Any = Field(
     "champion",
     description="Start of a training that follows a refresh. champion: the recipe's, where it has "
     "the same network, with retrain_share of the epochs; nothing: random weights",
 )
-_RETRAIN_SHARE: Any = Field(
+RETRAIN_SHARE: Any = Field(
     0.25,
     gt=0,
     le=1,
@@ -117,8 +117,8 @@ class TrainParameters(Parameters):
     train: TrainConfig = _TRAIN
     torchrun: Torchrun = _TORCHRUN
     max_training_h: float = _MAX_TRAINING_H
-    retrain_from: RetrainFrom = _RETRAIN_FROM
-    retrain_share: float = _RETRAIN_SHARE
+    retrain_from: RetrainFrom = RETRAIN_FROM
+    retrain_share: float = RETRAIN_SHARE
 
 
 class EvaluateParameters(Parameters):

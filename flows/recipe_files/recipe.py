@@ -25,7 +25,14 @@ from flows.forms.field_values import (
     unknown_name,
 )
 from flows.forms.questions import CRAWLS, DERIVED, SHARED
-from flows.parameters import RECIPE_NAME, RETRAIN_ABOVE, PipelineParameters
+from flows.parameters import (
+    RECIPE_NAME,
+    RETRAIN_ABOVE,
+    RETRAIN_FROM,
+    RETRAIN_SHARE,
+    PipelineParameters,
+    RetrainFrom,
+)
 from flows.recipe_files.strict_yaml import Document
 from scraping.config import CrawlConfig
 
@@ -122,6 +129,8 @@ class RecipeSettings(BaseModel):
         default_factory=Triggers, description="Deployments that start after another one"
     )
     retrain_above: float = RETRAIN_ABOVE
+    retrain_from: RetrainFrom = RETRAIN_FROM
+    retrain_share: float = RETRAIN_SHARE
 
 
 class RecipeFields(RecipeSettings, PipelineParameters):

@@ -16,7 +16,15 @@ from flows.forms.field_values import Place, Values, defaults, flatten, places, s
 from flows.forms.form_schema import inline, limits
 from flows.forms.questions import SHARED
 from flows.parameters import PipelineParameters
-from flows.recipe_files.recipe import BASE, Recipe, RecipeFields, RecipeSettings, Titles
+from flows.recipe_files.recipe import (
+    BASE,
+    Recipe,
+    RecipeFields,
+    RecipeSettings,
+    Schedule,
+    Titles,
+    Triggers,
+)
 
 _WIDTH = 96
 _ACTIVE = {
@@ -35,6 +43,7 @@ _FIRST: Mapping[str, tuple[str, ...]] = {  # what people change first: in a new 
     "schedule": ("cron", "timezone", "active"),
     "triggers": ("train", "evaluate"),
     "retrain_above": (),
+    "retrain_from": (),
 }
 
 
@@ -50,7 +59,9 @@ def new_text(name: str, base: Recipe, workspace: Workspace) -> str:
         f"{base.name}."
     )
     titles = Titles(recipe=name, domain_a=base.titles.domain_a, domain_b=base.titles.domain_b)
-    settings = RecipeSettings(recipe=name, titles=titles, retrain_above=base.settings.retrain_above)
+    settings = base.settings.model_copy(
+        update={"recipe": name, "titles": titles, "schedule": Schedule(), "triggers": Triggers()}
+    )
     values = _values(settings, base.parameters)
     lines = [*_comment(head), f"# Check it: {check}", f"# Every setting: {show}", ""]
     lines += [f"{BASE}: {base.name}", ""]

@@ -205,8 +205,8 @@ def _deploy(
     write_json(file, {"recipes": dict.fromkeys(former_recipes | stamp["recipes"], "")})
     if removed:
         _command(environment, sys.executable, "-m", "flows.server.resources", "--remove", *removed)
-        kept = "their pictures, datasets, runs and models stay"
-        console.print(f"Removed     {', '.join(removed)}: no such recipe any more; {kept}")
+        rest = "their pictures, datasets, runs and models stay"
+        console.print(f"Removed     {', '.join(removed)}: no such recipe any more; {rest}")
     deploy = (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
     deployed = [shipped_recipe(name) for name in SHIPPED_NAMES] if is_new_code else []
     if is_new_code:

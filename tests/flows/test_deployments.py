@@ -97,6 +97,7 @@ titles: {recipe: cats}
 schedule: {cron: 30 4 * * 5, active: true}
 triggers: {evaluate: false}
 retrain_above: 0.25
+retrain_share: 0.5
 max_training_h: 9
 crawl: {search_interval_s: 2, filters: {licensed: true}}
 crawl_a: {domain: kitten, phrases: [小猫], num_images: 100}
