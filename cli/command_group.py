@@ -39,10 +39,10 @@ class Command(TyperCommand):
 
 
 class MainGroup(TyperGroup):
-    """The group of all commands."""
+    """A group of commands: all of them, or those of one subject."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters of ``suyan`` itself and ``--help``."""
+        """The parameters of the group itself and ``--help``."""
         return _name_values(super().get_params(ctx))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cli.usage import nearest, suggestion
+from core.errors import nearest, suggestion
 from core.progress import LogProgress, Progress, silent
 
 if TYPE_CHECKING:

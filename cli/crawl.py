@@ -15,6 +15,7 @@ from cli.console import OUTPUT, print_line, print_table, progress_bar
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
+    Changes,
     EngineUrl,
     ExistingWorkspace,
     Images,
@@ -47,6 +48,7 @@ def crawl(
     engine_url: EngineUrl = None,
     allow_private_hosts: AllowPrivateHosts = False,
     images: Images = None,
+    changes: Changes = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="New search of a finished crawl, for new originals.")
     ] = False,
@@ -56,9 +58,12 @@ def crawl(
     parameters = load_parameters(
         recipe,
         params,
+        workspace=workspace,
         engine_url=engine_url,
         images=images,
         allow_private_hosts=allow_private_hosts,
+        changes=changes,
+        stage="crawl",
     )
     crawl_domains(parameters, workspace, OUTPUT, domain=domain, refresh=refresh)
 

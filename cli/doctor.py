@@ -82,7 +82,7 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
         ("deployments", lambda: _deployments(workspace)),
         ("access", lambda: _access(workspace)),
         ("proxy", _proxy),
-        ("search", lambda: _search(recipe)),
+        ("search", lambda: _search(workspace, recipe)),
     ]
     for subject, check in checks:
         try:
@@ -219,7 +219,8 @@ def _device(workspace: Workspace, recipe: str) -> Finding:
     if torch.cuda.is_available():
         return Finding("device", "ok", torch.cuda.get_device_name())
     observation = f"no GPU; {os.cpu_count()} CPU cores: train a small network"
-    remedy = suyan_command("run", "--small", workspace=workspace, recipe=recipe)
+    name = load_parameters(recipe, workspace=workspace).recipe
+    remedy = suyan_command("run", "--small", workspace=workspace, recipe=name)
     return Finding("device", "note", observation, remedy)
 
 
@@ -302,7 +303,7 @@ def _deployments(workspace: Workspace) -> Finding:
         return Finding("deployments", "note", "unknown without a server", _up(workspace))
     if not server.folder.deployed.exists():
         return Finding("deployments", "note", "not registered", _up(workspace))
-    if not is_deployed(server):
+    if not is_deployed(server, workspace):
         return Finding("deployments", "note", "older than the code here", _up(workspace))
     return Finding("deployments", "ok", "as prefect.yaml says")
 
@@ -370,9 +371,9 @@ def _proxy() -> Finding:
     return Finding("proxy", "note", observation, remedy)
 
 
-def _search(recipe: str) -> Finding:
+def _search(workspace: Workspace, recipe: str) -> Finding:
     """Sends one harmless request to the search engine's home page."""
-    return search_finding(load_parameters(recipe).crawl_a)
+    return search_finding(load_parameters(recipe, workspace=workspace).crawl_a)
 
 
 def search_finding(config: CrawlConfig) -> Finding:

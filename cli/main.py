@@ -28,6 +28,7 @@ from cli import (
 )
 from cli.command_group import MainGroup
 from cli.console import ERRORS, error_text
+from cli.inventory import recipe_commands
 from cli.usage import usage_text
 from core.errors import SuyanError
 from core.proxies import loopback_exemption
@@ -51,7 +52,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help=_HELP,
 )
-for _group in (run, crawl, forget, prepare, train, models, distance, translate, server, doctor):
+for _group in (
+    run,
+    recipe_commands,
+    crawl,
+    forget,
+    prepare,
+    train,
+    models,
+    distance,
+    translate,
+    server,
+    doctor,
+):
     app.add_typer(_group.app)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.command_group import CommandGroup
-from cli.options import WORKSPACE, ExistingWorkspace
+from cli.options import WORKSPACE, ExistingWorkspace, recipe_name
 
 app = CommandGroup("Trainings and models")
 
@@ -15,7 +15,9 @@ app = CommandGroup("Trainings and models")
 @app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="Version: name of a folder in models/RECIPE.")],
-    recipe: Annotated[str, typer.Option(help="Recipe that gets the champion.")] = "makeup",
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Recipe that gets the champion, or its file.")
+    ] = "makeup",
     reason: Annotated[str, typer.Option(help="Reason, stored in champion.json.")] = "",
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
@@ -23,6 +25,7 @@ def promote(
     from evaluation.model_registry.model_versions import crown
     from storage import models
 
+    recipe = recipe_name(recipe, workspace)
     with models.update(workspace, recipe, version):
         model = crown(workspace, recipe, version, reason)
     typer.echo(f"{model.name} is the champion of {recipe}")
@@ -30,13 +33,16 @@ def promote(
 
 @app.command()
 def rollback(
-    recipe: Annotated[str, typer.Option(help="Recipe to roll back.")] = "makeup",
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="Recipe to roll back, or its file.")
+    ] = "makeup",
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Make the previous champion of a recipe its champion again."""
     from evaluation.model_registry.model_versions import rollback as run_rollback
     from storage import models
 
+    recipe = recipe_name(recipe, workspace)
     with models.update(workspace, recipe):
         model = run_rollback(workspace, recipe)
     typer.echo(f"{model.name} is the champion of {recipe} again")

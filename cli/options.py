@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cli.console import error_text
-from cli.usage import nearest, suggestion
+from core.commands import is_recipe_file, register_recipe, register_recipe_file, suyan_command
+from core.errors import nearest, suggestion
 from core.workspace import Workspace
 from storage.remote import open_workspace
 
 if TYPE_CHECKING:
+    from flows.forms.field_values import Values
     from flows.parameters import PipelineParameters
 
 WORKSPACE = Workspace(Path("workspace"))
@@ -53,8 +56,26 @@ WorkspaceOption = Annotated[Workspace, _workspace_option(_require_folder)]
 ExistingWorkspace = Annotated[Workspace, _workspace_option(require_existing)]
 """A workspace from which the command only reads, or in which it changes something."""
 
-Recipe = Annotated[str, typer.Option(help="Shipped recipe: makeup or seasons.")]
-ModelRecipe = Annotated[str, typer.Option(help="Recipe whose models are used.")]
+_RECIPE = "NAME|FILE"
+Recipe = Annotated[
+    str,
+    typer.Option(
+        metavar=_RECIPE,
+        help="Recipe: makeup or seasons, one of the workspace, or a YAML file.",
+    ),
+]
+ModelRecipe = Annotated[
+    str, typer.Option(metavar=_RECIPE, help="Recipe whose models are used, or its file.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="Option of any stage, e.g. crawl_a.num_images=300 (run --show lists them), above the "
+        "recipe and the preset; repeatable.",
+    ),
+]
 ModelName = Annotated[
     str | None,
     typer.Option(help="Version of the recipe, or folder of a model; default: the champion."),
@@ -105,47 +126,103 @@ def load_parameters(
     recipe: str,
     params: Path | None = None,
     *,
+    workspace: Workspace,
     engine_url: str | None = None,
     images: int | None = None,
     allow_private_hosts: bool = False,
     small: bool = False,
     preset: Literal["small", "hour", "trial"] | None = None,
     init_from: str = "",
+    changes: Sequence[str] | None = None,
+    stage: str = "",
 ) -> PipelineParameters:
     """The parameters of the recipe, or of the file ``params``, changed by the other options.
 
-    Raises ``ValueError`` for an unknown recipe, and for a value that is out of range.
+    A preset is applied to the recipe, beneath the other options; ``changes`` are those of
+    ``--set``, whose names without a dot are of ``stage``. Raises ``ValueError`` for an unknown
+    recipe or name, and for a value that is out of range.
     """
-    from pydantic import ValidationError
+    from flows.forms.effective import resolve
+    from flows.forms.field_values import Values
+    from flows.forms.form import PIPELINE
+    from flows.recipe_files.library import find_recipe
 
-    from flows import recipes
-    from flows.forms.effective import with_preset
-    from flows.parameters import PipelineParameters
-
-    if params is not None:
-        try:
-            parameters = PipelineParameters.model_validate_json(params.read_bytes())
-        except ValidationError as error:
-            raise ValueError(f"{params}: {error_text(error, PipelineParameters)}") from None
-    elif recipe in recipes.RECIPES:
-        parameters = recipes.RECIPES[recipe]()
-    else:
-        names = suggestion(nearest(recipe, recipes.RECIPES))
-        raise ValueError(
-            f"--recipe: got {recipe!r}, needed one of {', '.join(recipes.RECIPES)}{names}; or give "
-            "--params"
-        )
-    if engine_url or allow_private_hosts:
-        url = engine_url or parameters.crawl_a.engine_url
-        parameters = recipes.with_engine(parameters, url, allow_private_hosts=allow_private_hosts)
-    if images is not None:
-        parameters = recipes.with_num_images(parameters, images)
     if small and preset not in {None, "small"}:
         raise ValueError(f"--preset: got {preset} and --small; needed one of them")
-    chosen = "small" if small else preset
-    if chosen:
-        parameters = with_preset(parameters, chosen)
-    if not init_from:
-        return parameters
-    train = parameters.train.model_copy(update={"init_from": init_from})
-    return parameters.model_copy(update={"train": train})
+    decided = Values()
+    for crawl in ("crawl_a", "crawl_b"):
+        if engine_url:
+            decided[crawl, "engine_url"] = engine_url
+        if allow_private_hosts:
+            decided[crawl, "allow_private_hosts"] = True
+        if images is not None:
+            decided[crawl, "num_images"] = images
+    if init_from:
+        decided["train", "init_from"] = init_from
+    decided |= _changed_values(changes or [], stage)
+    if params is not None:
+        overrides, stored = _load_params(params).model_dump(mode="json"), None
+        file = ("--params", params)
+    else:
+        loaded = find_recipe(recipe, workspace)
+        overrides, stored = {}, loaded.parameters.model_dump(mode="json")
+        file = ("--recipe", loaded.file) if is_recipe_file(recipe) else None
+    size = "small" if small else preset or "as given"
+    effective = resolve(PIPELINE, overrides, stored=stored, preset=size, decided=decided)
+    parameters = effective.parameters
+    register_recipe(parameters.recipe, parameters.crawl_a.domain, parameters.crawl_b.domain)
+    register_recipe_file(parameters.recipe, file)
+    return parameters
+
+
+def recipe_name(recipe: str, workspace: Workspace) -> str:
+    """The name of the recipe that ``--recipe`` gives by name or by file."""
+    from flows.recipe_files.library import find_recipe
+
+    return find_recipe(recipe, workspace).name if is_recipe_file(recipe) else recipe
+
+
+def _load_params(params: Path) -> PipelineParameters:
+    from pydantic import ValidationError
+
+    from flows.parameters import PipelineParameters
+
+    try:
+        return PipelineParameters.model_validate_json(params.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{params}: {error_text(error, PipelineParameters)}") from None
+
+
+def _changed_values(changes: Sequence[str], stage: str) -> Values:
+    """The values of ``--set``, flat; a value is read as JSON, else as text.
+
+    Raises ``ValueError`` for an unknown name, with the nearest one.
+    """
+    from flows.forms.field_values import Values, flatten, nest, places
+    from flows.forms.form import PIPELINE
+    from flows.forms.questions import SHARED
+    from scraping.config import CrawlConfig
+
+    fields = [
+        ".".join(place) for place in (*places(PIPELINE.parameters), *places(CrawlConfig, (SHARED,)))
+    ]
+    own = [name.removeprefix(f"{stage}.") for name in fields if name.startswith(f"{stage}.")]
+    values = Values()
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE")
+        path = f"{stage}.{name}" if name in own else name
+        if path not in (*fields, *PIPELINE.questions):
+            near = suggestion(nearest(name, {*own, *PIPELINE.questions, *fields}))
+            lists = f"; '{suyan_command('run', '--show')}' lists all"
+            raise ValueError(f"--set: got {change!r}, an unknown option{near or lists}")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if value is None:  # only a field that may be nothing takes it
+            values |= flatten(nest({tuple(path.split(".")): None}), PIPELINE.parameters)
+        else:
+            values |= PIPELINE.values(nest({tuple(path.split(".")): value}))
+    return values

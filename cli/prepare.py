@@ -17,6 +17,7 @@ from cli.console import OUTPUT, print_line, print_table, progress_bar
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
+    Changes,
     EngineUrl,
     ExistingWorkspace,
     Images,
@@ -51,15 +52,19 @@ def prepare(
     engine_url: EngineUrl = None,
     allow_private_hosts: AllowPrivateHosts = False,
     images: Images = None,
+    changes: Changes = None,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Prepare only: make a dataset version from the crawls with the same options."""
     parameters = load_parameters(
         recipe,
         params,
+        workspace=workspace,
         engine_url=engine_url,
         images=images,
         allow_private_hosts=allow_private_hosts,
+        changes=changes,
+        stage="prepare",
     )
     prepare_crawled(parameters, workspace, OUTPUT)
 
@@ -84,7 +89,7 @@ def curate(
     from preprocessing.selection.overrides import add_overrides
     from storage import synced_files
 
-    config = load_parameters(recipe, params).prepare
+    config = load_parameters(recipe, params, workspace=workspace).prepare
     path = workspace.overrides(config.domain_a, config.domain_b)
     _require_originals(workspace, pictures)
     with synced_files.update(workspace, path, by_hand=True):

@@ -14,6 +14,7 @@ from cli.options import (
     DEMO_WORKSPACE,
     WORKSPACE,
     AllowPrivateHosts,
+    Changes,
     EngineUrl,
     Images,
     InitFrom,
@@ -50,6 +51,7 @@ def run(
     images: Images = None,
     small: Small = False,
     preset: TrainingPreset = None,
+    changes: Changes = None,
     init_from: InitFrom = "",
     yes: LongTraining = False,
     show: Annotated[
@@ -61,11 +63,13 @@ def run(
     parameters = load_parameters(
         recipe,
         params,
+        workspace=workspace,
         engine_url=engine_url,
         images=images,
         allow_private_hosts=allow_private_hosts,
         small=small,
         preset=preset,
+        changes=changes,
         init_from=init_from,
     )
     if show:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +13,7 @@ from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, progress_bar, question
 from cli.options import (
     WORKSPACE,
+    Changes,
     ExistingWorkspace,
     InitFrom,
     LongTraining,
@@ -25,7 +24,6 @@ from cli.options import (
     WorkspaceOption,
     load_parameters,
 )
-from cli.usage import nearest, suggestion
 from core.commands import suyan_command
 from core.errors import SuyanError
 from core.progress import counted
@@ -54,14 +52,7 @@ def train(
     params: Params = None,
     small: Small = False,
     preset: TrainingPreset = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="OPTION=VALUE",
-            help="Option of the training, e.g. num_epochs=50 (run --show lists them); repeatable.",
-        ),
-    ] = None,
+    changes: Changes = None,
     init_from: InitFrom = "",
     more_epochs: Annotated[
         int,
@@ -82,7 +73,16 @@ def train(
     """Train only, or go on where the same training stopped: without Prefect, on any pictures."""
     from training.runtime.launcher import Torchrun
 
-    parameters = load_parameters(recipe, params, small=small, preset=preset, init_from=init_from)
+    parameters = load_parameters(
+        recipe,
+        params,
+        workspace=workspace,
+        small=small,
+        preset=preset,
+        changes=changes,
+        stage="train",
+        init_from=init_from,
+    )
     torchrun = Torchrun(processes_per_node=processes) if processes > 1 else parameters.torchrun
     max_hours = math.inf if yes else parameters.max_training_h
     if more_epochs:
@@ -96,9 +96,14 @@ def train(
             max_hours=max_hours,
         )  # fmt: skip
         return
-    config = with_changes(parameters.train, changes or [])
     train_alone(
-        config, parameters.recipe, dataset, workspace, OUTPUT, torchrun, max_hours=max_hours
+        parameters.train,
+        parameters.recipe,
+        dataset,
+        workspace,
+        OUTPUT,
+        torchrun,
+        max_hours=max_hours,
     )
 
 
@@ -107,10 +112,13 @@ def evaluate(
     run: Annotated[str, typer.Argument(help="Name of a training run, or newest.")] = "newest",
     recipe: Recipe = "makeup",
     params: Params = None,
+    changes: Changes = None,
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Evaluate only: measure a run on held-out pictures, write the report, and promote."""
-    parameters = load_parameters(recipe, params)
+    parameters = load_parameters(
+        recipe, params, workspace=workspace, changes=changes, stage="evaluate"
+    )
     evaluate_alone(
         parameters.evaluate, parameters.promote, parameters.recipe, run, workspace, OUTPUT
     )
@@ -150,27 +158,6 @@ def import_(
     write_json(ModelFolder(out).prepare, prepare.model_dump(mode="json"))
     kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
     typer.echo(f"{out}: {kind}\nUse it: {suyan_command('translate', 'PHOTO', '--model', out)}")
-
-
-def with_changes(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
-    """``config`` with changes such as ``"ngf=32"``; a value is read as JSON, else as text.
-
-    Raises ``ValueError`` for an unknown option, and for a value that it does not allow.
-    """
-    values: dict[str, Any] = config.model_dump()
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE")
-        if name not in values:
-            lists = f"; '{suyan_command('run', '--show')}' lists all"
-            near = suggestion(nearest(name, values)) or lists
-            raise ValueError(f"--set: got {change!r}, an unknown option{near}")
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
-    return type(config).model_validate(values)
 
 
 def train_alone(

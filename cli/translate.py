@@ -10,7 +10,7 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import ERRORS, progress_bar
-from cli.options import WORKSPACE, ModelName, ModelRecipe, WorkspaceOption
+from cli.options import WORKSPACE, ModelName, ModelRecipe, WorkspaceOption, recipe_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +97,7 @@ def translate(
         work_px=work_px,
     )
     inputs = find_photos(photos, out)
+    recipe = recipe_name(recipe, workspace)
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
     translator = Translator(opened, _parsed("--to", opened.direction, to))
@@ -175,6 +176,7 @@ def web(
     from serving.web.app import serve
     from storage import models
 
+    recipe = recipe_name(recipe, workspace)
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
     ERRORS.print(f"{opened.name} at [bold]http://{host}:{port}[/bold]   (Ctrl-C ends it)")
@@ -217,6 +219,7 @@ def export(
     from serving.models import open_model
     from storage import models
 
+    recipe = recipe_name(recipe, workspace)
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
     for exported in export_model(opened, out, kind, overwrite=overwrite):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from core.commands import suyan_command
-
-_NEAR = 0.6  # similarity of names, of 1
-_SPREAD = 0.1  # of the similarities of names that are suggested together
+from core.errors import nearest, suggestion
 
 
 def usage_text(error: Any, command: str) -> str:
@@ -27,15 +23,6 @@ def usage_text(error: Any, command: str) -> str:
     where = suyan_command(*path, "--help") if path else suyan_command("--help")
     end = "" if problem.endswith("?") else "."
     return f"{': '.join([*path, problem])}{end} See '{where}'"
-
-
-def nearest(name: str, names: Iterable[str]) -> list[str]:
-    """At most three of ``names`` that resemble ``name`` about equally, the most similar first."""
-    matches = difflib.get_close_matches(name, list(names), cutoff=_NEAR)
-    ratios = [difflib.SequenceMatcher(None, each, name).ratio() for each in matches]
-    return [
-        each for each, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - _SPREAD
-    ]
 
 
 def _problem(error: Any, context: Any) -> str:
@@ -82,8 +69,3 @@ def _choices(message: str) -> str:
 
 def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
-
-
-def suggestion(names: list[str]) -> str:
-    """``names`` as a question after a mistyped name; "" for none."""
-    return f"; did you mean {' or '.join(names)}?" if names else ""

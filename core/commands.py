@@ -22,6 +22,11 @@ RECIPE_DOMAINS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """The shipped recipes, which commands know by name, with their domains A and B."""
 
+RECIPE_SUFFIXES = (".yaml", ".yml", ".json")
+"""The endings of the files of recipes."""
+
+_domains: dict[str, tuple[str, str]] = {**RECIPE_DOMAINS}  # of every recipe of this process
+_files: dict[str, tuple[str, Path]] = {}  # the option and the file that gave a recipe, by its name
 _NEEDS_PARAMETERS = {"run", "crawl", "prepare", "curate", "train", "evaluate"}
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _PLAIN = re.compile(r"[\w@%+=:,./…-]+", re.ASCII | re.IGNORECASE)
@@ -32,18 +37,25 @@ def suyan_command(
 ) -> str:
     """The line that runs a command of ``suyan`` on ``workspace``, for a shell.
 
-    A recipe that is not shipped becomes ``--params FILE`` for commands that need its parameters.
-    Words in capitals (PHOTO, FILE) are for the reader to replace. With a relative workspace, or
-    none, the line is for the folder of this process; with an absolute one, for any folder.
+    For commands that need its parameters, a recipe from a file becomes this file; it is the word
+    FILE where nobody knows the file. Words in capitals (PHOTO, FILE) are for the reader to replace.
+    With a relative workspace, or none, the line is for the folder of this process; with an absolute
+    one, for any folder.
     """
+    is_for_any_folder = workspace is not None and workspace.folder.is_absolute()
     parts = [str(word) for word in words]
-    if recipe and (name not in _NEEDS_PARAMETERS or recipe in RECIPE_DOMAINS):
+    if recipe and name not in _NEEDS_PARAMETERS:
         parts += ["--recipe", recipe]
+    elif recipe in _files:
+        option, file = _files[recipe]
+        parts += [option, str(file.absolute() if is_for_any_folder else file)]
     elif recipe:
-        parts += ["--params", "FILE"]
+        is_known = recipe in RECIPE_DOMAINS or (
+            workspace is not None and workspace.recipe_file(recipe).exists()
+        )
+        parts += ["--recipe", recipe if is_known else "FILE"]
     if workspace is not None:
         parts += ["--workspace", workspace.bucket_address or str(workspace)]
-    is_for_any_folder = workspace is not None and workspace.folder.is_absolute()
     program = _program("suyan", for_any_folder=is_for_any_folder)
     return _line(program, name, *parts)
 
@@ -75,10 +87,31 @@ def make_command(*targets: str) -> str:
     return _line("make", *([] if is_here else ["-C", str(_REPOSITORY)]), *targets)
 
 
+def is_recipe_file(text: str) -> bool:
+    """Whether the value of ``--recipe`` names a file, not a recipe."""
+    return text.endswith(RECIPE_SUFFIXES) or "/" in text or "\\" in text
+
+
+def register_recipe(recipe: str, domain_a: str, domain_b: str) -> None:
+    """Let the commands of this process name ``recipe`` where its domains are known."""
+    _domains[recipe] = (domain_a, domain_b)
+
+
+def register_recipe_file(recipe: str, source: tuple[str, Path] | None) -> None:
+    """Let the commands of this process repeat the option and the file that gave ``recipe``;
+    ``None`` where it was given by its name.
+    """
+    _files.pop(recipe, None)
+    if source is not None:
+        _files[recipe] = source
+
+
 def recipe_of(domain_a: str, domain_b: str) -> str:
-    """The shipped recipe of these domains; "custom", which no shipped recipe is called, if none."""
-    names = (name for name, pair in RECIPE_DOMAINS.items() if pair == (domain_a, domain_b))
-    return next(names, "custom")
+    """The recipe of these domains, the last one of this process first; "custom" where none is
+    known, which no shipped recipe is called.
+    """
+    pairs = reversed(_domains.items())
+    return next((name for name, pair in pairs if pair == (domain_a, domain_b)), "custom")
 
 
 def _program(name: str, *, for_any_folder: bool) -> str:

@@ -19,6 +19,12 @@ A bad *image* never raises: it becomes a row with ``status`` and ``reason``. The
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+_NEAR = 0.6  # similarity of names, of 1
+_SPREAD = 0.1  # of the similarities of names that are suggested together
+
 
 class SuyanError(Exception):
     """Root of every error that Suyan raises on purpose.
@@ -80,3 +86,17 @@ class MissingModelError(SuyanError):
 
 class BucketError(SuyanError):
     """Object storage refuses a request or lacks an object; the message has a remedy."""
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """At most three of ``names`` that resemble ``name`` about equally, the most similar first."""
+    matches = difflib.get_close_matches(name, list(names), cutoff=_NEAR)
+    ratios = [difflib.SequenceMatcher(None, each, name).ratio() for each in matches]
+    return [
+        each for each, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - _SPREAD
+    ]
+
+
+def suggestion(names: list[str]) -> str:
+    """``names`` as a question after a mistyped name; "" for none."""
+    return f"; did you mean {' or '.join(names)}?" if names else ""

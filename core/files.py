@@ -20,10 +20,11 @@ _DIRECTION_CHANGES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "P
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, is_new: bool = False) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path``; on a clean exit fsync it and rename it to ``path``.
 
     A reader sees the old file or the whole new one. On an exception the temporary file is removed.
+    With ``is_new`` nothing is replaced: raises ``FileExistsError`` where ``path`` is there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = fitting_name(f".{path.name}", ".", path.parent, reserved_bytes=_DRAFT_BYTES)
@@ -34,13 +35,29 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
-        Path(name).replace(path)
+        if is_new:
+            _rename_to_new(Path(name), path)
+        else:
+            Path(name).replace(path)
         sync_folder(path.parent)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and not error.filename:
             error.filename = str(path)  # the system's "disk full" error names no file
         raise
+
+
+def _rename_to_new(draft: Path, path: Path) -> None:
+    """Rename ``draft``; raises ``FileExistsError`` where ``path`` is there."""
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        path.touch(exist_ok=False)
+        draft.replace(path)
+    else:
+        draft.unlink()
 
 
 def fitting_name(stem: str, ending: str, folder: Path, *, reserved_bytes: int = 0) -> str:

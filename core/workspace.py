@@ -7,7 +7,7 @@
     datasets/<version>/
     runs/<run>/checkpoints/<checkpoint>/, runs/<run>/evaluation/<checkpoint>/
     models/<recipe>/<version>/, models/<recipe>/champion.json
-    recipes/<recipe>/dataset.json, run.json
+    recipes/<recipe>.yaml, recipes/<recipe>/dataset.json, run.json
     cache/, truth/, prefect/, catalogue.sqlite, bucket.json, forgotten.json, exports.json
 
 ``workspace_folders`` describes the files in each of them. Only ``bucket_address`` touches the disk.
@@ -181,7 +181,16 @@ class Workspace:
     @property
     def pointers(self) -> Path:
         """The folder of every recipe's pointers."""
+        return self.recipe_files
+
+    @property
+    def recipe_files(self) -> Path:
+        """The folder of people's own recipes, ``<recipe>.yaml`` each."""
         return self.folder / "recipes"
+
+    def recipe_file(self, recipe: str) -> Path:
+        """The file of a person's own recipe; YAML."""
+        return self.recipe_files / f"{recipe}.yaml"
 
     def original(self, sha256: str, extension: str) -> Path:
         """The path of the original with this content."""

@@ -352,8 +352,13 @@ class PrefectFolder:
 
     @property
     def deployed(self) -> Path:
-        """Digest of the code and the deployments that are registered with the server."""
+        """Digests of the code and the recipes whose deployments the server has."""
         return self.path / "deployed.json"
+
+    @property
+    def recipe_deployments(self) -> Path:
+        """The deployments of a person's recipes, in the form of prefect.yaml."""
+        return self.path / "recipes.yaml"
 
     @property
     def server_log(self) -> Path:

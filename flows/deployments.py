@@ -6,27 +6,30 @@ module. This module does not import Prefect, so that ``suyan up`` can set its en
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from core.files import atomic_file
-from flows.forms.field_values import flatten
+from flows.forms.field_values import Values, defaults, nest
 from flows.forms.form import CRAWL, EVALUATE, PIPELINE, REFRESH, TRAIN, Form
+from flows.forms.form_schema import OF_ONE_CRAWL
+from flows.forms.questions import CRAWLS, DERIVED, SHARED
 from flows.installation import ROOT
-from flows.parameters import RefreshParameters
-from flows.recipes import RECIPES, TITLES, Title
+from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe
+from flows.recipe_files.recipe import Recipe, Schedule
 
 WORK_POOL = "local"
+TAG = "suyan"
+"""The tag of every deployment of ours; the other one is the recipe."""
 FILE = ROOT / "prefect.yaml"
+_SLUG = "weekly"  # the name of the schedule, whatever its times
 _REFRESH_AFTER_H = 24  # a scheduled refresh searches again when the last one is older
-_ACTIVE_SCHEDULES = ("makeup",)
-_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _LONGEST_PLAIN_TEXT = 72  # characters
 _HEADER = """\
-# Written by `python -m flows.deployments` from flows/recipes.py and flows/deployments.py: change
+# Written by `python -m flows.deployments` from flows/recipe_files and flows/deployments.py: change
 # those, not this file. The command up deploys it; by hand: prefect deploy --all (see
 # docs/weekly-running.md).
 """
@@ -42,7 +45,7 @@ class _FlowDeployment:
     entrypoint: str
     form: Form[Any]
     description: str
-    is_weekly: bool = False
+    is_scheduled: bool = False
     trigger: _Trigger | None = None
 
 
@@ -78,7 +81,7 @@ _FLOWS = (
         "{schedule}search both domains again, {a} (A) and {b} (B), fetch new originals and "
         "publish a new dataset version. If more than {retrain_above} of it changed, train/{recipe} "
         "starts.",
-        is_weekly=True,
+        is_scheduled=True,
     ),
     _FlowDeployment(
         "train",
@@ -113,71 +116,69 @@ _FLOWS = (
 FLOW_NAMES = tuple(deployment.flow for deployment in _FLOWS)
 
 
-def build_deployments(recipe: str) -> list[dict[str, Any]]:
+def build_deployments(recipe: Recipe) -> list[dict[str, Any]]:
     """The entries of prefect.yaml for ``recipe``, one for each flow."""
     return [_build(deployment, recipe) for deployment in _FLOWS]
 
 
-def _build(deployment: _FlowDeployment, recipe: str) -> dict[str, Any]:
-    title = _title(recipe)
-    is_active = recipe in _ACTIVE_SCHEDULES
-    schedule = "Every week: " if is_active else "Weekly once its schedule is switched on: "
+def _build(deployment: _FlowDeployment, recipe: Recipe) -> dict[str, Any]:
+    titles = recipe.titles
     names = {
-        "recipe": recipe,
-        "title": title.recipe,
-        "a": title.domain_a,
-        "b": title.domain_b,
-        "schedule": schedule,
-        "retrain_above": f"{RefreshParameters.model_fields['retrain_above'].default:.0%}",
+        "recipe": recipe.name,
+        "title": titles.recipe,
+        "a": titles.domain_a,
+        "b": titles.domain_b,
+        "schedule": _rhythm(recipe.settings.schedule),
+        "retrain_above": f"{recipe.settings.retrain_above:.0%}",
     }
     entry: dict[str, Any] = {
-        "name": recipe,
+        "name": recipe.name,
         "entrypoint": deployment.entrypoint,
         "description": _sentence(deployment.description.format_map(names)),
-        "tags": ["suyan", recipe],
+        "tags": [TAG, recipe.name],
         "work_pool": {"name": WORK_POOL, "job_variables": {}},
     }
-    if deployment.is_weekly:
-        entry["schedules"] = [_weekly(recipe, is_active=is_active)]
+    if deployment.is_scheduled:
+        entry["schedules"] = [_schedule(recipe.settings.schedule)]
     if deployment.trigger is not None:
-        entry["triggers"] = [_trigger(deployment.trigger, names)]
+        is_enabled = getattr(recipe.settings.triggers, deployment.flow)
+        entry["triggers"] = [_trigger(deployment.trigger, names)] if is_enabled else []
     entry["parameters"] = {"parameters": _parameters(deployment, recipe)}
     return entry
-
-
-def _title(recipe: str) -> Title:
-    if recipe in TITLES:
-        return TITLES[recipe]
-    parameters = RECIPES[recipe]()
-    return Title(recipe, parameters.crawl_a.domain, parameters.crawl_b.domain)
 
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _weekly(recipe: str, *, is_active: bool) -> dict[str, Any]:
-    """3 o'clock in Shanghai, the first recipe on Mondays, the second on Tuesdays, and so on."""
-    weekday = list(RECIPES).index(recipe) % 7 + 1
-    schedule = {"slug": "weekly", "cron": f"0 3 * * {weekday % 7}", "timezone": "Asia/Shanghai"}
-    return schedule if is_active else {**schedule, "active": False}
+def _rhythm(schedule: Schedule) -> str:
+    if schedule.active:
+        return "Every week: " if schedule.weekday else "By its schedule: "
+    return f"{'Weekly once' if schedule.weekday else 'Once'} its schedule is switched on: "
 
 
-def schedule_lines() -> list[str]:
+def _schedule(schedule: Schedule) -> dict[str, Any]:
+    entry = {"slug": _SLUG, "cron": schedule.cron, "timezone": schedule.timezone}
+    return entry if schedule.active else {**entry, "active": False}
+
+
+def schedule_lines(recipes: Iterable[Recipe]) -> list[str]:
     """A line for each active schedule: when it runs, what follows, and how to switch it off."""
     lines = []
-    for recipe in _ACTIVE_SCHEDULES:
-        parameters = RECIPES[recipe]()
-        schedule = _weekly(recipe, is_active=True)
-        weekday = _WEEKDAYS[int(schedule["cron"].split()[-1])]
-        share = f"{RefreshParameters.model_fields['retrain_above'].default:.0%}"
+    for recipe in recipes:
+        schedule, parameters = recipe.settings.schedule, recipe.parameters
+        if not schedule.active:
+            continue
+        follows = (
+            f"If more than {recipe.settings.retrain_above:.0%} of the dataset changed, "
+            f"train/{recipe.name} starts, unless it would take more than "
+            f"{parameters.max_training_h:g} hours on this device (max_training_h). "
+        )
         lines.append(
-            f"refresh-dataset/{recipe}: {weekday}s at 3:00 ({schedule['timezone']}) it searches "
-            f"{parameters.crawl_a.engine_url}. If more than {share} of the dataset changed, "
-            f"train/{recipe} starts, unless it would take more than "
-            f"{parameters.max_training_h:g} hours on this device (max_training_h). To switch it "
-            "off: the switch Schedules on the deployment's page in the UI, or, for all schedules: "
-            "prefect deployment schedule pause --all"
+            f"refresh-dataset/{recipe.name}: {schedule.text} it searches "
+            f"{parameters.crawl_a.engine_url}. {follows if recipe.settings.triggers.train else ''}"
+            "To switch it off: the switch Schedules on the deployment's page in the UI, or, for "
+            "all schedules: prefect deployment schedule pause --all"
         )
     return lines
 
@@ -199,19 +200,54 @@ def _trigger(trigger: _Trigger, names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _parameters(deployment: _FlowDeployment, recipe: str) -> dict[str, Any]:
-    """The recipe's name and its answers to the questions of the flow's form, which shows them."""
+def _parameters(deployment: _FlowDeployment, recipe: Recipe) -> dict[str, Any]:
+    """The recipe's name and its answers to the questions of the flow's form, which shows them.
+
+    A run finds a shipped recipe in its code. It is told all of another one, so that it needs no
+    file: under ``advanced``, what differs from the defaults that the form shows.
+    """
     form = deployment.form
-    fields = set(form.parameters.model_fields)
-    values = flatten(RECIPES[recipe]().model_dump(mode="json", include=fields), form.parameters)
+    values = recipe.values_of(form.parameters)
     answers = {name: question.answer(values) for name, question in form.questions.items()}
-    if deployment.is_weekly:
-        answers["refresh_after_h"] = _REFRESH_AFTER_H
-    return {"recipe": recipe, **answers}
+    if deployment.is_scheduled:
+        answers["refresh_after_h"] = answers["refresh_after_h"] or _REFRESH_AFTER_H
+    if recipe.name in SHIPPED_NAMES:
+        return {"recipe": recipe.name, **answers}
+    answered = {place for name, question in form.questions.items() if answers[name] is not None
+                for place in question.places}  # fmt: skip
+    answers = {name: answer for name, answer in answers.items() if answer is not None}
+    forms = [shipped_recipe(name).values_of(form.parameters) for name in SHIPPED_NAMES]
+    forms.append(defaults(form.parameters))
+    changes = {
+        place: value
+        for place, value in values.items()
+        if place not in {*answered, ("recipe",), *DERIVED}
+        and any(each.get(place, ...) != value for each in forms)
+    }
+    advanced = nest(_shared(changes))
+    return {"recipe": recipe.name, **answers, **({"advanced": advanced} if advanced else {})}
 
 
-def prefect_yaml() -> str:
-    """The text of prefect.yaml."""
+def _shared(values: Values) -> Values:
+    """``values`` with what is the same for both crawls once, where the form has it."""
+    first, second = CRAWLS
+    shared = {
+        place[1:]: value
+        for place, value in values.items()
+        if place[0] == first
+        and place[1] not in OF_ONE_CRAWL
+        and values.get((second, *place[1:]), ...) == value
+    }
+    separate = {
+        place: value
+        for place, value in values.items()
+        if place[0] not in CRAWLS or place[1:] not in shared
+    }
+    return {(SHARED, *place): value for place, value in shared.items()} | separate
+
+
+def prefect_yaml(recipes: Iterable[Recipe] | None = None) -> str:
+    """The text of prefect.yaml; with ``recipes``, of such a file for these instead."""
     head = {
         "name": "suyan",
         "prefect-version": ">=3.8,<4",
@@ -220,9 +256,9 @@ def prefect_yaml() -> str:
         ],
     }
     parts = [_HEADER + _yaml(head), "deployments:"]
-    for recipe in RECIPES:
-        title = _title(recipe)
-        parts.append(f"# {recipe}: {title.domain_a} (A) ↔ {title.domain_b} (B)")
+    for recipe in map(shipped_recipe, SHIPPED_NAMES) if recipes is None else recipes:
+        titles = recipe.titles
+        parts.append(f"# {recipe.name}: {titles.domain_a} (A) ↔ {titles.domain_b} (B)")
         parts += [_yaml([entry]) for entry in build_deployments(recipe)]
     return "\n".join(parts)
 

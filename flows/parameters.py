@@ -12,10 +12,17 @@ from scraping.config import CrawlConfig
 from training.config import TrainConfig
 from training.runtime.launcher import Torchrun
 
-_RECIPE = Field(
+RECIPE_NAME: Any = Field(
     pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
     description="Short name of the pair of domains, e.g. makeup; the models of a recipe compete to "
     "be its champion",
+)
+RETRAIN_ABOVE: Any = Field(
+    0.1,
+    ge=0,
+    le=1,
+    description="Share of the dataset's pictures above which a change since the last training "
+    "starts a new one; 1: never",
 )
 _CRAWL_A = Field(description="Search and download for domain A")
 _CRAWL_B = Field(description="Search and download for domain B")
@@ -55,12 +62,12 @@ _MAX_TRAINING_H: Any = Field(
 
 
 RetrainFrom = Literal["champion", "nothing"]
-_RETRAIN_FROM: Any = Field(
+RETRAIN_FROM: Any = Field(
     "champion",
     description="Start of a training that follows a refresh. champion: the recipe's, where it has "
     "the same network, with retrain_share of the epochs; nothing: random weights",
 )
-_RETRAIN_SHARE: Any = Field(
+RETRAIN_SHARE: Any = Field(
     0.25,
     gt=0,
     le=1,
@@ -78,7 +85,7 @@ class Parameters(BaseModel):
 class CrawlParameters(Parameters):
     """Everything that a crawl of both domains depends on."""
 
-    recipe: str = _RECIPE
+    recipe: str = RECIPE_NAME
     crawl_a: CrawlConfig = _CRAWL_A
     crawl_b: CrawlConfig = _CRAWL_B
 
@@ -95,13 +102,7 @@ class RefreshParameters(CrawlParameters):
     """Everything that a refresh of the dataset depends on: a new search and a new version."""
 
     prepare: PrepareConfig = _PREPARE
-    retrain_above: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="Share of the dataset's pictures above which a change since the last training "
-        "starts a new one; 1: never",
-    )
+    retrain_above: float = RETRAIN_ABOVE
 
     @model_validator(mode="after")
     def _domains_agree(self) -> Self:
@@ -112,18 +113,18 @@ class RefreshParameters(CrawlParameters):
 class TrainParameters(Parameters):
     """Everything that a training depends on, besides its dataset."""
 
-    recipe: str = _RECIPE
+    recipe: str = RECIPE_NAME
     train: TrainConfig = _TRAIN
     torchrun: Torchrun = _TORCHRUN
     max_training_h: float = _MAX_TRAINING_H
-    retrain_from: RetrainFrom = _RETRAIN_FROM
-    retrain_share: float = _RETRAIN_SHARE
+    retrain_from: RetrainFrom = RETRAIN_FROM
+    retrain_share: float = RETRAIN_SHARE
 
 
 class EvaluateParameters(Parameters):
     """Everything that an evaluation and the promotion after it depend on, besides the run."""
 
-    recipe: str = _RECIPE
+    recipe: str = RECIPE_NAME
     evaluate: EvaluateConfig = _EVALUATE
     promote: PromoteConfig = _PROMOTE
     approval: Approval = _APPROVAL
@@ -133,7 +134,7 @@ class EvaluateParameters(Parameters):
 class PipelineParameters(Parameters):
     """Everything that one run of the pipeline depends on."""
 
-    recipe: str = _RECIPE
+    recipe: str = RECIPE_NAME
     crawl_a: CrawlConfig = _CRAWL_A
     crawl_b: CrawlConfig = _CRAWL_B
     prepare: PrepareConfig = _PREPARE

@@ -71,14 +71,29 @@ def command_lines(document: Path) -> Iterator[list[str]]:
             yield words
 
 
-def suyan_commands() -> dict[str, set[str]]:
-    """The options of each command of ``suyan``."""
+def parsers() -> dict[str, Any]:
+    """Each command of ``suyan``; those of a group have two words, e.g. ``"recipe new"``."""
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
+    named = dict[str, Any](group.commands)
+    for name, command in group.commands.items():
+        if isinstance(command, typer.core.TyperGroup):
+            named |= {f"{name} {below}": each for below, each in command.commands.items()}
+    return named
+
+
+def suyan_commands() -> dict[str, set[str]]:
+    """The options of each command of ``suyan``."""
     return {
         name: {"--help", *(spelling for option in command.params for spelling in option.opts)}
-        for name, command in group.commands.items()
+        for name, command in parsers().items()
     }
+
+
+def command_and_arguments(words: list[str]) -> tuple[str, list[str]]:
+    """The name of the command, of one word or two, and what follows."""
+    num_words = 2 if " ".join(words[:2]) in parsers() else 1
+    return " ".join(words[:num_words]), words[num_words:]
 
 
 def used_options(words: list[str]) -> set[str]:
@@ -114,7 +129,7 @@ def test_commands_and_their_options_exist(document: Path) -> None:
             unknown = {option for option in used_options(words) if f'"{option}"' not in source}
             assert not unknown, f"{program}: {unknown}"
         elif words and not words[0].isupper():
-            command, *arguments = words
+            command, arguments = command_and_arguments(words)
             assert command in options, f"{document.name}: suyan {command}"
             assert used_options(arguments) <= options[command], f"{document.name}: {words}"
 
@@ -216,6 +231,6 @@ def test_commands_in_blocks_can_be_pasted(
     (tmp_path / "workspace").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "cache"))
-    group: Any = typer.main.get_command(app)
-    for command, *words in _complete_lines(document):
-        group.commands[command].make_context(command, words)
+    for words in _complete_lines(document):
+        command, arguments = command_and_arguments(words)
+        parsers()[command].make_context(command, arguments)

@@ -9,7 +9,6 @@ that is sent with most of its fields.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -19,24 +18,20 @@ from flows.forms.field_values import (
     Place,
     Values,
     defaults,
-    dotted,
     flatten,
     nest,
     places,
+    problem,
     sections,
 )
 from flows.forms.form import PIPELINE, Form, Overrides, Parameters
-from flows.forms.questions import CRAWLS
+from flows.forms.questions import CRAWLS, DERIVED
 from flows.parameters import PipelineParameters, TrainParameters
 from flows.presets import Preset, preset_values
 from flows.recipes import RECIPES
 from training.runtime.launcher import Torchrun
 
 _WHOLE = 0.5  # share of a section's fields above which a form or a file sent it
-_DERIVED = {
-    ("prepare", "domain_a"): ("crawl_a", "domain"),
-    ("prepare", "domain_b"): ("crawl_b", "domain"),
-}
 
 
 @dataclass(frozen=True)
@@ -60,11 +55,13 @@ def resolve(
     *,
     stored: dict[str, Any] | None = None,
     preset: Preset = "as given",
+    decided: Values | None = None,
 ) -> Effective[Parameters]:
     """The effective parameters of a run that is started with ``overrides``, a part or all of them.
 
     ``stored`` are the deployment's own parameters; without a deployment, the recipe is the one
-    that ``overrides`` name. Raises ``ValueError`` for an unknown name, for a value that is not
+    that ``overrides`` name. ``decided`` are changes in any case, since a person gave each of them.
+    Raises ``ValueError`` for an unknown name, for a value that is not
     allowed, and for a training that several processes cannot share.
     """
     stored = stored or {}
@@ -73,6 +70,7 @@ def resolve(
     recipe_values = _recipe(form, recipe) | stored_values
     repeated = _repeated(form, values, form.values(stored), recipe_values)
     changes = {place: value for place, value in values.items() if place not in repeated}
+    changes |= decided or {}
     preset_changes = {
         place: value
         for place, value in _sizes(preset, recipe_values, changes).items()
@@ -82,7 +80,7 @@ def resolve(
     }
     merged = recipe_values | preset_changes | changes
     if "prepare" in form.parameters.model_fields:
-        for place, source in _DERIVED.items():
+        for place, source in DERIVED.items():
             if place not in changes and source in merged:
                 merged[place] = merged[source]
     return Effective(_checked(form, merged), preset, recipe_values, changes, preset_changes)
@@ -149,14 +147,8 @@ def _checked(form: Form[Parameters], values: Values) -> Parameters:
     try:
         parameters = form.parameters.model_validate(nested)
     except ValidationError as error:
-        lines = [_problem(each) for each in error.errors()]
+        lines = [f"  {problem(each)}" for each in error.errors()]
         raise ValueError("\n".join(["these parameters are refused:", *lines])) from None
     if isinstance(parameters, PipelineParameters | TrainParameters):
         parameters.torchrun.check(parameters.train)
     return parameters
-
-
-def _problem(error: Mapping[str, Any]) -> str:
-    place = dotted(tuple(map(str, error["loc"])))
-    value = "" if isinstance(error["input"], dict) or not place else f"got {error['input']!r}; "
-    return f"  {place}: {value}{error['msg']}" if place else f"  {error['msg']}"

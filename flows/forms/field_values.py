@@ -112,6 +112,16 @@ def unknown_name(place: Place, names: list[Place]) -> ValueError:
     return ValueError(f"{dotted(place)}: no parameter has this name; {needed}")
 
 
+def problem(error: Mapping[str, Any]) -> str:
+    """The text of one of pydantic's errors: the place, the value, and what is needed."""
+    place = dotted(tuple(map(str, error["loc"])))
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not place:
+        return message
+    value = "" if isinstance(error["input"], dict) else f"got {error['input']!r}; "
+    return f"{place}: {value}{message}"
+
+
 def _similar(name: str, candidates: list[Place]) -> list[Place]:
     by_name = {each[-1]: each for each in reversed(candidates)}
     return [by_name[match] for match in difflib.get_close_matches(name, by_name, n=2, cutoff=0.5)]

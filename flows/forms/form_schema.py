@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaValue
 
 from flows.forms.field_values import Place, Values, flatten
-from flows.forms.questions import ADVANCED, CRAWLS, SHARED, Question
+from flows.forms.questions import ADVANCED, CRAWLS, DERIVED, SHARED, Question
 from flows.recipes import RECIPES
 
-_OF_ONE_CRAWL = ("domain", "prefixes", "suffixes", "num_images")
-_DERIVED = {("prepare", "domain_a"), ("prepare", "domain_b")}  # the names in crawl_a and crawl_b
+OF_ONE_CRAWL = ("domain", "prefixes", "suffixes", "num_images")
+"""Fields of a crawl that each domain has in the form."""
 _DESCRIPTIONS = {
     SHARED: "Search and download for both domains",
     "crawl_a": "Name of domain A, and what differs from domain B",
@@ -33,23 +33,23 @@ def form_schema(parameters: type[BaseModel], questions: Collection[Question]) ->
     What is in ``advanced`` may stand outside too. The UI does not show ``patternProperties``, and
     the server checks them.
     """
-    schema = _inline(parameters.model_json_schema(), {})
+    schema = inline(parameters.model_json_schema(), {})
     recipes = _recipe_values(parameters)
     of_questions = {place for question in questions for place in question.places}
     plain: dict[str, JsonSchemaValue] = {}
     sections: dict[str, JsonSchemaValue] = {}
-    left_out = of_questions | _DERIVED
+    left_out = of_questions | {*DERIVED}
     for name, field in schema["properties"].items():
         if "properties" not in field:
             if (name,) not in of_questions:
                 plain[name] = _plain(field, _defaults((name,), recipes))
         elif name in CRAWLS:
-            of_one: set[Place] = {(name, each) for each in _OF_ONE_CRAWL}
+            of_one: set[Place] = {(name, each) for each in OF_ONE_CRAWL}
             if SHARED not in sections:
                 shared = left_out | of_one | {(name, "phrases")}
                 sections[SHARED] = _section(SHARED, field, (name,), shared, recipes)
             of_both: set[Place] = {
-                (name, each) for each in field["properties"] if each not in _OF_ONE_CRAWL
+                (name, each) for each in field["properties"] if each not in OF_ONE_CRAWL
             }
             sections[name] = _section(name, field, (name,), of_both, recipes)
         else:
@@ -163,21 +163,21 @@ def _defaults(place: Place, recipes: Mapping[str, Values]) -> dict[str, Any]:
     return {name: values[place] for name, values in recipes.items() if place in values}
 
 
-def _inline(schema: JsonSchemaValue, definitions: Mapping[str, Any]) -> JsonSchemaValue:
+def inline(schema: JsonSchemaValue, definitions: Mapping[str, Any]) -> JsonSchemaValue:
     """``schema`` with every reference replaced by what it refers to."""
     all_definitions = {**definitions, **schema.get("$defs", {})}
     inlined: JsonSchemaValue = {}
     if "$ref" in schema:
-        inlined = _inline(all_definitions[schema["$ref"].rpartition("/")[2]], all_definitions)
+        inlined = inline(all_definitions[schema["$ref"].rpartition("/")[2]], all_definitions)
     for key, value in schema.items():
         if key in {"$defs", "$ref", "additionalProperties"}:
             continue
         if key == "properties":
-            inlined[key] = {name: _inline(field, all_definitions) for name, field in value.items()}
+            inlined[key] = {name: inline(field, all_definitions) for name, field in value.items()}
         elif isinstance(value, dict) and key == "items":
-            inlined[key] = _inline(value, all_definitions)
+            inlined[key] = inline(value, all_definitions)
         elif key in {"anyOf", "allOf"}:
-            inlined[key] = [_inline(kind, all_definitions) for kind in value]
+            inlined[key] = [inline(kind, all_definitions) for kind in value]
         else:
             inlined[key] = value
     return inlined

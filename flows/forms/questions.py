@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from flows.forms.field_values import Place, Values
@@ -13,6 +14,14 @@ SHARED = "crawl"
 """The section of a form whose fields are those of both crawls."""
 ADVANCED = "advanced"
 """The section of a form that folds all but the questions; what is in it may stand outside too."""
+
+DERIVED: Mapping[Place, Place] = MappingProxyType(
+    {
+        ("prepare", "domain_a"): ("crawl_a", "domain"),
+        ("prepare", "domain_b"): ("crawl_b", "domain"),
+    }
+)
+"""Parameters that follow another one where they are not given."""
 
 
 @dataclass(frozen=True)

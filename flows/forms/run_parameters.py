@@ -10,10 +10,12 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
+from core.commands import register_recipe
 from core.progress import counted
 from flows.forms.effective import Effective, resolve
 from flows.forms.field_values import Place, dotted
 from flows.forms.form import Form, Overrides, Parameters
+from flows.forms.questions import CRAWLS
 from flows.presets import Preset
 from flows.ui.markdown import Page, points
 from flows.ui.run_progress import run_logger
@@ -27,9 +29,17 @@ def run_parameters(form: Form[Parameters], overrides: Overrides, preset: Preset)
     Raises ``ValueError`` as ``resolve`` does.
     """
     effective = resolve(form, overrides, stored=_stored(), preset=preset)
+    _register_recipe(effective.parameters)
     _log(effective)
     _write_page(effective)
     return effective.parameters
+
+
+def _register_recipe(parameters: Any) -> None:
+    """Let commands in pages and states name the recipe of these domains."""
+    if hasattr(parameters, CRAWLS[0]):
+        domains = parameters.crawl_a.domain, parameters.crawl_b.domain
+        register_recipe(parameters.recipe, *domains)
 
 
 def _stored() -> dict[str, Any]:

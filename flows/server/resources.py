@@ -1,23 +1,25 @@
 """The work pool and the automations that a Prefect server needs besides the deployments.
 
 ``python -m flows.server.resources`` creates missing ones and updates automations. (Prefect's own
-``automation create``, called twice, creates each automation twice.)
+``automation create``, called twice, creates each automation twice.) ``--remove RECIPE …`` removes
+the deployments of recipes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Sequence
 
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.events.schemas.automations import Automation, AutomationCore
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from flows.deployments import WORK_POOL
+from flows.deployments import FLOW_NAMES, TAG, WORK_POOL
 from flows.installation import ROOT
 
 
@@ -67,11 +69,26 @@ def _same(new: AutomationCore, old: Automation) -> bool:
     return content(new) == content(old)
 
 
-async def _main() -> None:
+async def remove_deployments(client: PrefectClient, recipe: str) -> None:
+    """Remove the deployments of a recipe with their schedules, scheduled runs and automations."""
+    for flow in FLOW_NAMES:
+        with contextlib.suppress(ObjectNotFound):
+            deployment = await client.read_deployment_by_name(f"{flow}/{recipe}")
+            if {TAG, recipe} <= set(deployment.tags):
+                resource = f"prefect.deployment.{deployment.id}"
+                await client.delete_resource_owned_automations(resource)
+                await client.delete_deployment(deployment.id)
+
+
+async def _main(arguments: Sequence[str]) -> None:
     async with get_client() as client:
+        if arguments[:1] == ["--remove"]:
+            for recipe in arguments[1:]:
+                await remove_deployments(client, recipe)
+            return
         await ensure_pool(client)
         await ensure_automations(client, declared())
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    asyncio.run(_main(sys.argv[1:]))

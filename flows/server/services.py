@@ -10,20 +10,28 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 
 from core.commands import prefect_command, suyan_command
 from core.errors import SuyanError
-from core.files import digest, file_sha256, try_load_json, write_json
+from core.files import atomic_file, digest, file_sha256, try_load_json, write_json
 from core.locks import is_alive
 from core.workspace import Workspace
 from flows.deployments import FILE as DEPLOYMENTS_FILE
-from flows.deployments import FLOW_NAMES, WORK_POOL, schedule_lines
+from flows.deployments import (
+    FLOW_NAMES,
+    WORK_POOL,
+    build_deployments,
+    prefect_yaml,
+    schedule_lines,
+)
 from flows.installation import PACKAGES, ROOT
-from flows.recipes import RECIPES
+from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe, workspace_recipes
+from flows.recipe_files.recipe import Recipe
 from flows.server.prefect_server import (
     Server,
     adopt_server,
@@ -58,21 +66,22 @@ def up(
     """Start all services and print the address of the UI.
 
     Raises ``SuyanError`` with the output of the command that failed, ``ValueError`` for a host
-    beyond this machine without a password.
+    beyond this machine without a password, and for a recipe of the workspace that is refused.
     """
     if not DEPLOYMENTS_FILE.exists():
         raise SuyanError(
             f"{ROOT} has no prefect.yaml, needed a clone of the repository: the command up does "
             "not run from an installed package"
         )
+    recipes = workspace_recipes(workspace)  # a recipe that is refused stops nothing
     server = _server_up(workspace, console, host, port)
     environment = worker_environment(server, workspace)
     # In a separate process, here and below: Prefect reads its settings when it is imported.
     _command(environment, sys.executable, "-m", "flows.server.resources")
     console.print(f"Work pool   {WORK_POOL}, and the automations of automations.yaml")
-    _deploy(server, environment, console, always=redeploy)
+    _deploy(server, recipes, environment, console, always=redeploy)
     pid = _worker_up(workspace, environment, console)
-    run = prefect_command("deployment", "run", f"{FLOW_NAMES[0]}/{next(iter(RECIPES))}")
+    run = prefect_command("deployment", "run", f"{FLOW_NAMES[0]}/{SHIPPED_NAMES[0]}")
     console.print(
         f"\nThe Prefect UI: [bold]{server.ui_url}[/bold]\n"
         f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}\n"
@@ -126,16 +135,27 @@ def worker_pid(workspace: Workspace) -> int | None:
     return pid if isinstance(pid, int) and is_alive(pid, "prefect") else None
 
 
-def is_deployed(server: Server) -> bool:
-    """Whether the server has the deployments of the present code."""
-    return try_load_json(server.folder.deployed) == _deployed_stamp(server)
+def is_deployed(server: Server, workspace: Workspace) -> bool:
+    """Whether the server has the deployments of the present code and of the present recipes.
+
+    Raises ``ValueError`` for a recipe that is refused.
+    """
+    stamp = _deployed_stamp(server, workspace_recipes(workspace))
+    return try_load_json(server.folder.deployed) == stamp
 
 
-def _deployed_stamp(server: Server) -> dict[str, str]:
-    """A digest of the code, the deployments and the server: a change makes deploying necessary."""
+def _deployed_stamp(server: Server, recipes: Iterable[Recipe]) -> dict[str, Any]:
+    """Digests of the code and the server, and of the deployments of each of a person's recipes: a
+    change makes deploying necessary.
+    """
     files = [DEPLOYMENTS_FILE, ROOT / "automations.yaml"]
-    files += sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-    return {"digest": digest([str(ROOT), server.api_url, *(file_sha256(path) for path in files)])}
+    for pattern in ("*.py", "*.yaml"):
+        files += sorted(path for package in PACKAGES for path in (ROOT / package).rglob(pattern))
+    code = digest([str(ROOT), server.api_url, *(file_sha256(path) for path in files)])
+    return {
+        "digest": code,
+        "recipes": {recipe.name: digest(build_deployments(recipe)) for recipe in recipes},
+    }
 
 
 def _server_up(workspace: Workspace, console: Console, host: str, port: int | None) -> Server:
@@ -156,20 +176,51 @@ def _server_up(workspace: Workspace, console: Console, host: str, port: int | No
 
 
 def _deploy(
-    server: Server, environment: Mapping[str, str], console: Console, *, always: bool
+    server: Server,
+    recipes: Sequence[Recipe],
+    environment: Mapping[str, str],
+    console: Console,
+    *,
+    always: bool,
 ) -> None:
-    """Deploy, unless the server has the same deployments: then changes made in the UI stay."""
-    if not always and is_deployed(server):
+    """Deploy what changed: everything with the code, a person's recipe with its file. Changes made
+    in the UI to other deployments stay.
+    """
+    file, stamp = server.folder.deployed, _deployed_stamp(server, recipes)
+    former = try_load_json(file) or {}
+    former_recipes: dict[str, str] = former.get("recipes", {})
+    is_new_code = always or former.get("digest") != stamp["digest"]
+    changed = [
+        recipe
+        for recipe in recipes
+        if is_new_code or former_recipes.get(recipe.name) != stamp["recipes"][recipe.name]
+    ]
+    removed = sorted(former_recipes.keys() - stamp["recipes"].keys())
+    if not (is_new_code or changed or removed):
         console.print(
             "Deployments up to date; schedules are as the page Deployments of the UI shows them"
         )
         return
-    stamp = server.folder.deployed
-    stamp.unlink(missing_ok=True)
-    _command(environment, sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
-    write_json(stamp, _deployed_stamp(server))
-    console.print(f"Deployments {', '.join(FLOW_NAMES)}: {', '.join(RECIPES)}")
-    for line in schedule_lines():
+    # A name leaves this file after its deployments left the server.
+    write_json(file, {"recipes": dict.fromkeys(former_recipes | stamp["recipes"], "")})
+    if removed:
+        _command(environment, sys.executable, "-m", "flows.server.resources", "--remove", *removed)
+        rest = "their pictures, datasets, runs and models stay"
+        console.print(f"Removed     {', '.join(removed)}: no such recipe any more; {rest}")
+    deploy = (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
+    deployed = [shipped_recipe(name) for name in SHIPPED_NAMES] if is_new_code else []
+    if is_new_code:
+        _command(environment, *deploy)
+    if changed:
+        with atomic_file(server.folder.recipe_deployments) as text:
+            text.write(prefect_yaml(changed).encode())
+        _command(environment, *deploy, "--prefect-file", str(server.folder.recipe_deployments))
+    write_json(file, stamp)
+    deployed += changed
+    if deployed:
+        names = ", ".join(recipe.name for recipe in deployed)
+        console.print(f"Deployments {', '.join(FLOW_NAMES)}: {names}")
+    for line in schedule_lines(deployed):
         console.print(f"Scheduled   {line}", soft_wrap=True, highlight=False)
 
 

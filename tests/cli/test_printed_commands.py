@@ -5,6 +5,7 @@ import html
 import re
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from evaluation.model_registry.promote import Promotion, promote
 from evaluation.scores import load_scores
 from flows import latest, recipes
 from flows.forms.effective import with_preset
+from flows.recipe_files import library
 from flows.ui.approval import Approval, apply_approval
 from scraping.offline.corpus import portrait, portrait_corpus
 from scraping.offline.server import OfflineEngine
@@ -93,7 +95,8 @@ def test_following_the_messages_leads_from_nothing_to_a_translated_photograph(
         for side in ("crawl_a", "crawl_b"):
             values[side]["phrases"] = values[side]["phrases"][:1]
         small = type(base).model_validate(values)
-        monkeypatch.setattr(recipes, "RECIPES", {"makeup": lambda: small})
+        recipe = replace(library.shipped_recipe("makeup"), parameters=small)
+        monkeypatch.setattr(library, "shipped_recipe", lambda _: recipe)
         Path("work space").mkdir()
         place = ("--workspace", "work space")
         lines = [["evaluate", *place]]
@@ -206,11 +209,14 @@ def test_the_line_of_the_offline_engine_names_it(suyan: Suyan) -> None:
     assert f'"engine_url": "{url}"' in paste(suyan, line)["run"]
 
 
-def test_a_recipe_of_ones_own_needs_its_file_where_its_parameters_count() -> None:
-    home = Workspace(Path("home"))
+def test_a_recipe_of_ones_own_needs_its_file_where_its_parameters_count(tmp_path: Path) -> None:
+    home = Workspace(tmp_path / "home")
     assert "--recipe cats" in suyan_command("promote", "x", workspace=home, recipe="cats")
-    assert "--params FILE" in suyan_command("train", workspace=home, recipe="cats")
+    assert "--recipe FILE" in suyan_command("train", workspace=home, recipe="cats")
     assert "--recipe seasons" in suyan_command("train", workspace=home, recipe="seasons")
+    home.recipe_files.mkdir(parents=True)
+    home.recipe_file("cats").write_text("from: seasons")
+    assert "--recipe cats" in suyan_command("train", workspace=home, recipe="cats")
 
 
 def test_the_shipped_recipes_and_their_domains_are_known() -> None:

@@ -9,7 +9,8 @@ from filelock import FileLock
 from PIL import Image
 from rich.console import Console
 
-from cli.train import evaluate_alone, train_alone, with_changes
+from cli.options import load_parameters
+from cli.train import evaluate_alone, train_alone
 from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import claim_folder, digest
@@ -62,17 +63,22 @@ def test_a_folder_of_pictures_is_trained_on_once(pictures: Path, tmp_path: Path)
         )
 
 
+def _set(*changes: str) -> TrainConfig:
+    workspace = Workspace(Path("none"))
+    return load_parameters("makeup", workspace=workspace, changes=changes, stage="train").train
+
+
 def test_options_are_changed_by_name_and_checked() -> None:
     changes = ["ngf=8", "learning_rate=1e-3", "generator=unet_128", 'diff_augment=["cutout"]']
-    config = with_changes(TrainConfig(), changes)
+    config = _set(*changes)
     assert (config.ngf, config.learning_rate, config.generator) == (8, 1e-3, "unet_128")
     assert config.diff_augment == ("cutout",)
     with pytest.raises(
         ValueError, match=r"--set: got 'nfg=8', an unknown option; did you mean ngf"
     ):
-        with_changes(TrainConfig(), ["nfg=8"])
-    with pytest.raises(ValueError, match="ngf"):
-        with_changes(TrainConfig(), ["ngf=many"])
+        _set("nfg=8")
+    with pytest.raises(ValueError, match=r"train\.ngf: got 'many'"):
+        _set("ngf=many")
 
 
 def _train(config: TrainConfig, pictures: Path, home: Path) -> Path:

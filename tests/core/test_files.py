@@ -16,6 +16,24 @@ def test_a_file_may_have_any_name_that_its_folder_takes(name: str, tmp_path: Pat
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_new_file_replaces_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    if not has_links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = tmp_path / "cats.yaml"
+    with atomic_file(path, is_new=True) as file:
+        file.write(b"first")
+    with pytest.raises(FileExistsError), atomic_file(path, is_new=True) as file:
+        file.write(b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_name_is_cut_at_a_whole_character(tmp_path: Path) -> None:
     assert fitting_name("photo", "-compare.png", tmp_path) == "photo-compare.png"
     name = fitting_name("彩" * 100, "-compare.png", tmp_path)

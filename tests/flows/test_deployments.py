@@ -1,6 +1,7 @@
 """prefect.yaml and automations.yaml agree with the code."""
 
 import inspect
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,12 +17,17 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 from prefect.utilities.schema_tools.validation import ValidationError
 
+from core.workspace import Workspace
 from flows import deployments, events, model, pipeline, recipes, refresh
 from flows.forms import field_values
 from flows.forms.effective import resolve
 from flows.forms.form import CRAWL, EVALUATE, PIPELINE, REFRESH, TRAIN, Form
 from flows.installation import VERSION
+from flows.recipe_files import library as recipes_library
+from flows.recipe_files.library import load_recipe
+from flows.recipe_files.recipe import Recipe
 from flows.server import notifications, resources
+from training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWS: dict[str, Flow[Any, Any]] = {
@@ -83,6 +89,77 @@ def test_a_person_can_read_what_it_is(deployment: dict[str, Any]) -> None:
     assert "concurrency_limit" not in deployment  # it ends runs that wait for approval: limits.py
     assert FLOWS[deployment["entrypoint"]].version == VERSION
     assert FLOWS[deployment["entrypoint"]].description
+
+
+CATS = """\
+from: seasons
+titles: {recipe: cats}
+schedule: {cron: 30 4 * * 5, active: true}
+triggers: {evaluate: false}
+retrain_above: 0.25
+retrain_share: 0.5
+max_training_h: 9
+crawl: {search_interval_s: 2, filters: {licensed: true}}
+crawl_a: {domain: kitten, phrases: [小猫], num_images: 100}
+crawl_b: {domain: lion, phrases: [狮子], max_images_per_phrase: 7, prefixes: [大]}
+prepare: {test_fraction: 0.15}
+train: {ngf: 32, seed: 5, diff_augment: [color]}
+evaluate: {num_bootstrap: 300}
+promote: {automatic: false}
+approval: required
+"""
+
+
+@pytest.fixture
+def cats(tmp_path: Path) -> Recipe:
+    """A recipe of a person's own that changes something in every form."""
+    (tmp_path / "cats.yaml").write_text(CATS)
+    return load_recipe(tmp_path / "cats.yaml", Workspace(tmp_path))
+
+
+@pytest.mark.parametrize("entrypoint", FLOWS)
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_deployment_of_ones_own_recipe_holds_all_of_it(
+    cats: Recipe, tmp_path: Path, entrypoint: str, *, is_alone: bool
+) -> None:
+    """A worker has no file. The form shows what differs from the defaults in its descriptions."""
+    if is_alone:  # without a base; the shipped recipes hold out more than the general default
+        del (values := cats.parameters.model_dump(mode="json"))["prepare"]["test_fraction"]
+        (tmp_path / "alone.json").write_text(json.dumps(values | {"recipe": "alone"}))
+        cats = load_recipe(tmp_path / "alone.json", Workspace(tmp_path))
+    (entry,) = (
+        each for each in deployments.build_deployments(cats) if each["entrypoint"] == entrypoint
+    )
+    stored = entry["parameters"]["parameters"]
+    validate(entry["parameters"], _schema(entrypoint), raise_on_error=True)
+    parameters = resolve(FORMS[entrypoint], {}, stored=stored).parameters
+    expected = cats.values_of(type(parameters))
+    if entrypoint == "flows.refresh.refresh_dataset":
+        expected |= {(crawl, "refresh_after_h"): 24 for crawl in ("crawl_a", "crawl_b")}
+    found = field_values.flatten(parameters.model_dump(mode="json"), type(parameters))
+    assert found == expected
+    advanced = field_values.flatten(stored.get("advanced", {}).get("train", {}), TrainConfig)
+    assert ("batch_size",) not in advanced
+    if "prepare" in stored.get("advanced", {}):
+        assert stored["advanced"]["prepare"]["test_fraction"] == 0.15
+
+
+def test_schedule_and_triggers_are_those_of_the_file(cats: Recipe) -> None:
+    entries = {entry["entrypoint"]: entry for entry in deployments.build_deployments(cats)}
+    refresh = entries["flows.refresh.refresh_dataset"]
+    (schedule,) = refresh["schedules"]
+    assert schedule == {"slug": "weekly", "cron": "30 4 * * 5", "timezone": "Asia/Shanghai"}
+    assert refresh["description"].startswith("Every week: search both domains again, kitten (A)")
+    assert "more than 25% of it" in refresh["description"]
+    assert entries["flows.model.train"]["triggers"][0]["match"] == {
+        "prefect.resource.id": "suyan.dataset.cats"
+    }
+    assert entries["flows.model.evaluate"]["triggers"] == []
+    (line,) = deployments.schedule_lines([cats, recipes_library.shipped_recipe("seasons")])
+    assert line.startswith("refresh-dataset/cats: Fridays at 4:30 (Asia/Shanghai) it searches http")
+    assert "more than 9 hours" in line
+    text = deployments.prefect_yaml([cats])
+    assert yaml.safe_load(text)["deployments"] == [*entries.values()]
 
 
 def _schema(entrypoint: str) -> dict[str, Any]:

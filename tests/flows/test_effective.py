@@ -8,10 +8,13 @@ from flows.deployments import build_deployments
 from flows.forms.effective import Effective, resolve, with_preset
 from flows.forms.form import EVALUATE, PIPELINE, REFRESH, TRAIN
 from flows.parameters import PipelineParameters
+from flows.recipe_files.library import shipped_recipe
 from flows.recipes import RECIPES, makeup, with_engine
 from training.config import TrainConfig, demo
 
-DEPLOYED: dict[str, Any] = build_deployments("makeup")[0]["parameters"]["parameters"]
+DEPLOYED: dict[str, Any] = build_deployments(shipped_recipe("makeup"))[0]["parameters"][
+    "parameters"
+]
 
 
 def _run(given: dict[str, Any], preset: Any = "as given") -> Effective[PipelineParameters]:

@@ -30,7 +30,7 @@ from core.workspace import Workspace
 from flows import model
 from flows.parameters import EvaluateParameters, PipelineParameters
 from flows.pipeline import PipelineResult, pipeline
-from flows.recipes import makeup, seasons, with_engine, with_num_images
+from flows.recipes import makeup, seasons, with_engine
 from flows.server.services import Services, worker_environment
 from flows.stage_results import Status
 from flows.sync import fetch_dataset
@@ -61,10 +61,12 @@ def deployed(services: Services, services_home: Path) -> dict[str, str]:
 
 
 def _smallest(parameters: PipelineParameters, url: str) -> PipelineParameters:
-    small = with_num_images(with_engine(parameters, url, allow_private_hosts=True), 30)
+    small = with_engine(parameters, url, allow_private_hosts=True)
     values = small.model_dump(mode="json")
     for side in ("crawl_a", "crawl_b"):
-        values[side] |= {"requests_per_s_per_host": 50, "search_interval_s": 0.05}
+        values[side] |= {
+            "num_images": 30, "requests_per_s_per_host": 50, "search_interval_s": 0.05,
+        }  # fmt: skip
     values["prepare"] |= {"crop_px": 64, "min_images": 8, "test_fraction": 0.3}
     values["train"] |= SMALL_TRAINING
     values["evaluate"] |= {"num_bootstrap": 50, "inception": "cached"}

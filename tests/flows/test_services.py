@@ -143,6 +143,60 @@ def test_up_twice_changes_nothing(
     assert len(names) == len(set(names)) == 5
 
 
+def _names(client: SyncPrefectClient, kind: str) -> list[str]:
+    answer = client.request("POST", f"/{kind}/filter", json={})
+    return sorted(each["name"] for each in answer.json())
+
+
+def test_ones_own_recipes_are_deployed_updated_and_removed(
+    services: Services, services_home: Path, client: SyncPrefectClient
+) -> None:
+    workspace = Workspace(services_home)
+    automations, shipped = _names(client, "automations"), _names(client, "deployments")
+    untouched = client.read_deployment_by_name("refresh-dataset/seasons")
+    client.update_deployment_schedule(untouched.id, untouched.schedules[0].id, active=True)
+    workspace.recipe_files.mkdir(exist_ok=True)
+
+    def bring_up() -> str:
+        output = io.StringIO()
+        assert up(workspace, Console(file=output, width=200)).worker_pid == services.worker_pid
+        return output.getvalue()
+
+    file = workspace.recipe_file("cats")
+    file.write_text("from: seasons\nschedule: {active: true}\ntrain: {ngf: 32}\n")
+    text = bring_up()
+    assert "evaluate: cats\n" in text
+    assert "refresh-dataset/cats: Wednesdays at 3:00" in text
+    assert _names(client, "deployments") == sorted(shipped + 5 * ["cats"])
+    assert len(_names(client, "automations")) == len(automations) + 2
+    train = client.read_deployment_by_name("train/cats")
+    assert train.parameters["parameters"]["advanced"]["train"] == {"ngf": 32}
+    assert "up to date" in bring_up()
+
+    file.write_text("from: seasons\ntriggers: {evaluate: false}\ntrain: {ngf: 16}\n")
+    assert "evaluate: cats\n" in bring_up()
+    changed = client.read_deployment_by_name("train/cats")
+    assert changed.id == train.id
+    assert changed.parameters["parameters"]["advanced"]["train"] == {"ngf": 16}
+    refresh = client.read_deployment_by_name("refresh-dataset/cats")
+    assert [schedule.active for schedule in refresh.schedules] == [False]
+    assert len(_names(client, "automations")) == len(automations) + 1
+
+    file.write_text("from: seasons\ntrain: {nfg: 16}\n")
+    with pytest.raises(ValueError, match=r"(?s)cats\.yaml is refused.*nearest is train\.ngf"):
+        bring_up()
+    assert _names(client, "deployments") == sorted(shipped + 5 * ["cats"])
+
+    workspace.recipe_file("cats").rename(services_home / "cats.yaml")
+    assert "Removed     cats: no such recipe any more" in bring_up()
+    assert _names(client, "deployments") == shipped
+    assert _names(client, "automations") == automations
+    after = client.read_deployment_by_name("refresh-dataset/seasons")
+    assert after.schedules[0].active  # as a person left it
+    client.update_deployment_schedule(after.id, after.schedules[0].id, active=False)
+    assert "up to date" in bring_up()
+
+
 def test_the_weekly_refresh_is_on_the_calendar(client: SyncPrefectClient) -> None:
     """The server's scheduler fails silently when a library does not fit it."""
     scheduled = _until(lambda: _runs(client, "refresh-dataset/makeup"), 120)

@@ -1,0 +1,166 @@
+"""The commands about recipes: ``suyan recipe new``, ``list``, ``show``, ``check``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.command_group import CommandGroup, MainGroup
+from cli.console import ERRORS, OUTPUT, error_text, print_line, print_table, print_text
+from cli.options import WORKSPACE, WorkspaceOption
+from core.commands import suyan_command
+from core.progress import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console, JustifyMethod
+
+    from core.workspace import Workspace
+    from flows.recipe_files.recipe import Recipe
+
+app = typer.Typer()
+_commands = CommandGroup("Commands")
+app.add_typer(
+    _commands,
+    name="recipe",
+    cls=MainGroup,
+    help="Recipes as files: domains, phrases, the settings of every stage, the schedule.",
+    rich_help_panel="The whole pipeline",
+    no_args_is_help=True,
+)
+_NameOrFile = Annotated[
+    str, typer.Argument(metavar="NAME|FILE", help="Name of a recipe, or its YAML file.")
+]
+
+
+@_commands.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the new recipe: a-z, 0-9 and -.")
+    ],
+    base: Annotated[
+        str, typer.Option("--from", metavar="NAME|FILE", help="Recipe from which it differs.")
+    ] = "makeup",
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Write the commented YAML of a new recipe into the workspace; never in place of another."""
+    from core.files import atomic_file
+    from flows.recipe_files.library import check_new_name, find_recipe
+    from flows.recipe_files.template import new_text
+
+    check_new_name(name, workspace)
+    text = new_text(name, find_recipe(base, workspace), workspace)
+    file = workspace.recipe_file(name)
+    with atomic_file(file, is_new=True) as draft:
+        draft.write(text.encode())
+    check = suyan_command("recipe", "check", name, workspace=workspace)
+    run = suyan_command("run", workspace=workspace, recipe=name)
+    print_line(OUTPUT, f"{file}: write your domains and phrases into it\nCheck it: {check}")
+    print_line(OUTPUT, f"Run it: {run}")
+
+
+@_commands.command("list")
+def list_(workspace: WorkspaceOption = WORKSPACE) -> None:
+    """List the recipes that --recipe takes by name: the shipped ones, and the workspace's."""
+    print_recipes(workspace, OUTPUT)
+
+
+@_commands.command()
+def show(recipe: _NameOrFile, workspace: WorkspaceOption = WORKSPACE) -> None:
+    """Print every setting of a recipe as commented YAML, which is a recipe too."""
+    from flows.recipe_files.library import find_recipe
+    from flows.recipe_files.template import full_text
+
+    print_text(OUTPUT, full_text(find_recipe(recipe, workspace)).rstrip())
+
+
+@_commands.command()
+def check(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME|FILE]…",
+            help="Names or YAML files of recipes; default: all of the workspace.",
+        ),
+    ] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Check recipes: names, ranges, domains, bases, schedules; status 1 if one is refused."""
+    from flows.recipe_files.library import find_recipe, recipe_files
+
+    names = recipes or list(recipe_files(workspace))
+    if not names:
+        raise ValueError(f"{workspace.recipe_files}: found no recipe, needed one; give a NAME|FILE")
+    num_refused = 0
+    for name in names:
+        try:
+            recipe = find_recipe(name, workspace)
+        except (ValueError, OSError) as error:
+            num_refused += 1
+            print_text(ERRORS, error_text(error))
+            continue
+        print_text(OUTPUT, f"{recipe.name}: {_summary(recipe)}")
+        for note in _notes(recipe, workspace):
+            print_text(OUTPUT, f"  {note}")
+    if num_refused:
+        raise typer.Exit(1)
+
+
+def print_recipes(workspace: Workspace, console: Console) -> None:
+    """Print a table of the recipes that commands know by name."""
+    from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe, workspace_recipes
+
+    recipes = [*map(shipped_recipe, SHIPPED_NAMES), *workspace_recipes(workspace)]
+    columns: dict[str, JustifyMethod] = {
+        "recipe": "left", "from": "left", "domains": "left", "refresh": "left", "file": "left",
+    }  # fmt: skip
+    rows = [
+        (
+            recipe.name,
+            recipe.base or "-",
+            _domains(recipe),
+            _refresh(recipe),
+            "shipped" if recipe.name in SHIPPED_NAMES else str(recipe.file),
+        )
+        for recipe in recipes
+    ]
+    print_table(console, columns, rows)
+
+
+def _domains(recipe: Recipe) -> str:
+    return f"{recipe.parameters.crawl_a.domain} ↔ {recipe.parameters.crawl_b.domain}"
+
+
+def _refresh(recipe: Recipe) -> str:
+    schedule = recipe.settings.schedule
+    return schedule.text if schedule.active else "off"
+
+
+def _summary(recipe: Recipe) -> str:
+    crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
+    counts = ", ".join(
+        f"{crawl.num_images} {crawl.domain} by {counted(len(crawl.searches), 'phrase')}"
+        for crawl in crawls
+    )
+    return f"{_domains(recipe)}; {counts}; refresh: {_refresh(recipe)}"
+
+
+def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
+    """What a person may not have meant."""
+    from flows.recipe_files.library import find_recipe
+
+    crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
+    notes = []
+    if both := sorted({*crawls[0].searches} & {*crawls[1].searches}):
+        notes.append(
+            f"both domains search for {', '.join(both)}: pictures found for both are rejected "
+            "(prepare.both_domains)"
+        )
+    if recipe.base:
+        base = find_recipe(recipe.base, workspace).parameters
+        notes += [
+            f"crawl_{side}: still the phrases of {recipe.base}"
+            for side, crawl, former in zip("ab", crawls, (base.crawl_a, base.crawl_b), strict=True)
+            if crawl.phrases == former.phrases
+        ]
+    return notes

@@ -1,0 +1,142 @@
+"""Where recipes are: the shipped ones, those in the folder ``recipes`` of a workspace, any file."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.commands import RECIPE_SUFFIXES, is_recipe_file, suyan_command
+from core.errors import nearest, suggestion
+from core.workspace import Workspace
+from flows.recipe_files.recipe import BASE, Recipe, build_recipe
+from flows.recipe_files.strict_yaml import Document, read_document
+
+SHIPPED = Path(__file__).parent
+SHIPPED_NAMES = tuple(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+"""The names of the shipped recipes."""
+_IN_FOLDER = (".yaml", ".yml")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+@functools.cache
+def shipped_recipe(name: str) -> Recipe:
+    """The shipped recipe of one of ``SHIPPED_NAMES``."""
+    file = SHIPPED / f"{name}.yaml"
+    return build_recipe(read_document(file), file, None)
+
+
+def find_recipe(text: str, workspace: Workspace) -> Recipe:
+    """The recipe of this name, shipped or of the workspace, or of this file.
+
+    Raises ``ValueError`` where there is none, with the nearest name, and for a file that is
+    refused.
+    """
+    if is_recipe_file(text):
+        return load_recipe(Path(text), workspace)
+    if text in SHIPPED_NAMES:
+        return shipped_recipe(text)
+    file = _file_of(text, [workspace.recipe_files])
+    if file is None:
+        names = [*SHIPPED_NAMES, *recipe_files(workspace)]
+        new = suyan_command("recipe", "new", "NAME", workspace=workspace)
+        raise ValueError(
+            f"--recipe: got {text!r}, needed one of {', '.join(names)}"
+            f"{suggestion(nearest(text, names)) or ', or a file'}; a new one: '{new}'"
+        )
+    return load_recipe(file, workspace)
+
+
+def recipe_files(workspace: Workspace) -> dict[str, Path]:
+    """The files in the workspace's folder of recipes, by the recipe's name, in order.
+
+    Raises ``ValueError`` for two files of one name, and for the name of a shipped recipe.
+    """
+    files = dict[str, Path]()
+    paths = workspace.recipe_files.glob("[!.]*")
+    for path in sorted(path for path in paths if path.suffix in _IN_FOLDER):
+        if path.stem in files:
+            raise ValueError(
+                f"{workspace.recipe_files}: found {files[path.stem].name} and {path.name}, two "
+                f"recipes of one name; rename or remove one of them"
+            )
+        files[path.stem] = path
+    return files
+
+
+def check_new_name(name: str, workspace: Workspace) -> None:
+    """Raise ``ValueError`` for a text that is no recipe's name, or the name of a recipe."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"NAME: got {name!r:.60}, needed at most 40 of a-z, 0-9 and -, the first no -"
+        )
+    file = _file_of(name, [workspace.recipe_files])
+    if name in SHIPPED_NAMES or file is not None:
+        place = f"as {file}" if file else "as a shipped recipe"
+        raise ValueError(f"NAME: got {name!r}, which is there already, {place}; give another name")
+
+
+def workspace_recipes(workspace: Workspace) -> list[Recipe]:
+    """Every recipe in the workspace's folder, by name; raises ``ValueError`` as its files do."""
+    return [load_recipe(path, workspace) for path in recipe_files(workspace).values()]
+
+
+def load_recipe(file: Path, workspace: Workspace, above: Sequence[Path] = ()) -> Recipe:
+    """The recipe of ``file``, and of those that it differs from, which ``above`` it began.
+
+    A base is a shipped recipe, or a file beside ``file``, or one of the workspace. Raises
+    ``ValueError`` for a file that is not there or is refused, for an unknown base, and for bases
+    that lead back to ``file``.
+    """
+    if not file.is_file():
+        siblings = [path.name for path in file.parent.glob("*") if path.suffix in RECIPE_SUFFIXES]
+        near = suggestion(nearest(file.name, siblings))
+        raise ValueError(f"--recipe: found no file {file}, needed a recipe's YAML{near}")
+    document = read_document(file)
+    recipe = build_recipe(document, file, _base(document, file, workspace, [*above, file]))
+    if recipe.name in SHIPPED_NAMES:
+        raise ValueError(
+            f"{file}: found the name {recipe.name}, which is that of a shipped recipe; needed "
+            "another one, in 'recipe:' or as the file's name"
+        )
+    is_of_workspace = file.parent.absolute() == workspace.recipe_files.absolute()
+    if is_of_workspace and recipe.name != file.stem:
+        raise ValueError(
+            f"{file}: found 'recipe: {recipe.name}', needed the file's name; rename the file to "
+            f"{recipe.name}{file.suffix}, or remove this line"
+        )
+    return recipe
+
+
+def _base(
+    document: Document, file: Path, workspace: Workspace, above: Sequence[Path]
+) -> Recipe | None:
+    name = document.values.get(BASE)
+    if name is None:
+        return None
+    line = f"{file}, line {document.lines[BASE,]}: {BASE}"
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"{line}: got {name!r:.60}, needed the name of a recipe")
+    if name in SHIPPED_NAMES:
+        return shipped_recipe(name)
+    folders = [file.parent, workspace.recipe_files]
+    base = _file_of(name, folders)
+    if base is None:
+        names = {*SHIPPED_NAMES, *(path.stem for path in _in_folders(folders))} - {file.stem}
+        near = suggestion(nearest(name, names))
+        raise ValueError(f"{line}: got {name!r}, needed one of {', '.join(sorted(names))}{near}")
+    if base.resolve() in {path.resolve() for path in above}:
+        circle = " → ".join([*(path.stem for path in above), name])
+        raise ValueError(f"{line}: {circle} goes round; needed a recipe that needs no other here")
+    return load_recipe(base, workspace, above)
+
+
+def _in_folders(folders: Sequence[Path]) -> list[Path]:
+    paths = (path for folder in folders for path in sorted(folder.glob("[!.]*")))
+    return [path for path in paths if path.suffix in _IN_FOLDER]
+
+
+def _file_of(name: str, folders: Sequence[Path]) -> Path | None:
+    """The file of the recipe ``name`` in the first of ``folders`` that has one."""
+    return next((path for path in _in_folders(folders) if path.stem == name), None)

@@ -1,0 +1,97 @@
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from core.workspace import Workspace
+from flows.installation import PACKAGES
+from flows.recipe_files.library import (
+    SHIPPED_NAMES,
+    find_recipe,
+    load_recipe,
+    recipe_files,
+    workspace_recipes,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    home = Workspace(tmp_path / "home")
+    home.recipe_files.mkdir(parents=True)
+    home.recipe_file("cats").write_text("from: seasons\ntrain: {ngf: 32}\n")
+    home.pointer("cats", "run").parent.mkdir()
+    return home
+
+
+def test_a_recipe_is_found_by_name_and_by_file(workspace: Workspace, tmp_path: Path) -> None:
+    assert SHIPPED_NAMES == ("makeup", "seasons")
+    assert find_recipe("seasons", workspace).name == "seasons"
+    assert find_recipe("cats", workspace).parameters.train.ngf == 32
+    assert [recipe.name for recipe in workspace_recipes(workspace)] == ["cats"]
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("recipe: lions\nfrom: cats\n")  # a base of the workspace
+    assert find_recipe(str(mine), workspace).parameters.train.ngf == 32
+    assert find_recipe(str(mine), workspace).name == "lions"
+
+
+def test_all_parameters_of_a_recipe_are_a_recipe_too(workspace: Workspace, tmp_path: Path) -> None:
+    parameters = find_recipe("cats", workspace).parameters
+    path = tmp_path / "all.json"
+    path.write_text(parameters.model_dump_json(indent=2))
+    assert load_recipe(path, workspace).parameters == parameters
+
+
+def test_an_unknown_recipe_or_base_is_answered_by_the_nearest(workspace: Workspace) -> None:
+    with pytest.raises(ValueError, match=r"got 'cast', needed .*; did you mean cats\?; a new one"):
+        find_recipe("cast", workspace)
+    with pytest.raises(ValueError, match=r"found no file .*cats\.yml.*did you mean cats\.yaml"):
+        find_recipe(str(workspace.recipe_files / "cats.yml"), workspace)
+    workspace.recipe_file("lions").write_text("# lions\nfrom: seasos\n")
+    with pytest.raises(ValueError, match=r"lions\.yaml, line 2: from: got 'seasos'.*seasons\?"):
+        find_recipe("lions", workspace)
+    workspace.recipe_file("lions").write_text("from: ../../secret\n")
+    with pytest.raises(ValueError, match=r"from: got '\.\./\.\./secret', needed the name of a rec"):
+        find_recipe("lions", workspace)
+
+
+def test_bases_that_go_round_are_named(workspace: Workspace) -> None:
+    workspace.recipe_file("cats").write_text("from: lions\n")
+    workspace.recipe_file("lions").write_text("from: cats\n")
+    with pytest.raises(ValueError, match="cats → lions → cats goes round"):
+        find_recipe("cats", workspace)
+    workspace.recipe_file("cats").write_text("from: cats\n")
+    with pytest.raises(ValueError, match="cats → cats goes round"):
+        find_recipe("cats", workspace)
+
+
+def test_two_recipes_of_one_name_are_refused(workspace: Workspace) -> None:
+    other = workspace.recipe_files / "cats.yml"
+    other.write_text("from: seasons\n")
+    with pytest.raises(ValueError, match=r"found cats\.yaml and cats\.yml, two recipes of one"):
+        recipe_files(workspace)
+    other.rename(workspace.recipe_file("makeup"))
+    with pytest.raises(ValueError, match="found the name makeup, which is that of a shipped"):
+        workspace_recipes(workspace)
+    workspace.recipe_file("makeup").rename(workspace.recipe_file("lions"))
+    workspace.recipe_file("lions").write_text("recipe: cats\nfrom: seasons\n")
+    with pytest.raises(ValueError, match="found 'recipe: cats', needed the file's name; rename"):
+        workspace_recipes(workspace)
+
+
+@pytest.mark.slow
+def test_the_shipped_recipes_are_in_the_wheel(tmp_path: Path) -> None:
+    source = tmp_path / "source"  # the build leaves folders in it
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, source / package)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    arguments = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, source]
+    subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"flows/recipe_files/{name}.yaml" for name in SHIPPED_NAMES} <= {*names}
