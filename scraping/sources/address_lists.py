@@ -139,8 +139,9 @@ class AddressList:
                 row = next(rows)
             except StopIteration:
                 return
-            except csv.Error:
-                row = []
+            except csv.Error:  # e.g. a cell that is too long
+                yield rows.line_num, ""
+                continue
             if row:
                 yield rows.line_num, row[place] if place < len(row) else ""
 

@@ -76,7 +76,7 @@ class _Archive:
     def run(self) -> None:
         """Write a frame for each picture, one for the archive if it breaks, and the last one."""
         try:
-            if zipfile.is_zipfile(self._path):
+            if _begins_as_zip(self._path):
                 self._read_zip()
             else:
                 self._read_tar()
@@ -168,6 +168,12 @@ class _Archive:
         text = json.dumps({**header, "body": len(body)}).encode()
         self._out.write(len(text).to_bytes(4) + text + body)
         self._out.flush()
+
+
+def _begins_as_zip(path: Path) -> bool:
+    """Whether it is a zip; a tar that ends with one is none."""
+    with path.open("rb") as file:
+        return file.read(4) in {b"PK\x03\x04", b"PK\x05\x06"}
 
 
 def _header(member: _Member, reason: str) -> dict[str, Any]:
