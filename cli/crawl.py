@@ -1,4 +1,4 @@
-"""The commands around a crawl: ``suyan crawl``, ``suyan status``."""
+"""The commands around a crawl: ``suyan crawl``, ``suyan add``, ``suyan status``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, print_table, progress_bar
+from cli.console import OUTPUT, error_text, print_line, print_table, progress_bar
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
@@ -24,6 +24,7 @@ from cli.options import (
     WorkspaceOption,
     load_parameters,
 )
+from cli.usage import nearest, suggestion
 from core.progress import counted
 from core.workspace import Workspace
 
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
 
     from flows.parameters import PipelineParameters
+    from scraping.config import CrawlConfig
     from scraping.crawl import CrawlSummary
+    from scraping.sources.source_import import Sources
 
 app = CommandGroup("Pictures")
 _COUNTS = ("pages", "hits", "new", "stored", "duplicates")
 _MAX_REASON_LENGTH = 60
+_OF_SOURCES = {"all-read", "missing"}  # reasons of folders and lists
 
 
 @app.command()
@@ -66,6 +70,41 @@ def crawl(
         stage="crawl",
     )
     crawl_domains(parameters, workspace, OUTPUT, domain=domain, refresh=refresh)
+
+
+@app.command()
+def add(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="source...",
+            help="Folder or archive (zip, tar) of pictures, list of their addresses (txt, csv, "
+            "tsv, jsonl, parquet), or - for a list from standard input.",
+        ),
+    ],
+    *,
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    domain: Annotated[str, typer.Option(help="Domain of the pictures, e.g. bare.")],
+    url_column: Annotated[
+        str,
+        typer.Option(
+            help="Column of the addresses in lists; default: url or the like, or the only one."
+        ),
+    ] = "",
+    allow_private_hosts: AllowPrivateHosts = False,
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Add pictures of your own to a domain: from folders, archives and lists of addresses."""
+    from scraping.sources.source_import import Sources
+
+    parameters = load_parameters(recipe, params, allow_private_hosts=allow_private_hosts)
+    add_pictures(
+        _crawl_of_domain(parameters, domain, OUTPUT, allow_private_hosts=allow_private_hosts),
+        Sources.of_names(sources, url_column),
+        workspace,
+        OUTPUT,
+    )
 
 
 @app.command()
@@ -111,13 +150,64 @@ def crawl_domains(
                 summary = run_crawl(refreshed, workspace, progress=progress)
             timing.num_pictures = summary.num_added
         summaries.append(summary)
-        title = f"{config.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
-        _print_phrases(console, title, summary.phrases)
-        if summary.partial:
-            console.print("[yellow]Partial[/yellow]: the same command tries the rest again.")
-        if summary.preview.exists():
-            print_line(console, f"Preview of the newest originals: {summary.preview}")
+        _print_crawl(console, summary)
     return summaries
+
+
+def _crawl_of_domain(
+    parameters: PipelineParameters, domain: str, console: Console, *, allow_private_hosts: bool
+) -> CrawlConfig:
+    """The parameters' crawl of the domain, or one of its own for a domain that they do not have."""
+    from pydantic import ValidationError
+
+    from scraping.config import CrawlConfig
+
+    configs = {config.domain: config for config in (parameters.crawl_a, parameters.crawl_b)}
+    if domain in configs:
+        return configs[domain]
+    try:
+        config = CrawlConfig(domain=domain, allow_private_hosts=allow_private_hosts)
+    except ValidationError as error:
+        raise ValueError(f"--domain: {error_text(error, CrawlConfig)}") from None
+    similar = suggestion(nearest(domain, configs))
+    print_line(
+        console,
+        f"{domain} is none of the domains of the recipe {parameters.recipe} "
+        f"({', '.join(configs)}){similar or '.'} Its pictures are kept for a recipe that has it.",
+    )
+    return config
+
+
+def add_pictures(
+    config: CrawlConfig, sources: Sources, workspace: Workspace, console: Console
+) -> CrawlSummary:
+    """Add the pictures of ``sources`` to a crawl with a progress bar; print what came of them."""
+    from flows.sync import drop_forgotten
+    from scraping.crawl import add as run_add
+    from storage.eviction import in_use
+
+    with progress_bar(console) as progress:
+        drop_forgotten(workspace)
+        with in_use(workspace):
+            summary = run_add(config, sources, workspace, progress=progress)
+    _print_crawl(console, summary)
+    if summary.num_added == 0 and not summary.partial:
+        console.print("Nothing was added: the domain has these pictures already.")
+    return summary
+
+
+def _print_crawl(console: Console, summary: CrawlSummary) -> None:
+    """Print the yield of each phrase and source, and what a person should know of them."""
+    title = f"{summary.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
+    _print_phrases(console, title, summary.phrases)
+    for row in summary.phrases:
+        reason, _, note = str(row["stopped_because"]).partition(": ")
+        if note and reason in _OF_SOURCES:
+            print_line(console, f"{row['phrase']}: {note}")
+    if summary.partial:
+        console.print("[yellow]Partial[/yellow]: the same command tries the rest again.")
+    if summary.preview.exists():
+        print_line(console, f"Preview of the newest originals: {summary.preview}")
 
 
 def print_status(workspace: Workspace, console: Console) -> None:
@@ -137,16 +227,27 @@ def print_status(workspace: Workspace, console: Console) -> None:
         running = queries.running_crawls(catalogue, time.time())
         for row in queries.crawls(catalogue):
             started = datetime.fromtimestamp(row["started_at"], UTC)
-            unfinished = "under way" if row["name"] in running else "interrupted"
-            state = "finished" if row["finished_at"] else unfinished
+            yields = phrase_yields(catalogue, row["name"])
+            state = _state(row, yields, is_running=row["name"] in running)
             title = (
                 f"{row['domain']}: {counted(row['num_originals'], 'original')}, "
                 f"{row['num_bytes'] / 1e6:.1f} MB ({row['name']})\n"
                 f"round {row['round']} of {started:%Y-%m-%d %H:%M} UTC: {state}"
             )
-            _print_phrases(console, title, phrase_yields(catalogue, row["name"]))
+            _print_phrases(console, title, yields)
         num_tombstones = len(catalogue.tombstones())
         console.print(f"Forgotten for good: {num_tombstones} addresses, hosts and pictures.")
+
+
+def _state(row: Mapping[str, Any], yields: Sequence[Mapping[str, Any]], *, is_running: bool) -> str:
+    """How far a crawl is, in words."""
+    if row["finished_at"]:
+        return "finished"
+    if is_running:
+        return "under way"
+    reasons = {str(each["stopped_because"]).partition(":")[0] for each in yields}
+    is_read_only = bool(reasons) and reasons <= _OF_SOURCES
+    return "no phrase was searched yet" if is_read_only else "interrupted"
 
 
 def _print_phrases(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -160,4 +261,6 @@ def _print_phrases(console: Console, title: str, rows: Sequence[Mapping[str, Any
 def _phrase_cells(row: Mapping[str, Any]) -> list[str]:
     failures = "\n".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
     reason = str(row["stopped_because"])[:_MAX_REASON_LENGTH].replace("-", " ")
+    if reason.startswith("all read"):
+        reason = "all read"  # its note stands below the table
     return [row["phrase"], *(str(row[name]) for name in _COUNTS), failures, reason]

@@ -59,7 +59,7 @@ def crawl_result(
     if summary.partial:
         return StageResult(Status.PARTIAL, f"{missing_part(summary)}: run it again. {total}")
     if summary.num_added == 0:
-        return StageResult(Status.NOTHING_NEW, f"the search found nothing new: {total}")
+        return StageResult(Status.NOTHING_NEW, f"nothing new was found: {total}")
     return StageResult(Status.DONE, f"{counted(summary.num_added, 'new original')}: {total}")
 
 
@@ -68,9 +68,12 @@ def missing_part(summary: CrawlSummary) -> str:
     reasons = []
     if num_cut := summary.num_cut_short:
         reasons.append(f"the search engine cut {num_cut} of {len(summary.phrases)} searches short")
+    if num_missing := summary.num_missing:
+        reasons.append(f"{counted(num_missing, 'folder or list')} was not there")
     if summary.num_waiting:
         reasons.append(
-            f"{counted(summary.num_waiting, 'download')} failed for reasons that may pass"
+            f"{counted(summary.num_waiting, 'picture')} could not be fetched or read, for reasons "
+            "that may pass"
         )
     return " and ".join(reasons)
 

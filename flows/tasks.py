@@ -9,6 +9,7 @@ imported when they begin, so that deploying and crawling need not import torch.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,7 +72,7 @@ def _state(summary: Summary, result: stage_results.StageResult) -> State[Summary
 
 @task(
     task_run_name="crawl {config.domain}",
-    description="Search one domain's phrases and fetch the originals of the hits.",
+    description="Read one domain's folders and lists, search its phrases, fetch the originals.",
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[10, 60, 300],
@@ -89,7 +90,7 @@ def crawl_domain(
     progress = ArtifactProgress(f"progress-{config.domain}")
     with (
         in_use(workspace),
-        one_at_a_time(engine_limit(config.engine_url)),
+        one_at_a_time(engine_limit(config.engine_url)) if config.searches else nullcontext(),
         dask_runner(task_runner) as runner,
         timed_stage(
             "crawl", pictures_to_crawl(config, workspace), workspace, run_logger().info

@@ -6,16 +6,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from core.config_identity import INCIDENTAL
+from core.config_identity import INCIDENTAL, LATER
 from scraping.search.filters import Filters
 from scraping.search.phrases import expand
 
 _MAX_SEARCHES = 1000
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
+SourcePath = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class CrawlConfig(BaseModel):
-    """Settings of a crawl: the searches for one domain, the number of pictures, and the politeness.
+    """Settings of a crawl: the sources of one domain's pictures, their number, and the politeness.
 
     Fields that are marked as ``INCIDENTAL`` are not part of the crawl's name: they may change from
     one run of a crawl to the next.
@@ -32,7 +33,24 @@ class CrawlConfig(BaseModel):
         pattern=r"^[a-z0-9][a-z0-9_]{0,39}$", description="Short name of the domain, e.g. makeup"
     )
     phrases: tuple[Phrase, ...] = Field(
-        min_length=1, max_length=1000, description="Search phrases, e.g. 素颜 女生 正面"
+        (), max_length=1000, description="Search phrases, e.g. 素颜 女生 正面; none: no search"
+    )
+    folders: Annotated[tuple[SourcePath, ...], LATER] = Field(
+        (),
+        max_length=1000,
+        description="Folders and archives (zip, tar) of pictures on this machine; each is taken "
+        "whole, and again at a refresh",
+    )
+    lists: Annotated[tuple[SourcePath, ...], LATER] = Field(
+        (),
+        max_length=1000,
+        description="Files of pictures' addresses (txt, csv, tsv, jsonl, parquet) on this machine; "
+        "each is fetched whole, and again at a refresh",
+    )
+    url_column: Annotated[str, LATER] = Field(
+        "",
+        max_length=200,
+        description="Column of the addresses in the lists; empty: url or the like, or the only one",
     )
     prefixes: tuple[Phrase, ...] = Field(
         (), description="Words that are put before each phrase for further searches"
@@ -44,7 +62,8 @@ class CrawlConfig(BaseModel):
         800,
         ge=1,
         le=1_000_000,
-        description="Number of different originals to download for this domain",
+        description="Number of different originals for this domain, to which searches fill up what "
+        "folders and lists gave",
     )
     max_images_per_phrase: int | None = Field(
         None, ge=1, description="Most originals from one phrase; none: no limit"

@@ -1,4 +1,4 @@
-"""The stage's verb: from the phrases of one domain to originals on disk, with their provenance."""
+"""The stage's verb: from the sources of one domain to originals on disk, with their provenance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from core.commands import suyan_command
 from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import claim_folder, digest, load_json, try_load_json, write_json
@@ -38,6 +39,7 @@ from scraping.failure_reasons import LIFTED_BY, Reason
 from scraping.originals import remove_stale_drafts
 from scraping.preview import write_contact_sheet
 from scraping.scheduler import CrawlScheduler
+from scraping.sources.source_import import SourceImport, Sources
 from storage import synced_files
 
 _NUM_PREVIEWED = 60
@@ -59,7 +61,8 @@ class CrawlSummary:
     """The results of a crawl so far: hits, originals, reasons, and the yield of each phrase.
 
     ``partial`` is true when the next call would try something again: phrases that the engine
-    refused or did not answer, or ``num_waiting`` downloads that failed for reasons that may pass.
+    refused or did not answer, sources that were not there, or ``num_waiting`` downloads that failed
+    for reasons that may pass. A row of ``phrases`` may also be that of a folder or a list.
     ``num_added`` is the number of originals that this call added.
     """
 
@@ -78,8 +81,15 @@ class CrawlSummary:
     @property
     def num_cut_short(self) -> int:
         """Number of phrases that stopped because the engine refused or did not answer."""
-        stops = [Stop.parse(row["stopped_because"]) for row in self.phrases]
-        return sum(stop.reason.may_pass for stop in stops)
+        return sum(stop.may_pass for stop in self._stops()) - self.num_missing
+
+    @property
+    def num_missing(self) -> int:
+        """Number of folders, archives and lists that were not there."""
+        return sum(stop is StopReason.MISSING for stop in self._stops())
+
+    def _stops(self) -> list[StopReason]:
+        return [Stop.parse(row["stopped_because"]).reason for row in self.phrases]
 
 
 def crawl(
@@ -89,19 +99,79 @@ def crawl(
     progress: Progress = silent,
     build_downloader: DownloaderFactory = DownloadProcess,
 ) -> CrawlSummary:
-    """Search every phrase in turn, page by page, until there are ``num_images`` originals.
+    """Read the folders and lists, then search every phrase in turn, page by page, until there are
+    ``num_images`` originals. Without phrases no network is asked but the lists' hosts.
 
     Called again after an interruption, it goes on at the next page and downloads nothing twice.
     Called again when finished, it returns immediately, unless the crawl is older than
-    ``refresh_after_h``: then it reads the phrases from the top, and downloads new hits and those
-    that failed for reasons that may pass. A partial crawl goes on where it stopped. A second call
-    with the same configuration waits for the first one. ``build_downloader`` makes the downloader:
-    a process on this machine, or several elsewhere that see the same workspace.
+    ``refresh_after_h``: then it reads sources and phrases from the top, and downloads new hits and
+    those that failed for reasons that may pass. A partial crawl goes on where it stopped. A second
+    call with the same configuration waits for the first one. ``build_downloader`` makes the
+    downloader: a process on this machine, or several elsewhere that see the same workspace.
 
     Raises ``TransientError`` when the network is down, ``UnknownHostError`` when the name of the
     engine does not resolve, ``SuyanError`` when the disk is full, and when one setting refused
-    every hit.
+    every hit; ``ValueError`` for a crawl without any source, and for a source that is not there or
+    has no picture.
     """
+    name = crawl_name(config)
+    sources = Sources.of_config(config)
+    if not (config.searches or sources or workspace.crawl(name).summary.exists()):
+        command = suyan_command("add", "FOLDER", "--domain", config.domain, workspace=workspace)
+        raise ValueError(
+            f"{config.domain}: found no phrases, folders or lists, and nothing that was added; "
+            f"needed one of them. Add pictures with '{command}'"
+        )
+
+    def work(catalogue: Catalogue) -> None:
+        if not _begin_or_resume(catalogue, name, config, workspace.crawl(name)):
+            return
+        with _outputs_written(catalogue, name, workspace):
+            _read_sources(config, sources, workspace, catalogue, progress, build_downloader)
+            if config.searches:
+                scheduler = CrawlScheduler(
+                    config, name, workspace, catalogue, progress, build_downloader
+                )
+                asyncio.run(scheduler.run())
+        catalogue.finish_round(name, time.time())
+
+    return _work_on(config, workspace, progress, work)
+
+
+def add(
+    config: CrawlConfig,
+    sources: Sources,
+    workspace: Workspace,
+    *,
+    progress: Progress = silent,
+    build_downloader: DownloaderFactory = DownloadProcess,
+) -> CrawlSummary:
+    """Add the pictures of ``sources`` to the crawl of ``config``, whose own sources stay unasked.
+
+    Pictures that are there already add nothing. Safe to be killed and run again. Raises as
+    ``crawl`` does.
+    """
+    name = crawl_name(config)
+
+    def work(catalogue: Catalogue) -> None:
+        now = time.time()
+        if catalogue.round(name) is None:
+            catalogue.begin_round(name, config.domain, config.num_images, now)
+        with _outputs_written(catalogue, name, workspace):
+            _read_sources(config, sources, workspace, catalogue, progress, build_downloader)
+        if not (config.searches or Sources.of_config(config)):
+            catalogue.finish_round(name, now)
+
+    return _work_on(config, workspace, progress, work)
+
+
+def _work_on(
+    config: CrawlConfig,
+    workspace: Workspace,
+    progress: Progress,
+    work: Callable[[Catalogue], None],
+) -> CrawlSummary:
+    """Do ``work`` in the crawl's folder, which no other process works on meanwhile."""
     name = crawl_name(config)
     folder = workspace.crawl(name)
 
@@ -118,11 +188,7 @@ def crawl(
             Catalogue(catalogue_url(workspace), RetryRules.from_config(config)) as catalogue,
         ):
             num_before = catalogue.num_originals(name)
-            if _begin_or_resume(catalogue, name, config, folder):
-                scheduler = CrawlScheduler(
-                    config, name, workspace, catalogue, progress, build_downloader
-                )
-                _run(scheduler, catalogue, name, workspace)
+            work(catalogue)
             num_added = catalogue.num_originals(name) - num_before
         publish_outputs(folder, workspace)
     check_not_all_refused(config, workspace)
@@ -134,20 +200,40 @@ def crawl(
     )
 
 
+def _read_sources(
+    config: CrawlConfig,
+    sources: Sources,
+    workspace: Workspace,
+    catalogue: Catalogue,
+    progress: Progress,
+    build_downloader: DownloaderFactory,
+) -> None:
+    """Import the folders, and download what the lists of this and earlier calls name."""
+    name = crawl_name(config)
+    SourceImport(config, name, workspace, catalogue, progress).run(sources)
+    num_listed = queries.num_listed(catalogue, name, time.time())
+    if num_listed:
+        scheduler = CrawlScheduler(
+            config, name, workspace, catalogue, progress, build_downloader, num_listed=num_listed
+        )
+        asyncio.run(scheduler.run())
+
+
 def crawl_name(config: CrawlConfig) -> str:
     """The crawl's name: its domain, and a digest of the fields that decide what it finds."""
     return f"{config.domain}-{digest(identity(config))}"
 
 
-def _run(scheduler: CrawlScheduler, catalogue: Catalogue, name: str, workspace: Workspace) -> None:
+@contextlib.contextmanager
+def _outputs_written(catalogue: Catalogue, name: str, workspace: Workspace) -> Iterator[None]:
+    """Write the crawl's files after the block, also after an error in it."""
     with ThreadPoolExecutor(1) as executor:
         # write_outputs needs it: imported now, while the first downloads start
         executor.submit(importlib.import_module, "pyarrow.parquet")
         try:
-            asyncio.run(scheduler.run())
+            yield
         finally:
             write_outputs(catalogue, name, workspace)
-    catalogue.finish_round(name, time.time())
 
 
 def check_not_all_refused(config: CrawlConfig, workspace: Workspace) -> None:
@@ -182,7 +268,9 @@ def _begin_or_resume(
     if load_json(folder.summary)["partial"]:
         return True
     num_originals = catalogue.num_originals(name)
-    if num_originals < current.target and catalogue.pending_tasks(name, now, 1):
+    if num_originals < current.target and catalogue.pending_tasks(
+        name, now, 1, engine=config.engine_url
+    ):
         return True
     if config.refresh_after_h is None or now < current.finished_at + 3600 * config.refresh_after_h:
         return False
@@ -216,7 +304,7 @@ def write_outputs(catalogue: Catalogue, name: str, workspace: Workspace) -> None
     is_cut_short = any(cursor.is_cut_short for cursor in queries.cursors(catalogue, name))
     num_ok, current = catalogue.num_originals(name), catalogue.round(name)
     is_full = current is not None and num_ok >= current.target
-    num_waiting = 0 if is_full else queries.num_waiting(catalogue, name)
+    num_waiting = queries.num_waiting(catalogue, name, only_sources=is_full)
     write_json(
         folder.summary,
         {

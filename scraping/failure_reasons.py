@@ -1,4 +1,4 @@
-"""The reasons why an address gives no picture: codes in the catalogue, and errors that carry them.
+"""The reasons why an address or a file gives no picture: codes in the catalogue, and their errors.
 
 The codes are on disk and in listings: they never change. A reason is final or may pass. Final is
 only what another request cannot change: the text of the address, a whole answer of the host that
@@ -33,6 +33,13 @@ class Reason(StrEnum):
     OPT_OUT = "opt-out"  # X-Robots-Tag
     ROBOTS = "robots"  # robots.txt
     FORGOTTEN = "forgotten"  # a tombstone keeps it out
+    # A file of a person's archive is no picture that can be taken out of it.
+    ENCRYPTED = "encrypted"
+    NESTED_ARCHIVE = "nested-archive"
+    BROKEN_ARCHIVE = "broken-archive"
+    ARCHIVE_BOMB = "archive-bomb"  # it expands beyond the limit
+    LINK = "link"
+    GONE = "gone"  # a file that failed, and is no longer there
     TOO_LARGE = "too-large"
     PRIVATE_ADDRESS = "private-address"  # of a name it may pass: names get other addresses
 
@@ -49,6 +56,7 @@ class Reason(StrEnum):
     ROBOTS_UNREACHABLE = "robots-unreachable"
     UNEXPECTED = "unexpected"  # an error in Suyan, which the log describes
     CLOSED = "closed"  # the crawl ended
+    UNREADABLE = "unreadable"  # a file that the system does not let us read, or that changes
 
 
 FORBIDDEN = frozenset({Reason.OPT_OUT, Reason.ROBOTS, Reason.FORGOTTEN})
@@ -93,6 +101,7 @@ MAY_PASS = frozenset(
         Reason.ROBOTS_UNREACHABLE,
         Reason.UNEXPECTED,
         Reason.CLOSED,
+        Reason.UNREADABLE,
         *(f"http-{status}" for status in _PASSING_STATUSES),
     }
 )

@@ -14,6 +14,7 @@ from core.errors import SuyanError, TransientError
 from core.progress import Progress
 from core.workspace import Workspace
 from scraping.catalogue.entities import (
+    LIST_ENGINE,
     Attempt,
     Cursor,
     DownloadResult,
@@ -48,6 +49,9 @@ class _SearchAnswer:
 class CrawlScheduler:
     """One call's work on a crawl, in one event loop; only its thread uses the catalogue.
 
+    It searches and downloads, or it only downloads the ``num_listed`` addresses of lists, all of
+    them.
+
     A download is saved in three steps: its attempt is stored, then its file gets its name (and is
     sent to the bucket, if there is one), then its rows are stored. So, whenever the process dies,
     no row points to a missing file, and no file is downloaded again.
@@ -61,15 +65,22 @@ class CrawlScheduler:
         catalogue: Catalogue,
         progress: Progress,
         build_downloader: DownloaderFactory = DownloadProcess,
+        *,
+        num_listed: int | None = None,
     ) -> None:
+        self._engine = config.engine_url
+        if num_listed is not None:
+            config, self._engine = config.model_copy(update={"phrases": ()}), LIST_ENGINE
         self._config, self._name, self._workspace = config, name, workspace
         self._catalogue, self._progress = catalogue, progress
         self._bucket = bucket_of(workspace)
         self._started_at = time.time()
         current = catalogue.round(name)
         assert current is not None, "a round has begun"
-        self._target = current.target
         self._num_originals = catalogue.num_originals(name)
+        self._target = current.target
+        if num_listed is not None:
+            self._target = self._num_originals + num_listed
         self._num_settled = 0
         self._open_tasks: dict[int, DownloadTask] = {}  # by number of the hit
         self._inbox: asyncio.Queue[list[DownloadResult] | _SearchAnswer | Exception]
@@ -152,7 +163,9 @@ class CrawlScheduler:
         Settled hits are skipped: otherwise each page of a long crawl would take longer than the one
         before.
         """
-        pending_tasks = partial(self._catalogue.pending_tasks, self._name, self._started_at)
+        pending_tasks = partial(
+            self._catalogue.pending_tasks, self._name, self._started_at, engine=self._engine
+        )
         tasks = pending_tasks(num, after=self._last_hit)
         if len(tasks) < num:
             hits = {task.hit for task in tasks} | self._open_tasks.keys()
@@ -268,7 +281,9 @@ class CrawlScheduler:
         """Raise ``UnknownHostError`` or ``TransientError`` when the engine answered no search."""
         cursors = [self._catalogue.cursor(self._name, phrase) for phrase in self._config.searches]
         stops = [cursor.stop for cursor in cursors]
-        if all(stop is not None and stop.reason is StopReason.UNREACHABLE for stop in stops):
+        if stops and all(
+            stop is not None and stop.reason is StopReason.UNREACHABLE for stop in stops
+        ):
             if self._frontier.unknown_host is not None:
                 raise self._frontier.unknown_host
             raise TransientError(

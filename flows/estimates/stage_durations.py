@@ -77,7 +77,9 @@ def estimate(stage: Stage, num_pictures: float, workspace: Workspace) -> Estimat
 
 
 def pictures_to_crawl(config: CrawlConfig, workspace: Workspace) -> int:
-    """Number of originals that a crawl will fetch, at most; 0 for a finished one."""
+    """Number of originals that a crawl's searches will fetch, at most; 0 for a finished one."""
+    if not config.searches:
+        return 0
     from scraping.crawl import crawl_name
 
     summary = try_load_json(workspace.crawl(crawl_name(config)).summary)

@@ -16,12 +16,14 @@ from flows.forms.field_values import Place, Values, flatten
 from flows.forms.questions import ADVANCED, CRAWLS, DERIVED, SHARED, Question
 from flows.recipes import RECIPES
 
-OF_ONE_CRAWL = ("domain", "prefixes", "suffixes", "num_images")
+OF_ONE_CRAWL = (
+    "domain", "prefixes", "suffixes", "folders", "lists", "url_column", "num_images"
+)  # fmt: skip
 """Fields of a crawl that each domain has in the form."""
 _DESCRIPTIONS = {
     SHARED: "Search and download for both domains",
-    "crawl_a": "Name of domain A, and what differs from domain B",
-    "crawl_b": "Name of domain B, and what differs from domain A",
+    "crawl_a": "Name of domain A, its folders and lists, and what differs from domain B",
+    "crawl_b": "Name of domain B, its folders and lists, and what differs from domain A",
 }
 _LONGEST_DEFAULT = 24  # characters; longer texts are no defaults to remember
 

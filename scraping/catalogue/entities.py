@@ -7,6 +7,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+FILE_ENGINE = "file:"
+"""In place of a search engine: what begins the "engine" of the files of a folder or an archive.
+
+Its path follows. The key of such a hit is the file's path there, "//", its time of change in
+nanoseconds, "-" and its bytes, so that a changed file is another hit.
+"""
+
+LIST_ENGINE = "list"
+"""In place of a search engine: the "engine" of the addresses of a person's lists."""
+
 
 class Status(StrEnum):
     """The outcome of a hit, or of one attempt to download an address."""
@@ -28,16 +38,21 @@ class StopReason(StrEnum):
     BLOCKED = "blocked"  # the engine refused
     UNREACHABLE = "unreachable"  # the engine did not answer
     FORMAT = "format"  # the engine's answer could not be read
+    ALL_READ = "all-read"  # of a folder, an archive or a list
+    MISSING = "missing"  # a folder, an archive or a list was not there
 
     @property
     def may_pass(self) -> bool:
         """Whether the next run tries the phrase again."""
-        return self in {StopReason.BLOCKED, StopReason.UNREACHABLE, StopReason.FORMAT}
+        return self in {
+            StopReason.BLOCKED, StopReason.UNREACHABLE, StopReason.FORMAT, StopReason.MISSING
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Stop:
-    """The reason why a phrase stopped; ``detail`` is the engine's error, or "".
+    """The reason why a phrase stopped; ``detail`` is the engine's error, a note about a source, or
+    "".
 
     On disk it is one text, ``reason`` or ``reason: detail``.
     """

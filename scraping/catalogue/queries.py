@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from core.tables import Original
 from scraping.catalogue import schema as db
-from scraping.catalogue.entities import Cursor, Status
+from scraping.catalogue.entities import LIST_ENGINE, Cursor, Status
+from scraping.catalogue.file_hits import of_sources
 from scraping.catalogue.repository import Catalogue
 from scraping.catalogue.retries import RetryRules
 
@@ -81,8 +82,11 @@ def phrase_duplicates(catalogue: Catalogue, crawl: str) -> dict[str, int]:
     return {phrase: max(num - num_stored.get(phrase, 0), 0) for phrase, num in num_ok.items()}
 
 
-def num_waiting(catalogue: Catalogue, crawl: str) -> int:
-    """Number of hits that failed for reasons that may pass; the next run tries them."""
+def num_waiting(catalogue: Catalogue, crawl: str, *, only_sources: bool = False) -> int:
+    """Number of hits that failed for reasons that may pass; the next run tries them.
+
+    ``only_sources``: only files and addresses that a person gave, and no hits of a search.
+    """
     rules = RetryRules()
     query = (
         sa.select(sa.func.count())
@@ -90,6 +94,22 @@ def num_waiting(catalogue: Catalogue, crawl: str) -> int:
         .join(db.hits, db.hits.c.id == db.sightings.c.hit)
         .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
         .where(rules.passing(), rules.unsettled(math.inf))
+        .where(of_sources() if only_sources else sa.true())
+    )
+    with catalogue.reading() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def num_listed(catalogue: Catalogue, crawl: str, since: float) -> int:
+    """Number of addresses of the crawl's lists that a run which begins at ``since``, in seconds
+    since 1970, is to fetch.
+    """
+    query = (
+        sa.select(sa.func.count())
+        .select_from(db.sightings)
+        .join(db.hits, db.hits.c.id == db.sightings.c.hit)
+        .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
+        .where(db.hits.c.engine == LIST_ENGINE, catalogue.retry_rules.unsettled(since))
     )
     with catalogue.reading() as connection:
         return int(connection.execute(query).scalar_one())

@@ -34,7 +34,7 @@ from scraping.catalogue.entities import (
     Status,
     Stop,
 )
-from scraping.catalogue.retries import RetryRules
+from scraping.catalogue.retries import RetryRules, not_of_files
 from scraping.catalogue.upgrade import is_up_to_date, upgrade_tables
 from scraping.failure_reasons import FORBIDDEN
 from scraping.search.baidu import Hit
@@ -209,12 +209,12 @@ class Catalogue:
         now: float,
     ) -> None:
         ids = [row.id for row in rows.values()]
-        query = sa.select(db.sightings.c.hit).where(
-            db.sightings.c.crawl == crawl, db.sightings.c.hit.in_(ids)
-        )
+        is_of_page = (db.sightings.c.crawl == crawl) & db.sightings.c.hit.in_(ids)
+        query = sa.select(db.sightings.c.hit).where(is_of_page)
         sighted_hits = set(connection.execute(query).scalars())
-        for new_hit in sorted(set(ids) - sighted_hits):  # failures are counted for each crawl anew
-            forgive = sa.update(db.hits).where(db.hits.c.id == new_hit, db.hits.c.failures > 0)
+        failed_hits = {row.id for row in rows.values() if row.failures}
+        for new_hit in sorted(failed_hits - sighted_hits):  # they count for each crawl anew
+            forgive = sa.update(db.hits).where(db.hits.c.id == new_hit)
             connection.execute(forgive.values(failures=0))
         sightings = [
             {"crawl": crawl, "hit": rows[hit.key].id, "phrase": phrase,
@@ -256,22 +256,22 @@ class Catalogue:
         return rows
 
     def pending_tasks(
-        self, crawl: str, since: float, num: int, *, after: int = 0, without: Collection[int] = ()
-    ) -> list[DownloadTask]:
+        self, crawl: str, since: float, num: int, *, after: int = 0, without: Collection[int] = (),
+        engine: str = "",
+    ) -> list[DownloadTask]:  # fmt: skip
         """At most ``num`` hits of the crawl that are not settled, in the order of their numbers.
 
         A hit that failed before ``since``, when this run began, counts as unsettled, up to three
-        times a round. Only hits with numbers above ``after`` are returned, without those in
-        ``without``.
+        times a round. They are hits of ``engine`` ("": any), above ``after`` and not ``without``.
         """
+        of_engine = db.hits.c.engine == engine if engine else not_of_files()
         query = (
             sa.select(
                 db.hits.c.id, db.sightings.c.phrase, db.sightings.c.page_url, db.hits.c.candidates
             )
             .join(db.sightings, db.sightings.c.hit == db.hits.c.id)
-            .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
-            .where(self.retry_rules.unsettled(since))
-            .where(db.sightings.c.hit > after)
+            .where(db.sightings.c.crawl == crawl, db.sightings.c.first, of_engine)
+            .where(self.retry_rules.unsettled(since), db.sightings.c.hit > after)
             .order_by(db.sightings.c.hit)  # the order of an index: nothing is sorted
             .limit(num + len(without))
         )

@@ -8,7 +8,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from scraping.catalogue import schema as db
-from scraping.catalogue.entities import Attempt, Status
+from scraping.catalogue.entities import FILE_ENGINE, Attempt, Status
 from scraping.config import CrawlConfig
 from scraping.failure_reasons import LIFTED_BY, MAY_PASS, Reason, may_pass
 
@@ -81,6 +81,11 @@ class RetryRules:
             Reason.TOO_LARGE: self.max_bytes,
             Reason.TOO_MANY_REDIRECTS: self.max_redirects,
         }
+
+
+def not_of_files() -> sa.ColumnElement[bool]:
+    """The condition that a hit has addresses to download, and is no file of this machine."""
+    return db.hits.c.engine.not_like(f"{FILE_ENGINE}%")
 
 
 def _was_exceeded(reason: str, limit: int) -> sa.ColumnElement[bool]:

@@ -260,7 +260,7 @@ def test_ranges_and_defaults_are_told_in_words() -> None:
     assert limits["num_blocks"] == "1 to 16; default 9]"
     assert limits["learning_rate"] == "more than 0, at most 0.1; default 0.0002]"
     assert limits["beta1"] == "at least 0, less than 1; default 0.5]"
-    assert limits["phrases_a"] == "1 to 1000 entries]"
+    assert limits["phrases_a"] == "at most 1000 entries]"
     assert limits["max_images_per_phrase"] == "at least 1]"  # in spite of None, its default
     assert limits["test_fraction"] == "more than 0, less than 0.9; default 0.4]"  # the recipes'
     assert limits["faces"] == "default makeup: true, seasons: false]"

@@ -35,10 +35,13 @@ def test_a_partial_crawl_says_what_it_left_and_why() -> None:
     config = makeup().crawl_a
     gap = crawl_result(config, _crawled(partial=True, num_waiting=13), 0, 1)
     assert gap.status is Status.PARTIAL
-    assert "13 downloads failed" in gap.reason
+    assert "13 pictures could not be fetched or read" in gap.reason
     blocked = crawl_result(config, _crawled(partial=True, stopped="blocked: captcha"), 0, 1)
     assert "1 of 2 searches" in blocked.reason
-    assert "failed" not in blocked.reason
+    assert "could not be fetched" not in blocked.reason
+    away = crawl_result(config, _crawled(partial=True, stopped="missing: found no faces"), 0, 1)
+    assert "1 folder or list was not there" in away.reason
+    assert "searches" not in away.reason
     assert crawl_result(config, _crawled(partial=False), 0, 1).status is Status.DONE
 
 

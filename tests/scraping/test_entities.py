@@ -38,7 +38,7 @@ def test_a_phrase_is_cut_short_by_the_engine_alone(
     catalogue.save_cursor("bare-1", stopped)
     cursor = catalogue.cursor("bare-1", "one")
     assert cursor == stopped
-    assert cursor.is_cut_short == (reason in {"blocked", "unreachable", "format"})
+    assert cursor.is_cut_short == (reason in {"blocked", "unreachable", "format", "missing"})
     assert not Cursor("one").is_cut_short
 
 
