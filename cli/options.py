@@ -64,6 +64,15 @@ Recipe = Annotated[
         help="Recipe: makeup or seasons, one of the workspace, or a YAML file.",
     ),
 ]
+DEFAULT_RECIPE = "makeup"
+TrainingRecipe = Annotated[
+    str | None,
+    typer.Option(
+        metavar=_RECIPE,
+        help="Recipe, as of run; default: makeup, and for a folder of pictures one of its own, "
+        "which is written to the workspace.",
+    ),
+]
 ModelRecipe = Annotated[
     str, typer.Option(metavar=_RECIPE, help="Recipe whose models are used, or its file.")
 ]

@@ -12,6 +12,7 @@ import typer
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, progress_bar, question
 from cli.options import (
+    DEFAULT_RECIPE,
     WORKSPACE,
     Changes,
     ExistingWorkspace,
@@ -21,6 +22,7 @@ from cli.options import (
     Recipe,
     Small,
     TrainingPreset,
+    TrainingRecipe,
     WorkspaceOption,
     load_parameters,
 )
@@ -34,8 +36,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from evaluation.config import EvaluateConfig, PromoteConfig
+    from flows.parameters import PipelineParameters
+    from preprocessing.version.folder_version import FolderVersion
     from training.config import TrainConfig
-    from training.data.picture_digests import Digests
     from training.runtime.launcher import Torchrun
     from training.train import TrainSummary
 
@@ -48,7 +51,7 @@ def train(
         str,
         typer.Argument(help="Dataset version, newest, or any folder with trainA and trainB."),
     ] = "newest",
-    recipe: Recipe = "makeup",
+    recipe: TrainingRecipe = None,
     params: Params = None,
     small: Small = False,
     preset: TrainingPreset = None,
@@ -71,10 +74,13 @@ def train(
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Train only, or go on where the same training stopped: without Prefect, on any pictures."""
+    from flows.recipe_files.folder_recipe import folder_recipe, is_plain_folder
     from training.runtime.launcher import Torchrun
 
+    if recipe is None and params is None and is_plain_folder(dataset):
+        recipe = folder_recipe(Path(dataset), workspace)
     parameters = load_parameters(
-        recipe,
+        recipe or DEFAULT_RECIPE,
         params,
         workspace=workspace,
         small=small,
@@ -96,15 +102,7 @@ def train(
             max_hours=max_hours,
         )  # fmt: skip
         return
-    train_alone(
-        parameters.train,
-        parameters.recipe,
-        dataset,
-        workspace,
-        OUTPUT,
-        torchrun,
-        max_hours=max_hours,
-    )
+    train_alone(parameters, dataset, workspace, OUTPUT, torchrun, max_hours=max_hours)
 
 
 @app.command()
@@ -161,8 +159,7 @@ def import_(
 
 
 def train_alone(
-    config: TrainConfig,
-    recipe: str,
+    parameters: PipelineParameters,
     dataset: str,
     workspace: Workspace,
     console: Console,
@@ -172,17 +169,20 @@ def train_alone(
 ) -> Path:
     """Train on a dataset version by name, the newest, or any folder with trainA and trainB.
 
-    Prints a summary; returns the folder of the run, which the flows use for the same work too.
-    A training that would take more than ``max_hours`` needs a yes at the terminal. Raises
-    ``SuyanError`` without one, and while another process trains this run.
+    The pictures of such a folder become a dataset version first. Prints a summary; returns the
+    folder of the run, which the flows use for the same work too. A training that would take more
+    than ``max_hours`` needs a yes at the terminal. Raises ``SuyanError`` without one, and while
+    another process trains this run.
     """
+    from flows import latest
     from flows.warm_start.starting_points import starting_point, with_origin
     from storage.eviction import in_use
 
+    recipe, config = parameters.recipe, parameters.train
     with in_use(workspace), starting_point(config.init_from, workspace, recipe) as start:
-        folder = _find_dataset(dataset, workspace, recipe)
+        folder = _find_dataset(dataset, parameters, workspace, console)
         config = with_origin(config, start)
-        run = _find_run(config, folder, workspace)
+        run = workspace.run(latest.run_name(config, folder.path.name))
         if start is not None:
             start.copy_to(run.path)
         _train_in(run, config, folder, recipe, workspace, console, torchrun, max_hours)
@@ -210,7 +210,7 @@ def continue_alone(
     with in_use(workspace):
         former = continuation(workspace, recipe, run or latest.NEWEST, num_epochs)
         folder = DatasetFolder(latest.dataset_folder(workspace, recipe, former.dataset))
-        new = _find_run(former.config, folder, workspace)
+        new = workspace.run(latest.run_name(former.config, folder.path.name))
         former.start.copy_to(new.path, with_state=True)
         _train_in(new, former.config, folder, recipe, workspace, console, torchrun, max_hours)
     return new.path
@@ -246,13 +246,33 @@ def _train_in(
         with progress_bar(console) as progress:
             summary = train_run(config, folder.path, run.path, workspace, torchrun, progress)
     latest.remember_run(workspace, recipe, run.path.name)
-    _print_training(summary, run, console)
+    _print_training(summary, run, recipe, workspace, console)
 
 
-def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder:
+def _find_dataset(
+    name: str,
+    parameters: PipelineParameters,
+    workspace: Workspace,
+    console: Console,
+) -> DatasetFolder:
+    """A dataset version by name, the recipe's newest, or that of a person's own folder."""
     from flows import latest
+    from flows.recipe_files.folder_recipe import is_plain_folder
+    from preprocessing.version.folder_version import version_of_folder
 
     folder = DatasetFolder(Path(name))
+    if is_plain_folder(name):
+        prepare = parameters.prepare
+        with progress_bar(console, transient=True) as progress:
+            version = version_of_folder(
+                folder.path,
+                workspace,
+                test_fraction=prepare.test_fraction,
+                domains=(prepare.domain_a, prepare.domain_b),
+                progress=progress,
+            )
+        _print_version(version, console)
+        return DatasetFolder(version.dataset)
     if folder.split("trainA").is_dir():
         return folder
     is_version = workspace.dataset(name).path.is_dir()
@@ -262,44 +282,24 @@ def _find_dataset(name: str, workspace: Workspace, recipe: str) -> DatasetFolder
             f"dataset: got {name}, and {content}; needed a folder with trainA and trainB, the name "
             f"of a version in {workspace.datasets}, or {latest.NEWEST}"
         )
-    return DatasetFolder(latest.dataset_folder(workspace, recipe, name))
+    return DatasetFolder(latest.dataset_folder(workspace, parameters.recipe, name))
 
 
-def _find_run(config: TrainConfig, folder: DatasetFolder, workspace: Workspace) -> RunFolder:
-    """The run of these settings on these pictures.
-
-    A person's own folder is named by the content of its pictures, so that other pictures are
-    another run. Earlier versions named it by its path; such a run goes on while nothing in the
-    folder is newer than the run.
-    """
-    from core.files import digest
-    from flows import latest
-    from training.data.picture_digests import picture_digests
-
-    name = folder.path.name
-    if folder.manifest.exists():
-        return workspace.run(latest.run_name(config, name))
-    pictures = picture_digests(folder.path)
-    by_path = f"{name}-{digest(str(folder.path.resolve()), 8)}"
-    former = workspace.run(latest.run_name(config, by_path))
-    if former.config.exists() and _has_trained(former, folder, pictures):
-        return former
-    return workspace.run(latest.run_name(config, f"{name}-{digest(pictures, 8)}"))
+def _print_version(version: FolderVersion, console: Console) -> None:
+    counts = version.counts
+    line = (
+        f"{counts['trainA']} and {counts['trainB']} pictures to train on, {counts['testA']} and "
+        f"{counts['testB']} held out"
+    )
+    if version.rejected:
+        reasons = ", ".join(f"{num} {reason}" for reason, num in sorted(version.rejected.items()))
+        line += f"; left out: {reasons}"
+    print_line(console, f"{version.dataset}: {line}")
 
 
-def _has_trained(run: RunFolder, folder: DatasetFolder, pictures: Digests) -> bool:
-    """Whether ``run``, named by the path of ``folder``, was trained on its present pictures."""
-    from core.files import load_json
-
-    if run.pictures.exists():
-        return load_json(run.pictures) == pictures
-    began = run.config.stat().st_mtime
-    files = [path.lstat() for side in pictures for path in folder.split(side).rglob("*")]
-    files += [folder.split(side).stat() for side in pictures]
-    return all(max(file.st_mtime, file.st_ctime) <= began for file in files)
-
-
-def _print_training(summary: TrainSummary, run: RunFolder, console: Console) -> None:
+def _print_training(
+    summary: TrainSummary, run: RunFolder, recipe: str, workspace: Workspace, console: Console
+) -> None:
     for event in summary.events:
         print_line(console, str(event))
     steps = counted(summary.steps, "step")
@@ -309,6 +309,8 @@ def _print_training(summary: TrainSummary, run: RunFolder, console: Console) -> 
     print_line(console, f"Samples: {run.samples_folder()}")
     use = suyan_command("translate", "PHOTO", "--model", summary.checkpoint)
     print_line(console, f"Use it: {use}")
+    measure = suyan_command("evaluate", workspace=workspace, recipe=recipe)
+    print_line(console, f"Measure it: {measure}")
 
 
 def evaluate_alone(

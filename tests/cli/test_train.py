@@ -1,21 +1,21 @@
 """``suyan train`` and ``suyan evaluate``: stages alone, without Prefect."""
 
-import os
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_runs import Suyan, printed_commands
 from filelock import FileLock
 from PIL import Image
 from rich.console import Console
 
 from cli.options import load_parameters
-from cli.train import evaluate_alone, train_alone
-from core.config_identity import identity
+from cli.train import train_alone
 from core.errors import SuyanError
-from core.files import claim_folder, digest
 from core.workspace import Workspace
 from flows import latest
+from flows.recipes import makeup
 from training.config import TrainConfig
 from training.runtime.launcher import Torchrun
 
@@ -25,12 +25,20 @@ TINY = TrainConfig(
 )  # fmt: skip
 
 
+TINY_OPTIONS = {
+    name: getattr(TINY, name)
+    for name in ("num_blocks", "ngf", "ndf", "d_layers", "load_px", "crop_px", "num_epochs",
+                 "num_epochs_decay", "device", "num_threads")
+}  # fmt: skip
+PARAMETERS = makeup().model_copy(update={"train": TINY})
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
-    for side in ("trainA", "trainB"):
+    for side, num in (("trainA", 3), ("trainB", 3), ("testA", 2), ("testB", 2)):
         (tmp_path / "mine" / side).mkdir(parents=True)
-        for index in range(3):
+        for index in range(num):
             picture = Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8))
             picture.save(tmp_path / "mine" / side / f"{index}.png")
     return tmp_path / "mine"
@@ -39,8 +47,8 @@ def pictures(tmp_path: Path) -> Path:
 def test_a_folder_of_pictures_is_trained_on_once(pictures: Path, tmp_path: Path) -> None:
     console, home = Console(record=True, width=200), tmp_path / "workspace"
 
-    def train(config: TrainConfig = TINY) -> Path:
-        return train_alone(config, "makeup", str(pictures), Workspace(home), console, Torchrun())
+    def train() -> Path:
+        return train_alone(PARAMETERS, str(pictures), Workspace(home), console, Torchrun())
 
     run = train()
     assert latest.run_folder(Workspace(home), "makeup") == run
@@ -55,12 +63,8 @@ def test_a_folder_of_pictures_is_trained_on_once(pictures: Path, tmp_path: Path)
         pytest.raises(SuyanError, match="another process trains it now"),
     ):
         train()
-    from evaluation.config import EvaluateConfig, PromoteConfig
-
-    with pytest.raises(SuyanError, match=r"dataset version of its training: .*mine is not there"):
-        evaluate_alone(
-            EvaluateConfig(), PromoteConfig(), "makeup", "newest", Workspace(home), console
-        )
+    assert "3 and 3 pictures to train on, 2 and 2 held out" in said
+    assert "Measure it:" in said
 
 
 def _set(*changes: str) -> TrainConfig:
@@ -81,45 +85,55 @@ def test_options_are_changed_by_name_and_checked() -> None:
         _set("ngf=many")
 
 
-def _train(config: TrainConfig, pictures: Path, home: Path) -> Path:
+def _train(pictures: Path, home: Path) -> Path:
     return train_alone(
-        config, "makeup", str(pictures), Workspace(home), Console(quiet=True), Torchrun(),
+        PARAMETERS, str(pictures), Workspace(home), Console(quiet=True), Torchrun()
     )  # fmt: skip
 
 
 def test_a_folder_with_other_pictures_is_another_run(pictures: Path, tmp_path: Path) -> None:
-    first = _train(TINY, pictures, tmp_path / "home")
+    first = _train(pictures, tmp_path / "home")
     Image.new("RGB", (40, 40), "red").save(pictures / "trainA" / "more.png")
-    second = _train(TINY, pictures, tmp_path / "home")
+    second = _train(pictures, tmp_path / "home")
     assert second != first
     assert (second / "checkpoints" / "step_00000004").is_dir()
     (pictures / "trainA" / "more.png").unlink()
     (tmp_path / "other").mkdir()
     elsewhere = pictures.rename(tmp_path / "other" / "mine")
-    assert _train(TINY, elsewhere, tmp_path / "home") == first  # the path does not name it
+    assert _train(elsewhere, tmp_path / "home") == first  # the path does not name it
     Image.new("RGB", (40, 40), "blue").save(elsewhere / "trainB" / "1.png")
-    assert _train(TINY, elsewhere, tmp_path / "home") not in {first, second}
+    assert _train(elsewhere, tmp_path / "home") not in {first, second}
 
 
-def test_a_run_that_was_named_by_the_folders_path_goes_on_while_nothing_changed(
-    pictures: Path, tmp_path: Path
+def test_a_folder_of_ones_own_is_trained_measured_and_used_by_its_name(
+    suyan: Suyan, pictures: Path, tmp_path: Path
 ) -> None:
+    """Without test folders; its recipe, and so its champion, is apart from make-up's."""
+    horses = pictures.rename(tmp_path / "horse2zebra")
+    for side in ("testA", "testB"):
+        for path in (horses / side).iterdir():
+            path.rename(horses / f"train{side[-1]}" / f"more-{path.name}")
+        (horses / side).rmdir()
     home = tmp_path / "home"
-    by_path = f"mine-{digest(str(pictures.resolve()), 8)}"
-    former = Workspace(home).run(latest.run_name(TINY, by_path))
-    claim_folder(former.path, {"train": identity(TINY), "dataset": "mine"})
-    assert _train(TINY, pictures, home) == former.path
-    assert _train(TINY, pictures, home) == former.path
-    (pictures / "trainA" / "0.png").unlink()
-    assert _train(TINY, pictures, home) != former.path
-
-
-def test_a_former_run_is_left_alone_when_its_folder_is_newer(
-    pictures: Path, tmp_path: Path
-) -> None:
-    home = tmp_path / "home"
-    by_path = f"mine-{digest(str(pictures.resolve()), 8)}"
-    former = Workspace(home).run(latest.run_name(TINY, by_path))
-    claim_folder(former.path, {"train": identity(TINY), "dataset": "mine"})
-    os.utime(former.config, (0, 0))
-    assert _train(TINY, pictures, home) != former.path
+    place = ("--workspace", str(home))
+    options = [f"--set={name}={value}" for name, value in TINY_OPTIONS.items()]
+    status, output = suyan("train", str(horses), *options, *place)
+    assert status == 0, output
+    assert "held out" in output
+    commands = printed_commands(output)
+    measure = next(words for words in commands if words[0] == "evaluate")
+    assert measure[measure.index("--recipe") + 1] == "horse2zebra"
+    assert "folders:" in (home / "recipes" / "horse2zebra.yaml").read_text()
+    status, output = suyan(
+        *measure, "--set=num_bootstrap=20", "--set=inception=never", "--set=num_gallery=1"
+    )
+    assert status == 0, output
+    (model,) = (home / "models" / "horse2zebra").glob("step*")
+    assert json.loads((model / "model.json").read_text())["domains"] == {"A": "horse", "B": "zebra"}
+    photo = next((horses / "trainA").iterdir())
+    status, output = suyan(
+        "translate", str(photo), "--recipe", "horse2zebra", "--model", model.name,
+        "--out", str(tmp_path / "out"), *place,
+    )  # fmt: skip
+    assert status == 0, output
+    assert not (home / "models" / "makeup").exists()

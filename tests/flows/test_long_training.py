@@ -92,7 +92,8 @@ def test_a_resumed_training_takes_the_rate_of_its_log(dataset: Path, tmp_path: P
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr(step_time, "measure_step_time", lambda _: StepTime(seconds, seconds, "cpu"))
+    timed = StepTime(seconds, seconds, "cpu")
+    monkeypatch.setattr(step_time, "measure_step_time", lambda *_: timed)
 
 
 def test_a_long_training_asks_and_starts_with_a_yes_alone(
@@ -105,9 +106,11 @@ def test_a_long_training_asks_and_starts_with_a_yes_alone(
         questions.append(text)
         return len(questions) > 1
 
+    parameters = makeup().model_copy(update={"train": TINY})
+
     def start(max_hours: float = 4.0) -> Path:
         return train_alone(
-            TINY, "makeup", str(dataset), Workspace(tmp_path / "w"), console, Torchrun(),
+            parameters, str(dataset), Workspace(tmp_path / "w"), console, Torchrun(),
             max_hours=max_hours,
         )  # fmt: skip
 
@@ -153,7 +156,7 @@ def test_a_flow_goes_on_only_where_its_parameters_say_so(
 def test_processes_share_a_batch_and_on_a_cpu_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = list[int]()
 
-    def measure(config: TrainConfig) -> StepTime:
+    def measure(config: TrainConfig, _dataset: Path | None) -> StepTime:
         sizes.append(config.batch_size)
         return StepTime(1.0, 1.0, "cpu")
 

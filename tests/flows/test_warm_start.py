@@ -14,6 +14,7 @@ from core.errors import SuyanError
 from core.workspace import Workspace
 from flows import latest
 from flows.parameters import TrainParameters
+from flows.recipes import makeup
 from flows.warm_start.more_epochs import continuation
 from flows.warm_start.retraining import retraining, warm
 from flows.warm_start.starting_points import starting_point, with_origin
@@ -161,7 +162,8 @@ def test_a_training_starts_from_a_model_and_its_configuration_says_so(
         update={"init_from": version, "num_epochs": 1, "num_epochs_decay": 0, "pseudo_steps": 0}
     )
     dataset = next(workspace.datasets.glob("makeup-bare-*")).name
-    new = train_alone(config, "makeup", dataset, workspace, Console(quiet=True), Torchrun())
+    parameters = makeup().model_copy(update={"train": config})
+    new = train_alone(parameters, dataset, workspace, Console(quiet=True), Torchrun())
     stored = json.loads((new / "config.json").read_text())["train"]
     assert stored["init_from"] == origin(version, workspace)
     assert (new / "starting_point" / "G_A.safetensors").is_file()
