@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from preprocessing.analysis.face_detector import FaceDetector
-from preprocessing.analysis.fingerprint import Fingerprint, content_box, fingerprint, grey_thumbnail
+from preprocessing.analysis.fingerprint import (
+    WHOLE_PICTURE,
+    Fingerprint,
+    content_box,
+    context_part,
+    fingerprint,
+    grey_thumbnail,
+)
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup import candidates as module
 from preprocessing.dedup.candidates import (
-    WHOLE_PICTURE,
     HashColumns,
     Pairs,
     find_candidates,
@@ -85,14 +91,14 @@ def whole(pixels: NDArray[np.uint8]) -> Picture:
 def columns(pictures: Sequence[Picture]) -> HashColumns:
     hashes = HashColumns()
     for number, (whole_, faces) in enumerate(pictures):
-        hashes.add(number, whole_, enumerate(faces))
+        hashes.add(number, whole_, [(k, face, face) for k, face in enumerate(faces)])
     return hashes
 
 
 def by_thumbnails(pictures: Sequence[Picture]) -> ComparePairs:
     def thumbnail(number: int, face: int) -> bytes:
         whole_, faces = pictures[number]
-        of_tier = whole_ if face == WHOLE_PICTURE else faces[face]
+        of_tier = whole_ if face == WHOLE_PICTURE else faces[max(face, context_part(face))]
         assert of_tier is not None
         return of_tier.thumbnail
 
@@ -167,7 +173,9 @@ def test_plain_borders_are_found_and_pictures_are_left_whole() -> None:
 
 def numbered(hashes: Sequence[int]) -> HashColumns:
     """Fingerprints that have only a hash."""
-    return columns([(Fingerprint((h,) * 7, h ^ (2**64 - 1)), ()) for h in hashes])
+    far = 0x5555555555555555  # 32 of 64 bits: turned and mirrored pictures resemble nothing
+    prints = [Fingerprint((h,) * 7, h ^ (2**64 - 1), (h ^ far, h ^ (far << 1))) for h in hashes]
+    return columns([(each, ()) for each in prints])
 
 
 def by_bits(hashes: Sequence[int]) -> ComparePairs:
