@@ -24,6 +24,9 @@ _MIN_PLAIN_SHARE = 0.97  # of the pixels beyond the rectangle
 _MIN_EDGE_SHARE = 0.6  # of the rectangle's edge, where it differs from the corners
 _MIN_DEGREES, _MAX_DEGREES = 3.0, 45.0
 _MARGIN_PX, _EDGE_PX = 1, 3  # blur about the rectangle; width of its edge
+# Cut off at each side of the rectangle: the edge is mixed with the corners' colour, and with it a
+# plain sky would not be trimmed as it is in the original.
+_INSET_PX = 0.75
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,10 @@ def find_turned_content(picture: NDArray[np.uint8]) -> TurnedContent | None:
     plain = np.abs(small - colour).max(axis=2) <= _PLAIN_GREY_LEVELS
     fits = ((_misfit(plain, content), content) for content in _hypotheses(*plain.shape))
     misfit, best = min(fits, key=lambda scored: scored[0])
-    return best if math.isfinite(misfit) else None
+    if not math.isfinite(misfit):
+        return None
+    cut = 2 * _INSET_PX / _SEARCH_PX
+    return TurnedContent(best.degrees, best.width - cut, best.height - cut)
 
 
 def _hypotheses(height: int, width: int) -> Iterator[TurnedContent]:

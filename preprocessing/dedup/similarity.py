@@ -130,6 +130,8 @@ def similarity(pair: ThumbnailPair) -> float:
         both_plain = max(deviation, outer_deviation) < _PLAIN_GREY_LEVELS
         return float(both_plain and abs(mean - outer_mean) < _SAME_PLAIN_GREY_LEVELS)
     start = _start(pair)
+    if start.inside.mean() < start.min_share:
+        return -1.0  # faces at opposite edges of their pictures
     _, light, colour = _compare_colours(pair, start)
     if light < _MIN_UNALIGNED_LIGHT or colour < _MIN_UNALIGNED_COLOUR:
         return min(light, colour)
@@ -371,9 +373,7 @@ def _detail_correlation(
 ) -> float:
     """The correlation of both pictures' detail; -1 where they overlap too little."""
     inside = overlay.inside
-    if inside.mean() < (
-        _MIN_OVERLAP_SHARE if overlay.shown[0] is _ALL_PIXELS else _MIN_FACE_OVERLAP_SHARE
-    ):
+    if inside.mean() < overlay.min_share:
         return -1.0
     left = inner_detail[inside]
     right = _detail(_warp(outer, overlay.transform))[inside]

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
+from preprocessing.analysis.fingerprint import THUMB_PX, fingerprint, mark_inside
+from preprocessing.dedup.similarity import ThumbnailPair, similarity
 from scraping.offline import landscapes
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 
@@ -81,6 +83,19 @@ def test_turned_copies_without_a_face_are_found(tmp_path: Path, degrees: float) 
     originals = [landscapes.draw(seed, winter=False, height=240, width=320) for seed in (1, 2)]
     copies = [turned(pixels, degrees) for pixels in originals]
     assert founders(analyses_of([*originals, *copies], tmp_path)) == [0, 1, 0, 1]
+
+
+def test_faces_at_opposite_edges_of_their_pictures_are_no_pair() -> None:
+    """No part of the surroundings lies within both pictures."""
+    face = fingerprint(person(2), trim=False).thumbnail
+    at_left = np.zeros((THUMB_PX, THUMB_PX), np.bool_)
+    at_left[:, : THUMB_PX // 2 - 1] = True
+    inner, outer = mark_inside(face, at_left), mark_inside(face, at_left[:, ::-1])
+    pair = ThumbnailPair(
+        inner, outer, window=0, turns=0, is_mirrored=False, is_of_faces=True,
+        inner_face=face, outer_face=face,
+    )  # fmt: skip
+    assert similarity(pair) == -1
 
 
 def test_drawn_people_with_like_faces_before_other_backgrounds_are_two(tmp_path: Path) -> None:
