@@ -207,7 +207,8 @@ def _add(prints: HashColumns, seen: Analysis) -> None:
         for k, face in enumerate(seen.faces)
         if face.side >= _CONFIG.min_face_px
     ]
-    prints.add(len(prints), seen.whole, large, is_portrait=len(large) == 1)
+    is_portrait = len(large) == 1 and seen.faces[0].score >= 0.7
+    prints.add(len(prints), seen.whole, large, is_portrait=is_portrait)
 
 
 def _measure_among(

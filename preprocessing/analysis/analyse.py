@@ -145,15 +145,15 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
     faces = _detect_faces(picture, config.min_face_px / decoded.factor) if config.faces else []
     half = geometry.halve(picture, *_size_within(picture, _SHARPNESS_PX))
     small = _within(half, _FINGERPRINT_PX)
-    turned = find_turned_content(small)
+    content = find_turned_content(small)
     return Analysis(
         reason="",
         height=decoded.height,
         width=decoded.width,
         sharpness=_sharpness(half),
         unsafe=unsafe_score(picture) if config.safety else None,
-        whole=fingerprint(turned.level(small) if turned else small),
-        faces=_analyse_faces(decoded, faces, turned),
+        whole=fingerprint(content.level(small) if content else small),
+        faces=_analyse_faces(decoded, faces, content),
         preview=_encode_preview(small),
     )
 
@@ -184,25 +184,24 @@ def _detect_faces(picture: NDArray[np.uint8], min_face_px: float) -> list[Face]:
 
 
 def _analyse_faces(
-    decoded: Decoded, faces: Sequence[Face], turned: TurnedContent | None
+    decoded: Decoded, faces: Sequence[Face], content: TurnedContent | None
 ) -> tuple[FaceAnalysis, ...]:
-    if turned is None:
+    """The analysis of each face; where the picture was turned, its content is hashed."""
+    if content is None or not faces:
         return tuple(_analyse_face(decoded, f, decoded.pixels, f.keypoints) for f in faces)
-    content = turned.level(decoded.pixels)
-    transform, _ = turned.transform(*decoded.pixels.shape[:2])
+    level = content.level(decoded.pixels)
+    transform, _ = content.transform(*decoded.pixels.shape[:2])
     return tuple(
-        _analyse_face(decoded, f, content, geometry.apply(transform, f.keypoints)) for f in faces
+        _analyse_face(decoded, f, level, geometry.apply(transform, f.keypoints)) for f in faces
     )
 
 
 def _analyse_face(
-    decoded: Decoded, face: Face, content: NDArray[np.uint8], points: NDArray[np.float64]
+    decoded: Decoded, face: Face, level: NDArray[np.uint8], level_keypoints: NDArray[np.float64]
 ) -> FaceAnalysis:
-    """The analysis of a face; ``content`` is the picture, or what it showed before it was turned,
-    and ``points`` are the keypoints in that.
-    """
+    """The analysis of a face; ``level`` is the picture, turned back if it was turned."""
     aligned = aligned_face(decoded.pixels, face)
-    hashed = aligned_face(content, replace(face, keypoints=points))
+    level_aligned = aligned_face(level, replace(face, keypoints=level_keypoints))
     return FaceAnalysis(
         box=[round(value * decoded.factor, 2) for value in face.box],
         keypoints=[round(float(v) * decoded.factor, 2) for v in face.keypoints.ravel()],
@@ -210,8 +209,8 @@ def _analyse_face(
         sharpness=round(geometry.sharpness(aligned), 2),
         detail_px=round(detail_px(aligned, face.side) * decoded.factor, 1),
         covered=round(_classifier().covered_probability(decoded.pixels, face.keypoints), 3),
-        aligned=fingerprint(hashed, trim=False),
-        context=face_context(content, points),
+        aligned=fingerprint(level_aligned, trim=False),
+        context=face_context(level, level_keypoints),
     )
 
 

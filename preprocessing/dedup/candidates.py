@@ -55,7 +55,7 @@ class Tier:
 
 
 class HashColumns:
-    """The hashes of all pictures in columns, about a hundred bytes per picture.
+    """The hashes of all pictures in columns, about 150 bytes per picture with a face.
 
     Pictures go by their numbers and are added in any order.
     """
@@ -128,18 +128,14 @@ class _TierColumns:
 
 def find_candidates(pictures: HashColumns, bits: int) -> Pairs:
     """Pairs of pictures whose hashes differ in at most ``bits`` bits: ``[P]`` of ``PAIR``, ordered
-        by the newer picture (with the larger number), the nearest first.
+    by the newer picture (with the larger number), the nearest first.
 
     A pair comes once for each direction and orientation, of whole pictures and of faces, by its
     nearest window. Of very many similar pictures only the nearest are listed, which is enough to
     join their cluster.
     """
     pairs = np.concatenate([part for tier in pictures.tiers() for part in _tier_pairs(tier, bits)])
-    # faces are proposed by two tiers
-    pairs = pairs[np.argsort(pairs["distance"], kind="stable")]
-    placements = pairs[[name for name in PAIR.names or () if name != "distance"]]
-    _, first = np.unique(placements, return_index=True)
-    pairs = pairs[np.sort(first)]
+    pairs = _nearest_of_each_placement(pairs)
     return pairs[np.lexsort((pairs["distance"], newer_pictures(pairs)))]
 
 
@@ -151,6 +147,15 @@ def newer_pictures(pairs: Pairs) -> NDArray[np.int32]:
 def older_pictures(pairs: Pairs) -> NDArray[np.int32]:
     """The number of each pair's older picture, ``[P]``."""
     return np.asarray(np.minimum(pairs["inner"], pairs["outer"]), np.int32)
+
+
+def _nearest_of_each_placement(pairs: Pairs) -> Pairs:
+    """The pairs without repetitions: two tiers propose faces, and the nearer hashes count."""
+    placement = [pairs[name] for name in PAIR.names or () if name != "distance"]
+    order = np.lexsort([pairs["distance"], *placement])
+    is_first = np.ones(len(pairs), np.bool_)
+    is_first[1:] = np.any([part[order][1:] != part[order][:-1] for part in placement], axis=0)
+    return pairs[order[is_first]]
 
 
 def _tier_pairs(tier: Tier, bits: int) -> Iterator[Pairs]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from preprocessing.analysis.fingerprint import (
     COARSE_PX,
     THUMB_PX,
+    WHOLE_PICTURE,
     WINDOWS,
     coarse_colours,
     context_part,
@@ -46,6 +47,9 @@ _LIGHT_BLUR_PX, _LIGHT_BLOCK_PX = 0.8, 3  # standard deviation; side of the bloc
 # Share of the deviation of light. 95 of 100 recoloured copies are within 0.15 and other copies
 # within 0.1; 93 of 100 pairs of people in one studio that agree in everything else are beyond it.
 _MAX_LIGHT_MISFIT = 0.185
+# An edit leaves no affine function where it clips the light; such pixels are left out while others
+# are left to compare.
+_BLACK_GREY_LEVEL, _WHITE_GREY_LEVEL, _MIN_UNCLIPPED_SHARE = 4, 251, 0.3
 _BLOCK_PX, _FACE_BLOCK_PX = 8, 11  # sides of the blocks whose details are correlated
 _MIN_LOCAL_CORRELATION = 0.8
 _LOCALLY_DIFFERENT = 0.9  # the largest similarity of pictures that differ in a part
@@ -87,30 +91,23 @@ def thumbnail_pairs(pairs: Pairs, thumbnail: Callable[[int, int], bytes]) -> lis
     """The thumbnails of each pair; ``thumbnail(k, part)`` is that of a part of picture k, numbered
     as for ``thumbnail_of``.
     """
-    return [
-        ThumbnailPair(
-            inner=thumbnail(inner, context_part(inner_face) if inner_face >= 0 else inner_face),
-            outer=thumbnail(outer, context_part(outer_face) if outer_face >= 0 else outer_face),
-            window=window,
-            turns=turns,
-            is_mirrored=is_mirrored,
-            is_of_faces=inner_face >= 0,
-            inner_face=thumbnail(inner, max(inner_face, 0)) if has_faces else b"",
-            outer_face=thumbnail(outer, max(outer_face, 0)) if has_faces else b"",
-        )
-        for (
-            inner,
-            outer,
-            inner_face,
-            outer_face,
-            window,
-            turns,
-            is_mirrored,
-            are_portraits,
-            _,
-        ) in pairs.tolist()
-        for has_faces in (are_portraits or inner_face >= 0,)
-    ]
+    return [_thumbnail_pair(pair, thumbnail) for pair in pairs.tolist()]
+
+
+def _thumbnail_pair(pair: tuple[Any, ...], thumbnail: Callable[[int, int], bytes]) -> ThumbnailPair:
+    inner, outer, inner_face, outer_face, window, turns, is_mirrored, are_portraits, _ = pair
+    is_of_faces = inner_face != WHOLE_PICTURE
+    has_faces = is_of_faces or are_portraits
+    return ThumbnailPair(
+        inner=thumbnail(inner, context_part(inner_face) if is_of_faces else WHOLE_PICTURE),
+        outer=thumbnail(outer, context_part(outer_face) if is_of_faces else WHOLE_PICTURE),
+        window=window,
+        turns=turns,
+        is_mirrored=is_mirrored,
+        is_of_faces=is_of_faces,
+        inner_face=thumbnail(inner, max(inner_face, 0)) if has_faces else b"",
+        outer_face=thumbnail(outer, max(outer_face, 0)) if has_faces else b"",
+    )
 
 
 def similarity(pair: ThumbnailPair) -> float:
@@ -172,8 +169,8 @@ def _start(pair: ThumbnailPair) -> _Overlay:
     if not pair.is_of_faces:
         return _window_overlay(pair.window)
     inner, outer = inside_picture(pair.inner), inside_picture(pair.outer)
-    shown = _mirrored(inner, pair).astype(np.uint8), outer.astype(np.uint8)
-    return replace(_window_overlay(0), shown=shown, min_share=_MIN_FACE_OVERLAP_SHARE)
+    masks = _mirrored(inner, pair).astype(np.uint8), outer.astype(np.uint8)
+    return replace(_window_overlay(0), masks=masks, min_share=_MIN_FACE_OVERLAP_SHARE)
 
 
 def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:
@@ -235,13 +232,18 @@ def _agreeing_share(inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay:
 
 def _light_misfit(inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay: _Overlay) -> float:
     """How far the light of the outer picture is from an affine function of the inner one's, as it
-    is after an edit of the whole picture: a share of its deviation, without the pixels that a
-    watermark may cover.
+    is after an edit of the whole picture: a share of its deviation, without clipped pixels and
+    without those that a watermark may cover.
     """
-    inside = overlay.inside
+    warped, inside = _warp(outer, overlay.transform), overlay.inside
+    unclipped = inside.copy()
+    for side in (inner, warped):
+        unclipped &= (side > _BLACK_GREY_LEVEL) & (side < _WHITE_GREY_LEVEL)
+    if unclipped.sum() >= _MIN_UNCLIPPED_SHARE * inside.sum():
+        inside = unclipped
     left, right = (
         cv2.GaussianBlur(side.astype(np.float32), (0, 0), _LIGHT_BLUR_PX)
-        for side in (inner, _warp(outer, overlay.transform))
+        for side in (inner, warped)
     )
     slope, offset = np.polyfit(left[inside], right[inside], 1)
     gap = cv2.blur((right - slope * left - offset) * inside, (_LIGHT_BLOCK_PX, _LIGHT_BLOCK_PX))
@@ -321,13 +323,13 @@ class _Overlay:
     """The transform of the inner thumbnail into the outer one: inner → outer pixels."""
 
     transform: Transform
-    shown: tuple[Mask, Mask] = (_ALL_PIXELS, _ALL_PIXELS)  # of inner and outer, inside the picture
+    masks: tuple[Mask, Mask] = (_ALL_PIXELS, _ALL_PIXELS)  # what inner and outer show of pictures
     min_share: float = _MIN_OVERLAP_SHARE  # of the inner pixels that both must show
 
     @functools.cached_property
     def inside(self) -> NDArray[np.bool_]:
         """The inner pixels that lie well within both pictures, ``[48, 48]``."""
-        mask = self.shown[0] & _warp_mask(self.shown[1], self.transform)
+        mask = self.masks[0] & _warp_mask(self.masks[1], self.transform)
         return np.asarray(cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0)
 
     @functools.cached_property
@@ -343,7 +345,7 @@ class _Overlay:
     def coarse_inside(self) -> NDArray[np.bool_]:
         """The coarse inner pixels that lie within both pictures, ``[16, 16]``."""
         size = (COARSE_PX, COARSE_PX)
-        inner, outer = (cv2.resize(255 * m, size, interpolation=cv2.INTER_AREA) for m in self.shown)
+        inner, outer = (cv2.resize(255 * m, size, interpolation=cv2.INTER_AREA) for m in self.masks)
         return np.asarray((inner == 255) & (_warp_mask(outer, self.coarse) == 255))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from clustering import CONFIG, founders
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
 from preprocessing.analysis.fingerprint import THUMB_PX, fingerprint, mark_inside
@@ -38,6 +38,10 @@ def turned(pixels: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
     return np.asarray(
         image.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor="white")
     )
+
+
+def brightened(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    return np.asarray(ImageEnhance.Brightness(Image.fromarray(pixels)).enhance(factor))
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
@@ -67,6 +71,12 @@ def test_copies_of_a_portrait_in_a_studio_are_still_found(tmp_path: Path) -> Non
     small = cv2.resize(one, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
     pictures = [one, other, jpeg(one, 30), np.asarray(small), one[12:-12, 10:-10]]
     assert founders(analyses_of(pictures, tmp_path)) == [0, 1, 0, 0, 0]
+
+
+def test_copies_so_bright_that_parts_are_white_are_found(tmp_path: Path) -> None:
+    originals = [person(seed) for seed in (0, 5, 9, 11)]
+    copies = [brightened(pixels, 1.45) for pixels in originals]
+    assert founders(analyses_of([*originals, *copies], tmp_path)) == [0, 1, 2, 3] * 2
 
 
 @pytest.mark.slow
