@@ -6,6 +6,7 @@ unchanged canvas. Where a straight rectangle fits between them, the picture can 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -104,27 +105,33 @@ def _misfit(plain: NDArray[np.bool_], content: TurnedContent) -> float:
     """The number of pixels beyond the rectangle that are not plain, and of its edge that are;
     infinite where that cannot be a turned picture.
     """
-    beyond = ~_rectangle(plain.shape, content, -_MARGIN_PX)
-    if not beyond.any() or plain[beyond].mean() < _MIN_PLAIN_SHARE:
-        return math.inf
-    inside = _rectangle(plain.shape, content, 0)
-    edge = inside & ~_rectangle(plain.shape, content, _EDGE_PX)
+    depth_px = _depth_px(plain.shape, content)
+    beyond = depth_px < -_MARGIN_PX
+    num_beyond = np.count_nonzero(beyond)
+    if np.count_nonzero(plain & beyond) < max(1.0, _MIN_PLAIN_SHARE * num_beyond):
+        return math.inf  # most rectangles
+    inside = depth_px >= 0
+    edge = inside & (depth_px < _EDGE_PX)
     if 1 - plain[edge].mean() < _MIN_EDGE_SHARE:
         return math.inf
     return float((~plain[~inside]).sum() + plain[edge].sum())
 
 
-def _rectangle(
-    shape: tuple[int, ...], content: TurnedContent, inset_px: float
-) -> NDArray[np.bool_]:
-    """The pixels of the rectangle, its edges moved inwards by so many pixels, ``[h, w]``."""
-    longer = max(shape)
+def _depth_px(shape: tuple[int, ...], content: TurnedContent) -> NDArray[np.float64]:
+    """How far each pixel lies within the rectangle, less than 0 beyond it, ``[h, w]``."""
+    (x, y), longer = _offsets(*shape), max(shape)
     angle = math.radians(content.degrees)
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    x, y = x - (shape[1] - 1) / 2, y - (shape[0] - 1) / 2
     along = x * math.cos(angle) + y * math.sin(angle)
     across = y * math.cos(angle) - x * math.sin(angle)
     return np.asarray(
-        (np.abs(along) <= content.width * longer / 2 - inset_px)
-        & (np.abs(across) <= content.height * longer / 2 - inset_px)
+        np.minimum(
+            content.width * longer / 2 - np.abs(along), content.height * longer / 2 - np.abs(across)
+        )
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _offsets(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The places of the pixels from the middle of the picture: x ``[1, w]``, y ``[h, 1]``."""
+    y, x = np.ogrid[:height, :width]
+    return x - (width - 1) / 2, y - (height - 1) / 2
