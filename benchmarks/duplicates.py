@@ -22,7 +22,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import crowd
@@ -35,19 +35,16 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from core.pictures import Rejected, read_picture
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
-from preprocessing.analysis.fingerprint import WINDOWS, Fingerprint, thumbnail_of
+from preprocessing.analysis.fingerprint import QUARTER_TURNS, WINDOWS, Fingerprint
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import (
     HashColumns,
-    Pairs,
     find_candidates,
     newer_pictures,
     older_pictures,
 )
-from preprocessing.dedup.similarity import similarities, thumbnail_pairs
 from preprocessing.sandbox import map_sandboxed
 from preprocessing.sandbox_worker import Failure
-from preprocessing.selection.manifest import CompareOriginals, cluster_originals
 
 _CONFIG = PrepareConfig(domain_a="a", domain_b="b")
 _USUAL_BITS = 8
@@ -175,17 +172,15 @@ def _plant(originals: Sequence[Image_], folder: Path) -> dict[str, list[Path]]:
 
 
 def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) -> None:
+    from clustering import founders
+
     recalls: dict[str, float] = {}
     usual: dict[str, float] = {}
     right = wrong = usual_right = usual_wrong = 0
     hashes = {kind: _hashes(paths) for kind, paths in files.items()}
     print(f"\n{'kind':20} {'recall':>8} {'wrong pairs':>12} {'pHash <= 8':>12} {'wrong pairs':>12}")
     for kind in _KINDS:
-        names = [str(path) for path in (*files[""], *files[kind])]
-        hashes_of_kind = HashColumns()
-        for name in names:
-            _add(hashes_of_kind, seen[name])
-        founder = cluster_originals(_CONFIG, names, hashes_of_kind, _compare(seen)).founder.tolist()
+        founder = founders([seen[str(path)] for path in (*files[""], *files[kind])])
         recalls[kind] = sum(founder[k] == founder[num + k] for k in range(num)) / num
         good, bad = _pairs(founder, num)
         near = np.bitwise_count(hashes[""][:, None] ^ hashes[kind][None]) <= _USUAL_BITS
@@ -207,29 +202,25 @@ def _measure(files: dict[str, list[Path]], seen: dict[str, Analysis], num: int) 
 
 
 def _add(prints: HashColumns, seen: Analysis) -> None:
-    large = [(k, f.aligned) for k, f in enumerate(seen.faces) if f.side >= _CONFIG.min_face_px]
+    large = [
+        (k, face.aligned, face.context)
+        for k, face in enumerate(seen.faces)
+        if face.side >= _CONFIG.min_face_px
+    ]
     is_portrait = len(large) == 1 and seen.faces[0].score >= 0.7
-    prints.add(len(prints), seen.whole, large, levelled=seen.levelled, is_portrait=is_portrait)
-
-
-def _compare(seen: Mapping[str, Analysis]) -> CompareOriginals:
-    def compare(names: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
-        def thumbnail(number: int, face: int) -> bytes:
-            return thumbnail_of(seen[names[number]].thumbnails, face)
-
-        return np.array(similarities(thumbnail_pairs(pairs, thumbnail)))
-
-    return compare
+    prints.add(len(prints), seen.whole, large, is_portrait=is_portrait)
 
 
 def _measure_among(
     files: dict[str, list[Path]], seen: dict[str, Analysis], num_others: int
 ) -> None:
-    names = [str(path) for paths in files.values() for path in paths]
+    from clustering import compare
+
+    analyses = [seen[str(path)] for paths in files.values() for path in paths]
     num, prints = len(files[""]), HashColumns()
     _add_others(prints, [seen[str(path)] for path in files[""]], num_others)
-    for name in names:
-        _add(prints, seen[name])
+    for analysis in analyses:
+        _add(prints, analysis)
     began = time.perf_counter()
     pairs = find_candidates(prints, _CONFIG.duplicate_bits)
     took = time.perf_counter() - began
@@ -244,7 +235,7 @@ def _measure_among(
         own = pairs[true].copy()
         own["inner"] -= num_others
         own["outer"] -= num_others
-        sure = _compare(seen)(names, own) >= _CONFIG.duplicate_alike
+        sure = compare(analyses, own) >= _CONFIG.duplicate_alike
         proposed, confirmed = (
             len(set(found.tolist())) / num for found in (other[true], other[true][sure])
         )
@@ -264,17 +255,20 @@ def _add_others(prints: HashColumns, like: Sequence[Analysis], num: int) -> None
     """
     rng = np.random.default_rng(0)
     wholes = [picture.whole for picture in like if picture.whole is not None]
+    faces = [face for picture in like for face in picture.faces]
     tiers = []
-    for some in (wholes, [face.aligned for picture in like for face in picture.faces]):
+    for some in (wholes, [face.aligned for face in faces], [face.context for face in faces]):
         own = crowd.like(np.array([p.hashes for p in some], np.uint64).ravel()).hashes(num, rng)
         mirrored = crowd.like(np.array([p.mirrored for p in some], np.uint64)).hashes(num, rng)
         windows = np.stack([np.roll(own, 97 * k) for k in range(len(WINDOWS))], axis=1)
-        tiers.append((windows, mirrored))
-    (wholes_, wholes_mirrored), (faces, faces_mirrored) = tiers
+        turned = np.stack([np.roll(own, -97 * k) for k in QUARTER_TURNS], axis=1)
+        tiers.append((windows.tolist(), mirrored.tolist(), turned.tolist()))
     for k in range(num):
-        whole = Fingerprint(tuple(wholes_[k].tolist()), int(wholes_mirrored[k]))
-        face = Fingerprint(tuple(faces[k].tolist()), int(faces_mirrored[k]))
-        prints.add(len(prints), whole, [(0, face)])
+        whole, aligned, context = (
+            Fingerprint(tuple(hashes[k]), mirrored[k], tuple(turned[k]))
+            for hashes, mirrored, turned in tiers
+        )
+        prints.add(len(prints), whole, [(0, aligned, context)])
 
 
 def _analyses(paths: list[Path], job: Callable[[Path], Analysis]) -> dict[str, Analysis]:

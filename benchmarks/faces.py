@@ -7,7 +7,8 @@ the number of invented faces: drawn landscapes, textures, noise, and what lies b
 the photographs. Then different people of like pose are clustered as a preparation does: real faces,
 whose file names carry the person; the same faces in one drawn portrait, so that hair, clothes,
 background and skin are equal; drawn people; and drawn people in one shot. Last, copies of
-photographs turned by 5° to 270°, with white corners, are clustered with their originals.
+photographs and of drawn landscapes, turned by 5° to 270° with white corners, are clustered with
+their originals.
 
 Times are processor times of one core. Without photographs there is nothing to measure. ``--before``
 also measures a former detector, such as the one of one look at the whole picture:
@@ -92,7 +93,11 @@ def main() -> None:
     figures |= _measure_tilts(detector, portraits[: 8 if given.quick else 60])
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as scratch:
         figures |= _measure_people(Path(scratch), quick=given.quick)
-        figures |= _measure_turned_copies(Path(scratch), photos[: 6 if given.quick else 48])
+        folder, num = Path(scratch), 6 if given.quick else 48
+        drawn = [landscapes.draw(k, winter=bool(k % 2), height=480, width=640)
+                 for k in range(num // 2)]  # fmt: skip
+        figures |= _measure_turned_copies(folder, "photographs", photos[:num])
+        figures |= _measure_turned_copies(folder, "landscapes", drawn)
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
@@ -317,21 +322,23 @@ def _people_of_clusters(founder: Sequence[int], people: Sequence[str]) -> list[C
     return list(clusters.values())
 
 
-def _measure_turned_copies(scratch: Path, photos: Sequence[Picture]) -> dict[str, float]:
+def _measure_turned_copies(scratch: Path, kind: str, photos: Sequence[Picture]) -> dict[str, float]:
     from clustering import CONFIG, founders
 
     config, figures = AnalysisConfig.of(CONFIG), dict[str, float]()
     photos = [_smaller(photo) for photo in photos]
-    originals = [analyse(path, config) for path in _written(photos, scratch / "originals")]
+    originals = [analyse(path, config) for path in _written(photos, scratch / f"{kind} 0°")]
     for degrees in _COPY_TURNS_DEGREES:
         turned = [_turned(photo, degrees, (255, 255, 255)) for photo in photos]
-        copies = [analyse(path, config) for path in _written(turned, scratch / f"{degrees}")]
+        copies = [
+            analyse(path, config) for path in _written(turned, scratch / f"{kind} {degrees}°")
+        ]
         founder, num = founders([*originals, *copies]), len(photos)
-        figures[f"copies_{degrees}"] = sum(
+        figures[f"copies_{kind}_{degrees}"] = sum(
             founder[k] == founder[num + k] for k in range(num)
         ) / num  # fmt: skip
-    shares = "  ".join(f"{d}° {figures[f'copies_{d}']:.3f}" for d in _COPY_TURNS_DEGREES)
-    print(f"\nturned copies found among {len(photos)}: {shares}", flush=True)
+    shares = "  ".join(f"{d}° {figures[f'copies_{kind}_{d}']:.3f}" for d in _COPY_TURNS_DEGREES)
+    print(f"\nturned copies found among {len(photos)} {kind}: {shares}", flush=True)
     return figures
 
 

@@ -164,7 +164,9 @@ def _known(cache, num: int) -> None:  # noqa: ANN001
     Image.fromarray(rng.integers(0, 255, (112, 90, 3), np.uint8)).save(drawn, "JPEG", quality=50)
 
     def analysis(k: int) -> Analysis:
-        whole = Fingerprint((int(hashes[k]),) * 7, int(hashes[k]) ^ (2**64 - 1))
+        own = int(hashes[k])
+        turned = own ^ 0x5555555555555555, own ^ 0xAAAAAAAAAAAAAAAA
+        whole = Fingerprint((own,) * 7, own ^ (2**64 - 1), turned)
         sharpness = 5.0 if k % 10 < 3 else 100.0
         return Analysis("", 400, 320, sharpness, None, whole, preview=drawn.getvalue())
 

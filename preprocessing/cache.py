@@ -156,11 +156,15 @@ class AnalysisCache:
 def _without_pictures(analysis: Analysis) -> Analysis:
     """The analysis without preview and thumbnails, which have columns of their own."""
     faces = tuple(
-        replace(face, aligned=replace(face.aligned, thumbnail=b"")) for face in analysis.faces
+        replace(
+            face,
+            aligned=replace(face.aligned, thumbnail=b""),
+            context=replace(face.context, thumbnail=b""),
+        )
+        for face in analysis.faces
     )
     whole = analysis.whole and replace(analysis.whole, thumbnail=b"")
-    levelled = analysis.levelled and replace(analysis.levelled, thumbnail=b"")
-    return replace(analysis, preview=b"", faces=faces, whole=whole, levelled=levelled)
+    return replace(analysis, preview=b"", faces=faces, whole=whole)
 
 
 @functools.lru_cache(maxsize=_CROP_FILES_PER_PROCESS)

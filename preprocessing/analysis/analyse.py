@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,24 +17,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.pictures import Decoded, Rejected, read_reduced
+from preprocessing.analysis.face_context import face_context
 from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.analysis.nsfw import unsafe_score
 from preprocessing.analysis.occlusion import OcclusionClassifier
 from preprocessing.analysis.resolution import detail_px
+from preprocessing.analysis.turned_content import TurnedContent, find_turned_content
 from preprocessing.images import geometry
 
 if TYPE_CHECKING:  # workers start faster without it
     from preprocessing.config import PrepareConfig
 
-ANALYSIS_VERSION = 7  # raise it when the same file gives another analysis
+ANALYSIS_VERSION = 8  # raise it when the same file gives another analysis
 CANONICAL_PX = 128  # side of the aligned face that is measured, independent of crop_px
 FILE_MISSING = "file-missing"
 _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # in the aligned face, shares of its side
 _ANALYSIS_PX = 800  # longer side at which a picture is analysed, at least
 _SHARPNESS_PX = 400  # longer side at which sharpness is measured, at least
 _FINGERPRINT_PX = 256  # longer side of the picture that is hashed
-_MIN_LEVELLED_DEGREES = 5.0  # hashes of pictures turned by less are near enough
 _PREVIEW_PX = 112
 _MAX_FACTOR = 8  # of a reduced decoding
 _MAX_FACES = 100
@@ -56,6 +57,7 @@ class FaceAnalysis:
     detail_px: float  # ``resolution.detail_px``: the side at which it would show as much
     covered: float  # ``OcclusionClassifier.covered_probability``
     aligned: Fingerprint
+    context: Fingerprint  # of the face and its surroundings
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -81,17 +83,16 @@ class Analysis:
     sharpness: float = 0.0  # of the whole picture at 128 px, grey levels²
     unsafe: float | None = None  # 0 to 1, where the safety filter is on
     whole: Fingerprint | None = None
-    levelled: Fingerprint | None = None  # of the whole, turned until its tilted face is upright
     faces: tuple[FaceAnalysis, ...] = ()  # the largest first
     preview: bytes = b""  # a small JPEG written by this module, and therefore harmless
 
     @property
     def thumbnails(self) -> bytes:
-        """Thumbnails of the whole, of each face, and of the levelled picture if there is one,
+        """Thumbnails of the whole, of each face, and of each face with its surroundings,
         ``THUMBNAIL_BYTES`` each.
         """
-        prints = (self.whole, *(face.aligned for face in self.faces), self.levelled)
-        return b"".join(each.thumbnail for each in prints if each is not None)
+        faces = [f.aligned for f in self.faces] + [f.context for f in self.faces]
+        return b"".join(each.thumbnail for each in (self.whole, *faces) if each is not None)
 
 
 @dataclass(frozen=True)
@@ -144,15 +145,15 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
     faces = _detect_faces(picture, config.min_face_px / decoded.factor) if config.faces else []
     half = geometry.halve(picture, *_size_within(picture, _SHARPNESS_PX))
     small = _within(half, _FINGERPRINT_PX)
+    content = find_turned_content(small)
     return Analysis(
         reason="",
         height=decoded.height,
         width=decoded.width,
         sharpness=_sharpness(half),
         unsafe=unsafe_score(picture) if config.safety else None,
-        whole=fingerprint(small),
-        levelled=_levelled_fingerprint(small, faces),
-        faces=tuple(_analyse_face(decoded, face) for face in faces),
+        whole=fingerprint(content.level(small) if content else small),
+        faces=_analyse_faces(decoded, faces, content),
         preview=_encode_preview(small),
     )
 
@@ -182,18 +183,25 @@ def _detect_faces(picture: NDArray[np.uint8], min_face_px: float) -> list[Face]:
     return [f for f in faces if np.hypot(*(f.keypoints[1] - f.keypoints[0])) >= 2][:_MAX_FACES]
 
 
-def _levelled_fingerprint(picture: NDArray[np.uint8], faces: Sequence[Face]) -> Fingerprint | None:
-    """The fingerprint of the picture turned until its largest face is upright; ``None`` where it
-    is so already.
-    """
-    roll = faces[0].roll if faces else 0.0
-    if abs(roll) < _MIN_LEVELLED_DEGREES:
-        return None
-    return fingerprint(geometry.rotate(picture, roll))
+def _analyse_faces(
+    decoded: Decoded, faces: Sequence[Face], content: TurnedContent | None
+) -> tuple[FaceAnalysis, ...]:
+    """The analysis of each face; where the picture was turned, its content is hashed."""
+    if content is None or not faces:
+        return tuple(_analyse_face(decoded, f, decoded.pixels, f.keypoints) for f in faces)
+    level = content.level(decoded.pixels)
+    transform, _ = content.transform(*decoded.pixels.shape[:2])
+    return tuple(
+        _analyse_face(decoded, f, level, geometry.apply(transform, f.keypoints)) for f in faces
+    )
 
 
-def _analyse_face(decoded: Decoded, face: Face) -> FaceAnalysis:
+def _analyse_face(
+    decoded: Decoded, face: Face, level: NDArray[np.uint8], level_keypoints: NDArray[np.float64]
+) -> FaceAnalysis:
+    """The analysis of a face; ``level`` is the picture, turned back if it was turned."""
     aligned = aligned_face(decoded.pixels, face)
+    level_aligned = aligned_face(level, replace(face, keypoints=level_keypoints))
     return FaceAnalysis(
         box=[round(value * decoded.factor, 2) for value in face.box],
         keypoints=[round(float(v) * decoded.factor, 2) for v in face.keypoints.ravel()],
@@ -201,7 +209,8 @@ def _analyse_face(decoded: Decoded, face: Face) -> FaceAnalysis:
         sharpness=round(geometry.sharpness(aligned), 2),
         detail_px=round(detail_px(aligned, face.side) * decoded.factor, 1),
         covered=round(_classifier().covered_probability(decoded.pixels, face.keypoints), 3),
-        aligned=fingerprint(aligned, trim=False),
+        aligned=fingerprint(level_aligned, trim=False),
+        context=face_context(level, level_keypoints),
     )
 
 

@@ -26,6 +26,9 @@ _BORDER_GREY_LEVELS = 24  # largest difference of a plain border's pixels
 _MIN_PLAIN_SHARE = 0.98  # of a border line's pixels
 _MAX_BORDER_SHARE = 0.3  # of a side that is trimmed
 
+WHOLE_PICTURE = -1  # in place of a face's number
+QUARTER_TURNS = (1, 2)  # counter-clockwise; three of them turn the other picture of a pair by one
+
 # Shares cut off at the left, top, right and bottom.
 WINDOWS = (
     (0.0, 0.0, 0.0, 0.0),
@@ -48,6 +51,7 @@ class Fingerprint:
 
     hashes: tuple[int, ...]  # 64 bits for each window
     mirrored: int  # hash of the whole, mirrored
+    turned: tuple[int, ...]  # hashes of the whole turned by ``QUARTER_TURNS``
     thumbnail: bytes = b""
 
     @property
@@ -57,9 +61,17 @@ class Fingerprint:
 
 
 def thumbnail_of(thumbnails: bytes, part: int) -> bytes:
-    """One of ``Analysis.thumbnails``: a face by its number, -1 the whole, -2 the levelled one."""
-    start = (part + 1) * THUMBNAIL_BYTES if part >= -1 else len(thumbnails) - THUMBNAIL_BYTES
-    return thumbnails[start : start + THUMBNAIL_BYTES]
+    """One of ``Analysis.thumbnails``: an aligned face by its number, ``WHOLE_PICTURE``, or the
+    ``context_part`` of a face.
+    """
+    num_faces = (len(thumbnails) // THUMBNAIL_BYTES - 1) // 2
+    place = part + 1 if part >= WHOLE_PICTURE else num_faces + context_part(part) + 1
+    return thumbnails[place * THUMBNAIL_BYTES : (place + 1) * THUMBNAIL_BYTES]
+
+
+def context_part(face: int) -> int:
+    """The part that is a face with its surroundings, -2 and less; its own inverse."""
+    return -2 - face
 
 
 def grey_thumbnail(thumbnail: bytes) -> NDArray[np.uint8]:
@@ -72,6 +84,19 @@ def coarse_colours(thumbnail: bytes) -> NDArray[np.float32]:
     rgb = np.frombuffer(thumbnail, np.uint8, offset=_GREY_BYTES).reshape(COARSE_PX, COARSE_PX, 3)
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     return np.asarray(lab, np.float32)
+
+
+def mark_inside(thumbnail: bytes, inside: NDArray[np.bool_]) -> bytes:
+    """The thumbnail with a mark of the pixels that show the picture, ``[48, 48]``: the lowest bit
+    of its grey levels.
+    """
+    grey = (grey_thumbnail(thumbnail) & 0xFE) | inside
+    return np.asarray(grey, np.uint8).tobytes() + thumbnail[_GREY_BYTES:]
+
+
+def inside_picture(thumbnail: bytes) -> NDArray[np.bool_]:
+    """The pixels that ``mark_inside`` marked, ``[48, 48]``."""
+    return np.asarray(grey_thumbnail(thumbnail) & 1, np.bool_)
 
 
 def fingerprint(picture: NDArray[np.uint8], *, trim: bool = True) -> Fingerprint:
@@ -87,8 +112,14 @@ def fingerprint(picture: NDArray[np.uint8], *, trim: bool = True) -> Fingerprint
     thumb = cv2.resize(grey, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
     coarse = cv2.resize(picture, (COARSE_PX, COARSE_PX), interpolation=cv2.INTER_AREA)
     windows = np.stack([_window(thumb, *edges) for edges in WINDOWS])
-    *hashes, mirrored = phashes(np.concatenate([windows, windows[:1, :, ::-1]]))
-    return Fingerprint(tuple(hashes), mirrored, thumb.tobytes() + coarse.tobytes())
+    turns = [np.rot90(windows[0], num) for num in QUARTER_TURNS]
+    mirrored, *hashes = phashes(np.stack([windows[0, :, ::-1], *windows, *turns]))
+    return Fingerprint(
+        hashes=tuple(hashes[: len(WINDOWS)]),
+        mirrored=mirrored,
+        turned=tuple(hashes[len(WINDOWS) :]),
+        thumbnail=thumb.tobytes() + coarse.tobytes(),
+    )
 
 
 def phashes(pictures: NDArray[np.uint8]) -> list[int]:
@@ -97,7 +128,9 @@ def phashes(pictures: NDArray[np.uint8]) -> list[int]:
     The transform is OpenCV's: imagehash's imports SciPy, half of a worker's start-up time.
     """
     num = _COEFFICIENTS_PER_SIDE
-    low = np.stack([cv2.dct(picture.astype(np.float64))[:num, :num] for picture in pictures])
+    low = np.stack(
+        [cv2.dct(np.ascontiguousarray(picture, np.float64))[:num, :num] for picture in pictures]
+    )
     low *= _DCT_UNSCALING
     above = low > np.median(low, axis=(1, 2), keepdims=True)
     return [int(str(imagehash.ImageHash(bits)), 16) for bits in above]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 from preprocessing.analysis.fingerprint import (
     COARSE_PX,
     THUMB_PX,
+    WHOLE_PICTURE,
     WINDOWS,
     coarse_colours,
+    context_part,
     grey_thumbnail,
+    inside_picture,
 )
 from preprocessing.dedup.candidates import Pairs
 
-SIMILARITY_VERSION = 3  # raise it when the same two fingerprints have another similarity
+SIMILARITY_VERSION = 4  # raise it when the same two fingerprints have another similarity
 _FIRST_STEPS, _ALIGNMENT_STEPS = 3, 20
 _MIN_FIRST_DETAIL = 0.85  # correlation after the first steps; a pair below it is no copy
 # Correlations before the alignment; the smallest that were measured for copies are 0.56 and 0.53.
@@ -33,21 +36,27 @@ _MIN_UNALIGNED_LIGHT, _MIN_UNALIGNED_COLOUR = 0.45, 0.35
 # Standard deviation of the blur; the detail that it removes shows shape without shading.
 _DETAIL_BLUR_PX = 2.5
 _WATERMARK_SHARE = 0.15  # of the pixels that a watermark may cover
-_MIN_OVERLAP_SHARE = 1 / 3
+_MIN_OVERLAP_SHARE, _MIN_FACE_OVERLAP_SHARE = 1 / 3, 0.2  # of whole pictures, of faces
 _MIN_DETAIL = 0.9  # correlation below which colours are not compared
 _FACE_PENALTY, _EDITED_PENALTY = 0.013, 0.008  # subtracted from the correlation of details
 _GREY_PICTURE_LAB = 1.5  # standard deviation of a* and b* below which a picture has no colours
 _NOISE_GREY_LEVELS = 1.0  # weaker detail than this is noise
 _PLAIN_GREY_LEVELS = 2.5  # standard deviation below which a picture is plain
 _SAME_PLAIN_GREY_LEVELS = 4.0  # plain pictures whose means are nearer than this are duplicates
+_LIGHT_BLUR_PX, _LIGHT_BLOCK_PX = 0.8, 3  # standard deviation; side of the blocks of a mean
+# Share of the deviation of light. 95 of 100 recoloured copies are within 0.15 and other copies
+# within 0.1; 93 of 100 pairs of people in one studio that agree in everything else are beyond it.
+_MAX_LIGHT_MISFIT = 0.185
+# An edit leaves no affine function where it clips the light; such pixels are left out while others
+# are left to compare.
+_BLACK_GREY_LEVEL, _WHITE_GREY_LEVEL, _MIN_UNCLIPPED_SHARE = 4, 251, 0.3
 _BLOCK_PX, _FACE_BLOCK_PX = 8, 11  # sides of the blocks whose details are correlated
 _MIN_LOCAL_CORRELATION = 0.8
 _LOCALLY_DIFFERENT = 0.9  # the largest similarity of pictures that differ in a part
-# Median local correlation of two faces. Nine of ten faces of copies exceed 0.91; the largest that
-# was measured for real faces of different people is 0.84, and drawn people reach 0.97.
-_MIN_FACE_AGREEMENT = 0.94
-# Share of the detail that agrees, and the least agreement of the faces from there on. In copies
-# without a watermark 94 % of the detail and more agree.
+# Share of the detail that agrees, and the least agreement of the faces from there on: their median
+# local correlation. In copies without a watermark 94 % of the detail and more agree, and nine of
+# ten faces exceed 0.91; the largest that was measured for real faces of different people is 0.84,
+# and drawn people reach 0.97.
 _MIN_AGREEMENTS = ((0.97, 0.88), (0.93, 0.93), (0.7, 0.95), (-1.0, math.inf))
 _MIN_FACE_SHARE = 0.17  # of the aligned face that both must show
 _FITTING_STEPS, _MAX_MARK_SHARE = 4, 0.2
@@ -57,7 +66,10 @@ _FACE_MASK = np.zeros((THUMB_PX, THUMB_PX), np.uint8)
 _FACE_MASK[11:41, 11:37] = 255
 _FACE_BLOCKS = slice(15, 37), slice(15, 33)
 
+_ALL_PIXELS = np.ones((THUMB_PX, THUMB_PX), np.uint8)
+
 Transform = NDArray[np.float32]  # [2, 3]
+Mask = NDArray[np.uint8]  # [S, S], 1 in the mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,36 +79,35 @@ class ThumbnailPair:
     inner: bytes  # resembles …
     outer: bytes  # … a window of this one
     window: int
+    turns: int  # quarter turns of the inner one, counter-clockwise, before it is mirrored
     is_mirrored: bool
-    is_of_faces: bool  # aligned faces, not whole pictures
-    # of two portraits: their aligned faces, which tell two people before one background apart
+    is_of_faces: bool  # with their surroundings; not whole pictures
+    # aligned faces of two portraits, or of a pair of faces: they tell people apart
     inner_face: bytes = b""
     outer_face: bytes = b""
 
 
 def thumbnail_pairs(pairs: Pairs, thumbnail: Callable[[int, int], bytes]) -> list[ThumbnailPair]:
-    """The thumbnails of each pair; ``thumbnail(k, face)`` is that of picture k or of its face."""
-    return [
-        ThumbnailPair(
-            inner=thumbnail(inner, inner_face),
-            outer=thumbnail(outer, outer_face),
-            window=window,
-            is_mirrored=is_mirrored,
-            is_of_faces=inner_face >= 0,
-            inner_face=thumbnail(inner, 0) if are_portraits else b"",
-            outer_face=thumbnail(outer, 0) if are_portraits else b"",
-        )
-        for (
-            inner,
-            outer,
-            inner_face,
-            outer_face,
-            window,
-            is_mirrored,
-            are_portraits,
-            _,
-        ) in pairs.tolist()
-    ]
+    """The thumbnails of each pair; ``thumbnail(k, part)`` is that of a part of picture k, numbered
+    as for ``thumbnail_of``.
+    """
+    return [_thumbnail_pair(pair, thumbnail) for pair in pairs.tolist()]
+
+
+def _thumbnail_pair(pair: tuple[Any, ...], thumbnail: Callable[[int, int], bytes]) -> ThumbnailPair:
+    inner, outer, inner_face, outer_face, window, turns, is_mirrored, are_portraits, _ = pair
+    is_of_faces = inner_face != WHOLE_PICTURE
+    has_faces = is_of_faces or are_portraits
+    return ThumbnailPair(
+        inner=thumbnail(inner, context_part(inner_face) if is_of_faces else WHOLE_PICTURE),
+        outer=thumbnail(outer, context_part(outer_face) if is_of_faces else WHOLE_PICTURE),
+        window=window,
+        turns=turns,
+        is_mirrored=is_mirrored,
+        is_of_faces=is_of_faces,
+        inner_face=thumbnail(inner, max(inner_face, 0)) if has_faces else b"",
+        outer_face=thumbnail(outer, max(outer_face, 0)) if has_faces else b"",
+    )
 
 
 def similarity(pair: ThumbnailPair) -> float:
@@ -105,24 +116,27 @@ def similarity(pair: ThumbnailPair) -> float:
     The alignment maximises the enhanced correlation coefficient (Evangelidis and Psarakis 2008)
     over affine maps. Then the fine detail of both is correlated, without the pixels that differ
     most: a watermark covers a part of a copy, whereas another photograph of the same scene differs
-    everywhere. Two portraits before one background, or two faces, must also agree in each part of
-    their faces. Light and colours must correlate too. There is a penalty for edited colours, and
-    one for aligned faces, because all of these resemble each other. Most pairs are no copies; the
-    comparison of such a pair ends as soon as that is certain.
+    everywhere. Two portraits before one background, or two faces with their surroundings, must also
+    agree in their light and in each part of their faces. Light and colours must correlate too.
+    There is a penalty for edited colours, and one for faces, because all of these resemble each
+    other. Most pairs are no copies; the comparison of such a pair ends as soon as that is certain.
     """
     inner, outer = _oriented(grey_thumbnail(pair.inner), pair), grey_thumbnail(pair.outer)
     (mean, deviation), (outer_mean, outer_deviation) = map(_mean_and_deviation, (inner, outer))
     if min(deviation, outer_deviation) < _PLAIN_GREY_LEVELS:
         both_plain = max(deviation, outer_deviation) < _PLAIN_GREY_LEVELS
         return float(both_plain and abs(mean - outer_mean) < _SAME_PLAIN_GREY_LEVELS)
-    start = _window_overlay(pair.window)
+    start = _start(pair)
+    if start.inside.mean() < start.min_share:
+        return -1.0  # faces at opposite edges of their pictures
     _, light, colour = _compare_colours(pair, start)
     if light < _MIN_UNALIGNED_LIGHT or colour < _MIN_UNALIGNED_COLOUR:
         return min(light, colour)
     inner_detail = _detail(inner)
     unaligned = _detail_correlation(inner_detail, outer, start), start
     for num_steps in (_FIRST_STEPS, _ALIGNMENT_STEPS):
-        alignment = _align(inner, outer, start, num_steps)
+        mask = start.inside.astype(np.uint8) if pair.is_of_faces else None
+        alignment = _align(inner, outer, start, num_steps, mask)
         aligned = _detail_correlation(inner_detail, outer, alignment), alignment
         detail, overlay = max(unaligned, aligned, key=lambda scored: scored[0])
         if detail < _MIN_FIRST_DETAIL:
@@ -140,8 +154,23 @@ def similarities(pairs: Sequence[ThumbnailPair]) -> list[float]:
 
 
 def _oriented(picture: NDArray[Any], pair: ThumbnailPair) -> NDArray[Any]:
-    """The inner picture for the comparison: mirrored if the pair is a mirrored one."""
-    return np.ascontiguousarray(picture[:, ::-1]) if pair.is_mirrored else picture
+    """The inner picture for the comparison, turned and mirrored as the pair is."""
+    turned = np.rot90(picture, pair.turns)
+    return np.ascontiguousarray(turned[:, ::-1] if pair.is_mirrored else turned)
+
+
+def _mirrored(face: NDArray[Any], pair: ThumbnailPair) -> NDArray[Any]:
+    """The inner aligned face for the comparison; it is level however the picture is turned."""
+    return np.ascontiguousarray(face[:, ::-1]) if pair.is_mirrored else face
+
+
+def _start(pair: ThumbnailPair) -> _Overlay:
+    """The overlay before the alignment."""
+    if not pair.is_of_faces:
+        return _window_overlay(pair.window)
+    inner, outer = inside_picture(pair.inner), inside_picture(pair.outer)
+    masks = _mirrored(inner, pair).astype(np.uint8), outer.astype(np.uint8)
+    return replace(_window_overlay(0), masks=masks, min_share=_MIN_FACE_OVERLAP_SHARE)
 
 
 def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:
@@ -165,18 +194,18 @@ def _align(
         )
     except cv2.error:  # they are aligned already, or have nothing in common
         return start
-    return _Overlay(np.asarray(transform, np.float32))
+    return replace(start, transform=np.asarray(transform, np.float32))
 
 
 def _is_same_everywhere(pair: ThumbnailPair, overlay: _Overlay) -> bool:
     """Whether the pictures agree in all their parts: whether two people, photographed alike, are
     one person.
     """
-    if pair.is_of_faces:
-        return _face_agreement(pair.inner, pair.outer, pair) >= _MIN_FACE_AGREEMENT
     if not (pair.inner_face and pair.outer_face):
         return True
     inner, outer = _oriented(grey_thumbnail(pair.inner), pair), grey_thumbnail(pair.outer)
+    if _light_misfit(inner, outer, overlay) > _MAX_LIGHT_MISFIT:
+        return False
     share = _agreeing_share(inner, outer, overlay)
     least = next(face for surroundings, face in _MIN_AGREEMENTS if share >= surroundings)
     agreement = _face_agreement(pair.inner_face, pair.outer_face, pair)
@@ -185,7 +214,7 @@ def _is_same_everywhere(pair: ThumbnailPair, overlay: _Overlay) -> bool:
 
 def _face_agreement(inner: bytes, outer: bytes, pair: ThumbnailPair) -> float:
     """The median local correlation of the inner parts of two aligned faces, -1 to 1."""
-    inner_grey, outer_grey = _oriented(grey_thumbnail(inner), pair), grey_thumbnail(outer)
+    inner_grey, outer_grey = _mirrored(grey_thumbnail(inner), pair), grey_thumbnail(outer)
     start, best = _window_overlay(0), -1.0
     for overlay in (start, _align(inner_grey, outer_grey, start, _ALIGNMENT_STEPS, _FACE_MASK)):
         if (overlay.inside & (_FACE_MASK > 0)).sum() >= _FACE_MASK.size * _MIN_FACE_SHARE:
@@ -199,6 +228,27 @@ def _agreeing_share(inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay:
     local, strength = _local_correlations(inner, outer, overlay, _BLOCK_PX)
     weight = strength * overlay.inside
     return float((weight * (local > _MIN_LOCAL_CORRELATION)).sum() / (weight.sum() + 1e-6))
+
+
+def _light_misfit(inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay: _Overlay) -> float:
+    """How far the light of the outer picture is from an affine function of the inner one's, as it
+    is after an edit of the whole picture: a share of its deviation, without clipped pixels and
+    without those that a watermark may cover.
+    """
+    warped, inside = _warp(outer, overlay.transform), overlay.inside
+    unclipped = inside.copy()
+    for side in (inner, warped):
+        unclipped &= (side > _BLACK_GREY_LEVEL) & (side < _WHITE_GREY_LEVEL)
+    if unclipped.sum() >= _MIN_UNCLIPPED_SHARE * inside.sum():
+        inside = unclipped
+    left, right = (
+        cv2.GaussianBlur(side.astype(np.float32), (0, 0), _LIGHT_BLUR_PX)
+        for side in (inner, warped)
+    )
+    slope, offset = np.polyfit(left[inside], right[inside], 1)
+    gap = cv2.blur((right - slope * left - offset) * inside, (_LIGHT_BLOCK_PX, _LIGHT_BLOCK_PX))
+    deviation = max(float(right[inside].std()), _NOISE_GREY_LEVELS)
+    return float(np.quantile(np.abs(gap[inside]), 1 - _WATERMARK_SHARE)) / deviation
 
 
 def _local_correlations(
@@ -273,11 +323,13 @@ class _Overlay:
     """The transform of the inner thumbnail into the outer one: inner → outer pixels."""
 
     transform: Transform
+    masks: tuple[Mask, Mask] = (_ALL_PIXELS, _ALL_PIXELS)  # what inner and outer show of pictures
+    min_share: float = _MIN_OVERLAP_SHARE  # of the inner pixels that both must show
 
     @functools.cached_property
     def inside(self) -> NDArray[np.bool_]:
-        """The inner pixels that lie well within the outer picture, ``[48, 48]``."""
-        mask = _inside(self.transform, THUMB_PX)
+        """The inner pixels that lie well within both pictures, ``[48, 48]``."""
+        mask = self.masks[0] & _warp_mask(self.masks[1], self.transform)
         return np.asarray(cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0)
 
     @functools.cached_property
@@ -291,8 +343,10 @@ class _Overlay:
 
     @functools.cached_property
     def coarse_inside(self) -> NDArray[np.bool_]:
-        """The coarse inner pixels that lie within the outer picture, ``[16, 16]``."""
-        return np.asarray(_inside(self.coarse, COARSE_PX) > 0)
+        """The coarse inner pixels that lie within both pictures, ``[16, 16]``."""
+        size = (COARSE_PX, COARSE_PX)
+        inner, outer = (cv2.resize(255 * m, size, interpolation=cv2.INTER_AREA) for m in self.masks)
+        return np.asarray((inner == 255) & (_warp_mask(outer, self.coarse) == 255))
 
 
 @functools.cache
@@ -311,10 +365,9 @@ def _warp(picture: NDArray[Any], transform: Transform) -> NDArray[Any]:
     return np.asarray(cv2.warpAffine(picture, transform, picture.shape[:2], flags=flags))
 
 
-def _inside(transform: Transform, side: int) -> NDArray[np.uint8]:
+def _warp_mask(mask: Mask, transform: Transform) -> Mask:
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-    ones = np.ones((side, side), np.uint8)
-    return np.asarray(cv2.warpAffine(ones, transform, (side, side), flags=flags), np.uint8)
+    return np.asarray(cv2.warpAffine(mask, transform, mask.shape, flags=flags), np.uint8)
 
 
 def _detail_correlation(
@@ -322,7 +375,7 @@ def _detail_correlation(
 ) -> float:
     """The correlation of both pictures' detail; -1 where they overlap too little."""
     inside = overlay.inside
-    if inside.mean() < _MIN_OVERLAP_SHARE:
+    if inside.mean() < overlay.min_share:
         return -1.0
     left = inner_detail[inside]
     right = _detail(_warp(outer, overlay.transform))[inside]

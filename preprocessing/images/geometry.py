@@ -128,21 +128,6 @@ def crop(picture: NDArray[np.uint8], transform: Transform, crop_px: int) -> NDAr
     )
 
 
-def rotate(picture: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
-    """The whole picture turned counter-clockwise, ``[h, w, 3]`` uint8; what is added at the corners
-    has the median colour of the picture's corners.
-    """
-    height, width = picture.shape[:2]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
-    cosine, sine = np.abs(matrix[0, :2])
-    size = round(width * cosine + height * sine), round(width * sine + height * cosine)
-    matrix[:, 2] += (np.array(size) - (width, height)) / 2
-    corner_px = [picture[y, x] for y in (0, -1) for x in (0, -1)]
-    colour = np.median(np.array(corner_px), axis=0).tolist()
-    turned = cv2.warpAffine(picture, matrix, size, borderValue=colour)
-    return np.asarray(turned, np.uint8)
-
-
 def shrink(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """``[height, width, 3]`` uint8, averaged by area; halving first makes it many times as fast."""
     half = halve(picture, width, height)

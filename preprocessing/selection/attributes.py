@@ -46,13 +46,14 @@ class Attributes:
         """Add the analysis of an original by its sha256."""
         number, min_face_px = self._number[name], self._config.min_face_px
         large_faces = [
-            (k, face.aligned) for k, face in enumerate(analysis.faces) if face.side >= min_face_px
+            (k, face.aligned, face.context)
+            for k, face in enumerate(analysis.faces)
+            if face.side >= min_face_px
         ]
         self.hashes.add(
             number,
             analysis.whole,
             large_faces,
-            levelled=analysis.levelled,
             is_portrait=len(large_faces) == 1 and analysis.faces[0].score >= _MIN_PORTRAIT_SCORE,
         )
         self._places[number] = len(self._num_pixels)

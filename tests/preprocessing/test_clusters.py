@@ -3,6 +3,7 @@ picture."""
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import imagehash
@@ -13,12 +14,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from preprocessing.analysis.face_context import face_context
 from preprocessing.analysis.face_detector import FaceDetector
-from preprocessing.analysis.fingerprint import Fingerprint, content_box, fingerprint, grey_thumbnail
+from preprocessing.analysis.fingerprint import (
+    THUMB_PX,
+    WHOLE_PICTURE,
+    Fingerprint,
+    content_box,
+    context_part,
+    fingerprint,
+    grey_thumbnail,
+    mark_inside,
+)
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup import candidates as module
 from preprocessing.dedup.candidates import (
-    WHOLE_PICTURE,
     HashColumns,
     Pairs,
     find_candidates,
@@ -75,24 +85,33 @@ def changed(pixels: NDArray[np.uint8], how: str) -> NDArray[np.uint8]:  # noqa: 
             return pixels
 
 
-Picture = tuple[Fingerprint | None, tuple[Fingerprint, ...]]
+Face = tuple[Fingerprint, Fingerprint]  # aligned, and with its surroundings
+Picture = tuple[Fingerprint | None, tuple[Face, ...]]
 
 
 def whole(pixels: NDArray[np.uint8]) -> Picture:
     return fingerprint(pixels), ()
 
 
+def face_before_nothing(print_: Fingerprint) -> Face:
+    """A face that fills its surroundings, all of them inside the picture."""
+    inside = np.ones((THUMB_PX, THUMB_PX), np.bool_)
+    return print_, replace(print_, thumbnail=mark_inside(print_.thumbnail, inside))
+
+
 def columns(pictures: Sequence[Picture]) -> HashColumns:
     hashes = HashColumns()
     for number, (whole_, faces) in enumerate(pictures):
-        hashes.add(number, whole_, enumerate(faces))
+        hashes.add(number, whole_, [(k, *face) for k, face in enumerate(faces)])
     return hashes
 
 
 def by_thumbnails(pictures: Sequence[Picture]) -> ComparePairs:
     def thumbnail(number: int, face: int) -> bytes:
         whole_, faces = pictures[number]
-        of_tier = whole_ if face == WHOLE_PICTURE else faces[face]
+        if face >= 0:
+            return faces[face][0].thumbnail
+        of_tier = whole_ if face == WHOLE_PICTURE else faces[context_part(face)][1]
         assert of_tier is not None
         return of_tier.thumbnail
 
@@ -134,13 +153,14 @@ def test_plain_pictures_are_one_only_when_they_are_equally_grey() -> None:
 
 def test_any_tier_may_join_and_pictures_without_fingerprint_stay_alone() -> None:
     one, two, three = (fingerprint(picture(seed)) for seed in range(3))
-    pictures: list[Picture] = [(one, ()), (one, (three,)), (two, (three,)), (None, ())]
+    face = face_before_nothing(three)
+    pictures: list[Picture] = [(one, ()), (one, (face,)), (two, (face,)), (None, ())]
     assert cluster(pictures) == [0, 0, 0, 3]
 
 
 def test_two_faces_of_one_picture_are_no_pair() -> None:
-    one = fingerprint(picture(0))
-    assert len(find_candidates(columns([(None, (one, one))]), 10)) == 0
+    face = face_before_nothing(fingerprint(picture(0)))
+    assert len(find_candidates(columns([(None, (face, face))]), 10)) == 0
 
 
 def test_nothing_has_no_clusters() -> None:
@@ -167,7 +187,9 @@ def test_plain_borders_are_found_and_pictures_are_left_whole() -> None:
 
 def numbered(hashes: Sequence[int]) -> HashColumns:
     """Fingerprints that have only a hash."""
-    return columns([(Fingerprint((h,) * 7, h ^ (2**64 - 1)), ()) for h in hashes])
+    far = 0x5555555555555555  # 32 of 64 bits: turned and mirrored pictures resemble nothing
+    prints = [Fingerprint((h,) * 7, h ^ (2**64 - 1), (h ^ far, h ^ (far << 1))) for h in hashes]
+    return columns([(each, ()) for each in prints])
 
 
 def by_bits(hashes: Sequence[int]) -> ComparePairs:
@@ -296,5 +318,6 @@ def test_drawn_people_are_not_taken_for_one_another() -> None:
         face = detector.detect(photo)[0]
         transform = geometry.eye_transform(face.keypoints, 128, 0.36, 0.40)
         aligned = fingerprint(geometry.crop(photo, transform, 128), trim=False)
-        pictures.append((fingerprint(photo), (aligned,)))
+        context = face_context(photo, face.keypoints)
+        pictures.append((fingerprint(photo), ((aligned, context),)))
     assert cluster(pictures) == list(range(50))

@@ -37,7 +37,10 @@ def original(name: str, side: str, age: int, hits: int = 1) -> ListedOriginal:
 def analysis_of(number: int, width: int = 300, sharpness: float = 50.0) -> Analysis:
     """A picture that is a duplicate of all others with its number."""
     hashes = (number * 0x0101010101010101,) * 7
-    return Analysis("", 200, width, sharpness, None, Fingerprint(hashes, 2**64 - 1 - hashes[0]))
+    far = 0x5555555555555555
+    turned = hashes[0] ^ far, hashes[0] ^ (far << 1)
+    whole = Fingerprint(hashes, 2**64 - 1 - hashes[0], turned)
+    return Analysis("", 200, width, sharpness, None, whole)
 
 
 def rows_of(

@@ -315,6 +315,23 @@ def test_a_persons_decisions_are_honoured_by_the_next_version(
     assert sum(after.counts.values()) == 20 - 1 + 2
 
 
+def test_pictures_that_a_person_calls_different_are_both_used(
+    prepared: Prepared, corpus: tuple[list[bytes], list[bytes]]
+) -> None:
+    workspace, before, _ = prepared
+    names = [hashlib.sha256(corpus[0][number]).hexdigest() for number in (0, 10)]
+    path = overrides_file(Workspace(workspace), "makeup", "bare")
+    add_overrides(path, names, "different", "two people")
+    try:
+        after = again(prepared)
+    finally:
+        path.unlink()
+    for summary, num_clusters in ((before, 1), (after, 2)):
+        rows = read_rows(summary.dataset / "manifest.parquet", Picture)
+        assert len({row.cluster for row in rows if row.sha256 in names}) == num_clusters
+    assert [row.status for row in rows if row.sha256 in names] == ["ok", "ok"]
+
+
 def test_the_card_links_what_was_left_out(prepared: Prepared) -> None:
     _, summary, _ = prepared
     rows = read_rows(summary.dataset / "manifest.parquet", Picture)

@@ -10,7 +10,7 @@ from preprocessing.images import geometry
 from preprocessing.selection.rules import possible_crops
 
 CONFIG = PrepareConfig(domain_a="a", domain_b="b", crop_px=100)
-PRINT = Fingerprint((0,) * 7, 0)
+PRINT = Fingerprint((0,) * 7, 0, (0, 0))
 
 
 def face(x: float = 200, y: float = 200, **changes: object) -> FaceAnalysis:
@@ -31,6 +31,7 @@ def face(x: float = 200, y: float = 200, **changes: object) -> FaceAnalysis:
         "detail_px": 96.0,
         "covered": 0.0,
         "aligned": PRINT,
+        "context": PRINT,
     }
     return FaceAnalysis(**{**values, **changes})
 
