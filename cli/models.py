@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.command_group import CommandGroup
+from cli.console import OUTPUT, print_result, print_text
 from cli.options import WORKSPACE, ExistingWorkspace, recipe_name
 
 app = CommandGroup("Trainings and models")
@@ -28,7 +29,8 @@ def promote(
     recipe = recipe_name(recipe, workspace)
     with models.update(workspace, recipe, version):
         model = crown(workspace, recipe, version, reason)
-    typer.echo(f"{model.name} is the champion of {recipe}")
+    print_text(OUTPUT, f"{model.name} is the champion of {recipe}")
+    print_result({"recipe": recipe, "champion": model.name})
 
 
 @app.command()
@@ -45,4 +47,5 @@ def rollback(
     recipe = recipe_name(recipe, workspace)
     with models.update(workspace, recipe):
         model = run_rollback(workspace, recipe)
-    typer.echo(f"{model.name} is the champion of {recipe} again")
+    print_text(OUTPUT, f"{model.name} is the champion of {recipe} again")
+    print_result({"recipe": recipe, "champion": model.name})

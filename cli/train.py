@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, progress_bar, question
+from cli.console import OUTPUT, print_line, print_result, print_text, progress_bar, question
 from cli.options import (
     WORKSPACE,
     Changes,
@@ -157,7 +157,9 @@ def import_(
     config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
     write_json(ModelFolder(out).prepare, prepare.model_dump(mode="json"))
     kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
-    typer.echo(f"{out}: {kind}\nUse it: {suyan_command('translate', 'PHOTO', '--model', out)}")
+    use = suyan_command("translate", "PHOTO", "--model", out)
+    print_text(OUTPUT, f"{out}: {kind}\nUse it: {use}")
+    print_result({"model": out, "generator": config.generator, "px": crop_px})
 
 
 def train_alone(
@@ -309,6 +311,7 @@ def _print_training(summary: TrainSummary, run: RunFolder, console: Console) -> 
     print_line(console, f"Samples: {run.samples_folder()}")
     use = suyan_command("translate", "PHOTO", "--model", summary.checkpoint)
     print_line(console, f"Use it: {use}")
+    print_result(summary)
 
 
 def evaluate_alone(
@@ -359,4 +362,14 @@ def evaluate_alone(
     print_line(console, f"{evaluation.verdict}\n{promotion.reason}\n")
     print_line(console, " ".join(explanations(evaluation.language)))
     print_line(console, f"\nLook at it: {evaluation.report}")
+    print_result(
+        {
+            "report": evaluation.report,
+            "verdict": evaluation.verdict,
+            "promoted": promotion.promoted,
+            "reason": promotion.reason,
+            "model": promotion.model,
+            "scores": evaluation.scores.to_json(),
+        }
+    )
     return evaluation.report

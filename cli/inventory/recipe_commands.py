@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.command_group import CommandGroup, MainGroup
-from cli.console import ERRORS, OUTPUT, error_text, print_line, print_table, print_text
+from cli.console import (
+    ERRORS,
+    OUTPUT,
+    error_text,
+    print_line,
+    print_result,
+    print_table,
+    print_text,
+)
 from cli.options import WORKSPACE, WorkspaceOption
 from core.commands import suyan_command
 from core.progress import counted
@@ -57,6 +65,7 @@ def new(
     run = suyan_command("run", workspace=workspace, recipe=name)
     print_line(OUTPUT, f"{file}: write your domains and phrases into it\nCheck it: {check}")
     print_line(OUTPUT, f"Run it: {run}")
+    print_result({"recipe": name, "file": file})
 
 
 @_commands.command("list")
@@ -71,7 +80,9 @@ def show(recipe: _NameOrFile, workspace: WorkspaceOption = WORKSPACE) -> None:
     from flows.recipe_files.library import find_recipe
     from flows.recipe_files.template import full_text
 
-    print_text(OUTPUT, full_text(find_recipe(recipe, workspace)).rstrip())
+    loaded = find_recipe(recipe, workspace)
+    print_text(OUTPUT, full_text(loaded).rstrip())
+    print_result(loaded.settings.model_dump() | loaded.parameters.model_dump())
 
 
 @_commands.command()
@@ -91,18 +102,20 @@ def check(
     names = recipes or list(recipe_files(workspace))
     if not names:
         raise ValueError(f"{workspace.recipe_files}: found no recipe, needed one; give a NAME|FILE")
-    num_refused = 0
+    results: dict[str, dict[str, Any]] = {}
     for name in names:
         try:
             recipe = find_recipe(name, workspace)
         except (ValueError, OSError) as error:
-            num_refused += 1
-            print_text(ERRORS, error_text(error))
+            results[name] = {"problem": error_text(error)}
+            print_text(ERRORS, results[name]["problem"])
             continue
         print_text(OUTPUT, f"{recipe.name}: {_summary(recipe)}")
-        for note in _notes(recipe, workspace):
+        results[name] = {"problem": None, "notes": _notes(recipe, workspace)}
+        for note in results[name]["notes"]:
             print_text(OUTPUT, f"  {note}")
-    if num_refused:
+    print_result(results)
+    if any(result["problem"] for result in results.values()):
         raise typer.Exit(1)
 
 
@@ -111,20 +124,26 @@ def print_recipes(workspace: Workspace, console: Console) -> None:
     from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe, workspace_recipes
 
     recipes = [*map(shipped_recipe, SHIPPED_NAMES), *workspace_recipes(workspace)]
+    results = [
+        {
+            "recipe": recipe.name,
+            "from": recipe.base or None,
+            "domains": _domains(recipe),
+            "refresh": _refresh(recipe),
+            "file": None if recipe.name in SHIPPED_NAMES else recipe.file,
+        }
+        for recipe in recipes
+    ]
     columns: dict[str, JustifyMethod] = {
         "recipe": "left", "from": "left", "domains": "left", "refresh": "left", "file": "left",
     }  # fmt: skip
-    rows = [
-        (
-            recipe.name,
-            recipe.base or "-",
-            _domains(recipe),
-            _refresh(recipe),
-            "shipped" if recipe.name in SHIPPED_NAMES else str(recipe.file),
-        )
-        for recipe in recipes
-    ]
-    print_table(console, columns, rows)
+    blanks = {"from": "-", "file": "shipped"}
+    print_table(
+        console,
+        columns,
+        [[str(result[key] or blanks[key]) for key in columns] for result in results],
+    )
+    print_result(results)
 
 
 def _domains(recipe: Recipe) -> str:
