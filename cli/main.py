@@ -28,7 +28,7 @@ from cli import (
 )
 from cli.command_group import MainGroup
 from cli.console import ERRORS, error_text, print_only_json
-from cli.inventory import list_commands, recipe_commands
+from cli.inventory import compare_command, list_commands, recipe_commands
 from cli.usage import usage_text
 from core.errors import SuyanError
 from core.proxies import loopback_exemption
@@ -61,6 +61,7 @@ for _group in (
     prepare,
     train,
     models,
+    compare_command,
     distance,
     translate,
     server,

@@ -8,6 +8,7 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_result, print_text
+from cli.inventory.completion import complete_models, complete_recipes
 from cli.options import WORKSPACE, ExistingWorkspace, recipe_name
 
 app = CommandGroup("Trainings and models")
@@ -15,9 +16,19 @@ app = CommandGroup("Trainings and models")
 
 @app.command()
 def promote(
-    version: Annotated[str, typer.Argument(help="Version: name of a folder in models/RECIPE.")],
+    version: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete_models, help="Version: name of a folder in models/RECIPE."
+        ),
+    ],
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Recipe that gets the champion, or its file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            autocompletion=complete_recipes,
+            help="Recipe that gets the champion, or its file.",
+        ),
     ] = "makeup",
     reason: Annotated[str, typer.Option(help="Reason, stored in champion.json.")] = "",
     workspace: ExistingWorkspace = WORKSPACE,
@@ -36,7 +47,12 @@ def promote(
 @app.command()
 def rollback(
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Recipe to roll back, or its file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            autocompletion=complete_recipes,
+            help="Recipe to roll back, or its file.",
+        ),
     ] = "makeup",
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.console import error_text
+from cli.inventory.completion import complete_models, complete_recipes
 from core.commands import is_recipe_file, register_recipe, register_recipe_file, suyan_command
 from core.errors import nearest, suggestion
 from core.workspace import Workspace
@@ -61,11 +62,17 @@ Recipe = Annotated[
     str,
     typer.Option(
         metavar=_RECIPE,
+        autocompletion=complete_recipes,
         help="Recipe: makeup or seasons, one of the workspace, or a YAML file.",
     ),
 ]
 ModelRecipe = Annotated[
-    str, typer.Option(metavar=_RECIPE, help="Recipe whose models are used, or its file.")
+    str,
+    typer.Option(
+        metavar=_RECIPE,
+        autocompletion=complete_recipes,
+        help="Recipe whose models are used, or its file.",
+    ),
 ]
 Changes = Annotated[
     list[str] | None,
@@ -78,7 +85,10 @@ Changes = Annotated[
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option(help="Version of the recipe, or folder of a model; default: the champion."),
+    typer.Option(
+        autocompletion=complete_models,
+        help="Version of the recipe, or folder of a model; default: the champion.",
+    ),
 ]
 Params = Annotated[
     Path | None,

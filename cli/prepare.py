@@ -14,6 +14,7 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, print_result, print_table, print_text, progress_bar
+from cli.inventory.completion import complete_versions
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
@@ -101,7 +102,12 @@ def curate(
 
 @app.command()
 def export_dataset(
-    dataset: Annotated[str, typer.Argument(help="Name of a dataset version, or its folder.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete_versions, help="Name of a dataset version, or its folder."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported-dataset"),
     kind: Annotated[
         Literal["zip", "imagefolder", "webdataset"],

@@ -11,6 +11,7 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, print_result, print_text, progress_bar, question
+from cli.inventory.completion import complete_datasets, complete_runs
 from cli.options import (
     WORKSPACE,
     Changes,
@@ -46,7 +47,10 @@ app = CommandGroup("Trainings and models")
 def train(
     dataset: Annotated[
         str,
-        typer.Argument(help="Dataset version, newest, or any folder with trainA and trainB."),
+        typer.Argument(
+            autocompletion=complete_datasets,
+            help="Dataset version, newest, or any folder with trainA and trainB.",
+        ),
     ] = "newest",
     recipe: Recipe = "makeup",
     params: Params = None,
@@ -109,7 +113,10 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(help="Name of a training run, or newest.")] = "newest",
+    run: Annotated[
+        str,
+        typer.Argument(autocompletion=complete_runs, help="Name of a training run, or newest."),
+    ] = "newest",
     recipe: Recipe = "makeup",
     params: Params = None,
     changes: Changes = None,

@@ -16,6 +16,7 @@ from cli.console import (
     print_table,
     print_text,
 )
+from cli.inventory.completion import complete_recipes
 from cli.options import WORKSPACE, WorkspaceOption
 from core.commands import suyan_command
 from core.progress import counted
@@ -37,7 +38,12 @@ app.add_typer(
     no_args_is_help=True,
 )
 _NameOrFile = Annotated[
-    str, typer.Argument(metavar="NAME|FILE", help="Name of a recipe, or its YAML file.")
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        autocompletion=complete_recipes,
+        help="Name of a recipe, or its YAML file.",
+    ),
 ]
 
 
@@ -47,7 +53,13 @@ def new(
         str, typer.Argument(metavar="NAME", help="Name of the new recipe: a-z, 0-9 and -.")
     ],
     base: Annotated[
-        str, typer.Option("--from", metavar="NAME|FILE", help="Recipe from which it differs.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            autocompletion=complete_recipes,
+            help="Recipe from which it differs.",
+        ),
     ] = "makeup",
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
@@ -91,6 +103,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[NAME|FILE]…",
+            autocompletion=complete_recipes,
             help="Names or YAML files of recipes; default: all of the workspace.",
         ),
     ] = None,
