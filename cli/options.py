@@ -170,13 +170,15 @@ def load_parameters(
     if init_from:
         decided["train", "init_from"] = init_from
     decided |= _changed_values(changes or [], stage)
+    file: tuple[str, Path] | None = None
     if params is not None:
         overrides, stored = _load_params(params).model_dump(mode="json"), None
         file = ("--params", params)
     else:
         loaded = find_recipe(recipe, workspace)
         overrides, stored = {}, loaded.parameters.model_dump(mode="json")
-        file = ("--recipe", loaded.file) if is_recipe_file(recipe) else None
+        if is_recipe_file(recipe):
+            file = ("--recipe", loaded.file)
     size = "small" if small else preset or "as given"
     effective = resolve(PIPELINE, overrides, stored=stored, preset=size, decided=decided)
     parameters = effective.parameters
