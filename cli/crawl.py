@@ -31,7 +31,7 @@ from cli.options import (
     WorkspaceOption,
     load_parameters,
 )
-from cli.usage import nearest, suggestion
+from core.errors import nearest, suggestion
 from core.progress import counted
 from core.workspace import Workspace
 

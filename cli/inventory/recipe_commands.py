@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from core.workspace import Workspace
     from flows.recipe_files.recipe import Recipe
+    from scraping.config import CrawlConfig
 
 app = typer.Typer()
 _commands = CommandGroup("Commands")
@@ -171,10 +172,17 @@ def _refresh(recipe: Recipe) -> str:
 def _summary(recipe: Recipe) -> str:
     crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
     counts = ", ".join(
-        f"{crawl.num_images} {crawl.domain} by {counted(len(crawl.searches), 'phrase')}"
-        for crawl in crawls
+        f"{crawl.num_images} {crawl.domain} by {_sources(crawl)}" for crawl in crawls
     )
     return f"{_domains(recipe)}; {counts}; refresh: {_refresh(recipe)}"
+
+
+def _sources(crawl: CrawlConfig) -> str:
+    numbers = {
+        "phrase": len(crawl.searches), "folder": len(crawl.folders), "list": len(crawl.lists),
+    }  # fmt: skip
+    texts = [counted(num, noun) for noun, num in numbers.items() if num]
+    return ", ".join(texts) or "what was added to it"
 
 
 def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
@@ -193,6 +201,6 @@ def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
         notes += [
             f"crawl_{side}: still the phrases of {recipe.base}"
             for side, crawl, former in zip("ab", crawls, (base.crawl_a, base.crawl_b), strict=True)
-            if crawl.phrases == former.phrases
+            if crawl.phrases and crawl.phrases == former.phrases
         ]
     return notes
