@@ -78,6 +78,7 @@ def run(
     parameters = _with_agreement(parameters, workspace, OUTPUT, is_agreed=yes)
     result = run_pipeline(parameters, workspace, OUTPUT)
     print_summary(result, OUTPUT, workspace)
+    _print_result(result)
 
 
 @app.command(help=f"Run the whole pipeline offline on drawn people, in {_DEMO_DURATION}.")
@@ -99,6 +100,7 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
     with OfflineEngine(corpus, port=_DEMO_PORT) as engine:
         result = run_pipeline(demo_recipe(engine.url, workspace.truth), workspace, OUTPUT)
     print_summary(result, OUTPUT, workspace)
+    _print_result(result)
 
 
 def _with_agreement(
@@ -209,6 +211,9 @@ def print_summary(result: PipelineResult, console: Console, workspace: Workspace
     }
     for label, text in lines.items():
         print_line(console, f"{label}:\n    {text}")
+
+
+def _print_result(result: PipelineResult) -> None:
     print_result(
         {
             "dataset": result.dataset,

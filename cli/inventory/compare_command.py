@@ -31,7 +31,6 @@ _Run = Annotated[
 def compare(
     first: _Run,
     second: _Run,
-    recipe: Recipe = "makeup",
     out: Annotated[Path, typer.Option(help="HTML file of the comparison.")] = Path(
         "comparison.html"
     ),
@@ -45,6 +44,7 @@ def compare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="New page in place of an existing file.")
     ] = False,
+    recipe: Recipe = "makeup",
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Compare two runs: settings, figures with intervals, the same pictures by both; one page."""
