@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from cli.console import print_only_json
+
+_Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Result as one line of JSON on the standard output; all else goes to the "
+        "error output.",
+    ),
+]  # fmt: skip
 
 _PLACEHOLDERS = {
     "int": "N",
@@ -53,6 +65,36 @@ class CommandGroup(typer.Typer):
         super().__init__()
         self._panel = panel
 
-    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        """Register a function as a command of this panel."""
-        return super().command(name, **{"cls": Command, "rich_help_panel": self._panel, **settings})
+    def command(
+        self, name: str | None = None, *, has_result: bool = True, **settings: Any
+    ) -> Callable[[Any], Any]:
+        """Register a function as a command of this panel.
+
+        One that ``has_result`` takes ``--json``, and ends with ``cli.console.print_result``.
+        """
+        register = super().command(
+            name, **{"cls": Command, "rich_help_panel": self._panel, **settings}
+        )
+        return lambda function: register(_with_json(function) if has_result else function)
+
+
+def _with_json(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` with the option ``--json``, before the workspace."""
+    signature = inspect.signature(function, eval_str=True)
+    parameters = dict(signature.parameters)
+    last = parameters.pop("workspace", None)
+    option = inspect.Parameter(
+        "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Json
+    )
+    ordered = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters.values()]
+    ordered += [option, *([last.replace(kind=inspect.Parameter.KEYWORD_ONLY)] if last else [])]
+
+    @functools.wraps(function)
+    def call(*, as_json: bool = False, **values: Any) -> Any:
+        if as_json:
+            print_only_json()
+        return function(**values)
+
+    call.__signature__ = signature.replace(parameters=ordered)  # type: ignore[attr-defined]
+    call.__annotations__ = {each.name: each.annotation for each in ordered}
+    return call

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
 
 OUTPUT = Console()
 ERRORS = Console(stderr=True)
+
+
+def print_only_json(*, is_wanted: bool = True) -> None:
+    """Keep the standard output for ``print_result``: all else goes to the error output."""
+    OUTPUT.stderr = is_wanted
+
+
+def print_result(result: Any) -> None:
+    """Print the result of a command as one line of JSON, if ``--json`` asks for it.
+
+    Paths become texts, data classes objects, and numbers that are not finite ``null``.
+    """
+    if OUTPUT.stderr:
+        from pydantic_core import to_jsonable_python
+
+        value = to_jsonable_python(result, inf_nan_mode="null")
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 @contextlib.contextmanager
@@ -54,7 +72,7 @@ def question() -> Callable[[str], bool] | None:
         return None
     import typer
 
-    return lambda text: typer.confirm(text, default=False)
+    return lambda text: typer.confirm(text, default=False, err=OUTPUT.stderr)
 
 
 def print_line(console: Console, text: str) -> None:

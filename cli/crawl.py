@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, error_text, print_line, print_table, progress_bar
+from cli.console import (
+    OUTPUT,
+    error_text,
+    print_line,
+    print_result,
+    print_table,
+    progress_bar,
+)
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
@@ -24,7 +31,7 @@ from cli.options import (
     WorkspaceOption,
     load_parameters,
 )
-from cli.usage import nearest, suggestion
+from core.errors import nearest, suggestion
 from core.progress import counted
 from core.workspace import Workspace
 
@@ -69,7 +76,8 @@ def crawl(
         changes=changes,
         stage="crawl",
     )
-    crawl_domains(parameters, workspace, OUTPUT, domain=domain, refresh=refresh)
+    crawls = crawl_domains(parameters, workspace, OUTPUT, domain=domain, refresh=refresh)
+    print_result({"crawls": crawls})
 
 
 @app.command()
@@ -98,13 +106,16 @@ def add(
     """Add pictures of your own to a domain: from folders, archives and lists of addresses."""
     from scraping.sources.source_import import Sources
 
-    parameters = load_parameters(recipe, params, allow_private_hosts=allow_private_hosts)
-    add_pictures(
+    parameters = load_parameters(
+        recipe, params, workspace=workspace, allow_private_hosts=allow_private_hosts
+    )
+    summary = add_pictures(
         _crawl_of_domain(parameters, domain, OUTPUT, allow_private_hosts=allow_private_hosts),
         Sources.of_names(sources, url_column),
         workspace,
         OUTPUT,
     )
+    print_result({"crawls": [summary]})
 
 
 @app.command()
@@ -215,6 +226,24 @@ def print_status(workspace: Workspace, console: Console) -> None:
 
     Raises ``ValueError`` for a workspace without any crawl.
     """
+    crawls, num_forgotten = crawl_states(workspace)
+    for crawl in crawls:
+        title = (
+            f"{crawl['domain']}: {counted(crawl['num_originals'], 'original')}, "
+            f"{crawl['num_bytes'] / 1e6:.1f} MB ({crawl['crawl']})\n"
+            f"round {crawl['round']} of {crawl['started_at']:%Y-%m-%d %H:%M} UTC: {crawl['state']}"
+        )
+        _print_phrases(console, title, crawl["phrases"])
+    console.print(f"Forgotten for good: {num_forgotten} addresses, hosts and pictures.")
+    print_result({"crawls": crawls, "num_forgotten": num_forgotten})
+
+
+def crawl_states(workspace: Workspace) -> tuple[list[dict[str, Any]], int]:
+    """Every crawl of the workspace with its phrases' yields, and the number of addresses, hosts and
+    pictures that were forgotten.
+
+    Raises ``ValueError`` for a workspace without any crawl.
+    """
     from scraping.catalogue import queries
     from scraping.catalogue.database import catalogue_url
     from scraping.catalogue.repository import Catalogue
@@ -225,18 +254,22 @@ def print_status(workspace: Workspace, console: Console) -> None:
         raise ValueError(f"--workspace: found no catalogue in {workspace}; crawl something first")
     with Catalogue(url) as catalogue:
         running = queries.running_crawls(catalogue, time.time())
+        crawls = []
         for row in queries.crawls(catalogue):
-            started = datetime.fromtimestamp(row["started_at"], UTC)
             yields = phrase_yields(catalogue, row["name"])
-            state = _state(row, yields, is_running=row["name"] in running)
-            title = (
-                f"{row['domain']}: {counted(row['num_originals'], 'original')}, "
-                f"{row['num_bytes'] / 1e6:.1f} MB ({row['name']})\n"
-                f"round {row['round']} of {started:%Y-%m-%d %H:%M} UTC: {state}"
+            crawls.append(
+                {
+                    "crawl": row["name"],
+                    "domain": row["domain"],
+                    "state": _state(row, yields, is_running=row["name"] in running),
+                    "round": row["round"],
+                    "started_at": datetime.fromtimestamp(row["started_at"], UTC),
+                    "num_originals": row["num_originals"],
+                    "num_bytes": row["num_bytes"],
+                    "phrases": yields,
+                }
             )
-            _print_phrases(console, title, yields)
-        num_tombstones = len(catalogue.tombstones())
-        console.print(f"Forgotten for good: {num_tombstones} addresses, hosts and pictures.")
+        return crawls, len(catalogue.tombstones())
 
 
 def _state(row: Mapping[str, Any], yields: Sequence[Mapping[str, Any]], *, is_running: bool) -> str:

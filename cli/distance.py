@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import ERRORS, OUTPUT, print_line, print_table, progress_bar
+from cli.console import OUTPUT, print_line, print_result, print_table, progress_bar
 from cli.options import WORKSPACE, WorkspaceOption
 from core.progress import counted
 from core.workspace import Workspace
@@ -39,7 +37,6 @@ def distance(
             "--bootstrap", min=0, max=10_000, help="Resamplings for the intervals; 0: none."
         ),
     ] = 1000,
-    as_json: Annotated[bool, typer.Option("--json", help="Figures as one line of JSON.")] = False,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Print FID and KID, with 95 % intervals, between any two folders of pictures."""
@@ -51,16 +48,14 @@ def distance(
 
     extractors, reason = _extractors(inception, workspace)
     distances: dict[str, FolderDistance] = {}
-    with progress_bar(ERRORS if as_json else OUTPUT, transient=True) as progress:
+    with progress_bar(OUTPUT, transient=True) as progress:
         for extractor in extractors:
             distances[extractor.name] = compare_folders(
                 first, second, extractor, num_bootstrap=num_bootstrap, progress=progress
             )
-    if as_json:
-        names = {extractor.name: extractor.key for extractor in extractors}
-        typer.echo(json.dumps({names[name]: asdict(each) for name, each in distances.items()}))
-        return
     _print(first, second, distances, reason)
+    names = {extractor.name: extractor.key for extractor in extractors}
+    print_result({names[name]: each for name, each in distances.items()})
 
 
 def _extractors(

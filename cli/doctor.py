@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, error_text
+from cli.console import OUTPUT, error_text, print_result
 from cli.options import WORKSPACE, Recipe, WorkspaceOption, load_parameters
 from core.commands import make_command, pip_command, suyan_command
 from core.errors import SuyanError
@@ -97,7 +97,9 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
 def print_findings(findings: Iterator[Finding], console: Console) -> bool:
     """Print each finding as it comes, its remedy below it; returns whether no problem was found."""
     num_problems = 0
+    printed = []
     for finding in findings:
+        printed.append(finding)
         mark = f"[{_COLOURS[finding.level]}]{finding.level:<8}[/]"
         console.print(f"{mark} [bold]{finding.subject:<18}[/] ", end="")
         console.print(finding.observation, markup=False, highlight=False, soft_wrap=True)
@@ -106,6 +108,7 @@ def print_findings(findings: Iterator[Finding], console: Console) -> bool:
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         num_problems += finding.level == "problem"
     console.print("Problems: " + (str(num_problems) if num_problems else "none"))
+    print_result({"findings": printed, "num_problems": num_problems})
     return num_problems == 0
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, progress_bar
+from cli.console import OUTPUT, print_line, print_result, progress_bar
 from cli.options import WORKSPACE, ExistingWorkspace
 from core.commands import suyan_command
 from core.progress import counted
@@ -86,7 +87,7 @@ def remove_pictures(
         removal = remove(plan, workspace, folders=folders, progress=progress)
     for line in removal.lines:
         print_line(console, line)
-    _print_left(removal.left, console, folders)
+    _print_left(removal.left, console, folders, removal.lines)
 
 
 def check_forgotten(workspace: Workspace, console: Console, folders: list[Path]) -> None:
@@ -109,12 +110,16 @@ def check_forgotten(workspace: Workspace, console: Console, folders: list[Path])
         names = ", ".join(sorted(record.pending))
         print_line(console, f"[red]Not finished[/red]: forgetting {names} was interrupted")
         print_line(console, f"Finish it: {_mending_command(workspace, folders)}")
+        print_result({"unfinished": sorted(record.pending), "left": []})
         raise typer.Exit(1)
     _print_left(copies, console, folders)
 
 
-def _print_left(copies: Copies, console: Console, folders: list[Path]) -> None:
+def _print_left(
+    copies: Copies, console: Console, folders: list[Path], removed: Sequence[str] = ()
+) -> None:
     lines = copies.lines()
+    print_result({"removed": removed, "left": lines})
     if not lines:
         print_line(console, "[green]No copy is left[/green]: by name, by content, in any table")
         return
@@ -143,7 +148,7 @@ def _ask(copies: Copies, console: Console) -> None:
         "It is removed from all of these. Dataset versions are prepared again without it, under "
         "new names; runs on them cannot go on, and keep their weights.",
     )
-    if not typer.confirm("Go on?", default=False):
+    if not typer.confirm("Go on?", default=False, err=OUTPUT.stderr):
         print_line(console, "Nothing was changed")
         raise typer.Exit(1)
 

@@ -27,8 +27,8 @@ from cli import (
     translate,
 )
 from cli.command_group import MainGroup
-from cli.console import ERRORS, error_text
-from cli.inventory import recipe_commands
+from cli.console import ERRORS, error_text, print_only_json
+from cli.inventory import compare_command, list_commands, recipe_commands
 from cli.usage import usage_text
 from core.errors import SuyanError
 from core.proxies import loopback_exemption
@@ -55,11 +55,13 @@ app = typer.Typer(
 for _group in (
     run,
     recipe_commands,
+    list_commands,
     crawl,
     forget,
     prepare,
     train,
     models,
+    compare_command,
     distance,
     translate,
     server,
@@ -98,6 +100,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.update(loopback_exemption(os.environ))  # before any library reads it
+    print_only_json(is_wanted=False)
     is_debugging = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from cli.command_group import CommandGroup
+from cli.console import OUTPUT, print_result, print_text
+from cli.inventory.completion import complete_models, complete_recipes
 from cli.options import WORKSPACE, ExistingWorkspace, recipe_name
 
 app = CommandGroup("Trainings and models")
@@ -14,9 +16,19 @@ app = CommandGroup("Trainings and models")
 
 @app.command()
 def promote(
-    version: Annotated[str, typer.Argument(help="Version: name of a folder in models/RECIPE.")],
+    version: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete_models, help="Version: name of a folder in models/RECIPE."
+        ),
+    ],
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Recipe that gets the champion, or its file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            autocompletion=complete_recipes,
+            help="Recipe that gets the champion, or its file.",
+        ),
     ] = "makeup",
     reason: Annotated[str, typer.Option(help="Reason, stored in champion.json.")] = "",
     workspace: ExistingWorkspace = WORKSPACE,
@@ -28,13 +40,19 @@ def promote(
     recipe = recipe_name(recipe, workspace)
     with models.update(workspace, recipe, version):
         model = crown(workspace, recipe, version, reason)
-    typer.echo(f"{model.name} is the champion of {recipe}")
+    print_text(OUTPUT, f"{model.name} is the champion of {recipe}")
+    print_result({"recipe": recipe, "champion": model.name})
 
 
 @app.command()
 def rollback(
     recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="Recipe to roll back, or its file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            autocompletion=complete_recipes,
+            help="Recipe to roll back, or its file.",
+        ),
     ] = "makeup",
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
@@ -45,4 +63,5 @@ def rollback(
     recipe = recipe_name(recipe, workspace)
     with models.update(workspace, recipe):
         model = run_rollback(workspace, recipe)
-    typer.echo(f"{model.name} is the champion of {recipe} again")
+    print_text(OUTPUT, f"{model.name} is the champion of {recipe} again")
+    print_result({"recipe": recipe, "champion": model.name})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.console import error_text
+from cli.inventory.completion import complete_models, complete_recipes
 from core.commands import is_recipe_file, register_recipe, register_recipe_file, suyan_command
 from core.errors import nearest, suggestion
 from core.workspace import Workspace
@@ -61,6 +62,7 @@ Recipe = Annotated[
     str,
     typer.Option(
         metavar=_RECIPE,
+        autocompletion=complete_recipes,
         help="Recipe: makeup or seasons, one of the workspace, or a YAML file.",
     ),
 ]
@@ -74,7 +76,12 @@ TrainingRecipe = Annotated[
     ),
 ]
 ModelRecipe = Annotated[
-    str, typer.Option(metavar=_RECIPE, help="Recipe whose models are used, or its file.")
+    str,
+    typer.Option(
+        metavar=_RECIPE,
+        autocompletion=complete_recipes,
+        help="Recipe whose models are used, or its file.",
+    ),
 ]
 Changes = Annotated[
     list[str] | None,
@@ -87,7 +94,10 @@ Changes = Annotated[
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option(help="Version of the recipe, or folder of a model; default: the champion."),
+    typer.Option(
+        autocompletion=complete_models,
+        help="Version of the recipe, or folder of a model; default: the champion.",
+    ),
 ]
 Params = Annotated[
     Path | None,
@@ -169,13 +179,15 @@ def load_parameters(
     if init_from:
         decided["train", "init_from"] = init_from
     decided |= _changed_values(changes or [], stage)
+    file: tuple[str, Path] | None = None
     if params is not None:
         overrides, stored = _load_params(params).model_dump(mode="json"), None
         file = ("--params", params)
     else:
         loaded = find_recipe(recipe, workspace)
         overrides, stored = {}, loaded.parameters.model_dump(mode="json")
-        file = ("--recipe", loaded.file) if is_recipe_file(recipe) else None
+        if is_recipe_file(recipe):
+            file = ("--recipe", loaded.file)
     size = "small" if small else preset or "as given"
     effective = resolve(PIPELINE, overrides, stored=stored, preset=size, decided=decided)
     parameters = effective.parameters

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, print_table, progress_bar
+from cli.console import OUTPUT, print_line, print_result, print_table, print_text, progress_bar
+from cli.inventory.completion import complete_versions
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
@@ -66,7 +67,7 @@ def prepare(
         changes=changes,
         stage="prepare",
     )
-    prepare_crawled(parameters, workspace, OUTPUT)
+    print_result(prepare_crawled(parameters, workspace, OUTPUT))
 
 
 @app.command()
@@ -95,12 +96,18 @@ def curate(
     with synced_files.update(workspace, path, by_hand=True):
         add_overrides(path, pictures, action, note)
     num = counted(len(pictures), "picture")
-    typer.echo(f"{path}: {action} {num} from the next version on")
+    print_text(OUTPUT, f"{path}: {action} {num} from the next version on")
+    print_result({"file": path, "action": action, "pictures": pictures})
 
 
 @app.command()
 def export_dataset(
-    dataset: Annotated[str, typer.Argument(help="Name of a dataset version, or its folder.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete_versions, help="Name of a dataset version, or its folder."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported-dataset"),
     kind: Annotated[
         Literal["zip", "imagefolder", "webdataset"],
@@ -131,8 +138,11 @@ def export_dataset(
         if origin := _workspace_of(folder):
             require_none_forgotten(folder, origin)
             record_export(origin, out)
+        files = {}
         for path in run_export(folder, out, kind, overwrite=overwrite):
-            typer.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+            files[str(path)] = path.stat().st_size
+            print_text(OUTPUT, f"{path}  {files[str(path)] / 1e6:.1f} MB")
+    print_result({"dataset": folder.name, "bytes": files})
 
 
 def _workspace_of(dataset: Path) -> Workspace | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, print_table, progress_bar, question
+from cli.console import OUTPUT, print_line, print_result, print_table, progress_bar, question
 from cli.options import (
     DEMO_WORKSPACE,
     WORKSPACE,
@@ -73,11 +73,12 @@ def run(
         init_from=init_from,
     )
     if show:
-        typer.echo(parameters.model_dump_json(indent=2))
+        typer.echo(parameters.model_dump_json(indent=None if OUTPUT.stderr else 2))
         return
     parameters = _with_agreement(parameters, workspace, OUTPUT, is_agreed=yes)
     result = run_pipeline(parameters, workspace, OUTPUT)
     print_summary(result, OUTPUT, workspace)
+    _print_result(result)
 
 
 @app.command(help=f"Run the whole pipeline offline on drawn people, in {_DEMO_DURATION}.")
@@ -99,6 +100,7 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
     with OfflineEngine(corpus, port=_DEMO_PORT) as engine:
         result = run_pipeline(demo_recipe(engine.url, workspace.truth), workspace, OUTPUT)
     print_summary(result, OUTPUT, workspace)
+    _print_result(result)
 
 
 def _with_agreement(
@@ -209,3 +211,21 @@ def print_summary(result: PipelineResult, console: Console, workspace: Workspace
     }
     for label, text in lines.items():
         print_line(console, f"{label}:\n    {text}")
+
+
+def _print_result(result: PipelineResult) -> None:
+    print_result(
+        {
+            "dataset": result.dataset,
+            "run": result.run,
+            "report": result.report,
+            "model": result.model,
+            "verdict": result.verdict,
+            "promotion": result.promotion,
+            "seconds": result.seconds,
+            "kid": {
+                name: direction.figure("kid")
+                for name, direction in result.scores.directions.items()
+            },
+        }
+    )

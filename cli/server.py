@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT
+from cli.console import OUTPUT, print_result
 from cli.options import REHEARSAL_WORKSPACE, WORKSPACE, WorkspaceOption
 from core.commands import prefect_command, suyan_command
 
@@ -18,7 +18,7 @@ app = CommandGroup("Prefect and services")
 _HOUR_S = 3600
 
 
-@app.command()
+@app.command(has_result=False)
 def ui(workspace: WorkspaceOption = WORKSPACE) -> None:
     """Serve the Prefect UI of the workspace's runs until Ctrl-C."""
     from flows.server.prefect_server import local_server
@@ -52,10 +52,17 @@ def up(
     """Start server, work pool, deployments, automations and worker; print the UI's address."""
     from flows.server.services import up as start_services
 
-    start_services(workspace, OUTPUT, host=host, port=port, redeploy=redeploy)
+    started = start_services(workspace, OUTPUT, host=host, port=port, redeploy=redeploy)
+    print_result(
+        {
+            "ui": started.server.ui_url,
+            "api": started.server.api_url,
+            "worker_pid": started.worker_pid,
+        }
+    )
 
 
-@app.command()
+@app.command(has_result=False)
 def down(workspace: WorkspaceOption = WORKSPACE) -> None:
     """Stop the services of 'up': runs save first, and all files stay."""
     from flows.server.services import down as stop_services
@@ -63,7 +70,7 @@ def down(workspace: WorkspaceOption = WORKSPACE) -> None:
     stop_services(workspace, OUTPUT)
 
 
-@app.command()
+@app.command(has_result=False)
 def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
     """Run pipeline/makeup through server and worker: offline, at the least size."""
     from flows.server.rehearsal import rehearse as rehearse_run
@@ -73,7 +80,7 @@ def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
     OUTPUT.print(f"The run's pages: {pages}", soft_wrap=True)
 
 
-@app.command()
+@app.command(has_result=False)
 def notify(
     kind: Annotated[
         Literal["webhook", "dingtalk", "feishu", "wecom", "slack"],
@@ -93,7 +100,7 @@ def notify(
     set_up(workspace, OUTPUT, kind=kind, test=test, off=off)
 
 
-@app.command()
+@app.command(has_result=False)
 def offline_engine(
     domain: Annotated[
         list[str] | None,

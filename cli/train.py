@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, progress_bar, question
+from cli.console import OUTPUT, print_line, print_result, print_text, progress_bar, question
+from cli.inventory.completion import complete_datasets, complete_runs
 from cli.options import (
     DEFAULT_RECIPE,
     WORKSPACE,
@@ -49,7 +50,10 @@ app = CommandGroup("Trainings and models")
 def train(
     dataset: Annotated[
         str,
-        typer.Argument(help="Dataset version, newest, or any folder with trainA and trainB."),
+        typer.Argument(
+            autocompletion=complete_datasets,
+            help="Dataset version, newest, or any folder with trainA and trainB.",
+        ),
     ] = "newest",
     recipe: TrainingRecipe = None,
     params: Params = None,
@@ -107,7 +111,10 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(help="Name of a training run, or newest.")] = "newest",
+    run: Annotated[
+        str,
+        typer.Argument(autocompletion=complete_runs, help="Name of a training run, or newest."),
+    ] = "newest",
     recipe: Recipe = "makeup",
     params: Params = None,
     changes: Changes = None,
@@ -155,7 +162,9 @@ def import_(
     config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
     write_json(ModelFolder(out).prepare, prepare.model_dump(mode="json"))
     kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
-    typer.echo(f"{out}: {kind}\nUse it: {suyan_command('translate', 'PHOTO', '--model', out)}")
+    use = suyan_command("translate", "PHOTO", "--model", out)
+    print_text(OUTPUT, f"{out}: {kind}\nUse it: {use}")
+    print_result({"model": out, "generator": config.generator, "px": crop_px})
 
 
 def train_alone(
@@ -311,6 +320,7 @@ def _print_training(
     print_line(console, f"Use it: {use}")
     measure = suyan_command("evaluate", workspace=workspace, recipe=recipe)
     print_line(console, f"Measure it: {measure}")
+    print_result(summary)
 
 
 def evaluate_alone(
@@ -361,4 +371,14 @@ def evaluate_alone(
     print_line(console, f"{evaluation.verdict}\n{promotion.reason}\n")
     print_line(console, " ".join(explanations(evaluation.language)))
     print_line(console, f"\nLook at it: {evaluation.report}")
+    print_result(
+        {
+            "report": evaluation.report,
+            "verdict": evaluation.verdict,
+            "promoted": promotion.promoted,
+            "reason": promotion.reason,
+            "model": promotion.model,
+            "scores": evaluation.scores.to_json(),
+        }
+    )
     return evaluation.report

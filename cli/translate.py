@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import ERRORS, progress_bar
+from cli.console import ERRORS, OUTPUT, print_result, print_text, progress_bar
 from cli.options import WORKSPACE, ModelName, ModelRecipe, WorkspaceOption, recipe_name
 
 if TYPE_CHECKING:
@@ -114,7 +114,22 @@ def translate(
     with progress_bar(ERRORS, transient=True) as progress:
         outcomes = run_translate(inputs, out, translator, settings, options, progress=progress)
     for outcome in outcomes:
-        typer.echo(_result_line(outcome))
+        print_text(OUTPUT, _result_line(outcome))
+    print_result(
+        {
+            "model": opened.name,
+            "photos": [
+                {
+                    "photo": outcome.photo,
+                    "output": outcome.output,
+                    "num_faces": outcome.num_faces,
+                    "reason": outcome.reason,
+                    "note": outcome.note,
+                }
+                for outcome in outcomes
+            ],
+        }
+    )
     num_failed = sum(outcome.output is None for outcome in outcomes)
     if len(outcomes) > 1:
         ERRORS.print(f"{len(outcomes) - num_failed} of {len(outcomes)} translated, in {out}")
@@ -157,7 +172,7 @@ def _result_line(outcome: PhotoOutcome) -> str:
     return f"{photo} → {printable_name(outcome.output)}{faces}{note}"
 
 
-@app.command()
+@app.command(has_result=False)
 def web(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7860,
     host: Annotated[
@@ -222,6 +237,10 @@ def export(
     recipe = recipe_name(recipe, workspace)
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
-    for exported in export_model(opened, out, kind, overwrite=overwrite):
-        typer.echo(f"{exported.file}: differs from PyTorch by {exported.max_abs_diff:.1e} at most")
-    typer.echo(f"{out / 'README.md'}: the model card")
+    exports = list(export_model(opened, out, kind, overwrite=overwrite))
+    for exported in exports:
+        print_text(
+            OUTPUT, f"{exported.file}: differs from PyTorch by {exported.max_abs_diff:.1e} at most"
+        )
+    print_text(OUTPUT, f"{out / 'README.md'}: the model card")
+    print_result({"files": exports, "card": out / "README.md"})

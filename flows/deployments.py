@@ -169,14 +169,17 @@ def schedule_lines(recipes: Iterable[Recipe]) -> list[str]:
         schedule, parameters = recipe.settings.schedule, recipe.parameters
         if not schedule.active:
             continue
+        crawls = (parameters.crawl_a, parameters.crawl_b)
+        is_searching = any(crawl.phrases for crawl in crawls)
+        read = f"searches {crawls[0].engine_url}" if is_searching else "reads its folders and lists"
         follows = (
             f"If more than {recipe.settings.retrain_above:.0%} of the dataset changed, "
             f"train/{recipe.name} starts, unless it would take more than "
             f"{parameters.max_training_h:g} hours on this device (max_training_h). "
         )
         lines.append(
-            f"refresh-dataset/{recipe.name}: {schedule.text} it searches "
-            f"{parameters.crawl_a.engine_url}. {follows if recipe.settings.triggers.train else ''}"
+            f"refresh-dataset/{recipe.name}: {schedule.text} it {read}. "
+            f"{follows if recipe.settings.triggers.train else ''}"
             "To switch it off: the switch Schedules on the deployment's page in the UI, or, for "
             "all schedules: prefect deployment schedule pause --all"
         )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.command_group import CommandGroup, MainGroup
-from cli.console import ERRORS, OUTPUT, error_text, print_line, print_table, print_text
+from cli.console import (
+    ERRORS,
+    OUTPUT,
+    error_text,
+    print_line,
+    print_result,
+    print_table,
+    print_text,
+)
+from cli.inventory.completion import complete_recipes
 from cli.options import WORKSPACE, WorkspaceOption
 from core.commands import suyan_command
 from core.progress import counted
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
 
     from core.workspace import Workspace
     from flows.recipe_files.recipe import Recipe
+    from scraping.config import CrawlConfig
 
 app = typer.Typer()
 _commands = CommandGroup("Commands")
@@ -29,7 +39,12 @@ app.add_typer(
     no_args_is_help=True,
 )
 _NameOrFile = Annotated[
-    str, typer.Argument(metavar="NAME|FILE", help="Name of a recipe, or its YAML file.")
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        autocompletion=complete_recipes,
+        help="Name of a recipe, or its YAML file.",
+    ),
 ]
 
 
@@ -39,7 +54,13 @@ def new(
         str, typer.Argument(metavar="NAME", help="Name of the new recipe: a-z, 0-9 and -.")
     ],
     base: Annotated[
-        str, typer.Option("--from", metavar="NAME|FILE", help="Recipe from which it differs.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            autocompletion=complete_recipes,
+            help="Recipe from which it differs.",
+        ),
     ] = "makeup",
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
@@ -57,6 +78,7 @@ def new(
     run = suyan_command("run", workspace=workspace, recipe=name)
     print_line(OUTPUT, f"{file}: write your domains and phrases into it\nCheck it: {check}")
     print_line(OUTPUT, f"Run it: {run}")
+    print_result({"recipe": name, "file": file})
 
 
 @_commands.command("list")
@@ -71,7 +93,9 @@ def show(recipe: _NameOrFile, workspace: WorkspaceOption = WORKSPACE) -> None:
     from flows.recipe_files.library import find_recipe
     from flows.recipe_files.template import full_text
 
-    print_text(OUTPUT, full_text(find_recipe(recipe, workspace)).rstrip())
+    loaded = find_recipe(recipe, workspace)
+    print_text(OUTPUT, full_text(loaded).rstrip())
+    print_result(loaded.settings.model_dump() | loaded.parameters.model_dump())
 
 
 @_commands.command()
@@ -80,6 +104,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[NAME|FILE]…",
+            autocompletion=complete_recipes,
             help="Names or YAML files of recipes; default: all of the workspace.",
         ),
     ] = None,
@@ -91,18 +116,20 @@ def check(
     names = recipes or list(recipe_files(workspace))
     if not names:
         raise ValueError(f"{workspace.recipe_files}: found no recipe, needed one; give a NAME|FILE")
-    num_refused = 0
+    results: dict[str, dict[str, Any]] = {}
     for name in names:
         try:
             recipe = find_recipe(name, workspace)
         except (ValueError, OSError) as error:
-            num_refused += 1
-            print_text(ERRORS, error_text(error))
+            results[name] = {"problem": error_text(error)}
+            print_text(ERRORS, results[name]["problem"])
             continue
         print_text(OUTPUT, f"{recipe.name}: {_summary(recipe)}")
-        for note in _notes(recipe, workspace):
+        results[name] = {"problem": None, "notes": _notes(recipe, workspace)}
+        for note in results[name]["notes"]:
             print_text(OUTPUT, f"  {note}")
-    if num_refused:
+    print_result(results)
+    if any(result["problem"] for result in results.values()):
         raise typer.Exit(1)
 
 
@@ -111,20 +138,26 @@ def print_recipes(workspace: Workspace, console: Console) -> None:
     from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe, workspace_recipes
 
     recipes = [*map(shipped_recipe, SHIPPED_NAMES), *workspace_recipes(workspace)]
+    results = [
+        {
+            "recipe": recipe.name,
+            "from": recipe.base or None,
+            "domains": _domains(recipe),
+            "refresh": _refresh(recipe),
+            "file": None if recipe.name in SHIPPED_NAMES else recipe.file,
+        }
+        for recipe in recipes
+    ]
     columns: dict[str, JustifyMethod] = {
         "recipe": "left", "from": "left", "domains": "left", "refresh": "left", "file": "left",
     }  # fmt: skip
-    rows = [
-        (
-            recipe.name,
-            recipe.base or "-",
-            _domains(recipe),
-            _refresh(recipe),
-            "shipped" if recipe.name in SHIPPED_NAMES else str(recipe.file),
-        )
-        for recipe in recipes
-    ]
-    print_table(console, columns, rows)
+    blanks = {"from": "-", "file": "shipped"}
+    print_table(
+        console,
+        columns,
+        [[str(result[key] or blanks[key]) for key in columns] for result in results],
+    )
+    print_result(results)
 
 
 def _domains(recipe: Recipe) -> str:
@@ -139,10 +172,17 @@ def _refresh(recipe: Recipe) -> str:
 def _summary(recipe: Recipe) -> str:
     crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
     counts = ", ".join(
-        f"{crawl.num_images} {crawl.domain} by {counted(len(crawl.searches), 'phrase')}"
-        for crawl in crawls
+        f"{crawl.num_images} {crawl.domain} by {_sources(crawl)}" for crawl in crawls
     )
     return f"{_domains(recipe)}; {counts}; refresh: {_refresh(recipe)}"
+
+
+def _sources(crawl: CrawlConfig) -> str:
+    numbers = {
+        "phrase": len(crawl.searches), "folder": len(crawl.folders), "list": len(crawl.lists),
+    }  # fmt: skip
+    texts = [counted(num, noun) for noun, num in numbers.items() if num]
+    return ", ".join(texts) or "what was added to it"
 
 
 def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
@@ -161,6 +201,6 @@ def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
         notes += [
             f"crawl_{side}: still the phrases of {recipe.base}"
             for side, crawl, former in zip("ab", crawls, (base.crawl_a, base.crawl_b), strict=True)
-            if crawl.phrases == former.phrases
+            if crawl.phrases and crawl.phrases == former.phrases
         ]
     return notes

@@ -149,13 +149,13 @@ def _page(
         },
         "train_config": json.dumps(scores.train_config, indent=2, sort_keys=True),
         "evaluate_config": json.dumps(scores.config, indent=2, sort_keys=True),
-        "css": Markup(_resource("report.css")),  # noqa: S704 - our own file
-        "js": Markup(_resource("report.js")),  # noqa: S704 - our own file
+        "css": Markup(resource("report.css")),  # noqa: S704 - our own file
+        "js": Markup(resource("report.js")),  # noqa: S704 - our own file
     }
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(_resource("report.html")).render(context)
+    return environment.from_string(resource("report.html")).render(context)
 
 
 def champion_sentence(champion: ComparedChampion | MissingChampion, text: Words) -> str:
@@ -180,7 +180,8 @@ def shortage_texts(direction: DirectionScores, text: Words) -> list[str]:
     ]
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """The text of a file of this package."""
     return (resources.files("evaluation.report") / name).read_text(encoding="utf-8")
 
 
@@ -348,13 +349,14 @@ def _inception(scores: Scores, text: Words) -> str:
 
 def _entry(entry: GalleryEntry, folder: Path, text: Words) -> list[dict[str, str]]:
     return [
-        {"name": text[word], "src": _data_url((folder / entry.files[column]).read_bytes())}
+        {"name": text[word], "src": data_url((folder / entry.files[column]).read_bytes())}
         for column, word in _COLUMN_WORDS.items()
         if column in entry.files and (folder / entry.files[column]).exists()
     ]
 
 
-def _data_url(jpeg: bytes) -> str:
+def data_url(jpeg: bytes) -> str:
+    """A JPEG as the address of itself, for pages that load nothing."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
@@ -370,7 +372,7 @@ def _samples(folder: Path) -> list[dict[str, Any]]:
             buffer = io.BytesIO()
             image.convert("RGB").save(buffer, "JPEG", quality=82)
         step = path.stem.removeprefix("step_").lstrip("0") or "0"
-        samples.append({"step": step, "src": _data_url(buffer.getvalue())})
+        samples.append({"step": step, "src": data_url(buffer.getvalue())})
     return samples
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evaluation.contradictions import WITHHELD_METRICS
 from evaluation.figures import Figure, Figures, Value, comparison
-from evaluation.metrics.metric import Group
+from evaluation.metrics.metric import Group, Metric
 from evaluation.metrics.registry import METRICS
 from evaluation.report.wording import Language, figure_parts, words
 from evaluation.scores import DirectionScores
@@ -61,6 +61,15 @@ def row_groups(direction: DirectionScores, language: Language) -> list[RowGroup]
         for group, figures, num in _sources(direction)
     ]
     return [group for group in groups if group.rows]
+
+
+def metric_figures(direction: DirectionScores) -> Iterator[tuple[Metric, Value]]:
+    """Every figure of the translations that the table shows, in the order of the registry."""
+    withheld = withheld_metrics(direction)
+    for group, figures, _ in _sources(direction):
+        for metric in METRICS:
+            if metric.group is group and metric.key in figures and metric.key not in withheld:
+                yield metric, figures[metric.key]
 
 
 def _sources(direction: DirectionScores) -> Iterator[tuple[Group, Figures, int]]:

@@ -37,6 +37,7 @@ from flows.recipe_files.strict_yaml import Document
 from scraping.config import CrawlConfig
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_PATHS = {"folders", "lists", "truth", "pairs"}  # settings that name files
 _TEMPLATE = "{{"  # Prefect would fill in what stands between such braces
 _CRON_FIELD = r"(\*|[\dA-Za-z]+(-[\dA-Za-z]+)?)(/\d+)?"
 _CRON = re.compile(rf"{_CRON_FIELD}(,{_CRON_FIELD})*")
@@ -184,7 +185,10 @@ def build_recipe(document: Document, file: Path, base: Recipe | None) -> Recipe:
     settings = {name: value for name, value in document.values.items() if name != BASE}
     _refuse(file, _problems(settings, RecipeFields, document))
     values = Values() if base is None else dict(base.values)
-    own = flatten(settings, RecipeFields)
+    own = {
+        place: _from_folder(value, file.parent) if place[-1] in _PATHS else value
+        for place, value in flatten(settings, RecipeFields).items()
+    }
     for place, value in own.items():
         if place[0] == SHARED:
             values |= {(crawl, *place[1:]): value for crawl in CRAWLS}
@@ -206,6 +210,13 @@ def build_recipe(document: Document, file: Path, base: Recipe | None) -> Recipe:
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     return recipe
+
+
+def _from_folder(value: Any, folder: Path) -> Any:
+    """A path, or a list of paths, as seen from ``folder``; other values stay, to be refused."""
+    if isinstance(value, list):
+        return [_from_folder(each, folder) for each in value]
+    return str(folder.absolute() / Path(value).expanduser()) if isinstance(value, str) else value
 
 
 def _checked(

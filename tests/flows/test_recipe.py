@@ -43,6 +43,18 @@ def test_a_recipe_holds_what_differs_from_its_base(tmp_path: Path) -> None:
     assert again.parameters.train == parameters.train.model_copy(update={"ngf": 32})
 
 
+def test_a_path_is_seen_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker and a command work in other folders, and crawls are named by their folders."""
+    monkeypatch.setenv("HOME", "/home/me")
+    sources = "crawl_a: {phrases: [], folders: [cats, /big/cats], lists: [~/cats.csv]}"
+    (tmp_path / "cats.yaml").write_text(f"from: seasons\n{sources}\n")
+    monkeypatch.chdir(tmp_path)
+    crawl = load_recipe(Path("cats.yaml"), Workspace(Path("home"))).parameters.crawl_a
+    assert crawl.folders == (str(tmp_path / "cats"), "/big/cats")
+    assert crawl.lists == ("/home/me/cats.csv",)
+    assert crawl.phrases == ()
+
+
 def test_a_recipe_takes_no_schedule_and_no_titles_from_its_base(tmp_path: Path) -> None:
     assert shipped_recipe("makeup").settings.schedule.active
     recipe = _load(tmp_path, CATS.replace("seasons", "makeup"))
@@ -56,8 +68,8 @@ def test_a_recipe_without_a_base_has_the_general_defaults(tmp_path: Path) -> Non
     recipe = _load(tmp_path, text)
     assert recipe.base == ""
     assert recipe.parameters.prepare.test_fraction == 0.15
-    with pytest.raises(ValueError, match=r"crawl_b\.domain: Field required"):
-        _load(tmp_path, "crawl_a: {domain: x}\n")
+    with pytest.raises(ValueError, match=r"crawl_a\.domain: Field required"):
+        _load(tmp_path, "crawl_a: {phrases: [x]}\n")
 
 
 @pytest.mark.parametrize(

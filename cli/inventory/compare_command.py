@@ -1,0 +1,136 @@
+"""The command that compares two runs: ``suyan compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli.command_group import CommandGroup
+from cli.console import OUTPUT, print_line, print_result, print_table, print_text
+from cli.inventory.completion import complete_runs
+from cli.options import WORKSPACE, ExistingWorkspace, Recipe, recipe_name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evaluation.report.run_comparison import RunComparison
+
+app = CommandGroup("Trainings and models")
+_GROUPS = ("group_distance", "group_target", "group_kept", "group_truth", "group_pairs")
+_Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", autocompletion=complete_runs, help="Name of a measured run, or newest."
+    ),
+]
+
+
+@app.command()
+def compare(
+    first: _Run,
+    second: _Run,
+    out: Annotated[Path, typer.Option(help="HTML file of the comparison.")] = Path(
+        "comparison.html"
+    ),
+    pictures: Annotated[
+        int, typer.Option(min=0, max=100, help="Most pictures of each direction, side by side.")
+    ] = 8,
+    language: Annotated[
+        Literal["en", "zh"] | None,
+        typer.Option(help="Language of the page; default: that of the first run's report."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="New page in place of an existing file.")
+    ] = False,
+    recipe: Recipe = "makeup",
+    workspace: ExistingWorkspace = WORKSPACE,
+) -> None:
+    """Compare two runs: settings, figures with intervals, the same pictures by both; one page."""
+    from evaluation.report.comparison_page import write_comparison
+    from evaluation.report.run_comparison import compare_runs, load_measured_run
+    from flows import latest
+    from flows.sync import fetch_dataset
+    from storage import runs
+    from storage.eviction import in_use
+
+    if out.exists() and not overwrite:
+        raise ValueError(f"--out: {out} is there already; choose another file, or --overwrite")
+    name = recipe_name(recipe, workspace)
+    with in_use(workspace):
+        measured = []
+        for run in (first, second):
+            folder = workspace.run(latest.run_folder(workspace, name, run).name)
+            runs.fetch(workspace, folder.path.name)
+            measured.append(load_measured_run(folder, workspace))
+            fetch_dataset(workspace, measured[-1].scores.dataset)
+        comparison = compare_runs(measured[0], measured[1], workspace, pictures)
+        write_comparison(out, comparison, language or measured[0].scores.language)
+    print_comparison(comparison, OUTPUT)
+    print_line(OUTPUT, f"All figures, and the same pictures side by side: {out}")
+    print_result(
+        {
+            "first": comparison.first.name,
+            "second": comparison.second.name,
+            "same_pictures": comparison.same_pictures,
+            "settings": comparison.settings,
+            "figures": [
+                {
+                    "direction": row.direction,
+                    "figure": row.metric.key,
+                    "better": row.metric.better or None,
+                    "first": row.first,
+                    "second": row.second,
+                    "surely_better": row.surely_better,
+                }
+                for row in comparison.figures
+            ],
+            "num_pictures": {route: len(rows) for route, rows in comparison.pictures.items()},
+            "page": out,
+        }
+    )
+
+
+def print_comparison(comparison: RunComparison, console: Console) -> None:
+    """Print the settings and the main figures of two runs as tables."""
+    from evaluation.report.comparison_page import figure_cells, setting_text
+
+    for title, run in (("first", comparison.first), ("second", comparison.second)):
+        print_text(console, f"{title + ':':<8}{run.name}, step {run.scores.step}")
+    if not comparison.same_pictures:
+        print_text(
+            console, "The figures are not of the same held-out pictures, or not measured alike."
+        )
+    print_table(
+        console,
+        {"setting": "left", "first": "right", "second": "right"},
+        [
+            (each.name, setting_text(each.first), setting_text(each.second))
+            for each in comparison.settings
+        ],
+        "Settings that differ" if comparison.settings else "All settings are the same",
+    )
+    figures = [
+        row for row in comparison.figures if row.metric.group in _GROUPS and row.metric.better
+    ]
+    for route in dict.fromkeys(row.direction for row in figures):
+        print_table(
+            console,
+            {"figure": "left", "first": "right", "second": "right", "surely better": "left"},
+            [
+                (
+                    f"{row.metric.name.en} ({row.metric.better})",
+                    *(
+                        f"{value}\n{interval}" if interval else value
+                        for value, interval in figure_cells(row)
+                    ),
+                    row.surely_better or "",
+                )
+                for row in figures
+                if row.direction == route
+            ],
+            route,
+        )
+    if comparison.no_pictures:
+        print_text(console, f"No pictures side by side: {comparison.no_pictures}")

@@ -1,0 +1,106 @@
+"""The command that lists what a workspace stores: ``suyan list``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from cli.command_group import CommandGroup
+from cli.console import OUTPUT, print_result, print_table
+from cli.options import WORKSPACE, ExistingWorkspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console, JustifyMethod
+
+    from core.workspace import Workspace
+
+app = CommandGroup("The whole pipeline")
+Kind = Literal["runs", "models", "datasets", "recipes", "crawls"]
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="Kind of results that are listed.")],
+    workspace: ExistingWorkspace = WORKSPACE,
+) -> None:
+    """List runs, models, datasets, recipes or crawls of the workspace, the oldest first."""
+    print_list(kind, workspace, OUTPUT)
+
+
+def print_list(kind: Kind, workspace: Workspace, console: Console) -> None:
+    """Print a table with a row for each result of ``kind``."""
+    from cli.inventory import stored_rows
+    from cli.inventory.recipe_commands import print_recipes
+
+    if kind == "recipes":
+        print_recipes(workspace, console)
+    elif kind == "runs":
+        rows = stored_rows.run_rows(workspace)
+        table = [
+            (row["run"], f"{row['epoch']}/{row['num_epochs']}", *_kids(row), _day(row))
+            for row in rows
+        ]
+        _print(console, ("run", "epoch", "A→B", "B→A", "changed"), table, rows)
+    elif kind == "models":
+        rows = stored_rows.model_rows(workspace)
+        table = [
+            (row["model"], row["recipe"], "yes" * row["is_champion"], *_kids(row), _day(row))
+            for row in rows
+        ]
+        _print(console, ("model", "recipe", "champion", "A→B", "B→A", "stored"), table, rows)
+    elif kind == "datasets":
+        rows = stored_rows.dataset_rows(workspace)
+        splits = ("trainA", "trainB", "testA", "testB")
+        table = [
+            (
+                row["dataset"],
+                *(str(row["counts"].get(split, "")) for split in splits),
+                _day(row),
+                ", ".join(row["newest_of"]),
+            )
+            for row in rows
+        ]
+        _print(console, ("dataset", *splits, "made", "newest of"), table, rows)
+    else:
+        rows = stored_rows.crawl_rows(workspace)
+        table = [
+            (
+                row["crawl"],
+                str(row["num_originals"]),
+                f"{row['num_bytes'] / 1e6:.1f}",
+                row["state"],
+                _day(row),
+            )
+            for row in rows
+        ]
+        _print(console, ("crawl", "originals", "MB", "state", "started"), table, rows)
+
+
+_LEFT = {"run", "model", "recipe", "dataset", "crawl", "state", "newest of"}
+_KID_NOTE = "A→B, B→A: KID of the newest evaluation; lower is better"
+
+
+def _print(
+    console: Console,
+    headings: Sequence[str],
+    table: Sequence[Sequence[str]],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    columns: dict[str, JustifyMethod] = {
+        heading: "left" if heading in _LEFT else "right" for heading in headings
+    }
+    print_table(console, columns, table, _KID_NOTE if "A→B" in headings and rows else "")
+    print_result(rows)
+
+
+def _kids(row: Mapping[str, Any]) -> list[str]:
+    """The KID of both directions in a few digits; "" where it was not measured."""
+    values = [f"{kid['value']:.3f}" for kid in row["kid"].values()]
+    return [*values, "", ""][:2]
+
+
+def _day(row: Mapping[str, Any]) -> str:
+    return str(row["changed_at"])[:10]
