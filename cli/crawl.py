@@ -25,6 +25,7 @@ from cli.options import (
     load_parameters,
 )
 from cli.usage import nearest, suggestion
+from core.errors import SuyanError
 from core.progress import counted
 from core.workspace import Workspace
 
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
     from flows.parameters import PipelineParameters
     from scraping.config import CrawlConfig
     from scraping.crawl import CrawlSummary
+    from scraping.search.search_preview import PhrasePreview
     from scraping.sources.source_import import Sources
 
 app = CommandGroup("Pictures")
 _COUNTS = ("pages", "hits", "new", "stored", "duplicates")
 _MAX_REASON_LENGTH = 60
+_MAX_PRINTED_HOSTS = 3
 _OF_SOURCES = {"all-read", "missing"}  # reasons of folders and lists
 
 
@@ -56,6 +59,10 @@ def crawl(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="New search of a finished crawl, for new originals.")
     ] = False,
+    search_only: Annotated[
+        bool,
+        typer.Option("--search-only", help="First page of each search as a table; no download."),
+    ] = False,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Crawl only: search, and fetch the originals of one or both domains."""
@@ -69,6 +76,9 @@ def crawl(
         changes=changes,
         stage="crawl",
     )
+    if search_only:
+        preview_domains(parameters, workspace, OUTPUT, domain=domain)
+        return
     crawl_domains(parameters, workspace, OUTPUT, domain=domain, refresh=refresh)
 
 
@@ -130,14 +140,8 @@ def crawl_domains(
     from scraping.crawl import crawl as run_crawl
     from storage.eviction import in_use
 
-    configs = [parameters.crawl_a, parameters.crawl_b]
-    names = [config.domain for config in configs]
-    if domain is not None and domain not in names:
-        raise ValueError(f"--domain: got {domain!r}, needed one of {', '.join(names)}")
     summaries = []
-    for config in configs:
-        if domain not in {None, config.domain}:
-            continue
+    for config in _chosen(parameters, domain):
         changes = {"refresh_after_h": 0.0} if refresh else {}
         refreshed = config.model_copy(update=changes)
         num = pictures_to_crawl(refreshed, workspace)
@@ -152,6 +156,72 @@ def crawl_domains(
         summaries.append(summary)
         _print_crawl(console, summary)
     return summaries
+
+
+def _chosen(parameters: PipelineParameters, domain: str | None) -> list[CrawlConfig]:
+    """The crawls of the domain, or both. Raises ``ValueError`` for an unknown domain."""
+    configs = {config.domain: config for config in (parameters.crawl_a, parameters.crawl_b)}
+    if domain is None:
+        return [*configs.values()]
+    if domain not in configs:
+        raise ValueError(f"--domain: got {domain!r}, needed one of {', '.join(configs)}")
+    return [configs[domain]]
+
+
+def preview_domains(
+    parameters: PipelineParameters,
+    workspace: Workspace,
+    console: Console,
+    *,
+    domain: str | None = None,
+) -> None:
+    """Print what one or both domains' phrases show on their first page, and store nothing.
+
+    Raises ``ValueError`` for a domain that the parameters do not have, and for one without phrases;
+    ``SuyanError`` when the engine answered no search.
+    """
+    from scraping.search.search_preview import preview_searches
+
+    columns: dict[str, JustifyMethod] = {"phrase": "left"}
+    columns |= dict.fromkeys(("announced", "first page", "new", "median size"), "right")
+    columns |= {"hosts": "left"}
+    for config in _chosen(parameters, domain):
+        if not config.searches:
+            raise ValueError(
+                f"--search-only: {config.domain} has no phrases to search; its pictures come from "
+                "folders and lists"
+            )
+        previews = []
+        with progress_bar(console) as progress:
+            for number, preview in enumerate(preview_searches(config, workspace), 1):
+                previews.append(preview)
+                progress(f"search {config.domain}", number, len(config.searches), preview.phrase)
+        num_new = sum(preview.num_new for preview in previews)
+        title = f"{config.domain}: {num_new} new on the first pages; nothing was downloaded"
+        print_table(console, columns, map(_preview_cells, previews), title)
+        if all(preview.error for preview in previews):
+            raise SuyanError(
+                f"{config.engine_url} answered no search",
+                remedy="Look at the reasons in the table, and try again later or elsewhere",
+            )
+
+
+def _preview_cells(preview: PhrasePreview) -> list[str]:
+    if preview.error:
+        return [preview.phrase, "", "", "", "", preview.error[:_MAX_REASON_LENGTH]]
+    hosts = ", ".join(
+        f"{host} {num}" for host, num in preview.hosts.most_common(_MAX_PRINTED_HOSTS)
+    )
+    num_more = len(preview.hosts) - _MAX_PRINTED_HOSTS
+    announced = "" if preview.num_announced is None else str(preview.num_announced)
+    return [
+        preview.phrase,
+        announced,
+        str(preview.num_hits),
+        str(preview.num_new),
+        f"{preview.width} × {preview.height}" if preview.width else "",
+        hosts + (f", {num_more} more" if num_more > 0 else ""),
+    ]
 
 
 def _crawl_of_domain(
