@@ -103,12 +103,20 @@ def add(
         ),
     ] = "",
     allow_private_hosts: AllowPrivateHosts = False,
+    changes: Changes = None,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Add pictures of your own to a domain: from folders, archives and lists of addresses."""
     from scraping.sources.source_import import Sources
 
-    parameters = load_parameters(recipe, params, allow_private_hosts=allow_private_hosts)
+    parameters = load_parameters(
+        recipe,
+        params,
+        workspace=workspace,
+        allow_private_hosts=allow_private_hosts,
+        changes=changes,
+        stage="crawl",
+    )
     add_pictures(
         _crawl_of_domain(parameters, domain, OUTPUT, allow_private_hosts=allow_private_hosts),
         Sources.of_names(sources, url_column),

@@ -32,8 +32,8 @@ _ACTIVE = {
 }  # fmt: skip
 _FIRST: Mapping[str, tuple[str, ...]] = {  # what people change first: in a new recipe as comments
     SHARED: ("engine_url", "num_images", "num_new_images", "requests_per_s_per_host"),
-    "crawl_a": ("domain", "phrases", "suffixes"),
-    "crawl_b": ("domain", "phrases", "suffixes"),
+    "crawl_a": ("domain", "phrases", "suffixes", "folders", "lists"),
+    "crawl_b": ("domain", "phrases", "suffixes", "folders", "lists"),
     "prepare": ("faces", "faces_policy", "min_face_px", "test_fraction", "min_images"),
     "train": ("generator", "ngf", "batch_size", "num_epochs", "num_epochs_decay", "seed"),
     "max_training_h": (),
