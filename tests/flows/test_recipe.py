@@ -56,7 +56,7 @@ def test_a_recipe_without_a_base_has_the_general_defaults(tmp_path: Path) -> Non
     recipe = _load(tmp_path, text)
     assert recipe.base == ""
     assert recipe.parameters.prepare.test_fraction == 0.15
-    with pytest.raises(ValueError, match=r"crawl_a\.phrases: Field required"):
+    with pytest.raises(ValueError, match=r"crawl_b\.domain: Field required"):
         _load(tmp_path, "crawl_a: {domain: x}\n")
 
 
