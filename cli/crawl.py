@@ -31,7 +31,7 @@ from cli.options import (
     WorkspaceOption,
     load_parameters,
 )
-from core.errors import nearest, suggestion
+from core.errors import SuyanError, nearest, suggestion
 from core.progress import counted
 from core.workspace import Workspace
 
@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from flows.parameters import PipelineParameters
     from scraping.config import CrawlConfig
     from scraping.crawl import CrawlSummary
+    from scraping.search.search_preview import PhrasePreview
     from scraping.sources.source_import import Sources
 
 app = CommandGroup("Pictures")
 _COUNTS = ("pages", "hits", "new", "stored", "duplicates")
 _MAX_REASON_LENGTH = 60
+_MAX_PRINTED_HOSTS = 3
 _OF_SOURCES = {"all-read", "missing"}  # reasons of folders and lists
 
 
@@ -63,6 +65,10 @@ def crawl(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="New search of a finished crawl, for new originals.")
     ] = False,
+    search_only: Annotated[
+        bool,
+        typer.Option("--search-only", help="First page of each search as a table; no download."),
+    ] = False,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Crawl only: search, and fetch the originals of one or both domains."""
@@ -76,6 +82,9 @@ def crawl(
         changes=changes,
         stage="crawl",
     )
+    if search_only:
+        preview_domains(parameters, workspace, OUTPUT, domain=domain)
+        return
     crawls = crawl_domains(parameters, workspace, OUTPUT, domain=domain, refresh=refresh)
     print_result({"crawls": crawls})
 
@@ -101,13 +110,19 @@ def add(
         ),
     ] = "",
     allow_private_hosts: AllowPrivateHosts = False,
+    changes: Changes = None,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Add pictures of your own to a domain: from folders, archives and lists of addresses."""
     from scraping.sources.source_import import Sources
 
     parameters = load_parameters(
-        recipe, params, workspace=workspace, allow_private_hosts=allow_private_hosts
+        recipe,
+        params,
+        workspace=workspace,
+        allow_private_hosts=allow_private_hosts,
+        changes=changes,
+        stage="crawl",
     )
     summary = add_pictures(
         _crawl_of_domain(parameters, domain, OUTPUT, allow_private_hosts=allow_private_hosts),
@@ -141,14 +156,8 @@ def crawl_domains(
     from scraping.crawl import crawl as run_crawl
     from storage.eviction import in_use
 
-    configs = [parameters.crawl_a, parameters.crawl_b]
-    names = [config.domain for config in configs]
-    if domain is not None and domain not in names:
-        raise ValueError(f"--domain: got {domain!r}, needed one of {', '.join(names)}")
     summaries = []
-    for config in configs:
-        if domain not in {None, config.domain}:
-            continue
+    for config in _chosen(parameters, domain):
         changes = {"refresh_after_h": 0.0} if refresh else {}
         refreshed = config.model_copy(update=changes)
         num = pictures_to_crawl(refreshed, workspace)
@@ -163,6 +172,72 @@ def crawl_domains(
         summaries.append(summary)
         _print_crawl(console, summary)
     return summaries
+
+
+def _chosen(parameters: PipelineParameters, domain: str | None) -> list[CrawlConfig]:
+    """The crawls of the domain, or both. Raises ``ValueError`` for an unknown domain."""
+    configs = {config.domain: config for config in (parameters.crawl_a, parameters.crawl_b)}
+    if domain is None:
+        return [*configs.values()]
+    if domain not in configs:
+        raise ValueError(f"--domain: got {domain!r}, needed one of {', '.join(configs)}")
+    return [configs[domain]]
+
+
+def preview_domains(
+    parameters: PipelineParameters,
+    workspace: Workspace,
+    console: Console,
+    *,
+    domain: str | None = None,
+) -> None:
+    """Print what one or both domains' phrases show on their first page, and store nothing.
+
+    Raises ``ValueError`` for a domain that the parameters do not have, and for one without phrases;
+    ``SuyanError`` when the engine answered no search.
+    """
+    from scraping.search.search_preview import preview_searches
+
+    columns: dict[str, JustifyMethod] = {"phrase": "left"}
+    columns |= dict.fromkeys(("announced", "first page", "new", "median size"), "right")
+    columns |= {"hosts": "left"}
+    for config in _chosen(parameters, domain):
+        if not config.searches:
+            raise ValueError(
+                f"--search-only: {config.domain} has no phrases to search; its pictures come from "
+                "folders and lists"
+            )
+        previews = []
+        with progress_bar(console) as progress:
+            for number, preview in enumerate(preview_searches(config, workspace), 1):
+                previews.append(preview)
+                progress(f"search {config.domain}", number, len(config.searches), preview.phrase)
+        num_new = sum(preview.num_new for preview in previews)
+        title = f"{config.domain}: {num_new} new on the first pages; nothing was downloaded"
+        print_table(console, columns, map(_preview_cells, previews), title)
+        if all(preview.error for preview in previews):
+            raise SuyanError(
+                f"{config.engine_url} answered no search",
+                remedy="Look at the reasons in the table, and try again later or elsewhere",
+            )
+
+
+def _preview_cells(preview: PhrasePreview) -> list[str]:
+    if preview.error:
+        return [preview.phrase, "", "", "", "", preview.error[:_MAX_REASON_LENGTH]]
+    hosts = ", ".join(
+        f"{host} {num}" for host, num in preview.hosts.most_common(_MAX_PRINTED_HOSTS)
+    )
+    num_more = len(preview.hosts) - _MAX_PRINTED_HOSTS
+    announced = "" if preview.num_announced is None else str(preview.num_announced)
+    return [
+        preview.phrase,
+        announced,
+        str(preview.num_hits),
+        str(preview.num_new),
+        f"{preview.width} × {preview.height}" if preview.width else "",
+        hosts + (f", {num_more} more" if num_more > 0 else ""),
+    ]
 
 
 def _crawl_of_domain(

@@ -39,7 +39,7 @@ class Reason(StrEnum):
     BROKEN_ARCHIVE = "broken-archive"
     ARCHIVE_BOMB = "archive-bomb"  # it expands beyond the limit
     LINK = "link"
-    GONE = "gone"  # a file that failed, and is no longer there
+    VANISHED = "gone"  # a file that failed, and is no longer there
     TOO_LARGE = "too-large"
     PRIVATE_ADDRESS = "private-address"  # of a name it may pass: names get other addresses
 

@@ -72,16 +72,16 @@ def take_over(catalogue: Catalogue, engine: str, path: str, sha256: str, key: st
 def settle_gone(catalogue: Catalogue, crawl: str, engine: str, since: float) -> None:
     """Let nobody wait for files that failed and were not there at ``since`` or later."""
     hits = db.hits.c
-    gone = (
+    absent_hits = (
         sa.select(db.sightings.c.hit)
         .where(db.sightings.c.crawl == crawl)
         .group_by(db.sightings.c.hit)
         .having(sa.func.max(db.sightings.c.last_seen) < since)
     )
-    failed = (hits.engine == engine) & (hits.status == Status.FAILED) & hits.id.in_(gone)
+    failed = (hits.engine == engine) & (hits.status == Status.FAILED) & hits.id.in_(absent_hits)
     with catalogue.writing() as connection:
         connection.execute(
-            sa.update(db.hits).where(failed).values(status=Status.REJECTED, reason=Reason.GONE)
+            sa.update(db.hits).where(failed).values(status=Status.REJECTED, reason=Reason.VANISHED)
         )
 
 

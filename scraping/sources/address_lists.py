@@ -176,10 +176,10 @@ class AddressList:
         raise self._no_column(names)
 
     def _no_column(self, names: Sequence[str]) -> ValueError:
-        wanted = self.column or "url"
+        needed_column = self.column or "url"
         listed = ", ".join(map(str, names[:20])) or "none"
         return ValueError(
-            f"{self.path}: found the columns {listed}, needed {wanted}; name the column of the "
+            f"{self.path}: found the columns {listed}, needed {needed_column}; name that of the "
             "addresses with --url-column (url_column in a recipe)"
         )
 

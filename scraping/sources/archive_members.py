@@ -20,13 +20,13 @@ _MAX_HEADER_BYTES = 1 << 20
 class ArchiveScan:
     """The pictures of a zip or tar archive, in its own order; iterate once.
 
-    ``others`` counts the members that are left out, by suffix. An archive that cannot be read, or
-    only in part, has a row of its own with the reason, whose path is ``prefix`` alone.
+    ``other_files`` counts the members that are left out, by suffix. An archive that cannot be read,
+    or only in part, has a row of its own with the reason, whose path is ``prefix`` alone.
     """
 
     def __init__(self, archive: Path, max_bytes: int, prefix: str = "") -> None:
         self._archive, self._max_bytes, self._prefix = archive, max_bytes, prefix
-        self.others: Counter[str] = Counter()
+        self.other_files: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[LocalFile]:
         arguments = (str(self._archive), str(self._max_bytes))
@@ -51,7 +51,7 @@ class ArchiveScan:
                 yield LocalFile(self._prefix, status.st_mtime_ns, status.st_size, refusal)
                 return
             if "others" in header:
-                self.others.update(header["others"])
+                self.other_files.update(header["others"])
                 return
             path = "/".join(filter(None, [self._prefix, header["path"]]))
             reason = header["reason"]

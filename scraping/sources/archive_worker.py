@@ -71,7 +71,7 @@ class _Archive:
     def __init__(self, path: Path, max_bytes: int, out: BinaryIO) -> None:
         self._path, self._max_bytes, self._out = path, max_bytes, out
         self._budget = max(_MAX_RATIO * path.stat().st_size, _MIN_BUDGET_BYTES)
-        self._others: Counter[str] = Counter()
+        self._other_files: Counter[str] = Counter()
 
     def run(self) -> None:
         """Write a frame for each picture, one for the archive if it breaks, and the last one."""
@@ -86,7 +86,7 @@ class _Archive:
             raise
         except Exception:  # whatever its author wrote: what was read before stays
             self._refuse(_WHOLE, Reason.BROKEN_ARCHIVE)
-        self._write({"others": dict(self._others)})
+        self._write({"others": dict(self._other_files)})
 
     def _read_zip(self) -> None:
         with zipfile.ZipFile(self._path) as archive:
@@ -103,7 +103,7 @@ class _Archive:
     def _read_tar(self) -> None:
         with tarfile.open(self._path, "r:*") as archive:
             for info in archive:
-                archive.members = []  # otherwise it holds every member until its end
+                archive.members = []  # type: ignore[attr-defined] # else it holds all of them
                 self._spend(info.size)  # to skip it costs as much as to read it
                 if info.isdir():
                     continue
@@ -136,7 +136,7 @@ class _Archive:
                 raise
             return
         if body is None:
-            self._others[suffix_of(member.path)] += 1
+            self._other_files[suffix_of(member.path)] += 1
             return
         if not is_spent:
             self._spend(len(body))

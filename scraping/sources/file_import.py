@@ -63,7 +63,9 @@ class FileYield:
     num_new: int = 0  # that the source had not shown before
     num_changed: int = 0  # of these, under the path of an earlier one
     num_gone: int = 0  # pictures of earlier readings whose files are no longer there
-    others: Counter[str] = field(default_factory=Counter)  # files that are no pictures, by suffix
+    other_files: Counter[str] = field(
+        default_factory=Counter
+    )  # files that are no pictures, by suffix
 
     def note(self) -> str:
         """What a person should know besides the counts of the table; "" for nothing."""
@@ -74,9 +76,9 @@ class FileYield:
             notes.append(f"{self.num_changed} changed: both the former and the new picture stay")
         if self.num_gone:
             notes.append(f"{self.num_gone} no longer there: their pictures stay until forgotten")
-        if self.others:
-            kinds = ", ".join(f"{num} {suffix}" for suffix, num in self.others.most_common(5))
-            notes.append(f"{self.others.total()} other files left out ({kinds})")
+        if self.other_files:
+            kinds = ", ".join(f"{num} {suffix}" for suffix, num in self.other_files.most_common(5))
+            notes.append(f"{self.other_files.total()} other files left out ({kinds})")
         return "; ".join(notes)
 
 
@@ -108,22 +110,23 @@ class FileImport:
         try:
             for file in self._files(source, batch.counts):
                 present.add(hash(file.path))
-                key = hash(file.key)
-                result = None if key in settled else self._read(source, file)
-                if result is not None and hash(file.path) in paths:
-                    result = self._unless_unchanged(source, file, result, batch.counts)
-                settled.add(key)
+                result: DownloadResult | None = None
+                if hash(file.key) not in settled:
+                    result = self._read(source, file)
+                    if hash(file.path) in paths:
+                        result = self._unless_unchanged(source, file, result, batch.counts)
+                settled.add(hash(file.key))
                 batch.add(file, result)
                 if batch.is_full():
                     self._save(batch)
                     report(batch.counts.num_files)
-            gone = file_hits.keys_not_seen_since(
+            absent_keys = file_hits.keys_not_seen_since(
                 self._catalogue, self._crawl, source.engine, started_at
             )
             self._save(batch)
             file_hits.settle_gone(self._catalogue, self._crawl, source.engine, started_at)
             batch.counts.num_gone = sum(
-                1 for path in {_path_of(key) for key in gone} if hash(path) not in present
+                1 for path in {_path_of(key) for key in absent_keys} if hash(path) not in present
             )
             cursor = replace(
                 batch.cursor(), stop=Stop(StopReason.ALL_READ, batch.counts.note()[:300])
@@ -138,15 +141,15 @@ class FileImport:
         if source.served_by == "archive":
             scan = ArchiveScan(source.path, self._max_bytes)
             yield from scan
-            counts.others += scan.others
+            counts.other_files += scan.other_files
             return
         folder = FolderScan(source.path, self._max_bytes)
         yield from folder
-        counts.others += folder.others
+        counts.other_files += folder.other_files
         for path in folder.archives:
             scan = ArchiveScan(path, self._max_bytes, str(path.relative_to(source.path)))
             yield from scan
-            counts.others += scan.others
+            counts.other_files += scan.other_files
 
     def _read(self, source: FileSource, file: LocalFile) -> DownloadResult:
         """The outcome of one file; its draft is on disk."""

@@ -77,14 +77,14 @@ def picture_bytes(body: bytes, max_bytes: int) -> bytes:
 class FolderScan:
     """The pictures of a folder and of the folders in it, sorted by name; iterate once.
 
-    ``others`` counts the files that are left out, by suffix. ``archives`` are the paths of archives
-    among them, which the caller reads. Links to files are followed, links to folders are not.
-    Iteration raises ``OSError`` where the folder itself cannot be read.
+    ``other_files`` counts the files that are left out, by suffix. ``archives`` are the paths of
+    archives among them, which the caller reads. Links to files are followed, links to folders are
+    not. Iteration raises ``OSError`` where the folder itself cannot be read.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
-        self.others: Counter[str] = Counter()
+        self.other_files: Counter[str] = Counter()
         self.archives: list[Path] = []
 
     def __iter__(self) -> Iterator[LocalFile]:
@@ -103,7 +103,7 @@ class FolderScan:
                 except OSError:
                     yield _unreadable(f"{path}/")
             elif entry.is_dir():
-                self.others[_LINK_TO_FOLDER] += 1
+                self.other_files[_LINK_TO_FOLDER] += 1
             else:
                 yield from self._file(entry, path)
 
@@ -113,19 +113,19 @@ class FolderScan:
             status = entry.stat()
             is_picture = PurePosixPath(entry.name).suffix.lower() in SUFFIXES
             if not stat.S_ISREG(status.st_mode):
-                self.others["no file"] += 1
+                self.other_files["no file"] += 1
                 return
             if not is_picture and is_archive(entry.name):
                 self.archives.append(Path(entry.path))
                 return
             if not is_picture and not may_be_picture("", _head(entry.path)):
-                self.others[suffix_of(entry.name)] += 1
+                self.other_files[suffix_of(entry.name)] += 1
                 return
         except OSError:
             if PurePosixPath(entry.name).suffix.lower() in SUFFIXES:
                 yield _unreadable(path)
             else:
-                self.others["unreadable"] += 1
+                self.other_files["unreadable"] += 1
             return
         yield LocalFile(
             _short(path), status.st_mtime_ns, status.st_size, lambda: self._read(entry.path, status)

@@ -113,12 +113,14 @@ class SourceImport:
             return
         if not counts.num_files and not is_known:
             formats = ", ".join(image_format.name for image_format in FORMATS)
-            others = counts.others.total()
-            found = f"{others} other files" if others else "no file"
-            kinds = ", ".join(f"{num} {suffix}" for suffix, num in counts.others.most_common(5))
+            num_others = counts.other_files.total()
+            content = f"{num_others} other files" if num_others else "no file"
+            kinds = ", ".join(
+                f"{num} {suffix}" for suffix, num in counts.other_files.most_common(5)
+            )
             raise ValueError(
-                f"{name}: found {found}{f' ({kinds})' if kinds else ''} and no picture; needed at "
-                f"least one of {formats}. Name another folder, or convert the pictures"
+                f"{name}: found {content}{f' ({kinds})' if kinds else ''} and no picture; needed "
+                f"at least one of {formats}. Name another folder, or convert the pictures"
             )
         if counts.num_gone or counts.num_changed:
             _logger.warning("%s: %s", source.label, counts.note())
@@ -139,8 +141,8 @@ class SourceImport:
                 self._catalogue.save_page(self._crawl, LIST_ENGINE, cursor, page, time.time())
                 self._report(cursor.hits, label)
         except (FileNotFoundError, PermissionError) as error:
-            known = self._catalogue.cursor(self._crawl, label).hits > 0
-            self._miss(name, label, is_known=known, problem=error.strerror or "")
+            is_known = self._catalogue.cursor(self._crawl, label).hits > 0
+            self._miss(name, label, is_known=is_known, problem=error.strerror or "")
             return
         if not cursor.hits:
             raise ValueError(

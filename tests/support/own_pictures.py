@@ -35,12 +35,12 @@ def jpeg(seed: int, px: int = 48) -> bytes:
     return buffer.getvalue()
 
 
-def write_pictures(folder: Path, num: int, first: int = 0) -> Path:
+def write_pictures(folder: Path, num: int, first: int = 0, px: int = 48) -> Path:
     """Write ``num`` JPEGs of the seeds from ``first`` on, in two folders; returns ``folder``."""
     for seed in range(first, first + num):
         path = folder / f"part {seed % 2}" / f"{seed:04}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg(seed))
+        path.write_bytes(jpeg(seed, px))
     return folder
 
 
