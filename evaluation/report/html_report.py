@@ -20,6 +20,12 @@ from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.champion_record import ComparedChampion, MissingChampion, NoChampion
 from evaluation.data.phrase_yields import phrase_yields
+from evaluation.data.score_parts import (
+    ClassifierScores,
+    GalleryEntry,
+    ModelComparison,
+    WeightsChoice,
+)
 from evaluation.features.training_statistics import load_statistics
 from evaluation.figures import Figure
 from evaluation.judgement import closed_forms, least_share
@@ -45,15 +51,7 @@ from evaluation.report.wording import (
     way_title,
     words,
 )
-from evaluation.scores import (
-    ClassifierScores,
-    DirectionScores,
-    GalleryEntry,
-    ModelComparison,
-    Scores,
-    WeightsChoice,
-    lip_eye_reduction,
-)
+from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
 from training.run.run_log import read_log
 
 Words = Mapping[str, str]

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,16 +17,10 @@ from uuid import UUID, uuid4
 
 import prefect
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, DeploymentUpdate, LogCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    temporary_settings,
-)
 from prefect.states import Completed, Running
 from rich.console import Console
 
@@ -42,17 +36,6 @@ from scraping.offline.corpus import portrait_corpus
 from scraping.offline.server import OfflineEngine
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def client(services: Services) -> Iterator[SyncPrefectClient]:
-    prefect_settings = {
-        PREFECT_API_URL: services.server.api_url,
-        PREFECT_HOME: services.server.home,
-        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
-    }
-    with temporary_settings(updates=prefect_settings), get_client(sync_client=True) as connected:
-        yield connected
 
 
 @prefect.flow(name="of-a-test")
@@ -385,8 +368,9 @@ def test_the_doctor_finds_well_what_up_has_started(
 
 @pytest.mark.remedy("found no running Prefect server for ")
 def test_notifications_need_the_services(
-    services: Services, services_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    client: SyncPrefectClient, services_home: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with pytest.raises(SuyanError, match=r"Run '.*suyan up --workspace .*' first"):
         notifications.set_up(Workspace(tmp_path), Console(file=io.StringIO()), kind="webhook",
