@@ -137,7 +137,7 @@ def offline_engine(
     folders: dict[str, Path] = {}
     for entry in domain or []:
         name, _, folder = entry.partition("=")
-        if not name or not Path(folder).is_dir():
+        if not name or not folder or not Path(folder).is_dir():
             raise ValueError(f"--domain: got {entry}, needed NAME=FOLDER of an existing folder")
         folders[name] = Path(folder)
     corpus = folder_corpus(folders) if folders else portrait_corpus()

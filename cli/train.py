@@ -284,8 +284,9 @@ def _find_dataset(
         return DatasetFolder(version.dataset)
     if folder.split("trainA").is_dir():
         return folder
-    is_version = workspace.dataset(name).path.is_dir()
-    if not is_version and (folder.path.is_dir() or len(folder.path.parts) > 1):
+    is_name = len(folder.path.parts) == 1
+    is_version = is_name and workspace.dataset(name).path.is_dir()
+    if not is_version and (folder.path.is_dir() or not is_name):
         content = "it has no trainA" if folder.path.is_dir() else "there is no such folder"
         raise ValueError(
             f"dataset: got {name}, and {content}; needed a folder with trainA and trainB, the name "

@@ -16,8 +16,9 @@ from core.workspace_folders import ModelFolder
 from evaluation.arrays import Array
 from evaluation.champion_record import MissingChampion, NoChampion
 from evaluation.config import EvaluateConfig
+from evaluation.data.score_parts import ModelComparison
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid
-from evaluation.scores import ModelComparison, load_scores
+from evaluation.scores import load_scores
 from evaluation.weights_choice import all_weights_digests, weights_digests
 from training.run.checkpoint import load_generators
 from training.run.strengths import load_strengths

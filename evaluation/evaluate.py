@@ -27,6 +27,7 @@ from evaluation.features.training_statistics import (
     save_statistics,
 )
 from evaluation.measure import EvaluationPaths, measure
+from evaluation.report.domain_names import domain_names, with_display_names
 from evaluation.report.html_report import write_report
 from evaluation.report.wording import Language, verdict
 from evaluation.scores import Scores, load_scores, write_scores
@@ -93,11 +94,13 @@ def evaluate(
         config.language, scores, DatasetFolder(dataset), RunFolder(run), workspace, folder
     )
     progress("evaluate: report", 1, 1, "")
+    names = domain_names(scores.domains, config.language, DatasetFolder(dataset).config)
+    displayed = with_display_names(scores, names)
     return Evaluation(
         folder.path,
         report,
-        scores,
-        verdict(scores, config.language),
+        displayed,
+        verdict(displayed, config.language),
         config.language,
         reused=stored is not None,
     )

@@ -22,6 +22,7 @@ from evaluation.champion_comparison import (
 from evaluation.champion_record import ComparedChampion
 from evaluation.config import EvaluateConfig
 from evaluation.data.held_out import HeldOut, load_held_out, load_pictures
+from evaluation.data.score_parts import ModelComparison, PairScores
 from evaluation.features.classifier import Classifier, fit
 from evaluation.features.collect import FeatureCollector, any_face
 from evaluation.figures import Figures
@@ -40,7 +41,7 @@ from evaluation.metrics.true_counterparts import (
     truth_scores,
 )
 from evaluation.report.gallery import choose, gain, write_gallery
-from evaluation.scores import DirectionScores, ModelComparison, PairScores, Scores
+from evaluation.scores import DirectionScores, Scores
 from evaluation.strength_choice import StrengthChoice, candidates, choose_strength
 from evaluation.training_networks import shaping_pretraining, used_networks
 from evaluation.weights_choice import Kind, available_kinds, choose_weights

@@ -22,91 +22,29 @@ from evaluation.champion_record import (
     load_champion_record,
 )
 from evaluation.contradictions import Contradiction, find_contradictions
+from evaluation.data.score_parts import (
+    ClassifierScores,
+    FeatureNetwork,
+    GalleryEntry,
+    ModelComparison,
+    PairScores,
+    Shortage,
+    TruthScores,
+    WeightsChoice,
+    load_classifier,
+    load_model_comparison,
+    load_network,
+)
 from evaluation.figures import (
     Figure,
     Figures,
     figures_to_json,
     is_figure,
-    load_figure,
     load_figures,
 )
 from evaluation.judges.judge_scores import JudgeScores
 from evaluation.strength_choice import StrengthChoice
 from evaluation.training_networks import TrainingNetwork, load_networks, networks_to_json
-
-
-@dataclass(frozen=True)
-class Shortage:
-    """Too few pictures for a figure: their number, and the number that it needs."""
-
-    num_pictures: int
-    num_needed: int
-
-
-@dataclass(frozen=True)
-class FeatureNetwork:
-    """The network whose features FID and KID compare."""
-
-    name: str
-    comparable_with_published: bool
-
-
-@dataclass(frozen=True)
-class ClassifierScores:
-    """The accuracy of the classifier of the two domains on real pictures."""
-
-    accuracy: Figure  # on held-out pictures of both sides
-    cross_validated_accuracy: float  # among its training pictures
-    num_pictures: int  # held-out ones
-
-
-@dataclass(frozen=True)
-class WeightsChoice:
-    """The weights of a checkpoint that were measured: ``raw`` or ``averaged``."""
-
-    chosen: str = "raw"
-    kid_to_training: dict[str, float] = field(default_factory=dict)  # of each kind, if compared
-
-
-@dataclass(frozen=True)
-class ModelComparison:
-    """KID of another model's translations, and the paired difference, this model's minus the
-    other's (below 0: this model is better).
-
-    Both are ``None`` for too few pictures.
-    """
-
-    kid: Figure | None = None
-    kid_change: Figure | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """What ``scores.json`` holds of it."""
-        return {name: figure for name, figure in asdict(self).items() if figure is not None}
-
-
-@dataclass(frozen=True)
-class TruthScores:
-    """Figures of pictures whose true counterpart is known."""
-
-    num_pictures: int
-    num_with_regions: int  # number of those whose eyes and lips are known
-    figures: Figures
-
-
-@dataclass(frozen=True)
-class PairScores:
-    """Figures of pictures with another photograph of the same in the target domain."""
-
-    num_pairs: int
-    figures: Figures
-
-
-@dataclass(frozen=True)
-class GalleryEntry:
-    """One input of the gallery: its rank (higher is better) and its files, by column."""
-
-    rank: float | None
-    files: dict[str, str]  # relative to the evaluation's folder
 
 
 @dataclass(frozen=True)
@@ -206,8 +144,8 @@ class DirectionScores:
             if pairs
             else None,
             judges=None if judges is None else tuple(map(JudgeScores.from_json, judges)),
-            champion=_model_comparison(rest.pop("champion", None)),
-            other_weights=_model_comparison(rest.pop("other_weights", None)),
+            champion=load_model_comparison(rest.pop("champion", None)),
+            other_weights=load_model_comparison(rest.pop("other_weights", None)),
             strength=None if strength is None else StrengthChoice.from_json(strength),
             gallery={
                 kind: [
@@ -328,13 +266,13 @@ class Scores:
             domains=dict(rest.pop("domains", {})),
             px=None if px is None else int(px),
             counts=dict(rest.pop("counts", {})),
-            features=_network(rest.pop("features", {})),
-            inception=_network(inception),
+            features=load_network(rest.pop("features", {})),
+            inception=load_network(inception),
             no_inception=str(inception.get("missing", "")),
             missing=dict(rest.pop("missing", {})),
             config=dict(rest.pop("config", {})),
             train_config=dict(rest.pop("train_config", {})),
-            classifier=_classifier(rest.pop("classifier", {})),
+            classifier=load_classifier(rest.pop("classifier", {})),
             champion=load_champion_record(rest.pop("champion", {})),
             weights=WeightsChoice(
                 str(weights.get("chosen", "raw")), dict(weights.get("kid_to_training", {}))
@@ -377,27 +315,3 @@ def write_scores(path: Path, scores: Scores) -> None:
 def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
     figures: dict[str, Any] = values.pop("figures")
     return values | figures
-
-
-def _model_comparison(value: Mapping[str, Any] | None) -> ModelComparison | None:
-    if value is None:
-        return None
-    return ModelComparison(
-        **{name: load_figure(value[name]) for name in ("kid", "kid_change") if name in value}
-    )
-
-
-def _network(value: Mapping[str, Any]) -> FeatureNetwork | None:
-    if "name" not in value:
-        return None
-    return FeatureNetwork(str(value["name"]), bool(value.get("comparable_with_published", False)))
-
-
-def _classifier(value: Mapping[str, Any]) -> ClassifierScores | None:
-    if "accuracy" not in value:
-        return None
-    return ClassifierScores(
-        load_figure(value["accuracy"]),
-        float(value["cross_validated_accuracy"]),
-        int(value["num_pictures"]),
-    )

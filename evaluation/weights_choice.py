@@ -16,8 +16,8 @@ from core.errors import CheckpointError
 from core.files import file_sha256
 from core.workspace_folders import CheckpointFolder
 from evaluation.arrays import Array
+from evaluation.data.score_parts import WeightsChoice
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, kid
-from evaluation.scores import WeightsChoice
 
 Kind = Literal["raw", "averaged"]
 """Weights of the last step, or their moving averages."""

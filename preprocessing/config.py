@@ -6,13 +6,25 @@ the names and the defaults must therefore stay as they are.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.config_identity import INCIDENTAL
 
 _NAME = r"^[a-z0-9][a-z0-9_]{0,39}$"
+_CHINESE_NAMES: Mapping[str, str] = MappingProxyType({
+    "makeup": "化妆", "bare": "素颜", "summer": "夏天", "winter": "冬天", "day": "白天",
+    "night": "夜晚",
+})  # fmt: skip
+_CHINESE_NAME: Any = Field(
+    "",
+    max_length=40,
+    description="Name of this domain in Chinese reports, cards and pages; empty: that of a shipped "
+    "recipe, e.g. 化妆, else its own name",
+)
 
 
 class PrepareConfig(BaseModel):
@@ -139,6 +151,16 @@ class PrepareConfig(BaseModel):
         le=64,
         description="Number of processes that decode and crop",
     )
+    chinese_name_a: Annotated[str, INCIDENTAL] = _CHINESE_NAME
+    chinese_name_b: Annotated[str, INCIDENTAL] = _CHINESE_NAME
+
+    @property
+    def chinese_names(self) -> tuple[str, str]:
+        """The names of the domains A and B in Chinese."""
+        return (
+            chinese_name(self.domain_a, self.chinese_name_a),
+            chinese_name(self.domain_b, self.chinese_name_b),
+        )
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
@@ -152,3 +174,8 @@ class PrepareConfig(BaseModel):
                 f"({self.duplicate_alike})"
             )
         return self
+
+
+def chinese_name(domain: str, own: str = "") -> str:
+    """A domain's name in Chinese: its ``own`` one, else that of a shipped recipe, else itself."""
+    return own or _CHINESE_NAMES.get(domain, domain)

@@ -121,8 +121,8 @@ class Bucket:
             path.unlink()
             raise BucketError(
                 f"{self}/{key}: its content has sha256 {actual.hexdigest()}, needed {sha256}: the "
-                "object is damaged. Delete it, and publish it again from the machine that has the "
-                "original"
+                "object is damaged. Delete it, and run the stage again on the machine that wrote "
+                "it, which stores it again"
             )
         return True
 

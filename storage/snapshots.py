@@ -49,10 +49,12 @@ def publish(
     """Publish ``folder`` (or only ``files`` of it) under ``name``; returns the bucket's snapshot.
 
     An older snapshot of this name stays and is returned; with ``replace`` the new one takes its
-    place. Raises ``TransientError`` when another machine replaced it at the same time.
+    place. Objects that it lists and the bucket has lost are stored again where the folder has them.
+    Raises ``TransientError`` when another machine replaced it at the same time.
     """
     older = load(bucket, name)
     if older is not None and not replace:
+        _restore_lost(bucket, folder, name, older)
         return older
     paths = files or _visible_files(folder)
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
@@ -62,6 +64,7 @@ def publish(
             for path, sha256 in zip(paths, digests, strict=True)
         }
     if older is not None and older.files == digest_by_path:
+        _restore_lost(bucket, folder, name, older)
         return older
     stored = bucket.sizes(name)
     missing = {
@@ -77,6 +80,15 @@ def publish(
     if concurrent is None or replace:
         raise TransientError(f"{bucket}/{name}: another machine published it too; run it again")
     return concurrent
+
+
+def _restore_lost(bucket: Bucket, folder: Path, name: str, snapshot: Snapshot) -> None:
+    """Store what the snapshot lists and the bucket lacks: a damaged object that was deleted."""
+    stored = bucket.sizes(name)
+    for path, sha256 in snapshot.files.items():
+        key, file = f"{name}/{object_name(path, sha256)}", folder / path
+        if key not in stored and file.is_file() and file_sha256(file) == sha256:
+            bucket.put(key, file)
 
 
 def load(bucket: Bucket, name: str) -> Snapshot | None:
@@ -217,8 +229,8 @@ def _download_file(
         if not bucket.download(f"{name}/{object_name(path, sha256)}", draft, sha256):
             raise TransientError(
                 f"{bucket}/{name}: {path} was removed or replaced during the download. Run it "
-                "again; if that does not help, remove this folder from the bucket and publish it "
-                "anew"
+                "again; if that does not help, run the stage again on the machine that wrote it, "
+                "which stores the file again"
             )
         draft.replace(file)
     sync_file(file)
@@ -253,5 +265,5 @@ def object_name(path: str, sha256: str) -> str:
 def _marker_error(bucket: Bucket, name: str, content: str) -> BucketError:
     return BucketError(
         f"{bucket}/{name}/{MARKER}: got {content}, needed a list of files and digests; remove "
-        f"{bucket}/{name} and publish it again"
+        "this object, and run the stage again on the machine that wrote it"
     )

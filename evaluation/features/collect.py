@@ -16,13 +16,13 @@ from core.tables import Picture
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.data.held_out import load_pictures
+from evaluation.data.score_parts import FeatureNetwork
 from evaluation.data.translations import translate, translate_with_strengths
 from evaluation.features.extractor import load_offline
 from evaluation.features.face_embeddings import Embed, load_face_embedding
 from evaluation.features.inception import load_inception
 from evaluation.metrics.measurement import Outputs, Side
 from evaluation.metrics.regions import contrasts
-from evaluation.scores import FeatureNetwork
 from preprocessing.analysis.face_finder import FaceFinder
 from preprocessing.analysis.face_mesh import Points
 from training.models.architecture import Generator

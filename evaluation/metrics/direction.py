@@ -12,6 +12,7 @@ import numpy as np
 
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
+from evaluation.data.score_parts import ClassifierScores, Shortage
 from evaluation.features.classifier import LEAST_TO_JUDGE, Classifier
 from evaluation.figures import Figure, Figures
 from evaluation.metrics import distances, memorization, pixels
@@ -20,7 +21,6 @@ from evaluation.metrics.measurement import Measurement, Side
 from evaluation.metrics.metric_meanings import LIKELY_ERRORS, POWER_KEYS, SURE_ERRORS
 from evaluation.metrics.regions import LEAST_FACES
 from evaluation.metrics.registry import measuring_functions
-from evaluation.scores import ClassifierScores, Shortage
 
 
 def direction_figures(data: Measurement) -> Figures:

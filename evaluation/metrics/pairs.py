@@ -16,10 +16,10 @@ from core.files import file_sha256
 from core.tables import Picture, csv_cells, csv_lines, csv_separator
 from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
+from evaluation.data.score_parts import PairScores
 from evaluation.figures import Figures
 from evaluation.metrics.intervals import mean_figure, reduction_figure
 from evaluation.metrics.preservation import similarity
-from evaluation.scores import PairScores
 from preprocessing.analysis.face_regions import REGIONS
 
 LEAST_PAIRS = 5

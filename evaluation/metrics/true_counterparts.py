@@ -20,9 +20,9 @@ from core.pictures import Rejected, read_picture, resize
 from core.tables import Picture
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
+from evaluation.data.score_parts import TruthScores
 from evaluation.figures import Figure, Figures
 from evaluation.metrics.intervals import mean_figure, reduction_figure
-from evaluation.scores import TruthScores
 from preprocessing.images.geometry import crop
 
 Mask = NDArray[np.float64]  # [px, px], 0 to 1

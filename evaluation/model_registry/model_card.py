@@ -17,6 +17,7 @@ from evaluation.figures import comparison
 from evaluation.metrics.metric_meanings import ClosedForm
 from evaluation.metrics.registry import METRICS
 from evaluation.model_registry.card_texts import CARD_TEXTS
+from evaluation.report.domain_names import with_display_names
 from evaluation.report.judge_table import judge_table
 from evaluation.report.table import withheld_metrics
 from evaluation.report.wording import (
@@ -31,7 +32,7 @@ from evaluation.report.wording import (
     words,
 )
 from evaluation.scores import DirectionScores, Scores, load_scores
-from preprocessing.config import PrepareConfig
+from preprocessing.config import PrepareConfig, chinese_name
 from training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ class ModelFacts:
             return self.prepare.domain_a, self.prepare.domain_b
         names = self.scores.domains if self.scores else {}
         return names.get("A", "a"), names.get("B", "b")
+
+    def display_domains(self, language: Language) -> tuple[str, str]:
+        """The names of the domains A and B in ``language``."""
+        if language != "zh":
+            return self.domains
+        if self.prepare is not None:
+            return self.prepare.chinese_names
+        a, b = self.domains
+        return chinese_name(a), chinese_name(b)
+
+    def display_scores(self, language: Language) -> Scores | None:
+        """The scores with the names of the domains in ``language``."""
+        names = dict(zip(self.domains, self.display_domains(language), strict=True))
+        return with_display_names(self.scores, names) if self.scores else None
 
     @property
     def language(self) -> Language:
@@ -104,14 +119,14 @@ def model_card(
     out.
     """
     text = CARD_TEXTS[language]
-    a, b = facts.domains
+    a, b = facts.display_domains(language)
     parts = [
-        _front_matter(a, b),
+        _front_matter(*facts.domains),
         f"# {a} ⇄ {b}",
         text["introduction"].format(name=facts.name)
         + (text["exported"].format(file_format=file_format) if file_format else ""),
         *filter(None, [origin_sentence(facts.statistics, language)]),
-        *_figures(facts.scores, language),
+        *_figures(facts.display_scores(language), language),
         *_files(files, text),
         *_interface(facts, text),
         *_training(facts, language),
@@ -233,7 +248,7 @@ def _table(direction: DirectionScores, language: Language) -> Iterator[str]:
 
 def _use(facts: ModelFacts, language: Language) -> Iterator[str]:
     text, report_text = CARD_TEXTS[language], words(language)
-    a, b = facts.domains
+    a, b = facts.display_domains(language)
     yield f"## {report_text['use']}"
     yield report_text["use_text"].format(a=a, b=b)
     if facts.prepare is not None and facts.prepare.faces:

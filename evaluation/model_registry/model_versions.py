@@ -205,6 +205,7 @@ def _describe(
         if source.exists():
             with atomic_file(target) as file:
                 file.write(source.read_bytes())
+    model.strengths.unlink(missing_ok=True)  # a model of strength 1 has no such file
     for strengths in _strengths(scores).values():
         write_json(model.strengths, strengths)
     lineage = {

@@ -13,8 +13,8 @@ from core.files import atomic_file
 from core.tables import Picture
 from core.workspace_folders import EvaluationFolder
 from evaluation.arrays import Array, Pictures
+from evaluation.data.score_parts import GalleryEntry
 from evaluation.metrics.true_counterparts import TruthErrors
-from evaluation.scores import GalleryEntry
 
 Columns = Mapping[str, Mapping[int, Pictures]]
 """By column, and by the index of the input: a picture ``[px, px, 3]``."""

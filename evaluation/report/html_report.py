@@ -20,9 +20,16 @@ from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
 from evaluation.champion_record import ComparedChampion, MissingChampion, NoChampion
 from evaluation.data.phrase_yields import phrase_yields
+from evaluation.data.score_parts import (
+    ClassifierScores,
+    GalleryEntry,
+    ModelComparison,
+    WeightsChoice,
+)
 from evaluation.features.training_statistics import load_statistics
 from evaluation.figures import Figure
 from evaluation.judgement import closed_forms, least_share
+from evaluation.report.domain_names import domain_names, with_display_names
 from evaluation.report.judge_table import judge_columns, judge_notes, judge_rows
 from evaluation.report.loss_curves import loss_curves
 from evaluation.report.table import plot, row_groups
@@ -44,15 +51,7 @@ from evaluation.report.wording import (
     way_title,
     words,
 )
-from evaluation.scores import (
-    ClassifierScores,
-    DirectionScores,
-    GalleryEntry,
-    ModelComparison,
-    Scores,
-    WeightsChoice,
-    lip_eye_reduction,
-)
+from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
 from training.run.run_log import read_log
 
 Words = Mapping[str, str]
@@ -113,6 +112,8 @@ def _page(
     folder: EvaluationFolder,
 ) -> str:
     text = words(language)
+    names = domain_names(scores.domains, language, dataset.config)
+    scores = with_display_names(scores, names)
     context = {
         "language": _CODES[language],
         "other_language": {
@@ -141,6 +142,7 @@ def _page(
         "curves": Markup(loss_curves(read_log(run.log))),  # noqa: S704 - drawn by us
         "samples": _samples(run.samples_folder()),
         "card": _card(dataset.card),
+        "display_names": names,
         "phrases": phrase_yields(dataset.manifest),
         "where": {
             "dataset": _relative(dataset.path, workspace),

@@ -59,7 +59,8 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
             runner.client.wait_for_workers(1, timeout=_WORKER_TIMEOUT_S)
         except (OSError, TimeoutError) as error:
             raise SuyanError(
-                f"task_runner: no worker of {task_runner} could be reached: {error}"
+                f"task_runner: no worker of {task_runner} could be reached ({error}); start one "
+                "there, or take local"
             ) from error
         yield runner
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import time
@@ -26,7 +27,7 @@ from serving.models import Direction
 from serving.refusals import Note, Reason, Refusal
 from serving.translate import TranslateOptions
 from serving.web.session import PhotoFaces, PhotoTranslation, RefusedError, Session
-from serving.web.strings import GRADIO_WORDS, HTML_LANGUAGES, TEXTS, Language, direction_label
+from serving.web.strings import GRADIO_WORDS, HTML_LANGUAGES, TEXTS, Language, direction_labels
 
 _LOG = logging.getLogger(__name__)
 _PREVIEW_PX = 1600  # longer side of pictures on the page; the download has every pixel
@@ -80,11 +81,16 @@ class _Page:
     def text(self, key: str, **values: Any) -> str:
         return TEXTS[self.language][key].format(**values)
 
+    @functools.cached_property
+    def direction_labels(self) -> Mapping[Direction, str]:
+        """Each direction in the page's language."""
+        return direction_labels(self.session.model.prepare, self.language)
+
     def directions(self) -> list[tuple[str, Direction]]:
         """Label and value of each direction."""
         return [
-            (direction_label(source, target, self.language), direction)
-            for direction, (source, target) in self.session.model.directions.items()
+            (self.direction_labels[direction], direction)
+            for direction in self.session.model.directions
         ]
 
     def clear(self) -> tuple[Any, Any, str, str]:
@@ -205,9 +211,8 @@ class _Page:
         height, width = result.after.pixels.shape[:2]
         num = result.translation.num_faces
         key = "done_faces" if num else "done_whole"
-        domains = self.session.model.directions[direction]
         figures = {"num": num, "width": width, "height": height, "seconds": seconds}
-        label = direction_label(*domains, self.language)
+        label = self.direction_labels[direction]
         parts = [self.text(key, direction=label, strength=strength, **figures)]
         parts += [self.text(f"note-{note}") for note in result.after.notes]
         if result.translation.num_skipped:

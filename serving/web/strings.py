@@ -7,7 +7,11 @@ to a ``Note``, ``face-…`` to a ``FaceDefect``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from preprocessing.config import PrepareConfig
+    from serving.models import Direction
 
 Language = Literal["en", "zh"]
 
@@ -191,18 +195,12 @@ GRADIO_WORDS: Mapping[Language, Sequence[tuple[str, str]]] = {
 }
 """Patterns of Gradio's own English words, and the page's words in their place."""
 
-_DOMAINS: Mapping[str, tuple[str, str]] = {
-    "makeup": ("make-up", "化妆"),
-    "bare": ("bare face", "素颜"),
-    "summer": ("summer", "夏天"),
-    "winter": ("winter", "冬天"),
-    "day": ("day", "白天"),
-    "night": ("night", "夜晚"),
-}
+_ENGLISH_NAMES: Mapping[str, str] = {"makeup": "make-up", "bare": "bare face"}
 
 
-def direction_label(source: str, target: str, language: Language) -> str:
-    """A direction in words, e.g. ``make-up → bare face`` or ``化妆 → 素颜``."""
-    column = 0 if language == "en" else 1
-    names = [_DOMAINS.get(name, (name, name))[column] for name in (source, target)]
-    return " → ".join(names)
+def direction_labels(prepare: PrepareConfig, language: Language) -> Mapping[Direction, str]:
+    """Each direction in words, e.g. ``make-up → bare face`` or ``化妆 → 素颜``."""
+    a, b = prepare.chinese_names
+    if language == "en":
+        a, b = (_ENGLISH_NAMES.get(name, name) for name in (prepare.domain_a, prepare.domain_b))
+    return {"A2B": f"{a} → {b}", "B2A": f"{b} → {a}"}

@@ -1,12 +1,17 @@
 import importlib.util
+import os
+import re
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from cli import doctor
 from core.workspace import Workspace
+from flows.server import prefect_server
 from scraping.config import CrawlConfig
 from scraping.offline.raw_host import RawHost
+from storage.remote import open_workspace
 
 
 def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,3 +97,64 @@ def test_another_locale_and_a_missing_compiler_are_notes_with_their_cost(
     assert compiler.level == "note"
     assert "half as long again" in compiler.observation
     assert "g++" in compiler.remedy
+
+
+@pytest.mark.remedy(
+    " cannot be written to",
+    "none: a bucket holds no database",
+    "Restore a copy of the file.",
+    "missing: reports leave Inception figures out",
+    "export LC_ALL=C.UTF-8",
+    ", without a password",
+)
+def test_each_problem_goes_as_the_doctor_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writable = os.access
+    with monkeypatch.context() as patch:
+        patch.setattr(doctor.os, "access", lambda path, mode: (
+            path != tmp_path and writable(path, mode)
+        ))  # fmt: skip
+        assert doctor._disk(Workspace(tmp_path)).level == "problem"
+        (tmp_path / "another").mkdir()
+        assert doctor._disk(Workspace(tmp_path / "another")).level != "problem"
+    monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SUYAN_CATALOGUE_URL", raising=False)
+    shared = open_workspace("s3://bucket")
+    assert doctor._catalogue(shared).level == "problem"
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", "postgresql+psycopg://me@db/suyan")
+    assert doctor._catalogue(shared).level == "ok"
+    file, copy = tmp_path / "c.sqlite", tmp_path / "copy.sqlite"
+    for path in (file, copy):
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE hits (key TEXT)")
+            connection.executemany("INSERT INTO hits VALUES (?)", [("x" * 99,)] * 999)
+        connection.close()
+    content = bytearray(file.read_bytes())
+    content[5000:9000] = bytes(4000)
+    file.write_bytes(content)
+    assert doctor._database("catalogue", file).level == "problem"
+    copy.replace(file)
+    assert doctor._database("catalogue", file).level == "ok"
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    finding = doctor._inception()
+    assert finding.level == "note"
+    (place,) = re.findall(r" at (\S+),", finding.remedy)
+    Path(place.replace("~", str(Path.home()), 1)).parent.mkdir(parents=True)
+    Path(place.replace("~", str(Path.home()), 1)).write_bytes(b"weights")
+    assert doctor._inception().level == "ok"
+    monkeypatch.setattr("locale.getencoding", lambda: "gbk")
+    assert doctor._locale().level == "note"
+    monkeypatch.setattr("locale.getencoding", lambda: "UTF-8")
+    assert doctor._locale().level == "ok"
+
+
+def test_a_server_for_everybody_needs_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [200, 401]
+    server = prefect_server.Server("http://h", "http://h/api", tmp_path, False, "0.0.0.0")
+    monkeypatch.setattr(prefect_server, "running_server", lambda _: server)
+    monkeypatch.setattr(doctor, "_answers_anybody", lambda _: answers.pop(0) == 200)
+    assert doctor._access(Workspace(tmp_path)).level == "problem"
+    assert doctor._access(Workspace(tmp_path)).level == "ok"

@@ -83,6 +83,9 @@ def paste(suyan: Suyan, text: str, photo: Path | None = None) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.remedy(
+    " yet, needed one, or the name of a version", " yet, needed one, or the name of a run"
+)
 def test_following_the_messages_leads_from_nothing_to_a_translated_photograph(
     suyan: Suyan, monkeypatch: pytest.MonkeyPatch, photo: Path
 ) -> None:

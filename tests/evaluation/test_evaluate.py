@@ -19,12 +19,13 @@ from core.tables import Picture, write_rows
 from core.workspace import Workspace
 from evaluation import measure as measuring
 from evaluation.champion_record import ComparedChampion
+from evaluation.data.score_parts import Shortage
 from evaluation.evaluate import evaluate
 from evaluation.figures import Figure
 from evaluation.model_registry.model_versions import find_champion
 from evaluation.model_registry.promote import promote
 from evaluation.report.summary import draw_sheets, figure_rows, summary
-from evaluation.scores import DirectionScores, Shortage
+from evaluation.scores import DirectionScores
 
 
 @pytest.mark.slow

@@ -115,7 +115,8 @@ def test_it_reads_well_and_zooms(
     assert seen["stays"]
     assert seen["flips"]
     assert seen["closed"]
-    assert "makeup → bare" in seen["caption"]
+    route = {"en": "makeup → bare", "zh": "化妆 → 素颜"}[language]
+    assert route in seen["caption"]
     assert seen["lang"] == {"en": "en", "zh": "zh-Hans"}[language]
     assert seen["text"] == done.verdict
     assert {"en": "Lineage", "zh": "来历"}[language] in seen["sections"]

@@ -2,23 +2,17 @@
 
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import prefect
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import flow_run
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    temporary_settings,
-)
 from prefect.states import Cancelling
 
 from core.workspace import Workspace
@@ -34,17 +28,6 @@ TRAIN = TrainConfig(
     num_blocks=1, ngf=4, ndf=4, d_layers=2, load_px=32, crop_px=32, num_epochs=1,
     num_epochs_decay=1, batch_size=8, device="cpu", num_threads=1,
 )  # fmt: skip
-
-
-@pytest.fixture
-def client(services: Services) -> Iterator[SyncPrefectClient]:
-    prefect_settings = {
-        PREFECT_API_URL: services.server.api_url,
-        PREFECT_HOME: services.server.home,
-        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
-    }
-    with temporary_settings(updates=prefect_settings), get_client(sync_client=True) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -13,14 +13,9 @@ from pathlib import Path
 import dask
 import psutil
 import pytest
+from connected_services import connected
 from distributed import Client, LocalCluster
 from prefect import flow
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    temporary_settings,
-)
 
 from core.errors import SuyanError
 from core.tables import Original, read_rows
@@ -42,13 +37,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def connected(services: Services) -> Iterator[None]:
-    prefect = {
-        PREFECT_API_URL: services.server.api_url,
-        PREFECT_HOME: services.server.home,
-        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
-    }
-    with temporary_settings(updates=prefect):
+def to_services(services: Services) -> Iterator[None]:
+    with connected(services):
         yield
 
 
@@ -117,7 +107,7 @@ def _prepared(config: PrepareConfig, a: Path, b: Path, workspace: Workspace, add
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("connected")
+@pytest.mark.usefixtures("to_services")
 def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
     cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +146,7 @@ def test_a_cluster_that_loses_a_worker_makes_what_one_machine_makes(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("connected")
+@pytest.mark.usefixtures("to_services")
 def test_a_cluster_works_for_a_workspace_in_a_bucket(
     cluster: LocalCluster, shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,7 @@ def test_no_file_has_its_content_or_its_name_any_more(removed: dict[str, Any]) -
     assert find_copies(workspace, load_record(workspace)).is_empty
 
 
+@pytest.mark.remedy(" was removed, because it held a picture that was ")
 def test_the_dataset_is_prepared_again_without_it(removed: dict[str, Any]) -> None:
     workspace, row = removed["workspace"], removed["row"]
     replacement = load_record(workspace).versions[DATASET].replacement
@@ -164,6 +165,7 @@ def test_runs_and_models_keep_weights_and_lose_what_shows_it(removed: dict[str, 
     assert str(model) in weights
 
 
+@pytest.mark.remedy(" in it that forget was to ")
 def test_nobody_trains_on_a_copy_under_another_name(removed: dict[str, Any]) -> None:
     workspace, own = removed["workspace"], removed["own"]
     with pytest.raises(SuyanError, match=r"own: found 1 picture in it .*trainA/renamed\.png"):
@@ -356,6 +358,7 @@ def test_the_bucket_and_the_other_machine_lose_it_too(
     assert there.run("r").log.exists()
 
 
+@pytest.mark.remedy(": another process trains it now, on a picture to forget")
 def test_a_training_on_it_must_end_first(tmp_path: Path) -> None:
     from core.locks import file_lock
 
@@ -369,6 +372,7 @@ def test_a_training_on_it_must_end_first(tmp_path: Path) -> None:
         plan_removal([row.sha256], workspace)
     assert file_sha256(workspace.dataset(DATASET).manifest) == before
     assert not load_record(workspace).pictures
+    assert plan_removal([row.sha256], workspace).targets  # once it has stopped
 
 
 def test_a_damaged_record_trains_nothing(tmp_path: Path) -> None:

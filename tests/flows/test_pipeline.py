@@ -1,16 +1,15 @@
 """The pipeline flow at its smallest size, as a deployment on a real Prefect server and worker."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from connected_services import connected
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -19,12 +18,6 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    temporary_settings,
-)
 
 from core.workspace import Workspace
 from flows import model
@@ -134,7 +127,7 @@ def test_landscapes_need_no_faces_and_a_change_reruns_what_depends_on_it(
         return train_together(*rest, **more)
 
     monkeypatch.setattr("flows.cluster.torchrun.train_together", together)
-    with OfflineEngine(landscape_corpus(num_good=40)) as engine, _connected(services):
+    with OfflineEngine(landscape_corpus(num_good=40)) as engine, connected(services):
         values = _smallest(seasons(), engine.url).model_dump(mode="json")
         values["train"]["batch_size"] = 8
 
@@ -166,7 +159,7 @@ def test_another_machine_goes_on_with_what_is_in_the_bucket(
 ) -> None:
     """Two machines are two cache folders; they share only the workspace's address."""
     monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path / 'catalogue.sqlite'}")
-    with OfflineEngine(landscape_corpus(num_good=40)) as engine, _connected(services):
+    with OfflineEngine(landscape_corpus(num_good=40)) as engine, connected(services):
         parameters = _smallest(seasons(), engine.url)
 
         def run() -> PipelineResult:
@@ -245,17 +238,6 @@ def _statuses(result: PipelineResult) -> dict[str, Status]:
 
 def _new(statuses: dict[str, Status]) -> set[str]:
     return {stage for stage, status in statuses.items() if status is not Status.NOTHING_NEW}
-
-
-@contextlib.contextmanager
-def _connected(services: Services) -> Iterator[None]:
-    prefect = {
-        PREFECT_API_URL: services.server.api_url,
-        PREFECT_HOME: services.server.home,
-        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
-    }
-    with temporary_settings(updates=prefect):
-        yield
 
 
 def test_a_wrong_parameter_is_refused_before_anything_starts(

@@ -36,11 +36,27 @@ def test_a_torn_state_file_is_no_server(tmp_path: Path, content: str) -> None:
     assert prefect_server.running_server(Workspace(tmp_path)) is None
 
 
+@pytest.mark.remedy(", where others could reach the server and run code through it; ")
 def test_another_host_needs_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
     with pytest.raises(ValueError, match="PREFECT_SERVER_API_AUTH_STRING"):
         prefect_server.start_server(Workspace(tmp_path), owner="up", host="0.0.0.0")
     assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "user:password")
+    monkeypatch.setattr(prefect_server, "_start", lambda *arguments: arguments)
+    started = prefect_server.start_server(Workspace(tmp_path), owner="up", host="0.0.0.0")
+    assert started[2] == "0.0.0.0"
+
+
+@pytest.mark.remedy("found no free port between ")
+def test_a_machine_without_a_free_port_gets_one_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefect_server, "_is_free", lambda port: port == 4999)
+    monkeypatch.setattr(prefect_server, "_start", lambda *arguments: arguments)
+    with pytest.raises(SuyanError, match="another one for the command up with --port"):
+        prefect_server.start_server(Workspace(tmp_path), owner="up")
+    assert prefect_server.start_server(Workspace(tmp_path), owner="up", port=4999)[3] == 4999
 
 
 def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:

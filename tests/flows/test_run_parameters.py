@@ -4,19 +4,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    temporary_settings,
-)
 
 from core.workspace import Workspace
 from flows.model import train
@@ -25,17 +18,6 @@ from training.config import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def client(services: Services) -> Iterator[SyncPrefectClient]:
-    prefect_settings = {
-        PREFECT_API_URL: services.server.api_url,
-        PREFECT_HOME: services.server.home,
-        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
-    }
-    with temporary_settings(updates=prefect_settings), get_client(sync_client=True) as connected:
-        yield connected
 
 
 def _of_run(client: SyncPrefectClient, kind: str, run: FlowRun) -> list[dict[str, Any]]:

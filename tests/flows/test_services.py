@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,41 +17,25 @@ from uuid import UUID, uuid4
 
 import prefect
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, DeploymentUpdate, LogCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    temporary_settings,
-)
 from prefect.states import Completed, Running
 from rich.console import Console
 
+from cli import doctor
 from core.errors import SuyanError
 from core.workspace import Workspace
 from flows.concurrency import one_at_a_time, run_limit
 from flows.forms.effective import with_preset
 from flows.recipes import makeup, with_engine
-from flows.server import notifications
+from flows.server import notifications, prefect_server
 from flows.server.services import Services, up
 from scraping.offline.corpus import portrait_corpus
 from scraping.offline.server import OfflineEngine
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def client(services: Services) -> Iterator[SyncPrefectClient]:
-    prefect_settings = {
-        PREFECT_API_URL: services.server.api_url,
-        PREFECT_HOME: services.server.home,
-        PREFECT_API_AUTH_STRING: "tester:a-secret-of-the-test",
-    }
-    with temporary_settings(updates=prefect_settings), get_client(sync_client=True) as connected:
-        yield connected
 
 
 @prefect.flow(name="of-a-test")
@@ -390,6 +374,12 @@ def _notified(url: str, workspace: Path) -> None:
                           test=True, off=False)  # fmt: skip
 
 
+@pytest.mark.remedy(
+    "the webhook answered ",
+    "the webhook refused the message: ",
+    "the webhook cannot be reached: ",
+    ", needed the webhook's address in the environment: read -rs ",
+)
 def test_a_webhook_that_refuses_the_test_replaces_none_that_works(
     services: Services, client: SyncPrefectClient, tmp_path: Path
 ) -> None:
@@ -405,6 +395,43 @@ def test_a_webhook_that_refuses_the_test_replaces_none_that_works(
             _notified(messages.url, tmp_path)  # like DingTalk, with status 200
         after = client.read_block_document_by_name(notifications.BLOCK, "custom-webhook")
         assert after.updated == before.updated
+        for wrong in ("dingtalk", "http://127.0.0.1:9/"):
+            with pytest.raises((ValueError, SuyanError), match=r"environment|cannot be reached"):
+                _notified(wrong, tmp_path)
+        messages.answer = b"{}"
+        _notified(messages.url, tmp_path)
+
+
+@pytest.mark.remedy(
+    "not running",
+    "not running",
+    "does not answer any more",
+    "has ended: scheduled runs wait",
+    "unknown without a server",
+    "not registered",
+    "older than the code here",
+)
+def test_the_doctor_finds_well_what_up_has_started(
+    services: Services, services_home: Path, tmp_path: Path
+) -> None:
+    for check in (doctor._server, doctor._worker, doctor._deployments):
+        before, after = check(Workspace(tmp_path)), check(Workspace(services_home))
+        assert (before.level, after.level) == ("note", "ok")
+        assert before.remedy.endswith(f"suyan up --workspace {tmp_path}")
+
+
+@pytest.mark.remedy("found no running Prefect server for ")
+def test_notifications_need_the_services(
+    client: SyncPrefectClient, services_home: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(SuyanError, match=r"Run '.*suyan up --workspace .*' first"):
+        notifications.set_up(Workspace(tmp_path), Console(file=io.StringIO()), kind="webhook",
+                             test=False, off=True)  # fmt: skip
+    assert prefect_server.running_server(Workspace(services_home)) is not None
+    with Webhook() as messages:
+        _notified(messages.url, tmp_path)
 
 
 @pytest.mark.slow

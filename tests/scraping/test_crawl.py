@@ -116,6 +116,7 @@ def test_garbled_json_falls_back_to_the_front_end_of_2025(corpus: Corpus, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.remedy("the downloading process ended unexpectedly (")
 @pytest.mark.parametrize("whose", ["a stranger's", "ours"])
 def test_a_downloading_process_that_dies_costs_nothing(
     corpus: Corpus, tmp_path: Path, whose: str
@@ -307,6 +308,7 @@ def test_what_cannot_be_forgotten_is_said(tmp_path: Path, what: str) -> None:
         forget(what, Workspace(tmp_path))
 
 
+@pytest.mark.remedy("; needed more digits")
 def test_first_digits_are_enough_and_must_name_one_original(
     catalogue: Catalogue, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,6 +393,9 @@ def test_two_crawls_at_once_share_one_workspace(corpus: Corpus, tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.remedy(
+    ": is the network down? Everything stored so far is kept; run the same command again "
+)
 def test_a_dropped_network_ends_the_run_and_the_next_one_goes_on(
     corpus: Corpus, tmp_path: Path
 ) -> None:
@@ -437,6 +442,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.remedy(" is full. Everything stored so far is kept: free some space ")
 def test_a_full_disk_is_said_and_freed_space_is_enough(corpus: Corpus, small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1_300_000))

@@ -71,7 +71,7 @@ def test_what_was_published_is_fetched_once_and_checked(bucket: Bucket, tmp_path
     bucket.put(picture, b"something else")
     assert snapshots.fetch(bucket, copy, "datasets/v1")  # it is here: nothing is read again
     other = tmp_path / "other" / "v1"
-    with pytest.raises(BucketError, match=r"sha256 .*damaged.*publish it again"):
+    with pytest.raises(BucketError, match=r"sha256 .*damaged.*run the stage again"):
         snapshots.fetch(bucket, other, "datasets/v1")
     assert not other.exists()
     bucket.put(picture, b"1")  # once mended, only the missing files are downloaded

@@ -1,0 +1,23 @@
+"""A client of the services that the tests of flows share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from connected_services import connected
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from flows.server.services import Services
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[SyncPrefectClient]:
+    """A client of the running server; this process has its settings meanwhile."""
+    from prefect.client.orchestration import get_client  # slow to import
+
+    with connected(services), get_client(sync_client=True) as client:
+        yield client
