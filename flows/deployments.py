@@ -20,6 +20,7 @@ from flows.forms.questions import CRAWLS, DERIVED, SHARED
 from flows.installation import ROOT
 from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe
 from flows.recipe_files.recipe import Recipe, Schedule
+from scraping.search.engines import engine_urls
 
 WORK_POOL = "local"
 TAG = "suyan"
@@ -169,6 +170,7 @@ def schedule_lines(recipes: Iterable[Recipe]) -> list[str]:
         schedule, parameters = recipe.settings.schedule, recipe.parameters
         if not schedule.active:
             continue
+        engines = " and ".join(engine_urls(parameters.crawl_a))
         follows = (
             f"If more than {recipe.settings.retrain_above:.0%} of the dataset changed, "
             f"train/{recipe.name} starts, unless it would take more than "
@@ -176,7 +178,7 @@ def schedule_lines(recipes: Iterable[Recipe]) -> list[str]:
         )
         lines.append(
             f"refresh-dataset/{recipe.name}: {schedule.text} it searches "
-            f"{parameters.crawl_a.engine_url}. {follows if recipe.settings.triggers.train else ''}"
+            f"{engines}. {follows if recipe.settings.triggers.train else ''}"
             "To switch it off: the switch Schedules on the deployment's page in the UI, or, for "
             "all schedules: prefect deployment schedule pause --all"
         )
