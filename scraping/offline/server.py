@@ -248,9 +248,9 @@ class OfflineEngine:
         if page > openverse_answers.MAX_PAGES:
             return JSONResponse(openverse_answers.TOO_DEEP, 400)
         items = self._corpus.search(query.get("q", ""))
-        shown = [] if is_refusing else items[(page - 1) * page_size : page * page_size]
+        page_items = [] if is_refusing else items[(page - 1) * page_size : page * page_size]
         answer = openverse_answers.images(
-            shown, page, page_size, len(items), self._address, self.url
+            page_items, page, page_size, len(items), self._address, self.url
         )
         return JSONResponse(answer)
 

@@ -48,10 +48,10 @@ class ResultPage:
 
         Beyond ``max_hits`` an engine shows nothing, whatever it announces.
         """
-        num_shown = self.num_announced or 0
+        num = self.num_announced or 0
         if max_hits is not None:
-            num_shown = min(num_shown, max_hits)
-        return not self.hits and offset < num_shown
+            num = min(num, max_hits)
+        return not self.hits and offset < num
 
 
 @dataclass(frozen=True)

@@ -121,10 +121,10 @@ def parse_images(body: bytes) -> ResultPage:
             f"needed a JSON object with a list 'results', got {text[:_QUOTED_CHARS]!r}"
         )
     hits = tuple(hit for item in results if (hit := _hit(item)) is not None)
-    return ResultPage(hits, _num_shown(value))
+    return ResultPage(hits, _num_readable(value))
 
 
-def _num_shown(value: Mapping[str, Any]) -> int | None:
+def _num_readable(value: Mapping[str, Any]) -> int | None:
     """Number of hits on the pages that may be asked for; ``None`` where the answer does not say."""
     num_hits, num_pages = _count(value, "result_count"), _count(value, "page_count")
     page_size = _count(value, "page_size")
