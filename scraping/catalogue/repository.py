@@ -191,7 +191,7 @@ class Catalogue:
             if self._is_postgresql:  # two crawls may get the same hits in different orders
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PAGE_LOCK)))
             rows = self._put_hits(connection, engine, page)
-            put_credits(connection, self.insert, page, {key: row.id for key, row in rows.items()})
+            put_credits(connection, self.insert, page, rows)
             self._put_sightings(connection, crawl, cursor.phrase, page, rows, now)
             discoveries = [
                 (row.sha256, cursor.phrase) for row in rows.values() if row.status == Status.OK

@@ -18,6 +18,7 @@ from core.tables import Original, read_rows
 from core.workspace import Workspace
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl, crawl_name
+from scraping.forget import forget
 from scraping.offline import openverse_answers
 from scraping.offline.corpus import Corpus, portrait_corpus
 from scraping.offline.raw_host import RawHost
@@ -198,6 +199,25 @@ def test_a_licence_that_changed_is_stated_as_it_is_now(
         refreshed = config.model_copy(update={"refresh_after_h": 0.0})
         summary = crawl(refreshed, Workspace(tmp_path))
     assert {row.license for row in read_rows(summary.listing, Original)} == {"CC BY 9.0"}
+
+
+def test_the_author_of_a_forgotten_picture_is_forgotten_too_and_stays_so(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path)
+    with OfflineEngine(corpus) as engine:
+        config = _config(engine, "openverse")
+        rows = read_rows(crawl(config, workspace).listing, Original)
+        row = next(row for row in rows if row.status == "ok" and row.creator)
+        forget(row.sha256, workspace)
+        refreshed = config.model_copy(update={"refresh_after_h": 0.0})
+        listings = [read_rows(workspace.crawl(crawl_name(config)).listing, Original)]
+        listings.append(read_rows(crawl(refreshed, workspace).listing, Original))
+    for listing in listings:
+        (rejected,) = (each for each in listing if each.url == row.url)
+        assert rejected.reason == "forgotten"
+        assert (rejected.creator, rejected.attribution, rejected.license) == ("", "", "")
+        assert sum(each.license != "" for each in listing) == 24
 
 
 def test_the_default_engine_is_baidu_and_crawls_keep_their_names() -> None:
