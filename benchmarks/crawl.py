@@ -136,7 +136,7 @@ def seed(urls: list[str], out: Path) -> None:
     from scraping.catalogue.entities import Cursor, Stop, StopReason
     from scraping.catalogue.repository import Catalogue
     from scraping.crawl import crawl_name
-    from scraping.search.baidu import Hit
+    from scraping.search.engine import Hit
 
     config = configuration(len(urls))
     out.mkdir()

@@ -42,7 +42,7 @@ def _filled(folder: Path, num: int):  # noqa: ANN202
     """A catalogue whose one crawl has seen ``num`` hits and fetched none of them."""
     from scraping.catalogue.entities import Cursor
     from scraping.catalogue.repository import Catalogue
-    from scraping.search.baidu import Hit
+    from scraping.search.engine import Hit
 
     catalogue = Catalogue(f"sqlite:///{folder / 'catalogue.sqlite'}")
     catalogue.begin_round("bare-1", "bare", num, time.time())

@@ -380,19 +380,26 @@ def _search(workspace: Workspace, recipe: str) -> Finding:
 
 
 def search_finding(config: CrawlConfig) -> Finding:
-    """Whether the engine of a crawl answers: a problem without an answer, a note for a refusal."""
+    """Whether the engines of a crawl answer: a problem without an answer, a note for a refusal; of
+    several engines the first one that is not well.
+    """
     from core.errors import TransientError, UnknownHostError
     from scraping.search.client import SearchClient
+    from scraping.search.engines import build_engines
 
     limits = {"num_tries": 1, "total_timeout_s": _TIMEOUT_S}
+    engines = build_engines(config)
+    engine = engines[0]
     try:
-        SearchClient(config.model_copy(update=limits)).check()
+        for engine in engines:
+            SearchClient(config.model_copy(update=limits), engine).check()
     except (TransientError, UnknownHostError) as error:
         remedy = (
             "Check the network, its name server, and a proxy (https_proxy). Without a network: "
             + suyan_command("demo")
         )
-        return Finding("search", "problem", f"{config.engine_url}: {error.problem}", remedy)
+        return Finding("search", "problem", f"{engine.url}: {error.problem}", remedy)
     except SuyanError as error:
-        return Finding("search", "note", f"{config.engine_url}: {error.problem}", error.remedy)
-    return Finding("search", "ok", f"{config.engine_url} answers")
+        return Finding("search", "note", f"{engine.url}: {error.problem}", error.remedy)
+    urls = " and ".join(each.url for each in engines)
+    return Finding("search", "ok", f"{urls} {'answers' if len(engines) == 1 else 'answer'}")

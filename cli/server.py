@@ -122,15 +122,15 @@ def offline_engine(
         typer.Option(min=0, help="Searches before the engine refuses; default: none, or never."),
     ] = None,
     refusal: Annotated[
-        Literal["anti-bot", "captcha", "portal", "empty-pages"] | None,
+        Literal["anti-bot", "captcha", "portal", "empty-pages", "throttled", "maintenance"] | None,
         typer.Option(
             metavar="FORM",
-            help="Form of the refusals: anti-bot, captcha, portal or empty-pages; default: "
-            "anti-bot, with --block-after.",
+            help="Form of the refusals: anti-bot, captcha, portal, empty-pages, throttled or "
+            "maintenance; default: anti-bot, with --block-after.",
         ),
     ] = None,
 ) -> None:
-    """Serve pictures like Baidu image search, on loopback, until Ctrl-C."""
+    """Serve pictures like Baidu image search and Openverse, on loopback, until Ctrl-C."""
     from scraping.offline.corpus import folder_corpus, host_faults, portrait_corpus, with_faults
     from scraping.offline.server import serve
 

@@ -6,7 +6,8 @@ A bad *image* never raises: it becomes a row with ``status`` and ``reason``. The
     ├── TransientError        a time-out, a 429 or a 5xx: the only error that is retried
     ├── UnknownHostError      a name does not resolve: not retried, since minutes do not mend it
     ├── BlockedError          the search engine refuses: the crawl stops and keeps everything
-    │   └── EmptyPageError    … by pages without the hits that it announces
+    │   ├── EmptyPageError    … by pages without the hits that it announces
+    │   └── QuotaError        … for longer than a run waits, as its quota is used up
     ├── ResponseFormatError   the search engine's answer cannot be read: never retried
     ├── TooFewImagesError     a domain has too few usable images: the run ends, nothing is lost
     ├── FolderMismatchError   a folder holds the work of another configuration
@@ -62,6 +63,10 @@ class BlockedError(SuyanError):
 
 class EmptyPageError(BlockedError):
     """The search engine announces more hits than it has shown, and shows none of them."""
+
+
+class QuotaError(BlockedError):
+    """The search engine's quota is used up: it refuses for longer than a run waits."""
 
 
 class ResponseFormatError(SuyanError):

@@ -7,8 +7,8 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -36,7 +36,7 @@ class Original:
     domain: str  # name of the domain the phrase belongs to, e.g. "makeup"
     phrase: str  # search phrase that found it
     url: str  # address the bytes came from (of the last try, when rejected)
-    served_by: str  # which field of the hit served: objURL replaceUrl middleURL hoverURL thumbURL
+    served_by: str  # which field of the hit served, e.g. objURL, thumbURL; url of Openverse
     page_url: str  # address of the page that shows the picture
     title: str  # title of that page, as plain text
     sha256: str  # digest of the bytes, 64 hex digits; "" when rejected
@@ -45,6 +45,10 @@ class Original:
     status: str  # "ok" or "rejected"
     reason: str  # "" or a short machine-friendly reason, e.g. "http-404", "not-an-image"
     fetched_at: str  # ISO 8601, UTC
+    license: str = ""  # e.g. "CC BY-SA 2.0"; "": the engine states none, here and below
+    license_url: str = ""  # address of the licence's text
+    creator: str = ""  # the author
+    attribution: str = ""  # the sentence by which the licence wants the picture to be credited
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,10 @@ class Picture:
     covered: float = 0.0  # probability that mouth and jaw are covered, 0 to 1
     unsafe: float = -1.0  # score of the safety filter, 0 to 1; -1: the filter was off
     override: str = ""  # a person's decision: "keep", "drop", "move" or ""
+    license: str = ""  # as the first hit with a licence states it, here and below; "": none does
+    license_url: str = ""
+    creator: str = ""
+    attribution: str = ""
 
     @property
     def is_drawn(self) -> bool:
@@ -147,7 +155,11 @@ def groups(rows: Iterable[Row], num: int) -> Iterator[list[Row]]:
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
-    """Read a file of ``write_rows``. Raises ``ValueError`` when columns are missing."""
+    """Read a file of ``write_rows``.
+
+    A column that an earlier version did not write has its default. Raises ``ValueError`` when other
+    columns are missing.
+    """
     return list(iter_rows(path, row_type))
 
 
@@ -155,16 +167,28 @@ def iter_rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
     """Like ``read_rows``, row by row: a long file is never whole in memory."""
     import pyarrow.parquet as pq
 
-    names = [f.name for f in fields(row_type)]  # type: ignore[arg-type]
+    columns = fields(row_type)  # type: ignore[arg-type]
     with pq.ParquetFile(path) as file:
-        missing = [name for name in names if name not in file.schema_arrow.names]
+        present = set(file.schema_arrow.names)
+        missing = [
+            column.name for column in columns if column.name not in present and _is_needed(column)
+        ]
         if missing:
             raise ValueError(
                 f"{path}: columns {missing} are missing; was it written by another version?"
             )
+        names = [column.name for column in columns if column.name in present]
+        make_row = row_type if len(names) == len(columns) else _by_name(row_type, names)
         for batch in file.iter_batches(_ROW_GROUP, columns=names):
-            columns = [_shared(batch.column(name).to_pylist()) for name in names]
-            yield from map(row_type, *columns)
+            yield from map(make_row, *(_shared(batch.column(name).to_pylist()) for name in names))
+
+
+def _is_needed(column: Field[Any]) -> bool:
+    return column.default is MISSING and column.default_factory is MISSING
+
+
+def _by_name(row_type: type[Row], names: Sequence[str]) -> Callable[..., Row]:
+    return lambda *values: row_type(**dict(zip(names, values, strict=True)))
 
 
 def csv_encoding(content: bytes) -> str:

@@ -33,6 +33,8 @@ from prefect.states import Pending, Running
 
 from flows.states import set_state
 from flows.ui.run_progress import run_logger, warn_on_error
+from scraping.config import CrawlConfig
+from scraping.search.engines import engine_urls
 
 _LEASE_S = 60.0  # the shortest that Prefect grants
 _MAX_NAMES = 3  # of runs in a message
@@ -98,6 +100,16 @@ def _holders(name: str) -> str:
 def run_limit(flow: str, recipe: str) -> str:
     """The limit's name for the runs of a flow with a recipe, e.g. ``"run train makeup"``."""
     return _name(f"run {flow} {recipe}")
+
+
+@contextlib.contextmanager
+def one_search_at_a_time(config: CrawlConfig) -> Iterator[None]:
+    """Hold a slot of the limit of each engine that the crawl asks, always in the same order."""
+    urls = sorted(engine_urls(config)) if config.searches else []
+    with contextlib.ExitStack() as slots:
+        for url in urls:
+            slots.enter_context(one_at_a_time(engine_limit(url)))
+        yield
 
 
 def engine_limit(engine_url: str) -> str:

@@ -20,6 +20,7 @@ from flows.forms.questions import CRAWLS, DERIVED, SHARED
 from flows.installation import ROOT
 from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe
 from flows.recipe_files.recipe import Recipe, Schedule
+from scraping.search.engines import engine_urls
 
 WORK_POOL = "local"
 TAG = "suyan"
@@ -171,7 +172,8 @@ def schedule_lines(recipes: Iterable[Recipe]) -> list[str]:
             continue
         crawls = (parameters.crawl_a, parameters.crawl_b)
         is_searching = any(crawl.phrases for crawl in crawls)
-        read = f"searches {crawls[0].engine_url}" if is_searching else "reads its folders and lists"
+        engines = " and ".join(engine_urls(parameters.crawl_a))
+        read = f"searches {engines}" if is_searching else "reads its folders and lists"
         follows = (
             f"If more than {recipe.settings.retrain_above:.0%} of the dataset changed, "
             f"train/{recipe.name} starts, unless it would take more than "

@@ -9,7 +9,6 @@ imported when they begin, so that deploying and crawling need not import torch.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,7 +30,7 @@ from flows import events, stage_results, sync
 from flows.cluster.batches import dask_runner, spread_over
 from flows.cluster.downloads import downloader_over
 from flows.cluster.torchrun import train_run
-from flows.concurrency import device_limit, engine_limit, one_at_a_time
+from flows.concurrency import device_limit, one_at_a_time, one_search_at_a_time
 from flows.estimates.long_training import announce_training
 from flows.estimates.stage_durations import (
     pictures_to_crawl,
@@ -90,7 +89,7 @@ def crawl_domain(
     progress = ArtifactProgress(f"progress-{config.domain}")
     with (
         in_use(workspace),
-        one_at_a_time(engine_limit(config.engine_url)) if config.searches else nullcontext(),
+        one_search_at_a_time(config),
         dask_runner(task_runner) as runner,
         timed_stage(
             "crawl", pictures_to_crawl(config, workspace), workspace, run_logger().info

@@ -10,7 +10,8 @@ from email.utils import parsedate_to_datetime
 
 import tenacity
 
-from core.errors import TransientError
+from core.errors import QuotaError, TransientError
+from core.progress import duration
 
 _MAX_RETRY_AFTER_S = 600.0
 
@@ -20,6 +21,25 @@ def retry_after_s(value: str | None) -> float | None:
 
     ``None`` for a missing or malformed header; 600 at most, since a run does not wait longer.
     """
+    seconds = asked_pause_s(value)
+    return None if seconds is None else min(seconds, _MAX_RETRY_AFTER_S)
+
+
+def throttled(problem: str, asked_s: float | None) -> TransientError | QuotaError:
+    """The error for a refusal until ``asked_s`` seconds have passed; ``None``: it does not say.
+
+    A ``QuotaError``, where that is longer than a run waits.
+    """
+    if asked_s is None or asked_s <= _MAX_RETRY_AFTER_S:
+        return TransientError(problem, asked_s)
+    return QuotaError(
+        f"{problem}, and asks for a pause of {duration(asked_s)}: its quota is used up",
+        remedy="Run it again after that; everything so far is kept",
+    )
+
+
+def asked_pause_s(value: str | None) -> float | None:
+    """Like ``retry_after_s``, however long it is."""
     if not value:
         return None
     try:
@@ -29,7 +49,7 @@ def retry_after_s(value: str | None) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except (TypeError, ValueError, OverflowError):
             return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def pause_s(error: BaseException | None, num_failed: int, first_s: float, most_s: float) -> float:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.config_identity import INCIDENTAL, LATER
 from scraping.search.filters import Filters
 from scraping.search.phrases import expand
 
+BAIDU_URL = "https://image.baidu.com"
+
 _MAX_SEARCHES = 1000
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
+EngineName = Literal["baidu", "openverse"]
 SourcePath = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
@@ -25,9 +28,17 @@ class CrawlConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine_url: str = Field(
-        "https://image.baidu.com",
+        BAIDU_URL,
         pattern=r"^https?://[^\s/@]+$",
-        description="Address of the search engine, without a path or a password",
+        description="Address of Baidu, without a path or a password; another one, e.g. of the "
+        "offline engine, takes the place of every engine",
+    )
+    engines: Annotated[tuple[EngineName, ...], LATER] = Field(
+        ("baidu",),
+        min_length=1,
+        max_length=2,
+        description="Search engines, each of which searches every phrase: baidu; openverse "
+        "(open licences, with licence and author of each picture; its phrases are best in English)",
     )
     domain: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_]{0,39}$", description="Short name of the domain, e.g. makeup"
@@ -77,10 +88,16 @@ class CrawlConfig(BaseModel):
         100, ge=0, le=1_000_000, description="Most different originals that one refresh adds"
     )
     filters: Filters = Field(Filters(), description="Filters of the search engine")
-    page_size: int = Field(30, ge=1, le=60, description="Hits per search request")
+    page_size: int = Field(
+        30, ge=1, le=60, description="Hits per search request; Openverse: at most 20"
+    )
     max_pages: int = Field(40, ge=1, le=1000, description="Most pages read of one phrase")
     search_interval_s: Annotated[float, INCIDENTAL] = Field(
-        1.0, ge=0, le=3600, description="Shortest time between two search requests, seconds"
+        1.0,
+        ge=0,
+        le=3600,
+        description="Shortest time between two requests to a search engine, seconds; Openverse: at "
+        "least 3, which its quota asks for",
     )
     cool_down_s: Annotated[float, INCIDENTAL] = Field(
         30.0,
@@ -139,6 +156,13 @@ class CrawlConfig(BaseModel):
     def searches(self) -> tuple[str, ...]:
         """Every search of the crawl: the phrases, alone and with prefixes and suffixes."""
         return expand(self.phrases, self.prefixes, self.suffixes)
+
+    @field_validator("engines")
+    @classmethod
+    def _check_engines(cls, engines: tuple[EngineName, ...]) -> tuple[EngineName, ...]:
+        if len(set(engines)) < len(engines):
+            raise ValueError(f"got {', '.join(engines)}, needed each engine once")
+        return engines
 
     @model_validator(mode="after")
     def _check_num_searches(self) -> Self:

@@ -39,6 +39,7 @@ from scraping.failure_reasons import LIFTED_BY, Reason
 from scraping.originals import remove_stale_drafts
 from scraping.preview import write_contact_sheet
 from scraping.scheduler import CrawlScheduler
+from scraping.search.engines import build_engines
 from scraping.sources.source_import import SourceImport, Sources
 from storage import synced_files
 
@@ -269,7 +270,7 @@ def _begin_or_resume(
         return True
     num_originals = catalogue.num_originals(name)
     if num_originals < current.target and catalogue.pending_tasks(
-        name, now, 1, engine=config.engine_url
+        name, now, 1, engines=[engine.key for engine in build_engines(config)]
     ):
         return True
     if config.refresh_after_h is None or now < current.finished_at + 3600 * config.refresh_after_h:

@@ -213,6 +213,10 @@ def _bury(catalogue: Catalogue, target: ForgetTarget) -> set[str]:
                 .where(db.hits.c.sha256 == sha256)
                 .values(status=Status.REJECTED, reason=Reason.FORGOTTEN)
             )
+        for sha256 in sorted(digests):
+            forgotten_hits = sa.select(db.hits.c.id).where(db.hits.c.sha256 == sha256)
+            credits_of_hits = db.hit_credits.c.hit.in_(forgotten_hits)
+            connection.execute(sa.delete(db.hit_credits).where(credits_of_hits))
         for table in (db.originals, db.finds):  # the order of catalogue/discoveries.py
             for sha256 in sorted(digests):
                 connection.execute(sa.delete(table).where(table.c.sha256 == sha256))

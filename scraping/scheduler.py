@@ -29,7 +29,8 @@ from scraping.download.client import DownloaderFactory, DownloadProcess, Downloa
 from scraping.download.limits import DownloadLimits
 from scraping.failure_reasons import Reason
 from scraping.originals import commit_drafts
-from scraping.search.baidu import ResultPage
+from scraping.search.engine import ResultPage
+from scraping.search.engines import build_engines
 from scraping.search.frontier import Frontier
 from storage import originals
 from storage.remote import bucket_of
@@ -68,9 +69,9 @@ class CrawlScheduler:
         *,
         num_listed: int | None = None,
     ) -> None:
-        self._engine = config.engine_url
+        self._engines = [engine.key for engine in build_engines(config)]
         if num_listed is not None:
-            config, self._engine = config.model_copy(update={"phrases": ()}), LIST_ENGINE
+            config, self._engines = config.model_copy(update={"phrases": ()}), [LIST_ENGINE]
         self._config, self._name, self._workspace = config, name, workspace
         self._catalogue, self._progress = catalogue, progress
         self._bucket = bucket_of(workspace)
@@ -164,7 +165,7 @@ class CrawlScheduler:
         before.
         """
         pending_tasks = partial(
-            self._catalogue.pending_tasks, self._name, self._started_at, engine=self._engine
+            self._catalogue.pending_tasks, self._name, self._started_at, engines=self._engines
         )
         tasks = pending_tasks(num, after=self._last_hit)
         if len(tasks) < num:
@@ -278,15 +279,16 @@ class CrawlScheduler:
             )
 
     def _check_engine_answered(self) -> None:
-        """Raise ``UnknownHostError`` or ``TransientError`` when the engine answered no search."""
-        cursors = [self._catalogue.cursor(self._name, phrase) for phrase in self._config.searches]
+        """Raise ``UnknownHostError`` or ``TransientError`` when no engine answered any search."""
+        cursors = [self._catalogue.cursor(self._name, phrase) for phrase in self._frontier.labels]
         stops = [cursor.stop for cursor in cursors]
         if stops and all(
             stop is not None and stop.reason is StopReason.UNREACHABLE for stop in stops
         ):
             if self._frontier.unknown_host is not None:
                 raise self._frontier.unknown_host
+            engines = " and ".join(self._frontier.engine_urls)
             raise TransientError(
-                f"{self._config.engine_url} answered none of {len(stops)} searches "
+                f"{engines} answered none of {len(stops)} searches "
                 f"({stops[0]}): is the network down, or is the address wrong?"
             )

@@ -31,7 +31,7 @@ _ACTIVE = {
     ("crawl_a", "domain"), ("crawl_a", "phrases"), ("crawl_b", "domain"), ("crawl_b", "phrases"),
 }  # fmt: skip
 _FIRST: Mapping[str, tuple[str, ...]] = {  # what people change first: in a new recipe as comments
-    SHARED: ("engine_url", "num_images", "num_new_images", "requests_per_s_per_host"),
+    SHARED: ("engines", "engine_url", "num_images", "num_new_images", "requests_per_s_per_host"),
     "crawl_a": ("domain", "phrases", "suffixes", "folders", "lists"),
     "crawl_b": ("domain", "phrases", "suffixes", "folders", "lists"),
     "prepare": ("faces", "faces_policy", "min_face_px", "test_fraction", "min_images"),

@@ -1,11 +1,13 @@
-"""Forgotten pictures in exports: zip files and WebDataset shards without them."""
+"""Forgotten pictures in exports: zip files, WebDataset shards and credits without them."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -15,17 +17,21 @@ import pyarrow.parquet as pq
 from core.files import atomic_file
 from core.workspace_folders import DatasetFolder
 from flows.removal.copy_names import is_named_after
+from preprocessing.version.credits import CREDITS_NAME
 from storage.forgotten_record import ForgottenRecord
 
-SUFFIXES = {".zip", ".tar"}
+SUFFIXES = {".zip", ".tar", ".csv"}
 _MANIFEST = DatasetFolder(Path()).manifest.name
 
 
 def entries_with_copies(path: Path, record: ForgottenRecord) -> list[str]:
     """The entries of a zip or tar that hold a forgotten picture, by name, content or row; empty for
-    a file that is no such archive.
+    a file that is no such archive. A file of credits is the only entry of itself.
     """
     try:
+        if path.suffix == ".csv":
+            holds = path.name.endswith(CREDITS_NAME) and _is_credited(path.read_bytes(), record)
+            return [path.name] if holds else []
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
                 return [
@@ -50,6 +56,9 @@ def remove_entries(path: Path, record: ForgottenRecord) -> None:
     """Write the archive again, atomically, without the forgotten pictures and their rows."""
     names = set(entries_with_copies(path, record))
     with atomic_file(path) as file:
+        if path.suffix == ".csv":
+            file.write(_without_credits(path.read_bytes(), record))
+            return
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as old, zipfile.ZipFile(file, "w") as new:
                 for entry in old.infolist():
@@ -57,6 +66,8 @@ def remove_entries(path: Path, record: ForgottenRecord) -> None:
                         new.writestr(entry, old.read(entry))
                     elif PurePosixPath(entry.filename).name == _MANIFEST:
                         new.writestr(entry, _without_rows(old.read(entry), record))
+                    elif PurePosixPath(entry.filename).name == CREDITS_NAME:
+                        new.writestr(entry, _without_credits(old.read(entry), record))
             return
         with tarfile.open(path) as old_shard, tarfile.open(fileobj=file, mode="w") as new_shard:
             for member in old_shard:
@@ -68,6 +79,8 @@ def _holds(name: str, num_bytes: int, record: ForgottenRecord, read: object) -> 
     assert callable(read)
     if PurePosixPath(name).name == _MANIFEST:
         return bool(_forgotten_rows(_table(read()), record).true_count)
+    if PurePosixPath(name).name == CREDITS_NAME:
+        return _is_credited(read(), record)
     if is_named_after(name, record.heads):
         return True
     if num_bytes not in set(record.copies.values()):
@@ -94,3 +107,21 @@ def _without_rows(manifest: bytes, record: ForgottenRecord) -> bytes:
     table, buffer = _table(manifest), io.BytesIO()
     pq.write_table(table.filter(pc.invert(_forgotten_rows(table, record))), buffer)
     return buffer.getvalue()
+
+
+def _is_credited(table: bytes, record: ForgottenRecord) -> bool:
+    return any(is_named_after("".join(row[:1]), record.heads) for row in _credits(table))
+
+
+def _credits(table: bytes) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(table.decode(errors="replace"), newline=""))
+
+
+def _without_credits(table: bytes, record: ForgottenRecord) -> bytes:
+    """The table without the rows whose file is named after a forgotten picture."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows(
+        row for row in _credits(table) if not is_named_after("".join(row[:1]), record.heads)
+    )
+    return text.getvalue().encode()

@@ -46,7 +46,7 @@ def find_files(
 
 
 def find_archives(folders: Iterable[Path], record: ForgottenRecord) -> Iterator[Path]:
-    """The zip and tar files directly in ``folders`` that hold a forgotten picture."""
+    """The zip, tar and credits files directly in ``folders`` that hold a forgotten picture."""
     for folder in dict.fromkeys(path.absolute() for path in folders):
         for path in sorted(folder.glob("*")) if folder.is_dir() else ():
             if path.suffix in SUFFIXES and path.is_file() and entries_with_copies(path, record):

@@ -86,6 +86,7 @@ class Manifest:
         split = "" if reason else "test" if assignment.is_test(number) else "train"
         face = analysis.faces[crop.face] if crop.face >= 0 else None
         whole = analysis.whole
+        credited = next((row for row in original.rows if row.license), hit)
         return Picture(
             sha256=original.sha256,
             domain=config.domain_a if side == "A" else config.domain_b,
@@ -115,6 +116,10 @@ class Manifest:
             outside=crop.outside,
             unsafe=-1.0 if analysis.unsafe is None else analysis.unsafe,
             override=self.overrides.get(original.sha256, ""),
+            license=credited.license,
+            license_url=credited.license_url,
+            creator=credited.creator,
+            attribution=credited.attribution,
             **_face_columns(face),
         )
 

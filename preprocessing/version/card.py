@@ -121,6 +121,7 @@ def _write_pages(staged: DatasetFolder, card: _Card) -> None:
     context: dict[str, Any] = {
         "card": card, "sections": sections, "num_changes": _num_changes(card.changes),
         "curate": _curate_command(card, "ACTION", "DIGITS"),
+        "licenses": _licenses(card.rows),
     }  # fmt: skip
     for path in (staged.card_text, staged.card_page):
         _write_text(path, templates.get_template(f"{path.name}.jinja").render(context))
@@ -129,6 +130,16 @@ def _write_pages(staged: DatasetFolder, card: _Card) -> None:
         for page in range(2, len(section.pages) + 1):
             text = template.render(context, section=section, page=page)
             _write_text(staged.path / section.file(page), text)
+
+
+def _licenses(rows: CardRows) -> list[str]:
+    """The licences of the accepted pictures, the most frequent first, "" for none that is stated;
+    none where no picture has one.
+    """
+    total = Counter[str]()
+    for num in rows.licenses.values():
+        total.update(num)
+    return [name for name, _ in total.most_common()] if any(total) else []
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -196,6 +207,7 @@ def _as_json(card: _Card) -> dict[str, Any]:
         "faces": config.faces,
         "duplicate_clusters": len(card.rows.clusters),
         "doubtful_pairs": len(card.rows.doubtful),
+        "licenses": card.rows.licenses,
         "before": card.before,
         "changes": _num_changes(card.changes),
         "libraries": dict(libraries()),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.tables import iter_rows
 from preprocessing.selection.manifest import Manifest
+from preprocessing.selection.originals import SIDES
 from preprocessing.selection.rejection_reasons import Reason, reason_kind
 
 MAX_TILES_PER_SHEET = 60
@@ -33,6 +34,8 @@ class CardRow:
     phrase: str
     page_url: str
     original: str
+    license: str = ""
+    attribution: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class CardRows:
     by_reason: dict[str, list[CardRow]]  # rejected, but no duplicates; the most frequent first
     clusters: list[list[CardRow]]  # of several members, the largest first, the accepted one first
     doubtful: list[tuple[CardRow, CardRow, float]]  # with the similarity; the most similar first
+    licenses: dict[str, dict[str, int]]  # accepted pictures by side and licence, the most first
 
 
 def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
@@ -56,8 +60,10 @@ def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
     by_reason = defaultdict[str, list[CardRow]](list)
     members = defaultdict[str, dict[str, CardRow]](dict)
     by_name: dict[str, CardRow] = {}
+    licenses = {side: Counter[str]() for side in SIDES}
     for row in iter_rows(path, CardRow):
         if row.status == "ok":
+            licenses[row.side][row.license] += 1
             _add_to_sample(accepted[row.file.split("/")[0]], row)
         elif reason_kind(row.reason) != Reason.DUPLICATE_OF:
             by_reason[row.reason].append(row)
@@ -70,6 +76,7 @@ def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
         by_reason=dict(sorted(by_reason.items(), key=lambda pair: (-len(pair[1]), pair[0]))),
         clusters=_sort_clusters(list(members.values())),
         doubtful=[(by_name[older], by_name[newer], value) for older, newer, value in pairs],
+        licenses={side: dict(num.most_common()) for side, num in licenses.items()},
     )
 
 

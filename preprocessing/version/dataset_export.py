@@ -14,6 +14,7 @@ from core.files import atomic_file, canonical_json
 from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
 from core.workspace_folders import DatasetFolder
+from preprocessing.version.credits import CREDITS_NAME, credits_table
 
 Format = Literal["zip", "imagefolder", "webdataset"]
 
@@ -37,9 +38,10 @@ def export(
     tools read it. ``imagefolder`` is one archive of ``train/<domain>`` and ``test/<domain>``, which
     torchvision's and Hugging Face's image folders take for splits and labels. ``webdataset``
     is tar shards ``<split>-000000.tar`` of at most ``shard_pictures`` pictures, each of which is
-    ``<key>.png`` beside ``<key>.json`` (its manifest row). Equal versions give equal files. Raises
-    ``ValueError`` for a folder that is no dataset, and where an export of it is in ``out`` unless
-    ``overwrite``.
+    ``<key>.png`` beside ``<key>.json`` (its manifest row). Where pictures have licences, the
+    first two come with ``credits.csv``, in the archive or beside it. Equal versions give equal
+    files. Raises ``ValueError`` for a folder that is no dataset, and where an export of it is in
+    ``out`` unless ``overwrite``.
     """
     folder = DatasetFolder(dataset)
     if not folder.manifest.is_file():
@@ -61,24 +63,38 @@ def export(
         return _write_shards(dataset, rows, out, shard_pictures, progress)
     target = out / f"{folder.path.name}{_SUFFIXES[kind]}.zip"
     if kind == "imagefolder":  # a file beside the splits would be taken for one
-        entries = {f"{row.split}/{row.domain}/{Path(row.file).name}": row.file for row in rows}
-    else:
-        metadata = (folder.config, folder.card, folder.card_text, folder.manifest)
-        names = [*(path.name for path in metadata), *(row.file for row in rows)]
-        entries = {f"{folder.path.name}/{name}": name for name in names}
-    _write_zip(folder, entries, target, progress)
+        pictures = {f"{row.split}/{row.domain}/{Path(row.file).name}": row for row in rows}
+        entries = {name: folder.path / row.file for name, row in pictures.items()}
+        _write_zip(entries, target, progress)
+        table = credits_table(pictures)
+        beside = target.with_name(f"{target.stem}-{CREDITS_NAME}")
+        beside.unlink(missing_ok=True)  # of another export
+        return [target, _write_file(beside, table)] if table else [target]
+    metadata = (folder.config, folder.card, folder.card_text, folder.manifest)
+    names = [*(path.name for path in metadata), *(row.file for row in rows)]
+    contents: dict[str, Path | bytes] = {
+        f"{folder.path.name}/{name}": folder.path / name for name in names
+    }
+    if table := credits_table({row.file: row for row in rows}):
+        contents[f"{folder.path.name}/{CREDITS_NAME}"] = table
+    _write_zip(contents, target, progress)
     return [target]
 
 
-def _write_zip(
-    folder: DatasetFolder, entries: Mapping[str, str], target: Path, progress: Progress
-) -> None:
-    """Write files of ``folder`` under other names: ``entries`` maps an entry to its file."""
+def _write_file(path: Path, content: bytes) -> Path:
+    with atomic_file(path) as file:
+        file.write(content)
+    return path
+
+
+def _write_zip(entries: Mapping[str, Path | bytes], target: Path, progress: Progress) -> None:
+    """Write an archive of files or contents by the names that they have in it."""
     with atomic_file(target) as file, zipfile.ZipFile(file, "w") as archive:
         for done, (name, source) in enumerate(entries.items(), 1):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.external_attr = _FILE_MODE
-            archive.writestr(entry, (folder.path / source).read_bytes())  # PNG is compressed
+            content = source if isinstance(source, bytes) else source.read_bytes()
+            archive.writestr(entry, content)  # PNG is compressed
             progress("export", done, len(entries), "")
 
 

@@ -1,7 +1,7 @@
 """The originals that each crawl has found, and the number of those that each phrase found first.
 
-Several crawls may write at once. Every transaction locks rows in the same order (hits, originals,
-finds, cursors; by key within each table): otherwise two could deadlock on PostgreSQL.
+Several crawls may write at once. Every transaction locks rows in the same order (hits, credits,
+originals, finds, cursors; by key within each table): otherwise two could deadlock on PostgreSQL.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.tables import Original
+from scraping.catalogue import hit_credits
 from scraping.catalogue import schema as db
 from scraping.catalogue.entities import LIST_ENGINE, Cursor, Status
 from scraping.catalogue.file_hits import of_sources
@@ -27,11 +28,13 @@ def listing_rows(catalogue: Catalogue, crawl: str) -> Iterator[Original]:
             sa.func.coalesce(db.originals.c.path, "").label("path"),
             sa.func.coalesce(db.originals.c.num_bytes, 0).label("num_bytes"),
             db.hits.c.status, db.hits.c.reason, db.hits.c.settled_at,
+            *(sa.func.coalesce(column, "").label(column.name) for column in hit_credits.COLUMNS),
         )
         .select_from(db.sightings)
         .join(db.hits, db.hits.c.id == db.sightings.c.hit)
         .join(db.crawls, db.crawls.c.name == db.sightings.c.crawl)
         .outerjoin(db.originals, db.originals.c.sha256 == db.hits.c.sha256)
+        .outerjoin(db.hit_credits, db.hit_credits.c.hit == db.hits.c.id)
         .where(db.sightings.c.crawl == crawl, db.sightings.c.first)
         .where(db.hits.c.status.is_not(None))
         .order_by(db.sightings.c.first_seen, db.hits.c.id)

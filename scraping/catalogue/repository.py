@@ -34,10 +34,11 @@ from scraping.catalogue.entities import (
     Status,
     Stop,
 )
+from scraping.catalogue.hit_credits import put_credits
 from scraping.catalogue.retries import RetryRules, not_of_files
 from scraping.catalogue.upgrade import is_up_to_date, upgrade_tables
 from scraping.failure_reasons import FORBIDDEN
-from scraping.search.baidu import Hit
+from scraping.search.engine import Hit
 
 _VALUES_PER_STATEMENT = 500
 _PAGE_LOCK = 0x7375796E  # number of the PostgreSQL lock under which pages are saved
@@ -190,6 +191,7 @@ class Catalogue:
             if self._is_postgresql:  # two crawls may get the same hits in different orders
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PAGE_LOCK)))
             rows = self._put_hits(connection, engine, page)
+            put_credits(connection, self.insert, page, rows)
             self._put_sightings(connection, crawl, cursor.phrase, page, rows, now)
             discoveries = [
                 (row.sha256, cursor.phrase) for row in rows.values() if row.status == Status.OK
@@ -214,8 +216,7 @@ class Catalogue:
         sighted_hits = set(connection.execute(query).scalars())
         failed_hits = {row.id for row in rows.values() if row.failures}
         for new_hit in sorted(failed_hits - sighted_hits):  # they count for each crawl anew
-            forgive = sa.update(db.hits).where(db.hits.c.id == new_hit)
-            connection.execute(forgive.values(failures=0))
+            connection.execute(sa.update(db.hits).where(db.hits.c.id == new_hit).values(failures=0))
         sightings = [
             {"crawl": crawl, "hit": rows[hit.key].id, "phrase": phrase,
              "first": rows[hit.key].id not in sighted_hits,
@@ -257,14 +258,14 @@ class Catalogue:
 
     def pending_tasks(
         self, crawl: str, since: float, num: int, *, after: int = 0, without: Collection[int] = (),
-        engine: str = "",
+        engines: Collection[str] = (),
     ) -> list[DownloadTask]:  # fmt: skip
         """At most ``num`` hits of the crawl that are not settled, in the order of their numbers.
 
         A hit that failed before ``since``, when this run began, counts as unsettled, up to three
-        times a round. They are hits of ``engine`` ("": any), above ``after`` and not ``without``.
+        times a round. They are of ``engines`` (none: any), above ``after`` and not ``without``.
         """
-        of_engine = db.hits.c.engine == engine if engine else not_of_files()
+        of_engine = db.hits.c.engine.in_(list(engines)) if engines else not_of_files()
         query = (
             sa.select(
                 db.hits.c.id, db.sightings.c.phrase, db.sightings.c.page_url, db.hits.c.candidates
@@ -302,8 +303,7 @@ class Catalogue:
                     .order_by(db.attempts.c.id)
                 )
                 for row in connection.execute(query).mappings():
-                    values = {k: v for k, v in row.items() if k != "id"}
-                    attempt = Attempt(**values)
+                    attempt = Attempt(**{k: v for k, v in row.items() if k != "id"})
                     if self.retry_rules.holds(attempt):
                         attempts[row["url"]] = attempt
         return attempts

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-VERSION = "0002"
-ADDED_LATER = {"holders", "claims"}  # tables that a catalogue without a version lacks
+VERSION = "0003"
+ADDED_LATER = {"holders", "claims", "credits"}  # tables that a catalogue without a version lacks
 
 metadata = sa.MetaData()
 
@@ -57,6 +57,16 @@ hits = sa.Table(
     sa.UniqueConstraint("engine", "key"),
     sa.Index("hits_by_status", "status"),
     sa.Index("hits_by_sha256", "sha256"),
+)
+# Licence and author of a hit, where its engine states them; engine.Credit.
+hit_credits = sa.Table(
+    "credits",
+    metadata,
+    sa.Column("hit", sa.Integer, sa.ForeignKey("hits.id"), primary_key=True),
+    sa.Column("license", sa.String, nullable=False),
+    sa.Column("license_url", sa.String, nullable=False),
+    sa.Column("creator", sa.String, nullable=False),
+    sa.Column("attribution", sa.String, nullable=False),
 )
 # A hit in the results of one phrase of one crawl.
 sightings = sa.Table(

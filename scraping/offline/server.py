@@ -1,4 +1,5 @@
-"""The offline engine: an HTTP server on loopback that answers like Baidu image search.
+"""The offline engine: an HTTP server on loopback that answers like Baidu image search, and like
+Openverse's API.
 
 One port is the search engine, three more are hosts of originals, and one is a faulty host. Like
 the real engine, it refuses a search without the home page's cookie, a user agent and a referer.
@@ -22,17 +23,23 @@ import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Route
 
 from core.errors import SuyanError
-from scraping.offline import responses
+from scraping.offline import openverse_answers, responses
 from scraping.offline.corpus import Corpus, Item
 from scraping.offline.raw_host import HOST_FAULTS, RawHost
 
-Refusal = Literal["anti-bot", "captcha", "portal", "empty-pages"]
-"""The form of a refusal: an anti-bot body, a redirect to a captcha, a page in place of everything,
-or pages without the hits that they announce."""
+Refusal = Literal["anti-bot", "captcha", "portal", "empty-pages", "throttled", "maintenance"]
+"""The form of a refusal: an anti-bot body (Openverse: status 403), a redirect to a captcha, a page
+in place of everything, pages without the hits that they announce, a 429, or a 503."""
 
 _NUM_HOSTS = 3
 _THUMBNAIL_PX = 200
@@ -46,7 +53,8 @@ class OfflineEngine:
     after it, so that addresses are the same the next time. After ``block_after`` searches every
     search is refused in the form ``refusal``, until ``num_refusals`` were (none: for ever).
     ``garble`` breaks the JSON, so that clients must read the pages; with ``front_2025`` the JSON of
-    the 2025 front end still works. ``slow_s`` is the delay of slow hosts, ``robots`` the robots.txt
+    the 2025 front end still works. ``retry_after_s`` is the pause that a throttled answer asks for,
+    ``slow_s`` is the delay of slow hosts, ``robots`` the robots.txt
     of every host.
     """
 
@@ -61,6 +69,7 @@ class OfflineEngine:
         num_refusals: int | None = None,
         garble: bool = False,
         front_2025: bool = False,
+        retry_after_s: float = 60.0,
         slow_s: float = 0.5,
         robots: str = "",
     ) -> None:
@@ -70,7 +79,7 @@ class OfflineEngine:
         self._refusal: Refusal = "captcha" if captcha else refusal
         self._refusals_left = num_refusals
         self._front_2025 = front_2025
-        self._slow_s = slow_s
+        self._retry_after_s, self._slow_s = retry_after_s, slow_s
         self._robots_txt = robots
         self.num_searches = 0
         self.downloads: Counter[str] = Counter()  # whole originals that were served, by name
@@ -90,6 +99,9 @@ class OfflineEngine:
                 Route("/", self._home),
                 Route("/search/acjson", self._acjson),
                 Route("/search/{kind:str}", self._page),
+                Route("/v1/", self._home),
+                Route("/v1/images/", self._images),
+                Route("/v1/images/{key:str}/thumb/", self._openverse_thumbnail),
             ]
         )
         host = Starlette(
@@ -158,15 +170,30 @@ class OfflineEngine:
         self.num_searches += 1
         if is_polite and not is_refusing:
             return None
-        if self._refusal == "captcha":
-            return RedirectResponse(responses.CAPTCHA + quote(str(request.url)), 302)
-        if self._refusal == "portal":
-            return HTMLResponse(responses.PORTAL)
+        if refusal := self._refuse_any(request):
+            return refusal
         if self._refusal == "empty-pages" and is_polite:
             phrase, _, _, total = self._search(request, 1)
             text = responses.acjson(phrase, [], 0, 30, total, self._address)
             return PlainTextResponse(text, media_type="application/json")
         return PlainTextResponse(responses.ANTI_BOT)
+
+    def _refuse_any(self, request: Request) -> Response | None:
+        """A refusal in a form that is the same at every engine, if it has one."""
+        match self._refusal:
+            case "captcha":
+                return RedirectResponse(responses.CAPTCHA + quote(str(request.url)), 302)
+            case "portal":
+                return HTMLResponse(responses.PORTAL)
+            case "maintenance":
+                return HTMLResponse(openverse_answers.MAINTENANCE, 503)
+            case "throttled":
+                return JSONResponse(
+                    openverse_answers.throttled(self._retry_after_s),
+                    429,
+                    {"Retry-After": f"{self._retry_after_s:.0f}"},
+                )
+        return None
 
     def _search(self, request: Request, page_size: int) -> tuple[str, list[Item], int, int]:
         """The phrase, the items of the page, their offset, and the number of all items."""
@@ -202,6 +229,38 @@ class OfflineEngine:
             return PlainTextResponse("not found", 404)
         phrase, items, offset, total = self._search(request, 60)
         return HTMLResponse(responses.page(kind, phrase, items, offset, total, self._address))
+
+    async def _images(self, request: Request) -> Response:
+        """Openverse's search."""
+        is_refusing = self._is_refusing()
+        self.num_searches += 1
+        query = request.query_params
+        page, page_size = (
+            int(query[name]) if query.get(name, "").isdecimal() else default
+            for name, default in (("page", 1), ("page_size", openverse_answers.MAX_PAGE_SIZE))
+        )
+        if is_refusing and self._refusal == "anti-bot":
+            return JSONResponse(openverse_answers.FORBIDDEN, 403)
+        if is_refusing and (refusal := self._refuse_any(request)):
+            return refusal
+        if page_size > openverse_answers.MAX_PAGE_SIZE:
+            return JSONResponse(openverse_answers.TOO_MANY_HITS, 401)
+        if page > openverse_answers.MAX_PAGES:
+            return JSONResponse(openverse_answers.TOO_DEEP, 400)
+        items = self._corpus.search(query.get("q", ""))
+        page_items = [] if is_refusing else items[(page - 1) * page_size : page * page_size]
+        answer = openverse_answers.images(
+            page_items, page, page_size, len(items), self._address, self.url
+        )
+        return JSONResponse(answer)
+
+    async def _openverse_thumbnail(self, request: Request) -> Response:
+        key = request.path_params["key"]
+        item = next(
+            (item for item in self._by_name.values() if openverse_answers.key(item) == key), None
+        )
+        self.num_files += 1
+        return await self._thumbnail_of(item)
 
     def _item(self, request: Request) -> Item | None:
         self.num_files += 1
@@ -239,7 +298,9 @@ class OfflineEngine:
         return Response(body, media_type="image/jpeg")
 
     async def _thumbnail(self, request: Request) -> Response:
-        item = self._item(request)
+        return await self._thumbnail_of(self._item(request))
+
+    async def _thumbnail_of(self, item: Item | None) -> Response:
         if item is None or item.behaviour in {"missing", "forbidden", "html", "cut"}:
             return PlainTextResponse("gone", 404)
         try:

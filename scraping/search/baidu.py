@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urlencode
 
 from core.errors import BlockedError, ResponseFormatError
+from scraping.config import CrawlConfig
+from scraping.search.engine import Endpoint, Hit, ResultPage, pixels_of, text_of
 from scraping.search.filters import Filters
+from scraping.transfer import HttpResponse
 
 _TOKENS = (("_z2C$q", ":"), ("_z&e3B", "."), ("AzdH3F", "/"))
 _CIPHER = "0123456789abcdefghijklmnopqrstuvw"
@@ -30,35 +32,54 @@ _BAD_ESCAPE = re.compile(r'\\(?:(u[0-9a-fA-F]{4}|["\\/bfnrt])|(.))', re.DOTALL)
 _JSONP = re.compile(r"^\s*[\w$.]{1,100}\s*\(")
 _SET_DATA = re.compile(r"setData\(\s*['\"]imgData['\"]\s*,")
 _QUOTED_CHARS = 80
+_PAGE_KINDS: tuple[Literal["flip"], Literal["index"]] = ("flip", "index")
 MAX_OFFSET = 1000
 """Hits that the engine shows of one search at most, as users report."""
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One search result. ``candidates`` are (field, address), the best first, each address once."""
-
-    key: str  # the engine's own identity of the picture
-    candidates: tuple[tuple[str, str], ...]
-    page_url: str
-    title: str
-    width: int  # px as announced; 0 unknown
-    height: int
+_USER_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/131.0 Safari/537.36"
+)
 
 
-@dataclass(frozen=True)
-class ResultPage:
-    """The hits of one page; ``num_announced`` is the engine's own count, if it gives one."""
+class Baidu:
+    """Baidu image search, as a ``SearchEngine``.
 
-    hits: tuple[Hit, ...]
-    num_announced: int | None
+    A page may come as any of four kinds of answer: JSON, the JSON of the 2025 front end, the
+    ``flip`` page, the ``index`` page.
+    """
 
-    def is_withheld(self, offset: int) -> bool:
-        """Whether the page, asked for from ``offset`` on, lacks the hits that it announces.
+    label = ""
+    needs_cookie = True
+    max_hits = MAX_OFFSET
+    min_interval_s = 0.0  # it announces no quota: the crawl's own pace holds
 
-        Beyond ``MAX_OFFSET`` the engine shows nothing, whatever it announces.
-        """
-        return not self.hits and offset < min(self.num_announced or 0, MAX_OFFSET)
+    def __init__(self, config: CrawlConfig) -> None:
+        self.url = self.key = config.engine_url
+        self.home = f"{self.url}/"
+        self.page_size = config.page_size
+        self.headers = (
+            f"User-Agent: {_USER_AGENT}",
+            f"Accept-Language: {config.language};q=0.9,en;q=0.8",
+            f"Referer: {self.url}/",
+            "Accept: */*",
+        )
+        self._filters = config.filters
+
+    def endpoints(self, phrase: str, offset: int) -> Sequence[Endpoint]:
+        """The four addresses of a page, the preferred one first."""
+        query = (self.url, phrase, offset, self.page_size, self._filters)
+        flip, index = (page_url(self.url, kind, phrase, offset) for kind in _PAGE_KINDS)
+        return (
+            Endpoint("acjson", acjson_url(*query), parse_acjson),
+            Endpoint("tag", tag_url(*query), parse_tag),
+            Endpoint("flip", flip, parse_page),
+            Endpoint("index", index, parse_page),
+        )
+
+    def refuse(self, response: HttpResponse) -> None:
+        """Nothing: it says no by a redirect or in the body, which the parsers recognise."""
 
 
 def decode_url(text: str) -> str:
@@ -219,14 +240,14 @@ def _hit(item: Any) -> Hit | None:
     if not candidates:
         return None
     first = next(iter(candidates))
-    title = _string(item, "fromPageTitleEnc", "fromPageTitle", "titleShow")
+    title = text_of(item, "fromPageTitleEnc", "fromPageTitle", "titleShow")
     return Hit(
-        key=(_string(item, "di", "cs") or first)[:500],
+        key=(text_of(item, "di", "cs") or first)[:500],
         candidates=tuple((field, address) for address, field in candidates.items()),
-        page_url=decode_url(_string(item, "fromURL", "fromurl"))[:4000],
+        page_url=decode_url(text_of(item, "fromURL", "fromurl"))[:4000],
         title=_plain(title)[:500],
-        width=_number(item, "width"),
-        height=_number(item, "height"),
+        width=pixels_of(item, "width"),
+        height=pixels_of(item, "height"),
     )
 
 
@@ -240,29 +261,16 @@ def _plain(title: str) -> str:
 
 def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(field, address) of an item in the order of the tries; only http(s) addresses."""
-    fields = [("objURL", _string(item, "objURL", "objurl"))]
+    fields = [("objURL", text_of(item, "objURL", "objurl"))]
     replacements = item.get("replaceUrl")
     fields += [
-        ("replaceUrl", _string(entry, "ObjURL", "ObjUrl"))
+        ("replaceUrl", text_of(entry, "ObjURL", "ObjUrl"))
         for entry in (replacements if isinstance(replacements, list) else [])
         if isinstance(entry, dict)
     ]
-    fields += [(name, _string(item, name)) for name in ("middleURL", "hoverURL", "thumbURL")]
-    fields.append(("thumbURL", _string(item, "thumburl")))
+    fields += [(name, text_of(item, name)) for name in ("middleURL", "hoverURL", "thumbURL")]
+    fields.append(("thumbURL", text_of(item, "thumburl")))
     for field, text in fields:
         address = decode_url(text)
         if address.startswith(("http://", "https://")) and len(address) < 4000:
             yield field, address
-
-
-def _string(item: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields that is a non-empty string, without NUL and lone surrogates."""
-    text = next((v for n in names if isinstance(v := item.get(n), str) and v), "")
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
-
-
-def _number(item: Mapping[str, Any], name: str) -> int:
-    value = item.get(name)
-    if isinstance(value, str) and value.isdecimal() and len(value) < 8:
-        value = int(value)
-    return value if isinstance(value, int) and 0 <= value < 10**7 else 0

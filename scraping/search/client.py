@@ -1,4 +1,4 @@
-"""The search client: limits its pace, pauses after refusals, and tries four kinds of response."""
+"""The search client: limits its pace, pauses after refusals, and tries every kind of answer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tenacity
 from core.errors import (
     BlockedError,
     EmptyPageError,
+    QuotaError,
     ResponseFormatError,
     TransientError,
     UnknownHostError,
@@ -22,21 +23,17 @@ from scraping import backoff
 from scraping.config import CrawlConfig
 from scraping.content_encoding import TooLongError, decode_body
 from scraping.failure_reasons import FailedError, Reason, RejectedError, http_reason, may_pass
-from scraping.search import baidu
+from scraping.search.engine import ResultPage, SearchEngine
 from scraping.transfer import HttpResponse, Transfer
 
 _logger = logging.getLogger(__name__)
-_USER_AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/131.0 Safari/537.36"
-)
 _MAX_BODY_BYTES = 20_000_000
 _MAX_PAUSE_S = 600.0
 _REFUSALS = {401, 403, 418, 451}
 
 
 class SearchClient:
-    """One HTTP session with the engine; one thread at a time may use it.
+    """One HTTP session with ``engine``; one thread at a time may use it.
 
     ``sleep`` makes every pause; tests pass their own.
     """
@@ -44,19 +41,15 @@ class SearchClient:
     def __init__(
         self,
         config: CrawlConfig,
+        engine: SearchEngine,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._config = config
+        self._config, self._engine = config, engine
         self._sleep = sleep
         self._is_closed = False
-        self._headers = [
-            f"User-Agent: {_USER_AGENT}",
-            f"Accept-Language: {config.language};q=0.9,en;q=0.8",
-            f"Referer: {config.engine_url}/",
-            "Accept: */*",
-            "Accept-Encoding: gzip, deflate",
-        ]
-        self._proxy = Proxies.from_environment().of_url(config.engine_url)
+        self._headers = [*engine.headers, "Accept-Encoding: gzip, deflate"]
+        self._interval_s = max(config.search_interval_s, engine.min_interval_s)
+        self._proxy = Proxies.from_environment().of_url(engine.url)
         self._transfer = Transfer(
             [
                 (pycurl.CONNECTTIMEOUT_MS, max(1, round(1000 * config.connect_timeout_s))),
@@ -75,24 +68,25 @@ class SearchClient:
         self._is_closed = True
 
     def check(self) -> None:
-        """Fetch the home page; raises as ``search`` does, without a cool-down."""
-        self._get(f"{self._config.engine_url}/")
+        """Fetch the engine's first page; raises as ``search`` does, without a cool-down."""
+        self._get(self._engine.home)
 
-    def search(self, phrase: str, offset: int) -> baidu.ResultPage:
+    def search(self, phrase: str, offset: int) -> ResultPage:
         """The hits of ``phrase`` from ``offset`` on.
 
-        They come from the first of four kinds of answer that can be read: JSON, the JSON of the
-        2025 front end, the ``flip`` page, the ``index`` page.
+        They come from the first of the engine's endpoints whose answer can be read.
 
         Raises ``BlockedError`` when the engine still refuses after the last cool-down
-        (``EmptyPageError``, when it withholds hits that it announces), ``TransientError`` when it
-        does not answer, ``UnknownHostError`` when its name does not resolve,
-        ``ResponseFormatError`` when none of the four can be read.
+        (``EmptyPageError``, when it withholds hits that it announces; ``QuotaError`` at once, when
+        its quota is used up), ``TransientError`` when it does not answer, ``UnknownHostError`` when
+        its name does not resolve, ``ResponseFormatError`` when no endpoint's answer can be read.
         """
         config = self._config
         for num_pauses in range(config.max_cool_downs + 1):
             try:
                 return self._search_once(phrase, offset)
+            except QuotaError:
+                raise
             except BlockedError:
                 if num_pauses == config.max_cool_downs:
                     raise
@@ -102,26 +96,17 @@ class SearchClient:
                 self._has_cookie = False
         raise AssertionError("the loop returns or raises")
 
-    def _search_once(self, phrase: str, offset: int) -> baidu.ResultPage:
-        config = self._config
+    def _search_once(self, phrase: str, offset: int) -> ResultPage:
         self._get_cookie()
-        query = (config.engine_url, phrase, offset, config.page_size, config.filters)
-        endpoints: list[tuple[str, str, Callable[[bytes], baidu.ResultPage]]] = [
-            ("acjson", baidu.acjson_url(*query), baidu.parse_acjson),
-            ("tag", baidu.tag_url(*query), baidu.parse_tag),
-        ]
-        for kind in ("flip", "index"):
-            url = baidu.page_url(config.engine_url, kind, phrase, offset)
-            endpoints.append((kind, url, baidu.parse_page))
         errors = []
-        for name, url, parse in endpoints:
+        for endpoint in self._engine.endpoints(phrase, offset):
             try:
-                page = parse(self._get(url))
+                page = endpoint.parse(self._get(endpoint.url))
             except ResponseFormatError as error:
-                _logger.warning("%r at %d: %s answer: %s", phrase, offset, name, error)
+                _logger.warning("%r at %d: %s answer: %s", phrase, offset, endpoint.name, error)
                 errors.append(error)
                 continue
-            if page.is_withheld(offset):
+            if page.is_withheld(offset, self._engine.max_hits):
                 raise EmptyPageError(
                     f"the search engine announces {page.num_announced} hits, and shows none of "
                     f"those from {offset} on"
@@ -130,10 +115,10 @@ class SearchClient:
         raise errors[0]
 
     def _get_cookie(self) -> None:
-        """Fetch the home page once: it sets the cookie that searches need."""
-        if not self._has_cookie:
+        """Fetch the first page once, where it sets the cookie that searches need."""
+        if self._engine.needs_cookie and not self._has_cookie:
             try:
-                self._get(f"{self._config.engine_url}/")
+                self._get(self._engine.home)
             except ResponseFormatError as error:  # the search shows whether it needs the cookie
                 _logger.warning("the home page: %s", error)
             self._has_cookie = True
@@ -149,7 +134,7 @@ class SearchClient:
         return retry(self._get_once, url)
 
     def _get_once(self, url: str) -> bytes:
-        pause_s = self._last_request_s + self._config.search_interval_s - time.monotonic()
+        pause_s = self._last_request_s + self._interval_s - time.monotonic()
         if pause_s > 0:
             self._sleep(pause_s)
         self._last_request_s = time.monotonic()
@@ -165,10 +150,12 @@ class SearchClient:
             failure = error
         if failure is not None:
             raise self._no_answer(failure.reason)
+        if response.status != 200:
+            self._engine.refuse(response)
         return _body(response)
 
     def _no_answer(self, reason: str) -> TransientError | UnknownHostError:
-        engine = self._config.engine_url
+        engine = self._engine.url
         through = f" through the proxy {without_password(self._proxy)}" if self._proxy else ""
         if reason == Reason.HOST_UNKNOWN:
             return UnknownHostError(
@@ -185,7 +172,8 @@ def _body_limit(_status: int, _headers: Mapping[str, str]) -> int:
 def _body(response: HttpResponse) -> bytes:
     """The body of an answer with status 200, without its content encoding.
 
-    Raises ``BlockedError`` for a refusal, ``TransientError`` for a status that may pass,
+    Raises ``BlockedError`` for a refusal, ``TransientError`` for a status that may pass
+    (``QuotaError``, where the engine asks for a pause that is longer than a run waits),
     ``ResponseFormatError`` for any other.
     """
     status = response.status
@@ -195,8 +183,8 @@ def _body(response: HttpResponse) -> bytes:
     if status in _REFUSALS:
         raise BlockedError(f"the search engine answered status {status}")
     if status != 200 and may_pass(http_reason(status)):
-        retry_after_s = backoff.retry_after_s(response.headers.get("retry-after"))
-        raise TransientError(f"the search engine answered status {status}", retry_after_s)
+        asked_s = backoff.asked_pause_s(response.headers.get("retry-after"))
+        raise backoff.throttled(f"the search engine answered status {status}", asked_s)
     if status != 200:
         raise ResponseFormatError(f"needed status 200, got {status}")
     too_long = ResponseFormatError(

@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.errors import (
     BlockedError,
     EmptyPageError,
+    QuotaError,
     ResponseFormatError,
     SuyanError,
     TransientError,
@@ -20,7 +21,8 @@ from core.errors import (
 from scraping.catalogue.entities import Cursor, Stop, StopReason
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
-from scraping.search.baidu import ResultPage
+from scraping.search.engine import ResultPage, SearchEngine
+from scraping.search.engines import build_searches
 
 if TYPE_CHECKING:
     from scraping.search.client import SearchClient
@@ -43,8 +45,20 @@ class InterruptedSearchError(SuyanError):
     """The crawl ended while a search was waiting."""
 
 
+@dataclass
+class _EngineState:
+    """How the searches at one engine went; others are asked whatever this one says."""
+
+    client: SearchClient | None = None
+    num_refused: int = 0  # phrases in a row, here and below
+    num_withheld: int = 0
+    refusal: StopReason | None = None  # set when no other phrase is to be searched there
+
+
 class Frontier:
-    """Reads the result pages of a crawl's phrases in turn.
+    """Reads the result pages of a crawl's searches in turn.
+
+    A cursor's phrase is the label of its search.
 
     ``fetch_page`` may run in another thread; everything else belongs to the catalogue's thread.
     """
@@ -52,10 +66,9 @@ class Frontier:
     def __init__(self, config: CrawlConfig, name: str, catalogue: Catalogue) -> None:
         self._config, self._name, self._catalogue = config, name, catalogue
         self._closing = threading.Event()
-        self._client: SearchClient | None = None
-        self._active = list(config.searches)
-        self._num_refused = self._num_withheld = 0
-        self._refusal: StopReason | None = None  # set when no other phrase is to be searched
+        self._searches = {search.label: search for search in build_searches(config)}
+        self._states = {search.engine.key: _EngineState() for search in self._searches.values()}
+        self._active = list(self._searches)
         self.unknown_host: UnknownHostError | None = None
         cursors = {phrase: catalogue.cursor(name, phrase) for phrase in self._active}
         for cursor in cursors.values():
@@ -67,8 +80,19 @@ class Frontier:
     def close(self) -> None:
         """Interrupt a search that waits, and close the connections."""
         self._closing.set()
-        if self._client is not None:
-            self._client.close()
+        for state in self._states.values():
+            if state.client is not None:
+                state.client.close()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of all searches."""
+        return tuple(self._searches)
+
+    @property
+    def engine_urls(self) -> tuple[str, ...]:
+        """Addresses of the engines, each once."""
+        return tuple(dict.fromkeys(search.engine.url for search in self._searches.values()))
 
     def next_cursor(self, num_open: Mapping[str, int]) -> Cursor | None:
         """The cursor of the phrase whose turn it is; ``None`` when no phrase can be read now.
@@ -98,8 +122,9 @@ class Frontier:
         quota = self._config.max_images_per_phrase
         if quota is not None and cursor.stored >= quota:
             return Stop(StopReason.QUOTA)
-        if self._refusal is not None:
-            return Stop(self._refusal, "not asked, as the phrases before it got no answer")
+        refusal = self._state(cursor.phrase).refusal
+        if refusal is not None:
+            return Stop(refusal, "not asked, as the phrases before it got no answer")
         return None
 
     def fetch_page(self, cursor: Cursor) -> ResultPage | SuyanError:
@@ -108,10 +133,11 @@ class Frontier:
             SearchClient,  # built late: a crawl with only downloads left needs no client
         )
 
-        if self._client is None:
-            self._client = SearchClient(self._config, sleep=self._sleep)
+        search, state = self._searches[cursor.phrase], self._state(cursor.phrase)
+        if state.client is None:
+            state.client = SearchClient(self._config, search.engine, sleep=self._sleep)
         try:
-            return self._client.search(cursor.phrase, cursor.offset)
+            return state.client.search(search.phrase, cursor.offset)
         except tuple(_STOP_REASONS) as error:
             return error
 
@@ -124,13 +150,13 @@ class Frontier:
         if isinstance(page, SuyanError):
             self._save_error(cursor, page)
             return None
-        self._num_refused = self._num_withheld = 0
-        engine = self._config.engine_url
+        state, engine = self._state(phrase), self._searches[phrase].engine
+        state.num_refused = state.num_withheld = 0
         hits = list({hit.key: hit for hit in page.hits}.values())
-        page_yield = self._catalogue.page_yield(self._name, engine, cursor, hits)
+        page_yield = self._catalogue.page_yield(self._name, engine.key, cursor, hits)
         new_cursor = replace(
             cursor,
-            offset=cursor.offset + self._config.page_size,
+            offset=cursor.offset + engine.page_size,
             pages=cursor.pages + 1,
             hits=cursor.hits + len(page.hits),
             new=cursor.new + page_yield.num_new,
@@ -138,34 +164,37 @@ class Frontier:
         )
         if hits:
             repeats = page_yield.num_repeated == len(hits)
-            new_cursor = self._continued(new_cursor, page.num_announced, repeats=repeats)
+            new_cursor = self._continued(new_cursor, engine, page.num_announced, repeats=repeats)
         else:
             new_cursor = replace(new_cursor, stop=Stop(StopReason.EXHAUSTED))
-        return self._catalogue.save_page(self._name, engine, new_cursor, hits, time.time())
+        return self._catalogue.save_page(self._name, engine.key, new_cursor, hits, time.time())
 
     def _save_error(self, cursor: Cursor, error: SuyanError) -> None:
-        reason = _stop_reason(error)
+        reason, state = _stop_reason(error), self._state(cursor.phrase)
         stop = Stop(reason, str(error)[:_MAX_DETAIL_CHARS])
         if isinstance(error, EmptyPageError) and cursor.offset:
-            self._num_withheld += 1
+            state.num_withheld += 1
             cursor = replace(cursor, stale_pages=cursor.stale_pages + 1)
             if cursor.stale_pages >= _MAX_EMPTY_PAGES:
                 stop = Stop(StopReason.EXHAUSTED)
         else:
-            self._num_refused += 1
+            state.num_refused += 1
         if isinstance(error, UnknownHostError):
             self.unknown_host = error
         if (
-            self.unknown_host is not None
-            or self._num_refused >= _MAX_REFUSED_PHRASES
-            or self._num_withheld >= _MAX_WITHHELD_PHRASES
+            isinstance(error, UnknownHostError | QuotaError)
+            or state.num_refused >= _MAX_REFUSED_PHRASES
+            or state.num_withheld >= _MAX_WITHHELD_PHRASES
         ):
-            self._refusal = reason
-        if self.unknown_host is None:  # else the crawl says it, once
+            state.refusal = reason
+        is_said_by_crawl = isinstance(error, UnknownHostError) and len(self._states) == 1
+        if not is_said_by_crawl:
             _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, error)
         self._catalogue.save_cursor(self._name, replace(cursor, stop=stop))
 
-    def _continued(self, cursor: Cursor, num_announced: int | None, *, repeats: bool) -> Cursor:
+    def _continued(
+        self, cursor: Cursor, engine: SearchEngine, num_announced: int | None, *, repeats: bool
+    ) -> Cursor:
         """The phrase's cursor after a page with hits: it goes on, or has stopped."""
         if cursor.stale_pages >= _MAX_STALE_PAGES and cursor.frontier > cursor.offset:
             return replace(cursor, offset=cursor.frontier, frontier=0, stale_pages=0)
@@ -174,9 +203,12 @@ class Frontier:
             return replace(cursor, stop=Stop(reason))
         if num_announced is not None and cursor.offset >= num_announced:
             return replace(cursor, stop=Stop(StopReason.EXHAUSTED))
-        if cursor.offset >= self._config.max_pages * self._config.page_size:
+        if cursor.offset >= self._config.max_pages * engine.page_size:
             return replace(cursor, stop=Stop(StopReason.PAGE_LIMIT))
         return cursor
+
+    def _state(self, label: str) -> _EngineState:
+        return self._states[self._searches[label].engine.key]
 
     def _sleep(self, seconds: float) -> None:
         if self._closing.wait(seconds):

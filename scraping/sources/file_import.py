@@ -31,7 +31,7 @@ from scraping.catalogue.repository import Catalogue
 from scraping.download.task_runner import Tombstones
 from scraping.failure_reasons import FailedError, Reason, RejectedError
 from scraping.originals import Drafts, commit_drafts
-from scraping.search.baidu import Hit
+from scraping.search.engine import Hit
 from scraping.sources.archive_members import ArchiveScan
 from scraping.sources.local_files import FolderScan, LocalFile
 from storage import originals

@@ -17,7 +17,7 @@ from scraping.catalogue import file_hits
 from scraping.catalogue.entities import LIST_ENGINE, Stop, StopReason
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
-from scraping.search.baidu import Hit
+from scraping.search.engine import Hit
 from scraping.sources.address_lists import LIST_SUFFIXES, STANDARD_INPUT, AddressList
 from scraping.sources.file_import import FileImport, FileSource
 from scraping.sources.local_files import ARCHIVE_SUFFIXES, is_archive

@@ -85,6 +85,19 @@ def test_an_engine_that_answers_or_refuses_is_none() -> None:
             assert _search(engine.url).level == level
 
 
+def test_of_two_engines_the_one_that_is_not_well_is_named() -> None:
+    def answer(path: str, _headers: object) -> bytes:
+        status = b"403 No" if path.startswith("/v1/") else b"200 OK"
+        return b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status
+
+    with RawHost(answer) as engine:
+        config = CrawlConfig(
+            engine_url=engine.url, engines=("baidu", "openverse"), domain="any", phrases=("x",)
+        )
+        finding = doctor.search_finding(config)
+    assert (finding.level, "status 403" in finding.observation) == ("note", True)
+
+
 def test_another_locale_and_a_missing_compiler_are_notes_with_their_cost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

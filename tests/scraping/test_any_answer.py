@@ -9,7 +9,7 @@ from raw_answers import JPEG, JSON, downloaded, search_client
 from core.errors import BlockedError, ResponseFormatError, TransientError
 from scraping.content_encoding import TooLongError, decode_body
 from scraping.offline.raw_host import RawHost
-from scraping.search import baidu
+from scraping.search.engine import ResultPage
 
 _line = st.binary(max_size=40) | st.sampled_from(
     [
@@ -73,7 +73,7 @@ def test_any_bytes_of_an_engine_are_a_page_or_one_of_the_errors(answer: bytes) -
             page = search_client(host, total_timeout_s=0.5).search("x", 0)
         except (BlockedError, TransientError, ResponseFormatError):
             return
-    assert isinstance(page, baidu.ResultPage)
+    assert isinstance(page, ResultPage)
 
 
 @settings(max_examples=300)

@@ -25,9 +25,15 @@ from scraping.crawl import crawl
 from scraping.forget import find_target, forget
 from scraping.offline.corpus import Corpus, Item, portrait_corpus
 from scraping.offline.server import OfflineEngine
+from scraping.search.baidu import Baidu
 from scraping.search.client import SearchClient
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def _client(engine: OfflineEngine) -> SearchClient:
+    config = crawl_config(engine)
+    return SearchClient(config, Baidu(config))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +92,7 @@ def test_cool_downs_grow_and_end(corpus: Corpus) -> None:
     pauses: list[float] = []
     with OfflineEngine(corpus, block_after=0) as engine:
         config = crawl_config(engine, cool_down_s=10, max_cool_downs=3)
-        client = SearchClient(config, sleep=pauses.append)
+        client = SearchClient(config, Baidu(config), sleep=pauses.append)
         with pytest.raises(BlockedError):
             client.search("素颜", 0)
     assert len(pauses) == 3
@@ -96,7 +102,7 @@ def test_cool_downs_grow_and_end(corpus: Corpus) -> None:
 
 def test_garbled_json_falls_back_to_the_pages(corpus: Corpus, tmp_path: Path) -> None:
     with OfflineEngine(corpus, garble=True) as engine:
-        answer = SearchClient(crawl_config(engine)).search("素颜", 0)
+        answer = _client(engine).search("素颜", 0)
     assert len(answer.hits) > 0
     assert answer.hits[0].candidates[0][1].startswith("http://127.0.0.1")
 
@@ -104,7 +110,7 @@ def test_garbled_json_falls_back_to_the_pages(corpus: Corpus, tmp_path: Path) ->
 def test_garbled_json_falls_back_to_the_front_end_of_2025(corpus: Corpus, tmp_path: Path) -> None:
     with OfflineEngine(corpus, garble=True, front_2025=True) as engine:
         pages: list[str] = []
-        client = SearchClient(crawl_config(engine))
+        client = _client(engine)
         get = client._get
         client._get = lambda url: pages.append(url) or get(url)  # type: ignore[method-assign]
         answer = client.search("素颜", 0)

@@ -27,6 +27,7 @@ from scraping.failure_reasons import FailedError, RejectedError
 from scraping.offline.corpus import Corpus, Item, portrait_corpus
 from scraping.offline.raw_host import RawHost
 from scraping.offline.server import OfflineEngine
+from scraping.search.baidu import Baidu
 from scraping.search.client import SearchClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -244,7 +245,7 @@ def test_a_proxy_that_is_gone_or_refuses_may_pass(
         engine_url="http://engine.invalid", domain="any", phrases=("x",), num_tries=1
     )
     with pytest.raises(TransientError, match=r"through the proxy http://127\.0\.0\.1:9 \(proxy-"):
-        SearchClient(config).search("x", 0)
+        SearchClient(config, Baidu(config)).search("x", 0)
 
 
 class _Named(OfflineEngine):

@@ -12,7 +12,7 @@ from scraping.catalogue.entities import Attempt, Cursor, DownloadTask
 from scraping.catalogue.repository import Catalogue
 from scraping.catalogue.retries import RetryRules
 from scraping.config import CrawlConfig
-from scraping.search.baidu import Hit
+from scraping.search.engine import Hit
 
 
 def test_a_hit_is_fetched_once_however_often_it_is_seen(catalogue: Catalogue) -> None:

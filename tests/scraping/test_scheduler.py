@@ -25,7 +25,7 @@ from scraping.offline.corpus import Corpus, portrait_corpus
 from scraping.offline.server import OfflineEngine
 from scraping.preview import write_contact_sheet
 from scraping.scheduler import CrawlScheduler
-from scraping.search.baidu import Hit
+from scraping.search.engine import Hit
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,9 @@ from scraping.offline.corpus import Corpus, Item, folder_corpus, portrait_corpus
 from scraping.offline.raw_host import RawHost
 from scraping.offline.server import OfflineEngine, Refusal
 from scraping.search import baidu
+from scraping.search.baidu import Baidu
 from scraping.search.client import SearchClient
+from scraping.search.engine import ResultPage
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_PHRASE = ("素颜 照片",)
@@ -111,11 +113,11 @@ def test_two_refused_phrases_are_asked_in_one_way_and_no_further_ones(
 
 
 def test_the_engines_own_end_is_no_refusal() -> None:
-    assert not baidu.ResultPage((), 0).is_withheld(0)
-    assert not baidu.ResultPage((), 31).is_withheld(60)
-    assert not baidu.ResultPage((), 1943).is_withheld(1020)  # it shows 1,000 hits at most
-    assert not baidu.ResultPage((), None).is_withheld(0)
-    assert baidu.ResultPage((), 1900).is_withheld(30)
+    assert not ResultPage((), 0).is_withheld(0, baidu.MAX_OFFSET)
+    assert not ResultPage((), 31).is_withheld(60, baidu.MAX_OFFSET)
+    assert not ResultPage((), 1943).is_withheld(1020, baidu.MAX_OFFSET)  # it shows 1,000 at most
+    assert not ResultPage((), None).is_withheld(0, baidu.MAX_OFFSET)
+    assert ResultPage((), 1900).is_withheld(30, baidu.MAX_OFFSET)
     assert baidu.parse_acjson(b'{"listNum":"1900","data":[{}]}').is_withheld(30)
 
 
@@ -207,7 +209,7 @@ def test_a_home_page_that_redirects_once_is_a_cool_down() -> None:
     pauses: list[float] = []
     with RawHost(answer) as host:
         config = search_client(host, max_cool_downs=1, cool_down_s=8)._config
-        page = SearchClient(config, sleep=pauses.append).search("x", 0)
+        page = SearchClient(config, Baidu(config), sleep=pauses.append).search("x", 0)
     assert len(page.hits) == 1
     assert len(pauses) == 1
     assert pauses[0] >= 6
@@ -258,12 +260,13 @@ def test_a_name_that_does_not_resolve_ends_the_crawl_after_one_phrase_in_one_lin
 _LOOK_UP = """
 import sys
 from scraping.config import CrawlConfig
+from scraping.search.baidu import Baidu
 from scraping.search.client import SearchClient
 config = CrawlConfig(
     engine_url="http://engine.example", domain="any", phrases=("x",), connect_timeout_s=0.5
 )
 try:
-    SearchClient(config).search("x", 0)
+    SearchClient(config, Baidu(config)).search("x", 0)
 except Exception as error:
     print(type(error).__name__)
 """

@@ -4,7 +4,7 @@ import time
 
 from scraping.catalogue.entities import Cursor, DownloadResult, DownloadTask
 from scraping.catalogue.repository import Catalogue
-from scraping.search.baidu import Hit
+from scraping.search.engine import Hit
 
 ENGINE = "https://engine.example"
 

@@ -9,6 +9,7 @@ from scraping.download.limits import DownloadLimits
 from scraping.failure_reasons import FailedError, Reason, RejectedError
 from scraping.offline.raw_host import RawHost
 from scraping.search.client import SearchClient
+from scraping.search.engines import build_engines
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(500) + b"\xff\xd9"
 JSON = json.dumps({"listNum": 1, "data": [{"di": "1", "objURL": "http://h/1.jpg"}, {}]}).encode()
@@ -50,4 +51,6 @@ def search_client(host: RawHost, **changes: object) -> SearchClient:
         "engine_url": host.url, "domain": "any", "phrases": ("x",), "num_tries": 1,
         "search_interval_s": 0, "max_cool_downs": 0, "total_timeout_s": 2,
     }  # fmt: skip
-    return SearchClient(CrawlConfig.model_validate(values | changes), sleep=lambda _: None)
+    config = CrawlConfig.model_validate(values | changes)
+    (engine,) = build_engines(config)
+    return SearchClient(config, engine, sleep=lambda _: None)
