@@ -150,6 +150,11 @@ class EvaluationFolder:
         return self.path / "decision.json"
 
     @property
+    def figures(self) -> Path:
+        """The figures by plain names, as TensorBoard and trackers show them; JSON."""
+        return self.path / "figures.json"
+
+    @property
     def training_statistics(self) -> Path:
         """Where the features of the training pictures lie; safetensors."""
         return self.path / "training_statistics.safetensors"
@@ -200,6 +205,29 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's event files."""
         return self.path / "tensorboard"
+
+    def tracker(self, name: str) -> Path:
+        """The tracker's id of the run, and what it has of it; JSON."""
+        return self.path / f"tracker-{name}.json"
+
+    @property
+    def tracking(self) -> Path:
+        """The folder of what trackers keep here, e.g. to be sent later."""
+        return self.path / "tracking"
+
+    @property
+    def mlflow_store(self) -> Path:
+        """The folder of MLflow's database and pictures, of all runs beside this one."""
+        return self.path.parent / ".mlflow"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """The folder of MLflow's pictures, with a folder for each run, named by MLflow's id."""
+        return self.mlflow_store / "artifacts"
+
+    def tracker_lock(self, name: str) -> Path:
+        """The lock of the process that sends the run to the tracker."""
+        return self.path.parent / f".{self.path.name}.{name}.lock"
 
     @property
     def checkpoints(self) -> Path:

@@ -1,7 +1,8 @@
 """The stage's verb: measure a run's newest checkpoint on held-out pictures, and write the report.
 
 ``runs/<run>/evaluation/<checkpoint>/`` gets ``gallery/``, ``scores.json`` (written last),
-``training_statistics.safetensors`` and ``report.html``. The same configuration on the same
+``training_statistics.safetensors``, ``report.html`` and ``figures.json``, which TensorBoard and the
+run's trackers get too. The same configuration on the same
 checkpoint is measured once.
 """
 
@@ -29,6 +30,7 @@ from evaluation.features.training_statistics import (
 from evaluation.measure import EvaluationPaths, measure
 from evaluation.report.domain_names import domain_names, with_display_names
 from evaluation.report.html_report import write_report
+from evaluation.report.plain_figures import publish_figures
 from evaluation.report.wording import Language, verdict
 from evaluation.scores import Scores, load_scores, write_scores
 from evaluation.weights_choice import all_weights_digests, weights_digests
@@ -93,6 +95,7 @@ def evaluate(
     report = write_report(
         config.language, scores, DatasetFolder(dataset), RunFolder(run), workspace, folder
     )
+    publish_figures(scores, folder, run)
     progress("evaluate: report", 1, 1, "")
     names = domain_names(scores.domains, config.language, DatasetFolder(dataset).config)
     displayed = with_display_names(scores, names)

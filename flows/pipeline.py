@@ -31,6 +31,7 @@ from flows.ui.approval import Approval, ask
 from flows.ui.run_names import run_name
 from flows.warm_start.starting_points import starting_point, with_origin
 from storage.remote import default_workspace
+from training.tracking.tracker import require_packages
 
 if TYPE_CHECKING:
     from evaluation.evaluate import Evaluation
@@ -97,6 +98,7 @@ def _run_stages(
     parameters: PipelineParameters, workspace: Workspace, task_runner: TaskRunnerName
 ) -> PipelineResult:
     log, recipe = StageLog(), parameters.recipe
+    require_packages(parameters.train.track)  # before the hours of a crawl
     with one_at_a_time(run_limit("pipeline", recipe)):
         crawls, prepared = crawl_and_prepare(parameters, workspace, task_runner, log, num_stages=5)
         latest.remember_dataset(workspace, recipe, prepared.version)

@@ -46,6 +46,8 @@ SIDEWAYS = {
         "training.run.checkpoint",
         "training.run.run_log",
         "training.run.strengths",
+        "training.tracking.tensorboard_summaries",  # its figures beside the training's
+        "training.tracking.tracked_training",
     },
     "serving": {
         "evaluation.features.likeness",  # how far a photograph lies from the training pictures

@@ -15,12 +15,14 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 from core.errors import SuyanError
 from core.files import load_json
 from core.progress import silent
 from training.config import TrainConfig
 from training.runtime.launcher import end_with_parent, write_report
+from training.tracking.tracker import TrackerName
 from training.train import Distance, train
 
 _STEPS_PER_LINE = 50
@@ -35,6 +37,14 @@ def main() -> None:
     parser.add_argument(
         "--distance", default="", help="MODULE:FUNCTION that builds the distance to validate by"
     )
+    parser.add_argument(
+        "--track",
+        action="append",
+        default=[],
+        choices=get_args(TrackerName),
+        help="tracker that gets figures and sample grids; repeatable. The config.json of a run "
+        "names none",
+    )
     parser.add_argument("--report", action="store_true", help="write progress as JSON lines")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -43,7 +53,7 @@ def main() -> None:
     is_first = os.environ.get("RANK", "0") == "0"
     progress = (_report_progress if arguments.report else _ProgressLines()) if is_first else silent
     try:
-        config = _load_config(arguments.config)
+        config = _load_config(arguments.config, arguments.track)
         distance = _build_distance(arguments.distance) if arguments.distance else None
         summary = train(
             config, arguments.dataset, arguments.run, progress=progress, distance=distance
@@ -70,11 +80,12 @@ def _exit_without_cleanup() -> None:
     os._exit(0)
 
 
-def _load_config(path: Path) -> TrainConfig:
-    """The ``TrainConfig`` in a file, or under ``train`` in a run's."""
+def _load_config(path: Path, track: list[str]) -> TrainConfig:
+    """The ``TrainConfig`` in a file, or under ``train`` in a run's, with the trackers too."""
     try:
         values = load_json(path)
-        return TrainConfig.model_validate(values.get("train", values))
+        values = values.get("train", values)
+        return TrainConfig.model_validate(values | {"track": [*values.get("track", ()), *track]})
     except ValueError as error:
         raise ValueError(f"{path}: needed the JSON of a TrainConfig: {error}") from error
 

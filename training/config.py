@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from core.config_identity import LATER
+from core.config_identity import INCIDENTAL, LATER
 from training.models.factory import GENERATORS
+from training.tracking.tracker import TrackerName
 
 _LEAST_WINDOW_CROP_PX = 64  # below, the mouth's window is smaller than a patch
 
@@ -294,6 +295,11 @@ class TrainConfig(BaseModel):
         3, ge=1, le=1000, description="Newest checkpoints that are kept, beside the best one"
     )
     sample_every: int = Field(500, ge=1, description="Steps between two sample grids")
+    track: Annotated[tuple[TrackerName, ...], INCIDENTAL] = Field(
+        (),
+        description="Trackers that get figures, sample grids and hyperparameters, as TensorBoard "
+        "does; each needs the extra of its name, and its API key in the environment",
+    )
 
     @field_validator("generator")
     @classmethod
@@ -301,6 +307,11 @@ class TrainConfig(BaseModel):
         if name not in GENERATORS:
             raise ValueError(f"got {name!r}, needed one of {', '.join(GENERATORS)}")
         return name
+
+    @field_validator("track")
+    @classmethod
+    def _is_unique(cls, names: tuple[TrackerName, ...]) -> tuple[TrackerName, ...]:
+        return tuple(dict.fromkeys(names))
 
     @model_validator(mode="after")
     def _windows_fit(self) -> Self:

@@ -26,6 +26,9 @@ from training.runtime.compile import compile_networks, should_compile
 from training.runtime.device import prepare_torch
 from training.runtime.distributed import World, joined_world
 from training.runtime.thread_count import build_thread_count
+from training.tracking.hyperparameters import hyperparameters
+from training.tracking.tracked_training import tracked
+from training.tracking.tracker import require_packages
 from training.trainer import Trainer, num_steps
 
 Distance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
@@ -71,8 +74,10 @@ def train(
     Raises ``ValueError`` for a dataset without pictures or a configuration that it does not allow,
     ``FolderMismatchError`` when ``run`` holds the work of another configuration or of other
     pictures, ``SuyanError`` when a checkpoint cannot be read at present and when losses are not
-    finite again and again, ``OSError`` when the last checkpoint cannot be written.
+    finite again and again, ``OSError`` when the last checkpoint cannot be written;
+    ``MissingModelError`` for a tracker that is not installed.
     """
+    require_packages(config.track)
     if config.validate_every and distance is None:
         raise ValueError(
             f"validate_every: got {config.validate_every} without a distance to validate by "
@@ -98,15 +103,18 @@ def train(
                 threads.choose()  # compiled code has a fixed number of threads
                 if to_compile:
                     compile_networks(gan)
-            log = TrainingLog(run, resumed) if world.is_first else None
-            try:
-                trainer = Trainer(
-                    gan, run, pictures, samples, log, signals, threads, progress, distance, state
-                )
-                state = trainer.run()
-            finally:
-                if log is not None:
-                    log.close()
+            described = hyperparameters(config, dataset.name)
+            log = TrainingLog(run, resumed, described) if world.is_first else None
+            with tracked(config.track if world.is_first else (), run, described):
+                try:
+                    trainer = Trainer(
+                        gan, run, pictures, samples, log, signals, threads, progress, distance,
+                        state,
+                    )  # fmt: skip
+                    state = trainer.run()
+                finally:
+                    if log is not None:
+                        log.close()
         world.wait()
         checkpoint = latest_checkpoint(run)
         assert checkpoint is not None

@@ -17,6 +17,7 @@ from storage.remote import bucket_of
 from storage.s3 import Bucket
 
 _IN_RUN, _IN_MODEL = RunFolder(Path()), ModelFolder(Path())
+_IN_EVALUATION = EvaluationFolder(Path())
 _RUNS = Workspace(Path()).runs.as_posix()
 _NOTHING = RemovedVersion()
 
@@ -135,7 +136,8 @@ def _shows(path: str, name: str, fate: RemovedVersion) -> bool:
         _IN_RUN.samples_folder().name: fate.in_samples,
         _IN_RUN.samples_folder(averaged=True).name: fate.in_samples,
         _IN_RUN.tensorboard.name: fate.in_samples,
-        EvaluationFolder(Path()).gallery.name: fate.is_used,
+        _IN_RUN.tracking.name: fate.in_samples,
+        _IN_EVALUATION.gallery.name: fate.is_used,
     }
     files = {
         _IN_RUN.augmentation.name: fate.in_augmentation,
@@ -143,7 +145,7 @@ def _shows(path: str, name: str, fate: RemovedVersion) -> bool:
         _IN_RUN.checkpoint("").state.name: fate.is_trained_on,
     }
     is_evaluation = f"/{_IN_RUN.evaluations.name}/" in name
-    if is_evaluation and file.name == _IN_MODEL.scores.name:
+    if is_evaluation and file.name in {_IN_MODEL.scores.name, _IN_EVALUATION.figures.name}:
         return fate.is_used
     return folders.get(file.parts[0], False) or files.get(file.name, False)
 

@@ -141,15 +141,22 @@ def remove_local_copies(workspace: Workspace) -> None:
 def cannot_remove(workspace: Workspace) -> list[str]:
     """Sentences about what learned from, or may show, a forgotten picture and cannot be mended."""
     record, lines = load_record(workspace), []
-    weights = [
-        str(run.folder.path) for run in find_runs(workspace, record) if run.fate.is_trained_on
-    ]
+    runs = find_runs(workspace, record)
+    weights = [str(run.folder.path) for run in runs if run.fate.is_trained_on]
     models = find_models(workspace, record).items()
     weights += [str(model.path) for model, is_trained_on in models if is_trained_on]
     if weights:
         lines.append(
             "These weights were trained on a forgotten picture, and stay: nothing can take it out "
             f"of them. Train again, then remove them: {', '.join(weights)}"
+        )
+    tracked = [
+        f"{run.folder.path.name} ({', '.join(run.trackers)})" for run in runs if run.trackers
+    ]
+    if tracked:
+        lines.append(
+            "Trackers may show it in sample grids, on their servers or in folders outside the "
+            f"workspace. Delete these runs there: {', '.join(tracked)}"
         )
     if workspace.prefect.path.exists() or os.environ.get("PREFECT_API_URL"):
         lines.append(

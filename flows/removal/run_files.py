@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 from core.errors import SuyanError
 from core.files import try_load_json
@@ -15,6 +16,8 @@ from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder, ModelFolder, RecipeModels, RunFolder
 from flows.removal.copy_names import is_named_after
 from storage.forgotten_record import NUM_DIGITS, ForgottenRecord, RemovedVersion
+from training.tracking.tracker import TrackerName
+from training.tracking.tracker_record import load_record
 
 _NOTHING = RemovedVersion()
 
@@ -26,20 +29,31 @@ class TrainedRun:
     folder: RunFolder
     fate: RemovedVersion
 
+    @property
+    def trackers(self) -> list[str]:
+        """The trackers that may have shown the picture, in grids of samples, to others too."""
+        names = get_args(TrackerName) if self.fate.in_samples else ()
+        return [name for name in names if load_record(self.folder.path, name) is not None]
+
     def files(self) -> list[Path]:
-        """The files and folders here that may show the picture: grids of samples (TensorBoard has
-        them too), reports with their galleries and figures, and pools of translations.
+        """The files and folders here that may show the picture: grids of samples (TensorBoard and
+        trackers have them too), reports with their galleries and figures, pools of translations.
         """
         run, fate = self.folder, self.fate
         paths: list[Path] = []
         if fate.in_samples:
             paths += [run.samples_folder(), run.samples_folder(averaged=True), run.tensorboard]
+            paths.append(run.tracking)
+            mlflow = load_record(run.path, "mlflow")
+            if mlflow is not None and mlflow.id:
+                paths.append(run.mlflow_artifacts / mlflow.id)
         if fate.in_augmentation:
             paths.append(run.augmentation)
         if fate.is_used:
             for path in run.evaluations.glob("[!.]*/"):
                 evaluation = EvaluationFolder(path)
-                paths += [evaluation.scores, evaluation.report, evaluation.gallery]
+                paths += [evaluation.scores, evaluation.figures]
+                paths += [evaluation.report, evaluation.gallery]
         if fate.is_trained_on:
             paths += [run.checkpoint(path.name).state for path in run.checkpoints.glob("step_*/")]
         return [path for path in paths if path.exists()]

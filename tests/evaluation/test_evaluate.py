@@ -14,9 +14,10 @@ from PIL import Image
 from tiny_evaluation import PHRASE, Measured, config_of, dataset_of, train_on
 
 from core.errors import CheckpointError, SuyanError
-from core.files import write_json
+from core.files import load_json, write_json
 from core.tables import Picture, write_rows
 from core.workspace import Workspace
+from core.workspace_folders import EvaluationFolder, RunFolder
 from evaluation import measure as measuring
 from evaluation.champion_record import ComparedChampion
 from evaluation.data.score_parts import Shortage
@@ -49,6 +50,26 @@ def test_every_figure_stands_beside_its_floor_and_ceiling(measured: Measured) ->
     assert scores.features.comparable_with_published is False
     assert scores.classifier is not None
     assert scores.classifier.num_pictures == 24
+
+
+@pytest.mark.slow
+def test_tensorboard_and_trackers_get_the_figures_of_a_checkpoint_once(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Path] = []
+    monkeypatch.setattr("evaluation.report.plain_figures.send_evaluations", sent.append)
+    board = RunFolder(measured.run).tensorboard
+    (events,) = board.glob("*.evaluation.step_*")
+    assert measured.again().reused
+    assert sent == [measured.run]  # a tracker that was down may need them
+    assert list(board.glob("*.evaluation.step_*")) == [events]
+    kid = measured.done.scores.directions["A2B"].figure("kid")
+    assert kid is not None
+    value = load_json(EvaluationFolder(measured.done.folder).figures)
+    assert value["step"] == measured.done.scores.step
+    assert value["figures"]["eval/kid_A2B"] == kid.value
+    assert value["figures"]["eval_interval/kid_A2B_low"] == kid.low
+    assert {"eval/kid_baseline_A2B", "eval/kid_B2A"} <= value["figures"].keys()
 
 
 def _value(direction: DirectionScores, key: str) -> float:

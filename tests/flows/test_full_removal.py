@@ -36,6 +36,7 @@ from storage.forgotten_record import load_record
 from storage.remote import bucket_of, open_workspace
 from training.config import TrainConfig
 from training.runtime.launcher import Torchrun
+from training.tracking.tracker_record import TrackerRecord, save_record
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -56,6 +57,11 @@ def unpacked(folder: Path) -> Workspace:
         path.write_bytes(b"a grid of pictures")
     (run.tensorboard / "events").parent.mkdir(exist_ok=True)
     (run.tensorboard / "events").write_bytes(b"the same grids")
+    for path in (run.tracking / "wandb" / "grid.jpg", run.mlflow_artifacts / "7" / "grid.jpg"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"the same grids for trackers")
+    for name, number in (("wandb", "5"), ("mlflow", "7")):
+        save_record(run.path, name, TrackerRecord("key", number, step=10))
     return workspace
 
 
@@ -198,6 +204,8 @@ def test_grids_of_test_pictures_go_if_they_show_it_and_near_duplicates_are_named
     run = run_of(workspace)
     assert not any(path.exists() for path in (run.samples(10).parent, run.tensorboard))
     assert not run.samples(10, averaged=True).exists()
+    assert not any(path.exists() for path in (run.tracking, run.mlflow_artifacts / "7"))
+    assert any(f"{run.path.name} (wandb, mlflow)" in line for line in result.lines)
     assert run.augmentation.exists()
     assert run.checkpoint("step_00000010").state.exists()  # it was no training picture
     assert not any("weights" in line for line in result.lines)

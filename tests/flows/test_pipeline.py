@@ -19,10 +19,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
+from core.errors import MissingModelError
 from core.workspace import Workspace
 from flows import model
 from flows.parameters import EvaluateParameters, PipelineParameters
-from flows.pipeline import PipelineResult, pipeline
+from flows.pipeline import PipelineResult, _run_stages, pipeline
 from flows.recipes import makeup, seasons, with_engine
 from flows.server.services import Services, worker_environment
 from flows.stage_results import Status
@@ -249,6 +250,18 @@ def test_a_wrong_parameter_is_refused_before_anything_starts(
     done = _prefect(deployed, "deployment", "run", "pipeline/makeup", "--params", text)
     assert done.returncode != 0
     assert "num_blocks" in done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_the_crawl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.tracking.tracker.importlib.util.find_spec", {}.get)
+    parameters = makeup()
+    train = parameters.train.model_copy(update={"track": ("swanlab",)})
+    parameters = parameters.model_copy(update={"train": train})
+    with pytest.raises(MissingModelError, match=r"got swanlab, .*\[swanlab\]"):
+        _run_stages(parameters, Workspace(tmp_path), "local")
     assert not list(tmp_path.iterdir())
 
 

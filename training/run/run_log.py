@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from core.files import atomic_file, canonical_json
 from core.workspace_folders import RunFolder
+from training.tracking.tensorboard_summaries import add_hyperparameters
+from training.tracking.tracker import Value
 
 _logger = logging.getLogger(__name__)
 _LEAST_FREE_BYTES = 2**20  # on a full disk TensorBoard's thread dies and prints a traceback
@@ -41,11 +43,14 @@ class TrainingLog:
     ``measures.jsonl``: ``{step, <measure>: …}`` (``variety``, ``validation_A2B``, …);
     ``events.jsonl``: ``{step, event, message}``, for people.
 
-    A row that cannot be written (a full disk) is left out, and training goes on.
+    TensorBoard gets the ``hyperparameters`` too. A row that cannot be written (a full disk) is left
+    out, and training goes on.
     """
 
-    def __init__(self, run: Path, resumed_step: int) -> None:
-        self._files = RunFolder(run)
+    def __init__(
+        self, run: Path, resumed_step: int, hyperparameters: Mapping[str, Value] | None = None
+    ) -> None:
+        self._files, self._hyperparameters = RunFolder(run), hyperparameters
         self._cut(resumed_step)
         self._board: Any = None
         self._is_failing = False
@@ -115,6 +120,8 @@ class TrainingLog:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
 
         self._board = SummaryWriter(str(self._files.tensorboard), purge_step=step + 1)
+        if self._hyperparameters:
+            add_hyperparameters(self._board, self._hyperparameters)
 
     def _add_scalars(self, row: dict[str, Any]) -> None:
         self._open(row["step"] - 1)

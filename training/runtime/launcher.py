@@ -27,6 +27,7 @@ from core.files import claim_folder
 from core.progress import Progress, silent
 from core.workspace_folders import RunFolder
 from training.config import TrainConfig
+from training.tracking.tracker import require_packages
 
 if TYPE_CHECKING:
     from training.train import TrainSummary
@@ -125,15 +126,18 @@ def train_together(
     of them have joined.
 
     Raises ``SuyanError`` with the processes' last lines when they have failed more than
-    ``max_restarts`` times, ``ValueError`` for a configuration that they cannot train together.
+    ``max_restarts`` times, ``ValueError`` for a configuration that they cannot train together,
+    ``MissingModelError`` for a tracker that is not installed.
     """
     from training.runtime.distributed import World
     from training.train import check_world
 
+    require_packages(config.track)
     check_world(config, World(size=torchrun.num_processes))
     claim_folder(run, {"train": identity(config), "dataset": dataset.name})
     command = ["-m", "training", str(RunFolder(run).config), str(dataset), str(run)]
     command += ["--distance", distance] if distance else []
+    command += [word for name in config.track for word in ("--track", name)]
     command = ["-m", "training.runtime.launcher", *torchrun.arguments(run.name), *command]
     if torchrun.num_nodes > 1:
         _logger.warning(
