@@ -196,6 +196,7 @@ def preview_domains(
     Raises ``ValueError`` for a domain that the parameters do not have, and for one without phrases;
     ``SuyanError`` when the engine answered no search.
     """
+    from scraping.search.engines import build_searches, engine_urls
     from scraping.search.search_preview import preview_searches
 
     columns: dict[str, JustifyMethod] = {"phrase": "left"}
@@ -207,17 +208,17 @@ def preview_domains(
                 f"--search-only: {config.domain} has no phrases to search; its pictures come from "
                 "folders and lists"
             )
-        previews = []
+        previews, num_searches = [], len(build_searches(config))
         with progress_bar(console) as progress:
             for number, preview in enumerate(preview_searches(config, workspace), 1):
                 previews.append(preview)
-                progress(f"search {config.domain}", number, len(config.searches), preview.phrase)
+                progress(f"search {config.domain}", number, num_searches, preview.phrase)
         num_new = sum(preview.num_new for preview in previews)
         title = f"{config.domain}: {num_new} new on the first pages; nothing was downloaded"
         print_table(console, columns, map(_preview_cells, previews), title)
         if all(preview.error for preview in previews):
             raise SuyanError(
-                f"{config.engine_url} answered no search",
+                f"{' and '.join(engine_urls(config))} answered no search",
                 remedy="Look at the reasons in the table, and try again later or elsewhere",
             )
 

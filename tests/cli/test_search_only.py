@@ -47,6 +47,24 @@ def test_the_first_page_of_each_phrase_is_shown_and_nothing_downloaded(
     assert engine.num_searches == 2
 
 
+def test_each_engine_shows_its_own_first_page(
+    suyan: Suyan, tmp_path: Path, engine: OfflineEngine
+) -> None:
+    params = _parameters(engine.url, tmp_path / "my.json", engines=["baidu", "openverse"])
+    status, text = suyan("crawl", "--search-only", "--params", params, "--domain", "bare")
+    assert status == 0
+    lines = [line.split() for line in text.splitlines() if "×" in line]
+    announced = {tuple(cells[:-8]): cells[-8:-6] for cells in lines}
+    assert announced == {
+        ("素颜", "一"): ["40", "30"],
+        ("素颜", "二"): ["40", "30"],
+        ("openverse:", "素颜", "一"): ["40", "20"],
+        ("openverse:", "素颜", "二"): ["40", "20"],
+    }
+    assert engine.num_files == 0
+    assert engine.num_searches == 4
+
+
 def test_what_the_catalogue_has_is_not_new(
     suyan: Suyan, tmp_path: Path, engine: OfflineEngine
 ) -> None:
