@@ -277,19 +277,22 @@ def add_pictures(
         drop_forgotten(workspace)
         with in_use(workspace):
             summary = run_add(config, sources, workspace, progress=progress)
-    _print_crawl(console, summary)
+    _print_crawl(console, summary, sources.printed_names())
     if summary.num_added == 0 and not summary.partial:
         console.print("Nothing was added: the domain has these pictures already.")
     return summary
 
 
-def _print_crawl(console: Console, summary: CrawlSummary) -> None:
-    """Print the yield of each phrase and source, and what a person should know of them."""
+def _print_crawl(console: Console, summary: CrawlSummary, names: Sequence[str] = ("",)) -> None:
+    """Print the yield of each phrase and source, and what a person should know of the sources whose
+    names begin with any of ``names``.
+    """
     title = f"{summary.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
     _print_phrases(console, title, summary.phrases)
     for row in summary.phrases:
         reason, _, note = str(row["stopped_because"]).partition(": ")
-        if note and reason in _OF_SOURCES:
+        is_named = row["phrase"].partition(": ")[2].startswith(tuple(names))
+        if note and reason in _OF_SOURCES and is_named:
             print_line(console, f"{row['phrase']}: {note}")
     if summary.partial:
         console.print("[yellow]Partial[/yellow]: the same command tries the rest again.")

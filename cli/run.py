@@ -119,11 +119,11 @@ def _with_agreement(
     if ask is None or workspace.pointer(parameters.recipe, "run").exists():
         return parameters  # the training itself says and refuses
     from flows.estimates.long_training import require_yes
-    from flows.estimates.stage_durations import estimate_steps
+    from flows.estimates.stage_durations import estimate_steps, expected_originals
     from training.runtime.step_time import count_steps
 
     share = 1 - parameters.prepare.test_fraction
-    num_pictures = max(parameters.crawl_a.num_images, parameters.crawl_b.num_images) * share
+    num_pictures = share * max(map(expected_originals, (parameters.crawl_a, parameters.crawl_b)))
     num_steps = count_steps(parameters.train, round(num_pictures))
     estimate = estimate_steps(parameters.train, num_steps, 0, parameters.torchrun)
     print_line(console, f"train will take {estimate}, if all originals can be used")

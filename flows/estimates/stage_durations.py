@@ -88,6 +88,14 @@ def pictures_to_crawl(config: CrawlConfig, workspace: Workspace) -> int:
     return config.num_new_images if config.refresh_after_h is not None else 0
 
 
+def expected_originals(config: CrawlConfig) -> int:
+    """Number of originals that a crawl will have, at most, as far as its configuration tells."""
+    from scraping.sources.source_import import count_pictures
+
+    num = count_pictures(config)
+    return max(num, config.num_images) if config.searches or not num else num
+
+
 def pictures_to_prepare(
     config: PrepareConfig, listings: tuple[Path, Path], workspace: Workspace
 ) -> float:

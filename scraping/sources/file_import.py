@@ -60,7 +60,7 @@ class FileYield:
     """The counts of one reading of a source."""
 
     num_files: int = 0
-    num_new: int = 0  # that the source had not shown before
+    num_new: int = 0  # that the crawl had not seen before
     num_changed: int = 0  # of these, under the path of an earlier one
     num_gone: int = 0  # pictures of earlier readings whose files are no longer there
     other_files: Counter[str] = field(
@@ -188,10 +188,10 @@ class FileImport:
         """Store the batch: first its hits, then its files, then the rows that point to them."""
         if not batch.hits:
             return
-        engine = batch.source.engine
-        self._catalogue.save_page(
-            self._crawl, engine, batch.cursor(), list(batch.hits.values()), time.time()
-        )
+        engine, hits = batch.source.engine, [*batch.hits.values()]
+        page_yield = self._catalogue.page_yield(self._crawl, engine, batch.cursor(), hits)
+        batch.counts.num_new += page_yield.num_new
+        self._catalogue.save_page(self._crawl, engine, batch.cursor(), hits, time.time())
         drafts = {result.path: result.draft for result in batch.results.values() if result.draft}
         commit_drafts(self._workspace, drafts)
         stored = {result.path for result in batch.results.values() if result.path}
@@ -224,7 +224,6 @@ class _Batch:
             file.key, ((self.source.served_by, address),), "", _modified(file), 0, 0
         )
         if result is not None:
-            self.counts.num_new += result.status == Status.OK
             self._num_bytes += result.num_bytes
             self.results[file.key] = result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import time
@@ -20,11 +21,12 @@ from scraping.config import CrawlConfig
 from scraping.search.engine import Hit
 from scraping.sources.address_lists import LIST_SUFFIXES, STANDARD_INPUT, AddressList
 from scraping.sources.file_import import FileImport, FileSource
-from scraping.sources.local_files import ARCHIVE_SUFFIXES, is_archive
+from scraping.sources.local_files import ARCHIVE_SUFFIXES, FolderScan, is_archive
 
 _logger = logging.getLogger(__name__)
 _ROWS_PER_PAGE = 500
 _MAX_KEY_CHARS = 500
+_STDIN_NAME = "standard input"
 _LIST_FIELD = "list"  # of an address, in place of a field of a search engine's hit
 
 
@@ -62,6 +64,11 @@ class Sources:
                 f"--url-column: got {url_column}, and no list of addresses to which it belongs"
             )
         return cls(tuple(folders), tuple(lists), url_column)
+
+    def printed_names(self) -> list[str]:
+        """What the sources are called in the catalogue, after their kind."""
+        paths = (Path(name).expanduser().resolve() for name in (*self.folders, *self.lists))
+        return [_STDIN_NAME if path.name == STANDARD_INPUT else path.name for path in paths]
 
     def __bool__(self) -> bool:
         return bool(self.folders or self.lists)
@@ -127,7 +134,7 @@ class SourceImport:
 
     def _read_list(self, name: str, url_column: str) -> None:
         path = Path(name).expanduser()
-        label = f"list: {'standard input' if name == STANDARD_INPUT else path.name}"
+        label = f"list: {_STDIN_NAME if name == STANDARD_INPUT else path.name}"
         cursor = self._catalogue.cursor(self._crawl, label)
         address_list = AddressList(path, url_column)
         pages = _pages(_hits(address_list))
@@ -183,6 +190,21 @@ class SourceImport:
 
     def _report(self, num: int, label: str) -> None:
         self._progress(f"read {label}", num, None, f"for {self._config.domain}")
+
+
+def count_pictures(config: CrawlConfig) -> int:
+    """Number of files and addresses in the crawl's own folders and lists; nothing is opened but
+    lists. Archives, and what cannot be read, count for nothing.
+    """
+    num = 0
+    for name in config.folders:
+        with contextlib.suppress(OSError):
+            num += sum(1 for _ in FolderScan(Path(name).expanduser(), 0))
+    for name in config.lists:
+        with contextlib.suppress(OSError, ValueError):
+            address_list = AddressList(Path(name).expanduser(), config.url_column)
+            num += sum(1 for _ in address_list.addresses())
+    return num
 
 
 def _hits(address_list: AddressList) -> Iterator[Hit]:

@@ -8,6 +8,8 @@ from own_pictures import jpeg, write_pictures
 
 from core.workspace import Workspace
 from flows import recipes
+from flows.estimates.stage_durations import expected_originals
+from scraping.config import CrawlConfig
 from scraping.crawl import crawl_name
 
 
@@ -33,6 +35,26 @@ def test_adding_the_same_pictures_again_says_that_nothing_was_added(
     assert "bare: 4 originals, 0 new" in text
     assert "folder: faces: nothing new: all 4 files were there before" in text
     assert "Nothing was added: the domain has these pictures already." in text
+
+
+def test_what_is_said_of_a_source_is_said_when_it_is_read(suyan: Suyan, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "faces", 4)
+    (tmp_path / "faces" / "notes.txt").write_text("x")
+    write_pictures(tmp_path / "more", 1, first=9)
+    note = "folder: faces: 1 other files left out (1 .txt)"
+    assert note in suyan("add", "faces", "--domain", "bare")[1]
+    assert note not in suyan("add", "more", "--domain", "bare")[1]
+
+
+def test_the_training_that_is_announced_is_one_on_the_folders_pictures(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "faces", 7)
+    (tmp_path / "urls.txt").write_text("http://a.example/1\nhttp://a.example/2\n")
+    own = CrawlConfig(
+        domain="bare", folders=(str(folder),), lists=(str(tmp_path / "urls.txt"), "none.txt")
+    )
+    assert expected_originals(own) == 9
+    assert expected_originals(own.model_copy(update={"phrases": ("x",)})) == 800
+    assert expected_originals(CrawlConfig(domain="bare", num_images=3)) == 3
 
 
 def test_a_domain_that_no_recipe_has_keeps_its_pictures_for_one(

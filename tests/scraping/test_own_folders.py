@@ -88,6 +88,13 @@ def test_copies_in_another_folder_are_duplicates(faces: Path, home: Path, tmp_pa
     assert (first["stored"], second["stored"], second["duplicates"]) == (6, 0, 6)
 
 
+def test_files_that_another_crawl_has_are_new_to_this_one(faces: Path, home: Path) -> None:
+    add_all(home, faces)
+    second = add_all(home, faces, domain="makeup")
+    assert (second.num_ok, second.num_added) == (6, 6)
+    assert "nothing new" not in notes_of(second)
+
+
 def test_a_touched_file_is_no_other_one(faces: Path, home: Path) -> None:
     add_all(home, faces)
     _touch(faces / "part 0" / "0000.jpg", 60)
