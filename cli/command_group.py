@@ -20,34 +20,49 @@ _Json = Annotated[
     ),
 ]  # fmt: skip
 
-_PLACEHOLDERS = {
-    "int": "N",
-    "float": "X",
-    "str": "TEXT",
-    "Path": "PATH",
-    "list[Path]": "PATH",
-    "list[str]": "TEXT",
-}
+_NOUNS = {  # of values, by the names of their parameters: one noun in every command
+    "action": "ACTION", "block_after": "N", "crop_px": "PX", "dataset": "DATASET",
+    "domain": "DOMAIN", "domain_a": "NAME", "domain_b": "NAME", "engine_url": "URL",
+    "epoch": "EPOCH", "faces": "FACES", "folders": "FOLDER", "host": "HOST", "images": "N",
+    "max_megapixels": "N", "model": "MODEL", "more_epochs": "N",
+    "note": "TEXT", "num_bootstrap": "N", "out": "FOLDER",
+    "params": "FILE", "photos": "PHOTO", "pictures": "PICTURE", "port": "PORT", "processes": "N",
+    "reason": "TEXT", "recipe": "RECIPE", "run": "RUN", "source": "SOURCE", "sources": "SOURCE", "strength": "SHARE",
+    "to": "DOMAIN", "url_column": "COLUMN", "version": "VERSION", "work_px": "PX",
+}  # fmt: skip
 
 
 def _name_values(parameters: list[Any]) -> list[Any]:
-    """Give options without a placeholder one in place of Python's type; flags get none."""
+    """Give values a noun in place of Python's type; flags get none."""
     for parameter in parameters:
+        choices = "|".join(map(str, parameter.type_descriptor.choices or ()))
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""  # otherwise the help says that a flag takes a <bool>
-        elif parameter.param_type_name == "option" and parameter.metavar is None:
-            choices = parameter.type_descriptor.choices or ()
-            name = "|".join(map(str, choices)) or _PLACEHOLDERS.get(parameter.bare_type())
-            parameter.metavar = name
+        elif parameter.param_type_name == "argument":
+            noun = (parameter.metavar or _noun(parameter)).rstrip(".")
+            parameter.metavar = noun if parameter.nargs == 1 else f"{noun}..."
+            parameter.display_type_rich = lambda ctx, choices=choices: choices or None  # noqa: ARG005
+        elif parameter.metavar is None:
+            parameter.metavar = choices or _noun(parameter)
     return parameters
 
 
+def _noun(parameter: Any) -> str:
+    return _NOUNS.get(parameter.name, parameter.name.upper())
+
+
 class Command(TyperCommand):
-    """A command whose options are shown without the types of Python."""
+    """A command whose values are shown without the types of Python."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters of the command and ``--help``."""
         return _name_values(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The line after the command's name: what may be left out is in brackets."""
+        arguments = [each for each in self.get_params(ctx) if each.param_type_name == "argument"]
+        names = [each.metavar if each.required else f"[{each.metavar}]" for each in arguments]
+        return ["[OPTIONS]", *names]
 
 
 class MainGroup(TyperGroup):

@@ -94,7 +94,7 @@ def add(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="source...",
+            metavar="SOURCE",
             help="Folder or archive (zip, tar) of pictures, list of their addresses (txt, csv, "
             "tsv, jsonl, parquet), or - for a list from standard input.",
         ),

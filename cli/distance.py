@@ -22,8 +22,8 @@ app = CommandGroup("Trainings and models")
 
 @app.command()
 def distance(
-    first: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of pictures.")],
-    second: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to compare it with.")],
+    first: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of pictures.")],
+    second: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to compare it with.")],
     inception: Annotated[
         Literal["auto", "cached", "never"],
         typer.Option(

@@ -29,7 +29,6 @@ def forget(
     pictures: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="what",
             help="Address, sha256 (its first 8 digits or more) or host of the picture(s); default: "
             "all that was forgotten before.",
         ),

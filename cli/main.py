@@ -86,7 +86,7 @@ def _main_options(
         typer.Option("--version", is_eager=True, callback=_print_version, help="Version of Suyan."),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Traceback of an error, before or after COMMAND.")
+        bool, typer.Option("--debug", help="Traceback of an error, all lines of Prefect; anywhere.")
     ] = False,
 ) -> None:
     """Options of every command."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -75,7 +76,7 @@ def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
     """Run pipeline/makeup through server and worker: offline, at the least size."""
     from flows.server.rehearsal import rehearse as rehearse_run
 
-    rehearse_run(workspace, OUTPUT)
+    rehearse_run(workspace, OUTPUT, is_verbose="--debug" in sys.argv)
     pages = suyan_command("ui", workspace=workspace)
     OUTPUT.print(f"The run's pages: {pages}", soft_wrap=True)
 

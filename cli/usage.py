@@ -36,7 +36,7 @@ def _problem(error: Any, context: Any) -> str:
     parameter = getattr(error, "param", None)
     if parameter is None:
         return _unknown_command(context, message)
-    name = getattr(parameter, "metavar", None) or parameter.name
+    name = (getattr(parameter, "metavar", None) or parameter.name).rstrip(".")
     if parameter.param_type_name == "option":
         name = parameter.opts[0]
     if type(error).__name__ == "MissingParameter":

@@ -132,10 +132,25 @@ def test_flags_have_no_type_and_the_workspace_comes_last(monkeypatch: pytest.Mon
     monkeypatch.setenv("COLUMNS", "100")
     for name in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
         text = CliRunner().invoke(app, [name, "--help"]).output
-        assert not re.search(r"--[\w-]+ +<", text), name  # a type of Python
+        assert not re.search(r"<[\w\[\]]+>", text), name  # a type of Python
+        assert not re.search(r"[{}]", text.split("╭")[0]), name
         options = re.findall(r"│ (?:\*  )?(?:-\w )? *(--[\w-]+)", text)
         if "--workspace" in options:
             assert options[-2:] == ["--workspace", "--help"], name
+
+
+def test_one_name_of_a_value_is_one_noun_in_every_command() -> None:
+    nouns: dict[str, set[str]] = {}
+    for name in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
+        usage, _, table = CliRunner().invoke(app, [name, "--help"]).output.partition("╭")
+        assert re.search(rf"suyan {name} \[OPTIONS\]( \[?[A-Z]+(\.\.\.)?\]?)*\s", usage), usage
+        for option, noun in re.findall(r"(--[\w-]+) +([A-Z]+)\b(?!\|)", table):
+            nouns.setdefault(option, set()).add(noun)
+    assert nouns["--recipe"] == {"RECIPE"}
+    assert nouns["--out"] == {"FOLDER"}
+    assert {option for option, each in nouns.items() if len(each) > 1} == set()
+    assert not {"TEXT", "PATH", "X"} & {noun for option, each in nouns.items() for noun in each
+                                        if option not in {"--note", "--reason"}}  # fmt: skip
 
 
 def test_options_come_in_the_same_order_everywhere() -> None:
