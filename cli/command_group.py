@@ -27,8 +27,9 @@ _NOUNS = {  # of values, by the names of their parameters: one noun in every com
     "max_megapixels": "N", "model": "MODEL", "more_epochs": "N",
     "note": "TEXT", "num_bootstrap": "N", "out": "FOLDER",
     "params": "FILE", "photos": "PHOTO", "pictures": "PICTURE", "port": "PORT", "processes": "N",
-    "reason": "TEXT", "recipe": "RECIPE", "run": "RUN", "source": "SOURCE", "sources": "SOURCE", "strength": "SHARE",
-    "to": "DOMAIN", "url_column": "COLUMN", "version": "VERSION", "work_px": "PX",
+    "reason": "TEXT", "recipe": "RECIPE", "run": "RUN", "source": "SOURCE", "sources": "SOURCE",
+    "strength": "SHARE", "to": "DOMAIN", "url_column": "COLUMN", "version": "VERSION",
+    "work_px": "PX",
 }  # fmt: skip
 
 
@@ -48,7 +49,8 @@ def _name_values(parameters: list[Any]) -> list[Any]:
 
 
 def _noun(parameter: Any) -> str:
-    return _NOUNS.get(parameter.name, parameter.name.upper())
+    name: str = parameter.name
+    return _NOUNS.get(name, name.upper())
 
 
 class Command(TyperCommand):

@@ -68,7 +68,7 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
 def own_lines(lines: Iterable[str]) -> Iterator[str]:
     """The messages of the run's log among the lines of ``prefect deployment run --watch``.
 
-    Events, times and numbers of runs are left out, and the messages by which Prefect itself reports.
+    Events, times and numbers of runs are left out, and so are Prefect's own messages.
     """
     is_own = False
     for line in lines:

@@ -52,14 +52,14 @@ class Baidu:
 
     label = ""
     needs_cookie = True
-    max_hits = MAX_OFFSET
+    max_hits: int | None = MAX_OFFSET
     min_interval_s = 0.0  # it announces no quota: the crawl's own pace holds
 
     def __init__(self, config: CrawlConfig) -> None:
         self.url = self.key = config.engine_url
         self.home = f"{self.url}/"
         self.page_size = config.page_size
-        self.headers = (
+        self.headers: Sequence[str] = (
             f"User-Agent: {_USER_AGENT}",
             f"Accept-Language: {config.language};q=0.9,en;q=0.8",
             f"Referer: {self.url}/",

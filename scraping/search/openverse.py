@@ -51,7 +51,7 @@ class Openverse:
     label = "openverse: "
     needs_cookie = False
     max_hits: int | None = None  # it announces no more hits than it shows
-    headers = ("User-Agent: Suyan/0.1", "Accept: application/json")
+    headers: Sequence[str] = ("User-Agent: Suyan/0.1", "Accept: application/json")
 
     def __init__(self, config: CrawlConfig) -> None:
         is_real = config.engine_url == BAIDU_URL
