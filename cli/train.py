@@ -241,10 +241,12 @@ def _train_in(
     from flows.cluster.torchrun import train_run
     from flows.estimates.long_training import announce_training
     from storage import runs
+    from training.tracking.tracker import require_packages
 
     def refuse() -> None:
         raise SuyanError(f"{run.path}: another process trains it now; try again later")
 
+    require_packages(config.track)
     print_line(console, f"{folder.path} → {run.path}")
     with file_lock(run.lock, on_wait=refuse):
         runs.fetch(workspace, run.path.name)

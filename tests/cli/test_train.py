@@ -67,6 +67,19 @@ def test_a_folder_of_pictures_is_trained_on_once(pictures: Path, tmp_path: Path)
     assert "Measure it:" in said
 
 
+def test_a_tracker_without_its_package_is_refused_before_a_run_begins(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.tracking.tracker.importlib.util.find_spec", {}.get)
+    console, home = Console(record=True), tmp_path / "workspace"
+    train = TINY.model_copy(update={"track": ("wandb",)})
+    parameters = PARAMETERS.model_copy(update={"train": train})
+    with pytest.raises(SuyanError, match=r"track: got wandb, .*\[wandb\]"):
+        train_alone(parameters, str(pictures), Workspace(home), console, Torchrun())
+    assert "train takes" not in console.export_text()
+    assert not list(Workspace(home).runs.glob("*"))
+
+
 def _set(*changes: str) -> TrainConfig:
     workspace = Workspace(Path("none"))
     return load_parameters("makeup", workspace=workspace, changes=changes, stage="train").train

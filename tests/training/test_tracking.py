@@ -233,7 +233,7 @@ def test_an_error_is_logged_without_secrets(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2hunter2")
     text = (
         "403 at https://ann:hunter3@tracker.example/api\nwith key "
-        "0123456789abcdef0123456789abcdef01234567 and hunter2hunter2"
+        "0123456789abcdef0123456789abcdef01234567 and hunter2hunter2."
     )
     assert without_secrets(text) == "403 at https://…@tracker.example/api with key … and …"
 

@@ -102,13 +102,13 @@ class Sender:
 
 
 def without_secrets(text: str) -> str:
-    """The first line of an error without passwords in addresses, long keys, and secrets of the
+    """An error as one line, without passwords in addresses, long keys, and secrets of the
     environment.
     """
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name.upper()) and len(value) >= _LEAST_SECRET:
             text = text.replace(value, "…")
-    line = " ".join(_SECRET.sub("…", text).split())
+    line = " ".join(_SECRET.sub("…", text).split()).rstrip(".")
     return line if len(line) <= _MOST_LETTERS else f"{line[:_MOST_LETTERS]}…"
 
 
