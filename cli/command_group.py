@@ -24,11 +24,11 @@ _NOUNS = {  # of values, by the names of their parameters: one noun in every com
     "action": "ACTION", "block_after": "N", "crop_px": "PX", "dataset": "DATASET",
     "domain": "DOMAIN", "domain_a": "NAME", "domain_b": "NAME", "engine_url": "URL",
     "epoch": "EPOCH", "faces": "FACES", "folders": "FOLDER", "host": "HOST", "images": "N",
-    "max_megapixels": "N", "model": "MODEL", "more_epochs": "N",
-    "note": "TEXT", "num_bootstrap": "N", "out": "FOLDER",
-    "params": "FILE", "photos": "PHOTO", "pictures": "PICTURE", "port": "PORT", "processes": "N",
-    "reason": "TEXT", "recipe": "RECIPE", "run": "RUN", "source": "SOURCE", "sources": "SOURCE", "strength": "SHARE",
-    "to": "DOMAIN", "url_column": "COLUMN", "version": "VERSION", "work_px": "PX",
+    "max_megapixels": "N", "model": "MODEL", "more_epochs": "N", "note": "TEXT",
+    "num_bootstrap": "N", "out": "FOLDER", "params": "FILE", "photos": "PHOTO",
+    "pictures": "PICTURE", "port": "PORT", "processes": "N", "reason": "TEXT", "recipe": "RECIPE",
+    "run": "RUN", "source": "SOURCE", "sources": "SOURCE", "strength": "SHARE", "to": "DOMAIN",
+    "url_column": "COLUMN", "version": "VERSION", "work_px": "PX",
 }  # fmt: skip
 
 
