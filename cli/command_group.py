@@ -24,12 +24,11 @@ _NOUNS = {  # of values, by the names of their parameters: one noun in every com
     "action": "ACTION", "block_after": "N", "crop_px": "PX", "dataset": "DATASET",
     "domain": "DOMAIN", "domain_a": "NAME", "domain_b": "NAME", "engine_url": "URL",
     "epoch": "EPOCH", "faces": "FACES", "folders": "FOLDER", "host": "HOST", "images": "N",
-    "max_megapixels": "N", "model": "MODEL", "more_epochs": "N",
-    "note": "TEXT", "num_bootstrap": "N", "out": "FOLDER",
-    "params": "FILE", "photos": "PHOTO", "pictures": "PICTURE", "port": "PORT", "processes": "N",
-    "reason": "TEXT", "recipe": "RECIPE", "run": "RUN", "source": "SOURCE", "sources": "SOURCE",
-    "strength": "SHARE", "to": "DOMAIN", "url_column": "COLUMN", "version": "VERSION",
-    "work_px": "PX",
+    "max_megapixels": "N", "model": "MODEL", "more_epochs": "N", "note": "TEXT",
+    "num_bootstrap": "N", "out": "FOLDER", "params": "FILE", "photos": "PHOTO",
+    "pictures": "PICTURE", "port": "PORT", "processes": "N", "reason": "TEXT", "recipe": "RECIPE",
+    "run": "RUN", "source": "SOURCE", "sources": "SOURCE", "strength": "SHARE", "to": "DOMAIN",
+    "url_column": "COLUMN", "version": "VERSION", "work_px": "PX",
 }  # fmt: skip
 
 
@@ -49,8 +48,7 @@ def _name_values(parameters: list[Any]) -> list[Any]:
 
 
 def _noun(parameter: Any) -> str:
-    name: str = parameter.name
-    return _NOUNS.get(name, name.upper())
+    return _NOUNS.get(parameter.name, parameter.name.upper())
 
 
 class Command(TyperCommand):

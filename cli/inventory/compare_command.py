@@ -31,7 +31,7 @@ _Run = Annotated[
 def compare(
     first: _Run,
     second: _Run,
-    out: Annotated[Path, typer.Option(help="HTML file of the comparison.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="HTML file of the comparison.")] = Path(
         "comparison.html"
     ),
     pictures: Annotated[

@@ -103,7 +103,7 @@ def check(
     recipes: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|FILE]…",
+            metavar="NAME|FILE",
             autocompletion=complete_recipes,
             help="Names or YAML files of recipes; default: all of the workspace.",
         ),

@@ -10,6 +10,7 @@ from flows.parameters import TrainParameters
 from flows.warm_start.starting_points import CHAMPION
 from training.config import TrainConfig
 
+_RATE_SHARE = 0.3  # of the learning rate
 _FIELDS = ("generator", "num_blocks", "upsampling", "residual", "norm", "ngf", "crop_px")
 
 
@@ -53,12 +54,15 @@ def retraining(
 
 
 def warm(config: TrainConfig, share: float) -> TrainConfig:
-    """``config`` with ``share`` of its epochs, one at least, and without supervised steps.
-
-    Epochs of falling rate come first in what is kept: weights that were trained need no long way at
-    the full rate.
+    """``config`` with ``share`` of its epochs, one at least, without supervised steps, and with a
+    lower learning rate: at the full one, trained weights get worse first (docs/training.md).
     """
     num = max(1, round(share * (config.num_epochs + config.num_epochs_decay)))
     num_decay = (num + 1) // 2 if config.num_epochs_decay else 0
-    values = {"num_epochs": num - num_decay, "num_epochs_decay": num_decay, "pseudo_steps": 0}
+    values = {
+        "num_epochs": num - num_decay,
+        "num_epochs_decay": num_decay,
+        "pseudo_steps": 0,
+        "learning_rate": _RATE_SHARE * config.learning_rate,
+    }
     return TrainConfig.model_validate(config.model_dump() | values)

@@ -118,6 +118,7 @@ def test_the_training_after_a_refresh_starts_from_the_champion_with_the_same_net
     started = retraining(parameters, workspace, LOGGER)
     assert (started.init_from, started.num_epochs, started.num_epochs_decay) == ("champion", 2, 3)
     assert started.pseudo_steps == 0
+    assert started.learning_rate < config.learning_rate
     off = parameters.model_copy(update={"retrain_from": "nothing"})
     assert retraining(off, workspace, LOGGER) == config
     wider = config.model_copy(update={"ngf": config.ngf * 2})
