@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -171,18 +173,26 @@ def _refresh(recipe: Recipe) -> str:
 
 def _summary(recipe: Recipe) -> str:
     crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
-    counts = ", ".join(
-        f"{crawl.num_images} {crawl.domain} by {_sources(crawl)}" for crawl in crawls
-    )
+    counts = ", ".join(map(_sources, crawls))
     return f"{_domains(recipe)}; {counts}; refresh: {_refresh(recipe)}"
 
 
 def _sources(crawl: CrawlConfig) -> str:
-    numbers = {
-        "phrase": len(crawl.searches), "folder": len(crawl.folders), "list": len(crawl.lists),
-    }  # fmt: skip
-    texts = [counted(num, noun) for noun, num in numbers.items() if num]
-    return ", ".join(texts) or "what was added to it"
+    """Where the pictures of a domain come from, e.g. ``"800 cats by 4 phrases, 1 folder"``."""
+    sources = {"phrase": crawl.searches, "folder": crawl.folders, "list": crawl.lists}
+    counts = [counted(len(names), noun) for noun, names in sources.items() if names]
+    num = f"{crawl.num_images} " if crawl.searches else ""
+    return f"{num}{crawl.domain} by {', '.join(counts) or 'what was added to it'}"
+
+
+def _source_notes(crawl: CrawlConfig) -> Iterator[str]:
+    """What a person may not have meant about a domain's sources."""
+    for name in (*crawl.folders, *crawl.lists):
+        if not Path(name).expanduser().exists():
+            yield f"{crawl.domain}: {name} is not there (from {Path.cwd()})"
+    if not (crawl.searches or crawl.folders or crawl.lists):
+        command = suyan_command("add", "FOLDER", "--domain", crawl.domain)
+        yield f"{crawl.domain}: no phrases, folders or lists; add its pictures with '{command}'"
 
 
 def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
@@ -190,7 +200,7 @@ def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
     from flows.recipe_files.library import find_recipe
 
     crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
-    notes = []
+    notes = [note for crawl in crawls for note in _source_notes(crawl)]
     if both := sorted({*crawls[0].searches} & {*crawls[1].searches}):
         notes.append(
             f"both domains search for {', '.join(both)}: pictures found for both are rejected "

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from core.files import printable_name
 from core.image_formats import sniff
 from core.workspace import Workspace
 from core.workspace_folders import original_key
@@ -52,7 +53,12 @@ class FileSource:
     @property
     def engine(self) -> str:
         """What the catalogue knows it by, in place of a search engine."""
-        return f"{FILE_ENGINE}{self.path}"
+        return f"{FILE_ENGINE}{printable_name(self.path)}"
+
+    @property
+    def name(self) -> str:
+        """The folder's or archive's name, without those of the folders above it."""
+        return printable_name(Path(self.path.name))
 
 
 @dataclass
@@ -120,11 +126,11 @@ class FileImport:
                 if batch.is_full():
                     self._save(batch)
                     report(batch.counts.num_files)
+            self._save(batch)
+            file_hits.settle_gone(self._catalogue, self._crawl, source.engine, started_at)
             absent_keys = file_hits.keys_not_seen_since(
                 self._catalogue, self._crawl, source.engine, started_at
             )
-            self._save(batch)
-            file_hits.settle_gone(self._catalogue, self._crawl, source.engine, started_at)
             batch.counts.num_gone = sum(
                 1 for path in {_path_of(key) for key in absent_keys} if hash(path) not in present
             )
@@ -147,7 +153,7 @@ class FileImport:
         yield from folder
         counts.other_files += folder.other_files
         for path in folder.archives:
-            scan = ArchiveScan(path, self._max_bytes, str(path.relative_to(source.path)))
+            scan = ArchiveScan(path, self._max_bytes, printable_name(path.relative_to(source.path)))
             yield from scan
             counts.other_files += scan.other_files
 
@@ -247,7 +253,7 @@ def _address(source: FileSource, file: LocalFile) -> str:
     """Where a picture comes from: the source's name, which is no path of this machine, and the
     file's path in it.
     """
-    return "/".join(filter(None, [source.path.name, file.path]))
+    return "/".join(filter(None, [source.name, file.path]))
 
 
 def _modified(file: LocalFile) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from core.files import printable_name
 from core.image_formats import FORMATS
 from core.progress import Progress
 from core.workspace import Workspace
@@ -134,7 +135,9 @@ class SourceImport:
 
     def _read_list(self, name: str, url_column: str) -> None:
         path = Path(name).expanduser()
-        label = f"list: {_STDIN_NAME if name == STANDARD_INPUT else path.name}"
+        label = (
+            f"list: {_STDIN_NAME if name == STANDARD_INPUT else printable_name(Path(path.name))}"
+        )
         cursor = self._catalogue.cursor(self._crawl, label)
         address_list = AddressList(path, url_column)
         pages = _pages(_hits(address_list))
@@ -167,7 +170,7 @@ class SourceImport:
     def _file_source(self, name: str) -> FileSource:
         path = Path(name).expanduser().resolve()
         kind = "archive" if is_archive(path.name) and not path.is_dir() else "folder"
-        source = FileSource(path, f"{kind}: {path.name}", kind)
+        source = FileSource(path, f"{kind}: {printable_name(Path(path.name))}", kind)
         if not file_hits.is_label_of_other(
             self._catalogue, self._crawl, source.label, source.engine
         ):

@@ -185,3 +185,20 @@ def test_printed_commands_name_the_file_that_gave_the_recipe(suyan: Suyan) -> No
     status, text = suyan("prepare", "--params", "my.json")
     ((command, *words),) = printed_commands(text)
     assert words[words.index("--params") + 1] == "my.json"
+
+
+def test_a_recipe_of_folders_is_checked_for_what_is_not_there(suyan: Suyan, tmp_path: Path) -> None:
+    (tmp_path / "kittens").mkdir()
+    Path("pets.yaml").write_text(
+        "from: seasons\n"
+        "crawl_a: {domain: cats, phrases: [], folders: [kittens, lions], lists: [urls.csv]}\n"
+        "crawl_b: {domain: dogs, phrases: []}\n"
+    )
+    status, text = suyan("recipe", "check", "pets.yaml")
+    assert status == 0
+    assert "cats ↔ dogs; cats by 2 folders, 1 list, dogs by what was added to it" in text
+    assert "cats: lions is not there (from " in text
+    assert "cats: urls.csv is not there" in text
+    assert "kittens is not there" not in text
+    assert "dogs: no phrases, folders or lists; add its pictures with " in text
+    assert "still the phrases" not in text

@@ -25,6 +25,7 @@ from scraping.config import CrawlConfig
 from scraping.crawl import add, crawl, crawl_name
 from scraping.forget import forget
 from scraping.sources.source_import import Sources
+from storage.remote import bucket_of, open_workspace
 
 
 @pytest.fixture
@@ -214,6 +215,45 @@ def test_odd_names_are_one_line_of_text(home: Path, tmp_path: Path) -> None:
     assert summary.num_ok == 4
     assert {r"odd/line\nbreak.jpg", "odd/素颜 照片.jpg"} < addresses
     assert add_all(home, folder).num_added == 0
+
+
+def test_a_folder_may_have_any_name(home: Path, tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/my \xff\nfaces"))
+    write_pictures(folder, 2)
+    (folder / "a.zip").write_bytes(b"no archive")
+    summary = add_all(home, folder)
+    assert summary.num_ok == 2
+    assert {row.phrase for row in rows_of(summary)} == {r"folder: my \udcff\nfaces"}
+    assert reasons_of(summary) == {r"my \udcff\nfaces/a.zip": "broken-archive"}
+    assert add_all(home, folder).num_added == 0
+
+
+def test_the_catalogue_may_be_on_either_database(
+    faces: Path, home: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", database)
+    (faces / "late.jpg").symlink_to("late")
+    assert (add_all(home, faces).num_ok, add_all(home, faces).partial) == (6, True)
+    (faces / "late.jpg").unlink()
+    (faces / "part 0" / "0000.jpg").write_bytes(jpeg(100))
+    _touch(faces / "part 1" / "0001.jpg", 60)
+    (faces / "part 1" / "0003.jpg").unlink()
+    summary = add_all(home, faces)
+    assert (summary.num_ok, summary.num_hits, summary.partial) == (7, 8, False)
+    assert "1 changed" in notes_of(summary)
+    assert "1 no longer there" in notes_of(summary)
+    assert reasons_of(summary) == {"faces/late.jpg": "gone"}
+
+
+def test_added_pictures_are_in_the_bucket_of_the_workspace(
+    shared_home: str, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUYAN_CATALOGUE_URL", f"sqlite:///{tmp_path}/catalogue.sqlite")
+    workspace = open_workspace(shared_home)
+    summary = add(CrawlConfig(domain="bare"), Sources((str(faces),)), workspace)
+    bucket = bucket_of(workspace)
+    assert bucket is not None
+    assert [bucket.has(row.path) for row in rows_of(summary)] == [True] * 6
 
 
 @pytest.mark.parametrize("content", ["nothing", "other files"])
