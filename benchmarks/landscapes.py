@@ -24,7 +24,8 @@ from core.workspace import Workspace
 from preprocessing.config import PrepareConfig
 from scraping.offline.corpus import jpeg
 from scraping.offline.landscapes import draw
-from training.config import TrainConfig, hour
+from training.config import TrainConfig
+from training.standard_configs import hour
 
 _NUM = 1100  # landscapes a side: about 800 of them are trained on
 _TEST_FRACTION = 0.25

@@ -26,7 +26,8 @@ from core.tables import Original, write_rows
 from core.workspace import Workspace
 from preprocessing.config import PrepareConfig
 from preprocessing.selection.split import is_held_out
-from training.config import TrainConfig, hour
+from training.config import TrainConfig
+from training.standard_configs import hour
 
 
 def main() -> None:

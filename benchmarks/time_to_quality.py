@@ -33,10 +33,11 @@ from evaluation.metrics.true_counterparts import (
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import pseudo_learning_rate
 from training.build import build, plain_generators, windows_of
-from training.config import TrainConfig, demo
+from training.config import TrainConfig
 from training.data.dataset import UnalignedPictures
 from training.data.pseudo_pairs import PseudoPairs
 from training.data.tensors import to_pictures, to_tensor
+from training.standard_configs import demo
 
 _TARGET = 0.40  # of the error on lips and eyes, both ways
 _SLICE_S = 15.0

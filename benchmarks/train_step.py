@@ -29,11 +29,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from training.algorithm.cyclegan import CycleGan
 from training.build import build
-from training.config import TrainConfig, demo
+from training.config import TrainConfig
 from training.models.layers import Conv3x3, InstanceNorm2d
 from training.models.resnet import ResnetBlock
 from training.runtime.compile import compile_networks
 from training.runtime.device import prepare_torch
+from training.standard_configs import demo
 
 _PLAIN = {"merge_passes": False, "channels_last": False, "fused_adam": False, "compile": "off"}
 _DEFAULTS = {"compile": "off"}

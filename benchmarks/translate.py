@@ -41,11 +41,12 @@ from serving.cpu_inference import optimize_for_cpu
 from serving.model_export import export_model
 from serving.models import open_model
 from serving.translate import TranslateOptions, Translator
-from training.config import TrainConfig, demo
+from training.config import TrainConfig
 from training.models.factory import build_generator
 from training.models.resnet import ResnetGenerator
 from training.models.weight_init import init_weights
 from training.run.checkpoint import save_weights
+from training.standard_configs import demo
 
 _PX = 256
 _BATCH = 4

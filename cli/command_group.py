@@ -48,7 +48,8 @@ def _name_values(parameters: list[Any]) -> list[Any]:
 
 
 def _noun(parameter: Any) -> str:
-    return _NOUNS.get(parameter.name, parameter.name.upper())
+    name: str = parameter.name
+    return _NOUNS.get(name, name.upper())
 
 
 class Command(TyperCommand):

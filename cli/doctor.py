@@ -353,9 +353,8 @@ def _proxy() -> Finding:
     }
     if not addresses:
         return Finding("proxy", "ok", "none is set")
-    observation = ", ".join(
-        f"{name}_proxy={without_password(address)}" for name, address in addresses.items()
-    )
+    named = (f"{name}_proxy={without_password(each)}" for name, each in addresses.items())
+    observation = ", ".join(named)
     for address in addresses.values():
         parts = urlsplit(address if "://" in address else f"http://{address}")
         if parts.scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
@@ -380,9 +379,7 @@ def _search(workspace: Workspace, recipe: str) -> Finding:
 
 
 def search_finding(config: CrawlConfig) -> Finding:
-    """Whether the engines of a crawl answer: a problem without an answer, a note for a refusal; of
-    several engines the first one that is not well.
-    """
+    """Whether a crawl's engines answer: the first problem (no answer) or note (a refusal)."""
     from core.errors import TransientError, UnknownHostError
     from scraping.search.client import SearchClient
     from scraping.search.engines import build_engines
@@ -396,9 +393,9 @@ def search_finding(config: CrawlConfig) -> Finding:
     except (TransientError, UnknownHostError) as error:
         remedy = (
             "Check the network, its name server, and a proxy (https_proxy). Without a network: "
-            + suyan_command("demo")
         )
-        return Finding("search", "problem", f"{engine.url}: {error.problem}", remedy)
+        problem = f"{engine.url}: {error.problem}"
+        return Finding("search", "problem", problem, remedy + suyan_command("demo"))
     except SuyanError as error:
         return Finding("search", "note", f"{engine.url}: {error.problem}", error.remedy)
     urls = " and ".join(each.url for each in engines)

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from flows.forms.field_values import Place, Values
-from training.config import TrainConfig, demo, hour
+from training.config import TrainConfig
 from training.runtime.launcher import Torchrun
+from training.standard_configs import demo, hour
 
 Preset = Literal["as given", "small", "hour", "trial"]
 _TRIAL_TRAINING = {

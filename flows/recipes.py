@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from flows.parameters import PipelineParameters
 from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe
-from training.config import demo as demo_training
+from training.standard_configs import demo as demo_training
 
 _DEMO_TEST_FRACTION = 0.36  # of about 312 usable pictures of 400: 198 for training, 115 held out
 

@@ -10,7 +10,8 @@ from flows.forms.form import EVALUATE, PIPELINE, REFRESH, TRAIN
 from flows.parameters import PipelineParameters
 from flows.recipe_files.library import shipped_recipe
 from flows.recipes import RECIPES, makeup, with_engine
-from training.config import TrainConfig, demo
+from training.config import TrainConfig
+from training.standard_configs import demo
 
 DEPLOYED: dict[str, Any] = build_deployments(shipped_recipe("makeup"))[0]["parameters"][
     "parameters"

@@ -5,8 +5,8 @@ from flows.forms.form import TRAIN
 from flows.parameters import TrainParameters
 from flows.presets import Preset
 from flows.recipes import RECIPES, makeup
-from training.config import demo, hour
 from training.runtime.launcher import Torchrun
+from training.standard_configs import demo, hour
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from core.workspace import Workspace
 from flows.model import train
 from flows.server.services import Services, worker_environment
-from training.config import demo
+from training.standard_configs import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow

@@ -18,11 +18,12 @@ from flows.recipes import makeup
 from flows.warm_start.more_epochs import continuation
 from flows.warm_start.retraining import retraining, warm
 from flows.warm_start.starting_points import starting_point, with_origin
-from training.config import TrainConfig, demo
+from training.config import TrainConfig
 from training.pix2pix import export_reference
 from training.run.checkpoint import latest_checkpoint, load_config
 from training.run.run_log import read_log
 from training.runtime.launcher import Torchrun
+from training.standard_configs import demo
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "workspace.tar.xz"
 LOGGER = logging.getLogger("test")

@@ -2,10 +2,11 @@
 
 import torch
 
-from training.config import TrainConfig, demo
+from training.config import TrainConfig
 from training.models.factory import build_generator
 from training.models.fine_unet import FineUnetGenerator
 from training.models.weight_init import init_weights
+from training.standard_configs import demo
 
 
 def test_it_has_the_parameters_that_it_says() -> None:
