@@ -39,7 +39,6 @@ _ON_PREFECT_SERVERS = ("tests/flows/", "tests/test_deploy.py")
 _SLOW_FIXTURES = {"measured", "services"}  # a training with its evaluation; a server and a worker
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For pytest-xdist: a file's tests share a worker, and all that start Prefect servers share
     one, since servers take the first free port. The longest groups come first.
