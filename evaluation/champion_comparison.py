@@ -14,7 +14,7 @@ from core.tables import Picture, iter_rows
 from core.workspace import Workspace
 from core.workspace_folders import ModelFolder
 from evaluation.arrays import Array
-from evaluation.champion_record import MissingChampion, NoChampion
+from evaluation.champion_record import ComparedChampion, MissingChampion, NoChampion
 from evaluation.config import EvaluateConfig
 from evaluation.data.score_parts import ModelComparison
 from evaluation.metrics.distances import LEAST_FOR_DISTANCES, compare_kid
@@ -68,6 +68,15 @@ def load_champion(
     return Champion(champion.name, str(lineage["dataset"]), step, config.crop_px, G_A, G_B)
 
 
+def compared_champion(
+    champion: Champion, test: Mapping[str, Sequence[Picture]], workspace: Workspace
+) -> ComparedChampion:
+    """What ``scores.json`` records of a champion that was measured on the pictures ``test``."""
+    pictures = [row for rows in test.values() for row in rows]
+    num = num_trained_on(champion, workspace, pictures)
+    return ComparedChampion(champion.name, champion.dataset, champion.step, num)
+
+
 def num_trained_on(champion: Champion, workspace: Workspace, test: Sequence[Picture]) -> int | None:
     """Number of these held-out pictures that the champion was trained on; ``None``: unknown."""
     manifest = workspace.dataset(champion.dataset).manifest
@@ -89,4 +98,4 @@ def compare_models(
     if min(len(translated), len(target_test)) < LEAST_FOR_DISTANCES:
         return ModelComparison()
     kid = compare_kid(translated, other_translated, target_test, config.num_bootstrap, config.seed)
-    return ModelComparison(kid=kid.untranslated, kid_change=kid.change)
+    return ModelComparison(kid=kid.untranslated, kid_change=kid.change, own_kid=kid.translated)

@@ -16,10 +16,9 @@ from evaluation.arrays import Array, Pictures
 from evaluation.champion_comparison import (
     Champion,
     compare_models,
+    compared_champion,
     load_champion,
-    num_trained_on,
 )
-from evaluation.champion_record import ComparedChampion
 from evaluation.config import EvaluateConfig
 from evaluation.data.held_out import HeldOut, load_held_out, load_pictures
 from evaluation.data.score_parts import ModelComparison, PairScores
@@ -74,6 +73,7 @@ class _Collected:
     classifier: Classifier | None
     sides: dict[str, Side]
     outputs: dict[str, Outputs]
+    trained_outputs: dict[str, Outputs]  # with strength 1
     strengths: dict[str, StrengthChoice]
     champion_outputs: dict[str, Outputs]  # empty without a champion
     other_outputs: dict[str, Outputs]  # of the weights that were not chosen, if any
@@ -118,8 +118,9 @@ def measure(
         },
         {"A": train_features["B"], "B": train_features["A"]},
     )
+    trained_outputs = outputs.pop(chosen)
     strengths, chosen_outputs = _with_strengths(
-        config, collector, sides, (paths.checkpoint, chosen), outputs.pop(chosen)
+        config, collector, sides, (paths.checkpoint, chosen), trained_outputs
     )
     champion = load_champion(
         paths.champion,
@@ -142,6 +143,7 @@ def measure(
         classifier=fit(train_features["A"], train_features["B"], config.seed),
         sides=sides,
         outputs=chosen_outputs,
+        trained_outputs=trained_outputs,
         strengths=strengths,
         champion_outputs=_both_directions(
             collector, sides, champion.G_A, champion.G_B, "translate with the champion"
@@ -173,7 +175,7 @@ def measure(
         config=config.model_dump(mode="json", exclude={"truth", "pairs", "inception_weights"}),
         train_config=train_config.model_dump(mode="json"),
         classifier=classifier_scores(collected.classifier, sides["A"], sides["B"]),
-        champion=_compared(champion, held_out, paths.workspace)
+        champion=compared_champion(champion, held_out.test, paths.workspace)
         if isinstance(champion, Champion)
         else champion,
         weights=weights,
@@ -218,7 +220,8 @@ def _with_strengths(
         real = sides[target].train_features["offline"]
         strengths = candidates(config, translated, real)
         by_strength = collector.strength_features(sides[source], generator, strengths)
-        choices[source] = choose_strength(config, translated, by_strength, real)
+        before = sides[source].features["offline"]
+        choices[source] = choose_strength(config, translated, by_strength, real, before)
         generator.strength = choices[source].chosen
     if G_A.strength == G_B.strength == 1:
         return choices, outputs
@@ -237,13 +240,6 @@ def _both_directions(
         "A": collector.outputs(sides["A"], G_A, G_B, stage),
         "B": collector.outputs(sides["B"], G_B, G_A, stage),
     }
-
-
-def _compared(champion: Champion, held_out: HeldOut, workspace: Workspace) -> ComparedChampion:
-    test = [row for rows in held_out.test.values() for row in rows]
-    return ComparedChampion(
-        champion.name, champion.dataset, champion.step, num_trained_on(champion, workspace, test)
-    )
 
 
 class _DirectionScorer:
@@ -274,6 +270,7 @@ class _DirectionScorer:
         source, target, outputs, truths = self._source, self._target, self._outputs, self._truths
         champion = collected.champion_outputs.get(self._source_name)
         other = collected.other_outputs.get(self._source_name)
+        trained = collected.trained_outputs[self._source_name]
         figures = direction_figures(
             Measurement(
                 config=config,
@@ -317,17 +314,19 @@ class _DirectionScorer:
             judges=collected.judges.scores(
                 self._source_name, outputs.translated, outputs.contrasts, self._target_name
             ),
-            champion=self._compare(champion) if champion else None,
-            other_weights=self._compare(other) if other else None,
+            champion=self._compare(outputs, champion) if champion else None,
+            other_weights=self._compare(trained, other) if other else None,
             strength=collected.strengths[self._source_name],
             gallery=write_gallery(folder, name, source.rows, columns, chosen, rank),
             gallery_ranked_by="witness" if truths is None else "truth",
         )
         return replace(direction, extra={"contradictions": direction.contradictions})
 
-    def _compare(self, other: Outputs) -> ModelComparison:
-        sets = (self._outputs.features, other.features, self._target.features)
-        return compare_models(self._config, *(features["offline"] for features in sets))
+    def _compare(self, own: Outputs, other: Outputs) -> ModelComparison:
+        sets = (own.features, other.features, self._target.features)
+        is_measured = own is self._outputs  # then ``figures`` have its KID
+        comparison = compare_models(self._config, *(features["offline"] for features in sets))
+        return replace(comparison, own_kid=None) if is_measured else comparison
 
     def _rank(self, outputs: Outputs) -> Array:
         """The quality of each translation, ``[N]``, by its truth or its features; NaN: unknown."""

@@ -3,7 +3,8 @@
 A generator shows a way from each picture, ``x + s·(G(x) − x)``; training chose its direction, and
 stopped somewhere on it. Translations of the same inputs are compared with those of strength 1 by
 KID to the target's *training* pictures, as ``weights_choice`` compares weights. Another strength is
-kept only if it is surely better.
+kept only if it is surely better, and surely better than the inputs themselves too: on a way that
+leads nowhere every smaller strength is better than 1, since it is nearer to doing nothing.
 """
 
 from __future__ import annotations
@@ -81,22 +82,29 @@ def choose_strength(
     translated: Array,
     by_strength: Mapping[float, Array],
     target_train: Array,
+    untranslated: Array,
 ) -> StrengthChoice:
-    """The strength with the least KID of those that are surely better than 1, else 1.
+    """The strength with the least KID of those that are surely better than 1 and than the inputs,
+    else 1.
 
     ``translated`` are features ``[N, D]`` of translations with strength 1; ``by_strength`` those of
-    the same inputs with other strengths; ``target_train`` ``[M, D]`` of real training pictures.
-    Sure is a 95 % interval of the paired change below 0.
+    the same inputs with other strengths, ``untranslated`` of the inputs; ``target_train``
+    ``[M, D]`` of real training pictures. Sure is a 95 % interval of the paired change below 0.
     """
     if not by_strength:
         return StrengthChoice()
-    kids = resampled_kids(
-        [translated, *by_strength.values()], [], target_train, config.num_bootstrap, config.seed
+    paired = [translated, untranslated, *by_strength.values()]
+    at_1, before, *kids = resampled_kids(
+        paired, [], target_train, config.num_bootstrap, config.seed
     )
     compared = tuple(
-        ComparedStrength(strength, resampled_figure(kid), resampled_figure(kid - kids[0]))
-        for strength, kid in zip(by_strength, kids[1:], strict=True)
+        ComparedStrength(strength, resampled_figure(kid), resampled_figure(kid - at_1))
+        for strength, kid in zip(by_strength, kids, strict=True)
     )
-    better = [each for each in compared if each.kid_change.high < 0]
+    better = [
+        each
+        for each, kid in zip(compared, kids, strict=True)
+        if each.kid_change.high < 0 and resampled_figure(kid - before).high < 0
+    ]
     best = min(better, key=lambda each: each.kid.value, default=None)
-    return StrengthChoice(best.strength if best else 1.0, resampled_figure(kids[0]), compared)
+    return StrengthChoice(best.strength if best else 1.0, resampled_figure(at_1), compared)

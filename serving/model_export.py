@@ -23,6 +23,7 @@ from core.commands import install_command
 from core.errors import MissingModelError, SuyanError
 from core.files import atomic_file, canonical_json, file_sha256
 from core.workspace_folders import ModelFolder
+from evaluation.features.training_statistics import statistics_to_json
 from evaluation.model_registry.model_card import ExportedFile, load_facts, model_card
 from serving.models import Direction, Model, weights_file
 from training.models.factory import architecture_of
@@ -35,6 +36,7 @@ _PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime")}
 _OPSET = 20
 _TEST_SHAPES = ((1, 64, 64), (2, 72, 104), (1, 256, 256))  # N, H, W; rounded up to the multiple
 _CARD_NAME = "README.md"
+_STATISTICS_NAME = "training_statistics.json"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def export_model(
     model: Model, out: Path, file_format: Format, *, overwrite: bool = False
 ) -> list[GeneratorExport]:
     """Write each generator of ``model`` and a model card into ``out``; the generators' files.
+
+    Beside them are the statistics of its training pictures as JSON, where the model has them.
 
     In ``onnx`` and ``torch-export`` files N, H and W are free (H and W are multiples of the
     architecture's). ``reference`` also writes the discriminators, if the model has them. Every
@@ -75,6 +79,9 @@ def export_model(
                 direction: folder / f"{source}2{target}{_SUFFIXES[file_format]}"
                 for direction, (source, target) in model.directions.items()
             }
+        if model.training_statistics is not None:
+            statistics = canonical_json(statistics_to_json(model.training_statistics))
+            (folder / _STATISTICS_NAME).write_text(statistics, encoding="utf-8")
         names = {path.name for path in (*files.values(), *folder.iterdir())}
         _check_existing(out, {*names, _CARD_NAME}, overwrite=overwrite)
         exports = []

@@ -47,11 +47,12 @@ class ModelComparison:
     """KID of another model's translations, and the paired difference, this model's minus the
     other's (below 0: this model is better).
 
-    Both are ``None`` for too few pictures.
+    All are ``None`` for too few pictures.
     """
 
     kid: Figure | None = None
     kid_change: Figure | None = None
+    own_kid: Figure | None = None  # where other translations than those measured were compared
 
     def to_json(self) -> dict[str, Any]:
         """What ``scores.json`` holds of it."""
@@ -87,9 +88,8 @@ def load_model_comparison(value: Mapping[str, Any] | None) -> ModelComparison | 
     """The comparison that ``scores.json`` holds; ``None`` for none."""
     if value is None:
         return None
-    return ModelComparison(
-        **{name: load_figure(value[name]) for name in ("kid", "kid_change") if name in value}
-    )
+    names = ("kid", "kid_change", "own_kid")
+    return ModelComparison(**{name: load_figure(value[name]) for name in names if name in value})
 
 
 def load_network(value: Mapping[str, Any]) -> FeatureNetwork | None:

@@ -173,6 +173,40 @@ def save_statistics(path: Path, statistics: TrainingStatistics) -> None:
         file.write(save(tensors, metadata))
 
 
+def statistics_to_json(statistics: TrainingStatistics) -> dict[str, Any]:
+    """The statistics for programs without this package: everything, in lists of numbers.
+
+    ``docs/using-a-model.md`` describes the distance that they are for.
+    """
+    sides: dict[str, Any] = {}
+    for side, each in statistics.sides.items():
+        sides[side] = {
+            "domain": each.domain,
+            "num_pictures": each.num_pictures,
+            "num_drawn": each.num_drawn,
+        }
+        if each.cloud:
+            sides[side] |= {
+                "mean": _listed(each.cloud.mean),
+                "directions": [_listed(direction) for direction in each.cloud.directions],
+                "variances": _listed(each.cloud.variances),
+                "rest": each.cloud.rest,
+                "threshold": each.cloud.threshold,
+            }
+    return {
+        "version": VERSION,
+        "trained_on": statistics.trained_on,
+        "features": statistics.extractor,
+        "px": statistics.px,
+        "sides": sides,
+    }
+
+
+def _listed(values: NDArray[np.float32]) -> list[float]:
+    """The numbers with seven significant digits, all that float32 has."""
+    return [float(f"{value:.7g}") for value in values]
+
+
 def load_statistics(path: Path) -> TrainingStatistics | None:
     """The statistics in ``path``; ``None`` for no file, a damaged one, or one of another version.
 

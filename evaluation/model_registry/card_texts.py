@@ -15,6 +15,9 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "pictures at {px} px. Lower is better.",
         "files": "Files",
         "files_header": "| File | Translates | sha256 of the weights |",
+        "statistics": "`training_statistics.json` tells how far a picture lies from the training "
+        "pictures (above 1: unlike them), by the features of {features} at {px} px; Suyan's "
+        "docs/using-a-model.md has the formula.",
         "interface": "Input and output",
         "tensors": "`image`: float32 `[N, 3, H, W]`, RGB, `value / 127.5 - 1`, so in [-1, 1]; H "
         "and W are multiples of {multiple}. `translation`: the same shape and range.",
@@ -43,6 +46,9 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "像素），越低越好。",
         "files": "文件",
         "files_header": "| 文件 | 转换方向 | 权重的 sha256 |",
+        "statistics": "`training_statistics.json` 可用来判断一张图片离训练图片有多远（大于 1 "
+        "表示与训练图片不像），特征网络为 {features}，边长 {px} 像素；公式见 Suyan 的 "
+        "docs/using-a-model.zh-CN.md。",
         "interface": "输入与输出",
         "tensors": "`image`：float32 `[N, 3, H, W]`，RGB，`value / 127.5 - 1`，即 [-1, 1]；"
         "H 与 W 须为 {multiple} 的倍数。`translation`：形状与取值范围相同。",

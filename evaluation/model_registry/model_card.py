@@ -128,6 +128,7 @@ def model_card(
         *filter(None, [origin_sentence(facts.statistics, language)]),
         *_figures(facts.display_scores(language), language),
         *_files(files, text),
+        *(_likeness(facts, text) if files else ()),
         *_interface(facts, text),
         *_training(facts, language),
         *_use(facts, language),
@@ -149,6 +150,12 @@ def _files(files: Sequence[ExportedFile], text: Mapping[str, str]) -> Iterator[s
             for file in files
         ]
         yield "\n".join([text["files_header"], "|---|---|---|", *rows])
+
+
+def _likeness(facts: ModelFacts, text: Mapping[str, str]) -> Iterator[str]:
+    statistics = facts.statistics
+    if statistics is not None:
+        yield text["statistics"].format(features=statistics.extractor, px=statistics.px)
 
 
 def _interface(facts: ModelFacts, text: Mapping[str, str]) -> Iterator[str]:

@@ -254,13 +254,15 @@ def _paired_chart(
     text: Words,
 ) -> dict[str, Any] | None:
     """The KIDs of the other model and of this one on one axis, and a sentence about them."""
-    kid = direction.figure("kid")
+    kid = (other and other.own_kid) or direction.figure("kid")
     if other is None or other.kid is None or other.kid_change is None or kid is None:
         return None
     change = other.kid_change
+    note = f"{text['compared_at_1']} " if other.own_kid else ""
     return {
         "bars": _bars([("untranslated", names[0], other.kid), ("translated", names[1], kid)]),
-        "text": f"{label}: {number(change.value)} ({number(change.low)} … {number(change.high)})",
+        "text": f"{note}{label}: {number(change.value)} "
+        f"({number(change.low)} … {number(change.high)})",
         "verdict": text[f"champion_verdict_{change_state(change)}"],
     }
 

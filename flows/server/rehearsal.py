@@ -11,7 +11,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from rich.console import Console
 
@@ -23,12 +26,18 @@ from flows.server.services import Services, services, up, worker_environment, wo
 from scraping.offline.corpus import portrait_corpus
 from scraping.offline.server import OfflineEngine
 
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import Log
+
 DEPLOYMENT = "pipeline/makeup"
 _NUM_DRAWN = 60  # people of each domain, as many as a trial searches for
-_LONGEST_LINE = 1000  # characters, so that no message is cut into several lines
-_LOGGED = re.compile(r"▪ +[\d:.]+ +\S+ (.*)")
+_POLL_S = 2.0
+_LINES_PER_PAGE = 200  # of a log, in one request
+_RUN = re.compile(r"UUID: ([0-9a-f-]{36})")
 _OF_PREFECT = re.compile(
-    r"Beginning |Finished in state |Created |Worker '|Opening process|Process |Executing |Download"
+    r"Beginning |Finished in state |Created |Worker '|Opening process|Process |Executing |Download|"
+    r"Flow run '|Running \d+ deployment|Deployment step|All deployment steps"
 )
 _PORT = 8770  # of the engine; fixed, so that a second rehearsal finds the first one's work
 
@@ -36,7 +45,7 @@ _PORT = 8770  # of the engine; fixed, so that a second rehearsal finds the first
 def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False) -> None:
     """Start the services and the offline engine, run ``pipeline/makeup``, and follow the run.
 
-    The run's own log lines are printed; with ``is_verbose`` Prefect's events and lines too.
+    The messages of the run's log are printed; with ``is_verbose`` all that Prefect prints.
     Services that were not running are stopped at the end, so that no scheduled run follows. Raises
     ``SuyanError`` when the run does not complete.
     """
@@ -47,40 +56,62 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
         arguments = deployment_run(engine.url)
         console.print(f"\nThe offline engine: {engine.url}; the run:", soft_wrap=True)
         console.print(f"    {shlex.join(['prefect', *arguments])}\n", soft_wrap=True, markup=False)
-        with subprocess.Popen(
-            [sys.executable, "-m", "prefect", "--no-prompt", *arguments],
-            cwd=ROOT,
-            env=worker_environment(running.server, workspace) | {"COLUMNS": str(_LONGEST_LINE)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as watching:
-            assert watching.stdout is not None
-            for line in watching.stdout if is_verbose else own_lines(watching.stdout):
-                console.print(line.rstrip(), soft_wrap=True, markup=False, highlight=False)
-    if watching.returncode:
+        command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+        environment = worker_environment(running.server, workspace)
+        if is_verbose:
+            done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+            is_completed = done.returncode == 0
+        else:
+            command.remove("--watch")
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+            )
+            is_completed = _follow(done.stdout + done.stderr, running, console)
+    if not is_completed:
         raise SuyanError(
             "the rehearsal's run did not complete",
             remedy=f"'{suyan_command('ui', workspace=workspace)}' shows why",
         )
 
 
-def own_lines(lines: Iterable[str]) -> Iterator[str]:
-    """The messages of the run's log among the lines of ``prefect deployment run --watch``.
+def _follow(output: str, running: Services, console: Console) -> bool:
+    """Print the messages of the run that ``output`` names until it ends; whether it completed."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    Events, times and numbers of runs are left out, and so are Prefect's own messages.
+    started = _RUN.search(output)
+    if started is None:
+        console.print(output, soft_wrap=True, markup=False)
+        return False
+    run, read_ids = UUID(started[1]), set[UUID]()
+    settings = {PREFECT_API_URL: running.server.api_url}
+    with temporary_settings(updates=settings), get_client(sync_client=True) as client:
+        is_final = False
+        while not is_final:
+            time.sleep(_POLL_S)  # first, so that the last lines of a run have arrived
+            state = client.read_flow_run(run).state
+            is_final = state is not None and state.is_final()
+            for log in _new_logs(client, run, read_ids):
+                if not _OF_PREFECT.match(log.message):
+                    console.print(log.message, soft_wrap=True, markup=False, highlight=False)
+    return state is not None and state.is_completed()
+
+
+def _new_logs(client: SyncPrefectClient, run: UUID, read_ids: set[UUID]) -> Iterator[Log]:
+    """The run's log lines that were not read before, in the order of their times.
+
+    Lines of different processes arrive out of order, so some are read twice.
     """
-    is_own = False
-    for line in lines:
-        logged = _LOGGED.match(line)
-        if logged:
-            is_own = not _OF_PREFECT.match(logged[1])
-            if is_own:
-                yield logged[1]
-        elif line.startswith(" ") and is_own:  # of a message of several lines
-            yield line.strip()
-        else:
-            is_own = False
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import LogSort
+
+    of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
+    offset, page = max(0, len(read_ids) - _LINES_PER_PAGE // 2), None
+    while page is None or len(page) == _LINES_PER_PAGE:
+        page = client.read_logs(of_run, _LINES_PER_PAGE, offset, LogSort.TIMESTAMP_ASC)
+        yield from (log for log in page if log.id not in read_ids)
+        read_ids |= {log.id for log in page}
+        offset += len(page)
 
 
 def deployment_run(engine_url: str) -> list[str]:

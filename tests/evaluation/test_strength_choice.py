@@ -31,14 +31,14 @@ def _features(share: float, num: int = 60, seed: int = 0) -> Array:
     return rng.normal(size=(num, 16)) + share * np.linspace(1, 2, 16)
 
 
-REAL = _features(1.0, seed=1)
+REAL, INPUTS = _features(1.0, seed=1), _features(0.0)
 
 
 def _choose(at_1: float, **shares: float) -> StrengthChoice:
     by_strength = {
         float(name.replace("_", ".").strip("s")): _features(share) for name, share in shares.items()
     }
-    return choose_strength(CONFIG, _features(at_1), by_strength, REAL)
+    return choose_strength(CONFIG, _features(at_1), by_strength, REAL, INPUTS)
 
 
 def test_a_change_that_stops_short_gets_the_strength_that_arrives() -> None:
@@ -63,7 +63,16 @@ def test_1_is_kept_where_nothing_is_surely_better() -> None:
         translated = _features(0.8, num=30)
         noisy = {s: translated + rng.normal(scale=0.3, size=(30, 16)) for s in (0.75, 1.25)}
         noisy[1.25] -= 0.01  # hardly farther
-        assert choose_strength(CONFIG, translated, noisy, REAL).chosen == 1
+        before = _features(0.0, num=30)
+        assert choose_strength(CONFIG, translated, noisy, REAL, before).chosen == 1
+
+
+def test_a_way_that_leads_nowhere_is_not_walked_a_shorter_part_of() -> None:
+    """Of a hardly trained generator every smaller strength is surely better than 1."""
+    choice = _choose(-0.8, s0_75=-0.6, s1_25=-1.0)
+    assert choice.compared[0].kid_change.high < 0
+    assert choice.chosen == 1
+    assert _choose(2.6, s0_75=1.95).chosen == 1  # so far beyond that even this is worse
 
 
 def test_a_choice_is_read_as_it_was_written() -> None:
@@ -82,7 +91,7 @@ def test_too_few_pictures_choose_nothing() -> None:
     doubled = EvaluateConfig(strengths=(1.5, 1.0, 1.5))
     assert candidates(doubled, REAL, REAL) == (1.5,)
     assert candidates(EvaluateConfig(strengths=()), REAL, REAL) == ()
-    assert choose_strength(CONFIG, REAL, {}, REAL) == StrengthChoice()
+    assert choose_strength(CONFIG, REAL, {}, REAL, REAL) == StrengthChoice()
 
 
 @pytest.mark.parametrize("strength", [0, -1, 3.5, float("nan")])

@@ -1,7 +1,9 @@
 """What a model remembers of its training pictures, and what it makes of others."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from evaluation.features.training_statistics import (
     TrainingStatistics,
     load_statistics,
     save_statistics,
+    statistics_to_json,
 )
 from evaluation.model_registry.model_card import load_facts, model_card
 from preprocessing.config import PrepareConfig
@@ -148,3 +151,21 @@ def test_an_evaluation_writes_them_and_writes_lost_ones_again(measured: Measured
     file.unlink()
     assert measured.again().reused
     assert load_statistics(file) == first
+
+
+def test_another_program_computes_the_distance_by_the_documented_formula(tmp_path: Path) -> None:
+    write_statistics(tmp_path / "s", knows_them=True, page_url="")
+    statistics = load_statistics(tmp_path / "s")
+    assert statistics is not None
+    features = np.random.default_rng(0).normal(1, 0.3, (5, 1280))
+    told = json.loads(json.dumps(statistics_to_json(statistics)))
+
+    def distance(side: dict[str, Any], vector: np.ndarray) -> float:
+        c = vector / np.linalg.norm(vector) - np.array(side["mean"])
+        a = np.array(side["directions"]) @ c
+        inside = (a**2 / np.array(side["variances"])).mean()
+        return float(np.sqrt((inside + (c @ c - a @ a) / side["rest"]) / 2) / side["threshold"])
+
+    found = [min(distance(side, row) for side in told["sides"].values()) for row in features]
+    np.testing.assert_allclose(found, statistics.ratios(features), rtol=1e-3)
+    assert (told["px"], told["features"]) == (statistics.px, statistics.extractor)

@@ -34,6 +34,8 @@ def test_a_rehearsal_is_one_command_and_leaves_nothing_running(tmp_path: Path) -
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "prefect deployment run pipeline/makeup --param preset=trial" in output
+    assert "▶ 1/5 crawl" in output  # the run's own lines, and none of Prefect's
+    assert not re.search(r"prefect\.(flow|task)-run|heartbeat|deployment step", output)
     assert list(workspace.folder.glob("runs/*/evaluation/*/report.html"))
     for listing in workspace.folder.glob("crawls/*/listing.parquet"):
         addresses = {row.url for row in read_rows(listing, Original)}

@@ -161,7 +161,7 @@ def test_a_form_is_filled_in_as_the_message_says() -> None:
 
 def test_options_are_given_as_the_message_says(tmp_path: Path) -> None:
     parameters = partial(_with, load_parameters)
-    remedy("; or give --params", parameters(recipe="make"), parameters(recipe="makeup"))
+    remedy("; a new one: '", parameters(recipe="make"), parameters(recipe="makeup"))
     remedy(
         " and --small; needed one of them",
         parameters(recipe="makeup", preset="hour", small=True),

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from model_maker import ModelMaker
+from training_pictures import write_statistics
 from typer.testing import CliRunner
 
 from cli.main import app
 from core.errors import CheckpointError, MissingModelError, SuyanError
-from core.files import write_json
+from core.files import load_json, write_json
 from core.workspace import Workspace
 from serving import model_export as exporting
 from serving.model_export import export_model, onnx_metadata
@@ -246,3 +247,24 @@ def test_a_missing_package_is_named(
     model = open_model(Workspace(make_model().parents[2]), "makeup")
     with pytest.raises(MissingModelError, match=r"no_such_package.*pip install -e .*\[export\]"):
         export_model(model, tmp_path / "out", "onnx")
+
+
+def test_the_statistics_of_the_training_pictures_lie_beside_an_export(
+    make_model: ModelMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "_export_checked", lambda _model, _direction, file, _format: (
+        float(file.write_bytes(b"a program") * 0)
+    ))  # fmt: skip
+    folder = make_model()
+    model = open_model(Workspace(folder.parents[2]), "makeup")
+    export_model(model, tmp_path / "without", "torch-export")
+    assert not (tmp_path / "without" / "training_statistics.json").exists()
+    write_statistics(folder / "training_statistics.safetensors", knows_them=True)
+    model = open_model(Workspace(folder.parents[2]), "makeup")
+    export_model(model, tmp_path / "out", "torch-export")
+    told = load_json(tmp_path / "out" / "training_statistics.json")
+    assert told["trained_on"] == "no-drawings"
+    assert told["sides"]["A"].keys() >= {"mean", "directions", "variances", "rest", "threshold"}
+    assert "`training_statistics.json` tells" in (tmp_path / "out" / "README.md").read_text()
+    with pytest.raises(ValueError, match=r"training_statistics\.json.* exists; --overwrite"):
+        export_model(model, tmp_path / "out", "torch-export")
