@@ -189,7 +189,7 @@ def _source_notes(crawl: CrawlConfig) -> Iterator[str]:
     """What a person may not have meant about a domain's sources."""
     for name in (*crawl.folders, *crawl.lists):
         if not Path(name).expanduser().exists():
-            yield f"{crawl.domain}: {name} is not there (from {Path.cwd()})"
+            yield f"{crawl.domain}: {name} is not there"
     if not (crawl.searches or crawl.folders or crawl.lists):
         command = suyan_command("add", "FOLDER", "--domain", crawl.domain)
         yield f"{crawl.domain}: no phrases, folders or lists; add its pictures with '{command}'"

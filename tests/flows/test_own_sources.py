@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from own_pictures import write_pictures
+from own_pictures import jpeg, write_pictures
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -52,6 +52,7 @@ def test_watched_folders_become_versions_that_grow(services: Services, tmp_path:
         first = _refresh(folders, home)
         assert _refresh(folders, home) == first
         write_pictures(folders[0], 5, first=50, px=_PX)
+        (folders[0] / "tiny.jpg").write_bytes(jpeg(999, 16))
         second = _refresh(folders, home)
     assert second != first
     rows = read_rows(Workspace(home).dataset(second).manifest, Picture)
@@ -67,4 +68,4 @@ def test_watched_folders_become_versions_that_grow(services: Services, tmp_path:
     content = b"".join(path.read_bytes() for path in files)
     assert not [folder for folder in folders if str(folder).encode() in content]
     page = Workspace(home).dataset(second).card_page.read_text()
-    assert "folder: cats" in page
+    assert "folder: cats" in page  # at the tiny picture, which is rejected
