@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, error_text, print_result
+from cli.console import OUTPUT, error_text, print_result, print_text
 from cli.options import WORKSPACE, Recipe, WorkspaceOption, load_parameters
 from core.commands import make_command, pip_command, suyan_command
 from core.errors import SuyanError
@@ -96,17 +96,15 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
 
 def print_findings(findings: Iterator[Finding], console: Console) -> bool:
     """Print each finding as it comes, its remedy below it; returns whether no problem was found."""
-    num_problems = 0
     printed = []
     for finding in findings:
         printed.append(finding)
         mark = f"[{_COLOURS[finding.level]}]{finding.level:<8}[/]"
         console.print(f"{mark} [bold]{finding.subject:<18}[/] ", end="")
-        console.print(finding.observation, markup=False, highlight=False, soft_wrap=True)
+        print_text(console, finding.observation)
         if finding.remedy:
-            text = f"{'':<28}→ {finding.remedy}"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
-        num_problems += finding.level == "problem"
+            print_text(console, f"{'':<28}→ {finding.remedy}")
+    num_problems = sum(finding.level == "problem" for finding in printed)
     console.print("Problems: " + (str(num_problems) if num_problems else "none"))
     print_result({"findings": printed, "num_problems": num_problems})
     return num_problems == 0
@@ -185,12 +183,9 @@ def _bucket(workspace: Workspace) -> Finding:
 
     if not is_shared(workspace):
         return Finding("object storage", "ok", "not used: the workspace is a folder")
-    try:
-        bucket = bucket_of(workspace)
-        assert bucket is not None
-        seconds = bucket.probe()
-    except SuyanError as error:
-        return Finding("object storage", "problem", error.problem, error.remedy)
+    bucket = bucket_of(workspace)
+    assert bucket is not None
+    seconds = bucket.probe()
     observation = f"{address_of(workspace)} can be written to ({1000 * seconds:.0f} ms a request)"
     return Finding("object storage", "ok", observation)
 
@@ -307,8 +302,8 @@ def _deployments(workspace: Workspace) -> Finding:
     if not server.folder.deployed.exists():
         return Finding("deployments", "note", "not registered", _up(workspace))
     if not is_deployed(server, workspace):
-        return Finding("deployments", "note", "older than the code here", _up(workspace))
-    return Finding("deployments", "ok", "as prefect.yaml says")
+        return Finding("deployments", "note", "older than code or recipes", _up(workspace))
+    return Finding("deployments", "ok", "as code and recipes say")
 
 
 def _access(workspace: Workspace) -> Finding:

@@ -197,7 +197,7 @@ def _source_notes(crawl: CrawlConfig) -> Iterator[str]:
 
 def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
     """What a person may not have meant."""
-    from flows.recipe_files.library import find_recipe
+    from flows.recipe_files.library import base_of
 
     crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
     notes = [note for crawl in crawls for note in _source_notes(crawl)]
@@ -206,11 +206,11 @@ def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
             f"both domains search for {', '.join(both)}: pictures found for both are rejected "
             "(prepare.both_domains)"
         )
-    if recipe.base:
-        base = find_recipe(recipe.base, workspace).parameters
+    if base := base_of(recipe, workspace):
+        formers = (base.parameters.crawl_a, base.parameters.crawl_b)
         notes += [
-            f"crawl_{side}: still the phrases of {recipe.base}"
-            for side, crawl, former in zip("ab", crawls, (base.crawl_a, base.crawl_b), strict=True)
+            f"crawl_{side}: still the phrases of {base.name}"
+            for side, crawl, former in zip("ab", crawls, formers, strict=True)
             if crawl.phrases and crawl.phrases == former.phrases
         ]
     return notes

@@ -109,6 +109,11 @@ def load_recipe(file: Path, workspace: Workspace, above: Sequence[Path] = ()) ->
     return recipe
 
 
+def base_of(recipe: Recipe, workspace: Workspace) -> Recipe | None:
+    """The recipe from which ``recipe`` differs; ``None`` for one without a base."""
+    return _base(read_document(recipe.file), recipe.file, workspace, [recipe.file])
+
+
 def _base(
     document: Document, file: Path, workspace: Workspace, above: Sequence[Path]
 ) -> Recipe | None:

@@ -107,6 +107,16 @@ def test_recipes_are_listed_and_one_that_is_refused_is_named(suyan: Suyan) -> No
     assert suyan("recipe", "list")[0] == 2
 
 
+def test_the_base_of_a_file_anywhere_is_beside_it(suyan: Suyan) -> None:
+    Path("mine").mkdir()
+    Path("mine/cats.yaml").write_text("from: seasons\ncrawl_a: {domain: kitten, phrases: [a]}\n")
+    Path("mine/lions.yaml").write_text("from: cats\ncrawl_b: {domain: lion, phrases: [b]}\n")
+    status, text = suyan("recipe", "check", "mine/lions.yaml")
+    assert status == 0, text
+    assert "crawl_a: still the phrases of cats" in text
+    assert "crawl_b" not in text
+
+
 def test_a_preset_lies_above_the_recipe_and_beneath_what_is_set(suyan: Suyan) -> None:
     Path("cats.yaml").write_text("from: seasons\ntrain: {num_epochs: 7, seed: 3}\n")
     small = ("--recipe", "cats.yaml", "--small")

@@ -409,7 +409,7 @@ def test_a_webhook_that_refuses_the_test_replaces_none_that_works(
     "has ended: scheduled runs wait",
     "unknown without a server",
     "not registered",
-    "older than the code here",
+    "older than code or recipes",
 )
 def test_the_doctor_finds_well_what_up_has_started(
     services: Services, services_home: Path, tmp_path: Path
