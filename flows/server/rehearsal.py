@@ -59,8 +59,8 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
         environment = worker_environment(running.server, workspace)
         if is_verbose:
-            done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
-            is_completed = done.returncode == 0
+            status = subprocess.call(command, cwd=ROOT, env=environment)
+            is_completed = status == 0
         else:
             command.remove("--watch")
             done = subprocess.run(
