@@ -130,7 +130,9 @@ def _base(
     if base is None:
         names = {*SHIPPED_NAMES, *(path.stem for path in _in_folders(folders))} - {file.stem}
         near = suggestion(nearest(name, names))
-        raise ValueError(f"{line}: got {name!r}, needed one of {', '.join(sorted(names))}{near}")
+        raise ValueError(
+            f"{line}: got {name!r}, needed a recipe: one of {', '.join(sorted(names))}{near}"
+        )
     if base.resolve() in {path.resolve() for path in above}:
         circle = " → ".join([*(path.stem for path in above), name])
         raise ValueError(f"{line}: {circle} goes round; needed a recipe that needs no other here")
