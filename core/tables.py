@@ -78,7 +78,7 @@ class Picture:
     phrase: str  # the first search phrase that found it
     url: str  # the first address it was downloaded from
     original: str  # file of the original, relative to the workspace
-    page_url: str = ""  # the first page that shows it
+    page_url: str = ""  # the page of the hit with the licence, else the first that shows it
     phrases: list[str] = field(default_factory=list)  # all search phrases that found it
     sources: list[str] = field(default_factory=list)  # all addresses that gave these bytes
     face: int = -1  # number of the face in the original, the largest is 0; -1: the whole picture

@@ -106,7 +106,7 @@ class Manifest:
             phrase=hit.phrase,
             url=hit.url,
             original=hit.path,
-            page_url=hit.page_url,
+            page_url=credited.page_url,
             phrases=list(dict.fromkeys(row.phrase for row in original.rows)),
             sources=list(dict.fromkeys(row.url for row in original.rows)),
             face=crop.face,

@@ -50,8 +50,8 @@ def test_a_picture_has_the_licence_that_any_of_its_hits_states(
     for row in summer:
         hit = stated[row.sha256]
         assert set(row.phrases) == {"summer", "openverse: summer"}
-        assert (row.license, row.license_url, row.creator, row.attribution) == (
-            hit.license, hit.license_url, hit.creator, hit.attribution
+        assert (row.license, row.license_url, row.creator, row.attribution, row.page_url) == (
+            hit.license, hit.license_url, hit.creator, hit.attribution, hit.page_url
         )  # fmt: skip
     assert {row.license for row in _rows(summary) if row.side == "B"} == {""}
 

@@ -212,6 +212,7 @@ def test_every_reason_is_final_or_may_pass() -> None:
         "no-address", "bad-address", "not-http",  # the text
         "too-many-redirects", "redirect-without-location", "empty", "not-an-image",  # the answer
         "opt-out", "robots", "forgotten", "too-large", "private-address",  # a decision
+        "encrypted", "nested-archive", "broken-archive", "archive-bomb", "link", "gone",  # a file
     }  # fmt: skip
     assert {"timeout", "host-unknown", "tls-failed", "http-429"} <= MAY_PASS
 

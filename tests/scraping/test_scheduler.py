@@ -58,7 +58,7 @@ def _config(engine: OfflineEngine, **changes: object) -> CrawlConfig:
 def test_what_is_settled_is_not_looked_through_again(
     catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = CrawlConfig(domain="bare", phrases=("素颜",))
+    config = CrawlConfig(engine_url="http://engine", domain="bare", phrases=("素颜",))
     scheduler = CrawlScheduler(config, "bare-1", Workspace(tmp_path), catalogue, silent)
     looks: list[int] = []
     tasks = catalogue.pending_tasks
