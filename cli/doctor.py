@@ -389,8 +389,8 @@ def search_finding(config: CrawlConfig) -> Finding:
         remedy = (
             "Check the network, its name server, and a proxy (https_proxy). Without a network: "
         )
-        problem = f"{engine.url}: {error.problem}"
-        return Finding("search", "problem", problem, remedy + suyan_command("demo"))
+        remedy += suyan_command("demo")
+        return Finding("search", "problem", f"{engine.url}: {error.problem}", remedy)
     except SuyanError as error:
         return Finding("search", "note", f"{engine.url}: {error.problem}", error.remedy)
     urls = " and ".join(each.url for each in engines)
