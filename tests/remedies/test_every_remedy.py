@@ -61,6 +61,7 @@ WITHOUT_REMEDY = {
     "cannot be imported: ": "of packages of other versions; its line sets up new ones",
     "Read the message.": "any error of a check",
     ": Prefect needs socksio": "its line is that of every package",
+    "demo": "of an engine that does not answer: test_printed_commands.py reads its line",
     "setup": "the line that makes the environment again; the face model has a test of its own",
 }
 
