@@ -59,8 +59,7 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
         environment = worker_environment(running.server, workspace)
         if is_verbose:
-            status = subprocess.call(command, cwd=ROOT, env=environment)
-            is_completed = status == 0
+            is_completed = subprocess.call(command, cwd=ROOT, env=environment) == 0
         else:
             command.remove("--watch")
             done = subprocess.run(

@@ -133,7 +133,7 @@ def test_a_model_is_imported_as_the_message_says(
     remedy: Callable[..., None], golden: Workspace, tmp_path: Path
 ) -> None:
     (model,) = golden.recipe_models("makeup").path.glob("step*")
-    (model / "strengths.json").unlink()
+    (model / "strengths.json").unlink(missing_ok=True)
     (tmp_path / "theirs").mkdir()
     export_reference(model, tmp_path / "theirs")
     (tmp_path / "ours").mkdir()
@@ -175,3 +175,18 @@ def test_a_translation_chooses_the_whole_picture_or_faces(
     line = ("translate", "photo.jpg", "--workspace", golden)
     remedy("--whole and --faces exclude each other", (*line, "--whole", "--faces", "1"),
            (*line, "--whole"))  # fmt: skip
+
+
+def test_folders_and_files_of_a_comparison_are_given_as_the_message_says(
+    remedy: Callable[..., None], golden: Workspace, tmp_path: Path
+) -> None:
+    (version,) = (path.parent for path in golden.datasets.glob("*/manifest.parquet"))
+    folders = (version / "testA", version / "testB")
+    line = ("distance", "--inception", "never", "--bootstrap", 20, "--workspace", golden)
+    remedy(", needed a folder of pictures", (*line, folders[0], "nowhere"), (*line, *folders))
+    (run,) = (path.name for path in golden.runs.iterdir() if path.is_dir())
+    (tmp_path / "page.html").write_text("mine")
+    compare = ("compare", run, run, "--workspace", golden, "--out")
+    for right in ((*compare, "other.html"), (*compare, "page.html", "--overwrite")):
+        remedy(" is there already; choose another file, or --overwrite",
+               (*compare, "page.html"), right)  # fmt: skip

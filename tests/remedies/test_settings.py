@@ -61,6 +61,10 @@ def test_a_training_is_configured_as_the_message_says() -> None:
         train(patience=2), train(patience=2, validate_every=10),
     )  # fmt: skip
     remedy(
+        "init_from, continues: got ",
+        train(init_from="m", continues="r"), train(init_from="m"),
+    )  # fmt: skip
+    remedy(
         "num_epochs + num_epochs_decay: got 0, needed at least 1",
         train(num_epochs=0, num_epochs_decay=0), train(num_epochs=1, num_epochs_decay=0),
     )  # fmt: skip
@@ -160,8 +164,8 @@ def test_a_form_is_filled_in_as_the_message_says() -> None:
 
 
 def test_options_are_given_as_the_message_says(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    parameters = partial(_with, load_parameters, workspace=workspace)
+    home = Workspace(tmp_path)
+    parameters = partial(_with, load_parameters, workspace=home)
     remedy("; a new one: '", parameters(recipe="make"), parameters(recipe="makeup"))
     remedy(
         " and --small; needed one of them",
@@ -174,11 +178,14 @@ def test_options_are_given_as_the_message_says(tmp_path: Path) -> None:
     mended = tmp_path / "mended.json"
     mended.write_text(json.dumps(values))
     with pytest.raises(ValueError, match="trian"):
-        load_parameters("makeup", file, workspace=workspace)
-    assert load_parameters("makeup", mended, workspace=workspace) == makeup()
-    change = partial(parameters, recipe="makeup", stage="train")
-    remedy(", needed OPTION=VALUE", change(changes=["seed"]), change(changes=["seed=7"]))
-    remedy(", an unknown option", change(changes=["num_epoch=1"]), change(changes=["num_epochs=1"]))
+        load_parameters("makeup", file, workspace=home)
+    assert load_parameters("makeup", mended, workspace=home) == makeup()
+
+    def change(text: str) -> Callable[[], object]:
+        return lambda: load_parameters("makeup", workspace=home, changes=[text], stage="train")
+
+    remedy(", needed OPTION=VALUE", change("seed"), change("seed=7"))
+    remedy(", an unknown option", change("num_epoch=1"), change("num_epochs=1"))
     remedy(
         " or numbers from left to right, as in 1,3",
         lambda: FaceChoice.parse("first"), lambda: FaceChoice.parse("1,3"),
