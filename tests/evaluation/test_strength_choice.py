@@ -150,7 +150,7 @@ def test_a_planted_strength_is_found_measured_with_stored_and_used(tmp_path: Pat
     chinese = evaluate(only.model_copy(update={"language": "zh"}), dataset, short, workspace)
     assert chinese.reused
     assert chinese.verdict.endswith(
-        "改变的强度为 1.5（makeup → bare）和 1.5（bare → makeup），而不是 1。"
+        "改变的强度为 1.5（化妆 → 素颜）和 1.5（素颜 → 化妆），而不是 1。"
     )
     assert "采用强度 1.5：" in chinese.report.read_text(encoding="utf-8")
 
