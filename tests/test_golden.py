@@ -55,6 +55,7 @@ MANIFEST = {
     "face": "int64", "box": "list<element: double>", "crop_box": "list<element: double>",
     "mirrored_phash": "string", "face_score": "double", "profile": "double", "outside": "double",
     "covered": "double", "unsafe": "double", "override": "string",
+    "license": "string", "license_url": "string", "creator": "string", "attribution": "string",
 }  # fmt: skip
 TRAIN = TrainConfig(
     num_blocks=1, ngf=4, ndf=4, d_layers=2, load_px=32, crop_px=32, num_epochs=1,
