@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from model_maker import ModelMaker
 
+from core import commands
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.location[0].startswith(_ON_PREFECT_SERVERS))
+
+
+@pytest.fixture(autouse=True)
+def _recipes_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Printed commands know the recipes of their process: those of another test are not known."""
+    monkeypatch.setattr(commands, "_domains", {**commands.RECIPE_DOMAINS})
+    monkeypatch.setattr(commands, "_files", {})
 
 
 @pytest.fixture(scope="session")

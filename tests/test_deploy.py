@@ -102,7 +102,8 @@ def test_the_image_has_a_compiler_and_every_extra_that_a_command_needs() -> None
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     (installed,) = re.findall(r"--editable '\.\[([\w,]+)\]'", text)
-    not_needed = {"dev", "bench", "safety", "identity"}  # tools; models that a person must choose
+    # tools; models and trackers that a person must choose
+    not_needed = {"dev", "bench", "safety", "identity", "wandb", "mlflow", "swanlab"}
     assert set(installed.split(",")) == set(project["optional-dependencies"]) - not_needed
     assert re.search(r"apt-get install .*\bg\+\+", text)
 

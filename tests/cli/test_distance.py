@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,12 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "dark", tmp_path / "bright"
 
 
+def _result(output: str) -> Any:
+    """The line of JSON; other lines are the error output's."""
+    (line,) = [line for line in output.splitlines() if line.startswith("{")]
+    return json.loads(line)
+
+
 def test_distances_have_intervals_and_a_form_for_programs(
     suyan: Suyan, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -32,12 +39,12 @@ def test_distances_have_intervals_and_a_form_for_programs(
     assert "12 pictures and 12 pictures" in output
     assert not (tmp_path / "none").exists()
     status, output = suyan("distance", dark, bright, "--json", *place)
-    found = json.loads(output)["offline"]
+    found = _result(output)["offline"]
     assert status == 0
     for figure in (found["kid"], found["fid"]):
         assert figure["low"] < figure["value"] < figure["high"]
     _, output = suyan("distance", dark, dark, "--json", *place)
-    same = json.loads(output)["offline"]
+    same = _result(output)["offline"]
     assert same["fid"]["value"] == pytest.approx(0, abs=1e-3)
     assert same["kid"]["value"] < 0 < found["kid"]["value"]
 

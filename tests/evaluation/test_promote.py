@@ -327,7 +327,7 @@ def test_a_version_says_what_it_is(tmp_path: Path) -> None:
     )
     text = card.read_text()
     assert text.startswith("---\nlibrary_name: suyan\n")
-    assert "\n# makeup ⇄ bare\n" in text
+    assert "\n# 化妆 ⇄ 素颜\n" in text
     assert "`makeup/step8-" in text
     assert "| 与真实图片的 KID | 0.0300 |" in text
     assert "`d1`" in text

@@ -22,6 +22,7 @@ from flows.estimates.stage_durations import (
     timed_stage,
 )
 from flows.parameters import PipelineParameters, TrainParameters
+from flows.recipe_files.library import shipped_recipe
 from flows.recipes import makeup
 from training.config import TrainConfig
 from training.runtime import step_time
@@ -115,7 +116,7 @@ def test_a_long_training_asks_and_starts_with_a_yes_alone(
         )  # fmt: skip
 
     monkeypatch.setattr("cli.train.question", lambda: None)
-    with pytest.raises(SuyanError, match=r"9 h 00 min .*more than 4 hours.*--preset hour.*--yes"):
+    with pytest.raises(SuyanError, match=r"6 h 00 min .*more than 4 hours.*--preset hour.*--yes"):
         start()
     monkeypatch.setattr("cli.train.question", lambda: ask)
     with pytest.raises(SuyanError, match="was not started"):
@@ -126,7 +127,7 @@ def test_a_long_training_asks_and_starts_with_a_yes_alone(
     assert "the preset hour would take about an hour" in questions[0]
     start()  # it is finished: nothing to ask
     assert len(questions) == 2
-    assert "train takes about 9 h 00 min (9 steps of 1 h 00 min, timed on this CPU)" in (
+    assert "train takes about 6 h 00 min (6 steps of 1 h 00 min, timed on this CPU)" in (
         console.export_text()
     )
 
@@ -205,7 +206,7 @@ def test_a_finished_crawl_has_nothing_to_fetch(tmp_path: Path) -> None:
 
 
 def test_what_is_scheduled_is_printed_with_its_switch() -> None:
-    (line,) = schedule_lines()
+    (line,) = schedule_lines([shipped_recipe("makeup"), shipped_recipe("seasons")])
     for part in ("refresh-dataset/makeup: Mondays at 3:00", "image.baidu.com", "10%",
                  "4 hours", "prefect deployment schedule pause --all"):  # fmt: skip
         assert part in line

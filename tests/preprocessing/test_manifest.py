@@ -173,4 +173,5 @@ def test_another_decision_is_another_version(change: dict[str, str]) -> None:
 
 def test_settings_that_change_no_picture_name_no_version() -> None:
     left_out = CONFIG.model_dump().keys() - identity(CONFIG).keys()
-    assert left_out == {"num_workers", "timeout_s", "min_images"}
+    names = {"chinese_name_a", "chinese_name_b"}
+    assert left_out == {"num_workers", "timeout_s", "min_images", *names}
