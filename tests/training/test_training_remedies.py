@@ -153,8 +153,8 @@ def test_a_checkpoint_that_cannot_be_used_is_mended(dataset: Path, tmp_path: Pat
     (broken / "config.json").write_text('{"ngf": "many"}', encoding="utf-8")
     remedy(": not the configuration of a checkpoint: ", lambda: load_config(broken),
            _then(of_the_whole("config.json"), load))  # fmt: skip
-    remedy(": needed the JSON of a TrainConfig: ", lambda: _load_config(whole / "state.pt"),
-           lambda: _load_config(whole / "config.json"))  # fmt: skip
+    remedy(": needed the JSON of a TrainConfig: ", lambda: _load_config(whole / "state.pt", []),
+           lambda: _load_config(whole / "config.json", []))  # fmt: skip
     (broken / "G_A.safetensors").write_bytes(b"torn")
     remedy(": cannot be read as safetensors: ", load, _then(of_the_whole("G_A.safetensors"), load))
     (broken / "state.pt").write_bytes(b"torn")
