@@ -26,5 +26,5 @@ def _slow_step(gan: CycleGan, *pictures: Any) -> Any:
 
 CycleGan.step = _slow_step  # type: ignore[method-assign]
 # Timed steps before the training would be the long one.
-step_time.measure_step_time = lambda _config: step_time.StepTime(0.01, 0.01, "cpu")
+step_time.measure_step_time = lambda *_: step_time.StepTime(0.01, 0.01, "cpu")
 rescue_copy._LEAST_STEP_S = rescue_copy._INTERVAL_S = 0.0  # as if every step were long
