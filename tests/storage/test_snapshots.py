@@ -216,7 +216,8 @@ def test_the_doctor_tries_the_bucket_and_leaves_nothing_there(
     assert shared_home in found["object storage"].observation
     assert found["catalogue"].level == "problem"
     assert not Bucket(shared_home).sizes("tried")
-    missing = doctor._bucket(open_workspace("s3://suyan-nowhere"))
+    nowhere = doctor.examine(open_workspace("s3://suyan-nowhere"), "no such recipe")
+    missing = next(finding for finding in nowhere if finding.subject == "object storage")
     assert missing.level == "problem"
     assert "aws s3 mb" in missing.remedy
     assert doctor._bucket(Workspace(tmp_path)).level == "ok"
