@@ -41,8 +41,9 @@ _SLOW_FIXTURES = {"measured", "services"}  # a training with its evaluation; a s
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For pytest-xdist: a file's tests share a worker, and all that start Prefect servers share
-    one, since servers take the first free port. The longest groups come first.
+    """For pytest-xdist: a group for each file, and one for all that start Prefect servers. The
+    longest groups come first. With pytest 9.2, xdist 3.8 ignores the groups and spreads single
+    tests; each process then has a server of its own, on the next free port.
     """
     for item in items:
         file = item.location[0]
