@@ -73,6 +73,12 @@ class TrainConfig(BaseModel):
         description="Normalisation layers: instance is the paper's and forgets a picture's "
         "mean colour; batch keeps it and needs a batch_size of 4 or more",
     )
+    discriminator_norm: Annotated[Literal["same", "spectral"], LATER] = Field(
+        "same",
+        description="Normalisation in the discriminators: same as norm (the reference's), or "
+        "spectral, of their weights: they then see colours, which norm layers hide from them "
+        "(Miyato et al. 2018)",
+    )
     init: Literal["normal", "xavier", "kaiming", "orthogonal"] = Field(
         "normal", description="Distribution of the initial weights"
     )

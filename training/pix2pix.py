@@ -98,10 +98,11 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
             "evaluate.strengths [], which stores a model of strength 1"
         )
     folder = CheckpointFolder(checkpoint)
+    has_reference_layers = not config.face_windows and config.discriminator_norm == "same"
     names = [
         name
         for name in _NAMES
-        if folder.weights(name).is_file() and not (config.face_windows and name.startswith("D"))
+        if folder.weights(name).is_file() and (name.startswith("G") or has_reference_layers)
     ]
     if not any(name.startswith("G") for name in names):
         raise CheckpointError(f"{checkpoint}: found no G_A.safetensors; is it a checkpoint?")

@@ -16,7 +16,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, num_layers: int, ndf: int, norm: Norm = "instance") -> None:
         super().__init__()
-        bias = norm == "instance"
+        bias = norm != "batch"
         layers: list[nn.Module] = [
             nn.Conv2d(3, ndf, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2, inplace=True),
@@ -50,7 +50,7 @@ class PixelDiscriminator(nn.Module):
 
     def __init__(self, ndf: int, norm: Norm = "instance") -> None:
         super().__init__()
-        bias = norm == "instance"
+        bias = norm != "batch"
         self.net = nn.Sequential(
             nn.Conv2d(3, ndf, 1),
             nn.LeakyReLU(0.2, inplace=True),

@@ -75,15 +75,22 @@ def build_discriminator(config: TrainConfig, windows: tuple[Window, ...] = ()) -
         PatchDiscriminator,
         PixelDiscriminator,
     )
+    from training.models.layers import normalise_weights  # noqa: PLC0415
 
+    is_spectral = config.discriminator_norm == "spectral"
+    norm = "none" if is_spectral else config.norm
+    network: nn.Module
     if config.discriminator == "pixel":
-        return PixelDiscriminator(config.ndf, config.norm)
-    whole = PatchDiscriminator(config.d_layers, config.ndf, config.norm)
-    if not windows:
-        return whole
-    from training.models.window_discriminator import WindowDiscriminator  # noqa: PLC0415
+        network = PixelDiscriminator(config.ndf, norm)
+    else:
+        network = whole = PatchDiscriminator(config.d_layers, config.ndf, norm)
+        if windows:
+            from training.models.window_discriminator import WindowDiscriminator  # noqa: PLC0415
 
-    return WindowDiscriminator(whole, windows, config.ndf, config.norm)
+            network = WindowDiscriminator(whole, windows, config.ndf, norm)
+    if is_spectral:
+        normalise_weights(network)
+    return network
 
 
 def _module(generator: str) -> ModuleType:

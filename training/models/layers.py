@@ -7,10 +7,11 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from training.models.winograd import conv3x3, fits
 
-Norm = Literal["instance", "batch"]
+Norm = Literal["instance", "batch", "none"]
 Upsampling = Literal["transposed", "resize"]
 
 
@@ -61,8 +62,26 @@ class ResizeConv(nn.Module):
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
-    """Batch norm with weights, or instance norm without, of ``channels``."""
+    """Batch norm with weights, instance norm without, or none, of ``channels``."""
+    if norm == "none":
+        return nn.Identity()
     return nn.BatchNorm2d(channels) if norm == "batch" else InstanceNorm2d(channels)
+
+
+def normalise_weights(network: nn.Module) -> None:
+    """Divide the weights of all convolutions by their largest singular value, in every pass.
+
+    Source: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks",
+    arXiv 1802.05957, with one power iteration in each pass of a network in training mode.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, nn.Conv2d):
+            with torch.random.fork_rng(
+                devices=[]
+            ):  # the iteration's first vectors are always alike
+                torch.manual_seed(0)
+                nn.init.orthogonal_(module.weight)
+                spectral_norm(module)
 
 
 def require_rgb(weight: Tensor) -> None:

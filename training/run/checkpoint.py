@@ -246,7 +246,10 @@ def check_tensors(
     missing = sorted(expected.keys() - tensors.keys())
     surplus = sorted(tensors.keys() - expected.keys())
     if missing or surplus:
-        options = "generator, num_blocks, norm, dropout, upsampling, discriminator or d_layers"
+        options = (
+            "generator, num_blocks, norm, dropout, upsampling, discriminator, discriminator_norm "
+            "or d_layers"
+        )
         raise CheckpointError(
             f"{path}: tensors do not fit: {len(missing)} missing ({_listed(missing)}), "
             f"{len(surplus)} too many ({_listed(surplus)}); {remedy.format(options)}"
