@@ -83,7 +83,7 @@ def crawl(
         stage="crawl",
     )
     if search_only:
-        preview_domains(parameters, workspace, OUTPUT, domain=domain)
+        print_result(preview_domains(parameters, workspace, OUTPUT, domain=domain))
         return
     crawls = crawl_domains(parameters, workspace, OUTPUT, domain=domain, refresh=refresh)
     print_result({"crawls": crawls})
@@ -190,11 +190,11 @@ def preview_domains(
     console: Console,
     *,
     domain: str | None = None,
-) -> None:
+) -> dict[str, list[PhrasePreview]]:
     """Print what one or both domains' phrases show on their first page, and store nothing.
 
-    Raises ``ValueError`` for a domain that the parameters do not have, and for one without phrases;
-    ``SuyanError`` when the engine answered no search.
+    Returns the previews by domain. Raises ``ValueError`` for a domain that the parameters do not
+    have, and for one without phrases; ``SuyanError`` when the engine answered no search.
     """
     from scraping.search.engines import build_searches, engine_urls
     from scraping.search.search_preview import preview_searches
@@ -202,6 +202,7 @@ def preview_domains(
     columns: dict[str, JustifyMethod] = {"phrase": "left"}
     columns |= dict.fromkeys(("announced", "first page", "new", "median size"), "right")
     columns |= {"hosts": "left"}
+    results = {}
     for config in _chosen(parameters, domain):
         if not config.searches:
             raise ValueError(
@@ -221,6 +222,8 @@ def preview_domains(
                 f"{' and '.join(engine_urls(config))} answered no search",
                 remedy="Look at the reasons in the table, and try again later or elsewhere",
             )
+        results[config.domain] = previews
+    return results
 
 
 def _preview_cells(preview: PhrasePreview) -> list[str]:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, print_result, print_table, progress_bar, question
+from cli.console import (
+    ERRORS,
+    OUTPUT,
+    print_line,
+    print_result,
+    print_table,
+    progress_bar,
+    question,
+)
+from cli.inventory.completion import complete_recipes
 from cli.options import (
+    DEFAULT_RECIPE,
     DEMO_WORKSPACE,
     WORKSPACE,
     AllowPrivateHosts,
@@ -20,7 +31,6 @@ from cli.options import (
     InitFrom,
     LongTraining,
     Params,
-    Recipe,
     Small,
     TrainingPreset,
     WorkspaceOption,
@@ -39,12 +49,28 @@ app = CommandGroup("The whole pipeline")
 _NUM_DRAWN = 350  # people of each domain: enough originals to hold out more than 100 a side
 _CANCELLED_STATUS = 143  # as after SIGTERM
 _DEMO_DURATION = "about ten minutes"  # on two cores; README and Makefile say the same
+_RunRecipe = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        autocompletion=complete_recipes,
+        help="Recipe: makeup or seasons, one of the workspace, or a YAML file; with folders, the "
+        "one from which theirs differs; default: makeup, with folders seasons (whole pictures).",
+    ),
+]
 _DEMO_PORT = 8765  # fixed, so that a second demonstration goes on with the same crawl
 
 
 @app.command()
 def run(
-    recipe: Recipe = "makeup",
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Two folders or archives of pictures, A and B, which get a recipe of their own "
+            "in the workspace; default: the sources of --recipe."
+        ),
+    ] = None,
+    recipe: _RunRecipe = None,
     params: Params = None,
     engine_url: EngineUrl = None,
     allow_private_hosts: AllowPrivateHosts = False,
@@ -61,7 +87,7 @@ def run(
 ) -> None:
     """Run the whole pipeline: crawl, prepare, train, evaluate, promote."""
     parameters = load_parameters(
-        recipe,
+        _recipe(folders, recipe, params, workspace),
         params,
         workspace=workspace,
         engine_url=engine_url,
@@ -101,6 +127,21 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
         result = run_pipeline(demo_recipe(engine.url, workspace.truth), workspace, OUTPUT)
     print_summary(result, OUTPUT, workspace)
     _print_result(result)
+
+
+def _recipe(
+    folders: list[Path] | None, recipe: str | None, params: Path | None, workspace: Workspace
+) -> str:
+    """The recipe to run, by name or file: that of the folders, or the one that was named."""
+    if not folders:
+        return recipe or DEFAULT_RECIPE
+    from flows.recipe_files.two_folders import DEFAULT_BASE, recipe_of_folders
+
+    if params is not None:
+        raise ValueError("--params: got folders too; needed one of them")
+    name = recipe_of_folders(folders, recipe or DEFAULT_BASE, workspace)
+    print_line(ERRORS, f"The recipe {name}: {workspace.recipe_file(name)}")  # not into --show
+    return name
 
 
 def _with_agreement(

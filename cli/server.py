@@ -63,25 +63,27 @@ def up(
     )
 
 
-@app.command(has_result=False)
+@app.command()
 def down(workspace: WorkspaceOption = WORKSPACE) -> None:
     """Stop the services of 'up': runs save first, and all files stay."""
     from flows.server.services import down as stop_services
 
-    stop_services(workspace, OUTPUT)
+    print_result(stop_services(workspace, OUTPUT))
 
 
-@app.command(has_result=False)
+@app.command()
 def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
     """Run pipeline/makeup through server and worker: offline, at the least size."""
+    from flows.server.rehearsal import DEPLOYMENT
     from flows.server.rehearsal import rehearse as rehearse_run
 
     rehearse_run(workspace, OUTPUT, is_verbose="--debug" in sys.argv)
     pages = suyan_command("ui", workspace=workspace)
     OUTPUT.print(f"The run's pages: {pages}", soft_wrap=True)
+    print_result({"deployment": DEPLOYMENT, "state": "Completed", "pages": pages})
 
 
-@app.command(has_result=False)
+@app.command()
 def notify(
     kind: Annotated[
         Literal["webhook", "dingtalk", "feishu", "wecom", "slack"],
@@ -99,6 +101,7 @@ def notify(
     from flows.server.notifications import set_up
 
     set_up(workspace, OUTPUT, kind=kind, test=test, off=off)
+    print_result({"receiver": None if off else kind, "test_was_sent": test and not off})
 
 
 @app.command(has_result=False)

@@ -15,6 +15,7 @@ BAIDU_URL = "https://image.baidu.com"
 _MAX_SEARCHES = 1000
 Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 EngineName = Literal["baidu", "openverse"]
+LicenseUse = Literal["commercial", "modification"]
 SourcePath = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
@@ -39,6 +40,12 @@ class CrawlConfig(BaseModel):
         max_length=2,
         description="Search engines, each of which searches every phrase: baidu; openverse "
         "(open licences, with licence and author of each picture; its phrases are best in English)",
+    )
+    licenses: Annotated[tuple[LicenseUse, ...], LATER] = Field(
+        (),
+        description="What the licences of the hits must allow: commercial (commercial use), "
+        "modification (altered copies, which translations are); none: any licence, or none. Only "
+        "for engines that state licences, which Baidu does not",
     )
     domain: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_]{0,39}$", description="Short name of the domain, e.g. makeup"
@@ -163,6 +170,15 @@ class CrawlConfig(BaseModel):
         if len(set(engines)) < len(engines):
             raise ValueError(f"got {', '.join(engines)}, needed each engine once")
         return engines
+
+    @model_validator(mode="after")
+    def _check_licenses(self) -> Self:
+        if self.licenses and "baidu" in self.engines:
+            raise ValueError(
+                f"licenses: got {', '.join(self.licenses)} with the engine baidu, which states no "
+                "licence; needed engines: [openverse]"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_num_searches(self) -> Self:

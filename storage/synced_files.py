@@ -7,7 +7,7 @@ in the meantime.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from core.errors import BucketError, TransientError
@@ -42,6 +42,24 @@ def merge(workspace: Workspace, path: Path) -> None:
     bucket = bucket_of(workspace)
     if bucket is not None:
         _merge(bucket, workspace, path)
+
+
+def merge_folder(workspace: Workspace, folder: Path, suffixes: Collection[str]) -> None:
+    """Merge the files directly in ``folder`` whose names end in any of ``suffixes``, here and in
+    the bucket. Hidden files and links are this machine's alone.
+
+    A file that was removed here is fetched again; one that was removed in the bucket and not
+    changed here is removed. Raises as ``merge`` does.
+    """
+    bucket = bucket_of(workspace)
+    if bucket is None:
+        return
+    key = workspace.key(folder)
+    names = {path.name for path in folder.glob("[!.]*")}
+    names |= {each.removeprefix(f"{key}/") for each in bucket.sizes(key)}
+    for path in (folder / name for name in sorted(names) if "/" not in name):
+        if path.suffix in suffixes and not path.is_symlink():
+            _merge(bucket, workspace, path)
 
 
 @contextlib.contextmanager

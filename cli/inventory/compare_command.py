@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_line, print_result, print_table, print_text
+from cli.console import (
+    OUTPUT,
+    print_line,
+    print_result,
+    print_table,
+    print_text,
+    progress_bar,
+)
 from cli.inventory.completion import complete_runs
 from cli.options import WORKSPACE, ExistingWorkspace, Recipe, recipe_name
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from evaluation.figures import Figure
     from evaluation.report.run_comparison import RunComparison
 
 app = CommandGroup("Trainings and models")
@@ -44,6 +52,14 @@ def compare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="New page in place of an existing file.")
     ] = False,
+    unpaired: Annotated[
+        bool,
+        typer.Option(
+            "--unpaired",
+            help="No paired difference of KID, for which both runs translate every held-out "
+            "picture.",
+        ),
+    ] = False,
     recipe: Recipe = "makeup",
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
@@ -65,7 +81,10 @@ def compare(
             runs.fetch(workspace, folder.path.name)
             measured.append(load_measured_run(folder, workspace))
             fetch_dataset(workspace, measured[-1].scores.dataset)
-        comparison = compare_runs(measured[0], measured[1], workspace, pictures)
+        with progress_bar(OUTPUT, transient=True) as progress:
+            comparison = compare_runs(
+                *measured, workspace, pictures, is_paired=not unpaired, progress=progress
+            )
         write_comparison(out, comparison, language or measured[0].scores.language)
     print_comparison(comparison, OUTPUT)
     print_line(OUTPUT, f"All figures, and the same pictures side by side: {out}")
@@ -86,6 +105,8 @@ def compare(
                 }
                 for row in comparison.figures
             ],
+            "paired_kid": comparison.paired_kid,
+            "no_paired_kid": comparison.no_paired_kid or None,
             "num_pictures": {route: len(rows) for route, rows in comparison.pictures.items()},
             "page": out,
         }
@@ -132,5 +153,24 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
             ],
             route,
         )
+        if route in comparison.paired_kid:
+            print_text(console, _paired_line(comparison.paired_kid[route]))
+    if comparison.no_paired_kid:
+        print_text(
+            console,
+            f"No paired difference of KID: {comparison.no_paired_kid}. Where intervals overlap, no "
+            "run is surely better.",
+        )
     if comparison.no_pictures:
         print_text(console, f"No pictures side by side: {comparison.no_pictures}")
+
+
+def _paired_line(change: Figure) -> str:
+    """The paired difference and what it says, e.g. for a terminal."""
+    from evaluation.report.comparison_page import surely_better_by
+    from evaluation.report.wording import figure_parts
+
+    value, interval = figure_parts(change, as_share=False)
+    better = surely_better_by(change)
+    verdict = f"{better} is surely better" if better else "neither is surely better"
+    return f"KID on the same pictures, second − first: {value} {interval}: {verdict}"

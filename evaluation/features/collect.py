@@ -39,7 +39,7 @@ class FeatureCollector:
         self, config: EvaluateConfig, cache: Path, inception: Path | None, progress: Progress
     ) -> None:
         self._config, self._progress = config, progress
-        self.device = _device(config.device)
+        self.device = device_of(config.device)
         self._offline = load_offline(self.device, config.batch_size).cached_in(cache)
         self._standard = (
             load_inception(inception, self.device, config.batch_size).cached_in(cache)
@@ -160,7 +160,8 @@ def any_face(meshes: Sequence[Points | None]) -> bool:
     return any(mesh is not None for mesh in meshes)
 
 
-def _device(setting: str) -> str:
+def device_of(setting: str) -> str:
+    """The device of a setting of ``EvaluateConfig``; ``auto`` takes CUDA, else the CPU."""
     if setting == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return setting

@@ -14,6 +14,7 @@ from PIL import Image
 
 from core.files import atomic_file
 from evaluation.arrays import Pictures
+from evaluation.figures import Figure
 from evaluation.report.html_report import data_url, resource
 from evaluation.report.run_comparison import FigureRow, PictureRow, RunComparison
 from evaluation.report.wording import Language, figure_parts, words
@@ -40,6 +41,7 @@ def write_comparison(path: Path, comparison: RunComparison, language: Language) 
         "directions": _directions(comparison, text, language),
         "same_pictures": comparison.same_pictures,
         "no_pictures": comparison.no_pictures,
+        "no_paired_kid": comparison.no_paired_kid,
         "css": Markup(resource("report.css")),  # noqa: S704 - our own file
         "js": Markup(resource("report.js")),  # noqa: S704 - our own file
     }
@@ -64,6 +66,25 @@ def figure_cells(row: FigureRow) -> list[tuple[str, str]]:
     return [figure_parts(value, as_share=is_share) for value in (row.first, row.second)]
 
 
+def surely_better_by(change: Figure) -> str | None:
+    """The run, ``first`` or ``second``, that is better by a paired difference, the second's KID
+    minus the first's; ``None`` where its interval holds 0.
+    """
+    if change.high < 0:
+        return "second"
+    return "first" if change.low > 0 else None
+
+
+def _paired(change: Figure | None, text: Mapping[str, str]) -> dict[str, str] | None:
+    """What the page says of a paired difference."""
+    if change is None:
+        return None
+    value, interval = figure_parts(change, as_share=False)
+    better = surely_better_by(change)
+    verdict = f"{text[f'{better}_run']}: {text['surely_better']}" if better else text["neither"]
+    return {"value": value, "interval": interval, "verdict": verdict}
+
+
 def _directions(
     comparison: RunComparison, text: Mapping[str, str], language: Language
 ) -> list[dict[str, Any]]:
@@ -81,6 +102,7 @@ def _directions(
                 for row in comparison.figures
                 if row.direction == route
             ],
+            "paired": _paired(comparison.paired_kid.get(route), text),
             "pictures": [_strip(row, text) for row in comparison.pictures.get(route, [])],
         }
         for route in routes

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from core.commands import suyan_command
 from core.errors import SuyanError
 from core.files import load_json, try_load_json
+from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
@@ -20,6 +21,7 @@ from evaluation.data.held_out import load_pictures
 from evaluation.data.translations import translate_with_strengths
 from evaluation.figures import Figure, Value
 from evaluation.metrics.metric import Metric
+from evaluation.report.paired_kid import MeasuredCheckpoint, paired_kid
 from evaluation.report.table import metric_figures
 from evaluation.scores import DirectionScores, Scores, load_scores
 from preprocessing.config import PrepareConfig
@@ -81,7 +83,9 @@ class RunComparison:
     """Everything in which two runs differ.
 
     ``pictures`` are by direction, e.g. ``makeup → bare``; where there are none, ``no_pictures`` is
-    the reason. Figures are of the same pictures only if ``same_pictures``.
+    the reason. Figures are of the same pictures only if ``same_pictures``. ``paired_kid`` is the
+    second run's KID minus the first one's, by direction; where there is none, ``no_paired_kid`` is
+    the reason.
     """
 
     first: MeasuredRun
@@ -91,6 +95,8 @@ class RunComparison:
     pictures: dict[str, list[PictureRow]]
     no_pictures: str
     same_pictures: bool
+    paired_kid: dict[str, Figure]
+    no_paired_kid: str
 
 
 def load_measured_run(run: RunFolder, workspace: Workspace) -> MeasuredRun:
@@ -129,9 +135,17 @@ def _complete(model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str,
 
 
 def compare_runs(
-    first: MeasuredRun, second: MeasuredRun, workspace: Workspace, num_pictures: int
+    first: MeasuredRun,
+    second: MeasuredRun,
+    workspace: Workspace,
+    num_pictures: int,
+    *,
+    is_paired: bool = True,
+    progress: Progress = silent,
 ) -> RunComparison:
-    """Compare two runs on at most ``num_pictures`` held-out pictures of each direction.
+    """Compare two runs, and show at most ``num_pictures`` held-out pictures of each direction.
+
+    If ``is_paired``, both translate all of them again for the paired difference of their KID.
 
     Raises ``ValueError`` for runs of other domains, and ``CheckpointError`` for a damaged
     checkpoint.
@@ -147,6 +161,9 @@ def compare_runs(
         for name in dict.fromkeys([*values, *other])
         if values.get(name) != other.get(name)
     ]
+    paired, no_paired = {}, "it was not asked for"
+    if is_paired:
+        paired, no_paired = _paired_kid(first, second, workspace, reason, progress)
     evaluate = [{**run.settings["evaluate"], "language": ""} for run in (first, second)]
     return RunComparison(
         first,
@@ -156,7 +173,29 @@ def compare_runs(
         pictures,
         reason,
         first.scores.dataset == second.scores.dataset and evaluate[0] == evaluate[1],
+        paired,
+        no_paired,
     )
+
+
+def _paired_kid(
+    first: MeasuredRun, second: MeasuredRun, workspace: Workspace, reason: str, progress: Progress
+) -> tuple[dict[str, Figure], str]:
+    """The paired difference, where both runs hold out the same pictures; else the reason."""
+    if reason:  # without a picture, or a network
+        return {}, reason
+    if first.scores.dataset != second.scores.dataset:
+        return {}, f"{first.scores.dataset} and {second.scores.dataset} hold out other pictures"
+    try:
+        config = EvaluateConfig.model_validate(first.settings["evaluate"])
+    except ValidationError:
+        config = EvaluateConfig()
+    runs = (
+        MeasuredCheckpoint(run.folder.checkpoint(run.scores.checkpoint).path, run.scores)
+        for run in (first, second)
+    )
+    dataset = workspace.dataset(first.scores.dataset)
+    return paired_kid(*runs, config, dataset, workspace.features, progress)
 
 
 def _figure_rows(first: Scores, second: Scores) -> Iterator[FigureRow]:

@@ -12,6 +12,7 @@ from core.errors import nearest, suggestion
 from core.workspace import Workspace
 from flows.recipe_files.recipe import BASE, Recipe, build_recipe
 from flows.recipe_files.strict_yaml import Document, read_document
+from storage import synced_files
 
 SHIPPED = Path(__file__).parent
 SHIPPED_NAMES = tuple(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
@@ -33,13 +34,15 @@ def find_recipe(text: str, workspace: Workspace) -> Recipe:
     Raises ``ValueError`` where there is none, with the nearest name, and for a file that is
     refused.
     """
-    if is_recipe_file(text):
-        return load_recipe(Path(text), workspace)
     if text in SHIPPED_NAMES:
         return shipped_recipe(text)
-    file = _file_of(text, [workspace.recipe_files])
+    if is_recipe_file(text):
+        _merge_recipes(workspace)  # its base may be there
+        return load_recipe(Path(text), workspace)
+    files = recipe_files(workspace)
+    file = files.get(text)
     if file is None:
-        names = [*SHIPPED_NAMES, *recipe_files(workspace)]
+        names = [*SHIPPED_NAMES, *files]
         new = suyan_command("recipe", "new", "NAME", workspace=workspace)
         raise ValueError(
             f"--recipe: got {text!r}, needed one of {', '.join(names)}"
@@ -51,8 +54,10 @@ def find_recipe(text: str, workspace: Workspace) -> Recipe:
 def recipe_files(workspace: Workspace) -> dict[str, Path]:
     """The files in the workspace's folder of recipes, by the recipe's name, in order.
 
-    Raises ``ValueError`` for two files of one name, and for the name of a shipped recipe.
+    Those of a bucket are exchanged with it first. Raises ``ValueError`` for two files of one name,
+    ``BucketError`` for a file that was changed here and in the bucket.
     """
+    _merge_recipes(workspace)
     files = dict[str, Path]()
     paths = workspace.recipe_files.glob("[!.]*")
     for path in sorted(path for path in paths if path.suffix in _IN_FOLDER):
@@ -71,7 +76,7 @@ def check_new_name(name: str, workspace: Workspace) -> None:
         raise ValueError(
             f"NAME: got {name!r:.60}, needed at most 40 of a-z, 0-9 and -, the first no -"
         )
-    file = _file_of(name, [workspace.recipe_files])
+    file = recipe_files(workspace).get(name)
     if name in SHIPPED_NAMES or file is not None:
         place = f"as {file}" if file else "as a shipped recipe"
         raise ValueError(f"NAME: got {name!r}, which is there already, {place}; give another name")
@@ -137,6 +142,10 @@ def _base(
         circle = " → ".join([*(path.stem for path in above), name])
         raise ValueError(f"{line}: {circle} goes round; needed a recipe that needs no other here")
     return load_recipe(base, workspace, above)
+
+
+def _merge_recipes(workspace: Workspace) -> None:
+    synced_files.merge_folder(workspace, workspace.recipe_files, _IN_FOLDER)
 
 
 def _in_folders(folders: Sequence[Path]) -> list[Path]:

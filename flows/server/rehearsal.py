@@ -59,7 +59,9 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
         environment = worker_environment(running.server, workspace)
         if is_verbose:
-            is_completed = subprocess.call(command, cwd=ROOT, env=environment) == 0
+            output = sys.stderr if console.stderr else None
+            status = subprocess.call(command, cwd=ROOT, env=environment, stdout=output)
+            is_completed = status == 0
         else:
             command.remove("--watch")
             done = subprocess.run(

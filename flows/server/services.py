@@ -92,8 +92,11 @@ def up(
     return Services(server, pid)
 
 
-def down(workspace: Workspace, console: Console) -> None:
-    """Stop runs (a training saves first), worker and server; all files stay."""
+def down(workspace: Workspace, console: Console) -> dict[str, bool]:
+    """Stop runs (a training saves first), worker and server; all files stay.
+
+    Returns whether the ``worker`` and the ``server`` were running.
+    """
     pid = worker_pid(workspace)
     if pid is not None:
         if runs := children(pid):
@@ -106,6 +109,7 @@ def down(workspace: Workspace, console: Console) -> None:
     console.print("Worker      " + ("stopped" if pid else "was not running"))
     stopped = stop_server(workspace)
     console.print("Server      " + ("stopped" if stopped else "was not running"))
+    return {"worker": pid is not None, "server": stopped}
 
 
 @contextlib.contextmanager

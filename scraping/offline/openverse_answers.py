@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from core.tables import DRAWN_HOST
@@ -63,6 +63,12 @@ def images(
 def key(item: Item) -> str:
     """The identity of an item, a UUID."""
     return str(uuid.UUID(bytes=hashlib.sha256(item.name.encode()).digest()[:16]))
+
+
+def allows(item: Item, uses: Collection[str]) -> bool:
+    """Whether the licence of an item allows ``uses``: ``commercial``, ``modification``."""
+    code = _LICENSES[hashlib.sha256(item.name.encode()).digest()[0] % len(_LICENSES)][0]
+    return not any({"commercial": "nc", "modification": "nd"}.get(use, "") in code for use in uses)
 
 
 def _image(item: Item, address: Callable[[Item, str], str], origin: str) -> dict[str, Any]:

@@ -247,7 +247,12 @@ class OfflineEngine:
             return JSONResponse(openverse_answers.TOO_MANY_HITS, 401)
         if page > openverse_answers.MAX_PAGES:
             return JSONResponse(openverse_answers.TOO_DEEP, 400)
-        items = self._corpus.search(query.get("q", ""))
+        uses = [use for use in query.get("license_type", "").split(",") if use]
+        items = [
+            item
+            for item in self._corpus.search(query.get("q", ""))
+            if openverse_answers.allows(item, uses)
+        ]
         page_items = [] if is_refusing else items[(page - 1) * page_size : page * page_size]
         answer = openverse_answers.images(
             page_items, page, page_size, len(items), self._address, self.url

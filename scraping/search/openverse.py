@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from core.errors import BlockedError, ResponseFormatError
 from scraping.backoff import asked_pause_s, throttled
-from scraping.config import BAIDU_URL, CrawlConfig
+from scraping.config import BAIDU_URL, CrawlConfig, LicenseUse
 from scraping.search.engine import Credit, Endpoint, Hit, ResultPage, pixels_of, text_of
 from scraping.search.filters import Filters
 from scraping.transfer import HttpResponse
@@ -37,6 +38,7 @@ _CC_LICENSES = {
     "nc-sampling+",
 }
 _LICENSE_NAMES = {"cc0": "CC0", "pdm": "Public Domain Mark"}
+_FORBIDS: Mapping[LicenseUse, str] = {"commercial": "nc", "modification": "nd"}
 _SIZES = {"small": "small", "medium": "medium", "large": "large", "extra-large": "large",
           "over-1080": "large"}  # fmt: skip
 _EXPECTED_WAIT = re.compile(r"available in (\d{1,6}) second")
@@ -60,7 +62,7 @@ class Openverse:
         self.key = f"{self.url}/v1/images/"
         self.page_size = min(config.page_size, _MAX_PAGE_SIZE)
         self.min_interval_s = 60 / _REQUESTS_PER_MIN if is_real else 0.0
-        self._filters = config.filters
+        self._filters, self._licenses = config.filters, config.licenses
 
     def endpoints(self, phrase: str, offset: int) -> Sequence[Endpoint]:
         """The one address of a page."""
@@ -70,7 +72,10 @@ class Openverse:
             "page_size": str(self.page_size),
             **filter_query(self._filters),
         }
-        return (Endpoint("images", f"{self.key}?{urlencode(query)}", parse_images),)
+        if self._licenses:
+            query["license_type"] = ",".join(self._licenses)  # it shows what allows all of them
+        parse = partial(parse_images, uses=self._licenses)
+        return (Endpoint("images", f"{self.key}?{urlencode(query)}", parse),)
 
     def refuse(self, response: HttpResponse) -> None:
         """Raise what a refusal with a JSON body says.
@@ -104,8 +109,9 @@ def filter_query(filters: Filters) -> dict[str, str]:
     return query
 
 
-def parse_images(body: bytes) -> ResultPage:
-    """Hits of an answer to a search.
+def parse_images(body: bytes, uses: Collection[LicenseUse] = ()) -> ResultPage:
+    """Hits of an answer to a search; those whose licence does not allow all of ``uses`` are left
+    out, should the engine show any.
 
     Raises ``BlockedError`` for a web page or nothing in place of JSON, ``ResponseFormatError``
     for any other body that is no page of hits; no other error.
@@ -120,7 +126,8 @@ def parse_images(body: bytes) -> ResultPage:
         raise ResponseFormatError(
             f"needed a JSON object with a list 'results', got {text[:_QUOTED_CHARS]!r}"
         )
-    hits = tuple(hit for item in results if (hit := _hit(item)) is not None)
+    allowed = (item for item in results if not uses or _allows(item, uses))
+    hits = tuple(hit for item in allowed if (hit := _hit(item)) is not None)
     return ResultPage(hits, _num_readable(value))
 
 
@@ -164,6 +171,13 @@ def _hit(item: Any) -> Hit | None:
             attribution=text_of(item, "attribution")[:4000],
         ),
     )
+
+
+def _allows(item: Any, uses: Collection[LicenseUse]) -> bool:
+    """Whether the licence of a result allows all of ``uses``; an unknown one allows nothing."""
+    code = text_of(item, "license").lower() if isinstance(item, dict) else ""
+    is_known = code in _CC_LICENSES or code in _LICENSE_NAMES
+    return is_known and not any(_FORBIDS[use] in code for use in uses)
 
 
 def license_name(code: str, version: str) -> str:

@@ -8,11 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from cli_runs import Suyan, printed_commands
+from safetensors.torch import load_file, save_file
 
 from core.files import load_json, write_json
 from core.workspace import Workspace
+from evaluation.config import EvaluateConfig
+from evaluation.data.held_out import load_held_out, load_pictures
+from evaluation.features.extractor import load_offline
+from evaluation.metrics.distances import kid
+from evaluation.scores import load_scores
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 NAMES: dict[str, Any] = json.loads((GOLDEN / "names.json").read_text(encoding="utf-8"))
@@ -74,6 +82,43 @@ def test_two_runs_are_compared(suyan: Suyan, golden: Workspace) -> None:
     assert page.count('src="data:image/jpeg') == 2 * 8 * 3
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert page.count("surely better</small>") == 1
+    nothing = {"value": 0.0, "low": 0.0, "high": 0.0}  # the same weights on the same pictures
+    assert result["paired_kid"] == {"makeup → bare": nothing, "bare → makeup": nothing}
+    assert text.count("KID on the same pictures, second − first: 0") == 2
+    assert page.count("neither is surely better") == 2
+
+
+def test_the_paired_difference_is_surer_than_the_intervals(suyan: Suyan, golden: Workspace) -> None:
+    checkpoint = golden.run("other").checkpoint("step_00000010").path
+    for name in ("G_A", "G_A_ema"):  # a network that paints every picture grey
+        path = checkpoint / f"{name}.safetensors"
+        save_file({key: torch.zeros_like(each) for key, each in load_file(path).items()}, path)
+    status, text = suyan("compare", RUN, "other", "--pictures", 1, "--json")
+    assert status == 0, text
+    change = _result(text)["paired_kid"]["makeup → bare"]
+    assert change["low"] < change["value"] < change["high"] < 0  # ten steps taught worse than grey
+    assert "second is surely better" in text
+    assert "second: surely better" in Path("comparison.html").read_text(encoding="utf-8")
+    scores = load_scores(golden.run(RUN).evaluation("step_00000010").scores)
+    held_out = load_held_out(EvaluateConfig(), golden.dataset(str(NAMES["dataset"])))
+    files = [row.file for row in held_out.test["B"]]
+    real = load_pictures(golden.dataset(str(NAMES["dataset"])).path, files, scores.px or 0)
+    extract = load_offline().cached_in(golden.features)
+    grey = np.full((len(held_out.test["A"]), *real.shape[1:]), 128, np.uint8)
+    own = scores.directions["A2B"].figure("kid")
+    assert own is not None
+    assert change["value"] == pytest.approx(kid(extract(grey), extract(real)) - own.value, abs=0.01)
+
+
+def test_without_a_paired_difference_the_reason_is_said(suyan: Suyan, golden: Workspace) -> None:
+    status, text = suyan("compare", RUN, "other", "--unpaired", "--pictures", 1, "--json")
+    assert status == 0
+    result = _result(text)
+    assert (result["paired_kid"], result["no_paired_kid"]) == ({}, "it was not asked for")
+    change_scores(golden, lambda scores: scores.update(px=256))
+    status, text = suyan("compare", RUN, "other", "--overwrite", "--pictures", 1)
+    assert status == 0
+    assert "No paired difference of KID: the networks take pictures of 32 and 256 px." in text
 
 
 def test_the_tables_fit_a_terminal_and_a_page_is_not_replaced(

@@ -18,7 +18,7 @@ from scraping.offline.corpus import portrait
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 NAMES: dict[str, Any] = json.loads((GOLDEN / "names.json").read_text(encoding="utf-8"))
-SERVING = {"ui", "web", "offline-engine", "rehearse", "notify", "down"}  # they have no result
+SERVING = {"ui", "web", "offline-engine"}  # they run until Ctrl-C
 Json = Callable[..., Any]
 
 
@@ -123,6 +123,12 @@ def test_status_and_the_ends_of_commands_are_json(
             ],
         }
     }  # fmt: skip
+
+
+def test_ends_of_services_are_json(as_json: Json, golden: Workspace) -> None:
+    assert as_json("down") == {"worker": False, "server": False}
+    error = as_json("notify", "--off", status=2)
+    assert "found no running Prefect server" in error
 
 
 def test_an_error_leaves_the_standard_output_empty(as_json: Json, golden: Workspace) -> None:

@@ -47,6 +47,21 @@ def test_the_first_page_of_each_phrase_is_shown_and_nothing_downloaded(
     assert engine.num_searches == 2
 
 
+def test_programs_get_the_first_page_as_json(
+    suyan: Suyan, tmp_path: Path, engine: OfflineEngine
+) -> None:
+    params = _parameters(engine.url, tmp_path / "my.json")
+    status, text = suyan("crawl", "--search-only", "--params", params, "--json")
+    assert status == 0
+    (line,) = [line for line in text.splitlines() if line.startswith("{")]
+    previews = json.loads(line)
+    assert previews.keys() == {"makeup", "bare"}
+    first, second = previews["bare"]
+    assert (first["phrase"], first["num_announced"], first["num_new"]) == ("素颜 一", 40, 30)
+    assert first["hosts"] == {"127.0.0.1": 30}
+    assert second["num_new"] < 30
+
+
 def test_each_engine_shows_its_own_first_page(
     suyan: Suyan, tmp_path: Path, engine: OfflineEngine
 ) -> None:

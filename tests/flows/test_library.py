@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BucketError
+from core.files import write_json
 from core.workspace import Workspace
 from flows.installation import PACKAGES
 from flows.recipe_files.library import (
     SHIPPED_NAMES,
+    check_new_name,
     find_recipe,
     load_recipe,
     recipe_files,
     workspace_recipes,
 )
+from storage.remote import open_workspace
+from storage.s3 import Bucket
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,3 +100,59 @@ def test_the_shipped_recipes_are_in_the_wheel(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"flows/recipe_files/{name}.yaml" for name in SHIPPED_NAMES} <= {*names}
+
+
+@pytest.fixture
+def machines(shared_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Workspace]:
+    """The workspace in one bucket, as two machines open it."""
+    found = []
+    for number in (1, 2):
+        monkeypatch.setenv("SUYAN_CACHE", str(tmp_path / f"machine-{number}"))
+        found.append(open_workspace(shared_home))
+        found[-1].recipe_files.mkdir(parents=True)
+    return found
+
+
+def test_recipes_of_a_bucket_travel_as_people_change_and_remove_them(
+    machines: list[Workspace], shared_home: str, tmp_path: Path
+) -> None:
+    here, there = machines
+    here.recipe_file("cats").write_text("from: seasons\ntrain: {ngf: 32}\n")
+    here.pointer("cats", "run").parent.mkdir()
+    write_json(here.pointer("cats", "run"), {"run": "a"})
+    with pytest.raises(ValueError, match="got 'cast', needed one of"):
+        find_recipe("cast", here)
+    assert find_recipe("cats", there).parameters.train.ngf == 32
+    assert not there.pointer("cats", "run").exists()
+    there.recipe_file("cats").write_text("from: seasons\ntrain: {ngf: 16}\n")
+    assert [*recipe_files(there)] == ["cats"]
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("from: cats\n")  # a base of the workspace, changed on the other machine
+    assert find_recipe(str(mine), here).parameters.train.ngf == 16
+    here.recipe_file("cats").write_text("from: seasons\ntrain: {ngf: 8}\n")
+    there.recipe_file("cats").write_text("from: seasons\ntrain: {ngf: 4}\n")
+    assert find_recipe("cats", here).parameters.train.ngf == 8
+    with pytest.raises(BucketError, match=r"cats\.yaml: changed here and in .*cats\.yaml\.theirs"):
+        find_recipe("cats", there)
+    assert "ngf: 4" in there.recipe_file("cats").read_text()
+    there.recipe_file("cats").write_text("from: seasons\ntrain: {ngf: 8}\n")
+    assert find_recipe("cats", there).parameters.train.ngf == 8
+    with pytest.raises(ValueError, match="which is there already"):
+        check_new_name("cats", there)
+    Bucket(shared_home).delete([here.key(here.recipe_file("cats"))])
+    assert not recipe_files(here) | recipe_files(there)
+    check_new_name("cats", there)
+
+
+def test_a_link_to_a_recipe_stays_on_this_machine(
+    machines: list[Workspace], tmp_path: Path
+) -> None:
+    here, there = machines
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("recipe: lions\nfrom: seasons\n")
+    here.recipe_file("lions").symlink_to(mine)
+    assert find_recipe("lions", here).name == "lions"
+    assert not recipe_files(there)
+    there.recipe_file("lions").write_text("from: seasons\ntrain: {ngf: 4}\n")
+    assert [*recipe_files(there)] == [*recipe_files(here)] == ["lions"]
+    assert here.recipe_file("lions").is_symlink()

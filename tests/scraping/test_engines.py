@@ -228,6 +228,27 @@ def test_the_default_engine_is_baidu_and_crawls_keep_their_names() -> None:
     assert crawl_name(both) != crawl_name(config)
 
 
+def test_a_crawl_of_commercial_licences_has_no_other_picture(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    with OfflineEngine(corpus) as engine:
+        config = _config(engine, "openverse", licenses=("commercial",))
+        rows = read_rows(crawl(config, Workspace(tmp_path)).listing, Original)
+        assert "licenses" not in identity(_config(engine, "openverse"))
+    found = {row.license for row in rows}
+    assert {"CC BY 2.0", "CC0 1.0"} <= found
+    assert not [name for name in found if "NC" in name]
+
+
+@pytest.mark.remedy(", which states no licence; needed engines: [openverse]")
+def test_licences_are_refused_with_an_engine_that_states_none() -> None:
+    values = {"domain": "bare", "phrases": ("x",), "licenses": ["commercial"]}
+    for engines in (["baidu"], ["baidu", "openverse"]):
+        with pytest.raises(ValidationError, match=r"needed engines: \[openverse\]"):
+            CrawlConfig.model_validate({**values, "engines": engines})
+    CrawlConfig.model_validate({**values, "engines": ["openverse"]})
+
+
 @pytest.mark.parametrize("engines", [(), ("bing",), ("openverse", "openverse")])
 def test_engines_are_known_and_each_is_named_once(engines: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError, match="engines"):

@@ -128,6 +128,22 @@ def test_a_page_is_asked_for_by_its_number_and_has_twenty_hits_at_most() -> None
     assert _engine(page_size=8).endpoints("x", 16)[0].url.endswith("page=3&page_size=8")
 
 
+def test_only_licences_that_allow_the_use_are_asked_for_and_taken() -> None:
+    engine = _engine(engines=["openverse"], licenses=["commercial", "modification"])
+    (endpoint,) = engine.endpoints("lake", 0)
+    assert parse_qs(urlsplit(endpoint.url).query)["license_type"] == ["commercial,modification"]
+    codes = ["by", "by-nc", "by-nd", "by-nc-sa", "CC0", "pdm", "sampling+", "", "new", None]
+    body = _body(*({**RESULT, "id": f"id {code}", "license": code} for code in codes), 3)
+    assert [hit.key for hit in endpoint.parse(body).hits] == [
+        f"id {code}" for code in ("by", "CC0", "pdm", "sampling+")
+    ]
+    commercial = _engine(engines=["openverse"], licenses=["commercial"]).endpoints("lake", 0)[0]
+    assert "id by-nd" in [hit.key for hit in commercial.parse(body).hits]
+    (anything,) = _engine().endpoints("lake", 0)
+    assert "license" not in anything.url
+    assert len(anything.parse(body).hits) == len(codes)
+
+
 def test_its_pace_is_its_quota_and_another_address_has_none() -> None:
     assert _engine().min_interval_s == 3
     offline = _engine(engine_url="http://127.0.0.1:8099")
