@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -10,15 +11,18 @@ from numpy.typing import NDArray
 
 from core.errors import SuyanError
 from core.progress import Progress
+from core.tables import groups
 from preprocessing.analysis.fingerprint import thumbnail_of
 from preprocessing.cache import AnalysisCache
 from preprocessing.dedup.candidates import Pairs
-from preprocessing.dedup.similarity import ThumbnailPair, similarities, thumbnail_pairs
+from preprocessing.dedup.overlay import ThumbnailPair, thumbnail_pairs
+from preprocessing.dedup.screening import unaligned_similarities
+from preprocessing.dedup.similarity import aligned_similarity
 from preprocessing.sandbox import WorkerPool
 from preprocessing.sandbox_worker import Failure
 
 _PAIRS_PER_BATCH = 50  # of a worker
-_PAIRS_PER_COMMIT = 5000  # whose thumbnails are in memory; a killed process loses no more
+_PAIRS_PER_COMMIT = 20_000  # whose thumbnails are in memory; a killed process loses no more
 
 
 def compare_pairs(
@@ -41,7 +45,7 @@ def compare_pairs(
         similarity = cache.load_similarities(keys)
         is_missing = np.array([key not in similarity for key in keys], bool)
         if is_missing.any():
-            computed = _compute(names, part[is_missing], cache, workers)
+            computed = _compute(names, part[is_missing], cache, workers).tolist()
             missing_keys = [keys[k] for k in np.flatnonzero(is_missing)]
             added = dict(zip(missing_keys, computed, strict=True))
             cache.add_similarities(added)
@@ -63,7 +67,8 @@ def _keys(names: Sequence[str], pairs: Pairs) -> list[bytes]:
 
 def _compute(
     names: Sequence[str], pairs: Pairs, cache: AnalysisCache, workers: WorkerPool
-) -> list[float]:
+) -> NDArray[np.float64]:
+    """The similarity of each pair; workers align the thumbnails of those that need it."""
     numbers = np.unique([pairs["inner"], pairs["outer"]]).tolist()
     thumbnails = cache.load_thumbnails([names[k] for k in numbers])
     if len(thumbnails) < len(numbers):
@@ -72,18 +77,23 @@ def _compute(
             "compared; it was removed, or pictures were forgotten, while this ran. Run it again"
         )
 
+    @functools.cache
     def thumbnail(number: int, face: int) -> bytes:
         return thumbnail_of(thumbnails[names[number]], face)
 
+    compared = thumbnail_pairs(pairs, thumbnail)
+    values = unaligned_similarities(compared)
+    places = np.flatnonzero(np.isnan(values)).tolist()
     batches = [
-        thumbnail_pairs(pairs[start : start + _PAIRS_PER_BATCH], thumbnail)
-        for start in range(0, len(pairs), _PAIRS_PER_BATCH)
+        [(place, compared[place]) for place in part] for part in groups(places, _PAIRS_PER_BATCH)
     ]
-    results: list[list[float]] = [[] for _ in batches]
-    for (place, batch), outcome in workers.map_unordered(_compare_batch, list(enumerate(batches))):
-        results[place] = similarities(batch) if isinstance(outcome, Failure) else outcome
-    return [value for values in results for value in values]
+    for batch, outcome in workers.map_unordered(_aligned_similarities, batches):
+        is_failure = isinstance(outcome, Failure)
+        values[[place for place, _ in batch]] = (
+            _aligned_similarities(batch) if is_failure else outcome
+        )
+    return values
 
 
-def _compare_batch(numbered: tuple[int, Sequence[ThumbnailPair]]) -> list[float]:
-    return similarities(numbered[1])
+def _aligned_similarities(numbered: Sequence[tuple[int, ThumbnailPair]]) -> list[float]:
+    return [aligned_similarity(pair) for _, pair in numbered]

@@ -35,7 +35,8 @@ from preprocessing.dedup.candidates import (
     newer_pictures,
 )
 from preprocessing.dedup.clusters import Clusters, ComparePairs, Differences, build_clusters
-from preprocessing.dedup.similarity import similarities, thumbnail_pairs
+from preprocessing.dedup.overlay import thumbnail_pairs
+from preprocessing.dedup.similarity import similarities
 from preprocessing.images import geometry
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 

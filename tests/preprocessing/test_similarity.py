@@ -19,7 +19,8 @@ from PIL import Image, ImageEnhance
 
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
 from preprocessing.analysis.fingerprint import THUMB_PX, fingerprint, mark_inside
-from preprocessing.dedup.similarity import ThumbnailPair, similarity
+from preprocessing.dedup.overlay import ThumbnailPair
+from preprocessing.dedup.similarity import similarity
 from scraping.offline import landscapes
 from scraping.offline.portraits import Makeup, Person, Shot, draw
 

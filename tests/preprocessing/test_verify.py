@@ -14,7 +14,8 @@ from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.cache import AnalysisCache
 from preprocessing.dedup import verify as module
 from preprocessing.dedup.candidates import HashColumns, find_candidates
-from preprocessing.dedup.similarity import similarities, thumbnail_pairs
+from preprocessing.dedup.overlay import thumbnail_pairs
+from preprocessing.dedup.similarity import similarities
 from preprocessing.dedup.verify import compare_pairs
 from preprocessing.sandbox import WorkerPool
 
@@ -52,12 +53,14 @@ def test_a_pair_is_compared_once_and_new_ones_alone_after_that(
 ) -> None:
     pictures = fingerprints(4)
     old, every = find_candidates(columns(pictures[:3]), 12), find_candidates(columns(pictures), 12)
-    expected = similarities(thumbnail_pairs(every, lambda number, _: pictures[number].thumbnail))
+    expected = similarities(
+        thumbnail_pairs(every, lambda number, _: pictures[number].thumbnail)
+    ).tolist()
     compared = list[int]()
 
     class Counting(WorkerPool):
         def map_unordered(self, function: Any, items: Any) -> Any:
-            compared.extend(len(batch) for _, batch in items)
+            compared.extend(len(batch) for batch in items)
             return ((item, function(item)) for item in reversed(items))
 
     with Counting(1, timeout_s=5) as workers:

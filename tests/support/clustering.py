@@ -11,7 +11,8 @@ from preprocessing.analysis.analyse import Analysis
 from preprocessing.analysis.fingerprint import thumbnail_of
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import HashColumns, Pairs
-from preprocessing.dedup.similarity import similarities, thumbnail_pairs
+from preprocessing.dedup.overlay import thumbnail_pairs
+from preprocessing.dedup.similarity import similarities
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.manifest import cluster_originals
 from preprocessing.selection.originals import OriginalIndex
@@ -41,7 +42,7 @@ def compare(analyses: Sequence[Analysis], pairs: Pairs) -> NDArray[np.float64]:
     def thumbnail(number: int, part: int) -> bytes:
         return thumbnail_of(analyses[number].thumbnails, part)
 
-    return np.array(similarities(thumbnail_pairs(pairs, thumbnail)))
+    return similarities(thumbnail_pairs(pairs, thumbnail))
 
 
 def founders(analyses: Sequence[Analysis]) -> list[int]:

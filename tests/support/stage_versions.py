@@ -81,7 +81,10 @@ VERSIONS = (
     StageVersion(
         "preprocessing/dedup/similarity.py",
         "SIMILARITY_VERSION",
-        ("preprocessing/dedup/similarity.py",),
+        tuple(
+            f"preprocessing/dedup/{name}.py"
+            for name in ("colours", "overlay", "screening", "similarity")
+        ),
     ),
     StageVersion(
         "preprocessing/prepare.py",
