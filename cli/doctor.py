@@ -191,13 +191,10 @@ def _bucket(workspace: Workspace) -> Finding:
 
 
 def _face_model() -> Finding:
-    from core.errors import MissingModelError
-    from preprocessing.analysis.face_detector import model_file
+    from preprocessing.analysis.face_network import FaceModel, model_file
 
-    try:
-        return Finding("face model", "ok", str(model_file().name))
-    except MissingModelError as error:
-        return Finding("face model", "problem", str(error), make_command("setup"))
+    files = [model_file(model).name for model in FaceModel]
+    return Finding("face models", "ok", " and ".join(files))
 
 
 def _inception() -> Finding:

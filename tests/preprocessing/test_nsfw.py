@@ -24,7 +24,7 @@ def test_without_the_extra_the_remedy_is_named_before_any_work(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(nsfw.importlib.util, "find_spec", {}.get)
-    monkeypatch.setattr("preprocessing.prepare.model_file", lambda: tmp_path)
+    monkeypatch.setattr("preprocessing.prepare.model_file", lambda _: tmp_path)
     write_rows(tmp_path / "listing.parquet", Original, [])
     with pytest.raises(MissingModelError, match=r"pip install -e .*\[safety\]"):
         prepare(

