@@ -101,6 +101,42 @@ def curate(
 
 
 @app.command()
+def import_decisions(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Export of Label Studio (JSON, CSV) or FiftyOne (samples.json, labels.csv).",
+        ),
+    ],
+    recipe: Recipe = "makeup",
+    params: Params = None,
+    note: Annotated[str, typer.Option(help="Reason, for yourself; default: the file's name.")] = "",
+    workspace: ExistingWorkspace = WORKSPACE,
+) -> None:
+    """Take over what was decided about pictures in another tool, from the next version on."""
+    from preprocessing.exports.tool_decisions import read_tool_decisions
+    from preprocessing.selection.overrides import add_overrides, read_overrides
+    from storage import synced_files
+
+    config = load_parameters(recipe, params, workspace=workspace).prepare
+    path = workspace.overrides(config.domain_a, config.domain_b)
+    decisions = read_tool_decisions(file)
+    _require_originals(workspace, decisions)
+    with synced_files.update(workspace, path, by_hand=True):
+        stored = read_overrides(path, decisions)
+        new = {name: each for name, each in decisions.items() if stored.get(name) != each}
+        for action in dict.fromkeys(new.values()):
+            names = [name for name, each in new.items() if each == action]
+            add_overrides(path, names, action, note or file.name)
+    counts = Counter(new.values())
+    num_known = len(decisions) - len(new)
+    listed = _listed({action: counts[action] for action in ("keep", "drop", "move")})
+    repeated = f" ({counted(num_known, 'decision')} stood there already)" if num_known else ""
+    print_text(OUTPUT, f"{path}: {listed or 'nothing new'} from the next version on{repeated}")
+    print_result({"file": path, "decisions": new, "num_known": num_known})
+
+
+@app.command()
 def export_dataset(
     dataset: Annotated[
         str,
@@ -110,11 +146,12 @@ def export_dataset(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exported-dataset"),
     kind: Annotated[
-        Literal["zip", "imagefolder", "webdataset"],
+        Literal["zip", "imagefolder", "webdataset", "huggingface", "folders"],
         typer.Option(
             "--as",
             metavar="FORMAT",
-            help="zip: folders trainA, …; imagefolder: zip of split/domain; webdataset: shards.",
+            help="zip: folders trainA, …; imagefolder: zip of split/domain; webdataset: tar "
+            "shards; huggingface: Parquet with card; folders: split/domain with metadata.jsonl.",
         ),
     ] = "zip",
     overwrite: Annotated[
@@ -122,7 +159,7 @@ def export_dataset(
     ] = False,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
-    """Write a dataset version for other tools: a zip of image folders, or WebDataset shards."""
+    """Write a dataset version for other tools, in the form that their loaders read."""
     from flows.removal.training_guard import require_none_forgotten
     from flows.sync import fetch_dataset
     from preprocessing.version.dataset_export import export as run_export
@@ -140,9 +177,15 @@ def export_dataset(
             record_export(origin, out)
         files = {}
         for path in run_export(folder, out, kind, overwrite=overwrite):
-            files[str(path)] = path.stat().st_size
+            files[str(path)] = _num_bytes(path)
             print_text(OUTPUT, f"{path}  {files[str(path)] / 1e6:.1f} MB")
     print_result({"dataset": folder.name, "bytes": files})
+
+
+def _num_bytes(path: Path) -> int:
+    """The length of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _workspace_of(dataset: Path) -> Workspace | None:

@@ -1,14 +1,16 @@
-"""Forgotten pictures in exports: zip files, WebDataset shards and credits without them."""
+"""Forgotten pictures in exports: archives, shards, tables and credits without them."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import io
+import json
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,18 +19,27 @@ import pyarrow.parquet as pq
 from core.files import atomic_file
 from core.workspace_folders import DatasetFolder
 from flows.removal.copy_names import is_named_after
+from preprocessing.exports.labelled_folders import METADATA_NAME
 from preprocessing.version.credits import CREDITS_NAME
 from storage.forgotten_record import ForgottenRecord
 
 SUFFIXES = {".zip", ".tar", ".csv"}
+"""The endings of exports that are files."""
+FOLDER_SUFFIXES = {".csv", ".parquet", ".jsonl"}
+"""The endings of files with rows in exports that are folders."""
 _MANIFEST = DatasetFolder(Path()).manifest.name
 
 
 def entries_with_copies(path: Path, record: ForgottenRecord) -> list[str]:
     """The entries of a zip or tar that hold a forgotten picture, by name, content or row; empty for
-    a file that is no such archive. A file of credits is the only entry of itself.
+    a file that is no such archive. A file of credits, metadata or rows is the only entry of itself.
     """
     try:
+        if path.suffix == ".parquet":
+            return [path.name] if _has_forgotten_rows(path, record) else []
+        if path.suffix == ".jsonl":
+            lines = path.read_bytes().splitlines() if path.name == METADATA_NAME else []
+            return [path.name] if any(_is_described(line, record) for line in lines) else []
         if path.suffix == ".csv":
             holds = path.name.endswith(CREDITS_NAME) and _is_credited(path.read_bytes(), record)
             return [path.name] if holds else []
@@ -48,7 +59,7 @@ def entries_with_copies(path: Path, record: ForgottenRecord) -> list[str]:
                 if member.isfile()
                 and _holds(member.name, member.size, record, lambda m=member: _content(shard, m))
             ]
-    except (OSError, zipfile.BadZipFile, tarfile.TarError):
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, pa.ArrowException):
         return []
 
 
@@ -56,8 +67,8 @@ def remove_entries(path: Path, record: ForgottenRecord) -> None:
     """Write the archive again, atomically, without the forgotten pictures and their rows."""
     names = set(entries_with_copies(path, record))
     with atomic_file(path) as file:
-        if path.suffix == ".csv":
-            file.write(_without_credits(path.read_bytes(), record))
+        if path.suffix in FOLDER_SUFFIXES:
+            _write_without_rows(path, file, record)
             return
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as old, zipfile.ZipFile(file, "w") as new:
@@ -107,6 +118,38 @@ def _without_rows(manifest: bytes, record: ForgottenRecord) -> bytes:
     table, buffer = _table(manifest), io.BytesIO()
     pq.write_table(table.filter(pc.invert(_forgotten_rows(table, record))), buffer)
     return buffer.getvalue()
+
+
+def _has_forgotten_rows(path: Path, record: ForgottenRecord) -> bool:
+    with pq.ParquetFile(path) as shard:
+        if "sha256" not in shard.schema_arrow.names:
+            return False
+        table = shard.read(columns=["sha256"])
+    return bool(_forgotten_rows(table, record).true_count)
+
+
+def _write_without_rows(path: Path, file: BinaryIO, record: ForgottenRecord) -> None:
+    """Copy a file of rows without the forgotten ones."""
+    if path.suffix == ".csv":
+        file.write(_without_credits(path.read_bytes(), record))
+        return
+    if path.suffix == ".jsonl":
+        lines = path.read_bytes().splitlines(keepends=True)
+        file.writelines(line for line in lines if not _is_described(line, record))
+        return
+    # group by group, because the pictures of a whole shard fill the memory
+    with pq.ParquetFile(path) as old, pq.ParquetWriter(file, old.schema_arrow) as new:
+        for number in range(old.num_row_groups):
+            table = old.read_row_group(number)
+            new.write_table(table.filter(pc.invert(_forgotten_rows(table, record))))
+
+
+def _is_described(line: bytes, record: ForgottenRecord) -> bool:
+    """Whether a line of metadata describes a forgotten picture."""
+    try:
+        return json.loads(line).get("sha256") in record.pictures
+    except (ValueError, AttributeError):  # a line of somebody else
+        return False
 
 
 def _is_credited(table: bytes, record: ForgottenRecord) -> bool:

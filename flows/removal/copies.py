@@ -13,7 +13,13 @@ from core.progress import Progress, counted, silent
 from core.workspace import Workspace
 from core.workspace_folders import CrawlFolder, ModelFolder
 from flows.removal.bucket_copies import BucketCopies, find_in_bucket
-from flows.removal.file_copies import digests_of, find_archives, find_files, find_listings
+from flows.removal.file_copies import (
+    digests_of,
+    exported_folders,
+    find_archives,
+    find_files,
+    find_listings,
+)
 from flows.removal.run_files import TrainedRun, find_models, find_runs
 from flows.removal.version_rebuild import REMOVED_SUFFIX, HeldVersion, find_versions
 from preprocessing.cache import names_in_cache
@@ -95,7 +101,9 @@ def find_copies(
     versions = list(find_versions(workspace, record.pictures))
     record = with_versions(record, versions)
     skipped = [workspace.dataset(version.name).path for version in versions]
-    find = partial(find_files, [workspace.folder, *folders], skipped=skipped)
+    exports = [*export_folders(workspace), _USUAL_EXPORT_FOLDER, *folders]
+    places = [workspace.folder, *folders, *exported_folders(exports)]
+    find = partial(find_files, places, skipped=skipped)
     files = list(find(record, progress=progress))
     new = digests_of(files)
     for version in versions:
@@ -103,7 +111,6 @@ def find_copies(
     if not new.keys() <= record.copies.keys():  # the same content may have other names
         record = replace(record, copies={**record.copies, **new})
         files = list(find(record, progress=progress))
-    exports = [*export_folders(workspace), _USUAL_EXPORT_FOLDER, *folders]
     archives = list(find_archives(exports, record))
     files += [
         folder for folder in workspace.datasets.glob(f".*{REMOVED_SUFFIX}") if folder.is_dir()

@@ -12,8 +12,9 @@ from core.progress import Progress
 from core.tables import Original, iter_rows
 from core.workspace import Workspace
 from core.workspace_folders import CrawlFolder
-from flows.removal.archives import SUFFIXES, entries_with_copies
+from flows.removal.archives import FOLDER_SUFFIXES, SUFFIXES, entries_with_copies
 from flows.removal.copy_names import is_named_after
+from preprocessing.version.export_record import FOLDER_FORMATS
 from storage.forgotten_record import ForgottenRecord
 
 _FILES_PER_PROGRESS = 1000
@@ -46,11 +47,26 @@ def find_files(
 
 
 def find_archives(folders: Iterable[Path], record: ForgottenRecord) -> Iterator[Path]:
-    """The zip, tar and credits files directly in ``folders`` that hold a forgotten picture."""
+    """The archives, tables and credits that hold a forgotten picture: files directly in
+    ``folders``, and below the folders of exports in them.
+    """
     for folder in dict.fromkeys(path.absolute() for path in folders):
-        for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-            if path.suffix in SUFFIXES and path.is_file() and entries_with_copies(path, record):
+        files = [path for path in folder.glob("*") if path.suffix in SUFFIXES]
+        for exported in exported_folders([folder]):
+            files += (path for path in exported.rglob("*") if path.suffix in FOLDER_SUFFIXES)
+        for path in sorted(files):
+            if path.is_file() and entries_with_copies(path, record):
                 yield path
+
+
+def exported_folders(folders: Iterable[Path]) -> Iterator[Path]:
+    """The exports that are folders: those in ``folders``, and of ``folders`` themselves."""
+    for folder in map(Path.absolute, folders):
+        for kind in FOLDER_FORMATS:
+            itself = [folder] if folder.name.endswith(f"-{kind}") else []
+            for path in (*itself, *sorted(folder.glob(f"*-{kind}"))):
+                if path.is_dir() and (path / "README.md").is_file():
+                    yield path
 
 
 def find_listings(workspace: Workspace, pictures: Collection[str]) -> Iterator[CrawlFolder]:

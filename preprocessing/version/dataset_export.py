@@ -1,7 +1,8 @@
-"""The export of a dataset version for other tools: zips of image folders, or WebDataset shards."""
+"""The export of a dataset version for other tools, in the form that their loaders read."""
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,15 +11,25 @@ from typing import Literal
 
 import webdataset
 
-from core.files import atomic_file, canonical_json
+from core.files import atomic_file, canonical_json, sync_file, sync_folder, try_load_json
 from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
 from core.workspace_folders import DatasetFolder
+from preprocessing.exports.dataset_card import dataset_card
+from preprocessing.exports.labelled_folders import write_folders
+from preprocessing.exports.parquet_shards import write_shards
 from preprocessing.version.credits import CREDITS_NAME, credits_table
+from preprocessing.version.export_record import FOLDER_FORMATS
 
-Format = Literal["zip", "imagefolder", "webdataset"]
+Format = Literal["zip", "imagefolder", "webdataset", "huggingface", "folders"]
 
-_SUFFIXES = {"zip": "", "imagefolder": "-imagefolder"}  # of an archive's name
+_PATTERNS: Mapping[Format, str] = {
+    "zip": ".zip",
+    "imagefolder": "-imagefolder.zip",
+    "webdataset": "-*.tar",
+    "huggingface": "-huggingface",
+    "folders": "-folders",
+}  # of what an export writes, after the version's name
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same in every archive, so that equal datasets give equal ones
 _FILE_MODE = 0o644 << 16  # as a zip's entries have it
 
@@ -32,16 +43,19 @@ def export(
     shard_pictures: int = 1000,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Write the accepted pictures of a version into the folder ``out``; returns the files.
+    """Write the accepted pictures of a version into the folder ``out``; returns the files, or the
+    one folder that holds them.
 
     ``zip`` is one archive of trainA, trainB, testA and testB with manifest and card, as CycleGAN
     tools read it. ``imagefolder`` is one archive of ``train/<domain>`` and ``test/<domain>``, which
     torchvision's and Hugging Face's image folders take for splits and labels. ``webdataset``
     is tar shards ``<split>-000000.tar`` of at most ``shard_pictures`` pictures, each of which is
-    ``<key>.png`` beside ``<key>.json`` (its manifest row). Where pictures have licences, the
-    first two come with ``credits.csv``, in the archive or beside it. Equal versions give equal
-    files. Raises ``ValueError`` for a folder that is no dataset, and where an export of it is in
-    ``out`` unless ``overwrite``.
+    ``<key>.png`` beside ``<key>.json`` (its manifest row). ``huggingface`` is a folder of Parquet
+    shards with the pictures in them, ``folders`` one of ``<split>/<domain>`` with a
+    ``metadata.jsonl`` in each split; both have a card with front matter, and every row its
+    provenance. Where pictures have licences, all but ``webdataset`` come with ``credits.csv``, in
+    the archive or folder, or beside it. Equal versions give equal files. Raises ``ValueError`` for
+    a folder that is no dataset, and where an export of it is in ``out`` unless ``overwrite``.
     """
     folder = DatasetFolder(dataset)
     if not folder.manifest.is_file():
@@ -52,8 +66,7 @@ def export(
         )
     rows = [row for row in iter_rows(folder.manifest, Picture) if row.status == "ok"]
     rows.sort(key=lambda row: row.file)
-    pattern = "-*.tar" if kind == "webdataset" else f"{_SUFFIXES[kind]}.zip"
-    existing = sorted(out.glob(f"{folder.path.name}{pattern}"))
+    existing = sorted(out.glob(f"{folder.path.name}{_PATTERNS[kind]}"))
     if existing and not overwrite:
         raise ValueError(
             f"{existing[0]} exists already; choose another folder, or replace it with --overwrite"
@@ -61,7 +74,10 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     if kind == "webdataset":
         return _write_shards(dataset, rows, out, shard_pictures, progress)
-    target = out / f"{folder.path.name}{_SUFFIXES[kind]}.zip"
+    target = out / f"{folder.path.name}{_PATTERNS[kind]}"
+    if kind in FOLDER_FORMATS:
+        _write_folder(folder, rows, target, kind, shard_pictures, progress)
+        return [target]
     if kind == "imagefolder":  # a file beside the splits would be taken for one
         pictures = {f"{row.split}/{row.domain}/{Path(row.file).name}": row for row in rows}
         entries = {name: folder.path / row.file for name, row in pictures.items()}
@@ -79,6 +95,42 @@ def export(
         contents[f"{folder.path.name}/{CREDITS_NAME}"] = table
     _write_zip(contents, target, progress)
     return [target]
+
+
+def _write_folder(
+    dataset: DatasetFolder,
+    rows: list[Picture],
+    target: Path,
+    kind: Format,
+    shard_pictures: int,
+    progress: Progress,
+) -> None:
+    """Write a folder of pictures under a temporary name, with card and credits, and rename it."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+        staged = Path(scratch) / target.name
+        staged.mkdir()
+        if kind == "huggingface":
+            write_shards(dataset.path, rows, staged, shard_pictures, progress)
+            names = {row.file: row for row in rows}
+        else:
+            write_folders(dataset.path, rows, staged, progress)
+            names = {f"{row.split}/{row.domain}/{Path(row.file).name}": row for row in rows}
+        splits = sorted({row.split for row in rows}, reverse=True)  # train before test
+        pattern = "data/{}-*" if kind == "huggingface" else "{}/**"
+        files = [{"split": split, "path": pattern.format(split)} for split in splits]
+        configs = [{"config_name": "default", "data_files": files}]
+        crop_px = (try_load_json(dataset.config) or {}).get("crop_px")
+        card = dataset_card(dataset.path.name, rows, crop_px, configs)
+        _write_file(staged / "README.md", card.encode())
+        if table := credits_table(names):
+            _write_file(staged / CREDITS_NAME, table)
+        for path in staged.rglob("*"):
+            sync = sync_folder if path.is_dir() else sync_file
+            sync(path)
+        if target.exists():
+            target.rename(Path(scratch) / "former")
+        staged.rename(target)
+        sync_folder(target.parent)
 
 
 def _write_file(path: Path, content: bytes) -> Path:

@@ -8,6 +8,9 @@ from core.files import try_load_json, write_json
 from core.locks import file_lock
 from core.workspace import Workspace
 
+FOLDER_FORMATS = ("huggingface", "folders")
+"""The formats of which an export is a folder, ``<version>-<format>``; the others are files."""
+
 
 def record_export(workspace: Workspace, folder: Path) -> None:
     """Record that ``folder`` gets an export, so that ``suyan forget`` finds it."""
