@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from serving.translate import PhotoOutcome
 
 app = CommandGroup("Using a model")
+_NoLabel = Annotated[
+    bool,
+    typer.Option(
+        "--no-label",
+        help="Results without the metadata that say that a model changed the picture (IPTC digital "
+        "source type, and the AIGC field of GB 45438-2025).",
+    ),
+]
+_Producer = Annotated[
+    str,
+    typer.Option(
+        envvar="SUYAN_PRODUCER",
+        metavar="NAME",
+        help="Name or code of the provider in the AIGC field (ContentProducer).",
+    ),
+]
 _Text = TypeVar("_Text")
 _Value = TypeVar("_Value")
 
@@ -72,6 +88,18 @@ def translate(
         float,
         typer.Option(min=0.1, max=1000, help="Largest photo that is opened, megapixels."),
     ] = 120.0,
+    no_label: _NoLabel = False,
+    producer: _Producer = "Suyan",
+    mark: Annotated[
+        Literal["en", "zh"] | None,
+        typer.Option(
+            help="Visible mark in a corner: en (Edited with AI) or zh (AI合成); default: none."
+        ),
+    ] = None,
+    mark_corner: Annotated[
+        Literal["top-left", "top-right", "bottom-left", "bottom-right"],
+        typer.Option(help="Corner of the mark."),
+    ] = "bottom-right",
     model: ModelName = None,
     recipe: ModelRecipe = "makeup",
     workspace: WorkspaceOption = WORKSPACE,
@@ -82,6 +110,7 @@ def translate(
     has whole pictures translated. The exit status is 1 if a photo could not be translated.
     """
     from serving.face_selection import FaceChoice
+    from serving.labelling.visible_mark import VisibleMark
     from serving.models import open_model
     from serving.photo_paths import find_photos
     from serving.translate import OutputOptions, TranslateOptions, Translator
@@ -110,6 +139,8 @@ def translate(
         overwrite=overwrite,
         keep_location=keep_location,
         max_megapixels=max_megapixels,
+        producer=None if no_label else producer,
+        mark=VisibleMark(mark, mark_corner) if mark else None,
     )
     with progress_bar(ERRORS, transient=True) as progress:
         outcomes = run_translate(inputs, out, translator, settings, options, progress=progress)
@@ -182,6 +213,8 @@ def web(
             "network. (Use its camera from the file dialog: live cameras need https.)"
         ),
     ] = "127.0.0.1",
+    no_label: _NoLabel = False,
+    producer: _Producer = "Suyan",
     model: ModelName = None,
     recipe: ModelRecipe = "makeup",
     workspace: WorkspaceOption = WORKSPACE,
@@ -196,7 +229,8 @@ def web(
     opened = open_model(workspace, recipe, model)
     ERRORS.print(f"{opened.name} at [bold]http://{host}:{port}[/bold]   (Ctrl-C ends it)")
     _print_origin(opened)
-    serve(opened, host, port, _examples(faces=opened.prepare.faces))
+    examples = _examples(faces=opened.prepare.faces)
+    serve(opened, host, port, examples, producer=None if no_label else producer)
 
 
 def _examples(*, faces: bool) -> list[NDArray[np.uint8]]:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from core.files import atomic_file
+from core.labels.ai_label import AiLabel
 
 GAP_PX = 4
 _TITLE_PX = 26
@@ -81,10 +83,13 @@ def draw_grid(
     return page
 
 
-def save_jpeg(path: Path, picture: Image.Image, quality: int = 88) -> None:
-    """Write ``picture`` as a JPEG, atomically."""
+def save_jpeg(
+    path: Path, picture: Image.Image, quality: int = 88, label: AiLabel | None = None
+) -> None:
+    """Write ``picture`` as a JPEG, atomically. ``label``: of a grid with a model's pictures."""
+    xmp = label.xmp(np.asarray(picture)) if label else b""
     with atomic_file(path) as file:
-        picture.save(file, "JPEG", quality=quality)
+        picture.save(file, "JPEG", quality=quality, xmp=xmp)
 
 
 def _fitted(picture: Image.Image, tile_px: int | None) -> Image.Image:

@@ -4,6 +4,7 @@ The result keeps transparency and the metadata about the shot and its rights (ca
 exposure, author, copyright). It never keeps the orientation (which is applied), the embedded
 thumbnail (which shows the untranslated photograph) and maker notes (whose content is unknown). The
 location (EXIF's GPS block, and the XMP packet, which can hold place names) is kept on request only.
+A ``label`` adds to the metadata that a model changed the picture.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, PngImagePlugin
 
 from core.files import atomic_file
 from core.image_formats import BY_NAME, PILLOW_NAMES, ImageFormat, sniff
+from core.labels.ai_label import MAX_LABEL_BYTES, AiLabel, is_readable
 from core.pictures import MAX_FRAMES, MAX_PIXELS, Rejected, read_picture, silent_decoders
 from serving import file_parts
 from serving.refusals import Note, Reason, Refusal, note_text
@@ -40,7 +42,7 @@ _DROPPED_TAGS = {
 }
 _MAX_SEGMENT_BYTES = 65_533  # of a JPEG: its EXIF block is one segment
 _PNG_XMP = "XML:com.adobe.xmp"
-_MAX_XMP_BYTES = 65_000  # of a JPEG: a segment less its heading
+_MAX_XMP_BYTES = 65_000 - MAX_LABEL_BYTES  # of a JPEG: a segment less its heading
 _SOFTWARE = "Suyan (translated by a CycleGAN)"
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _MAX_MISSING_SHARE = 0.5  # of a damaged picture
@@ -61,6 +63,7 @@ class Photo:
     xmp: bytes = b""  # empty unless the location is kept
     num_frames: int = 1  # of the file; pixels are those of the first
     notes: tuple[Note, ...] = ()  # what the result lacks
+    label: AiLabel | None = None  # in the metadata of the file
 
     @property
     def note(self) -> str:
@@ -136,12 +139,13 @@ def encode_photo(photo: Photo) -> bytes:
         options |= {"compress_level": 4}
     if photo.exif:
         options["exif"] = photo.exif
-    if photo.xmp and photo.format is PNG:
+    xmp = photo.label.xmp(photo.pixels, photo.xmp) if photo.label else photo.xmp
+    if xmp and photo.format is PNG:
         text = PngImagePlugin.PngInfo()
-        text.add_itxt(_PNG_XMP, photo.xmp.decode("utf-8", "replace"))
+        text.add_itxt(_PNG_XMP, xmp.decode())
         options["pnginfo"] = text
-    elif photo.xmp:
-        options["xmp"] = photo.xmp
+    elif xmp:
+        options["xmp"] = xmp
     buffer = io.BytesIO()
     image.save(buffer, photo.format.name, **options)
     return buffer.getvalue()
@@ -348,8 +352,9 @@ def _exif_bytes(values: dict[tuple[int, int], object]) -> bytes:
 def _read_xmp(image: Image.Image, output: ImageFormat) -> tuple[bytes, list[Note]]:
     xmp = image.info.get("xmp") or image.info.get(_PNG_XMP, b"")
     content = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else bytes(xmp)
-    is_too_long = output is JPEG and len(content) > _MAX_XMP_BYTES
-    return (b"", [Note.LOCATION]) if is_too_long else (content, [])
+    if output is JPEG and len(content) > _MAX_XMP_BYTES:
+        return b"", [Note.LOCATION]
+    return (b"", [Note.METADATA]) if content and not is_readable(content) else (content, [])
 
 
 def _alpha(image: Image.Image, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from core.errors import SuyanError
 from core.files import printable_name
+from core.labels.ai_label import DEFAULT_PRODUCER, AiLabel
 from core.progress import Progress, silent
 from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.images import geometry
@@ -22,6 +23,7 @@ from serving import photo_io
 from serving.annotate import draw_face_numbers, side_by_side, side_by_side_shape
 from serving.blending import blend_change, crop_face, face_change, face_mask
 from serving.face_selection import ALL, FaceChoice, FaceSelection, select_faces
+from serving.labelling.visible_mark import VisibleMark
 from serving.models import Direction, Model
 from serving.photo_io import Photo
 from serving.photo_paths import Input, ResultFolder, ResultPaths
@@ -62,6 +64,8 @@ class OutputOptions:
     overwrite: bool = False
     keep_location: bool = False
     max_megapixels: float = photo_io.MAX_MEGAPIXELS
+    producer: str | None = DEFAULT_PRODUCER  # in the label of translated pictures; None: no label
+    mark: VisibleMark | None = None  # in a corner of translated pictures
 
 
 @dataclass(frozen=True)
@@ -296,6 +300,8 @@ class _Job:
     ) -> None:
         self._translator = translator
         self._options, self._output_options = options, output_options
+        producer = output_options.producer
+        self._label = None if producer is None else AiLabel(translator.model.name, producer)
         self._folder = ResultFolder(
             out,
             inputs,
@@ -351,8 +357,12 @@ class _Job:
 
     def _write(self, targets: ResultPaths, photo: Photo, translation: Translation) -> None:
         """Write the comparison and then the result, so that a result never lacks the other."""
-        result = photo_io.encode_photo(photo.with_pixels(translation.pixels))
+        options = self._output_options
+        translated = replace(photo.with_pixels(translation.pixels), label=self._label)
+        if options.mark:
+            translated = options.mark.draw(translated)
+        result = photo_io.encode_photo(translated)
         if targets.comparison:
-            pair = photo.with_pixels(side_by_side(photo.pixels, translation.pixels))
+            pair = translated.with_pixels(side_by_side(photo.pixels, translated.pixels))
             photo_io.write_photo(targets.comparison, pair)
         photo_io.write_photo_bytes(targets.result, result)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from core.files import atomic_file
+from core.labels.ai_label import AiLabel
 from evaluation.arrays import Pictures
 from evaluation.figures import Figure
 from evaluation.report.html_report import data_url, resource
@@ -112,11 +113,13 @@ def _directions(
 def _strip(row: PictureRow, text: Mapping[str, str]) -> list[dict[str, str]]:
     columns = {"input": row.source, "first_run": row.first, "second_run": row.second}
     return [
-        {"name": text[word], "src": data_url(_jpeg(picture))} for word, picture in columns.items()
+        {"name": text[word], "src": data_url(_jpeg(picture, is_made=word != "input"))}
+        for word, picture in columns.items()
     ]
 
 
-def _jpeg(picture: Pictures) -> bytes:
+def _jpeg(picture: Pictures, *, is_made: bool) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    xmp = AiLabel().xmp(picture) if is_made else b""
+    Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=0, xmp=xmp)
     return file.getvalue()

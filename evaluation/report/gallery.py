@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from core.files import atomic_file
+from core.labels.ai_label import AiLabel
 from core.tables import Picture
 from core.workspace_folders import EvaluationFolder
 from evaluation.arrays import Array, Pictures
@@ -29,6 +30,7 @@ _COLUMNS = {
     "against_worst": ("input", "champion", "translated", "truth", "pair"),
     "nearest": ("input", "translated", "training"),
 }
+_MADE_COLUMNS = {"translated", "reconstructed", "champion"}  # by a model
 
 
 def gain(before: TruthErrors, after: TruthErrors) -> Array:
@@ -67,7 +69,7 @@ def write_gallery(
     def file(index: int, column: str) -> str:
         path = target / f"{rows[index].sha256[:16]}-{column}.jpg"
         if not path.exists():
-            _write_jpeg(path, columns[column][index])
+            _write_jpeg(path, columns[column][index], is_made=column in _MADE_COLUMNS)
         return path.relative_to(folder).as_posix()
 
     def entry(kind: str, index: int) -> GalleryEntry:
@@ -80,7 +82,10 @@ def write_gallery(
     return {kind: [entry(kind, index) for index in indices] for kind, indices in chosen.items()}
 
 
-def _write_jpeg(path: Path, picture: Pictures) -> None:
-    """Write ``[H, W, 3]`` as a JPEG at full colour resolution, atomically."""
+def _write_jpeg(path: Path, picture: Pictures, *, is_made: bool) -> None:
+    """Write ``[H, W, 3]`` as a JPEG at full colour resolution, atomically, labelled if a model made
+    it.
+    """
+    xmp = AiLabel().xmp(picture) if is_made else b""
     with atomic_file(path) as file:
-        Image.fromarray(picture).save(file, "JPEG", quality=90, subsampling=0)
+        Image.fromarray(picture).save(file, "JPEG", quality=90, subsampling=0, xmp=xmp)

@@ -374,7 +374,8 @@ def _samples(folder: Path) -> list[dict[str, Any]]:
         with Image.open(path) as image:
             image.thumbnail((_SAMPLE_PX, 4 * _SAMPLE_PX))
             buffer = io.BytesIO()
-            image.convert("RGB").save(buffer, "JPEG", quality=82)
+            label = image.info.get("xmp", b"")
+            image.convert("RGB").save(buffer, "JPEG", quality=82, xmp=label)
         step = path.stem.removeprefix("step_").lstrip("0") or "0"
         samples.append({"step": step, "src": data_url(buffer.getvalue())})
     return samples

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from core.labels.ai_label import AiLabel
 from core.picture_grid import Tile, draw_grid, save_jpeg
 from core.workspace_folders import EvaluationFolder
 from evaluation.evaluate import Evaluation
@@ -87,5 +88,5 @@ def draw_sheets(evaluation: Evaluation) -> dict[str, Path]:
         ]
         if rows:
             sheets[name] = evaluation.folder / f"sheet-{name}.jpg"
-            save_jpeg(sheets[name], draw_grid(rows))
+            save_jpeg(sheets[name], draw_grid(rows), label=AiLabel())
     return sheets

@@ -80,10 +80,14 @@ def pictures(titled: Mapping[str, Path | Image.Image]) -> str:
 
 
 def _data_url(image: Image.Image, max_bytes: int) -> str:
-    """The picture, reduced to a JPEG of at most ``max_bytes``, as a ``data:`` address."""
+    """The picture, reduced to a JPEG of at most ``max_bytes``, as a ``data:`` address.
+
+    A label stays (``core/labels``).
+    """
+    label = image.info.get("xmp", b"")
     while True:
         buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=85)
+        image.save(buffer, "JPEG", quality=85, xmp=label)
         if buffer.tell() <= max_bytes:
             return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
         image = image.resize((image.width * 3 // 4, image.height * 3 // 4))

@@ -24,10 +24,12 @@ from pydantic import BaseModel, Field
 
 from core.commands import install_command
 from core.errors import MissingModelError
+from core.labels.ai_label import DEFAULT_PRODUCER
 from core.locks import is_alive
 from evaluation.features.training_statistics import TrainedOn
 from serving import photo_io
 from serving.face_selection import ALL, FaceChoice
+from serving.labelling.visible_mark import Corner, MarkLanguage, VisibleMark
 from serving.models import Direction, Model
 from serving.refusals import Interface, Note
 from serving.translate import TranslateOptions
@@ -144,14 +146,17 @@ def serve(
     port: int,
     examples: Sequence[NDArray[np.uint8]] = (),
     limits: Limits = LIMITS,
+    *,
+    producer: str | None = DEFAULT_PRODUCER,
 ) -> None:
     """Serve pages and endpoints until Ctrl-C. ``examples``: ``[H, W, 3]`` uint8 each.
 
-    Raises ``MissingModelError`` without Gradio.
+    ``producer``: in the label of translations; ``None``: no label. Raises ``MissingModelError``
+    without Gradio.
     """
     import uvicorn
 
-    with application(model, limits=limits, host=host, examples=examples) as app:
+    with application(model, limits=limits, host=host, examples=examples, producer=producer) as app:
         uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=2)
 
 
@@ -162,6 +167,7 @@ def application(
     limits: Limits = LIMITS,
     host: str = "127.0.0.1",
     examples: Sequence[NDArray[np.uint8]] = (),
+    producer: str | None = DEFAULT_PRODUCER,
 ) -> Iterator[FastAPI]:
     """The application; its files lie in a temporary folder, which is removed after the block."""
     _remove_leftovers()
@@ -173,7 +179,7 @@ def application(
         for number, picture in enumerate(examples, start=1):
             files.append(examples_folder / f"example-{number}.jpg")
             Image.fromarray(picture).save(files[-1], quality=92)
-        session = Session(model, limits)
+        session = Session(model, limits, producer)
         session.warm_up()
         # Gradio copies the examples to the visitors' files
         exempt = frozenset((file.name, file.stat().st_size) for file in files)
@@ -309,7 +315,7 @@ def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
         "/api/translate",
         response_class=Response,
         responses={**_PICTURE, **_TRANSLATE_PROBLEMS},
-        dependencies=[_fields("photo", "to", "faces", "whole", "strength")],
+        dependencies=[_fields("photo", "to", "faces", "whole", "strength", "mark", "mark_corner")],
     )
     async def translate(
         photo: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF")],
@@ -326,11 +332,22 @@ def _add_endpoints(app: FastAPI, session: Session, folder: Path) -> None:
         strength: Annotated[
             float, Form(ge=0, le=1, description="Share of the change, 0 to 1; default 1")
         ] = 1.0,
+        mark: Annotated[
+            MarkLanguage | None,
+            Form(description="Visible mark: en (Edited with AI), zh (AI合成); default: none"),
+        ] = None,
+        mark_corner: Annotated[Corner, Form(description="Corner of the mark")] = "bottom-right",
     ) -> Response:
         """The translated photograph in its own size; a JPEG, PNG or WebP keeps its format."""
         direction, options = _choices(model, to, faces, strength, whole=whole)
         with _temporary_file(await photo.read(), folder) as path:
-            result = await run_in_threadpool(session.translate, path, direction, options)
+            result = await run_in_threadpool(
+                session.translate,
+                path,
+                direction,
+                options,
+                VisibleMark(mark, mark_corner) if mark else None,
+            )
         body = await run_in_threadpool(photo_io.encode_photo, result.after)
         headers = {
             "X-Suyan-Faces": str(result.translation.num_faces),

@@ -23,7 +23,9 @@ from evaluation.features.training_statistics import TrainedOn
 from serving import photo_io
 from serving.annotate import draw_face_numbers
 from serving.face_selection import ALL, FaceChoice
+from serving.labelling.visible_mark import MARK_TEXTS, VisibleMark
 from serving.models import Direction
+from serving.photo_io import Photo
 from serving.refusals import Note, Reason, Refusal
 from serving.translate import TranslateOptions
 from serving.web.session import PhotoFaces, PhotoTranslation, RefusedError, Session
@@ -66,7 +68,7 @@ class _Answer:
     path: str  # of the photograph; empty for none
     summary: str
     warning: str = ""
-    pair: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None  # before and after
+    pair: tuple[str, str] | None = None  # files of before and after
     file: str | None = None  # for the download
 
 
@@ -145,6 +147,7 @@ class _Page:
         numbers: list[str],
         picker: _Picker,
         whole: bool,
+        is_marked: bool,
     ) -> _Answer:
         """Before and after, the file to download, and a summary; or only the reason for none."""
         if path is None:
@@ -160,13 +163,14 @@ class _Page:
             strength=float(strength),
         )
         try:
-            result = self.session.translate(Path(path), direction, options)
+            mark = VisibleMark(self.language) if is_marked else None
+            result = self.session.translate(Path(path), direction, options, mark)
             file = self._write(Path(path), direction, result)
         except RefusedError as error:
             return _Answer(path, self._refusal_text(error.refusal))
         except Exception as error:
             return _Answer(path, self._failure_text(error))
-        pair = _preview(result.before.pixels), _preview(result.after.pixels)
+        pair = self._write_preview(result.before), self._write_preview(result.after)
         summary = self._summary(result, direction, strength, time.monotonic() - started)
         return _Answer(path, summary, self._warning(result.translation.unlike), pair, str(file))
 
@@ -204,6 +208,13 @@ class _Page:
         file = folder / fitting_name(photo.stem[:60], f"-{target}{suffix}", folder)
         photo_io.write_photo(file, result.after)
         return file
+
+    def _write_preview(self, photo: Photo) -> str:
+        """A file for the slider, labelled as the photograph is."""
+        file = Path(mkdtemp(dir=self.folder)) / "preview.jpg"
+        preview = Photo(_preview(photo.pixels), label=photo.label)
+        photo_io.write_photo(file, preview)
+        return str(file)
 
     def _summary(
         self, result: PhotoTranslation, direction: Direction, strength: float, seconds: float
@@ -306,6 +317,9 @@ def build_page(
                     label=page.text("whole"),
                     elem_id="whole",
                 )
+                is_marked = gr.Checkbox(
+                    label=page.text("mark", mark=MARK_TEXTS[language]), elem_id="mark"
+                )
                 hint = gr.Markdown(elem_id="hint")
                 go = gr.Button(page.text("go"), variant="primary", elem_id="go")
             with gr.Column(min_width=300):
@@ -342,7 +356,7 @@ def build_page(
         outputs = [result, download, summary, warning]
         go.click(
             page.translate,
-            [photo, direction, strength, boxes, picker, whole],
+            [photo, direction, strength, boxes, picker, whole, is_marked],
             answer,
             api_visibility="private",
             show_progress_on=result,

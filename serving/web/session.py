@@ -8,16 +8,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.labels.ai_label import DEFAULT_PRODUCER, AiLabel
 from evaluation.features.training_statistics import TrainedOn
 from preprocessing.analysis.face_detector import Face
 from serving import photo_io
 from serving.face_selection import FaceDefect, face_defects, left_to_right, suitable_numbers
+from serving.labelling.visible_mark import VisibleMark
 from serving.models import Direction, Model
 from serving.photo_io import Photo
 from serving.refusals import Interface, Kind, Note, Reason, Refusal
@@ -84,15 +86,23 @@ class Session:
 
     model: Model
     limits: Limits = field(default_factory=Limits)
+    producer: str | None = DEFAULT_PRODUCER  # in the label of translations; None: no label
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @functools.cached_property
     def _translators(self) -> dict[Direction, Translator]:
         return {direction: Translator(self.model, direction) for direction in self.model.directions}
 
+    @functools.cached_property
+    def _label(self) -> AiLabel | None:
+        return None if self.producer is None else AiLabel(self.model.name, self.producer)
+
     def warm_up(self) -> None:
-        """Load the generators now instead of with the first photograph."""
-        _ = self._translators
+        """Load the generators now instead of with the first photograph.
+
+        Raises ``ValueError`` for a producer that a label cannot name.
+        """
+        _ = self._label, self._translators
 
     def find_faces(self, path: Path) -> PhotoFaces:
         """The faces of the photograph in ``path``. Raises ``RefusedError``."""
@@ -104,9 +114,13 @@ class Session:
         return PhotoFaces(photo.pixels, faces, suitable, defects)
 
     def translate(
-        self, path: Path, direction: Direction, options: TranslateOptions
+        self,
+        path: Path,
+        direction: Direction,
+        options: TranslateOptions,
+        mark: VisibleMark | None = None,
     ) -> PhotoTranslation:
-        """The photograph in ``path``, translated.
+        """The photograph in ``path``, translated, labelled, and marked if ``mark`` is given.
 
         Raises ``RefusedError``, also for a chosen number that no face has.
         """
@@ -118,7 +132,9 @@ class Session:
             raise RefusedError(translation)
         if translation.selection is not None and translation.selection.missing:
             raise RefusedError(translation.selection.refusal)
-        after = photo.with_pixels(translation.pixels)
+        after = replace(photo.with_pixels(translation.pixels), label=self._label)
+        if mark is not None:
+            after = mark.draw(after)
         notes = [*after.notes, *[Note.UNLIKE] * bool(translation.unlike)]
         notes += [Note.DRAWINGS] * (self.model.trained_on is TrainedOn.DRAWINGS)
         return PhotoTranslation(photo, after, translation, tuple(notes))

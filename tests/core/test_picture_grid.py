@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core.labels.ai_label import DIGITAL_SOURCE_TYPE, AiLabel
 from core.picture_grid import GAP_PX, Tile, draw_grid, in_rows, save_jpeg
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -65,3 +66,12 @@ def test_an_empty_grid_is_a_page_still(tmp_path: Path) -> None:
     with Image.open(tmp_path / "folder" / "grid.jpg") as page:
         assert page.format == "JPEG"
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["grid.jpg"]
+
+
+def test_a_grid_of_a_models_pictures_says_so(tmp_path: Path) -> None:
+    grid = draw_grid(in_rows([Tile(Image.new("RGB", (20, 20)))], 1))
+    save_jpeg(tmp_path / "a.jpg", grid, label=AiLabel())
+    save_jpeg(tmp_path / "b.jpg", grid)
+    with Image.open(tmp_path / "a.jpg") as labelled, Image.open(tmp_path / "b.jpg") as plain:
+        assert DIGITAL_SOURCE_TYPE.encode() in labelled.info["xmp"]
+        assert "xmp" not in plain.info

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from core.labels.ai_label import AiLabel
 from core.picture_grid import Tile, draw_grid, save_jpeg
 from core.pictures import find_pictures
 from core.workspace_folders import DatasetFolder
@@ -47,7 +48,7 @@ class SampleGrid:
             for row in zip(*columns, strict=False)  # as many rows as the smaller side has pictures
         ]
         grid = draw_grid(rows)
-        save_jpeg(path, grid, quality=_JPEG_QUALITY)
+        save_jpeg(path, grid, _JPEG_QUALITY, AiLabel())
         return np.asarray(grid), min(_variety(fake_b, a), _variety(fake_a, b))
 
 
