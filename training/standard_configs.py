@@ -44,7 +44,7 @@ def demo() -> TrainConfig:
 def hour() -> TrainConfig:
     """A training of about an hour on two cores, for 500 to 600 photographs a side."""
     changes = {
-        "ndf": 32, "pseudo_steps": 2000,
+        "ndf": 32, "discriminator_norm": "spectral", "pseudo_steps": 1000,
         "num_epochs": 40, "num_epochs_decay": 40, "ema_decay": 0.995,
         "checkpoint_every": 500, "sample_every": 500,
     }  # fmt: skip
