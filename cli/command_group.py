@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer import rich_utils
 from typer.core import TyperCommand, TyperGroup
 
 from cli.console import print_only_json
+from core.language.messages import language, localised
 
 _Json = Annotated[
     bool,
@@ -19,6 +21,15 @@ _Json = Annotated[
         "error output.",
     ),
 ]  # fmt: skip
+
+HELP_WORDS = {  # typer's own, by their names in its module
+    "ARGUMENTS_PANEL_TITLE": "Arguments",
+    "COMMANDS_PANEL_TITLE": "Commands",
+    "DEFAULT_STRING": "[default: {}]",
+    "OPTIONS_PANEL_TITLE": "Options",
+    "REQUIRED_LONG_STRING": "[required]",
+    "help": "This help.",
+}
 
 _NOUNS = {  # of values, by the names of their parameters: one noun in every command
     "action": "ACTION", "block_after": "N", "crop_px": "PX", "dataset": "DATASET",
@@ -35,6 +46,8 @@ _NOUNS = {  # of values, by the names of their parameters: one noun in every com
 def _name_values(parameters: list[Any]) -> list[Any]:
     """Give values a noun in place of Python's type; flags get none."""
     for parameter in parameters:
+        text = getattr(parameter, "help", None) or ""
+        parameter.help = localised(HELP_WORDS["help"] if parameter.name == "help" else text)
         choices = "|".join(map(str, parameter.type_descriptor.choices or ()))
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""  # otherwise the help says that a flag takes a <bool>
@@ -45,6 +58,26 @@ def _name_values(parameters: list[Any]) -> list[Any]:
         elif parameter.metavar is None:
             parameter.metavar = choices or _noun(parameter)
     return parameters
+
+
+def _localise(command: Any) -> None:
+    """Put the help of a command and of its commands into the person's language."""
+    if language() == "en":
+        return
+
+    for each in (command, *getattr(command, "commands", {}).values()):
+        each.help = localised(each.help or "")
+        each.rich_help_panel = localised(each.rich_help_panel or "")
+    for name in filter(str.isupper, HELP_WORDS):
+        setattr(rich_utils, name, localised(HELP_WORDS[name]))
+    make_text = rich_utils._make_rich_text  # noqa: SLF001 - rich cuts off lines without spaces
+
+    def make_folded_text(**values: Any) -> Any:
+        text = make_text(**values)
+        text.overflow = "fold"
+        return text
+
+    rich_utils._make_rich_text = make_folded_text  # noqa: SLF001
 
 
 def _noun(parameter: Any) -> str:
@@ -59,6 +92,16 @@ class Command(TyperCommand):
         """The parameters of the command and ``--help``."""
         return _name_values(super().get_params(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help in the person's language."""
+        _localise(self)
+        super().format_help(ctx, formatter)
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Print the line of the command's name and of what it takes."""
+        pieces = " ".join(self.collect_usage_pieces(ctx))
+        formatter.write_usage(ctx.command_path, pieces, prefix=localised("Usage: "))
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The line after the command's name: what may be left out is in brackets."""
         arguments = [each for each in self.get_params(ctx) if each.param_type_name == "argument"]
@@ -72,6 +115,16 @@ class MainGroup(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters of the group itself and ``--help``."""
         return _name_values(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help in the person's language."""
+        _localise(self)
+        super().format_help(ctx, formatter)
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Print the line of the command's name and of what it takes."""
+        pieces = " ".join(self.collect_usage_pieces(ctx))
+        formatter.write_usage(ctx.command_path, pieces, prefix=localised("Usage: "))
 
 
 class CommandGroup(typer.Typer):

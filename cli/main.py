@@ -31,6 +31,7 @@ from cli.console import ERRORS, error_text, print_only_json
 from cli.inventory import compare_command, list_commands, recipe_commands
 from cli.usage import usage_text
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.proxies import loopback_exemption
 
 _HELP = """From two sets of search phrases to a working, measured CycleGAN translator.
@@ -106,7 +107,7 @@ def main() -> None:
     try:
         status = app(arguments, standalone_mode=False)
     except typer.Abort:
-        ERRORS.print("\nStopped at the question: nothing was changed.")
+        ERRORS.print(localised("\nStopped at the question: nothing was changed."))
         sys.exit(_INTERRUPTED_STATUS)
     except typer.TyperException as error:
         _print_error(usage_text(error, _command_of(arguments)))
@@ -117,7 +118,7 @@ def main() -> None:
         _print_error(error_text(error))
         sys.exit(2)
     if status == _INTERRUPTED_STATUS:
-        ERRORS.print("\nInterrupted: finished work is saved; the same command goes on.")
+        ERRORS.print(localised("\nInterrupted: finished work is saved; the same command goes on."))
     sys.exit(status or 0)
 
 
@@ -129,7 +130,7 @@ def _command_of(arguments: list[str]) -> str:
 def _print_error(text: str) -> None:
     """Print an error in its one form; nothing for "", after which the help stands."""
     if text:
-        ERRORS.print("[red]Error[/red]: ", end="")
+        ERRORS.print(localised("[red]Error[/red]: "), end="")
         ERRORS.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

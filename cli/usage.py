@@ -7,6 +7,7 @@ from typing import Any
 
 from core.commands import suyan_command
 from core.errors import nearest, suggestion
+from core.language.messages import localised
 
 
 def usage_text(error: Any, command: str) -> str:
@@ -22,7 +23,9 @@ def usage_text(error: Any, command: str) -> str:
         return ""
     where = suyan_command(*path, "--help") if path else suyan_command("--help")
     end = "" if problem.endswith("?") else "."
-    return f"{': '.join([*path, problem])}{end} See '{where}'"
+    return localised("{problem}{end} See '{command}'").format(
+        problem=": ".join([*path, problem]), end=end, command=where
+    )
 
 
 def _problem(error: Any, context: Any) -> str:
@@ -30,7 +33,8 @@ def _problem(error: Any, context: Any) -> str:
     option = getattr(error, "option_name", None)
     if option and message.startswith("No such option"):
         options = {name for each in context.command.get_params(context) for name in each.opts}
-        return f"there is no option {option}{suggestion(nearest(option, options))}"
+        near = suggestion(nearest(option, options))
+        return localised("there is no option {name}").format(name=option) + near
     if option:
         return f"{option}: {_without_name(message)}"
     parameter = getattr(error, "param", None)
@@ -40,21 +44,26 @@ def _problem(error: Any, context: Any) -> str:
     if parameter.param_type_name == "option":
         name = parameter.opts[0]
     if type(error).__name__ == "MissingParameter":
-        return f"the {parameter.param_type_name} {name} is missing"
+        if parameter.param_type_name == "option":
+            return localised("the option {name} is missing").format(name=name)
+        return localised("the argument {name} is missing").format(name=name)
     return f"{name}: {_choices(message)}"
 
 
 def _unknown_command(context: Any, message: str) -> str:
     if not message.startswith("No such command"):
         surplus = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message)
-        return f"got {surplus[1]}, which is too much" if surplus else _lower(message)
+        if not surplus:
+            return _lower(message)
+        return localised("got {found}, which is too much").format(found=surplus[1])
     name = message.split("'")[1]
-    return f"there is no command {name}{suggestion(nearest(name, context.command.commands))}"
+    near = suggestion(nearest(name, context.command.commands))
+    return localised("there is no command {name}").format(name=name) + near
 
 
 def _without_name(message: str) -> str:
     """``Option '--set' requires an argument`` without the option, which stands before it."""
-    return message.rpartition("' ")[2].replace("requires an argument", "needs a value")
+    return message.rpartition("' ")[2].replace("requires an argument", localised("needs a value"))
 
 
 def _choices(message: str) -> str:
@@ -64,7 +73,8 @@ def _choices(message: str) -> str:
         return _lower(message.partition(", unable to")[0])
     names = [choice.strip("'") for choice in choices.split(", ")]
     near = suggestion(nearest(value.strip("'"), names))
-    return f"got {value}, needed {', '.join(names[:-1])} or {names[-1]}{near}"
+    text = localised("got {found}, needed {names} or {last}")
+    return text.format(found=value, names=", ".join(names[:-1]), last=names[-1]) + near
 
 
 def _lower(message: str) -> str:

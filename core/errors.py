@@ -21,7 +21,10 @@ A bad *image* never raises: it becomes a row with ``status`` and ``reason``. The
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable
+
+from core.language.messages import localised
 
 _NEAR = 0.6  # similarity of names, of 1
 _SPREAD = 0.1  # of the similarities of names that are suggested together
@@ -104,4 +107,8 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
 
 def suggestion(names: list[str]) -> str:
     """``names`` as a question after a mistyped name; "" for none."""
-    return f"; did you mean {' or '.join(names)}?" if names else ""
+    if not names:
+        return ""
+    either = localised("{name} or {other}")
+    named = functools.reduce(lambda name, other: either.format(name=name, other=other), names)
+    return localised("; did you mean {names}?").format(names=named)

@@ -28,6 +28,8 @@ if os.environ.get("PYTEST_XDIST_WORKER"):  # before torch is imported
     # otherwise the workers' threads wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+os.environ["SUYAN_LANG"] = "en"  # whatever the locale of the person who runs the tests
+
 settings.register_profile(
     "suyan", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
