@@ -1,20 +1,23 @@
-"""Images a second of `suyan add`: a folder against `cp -r`, a list against plain libcurl.
+"""Images a second of `suyan add`: a folder against `cp -r`, a list against img2dataset and libcurl.
 
 They alternate. `cp -r` copies the same folder on the same disk and leaves the bytes in memory; "cp
 -r, sync" flushes them, as Suyan does with every original. Suyan also hashes, sniffs, and writes the
 catalogue, the listing and its contact sheet. The list is fetched from a small server on loopback by
-Suyan, and by the floor: libcurl with as many transfers at once, which writes each file and does
-nothing else: no check of the address, no robots.txt, no pace, no hash, no flush, no row. Times are
-of whole processes, for which a person waits; processor time tells what a busy machine hides.
-img2dataset is compared by `benchmarks/crawl.py`.
+Suyan, by img2dataset with as many threads and without its re-encoding, and by the floor: libcurl
+with as many transfers at once, which writes each file and does nothing else: no check of the
+address, no robots.txt, no pace, no hash, no flush, no row. Times are of whole processes, for which
+a person waits; processor time tells what a busy machine hides. img2dataset needs other versions of
+our libraries: `--img2dataset PROGRAM` names that of an environment of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import multiprocessing
+import os
 import resource
 import shutil
 import statistics
@@ -35,21 +38,24 @@ _SUYAN = "from cli.main import main; main()"
 def main() -> None:
     """Measure, print a table, and end with one line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="fewer pictures, two rounds")
+    arguments.add_argument("--quick", action="store_true", help="fewer pictures, one round")
     arguments.add_argument("--num", type=int, default=0, help="pictures; 0: as the mode has it")
+    arguments.add_argument("--only", choices=("folder", "list"), help="one half; default: both")
+    arguments.add_argument("--img2dataset", metavar="PROGRAM", help="default: where importable")
     arguments.add_argument("--floor", nargs=2, help=argparse.SUPPRESS)  # list, folder
     given = arguments.parse_args()
     if given.floor:
         _fetch_plainly(Path(given.floor[0]).read_text().split(), Path(given.floor[1]))
         return
-    num = given.num or (1500 if given.quick else 10_000)
-    num_listed = num // 5
-    num_rounds = 2 if given.quick else 3
+    num = given.num or (1000 if given.quick else 10_000)
+    num_listed = num * 4 // 5
+    num_rounds = 1 if given.quick else 3
+    peer = _img2dataset(given.img2dataset)
     home = Path(tempfile.mkdtemp(prefix="suyan-bench-add-"))
     results: _Results = {}
     try:
         pictures = _draw(home / "pictures", num)
-        for number in range(num_rounds):
+        for number in range(num_rounds if given.only != "list" else 0):
             for name, work in _of_folder(home).items():
                 _measure(results, number, name, num, work)
         with _Server(pictures[:num_listed]) as url:
@@ -57,28 +63,46 @@ def main() -> None:
                 "\n".join(f"{url}/{index}.jpg" for index in range(num_listed))
             )
             _write_params(home / "params.json")
-            for number in range(num_rounds):
-                for name, work in _of_list(home).items():
+            for number in range(num_rounds if given.only != "folder" else 0):
+                for name, work in _of_list(home, peer).items():
                     _measure(results, number, name, num_listed, work)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+    _report(results, num, num_listed)
+
+
+def _report(results: _Results, num: int, num_listed: int) -> None:
     medians = {name: statistics.median(rate for rate, _ in each) for name, each in results.items()}
     cpu_ms = {name: statistics.median(ms for _, ms in each) for name, each in results.items()}
     print(f"\n{num} JPEGs of a folder, {num_listed} of a list, medians")
     print(f"{'':24}{'images/s':>10}{'CPU ms/image':>14}")
     for name, rate in medians.items():
         print(f"{name:24}{rate:10.0f}{cpu_ms[name]:14.2f}")
-    figures = {
-        "num": num,
-        "ratio_cp": medians["suyan add folder"] / medians["cp -r"],
-        "ratio_cp_sync": medians["suyan add folder"] / medians["cp -r, sync"],
-        "ratio_libcurl": medians["suyan add list"] / medians["libcurl list"],
-        "images_per_s": medians["suyan add folder"],
-        "list_images_per_s": medians["suyan add list"],
-        "cpu_ms_per_image": cpu_ms["suyan add folder"],
-        "list_cpu_ms_per_image": cpu_ms["suyan add list"],
+    ratios = {
+        "ratio_cp": ("suyan add folder", "cp -r"),
+        "ratio_cp_sync": ("suyan add folder", "cp -r, sync"),
+        "ratio_libcurl": ("suyan add list", "libcurl list"),
+        "ratio_img2dataset": ("suyan add list", "img2dataset list"),
     }
+    figures = {"num": float(num), "num_listed": float(num_listed)}
+    for name, (ours, other) in ratios.items():
+        if ours in medians and other in medians:
+            figures[name] = medians[ours] / medians[other]
+    for name, prefix in (("suyan add folder", ""), ("suyan add list", "list_")):
+        if name in medians:
+            figures[f"{prefix}images_per_s"] = medians[name]
+            figures[f"{prefix}cpu_ms_per_image"] = cpu_ms[name]
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+
+
+def _img2dataset(program: str | None) -> list[str]:
+    """The command of img2dataset; empty, with a word on the terminal, where it is not installed."""
+    if program:
+        return [program]
+    if importlib.util.find_spec("img2dataset"):
+        return [sys.executable, "-c", "from img2dataset import main; main()"]
+    print("img2dataset is not installed here, and --img2dataset names no program: left out")
+    return []
 
 
 def _of_folder(home: Path) -> dict[str, Callable[[], None]]:
@@ -113,7 +137,7 @@ def _of_folder(home: Path) -> dict[str, Callable[[], None]]:
     }
 
 
-def _of_list(home: Path) -> dict[str, Callable[[], None]]:
+def _of_list(home: Path, peer: list[str]) -> dict[str, Callable[[], None]]:
     addresses, copy, workspace = home / "urls.txt", home / "fetched", home / "workspace"
 
     def floor() -> None:
@@ -130,7 +154,20 @@ def _of_list(home: Path) -> dict[str, Callable[[], None]]:
         )  # fmt: skip
         _require(workspace / "originals", len(addresses.read_text().split()))
 
-    return {"libcurl list": floor, "suyan add list": add}
+    def fetch_with_peer() -> None:
+        shutil.rmtree(copy, ignore_errors=True)
+        options = {
+            "url_list": addresses, "output_folder": copy, "input_format": "txt",
+            "output_format": "files", "processes_count": 1, "thread_count": _NUM_TRANSFERS,
+            "disable_all_reencoding": True,
+        }  # fmt: skip
+        words = [f"--{name}={value}" for name, value in options.items()]
+        environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"}  # it would ask the internet
+        subprocess.run([*peer, *words], check=True, capture_output=True, env=environment)
+        _require(copy, len(addresses.read_text().split()))
+
+    works = {"libcurl list": floor, "suyan add list": add}
+    return works | ({"img2dataset list": fetch_with_peer} if peer else {})
 
 
 def _require(folder: Path, num: int) -> None:

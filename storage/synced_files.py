@@ -58,7 +58,7 @@ def merge_folder(workspace: Workspace, folder: Path, suffixes: Collection[str]) 
     names = {path.name for path in folder.glob("[!.]*")}
     names |= {each.removeprefix(f"{key}/") for each in bucket.sizes(key)}
     for path in (folder / name for name in sorted(names) if "/" not in name):
-        if path.suffix in suffixes and not path.is_symlink():
+        if path.suffix in suffixes and not path.is_symlink() and not path.is_dir():
             _merge(bucket, workspace, path)
 
 

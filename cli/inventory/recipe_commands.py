@@ -136,30 +136,51 @@ def check(
 
 
 def print_recipes(workspace: Workspace, console: Console) -> None:
-    """Print a table of the recipes that commands know by name."""
-    from flows.recipe_files.library import SHIPPED_NAMES, shipped_recipe, workspace_recipes
+    """Print a table of the recipes that commands know by name, also of those that are refused,
+    which exit with 1.
+    """
+    from flows.recipe_files.library import (
+        SHIPPED_NAMES,
+        load_recipe,
+        recipe_files,
+        shipped_recipe,
+    )
 
-    recipes = [*map(shipped_recipe, SHIPPED_NAMES), *workspace_recipes(workspace)]
-    results = [
-        {
-            "recipe": recipe.name,
-            "from": recipe.base or None,
-            "domains": _domains(recipe),
-            "refresh": _refresh(recipe),
-            "file": None if recipe.name in SHIPPED_NAMES else recipe.file,
-        }
-        for recipe in recipes
-    ]
+    results = [_row(shipped_recipe(name), None) for name in SHIPPED_NAMES]
+    problems = []
+    for name, file in recipe_files(workspace).items():
+        try:
+            results.append(_row(load_recipe(file, workspace), file))
+        except (ValueError, OSError) as error:
+            problems.append(error_text(error))
+            nothing = dict.fromkeys(("from", "domains", "refresh"))
+            results.append({"recipe": name, **nothing, "file": file, "problem": problems[-1]})
     columns: dict[str, JustifyMethod] = {
         "recipe": "left", "from": "left", "domains": "left", "refresh": "left", "file": "left",
     }  # fmt: skip
-    blanks = {"from": "-", "file": "shipped"}
+    blanks = {"from": "-", "domains": "refused", "refresh": "-", "file": "shipped"}
     print_table(
         console,
         columns,
         [[str(result[key] or blanks[key]) for key in columns] for result in results],
     )
+    for problem in problems:
+        print_text(ERRORS, problem)
     print_result(results)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _row(recipe: Recipe, file: Path | None) -> dict[str, Any]:
+    """What a list says of a recipe; ``file`` is ``None`` for a shipped one."""
+    return {
+        "recipe": recipe.name,
+        "from": recipe.base or None,
+        "domains": _domains(recipe),
+        "refresh": _refresh(recipe),
+        "file": file,
+        "problem": None,
+    }
 
 
 def _domains(recipe: Recipe) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from core.commands import RECIPE_SUFFIXES, is_recipe_file, suyan_command
 from core.errors import nearest, suggestion
 from core.workspace import Workspace
-from flows.recipe_files.recipe import BASE, Recipe, build_recipe
+from flows.recipe_files.recipe import BASE, NAME, Recipe, build_recipe
 from flows.recipe_files.strict_yaml import Document, read_document
 from storage import synced_files
 
@@ -18,7 +17,6 @@ SHIPPED = Path(__file__).parent
 SHIPPED_NAMES = tuple(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
 """The names of the shipped recipes."""
 _IN_FOLDER = (".yaml", ".yml")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 @functools.cache
@@ -39,16 +37,15 @@ def find_recipe(text: str, workspace: Workspace) -> Recipe:
     if is_recipe_file(text):
         _merge_recipes(workspace)  # its base may be there
         return load_recipe(Path(text), workspace)
-    files = recipe_files(workspace)
-    file = files.get(text)
-    if file is None:
+    files = _files_by_name(workspace)
+    if text not in files:
         names = [*SHIPPED_NAMES, *files]
         new = suyan_command("recipe", "new", "NAME", workspace=workspace)
         raise ValueError(
             f"--recipe: got {text!r}, needed one of {', '.join(names)}"
             f"{suggestion(nearest(text, names)) or ', or a file'}; a new one: '{new}'"
         )
-    return load_recipe(file, workspace)
+    return load_recipe(_only_file(files[text]), workspace)
 
 
 def recipe_files(workspace: Workspace) -> dict[str, Path]:
@@ -57,22 +54,12 @@ def recipe_files(workspace: Workspace) -> dict[str, Path]:
     Those of a bucket are exchanged with it first. Raises ``ValueError`` for two files of one name,
     ``BucketError`` for a file that was changed here and in the bucket.
     """
-    _merge_recipes(workspace)
-    files = dict[str, Path]()
-    paths = workspace.recipe_files.glob("[!.]*")
-    for path in sorted(path for path in paths if path.suffix in _IN_FOLDER):
-        if path.stem in files:
-            raise ValueError(
-                f"{workspace.recipe_files}: found {files[path.stem].name} and {path.name}, two "
-                f"recipes of one name; rename or remove one of them"
-            )
-        files[path.stem] = path
-    return files
+    return {name: _only_file(paths) for name, paths in _files_by_name(workspace).items()}
 
 
 def check_new_name(name: str, workspace: Workspace) -> None:
     """Raise ``ValueError`` for a text that is no recipe's name, or the name of a recipe."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(
             f"NAME: got {name!r:.60}, needed at most 40 of a-z, 0-9 and -, the first no -"
         )
@@ -95,7 +82,11 @@ def load_recipe(file: Path, workspace: Workspace, above: Sequence[Path] = ()) ->
     that lead back to ``file``.
     """
     if not file.is_file():
-        siblings = [path.name for path in file.parent.glob("*") if path.suffix in RECIPE_SUFFIXES]
+        siblings = [
+            path.name
+            for path in file.parent.glob("*")
+            if path.suffix in RECIPE_SUFFIXES and path.is_file()
+        ]
         near = suggestion(nearest(file.name, siblings))
         raise ValueError(f"--recipe: found no file {file}, needed a recipe's YAML{near}")
     document = read_document(file)
@@ -126,7 +117,7 @@ def _base(
     if name is None:
         return None
     line = f"{file}, line {document.lines[BASE,]}: {BASE}"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"{line}: got {name!r:.60}, needed the name of a recipe")
     if name in SHIPPED_NAMES:
         return shipped_recipe(name)
@@ -144,13 +135,30 @@ def _base(
     return load_recipe(base, workspace, above)
 
 
+def _files_by_name(workspace: Workspace) -> dict[str, list[Path]]:
+    _merge_recipes(workspace)
+    files: dict[str, list[Path]] = {}
+    for path in _in_folders([workspace.recipe_files]):
+        files.setdefault(path.stem, []).append(path)
+    return files
+
+
+def _only_file(paths: Sequence[Path]) -> Path:
+    if len(paths) > 1:
+        raise ValueError(
+            f"{paths[0].parent}: found {paths[0].name} and {paths[1].name}, two recipes of one "
+            "name; rename or remove one of them"
+        )
+    return paths[0]
+
+
 def _merge_recipes(workspace: Workspace) -> None:
     synced_files.merge_folder(workspace, workspace.recipe_files, _IN_FOLDER)
 
 
 def _in_folders(folders: Sequence[Path]) -> list[Path]:
     paths = (path for folder in folders for path in sorted(folder.glob("[!.]*")))
-    return [path for path in paths if path.suffix in _IN_FOLDER]
+    return [path for path in paths if path.suffix in _IN_FOLDER and not path.is_dir()]
 
 
 def _file_of(name: str, folders: Sequence[Path]) -> Path | None:

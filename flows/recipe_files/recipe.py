@@ -140,6 +140,8 @@ class RecipeFields(RecipeSettings, PipelineParameters):
     crawl: CrawlConfig = Field(description="Search and download for both domains")
 
 
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+"""A recipe's name."""
 BASE = "from"
 """The setting that names the recipe from which a file differs."""
 OWN = {"recipe", "titles", "schedule", "triggers"}
@@ -197,6 +199,11 @@ def build_recipe(document: Document, file: Path, base: Recipe | None) -> Recipe:
         if place not in own and source in values:
             values[place] = values[source]
     values.setdefault(("recipe",), file.stem)
+    if ("recipe",) not in own and not NAME.fullmatch(file.stem):
+        raise ValueError(
+            f"{file}: found the file's name {file.stem!r}, which would be the recipe's too; needed "
+            "at most 40 of a-z, 0-9 and -, the first no -; rename the file"
+        )
     nested = {name: {} for name in (*CRAWLS, "prepare", "train", "evaluate")} | nest(values)
     recipe = Recipe(
         file,
@@ -227,8 +234,14 @@ def _checked(
             {name: value for name, value in nested.items() if name in model.model_fields}
         )
     except ValidationError as error:
-        _refuse(file, [(_line(document, each["loc"]), problem(each)) for each in error.errors()])
+        errors = [each for each in error.errors() if not _is_of_entries(each)]
+        _refuse(file, [(_line(document, each["loc"]), problem(each)) for each in errors])
         raise
+
+
+def _is_of_entries(error: Any) -> bool:
+    """Whether a list is too short only because its entries are refused, each by an own error."""
+    return error["type"] == "too_short" and bool(error["input"])
 
 
 def _problems(

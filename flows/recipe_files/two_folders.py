@@ -42,14 +42,17 @@ def recipe_of_folders(folders: Sequence[Path], base: str, workspace: Workspace) 
     one in the other, and for an unknown base.
     """
     sources = _checked(folders)
-    found = find_recipe(base, workspace)
-    if found.name not in SHIPPED_NAMES and not workspace.recipe_file(found.name).exists():
+    base_recipe = find_recipe(base, workspace)
+    if (
+        base_recipe.name not in SHIPPED_NAMES
+        and not workspace.recipe_file(base_recipe.name).exists()
+    ):
         raise ValueError(
             f"--recipe: got {base} with two folders, needed the name of a recipe that is shipped "
             "or in the workspace; name your folders in that file instead (crawl_a.folders)"
         )
     domains = _domain_names(sources)
-    values = _values(sources, domains, found)
+    values = _values(sources, domains, base_recipe)
     text = _HEADER + yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=96)
     files = recipe_files(workspace)
     name = next(
@@ -59,7 +62,9 @@ def recipe_of_folders(folders: Sequence[Path], base: str, workspace: Workspace) 
     )
     if name not in files:
         file = workspace.recipe_file(name)
-        build_recipe(Document(values, {}), file, found)  # what would be refused is not written
+        build_recipe(
+            Document(values, {}), file, base_recipe
+        )  # what would be refused is not written
         with contextlib.suppress(FileExistsError), atomic_file(file, is_new=True) as draft:
             draft.write(text.encode())
     return name
@@ -86,8 +91,8 @@ def _with_picture(folder: Path) -> Path:
     if path.is_file() and is_archive(path.name):
         return path
     if not path.is_dir():
-        found = "a file" if path.exists() else "nothing"
-        raise ValueError(f"FOLDER: found {found} at {folder}, needed a folder or archive")
+        content = "a file" if path.exists() else "nothing"
+        raise ValueError(f"FOLDER: found {content} at {folder}, needed a folder or archive")
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -96,9 +101,9 @@ def _with_picture(folder: Path) -> Path:
         ) from None
     scan = FolderScan(path, _MAX_BYTES)
     if next(iter(scan), None) is None and not scan.archives:
-        others = ", ".join(f"{num} {suffix}" for suffix, num in scan.other_files.most_common(3))
+        suffixes = ", ".join(f"{num} {suffix}" for suffix, num in scan.other_files.most_common(3))
         raise ValueError(
-            f"FOLDER: found no picture in {folder} ({others or 'it is empty'}), needed a folder "
+            f"FOLDER: found no picture in {folder} ({suffixes or 'it is empty'}), needed a folder "
             "of JPEG, PNG, WebP or other pictures"
         )
     return path
@@ -138,5 +143,5 @@ def _recipe_names(domains: Sequence[str]) -> Iterator[str]:
 def _is_of(recipe: Recipe, values: dict[str, Any]) -> bool:
     crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
     folders = [list(crawl.folders) for crawl in crawls]
-    wanted = [values[f"crawl_{side}"]["folders"] for side in "ab"]
-    return recipe.base == values["from"] and folders == wanted
+    sources = [values[f"crawl_{side}"]["folders"] for side in "ab"]
+    return recipe.base == values["from"] and folders == sources

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from core.tables import csv_encoding, csv_separator
 
@@ -100,7 +100,7 @@ class AddressList:
             yield from _lines(lines)
 
     def _json_lines(self, lines: Iterable[str]) -> Iterator[tuple[int, object]]:
-        column = self.column
+        column, is_checked = self.column, False
         for number, line in enumerate(lines, 1):
             if not line.strip().removeprefix("\ufeff"):
                 continue
@@ -111,8 +111,9 @@ class AddressList:
             if isinstance(value, dict):
                 if not column:
                     column = self._choose([str(name) for name in value])
-                elif self.column and number == 1 and column not in value:
+                elif self.column and not is_checked and column not in value:
                     raise self._no_column(list(value))
+                is_checked = True
                 value = value.get(column)
             yield number, value
 
@@ -122,11 +123,15 @@ class AddressList:
         first = next((line for line in lines if line.strip()), "").removeprefix("\ufeff")
         if first.lower().startswith("sep="):  # Excel's
             separator, first = first[4:5], next(lines, "")
-        rows = csv.reader(
-            (line.replace("\0", "") for line in itertools.chain([first], lines)),
-            delimiter=separator or csv_separator(first.rstrip("\r\n")),
-            skipinitialspace=True,
-        )
+        separator = separator or csv_separator(first.rstrip("\r\n"))
+        row_lines = list[str]()  # of the row that is read
+
+        def noted() -> Iterator[str]:
+            for line in itertools.chain([first], lines):
+                row_lines.append(line.replace("\0", ""))
+                yield row_lines[-1]
+
+        rows = csv.reader(noted(), delimiter=separator, skipinitialspace=True)
         header = [cell.strip() for cell in next(rows, [])]
         places = [place for place, cell in enumerate(header) if "://" in cell]
         if len(places) == 1 and not self.column:  # no header: the first row has an address
@@ -134,16 +139,7 @@ class AddressList:
             yield 1, header[place]
         else:
             place = header.index(self._choose(header))
-        while True:
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error:  # e.g. a cell that is too long
-                yield rows.line_num, ""
-                continue
-            if row:
-                yield rows.line_num, row[place] if place < len(row) else ""
+        yield from _cells_of_rows(rows, row_lines, separator, place)
 
     def _parquet(self) -> Iterator[tuple[int, object]]:
         try:
@@ -189,6 +185,43 @@ def _lines(lines: Iterable[str]) -> Iterator[tuple[int, object]]:
         text = line.strip().removeprefix("\ufeff")
         if text and not text.startswith("#"):
             yield number, text
+
+
+def _cells_of_rows(
+    rows: Any, row_lines: list[str], separator: str, place: int
+) -> Iterator[tuple[int, object]]:
+    """``(number, cell)`` of each row that ``rows``, a reader of CSV, reads from ``row_lines``.
+
+    A quote that is opened and never closed makes one row of many lines: they are read one by one.
+    """
+    while True:
+        row_lines.clear()
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error:  # e.g. a cell that is too long
+            row = []
+        if row and len(row_lines) == 1:
+            is_whole = place < len(row)
+            cell = row[place] if is_whole else _unquoted_cell(row_lines[0], separator, place)
+            yield rows.line_num, cell
+            continue
+        cells = [_unquoted_cell(line, separator, place) for line in row_lines]
+        hides_rows = any(cell.startswith(("http://", "https://")) for cell in cells[1:])
+        if row and not hides_rows:  # a caption of several lines
+            yield rows.line_num, row[place] if place < len(row) else ""
+            continue
+        first_number = rows.line_num - len(cells) + 1
+        for number, (cell, line) in enumerate(zip(cells, row_lines, strict=True), first_number):
+            if line.strip():
+                yield number, cell
+
+
+def _unquoted_cell(line: str, separator: str, place: int) -> str:
+    """The cell of a line that is read by itself, as if quotes meant nothing."""
+    cells = line.replace('"', "").split(separator)
+    return cells[place].strip() if place < len(cells) else ""
 
 
 def _clean(cell: object) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from core.files import printable_name
 from core.image_formats import SUFFIXES, sniff
+from core.workspace import Workspace
 from scraping.failure_reasons import FailedError, Reason, RejectedError
 
 HEAD_BYTES = 16
@@ -24,6 +25,7 @@ ARCHIVE_SUFFIXES = (
 
 _MAX_PATH_BYTES = 1000
 _LINK_TO_FOLDER = "link to a folder"
+_WORKSPACE = "workspace of Suyan"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class FolderScan:
 
     ``other_files`` counts the files that are left out, by suffix. ``archives`` are the paths of
     archives among them, which the caller reads. Links to files are followed, links to folders are
-    not. Iteration raises ``OSError`` where the folder itself cannot be read.
+    not. A workspace in the folder is left out: its pictures are copies and previews. Iteration
+    raises ``OSError`` where the folder itself cannot be read.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -98,6 +101,9 @@ class FolderScan:
                 continue
             path = above + _printable(entry.name)
             if entry.is_dir(follow_symlinks=False):
+                if _is_workspace(Workspace(Path(entry.path))):
+                    self.other_files[_WORKSPACE] += 1
+                    continue
                 try:
                     yield from self._scan(Path(entry.path), f"{path}/")
                 except OSError:
@@ -145,6 +151,10 @@ class FolderScan:
         if has_changed:
             raise FailedError(Reason.UNREADABLE)
         return picture_bytes(body, self._max_bytes)
+
+
+def _is_workspace(folder: Workspace) -> bool:
+    return folder.catalogue.exists() or (folder.originals.is_dir() and folder.crawls.is_dir())
 
 
 class _Opened:

@@ -104,7 +104,12 @@ def test_recipes_are_listed_and_one_that_is_refused_is_named(suyan: Suyan) -> No
     assert status == 1
     assert "train.nfg: no parameter has this name; the nearest is train.ngf" in text
     assert "makeup: makeup ↔ bare" in text
-    assert suyan("recipe", "list")[0] == 2
+    status, text = suyan("recipe", "list")
+    assert status == 1
+    assert "train.nfg: no parameter has this name" in text
+    cats = next(line for line in text.splitlines() if line.startswith("cats"))
+    assert cats.split() == ["cats", "-", "refused", "-", str(CATS)]
+    assert "makeup ↔ bare" in text
 
 
 def test_the_base_of_a_file_anywhere_is_beside_it(suyan: Suyan) -> None:

@@ -88,6 +88,37 @@ def test_two_recipes_of_one_name_are_refused(workspace: Workspace) -> None:
         workspace_recipes(workspace)
 
 
+def test_two_of_another_name_and_a_folder_stop_no_recipe(workspace: Workspace) -> None:
+    for name in ("lions.yaml", "lions.yml"):
+        (workspace.recipe_files / name).write_text("from: seasons\n")
+    assert find_recipe("cats", workspace).name == "cats"
+    with pytest.raises(ValueError, match="two recipes of one name"):
+        find_recipe("lions", workspace)
+    (workspace.recipe_files / "lions.yml").unlink()
+    (workspace.recipe_files / "odd.yaml").mkdir()
+    assert [*recipe_files(workspace)] == ["cats", "lions"]
+    with pytest.raises(
+        ValueError, match=r"found no file .*odd\.yaml, needed a recipe's YAML; did you mean lion"
+    ):
+        find_recipe(str(workspace.recipe_files / "odd.yaml"), workspace)
+
+
+@pytest.mark.remedy("at most 40 of a-z, 0-9 and -, the first no -; rename the file")
+def test_a_file_whose_name_is_no_recipes_name_says_so(workspace: Workspace) -> None:
+    odd = workspace.recipe_files / "My Cats.yaml"
+    odd.write_text("from: seasons\n")
+    with pytest.raises(ValueError, match=r"found the file's name 'My Cats', .*; rename the file"):
+        load_recipe(odd, workspace)
+    assert load_recipe(odd.rename(odd.with_name("my-cats.yaml")), workspace).name == "my-cats"
+
+
+def test_an_unknown_engine_is_one_line_a_domain(workspace: Workspace) -> None:
+    workspace.recipe_file("cats").write_text("from: seasons\ncrawl: {engines: [baid]}\n")
+    with pytest.raises(ValueError, match=r"line 2: crawl_a\.engines\.0: got 'baid'") as error:
+        find_recipe("cats", workspace)
+    assert len(str(error.value).splitlines()) == 1 + 2
+
+
 @pytest.mark.slow
 def test_the_shipped_recipes_and_face_models_are_in_the_wheel(tmp_path: Path) -> None:
     source = tmp_path / "source"  # the build leaves folders in it

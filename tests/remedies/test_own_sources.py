@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from cli import crawl as crawl_commands
 from cli.distance import distance
 from cli.train import train as train_command
+from core.errors import CheckpointError
 from core.workspace import Workspace
 from flows.recipes import makeup
 from flows.warm_start.more_epochs import continuation
@@ -316,3 +317,21 @@ def test_weights_that_do_not_fit_are_answered_by_options(golden: Workspace, tmp_
         lambda: StartingPoint(half, "half").copy_to(tmp_path / "x"),
         lambda: start.copy_to(tmp_path / "x"),
     )
+    torn = tmp_path / "torn"
+    shutil.copytree(checkpoint, torn)
+    file = torn / "G_A.safetensors"
+    for each in (file, torn / "G_A_ema.safetensors"):
+        if each.exists():
+            each.write_bytes(each.read_bytes()[:-10])
+    remedy(
+        ", needed a model to start from; copy it again, or start from another one",
+        lambda: StartingPoint(torn, "torn").copy_to(tmp_path / "y"),
+        lambda: start.copy_to(tmp_path / "y"),
+    )
+    (torn / "config.json").write_text("{")
+    shutil.copy(checkpoint / "G_A.safetensors", file)
+    for each in checkpoint.glob("G_A_ema.safetensors"):
+        shutil.copy(each, torn)
+    with pytest.raises(CheckpointError, match=r"torn/config\.json"):
+        StartingPoint(torn, "torn").copy_to(tmp_path / "z")
+    assert not (tmp_path / "z").exists()

@@ -56,6 +56,41 @@ TEXTS: dict[str, tuple[str, bytes]] = {
 }  # fmt: skip
 
 
+def _rows_with_a_stray_quote(text: Callable[[int, str], str]) -> str:
+    return "".join(text(row, '"' if row in {3, 7, 8} else "") for row in range(1, 11))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", lambda row, quote: f"https://a.example/{row}.jpg,{quote}title {row}\n"),
+        ("x.csv", lambda row, quote: f"{row},https://a.example/{row}.jpg,5 {quote}, wide\r\n"),
+        ("x.tsv", lambda row, quote: f'{quote}a {row}\thttps://a.example/{row}.jpg\t"b"\n'),
+    ],
+)
+def test_a_quote_that_is_never_closed_costs_no_other_row(
+    tmp_path: Path, name: str, text: Callable[[int, str], str]
+) -> None:
+    first = text(0, "").replace("https://a.example/0.jpg", "url")
+    (tmp_path / name).write_text(first + _rows_with_a_stray_quote(text), newline="")
+    addresses = AddressList(tmp_path / name)
+    assert [*addresses.addresses()] == [f"https://a.example/{row}.jpg" for row in range(1, 11)]
+    assert not addresses.note()
+
+
+def test_a_caption_that_is_too_long_costs_not_even_its_own_row(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f'url,text\n{ADDRESSES[0]},"{"x" * 11_000_000}"\n{ADDRESSES[2]},b\n')
+    assert _read(path) == [ADDRESSES[0], ADDRESSES[2]]
+
+
+def test_a_wrong_column_is_named_though_the_first_line_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"href": \n{"href": "https://a.example/1.jpg", "n": 1}\n')
+    with pytest.raises(ValueError, match=r"found the columns href, n, needed url"):
+        _read(path, "url")
+
+
 @pytest.mark.parametrize("kind", TEXTS)
 def test_every_kind_of_list_gives_its_addresses(tmp_path: Path, kind: str) -> None:
     name, content = TEXTS[kind]

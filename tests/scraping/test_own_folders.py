@@ -143,6 +143,15 @@ def test_what_is_no_picture_has_a_row_if_its_name_says_picture(faces: Path, home
     assert "1 other files left out (1 .txt)" in notes_of(summary)
 
 
+def test_a_workspace_in_the_folder_is_not_added_to_itself(faces: Path) -> None:
+    summary = add_all(faces / "workspace", faces)
+    num = summary.num_ok
+    again = add_all(faces / "workspace", faces)
+    assert (again.num_ok, again.num_added) == (num, 0)
+    assert "1 workspace of Suyan" in notes_of(again)
+    assert not [row for row in rows_of(again) if "workspace/" in row.url]
+
+
 def test_a_pipe_a_device_and_links_to_folders_are_left_alone(faces: Path, home: Path) -> None:
     os.mkfifo(faces / "pipe.jpg")
     (faces / "zero.jpg").symlink_to("/dev/zero")

@@ -14,9 +14,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from core.errors import CheckpointError
 from core.files import digest, file_sha256, sync_file, sync_folder
 from core.workspace_folders import CheckpointFolder, RunFolder
+from training.run.checkpoint import load_config
 
 GENERATORS = ("G_A", "G_B")
 _NETWORKS = (*GENERATORS, "D_A", "D_B")
@@ -43,15 +46,21 @@ class StartingPoint:
         """Copy the weights to ``run``, whole or not at all; nothing where they are there already.
 
         ``with_state`` copies optimisers, position and logs too. Raises ``CheckpointError`` for a
-        folder without both generators.
+        folder without both generators, and for a damaged one.
         """
         target = RunFolder(run).starting_point
         if target.path.is_dir():
             return
+        files = self._files(with_state=with_state)
+        for file in files.values():
+            _require_whole(
+                file
+            )  # else the error would name the copy, and a run without a step stay
+        load_config(self.folder)
         run.mkdir(parents=True, exist_ok=True)
         partial = CheckpointFolder(Path(tempfile.mkdtemp(dir=run, prefix=".starting_point.")))
         try:
-            for name, file in self._files(with_state=with_state).items():
+            for name, file in files.items():
                 _copy(file, partial.weights(name))
             source = CheckpointFolder(self.folder)
             _copy(source.config, partial.config)
@@ -96,6 +105,17 @@ class StartingPoint:
 
     def _digests(self) -> dict[str, str]:
         return {name: file_sha256(file) for name, file in self._files().items()}
+
+
+def _require_whole(file: Path) -> None:
+    try:
+        with safe_open(file, framework="pt"):
+            return
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{file}: found a damaged file ({error}), needed a model to start from; copy it again, "
+            "or start from another one"
+        ) from error
 
 
 def recorded_origin(text: str) -> tuple[str, str]:
