@@ -34,7 +34,7 @@ from preprocessing.version.crops import CropWriter
 from preprocessing.version.sheets import draw_sheet, sheets_of_accepted
 from preprocessing.version.staging import StagedVersion
 
-STAGE_VERSION = 7  # raise it when the same originals and configuration give another dataset
+STAGE_VERSION = 8  # raise it when the same originals and configuration give another dataset
 _ANALYSES_PER_COMMIT = 100  # a killed process loses no more
 _ORIGINALS_PER_STEP = 20  # of idle work; a worker waits a few milliseconds at most
 _ORIGINALS_PER_BATCH = 10_000  # with tasks in memory

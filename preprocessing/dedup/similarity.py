@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -20,8 +20,10 @@ from preprocessing.dedup.colours import (
     ALIGNED,
     ROUGHLY_ALIGNED,
     ColourGaps,
+    StageLimits,
     compare_colours,
 )
+from preprocessing.dedup.detail import NOISE_GREY_LEVELS, correlation, detail_of, linear_fit
 from preprocessing.dedup.overlay import (
     Overlay,
     ThumbnailPair,
@@ -31,21 +33,15 @@ from preprocessing.dedup.overlay import (
     window_overlay,
 )
 from preprocessing.dedup.screening import unaligned_similarities
+from preprocessing.dedup.watermark import similarity_beside_mark
 
-SIMILARITY_VERSION = 5  # raise it when the same two fingerprints have another similarity
-_FIRST_STEPS, _ALIGNMENT_STEPS = 3, 20
+SIMILARITY_VERSION = 6  # raise it when the same two fingerprints have another similarity
+_ALIGNMENT_STEPS = 20
 _MIN_FIRST_DETAIL = 0.85  # correlation after the first steps; a pair below it is no copy
-# Standard deviation of the blur; the detail that it removes shows shape without shading.
-_DETAIL_BLUR_PX = 2.5
 _WATERMARK_SHARE = 0.15  # of the pixels that a watermark may cover
 _MIN_DETAIL = 0.9  # correlation below which colours are not compared
 _FACE_PENALTY, _EDITED_PENALTY = 0.013, 0.008  # subtracted from the correlation of details
-_NOISE_GREY_LEVELS = 1.0  # weaker detail than this is noise
 _LIGHT_BLUR_PX, _LIGHT_BLOCK_PX = 0.8, 3  # standard deviation; side of the blocks of a mean
-# Share of the deviation of light. 95 of 100 recoloured copies are within 0.15 and other copies
-# within 0.1; 93 of 100 pairs of people in one studio that agree in everything else are beyond it.
-_MAX_LIGHT_MISFIT = 0.185
-_MAX_ROUGH_MISFIT = 0.3  # after the first steps; copies are within 0.2
 # An edit leaves no affine function where it clips the light; such pixels are left out while others
 # are left to compare.
 _BLACK_GREY_LEVEL, _WHITE_GREY_LEVEL, _MIN_UNCLIPPED_SHARE = 4, 251, 0.3
@@ -64,6 +60,23 @@ _MIN_MARK_GREY_LEVELS, _MIN_ONE_SIDED_SHARE = 6.0, 0.9
 _FACE_MASK = np.zeros((THUMB_PX, THUMB_PX), np.uint8)
 _FACE_MASK[11:41, 11:37] = 255
 _FACE_BLOCKS = slice(15, 37), slice(15, 33)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One alignment of a pair, and what a copy must fulfil after it."""
+
+    num_steps: int
+    limits: StageLimits
+    max_misfit: float  # of the light of two portraits or faces, a share of its deviation
+    max_edited_misfit: float  # of two portraits with other colours
+
+
+# Copies are within 0.2 after the first steps. After the last ones 95 of 100 recoloured copies are
+# within 0.11 and other copies within 0.1; 93 of 100 pairs of people in one studio that agree in
+# everything else are beyond 0.185, most of the others beyond 0.14.
+_ROUGH_STAGE = _Stage(3, ROUGHLY_ALIGNED, 0.3, 0.3)
+_FINAL_STAGE = _Stage(_ALIGNMENT_STEPS, ALIGNED, 0.185, 0.14)
 
 
 def similarity(pair: ThumbnailPair) -> float:
@@ -92,28 +105,29 @@ def aligned_similarity(pair: ThumbnailPair) -> float:
     """The similarity of a pair that ``unaligned_similarities`` left open."""
     inner, outer = _inner_grey(pair), grey_thumbnail(pair.outer)
     start, are_of_faces = start_overlay(pair), np.array(pair.is_of_faces)
-    inner_detail = _detail(inner)
+    inner_detail = detail_of(inner)
     unaligned = _detail_correlation(inner_detail, outer, start), start
     mask = start.inside.astype(np.uint8) if pair.is_of_faces else None
-    for num_steps, limits, max_misfit in (
-        (_FIRST_STEPS, ROUGHLY_ALIGNED, _MAX_ROUGH_MISFIT),
-        (_ALIGNMENT_STEPS, ALIGNED, _MAX_LIGHT_MISFIT),
-    ):
-        alignment = _align(inner, outer, start, num_steps, mask)
+    for stage in (_ROUGH_STAGE, _FINAL_STAGE):
+        alignment = _align(inner, outer, start, stage.num_steps, mask)
         aligned = _detail_correlation(inner_detail, outer, alignment), alignment
         detail, overlay = max(unaligned, aligned, key=lambda scored: scored[0])
         if detail < _MIN_FIRST_DETAIL:
             return detail
         gaps = _colour_gaps(pair, overlay)
-        if not gaps.agree(are_of_faces, limits)[0]:
+        if not gaps.agree(are_of_faces, stage.limits)[0]:
             return detail - 1
+        if stage is _ROUGH_STAGE and not pair.is_of_faces:
+            beside = max(similarity_beside_mark(inner, outer, o) for o in (start, alignment))
+            if beside > 0:
+                return beside - _EDITED_PENALTY
+        is_edited = not pair.is_of_faces and not gaps.within(ALIGNED.whole)[0]
+        max_misfit = stage.max_edited_misfit if is_edited else stage.max_misfit
         if pair.has_faces and _light_misfit(inner, outer, overlay) > max_misfit:
             return min(detail, _LOCALLY_DIFFERENT)
     if detail >= _MIN_DETAIL and pair.has_faces and not _are_same_faces(pair, overlay):
         return min(detail, _LOCALLY_DIFFERENT)
-    if pair.is_of_faces:
-        return detail - _FACE_PENALTY
-    return detail - (0.0 if gaps.within(ALIGNED.whole)[0] else _EDITED_PENALTY)
+    return detail - _FACE_PENALTY * pair.is_of_faces - _EDITED_PENALTY * is_edited
 
 
 def _inner_grey(pair: ThumbnailPair) -> NDArray[np.uint8]:
@@ -196,18 +210,10 @@ def _light_misfit(inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay: O
         cv2.GaussianBlur(side.astype(np.float32), (0, 0), _LIGHT_BLUR_PX)
         for side in (inner, warped)
     )
-    slope, offset = _linear_fit(left[inside], right[inside])
+    slope, offset = linear_fit(left[inside], right[inside])
     gap = cv2.blur((right - slope * left - offset) * inside, (_LIGHT_BLOCK_PX, _LIGHT_BLOCK_PX))
-    deviation = max(float(right[inside].std()), _NOISE_GREY_LEVELS)
+    deviation = max(float(right[inside].std()), NOISE_GREY_LEVELS)
     return float(np.quantile(np.abs(gap[inside]), 1 - _WATERMARK_SHARE)) / deviation
-
-
-def _linear_fit(left: NDArray[Any], right: NDArray[Any]) -> tuple[float, float]:
-    """Slope and offset of the least-squares line; ``np.polyfit`` takes several times as long."""
-    mean, other_mean = float(left.mean()), float(right.mean())
-    centred = left - mean
-    slope = float(centred @ (right - other_mean)) / max(float(centred @ centred), 1e-9)
-    return slope, other_mean - slope * mean
 
 
 def _local_correlations(
@@ -216,11 +222,11 @@ def _local_correlations(
     """The correlation of the details in the block about each pixel, and the detail's strength
     there, grey levels; each ``[48, 48]``.
     """
-    left = _detail(inner) * overlay.inside
-    right = _detail(warp(outer, overlay.transform)) * overlay.inside
+    left = detail_of(inner) * overlay.inside
+    right = detail_of(warp(outer, overlay.transform)) * overlay.inside
     block = (block_px, block_px)
     energies = [np.maximum(cv2.blur(part * part, block), 0) for part in (left, right)]
-    scale = np.sqrt(energies[0] * energies[1]) + _NOISE_GREY_LEVELS
+    scale = np.sqrt(energies[0] * energies[1]) + NOISE_GREY_LEVELS
     strength = np.sqrt(np.maximum(*energies))
     return np.asarray(cv2.blur(left * right, block) / scale), np.asarray(strength)
 
@@ -232,7 +238,7 @@ def _has_watermark(inner: NDArray[np.uint8], outer: NDArray[np.uint8], overlay: 
     right = warp(outer, overlay.transform)[inside].astype(np.float64)
     agree = np.ones(len(left), bool)
     for _ in range(_FITTING_STEPS):
-        slope, offset = _linear_fit(left[agree], right[agree])
+        slope, offset = linear_fit(left[agree], right[agree])
         gap = right - slope * left - offset
         agree = np.abs(gap) <= np.quantile(np.abs(gap), 1 - _MAX_MARK_SHARE)
     marked = np.abs(gap) > max(_MIN_MARK_GREY_LEVELS, 3 * float(np.abs(gap[agree]).mean()))
@@ -249,17 +255,9 @@ def _detail_correlation(
     if inside.mean() < overlay.min_share:
         return -1.0
     left = inner_detail[inside]
-    right = _detail(warp(outer, overlay.transform))[inside]
-    deviations = [max(_mean_and_deviation(part)[1], _NOISE_GREY_LEVELS) for part in (left, right)]
+    right = detail_of(warp(outer, overlay.transform))[inside]
+    deviations = [max(_mean_and_deviation(part)[1], NOISE_GREY_LEVELS) for part in (left, right)]
     gap = np.abs(left / deviations[0] - right / deviations[1])
     rank = int((1 - _WATERMARK_SHARE) * (len(gap) - 1))
     uncovered = gap <= np.partition(gap, rank)[rank]
-    left, right = left[uncovered], right[uncovered]
-    left, right = left - left.mean(), right - right.mean()
-    scale = np.sqrt((left @ left + _NOISE_GREY_LEVELS) * (right @ right + _NOISE_GREY_LEVELS))
-    return float(left @ right / scale)
-
-
-def _detail(thumb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    values = thumb.astype(np.float32)
-    return np.asarray(values - cv2.GaussianBlur(values, (0, 0), _DETAIL_BLUR_PX), np.float32)
+    return correlation(left[uncovered], right[uncovered])
