@@ -182,8 +182,8 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def claimed_config(folder: Path) -> dict[str, Any]:
-    """The configuration with which ``folder`` was claimed. Raises ``OSError`` where it was not."""
-    return dict(load_json(_claim(folder)))
+    """The configuration with which ``folder`` was claimed; empty where it was not."""
+    return dict(try_load_json(_claim(folder)) or {})
 
 
 def _claim(folder: Path) -> Path:
