@@ -93,14 +93,16 @@ def print_table(
 ) -> None:
     """Print a table; ``columns`` maps each heading to how its cells are justified.
 
-    A terminal gets frames and folded cells. A pipe or a file gets one line for each row, without
-    frames, so that it can be searched; lines of a cell are joined by commas.
+    A terminal gets folded cells below a rule; no frames, which would take the room of names and
+    reasons. A pipe or a file gets one line for each row, so that it can be searched; lines of a
+    cell are joined by commas.
     """
     if console.is_terminal:
+        from rich import box
         from rich.markup import escape
         from rich.table import Table
 
-        table = Table()
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         for heading, justify in columns.items():
             table.add_column(heading, justify=justify, overflow="fold")
         for row in rows:

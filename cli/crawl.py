@@ -33,7 +33,7 @@ from cli.options import (
 )
 from core.errors import SuyanError, nearest, suggestion
 from core.progress import counted
-from core.workspace import Workspace
+from core.workspace import Workspace, other_workspace
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
@@ -333,7 +333,11 @@ def crawl_states(workspace: Workspace) -> tuple[list[dict[str, Any]], int]:
 
     url = catalogue_url(workspace)
     if url == f"sqlite:///{workspace.catalogue}" and not workspace.catalogue.exists():
-        raise ValueError(f"--workspace: found no catalogue in {workspace}; crawl something first")
+        other = other_workspace(lambda each: each.catalogue)
+        hint = f", or look at that of {other} with --workspace {other}" if other else ""
+        raise ValueError(
+            f"--workspace: found no catalogue in {workspace}; crawl something first{hint}"
+        )
     with Catalogue(url) as catalogue:
         running = queries.running_crawls(catalogue, time.time())
         crawls = []

@@ -208,6 +208,8 @@ def _load_params(params: Path) -> PipelineParameters:
 
     from flows.parameters import PipelineParameters
 
+    if not params.is_file():
+        raise ValueError(f"--params: found no file {params}, needed the JSON of run --show")
     try:
         return PipelineParameters.model_validate_json(params.read_bytes())
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -259,22 +260,85 @@ def _find_listing(config: CrawlConfig, recipe: str, workspace: Workspace, consol
     synced_files.pull(workspace, path)  # the crawl may have run on another machine
     if path.exists():
         return path
-    crawls = [
-        crawl
-        for crawl in map(CrawlFolder, sorted(workspace.crawls.glob(f"{config.domain}-*")))
-        if re.fullmatch(f"{config.domain}-[0-9a-f]{{12}}", crawl.path.name)
-        and crawl.listing.exists()
-    ]
+    crawls = _crawls_of(config.domain, workspace)
     if len(crawls) == 1:
         print_line(console, f"{config.domain}: the options name no crawl; taking the only one, "
                    f"{crawls[0].path}")  # fmt: skip
         return crawls[0].listing
     names = ", ".join(crawl.path.name for crawl in crawls) or "none"
     make = suyan_command("crawl", "--domain", config.domain, workspace=workspace, recipe=recipe)
+    remedy = f"make one with '{make}'"
+    if line := _line_of_newest(recipe, workspace):
+        remedy = f"prepare the newest crawls with '{line}', or {remedy}"
+    elif crawls:
+        remedy = f"give prepare the options of one of these, or {remedy}"
     raise ValueError(
         f"{config.domain}: found no {path}, needed a crawl with the same options (crawls of this "
-        f"domain: {names}). Give prepare the options of one of these, or make one with '{make}'"
+        f"domain: {names}). {remedy[:1].upper()}{remedy[1:]}"
     )
+
+
+def _crawls_of(domain: str, workspace: Workspace) -> list[CrawlFolder]:
+    """The domain's crawls that have a listing."""
+    return [
+        crawl
+        for crawl in map(CrawlFolder, sorted(workspace.crawls.glob(f"{domain}-*")))
+        if re.fullmatch(f"{domain}-[0-9a-f]{{12}}", crawl.path.name) and crawl.listing.exists()
+    ]
+
+
+def _line_of_newest(recipe: str, workspace: Workspace) -> str:
+    """The line that prepares both newest crawls; "" where a few options do not name them."""
+    from core.config_identity import identity
+    from core.files import claimed_config
+    from flows.recipe_files.library import find_recipe
+    from scraping.crawl import crawl_name
+
+    try:
+        base = find_recipe(recipe, workspace).parameters
+    except ValueError:  # it came from a file
+        return ""
+    changes = list[dict[str, Any]]()
+    for config in (base.crawl_a, base.crawl_b):
+        crawls = _crawls_of(config.domain, workspace)
+        if not crawls:
+            return ""
+        newest = max(crawls, key=_usefulness)
+        here = identity(config)
+        changed = {
+            name: value
+            for name, value in claimed_config(newest.path).items()
+            if here.get(name) != value
+        }
+        named = type(config).model_validate(config.model_dump() | changed)
+        is_short = all(isinstance(value, str | int | float) for value in changed.values())
+        if not is_short or crawl_name(named) != newest.path.name:
+            return ""
+        changes.append(changed)
+    of_a, of_b = changes
+    of_both = {name: value for name, value in of_a.items() if of_b.get(name, ...) == value}
+    sections = {"crawl": of_both, "crawl_a": of_a, "crawl_b": of_b}
+    words = [
+        word
+        for section, values in sections.items()
+        for name, value in values.items()
+        if section == "crawl" or name not in of_both
+        for word in ("--set", f"{section}.{name}={_as_text(value)}")
+    ]
+    return suyan_command("prepare", *words, workspace=workspace, recipe=recipe)
+
+
+def _usefulness(crawl: CrawlFolder) -> tuple[bool, float]:
+    """Whether a crawl has originals, and when it was last worked on."""
+    from core.files import try_load_json
+
+    summary = try_load_json(crawl.summary) or {}
+    file = crawl.summary if summary else crawl.listing
+    return summary.get("num_ok", 0) > 0, file.stat().st_mtime
+
+
+def _as_text(value: str | float) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _print_summary(summary: PrepareSummary, config: PrepareConfig, console: Console) -> None:

@@ -116,8 +116,8 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
     from scraping.offline.server import OfflineEngine
 
     OUTPUT.print(
-        "Suyan, offline: drawn people replace the internet; everything else is real. It takes\n"
-        f"{_DEMO_DURATION}. Ctrl-C stops it, and the same command goes on where it stopped.\n"
+        "Suyan, offline: drawn people replace the internet; everything else is real.\n"
+        f"It takes {_DEMO_DURATION}. Ctrl-C stops it, and the same command goes on.\n"
     )
     corpus = portrait_corpus(num_good=_NUM_DRAWN)
     if not has_truth(corpus, workspace.truth_table):

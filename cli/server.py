@@ -12,7 +12,7 @@ import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_result
-from cli.options import REHEARSAL_WORKSPACE, WORKSPACE, WorkspaceOption
+from cli.options import REHEARSAL_WORKSPACE, WORKSPACE, ExistingWorkspace, WorkspaceOption
 from core.commands import prefect_command, suyan_command
 
 app = CommandGroup("Prefect and services")
@@ -64,7 +64,7 @@ def up(
 
 
 @app.command()
-def down(workspace: WorkspaceOption = WORKSPACE) -> None:
+def down(workspace: ExistingWorkspace = WORKSPACE) -> None:
     """Stop the services of 'up': runs save first, and all files stay."""
     from flows.server.services import down as stop_services
 
@@ -79,7 +79,11 @@ def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
 
     rehearse_run(workspace, OUTPUT, is_verbose="--debug" in sys.argv)
     pages = suyan_command("ui", workspace=workspace)
-    OUTPUT.print(f"The run's pages: {pages}", soft_wrap=True)
+    OUTPUT.print(
+        "Every stage ran through server and worker; so short a training makes no useful model.\n"
+        f"The run's pages: {pages}",
+        soft_wrap=True,
+    )
     print_result({"deployment": DEPLOYMENT, "state": "Completed", "pages": pages})
 
 
@@ -157,7 +161,8 @@ def offline_engine(
         )
         OUTPUT.print(
             f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\nUse it: {use}\n"
-            f"With the services of '{suyan_command('up')}': {deployed}",
+            f"With the services of '{suyan_command('up')}', after the export that it prints: "
+            f"{deployed}",
             soft_wrap=True,
         )
 

@@ -60,9 +60,13 @@ def suyan_command(
     return _line(program, name, *parts)
 
 
-def prefect_command(*words: str) -> str:
-    """The line that runs Prefect's own command, for a shell in any folder."""
-    return _line(_program("prefect", for_any_folder=True), *words)
+def prefect_command(*words: str, api_url: str = "") -> str:
+    """The line that runs Prefect's own command, for a shell in any folder.
+
+    ``api_url`` is the server's, without which the command would ask a server of its own.
+    """
+    line = _line(_program("prefect", for_any_folder=True), *words)
+    return f"PREFECT_API_URL={api_url} {line}" if api_url else line
 
 
 def install_command(extra: str, *, for_others: bool = False) -> str:

@@ -167,7 +167,7 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
 
     Raises ``FolderMismatchError`` that lists each differing field, both values and the remedies.
     """
-    path = folder / "config.json"
+    path = _claim(folder)
     expected = json.loads(canonical_json(config))
     if not path.exists():
         write_json(path, expected)
@@ -179,6 +179,15 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
             + "\n".join(f"  {line}" for line in differences)
             + "\nGive the old values back, or choose another folder (or remove this one)."
         )
+
+
+def claimed_config(folder: Path) -> dict[str, Any]:
+    """The configuration with which ``folder`` was claimed; empty where it was not."""
+    return dict(try_load_json(_claim(folder)) or {})
+
+
+def _claim(folder: Path) -> Path:
+    return folder / "config.json"
 
 
 def _differences(actual: Any, expected: Any, field: str) -> Iterator[str]:

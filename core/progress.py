@@ -22,7 +22,8 @@ class LogProgress:
     """A ``Progress`` that logs a line every ``every_s`` seconds at most.
 
     In a long stage lines come less often: after another hundredth of its time so far. A line names
-    the stage, how far it is and, as soon as two calls gave a rate, the time left. The last step of
+    the stage, how far it is and, as soon as two steps gave a rate, the time left: the first step
+    of a stage does not count, since it compiles, starts workers and fills caches. The last step of
     a stage is always logged; a stage of one step is logged once.
     """
 
@@ -36,18 +37,23 @@ class LogProgress:
         self._every_s = every_s
         self._clock = clock
         self._stage = ""
-        self._started = (0.0, 0)  # time and `done` of the stage's first call
+        self._started_at = 0.0
+        self._warm: tuple[float, int] | None = None  # time and `done` after the stage's first step
+        self._first_done = 0
         self._logged_at = float("-inf")
         self._last_line = ""
 
     def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
         now = self._clock()
         if stage != self._stage:
-            self._stage, self._started, self._logged_at = stage, (now, done), float("-inf")
+            self._stage, self._started_at, self._logged_at = stage, now, float("-inf")
+            self._first_done, self._warm = done, None
+        elif self._warm is None and done > self._first_done:
+            self._warm = now, done
         if total == 1 and self._logged_at > float("-inf"):
             return  # a stage of one step: its begin was logged, and the next stage shows its end
         finished = total is not None and done >= total
-        pause_s = max(self._every_s, (now - self._started[0]) / 100)
+        pause_s = max(self._every_s, (now - self._started_at) / 100)
         if now - self._logged_at < pause_s and not finished:
             return
         measure = "" if total == 1 else f" {self._measure(done, total, now)}"
@@ -60,9 +66,9 @@ class LogProgress:
         if total is None:
             return f"{done}"
         text = f"{done}/{total} ({100 * done // max(total, 1)} %)"
-        started_at, first_done = self._started
-        if first_done < done < total:
-            remaining_s = (now - started_at) * (total - done) / (done - first_done)
+        warm_at, warm_done = self._warm or (now, done)
+        if warm_done < done < total:
+            remaining_s = (now - warm_at) * (total - done) / (done - warm_done)
             text += f", about {duration(remaining_s)} left"
         return text
 

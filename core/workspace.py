@@ -10,12 +10,14 @@
     recipes/<recipe>.yaml, recipes/<recipe>/dataset.json, run.json
     cache/, truth/, prefect/, catalogue.sqlite, bucket.json, forgotten.json, exports.json
 
-``workspace_folders`` describes the files in each of them. Only ``bucket_address`` touches the disk.
+``workspace_folders`` describes the files in each of them. Only ``bucket_address`` and
+``other_workspace`` touch the disk.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,3 +201,12 @@ class Workspace:
     def key(self, path: Path) -> str:
         """``path`` as it is written in the bucket and the tables: relative, with slashes."""
         return path.relative_to(self.folder).as_posix()
+
+
+def other_workspace(content: Callable[[Workspace], Path]) -> Path | None:
+    """A workspace below this folder, such as the demonstration's, that has ``content``: a path of
+    a workspace, which may hold patterns.
+    """
+    pattern = content(Workspace(Path()))
+    found = sorted(Path().glob(f"workspace*/**/{pattern}"))
+    return found[0].parents[len(pattern.parts) - 1] if found else None

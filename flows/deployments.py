@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from core.commands import prefect_command
 from core.files import atomic_file
 from flows.forms.field_values import Values, defaults, nest
 from flows.forms.form import CRAWL, EVALUATE, PIPELINE, REFRESH, TRAIN, Form
@@ -163,9 +164,12 @@ def _schedule(schedule: Schedule) -> dict[str, Any]:
     return entry if schedule.active else {**entry, "active": False}
 
 
-def schedule_lines(recipes: Iterable[Recipe]) -> list[str]:
-    """A line for each active schedule: when it runs, what follows, and how to switch it off."""
+def schedule_lines(recipes: Iterable[Recipe], api_url: str) -> list[str]:
+    """A line for each active schedule: when it runs, what follows, and how to switch it off at the
+    server of ``api_url``.
+    """
     lines = []
+    pause = prefect_command("deployment", "schedule", "pause", "--all", api_url=api_url)
     for recipe in recipes:
         schedule, parameters = recipe.settings.schedule, recipe.parameters
         if not schedule.active:
@@ -183,7 +187,7 @@ def schedule_lines(recipes: Iterable[Recipe]) -> list[str]:
             f"refresh-dataset/{recipe.name}: {schedule.text} it {read}. "
             f"{follows if recipe.settings.triggers.train else ''}"
             "To switch it off: the switch Schedules on the deployment's page in the UI, or, for "
-            "all schedules: prefect deployment schedule pause --all"
+            f"all schedules: {pause}"
         )
     return lines
 

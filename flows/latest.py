@@ -12,7 +12,7 @@ from typing import Any
 
 from core.commands import suyan_command
 from core.config_identity import identity
-from core.errors import SuyanError
+from core.errors import SuyanError, nearest, suggestion
 from core.files import digest, load_json, try_load_json, write_json
 from core.tables import Picture, iter_rows
 from core.workspace import Workspace
@@ -49,13 +49,19 @@ def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> 
         if not version:
             raise SuyanError(
                 f"{recipe} has no dataset in {workspace} yet, needed one, or the name of a version",
-                remedy=_remedy("prepare", f"refresh-dataset/{recipe}", workspace, recipe),
+                remedy=_make_dataset(workspace, recipe),
             )
     _fetch_dataset(workspace, version)
     dataset = workspace.dataset(version)
     if not dataset.manifest.exists():
         _refuse_removed(workspace, version)
-    _require(dataset.path, dataset.manifest)
+    _require(dataset.path, dataset.manifest, _make_dataset(workspace, recipe))
+    if not dataset.split("trainA").is_dir():
+        raise SuyanError(
+            f"{dataset.path} holds no pictures, needed a dataset: too few originals were usable, "
+            f"and {dataset.card_page} says why",
+            remedy="Crawl more, or lower prepare.min_images, and prepare again",
+        )
     require_none_forgotten(dataset.path, workspace)
     return dataset.path
 
@@ -70,12 +76,12 @@ def run_folder(workspace: Workspace, recipe: str, name: str = NEWEST) -> Path:
         if not name:
             raise SuyanError(
                 f"{recipe} has no run in {workspace} yet, needed one, or the name of a run",
-                remedy=_remedy("train", f"train/{recipe}", workspace, recipe),
+                remedy=_make_run(workspace, recipe),
             )
     _require_folder_name(workspace.runs, name)
     run = workspace.run(name)
     runs.fetch(workspace, name)
-    _require(run.path, run.config)
+    _require(run.path, run.config, _make_run(workspace, recipe))
     return run.path
 
 
@@ -176,13 +182,28 @@ def _refuse_removed(workspace: Workspace, version: str) -> None:
     )
 
 
-def _require(folder: Path, file: Path) -> None:
-    """Raise ``SuyanError`` unless ``folder`` has ``file``, without which it is incomplete."""
+def _require(folder: Path, file: Path, remedy: str) -> None:
+    """Raise ``SuyanError`` unless ``folder`` has ``file``, without which it is incomplete.
+
+    ``remedy`` makes the first folder of this kind.
+    """
     if file.exists():
         return
-    siblings = sorted(path.parent.name for path in folder.parent.glob(f"*/{file.name}"))
-    names = ", ".join(siblings[-_NUM_LISTED:]) or "nothing"
-    raise SuyanError(f"{folder} is not there; {folder.parent} has {names}")
+    siblings = sorted(path.parent.name for path in folder.parent.glob(f"[!.]*/{file.name}"))
+    near = suggestion(nearest(folder.name, siblings))
+    names = ", ".join(siblings[-_NUM_LISTED:]) or "nothing yet"
+    raise SuyanError(
+        f"{folder} is not there; {folder.parent} has {names}{near}",
+        remedy="" if siblings else remedy,
+    )
+
+
+def _make_dataset(workspace: Workspace, recipe: str) -> str:
+    return _remedy("prepare", f"refresh-dataset/{recipe}", workspace, recipe)
+
+
+def _make_run(workspace: Workspace, recipe: str) -> str:
+    return _remedy("train", f"train/{recipe}", workspace, recipe)
 
 
 def _remedy(command: str, deployment: str, workspace: Workspace, recipe: str) -> str:

@@ -82,7 +82,7 @@ class CrawlScheduler:
         self._target = current.target
         if num_listed is not None:
             self._target = self._num_originals + num_listed
-        self._num_settled = 0
+        self._num_settled, self._num_by_reason = 0, Counter[str]()
         self._open_tasks: dict[int, DownloadTask] = {}  # by number of the hit
         self._inbox: asyncio.Queue[list[DownloadResult] | _SearchAnswer | Exception]
         self._inbox = asyncio.Queue()
@@ -247,6 +247,7 @@ class CrawlScheduler:
         self._downloader.mark_saved(results)
         self._leases.release([self._open_tasks.pop(result.hit) for result in results])
         self._num_settled += len(results)
+        self._num_by_reason.update(result.reason for result in results if result.reason)
         self._report()
         self._check_network(attempts)
 
@@ -258,6 +259,9 @@ class CrawlScheduler:
     def _report(self) -> None:
         done = min(self._num_originals, self._target)
         message = f"{self._num_settled} hits tried"
+        if not self._num_originals and self._num_by_reason:
+            reason, num = self._num_by_reason.most_common(1)[0]
+            message += f", {num} of them {reason}"
         self._progress(f"crawl {self._config.domain}", done, self._target, message)
 
     def _check_network(self, attempts: Sequence[Attempt]) -> None:

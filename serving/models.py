@@ -15,7 +15,7 @@ from core.champion_pointer import is_version_name, load_champion
 from core.commands import suyan_command
 from core.errors import MissingModelError
 from core.files import load_json, try_load_json
-from core.workspace import Workspace
+from core.workspace import Workspace, other_workspace
 from core.workspace_folders import ModelFolder, RecipeModels, RunFolder
 from evaluation.features.likeness import LikenessJudge
 from evaluation.features.training_statistics import (
@@ -179,7 +179,7 @@ def _find_champion(workspace: Workspace, recipe: str) -> Path:
         problem = f"there is no champion of {recipe!r} in {workspace}"
     names = [path.name for path in _versions(models)]
     hint = f"; stored versions, for --model: {', '.join(names)}" if names else ""
-    other = _other_workspace()
+    other = other_workspace(lambda each: each.recipe_models("*").champion)
     hint += f"; that of {other} is used with --workspace {other}" if other else ""
     run = suyan_command("run", "--small", workspace=workspace, recipe=recipe)
     remedy = f"Name a model's folder with --model, or get a model with '{run}'"
@@ -187,13 +187,6 @@ def _find_champion(workspace: Workspace, recipe: str) -> Path:
         demo = suyan_command("demo")
         remedy += f", or of drawn faces, offline, with '{demo}' and then --workspace workspace/demo"
     raise MissingModelError(f"{problem}{hint}", remedy=remedy)
-
-
-def _other_workspace() -> Path | None:
-    """A workspace below this folder that has a champion of any recipe."""
-    pointer = Workspace(Path()).recipe_models("*").champion
-    pointers = sorted(Path().glob(f"workspace*/**/{pointer}"))
-    return pointers[0].parents[len(pointer.parts) - 1] if pointers else None
 
 
 def _versions(models: RecipeModels) -> list[Path]:

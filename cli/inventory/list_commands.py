@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, print_result, print_table
+from cli.console import OUTPUT, print_result, print_table, print_text
 from cli.options import WORKSPACE, ExistingWorkspace
+from core.commands import suyan_command
+from core.workspace import Workspace, other_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Console, JustifyMethod
-
-    from core.workspace import Workspace
 
 app = CommandGroup("The whole pipeline")
 Kind = Literal["runs", "models", "datasets", "recipes", "crawls"]
@@ -43,14 +45,15 @@ def print_list(kind: Kind, workspace: Workspace, console: Console) -> None:
             (row["run"], f"{row['epoch']}/{row['num_epochs']}", *_kids(row), _day(row))
             for row in rows
         ]
-        _print(console, ("run", "epoch", "A→B", "B→A", "changed"), table, rows)
+        _print(console, ("run", "epoch", "A→B", "B→A", "changed"), table, rows, workspace)
     elif kind == "models":
         rows = stored_rows.model_rows(workspace)
         table = [
             (row["model"], row["recipe"], "yes" * row["is_champion"], *_kids(row), _day(row))
             for row in rows
         ]
-        _print(console, ("model", "recipe", "champion", "A→B", "B→A", "stored"), table, rows)
+        headings = ("model", "recipe", "champion", "A→B", "B→A", "stored")
+        _print(console, headings, table, rows, workspace)
     elif kind == "datasets":
         rows = stored_rows.dataset_rows(workspace)
         splits = ("trainA", "trainB", "testA", "testB")
@@ -63,7 +66,7 @@ def print_list(kind: Kind, workspace: Workspace, console: Console) -> None:
             )
             for row in rows
         ]
-        _print(console, ("dataset", *splits, "made", "newest of"), table, rows)
+        _print(console, ("dataset", *splits, "made", "newest of"), table, rows, workspace)
     else:
         rows = stored_rows.crawl_rows(workspace)
         table = [
@@ -76,9 +79,15 @@ def print_list(kind: Kind, workspace: Workspace, console: Console) -> None:
             )
             for row in rows
         ]
-        _print(console, ("crawl", "originals", "MB", "state", "started"), table, rows)
+        _print(console, ("crawl", "originals", "MB", "state", "started"), table, rows, workspace)
 
 
+_CONTENTS: dict[str, tuple[str, Callable[[Workspace], Path]]] = {  # by noun: command and file
+    "run": ("train", lambda each: each.run("*").config),
+    "model": ("evaluate", lambda each: each.recipe_models("*").champion),
+    "dataset": ("prepare", lambda each: each.dataset("*").manifest),
+    "crawl": ("crawl", lambda each: each.catalogue),
+}
 _LEFT = {"run", "model", "recipe", "dataset", "crawl", "state", "newest of"}
 _KID_NOTE = "A→B, B→A: KID of the newest evaluation; lower is better"
 
@@ -88,12 +97,26 @@ def _print(
     headings: Sequence[str],
     table: Sequence[Sequence[str]],
     rows: Sequence[Mapping[str, Any]],
+    workspace: Workspace,
 ) -> None:
+    if not rows:
+        _print_none(console, headings[0], workspace)
+        print_result(rows)
+        return
     columns: dict[str, JustifyMethod] = {
         heading: "left" if heading in _LEFT else "right" for heading in headings
     }
-    print_table(console, columns, table, _KID_NOTE if "A→B" in headings and rows else "")
+    print_table(console, columns, table, _KID_NOTE if "A→B" in headings else "")
     print_result(rows)
+
+
+def _print_none(console: Console, noun: str, workspace: Workspace) -> None:
+    """Say that there is none, where there are some, and which command makes one."""
+    command, content = _CONTENTS[noun]
+    other = other_workspace(content)
+    hint = f"; those of {other} are listed with --workspace {other}" if other else ""
+    make = suyan_command(command, workspace=workspace)
+    print_text(console, f"{workspace} has no {noun} yet{hint}. To make one: {make}")
 
 
 def _kids(row: Mapping[str, Any]) -> list[str]:

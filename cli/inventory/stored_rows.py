@@ -83,8 +83,8 @@ def dataset_rows(workspace: Workspace) -> list[Row]:
     rows = []
     for dataset in map(DatasetFolder, _folders(workspace.datasets)):
         card = try_load_json(dataset.card)
-        if card is None or not dataset.manifest.is_file():
-            continue
+        if card is None or not dataset.manifest.is_file() or not dataset.split("trainA").is_dir():
+            continue  # without a folder of pictures, it shows why too few were usable
         name = dataset.path.name
         rows.append(
             {

@@ -94,7 +94,9 @@ class JudgePanel:
         for name, side in self._sides.items():
             train = _training(side)
             for number, (judge, views) in enumerate(self._judges):
-                self._progress(f"evaluate: judges look at {name}", number, len(self._judges), "")
+                self._progress(
+                    f"evaluate: judges look at pictures of {name}", number, len(self._judges), ""
+                )
                 unlearned = judge.unlearned(len(train.pictures))
                 if len(unlearned) < LEAST_FOR_DISTANCES:
                     continue  # before a network is trained in vain
@@ -113,7 +115,7 @@ class JudgePanel:
         judged = _held_out(self._sides[source], translated, contrasts)
         scores = []
         for number, (judge, _) in enumerate(self._judges):
-            progress_text = f"evaluate: judges of {source}2{target}"
+            progress_text = f"evaluate: judges of {source} → {target}"
             self._progress(progress_text, number, len(self._judges), "")
             distances = {
                 view: measured

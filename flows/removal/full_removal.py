@@ -202,7 +202,8 @@ def _replace_version(
     latest.replace_dataset(workspace, version.name, name)
     if name:
         return f"{path} was removed; {workspace.dataset(name).path} has its other pictures"
-    return f"{path} was removed, and not prepared again: {reason}"
+    why = " ".join(reason.split()).rstrip(":.")
+    return f"{path} was removed, and not prepared again: {why}"
 
 
 def _remove_from_runs(workspace: Workspace, record: ForgottenRecord) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shlex
 import subprocess
 import sys
 import time
@@ -18,10 +17,11 @@ from uuid import UUID
 
 from rich.console import Console
 
-from core.commands import suyan_command
+from core.commands import prefect_command, suyan_command
 from core.errors import SuyanError
 from core.workspace import Workspace
 from flows.installation import ROOT
+from flows.server.processes import children, wait_until_gone
 from flows.server.services import Services, services, up, worker_environment, worker_pid
 from scraping.offline.corpus import portrait_corpus
 from scraping.offline.server import OfflineEngine
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DEPLOYMENT = "pipeline/makeup"
 _NUM_DRAWN = 60  # people of each domain, as many as a trial searches for
 _POLL_S = 2.0
+_END_S = 30.0  # in which the process of a run that completed ends
 _LINES_PER_PAGE = 200  # of a log, in one request
 _RUN = re.compile(r"UUID: ([0-9a-f-]{36})")
 _OF_PREFECT = re.compile(
@@ -55,7 +56,8 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
     ):
         arguments = deployment_run(engine.url)
         console.print(f"\nThe offline engine: {engine.url}; the run:", soft_wrap=True)
-        console.print(f"    {shlex.join(['prefect', *arguments])}\n", soft_wrap=True, markup=False)
+        line = prefect_command(*arguments, api_url=running.server.api_url)
+        console.print(f"    {line}\n", soft_wrap=True, markup=False, highlight=False)
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
         environment = worker_environment(running.server, workspace)
         if is_verbose:
@@ -68,6 +70,7 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
                 command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True
             )
             is_completed = _follow(done.stdout + done.stderr, running, console)
+        wait_until_gone(children(running.worker_pid), _END_S)  # not stopped as if it still worked
     if not is_completed:
         raise SuyanError(
             "the rehearsal's run did not complete",

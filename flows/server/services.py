@@ -81,7 +81,8 @@ def up(
     console.print(f"Work pool   {WORK_POOL}, and the automations of automations.yaml")
     _deploy(server, recipes, environment, console, always=redeploy)
     pid = _worker_up(workspace, environment, console)
-    run = prefect_command("deployment", "run", f"{FLOW_NAMES[0]}/{SHIPPED_NAMES[0]}")
+    deployment = f"{FLOW_NAMES[0]}/{SHIPPED_NAMES[0]}"
+    run = prefect_command("deployment", "run", deployment, api_url=server.api_url)
     console.print(
         f"\nThe Prefect UI: [bold]{server.ui_url}[/bold]\n"
         f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}\n"
@@ -224,7 +225,7 @@ def _deploy(
     if deployed:
         names = ", ".join(recipe.name for recipe in deployed)
         console.print(f"Deployments {', '.join(FLOW_NAMES)}: {names}")
-    for line in schedule_lines(deployed):
+    for line in schedule_lines(deployed, server.api_url):
         console.print(f"Scheduled   {line}", soft_wrap=True, highlight=False)
 
 

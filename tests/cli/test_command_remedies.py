@@ -60,6 +60,9 @@ def test_workspaces_domains_and_pictures_are_named_as_the_message_says(
            ("status", "--workspace", "workspaec"), ("status", *home))  # fmt: skip
     (tmp_path / "empty").mkdir()
     remedy("; crawl something first", ("status", "--workspace", "empty"), ("status", *home))
+    remedy("--params: found no file ",
+           ("run", "--show", "--params", "my.json"), ("run", "--show", "--params", "my.json"),
+           lambda: Path("my.json").write_text(recipes.makeup().model_dump_json()))  # fmt: skip
     digits = next(golden.originals.glob("*/*")).name[:16]
     remedy("card.html of the dataset shows them",
            ("curate", "drop", "abababab", *home), ("curate", "drop", digits, *home))  # fmt: skip

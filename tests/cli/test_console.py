@@ -41,9 +41,30 @@ def _table(*, terminal: bool, width: int) -> list[str]:
 @pytest.mark.parametrize("width", [50, 80])
 def test_a_table_fits_the_terminal(width: int) -> None:
     lines = _table(terminal=True, width=width)
-    assert "━" in lines[1]
+    assert "─" in "".join(lines[1:4])
     assert all(cell_len(line) <= width for line in lines[1:])
     assert "[no] markup" in " ".join(lines)
+
+
+def test_names_and_reasons_stay_whole_on_eighty_columns() -> None:
+    """A name that a cell folds can be neither read nor copied."""
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=80, color_system=None)
+    headings = ("dataset", "trainA", "trainB", "testA", "testB", "made", "newest of")
+    name = "makeup-bare-c99c04c71848"
+    print_table(
+        console,
+        dict.fromkeys(headings, "left"),
+        [(name, "200", "198", "119", "118", "2026-11-28", "makeup")],
+    )
+    columns = ("phrase", "pages", "hits", "new", "stored", "dupli-\ncates", "rejected",
+               "stopped because")  # fmt: skip
+    row = ("卸妆后 素颜 近照", "1", "30", "6", "5", "0", "not-an-image: 1", "all pages read")
+    print_table(console, dict.fromkeys(columns, "left"), [row])
+    text = output.getvalue()
+    assert name in text
+    assert "not-an-image:" in text
+    assert all(cell_len(line) <= 80 for line in text.splitlines())
 
 
 def test_a_piped_table_has_a_line_for_each_row_and_no_frames() -> None:

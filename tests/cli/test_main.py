@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from cli_runs import Suyan
+from cli_runs import Suyan, printed_commands
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -35,7 +35,7 @@ from training.models.factory import build_generator
             "an unknown option; did you mean num_epochs",
         ),
         (["train", "--set", "num_epochs"], "--set: got 'num_epochs', needed OPTION=VALUE"),
-        (["run", "--params", "none.json"], "none.json: No such file or directory"),
+        (["run", "--params", "none.json"], "--params: found no file none.json, needed the JSON"),
         (["run", "--recipe", "none"], "--recipe: got 'none', needed one of makeup"),
         (["run", "--recipe", "makup"], "one of makeup, seasons; did you mean makeup?"),
         (["trian"], "there is no command trian; did you mean train?"),
@@ -86,7 +86,7 @@ def test_a_stop_by_ctrl_c_says_that_work_is_saved(
 def test_debug_shows_the_trace_wherever_it_stands(suyan: Suyan, place: int) -> None:
     arguments = ["run", "--params", "none.json"]
     arguments.insert(place, "--debug")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"none\.json"):
         suyan(*arguments)
 
 
@@ -104,7 +104,7 @@ def test_a_workspace_that_is_a_file_is_named(suyan: Suyan, tmp_path: Path, comma
     "arguments",
     [
         ["curate", "keep", "0123456789"], ["promote", "x"], ["rollback"], ["status"],
-        ["forget", "0" * 64], ["export-dataset", "x"], ["evaluate"],
+        ["forget", "0" * 64], ["export-dataset", "x"], ["evaluate"], ["down"],
     ],
 )  # fmt: skip
 def test_a_misspelt_workspace_is_not_made(
@@ -294,3 +294,26 @@ def test_an_interrupted_crawl_is_told_from_one_that_is_under_way(
         leases.renew()
         assert "UTC: under way" in suyan("status", "--workspace", "home")[1]
         leases.close()
+
+
+def test_a_list_of_nothing_says_so_and_where_there_is_something(
+    suyan: Suyan, tmp_path: Path
+) -> None:
+    empty = tmp_path / "home"
+    empty.mkdir()
+    status, text = suyan("list", "datasets", "--workspace", "home")
+    assert status == 0
+    assert "home has no dataset yet" in text
+    assert printed_commands(text) == [["prepare", "--workspace", "home"]]
+    demo = Workspace(tmp_path / "workspace" / "demo")
+    manifest = demo.dataset("makeup-bare-0").manifest
+    manifest.parent.mkdir(parents=True)
+    manifest.touch()
+    demo.catalogue.touch()
+    assert "with --workspace workspace/demo" in suyan("list", "datasets", "--workspace", "home")[1]
+    status, text = suyan("status", "--workspace", "home")
+    assert status == 2
+    assert "that of workspace/demo with --workspace workspace/demo" in " ".join(text.split())
+    status, text = suyan("list", "crawls", "--json", "--workspace", "home")
+    assert status == 0
+    assert "[]" in text.splitlines()

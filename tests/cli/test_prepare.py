@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from cli_runs import Suyan, printed_commands
 from PIL import Image
 from rich.console import Console
 
 from cli.prepare import decisions, prepare_crawled
+from core.config_identity import identity
+from core.files import claim_folder
 from core.tables import Original, Picture, write_rows
 from core.workspace import Workspace
 from flows import latest, recipes
@@ -86,9 +89,40 @@ def test_what_another_machine_crawled_is_prepared(
 
 def test_without_a_crawl_the_error_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"makeup: found no .* make one with '.*suyan crawl --domain makeup"
+        ValueError, match=r"makeup: found no .* Make one with '.*suyan crawl --domain makeup"
     ):
         prepare_crawled(parameters(), Workspace(tmp_path), Console(quiet=True))
+
+
+def test_the_line_that_prepares_other_options_crawls_names_them(
+    suyan: Suyan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, recipe = Workspace(tmp_path / "home"), recipes.RECIPES["makeup"]()
+    home.folder.mkdir()
+    former = [
+        config.model_copy(update={"num_images": 7}) for config in (recipe.crawl_a, recipe.crawl_b)
+    ]
+    local = {"num_images": 9, "engine_url": "http://127.0.0.1:8099", "allow_private_hosts": True}
+    newest = [
+        config.model_copy(update=local if config.domain == "makeup" else {"num_images": 9})
+        for config in (recipe.crawl_a, recipe.crawl_b)
+    ]
+    for config_a, config_b in (former, newest):
+        crawled(home, recipe.model_copy(update={"crawl_a": config_a, "crawl_b": config_b}))
+        for config in (config_a, config_b):
+            claim_folder(home.crawl(crawl_name(config)).path, identity(config))
+    status, text = suyan("prepare", "--workspace", "home")
+    assert status == 2
+    first, *_ = printed_commands(text)
+    assert first == [
+        "prepare", "--set", "crawl.num_images=9",
+        "--set", "crawl_a.allow_private_hosts=true",
+        "--set", "crawl_a.engine_url=http://127.0.0.1:8099",
+        "--recipe", "makeup", "--workspace", "home",
+    ]  # fmt: skip
+    status, text = suyan(*first, "--set", "crop_px=48", "--set", "min_images=4")
+    assert status == 0, text
+    assert len(list(home.datasets.glob("makeup-bare-*"))) == 1
 
 
 def test_decisions_without_effect_are_told() -> None:

@@ -3,6 +3,8 @@
 import ast
 import html
 import re
+import shlex
+import shutil
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +20,13 @@ from rich.console import Console
 from cli import doctor
 from cli.main import app
 from cli.run import print_summary
-from core.commands import RECIPE_DOMAINS, install_command, recipe_of, suyan_command
+from core.commands import (
+    RECIPE_DOMAINS,
+    install_command,
+    prefect_command,
+    recipe_of,
+    suyan_command,
+)
 from core.errors import SuyanError
 from core.workspace import Workspace
 from evaluation.config import PromoteConfig
@@ -259,6 +267,14 @@ def test_the_program_is_found_from_where_the_line_is_read(
     assert suyan_command("status", workspace=Workspace(tmp_path)).startswith("suyan status")
 
 
+def test_a_line_of_prefects_own_command_asks_this_server() -> None:
+    line = prefect_command("deployment", "run", "a/b", api_url="http://127.0.0.1:4201/api")
+    setting, program, *words = shlex.split(line)
+    assert setting == "PREFECT_API_URL=http://127.0.0.1:4201/api"
+    assert Path(shutil.which(program) or "").samefile(PROGRAM.with_name("prefect"))
+    assert words == ["deployment", "run", "a/b"]
+
+
 def test_the_line_that_installs_an_extra_names_this_python_and_an_extra_that_exists() -> None:
     import tomllib
 
@@ -291,7 +307,11 @@ def _texts(path: Path) -> Iterator[tuple[int, str]]:
 
 def test_no_other_text_of_the_product_spells_a_command() -> None:
     names = "|".join(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    pattern = re.compile(rf"\bsuyan (?:{names})\b|\bpip install\b|\bmake (?:setup|demo|clean|ui)\b")
+    of_prefect = "deployment|automation|work-pool|server|worker"
+    pattern = re.compile(
+        rf"\bsuyan (?:{names})\b|\bpip install\b|\bmake (?:setup|demo|clean|ui)\b|"
+        rf"\bprefect (?:{of_prefect}) \w"
+    )
     files = [
         path
         for package in PACKAGES

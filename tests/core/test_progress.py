@@ -21,6 +21,19 @@ def test_lines_are_throttled_and_the_last_one_is_kept() -> None:
     assert len(lines) == 11
 
 
+def test_the_first_step_which_compiles_is_not_taken_for_the_rate() -> None:
+    lines: list[str] = []
+    times = iter((0.0, 65.0, 75.0))
+    progress = LogProgress(lines.append, every_s=5, clock=lambda: next(times))
+    for done in (0, 1, 68):
+        progress("train", done, 1900, "")
+    assert lines == [
+        "train 0/1900 (0 %)",
+        "train 1/1900 (0 %)",
+        "train 68/1900 (3 %), about 4 min 33 s left",
+    ]
+
+
 def test_an_unknown_total_shows_the_count() -> None:
     lines: list[str] = []
     LogProgress(lines.append)("crawl makeup", 7, None, "3 rejected")

@@ -155,7 +155,8 @@ def test_schedule_and_triggers_are_those_of_the_file(cats: Recipe) -> None:
         "prefect.resource.id": "suyan.dataset.cats"
     }
     assert entries["flows.model.evaluate"]["triggers"] == []
-    (line,) = deployments.schedule_lines([cats, recipes_library.shipped_recipe("seasons")])
+    recipes = [cats, recipes_library.shipped_recipe("seasons")]
+    (line,) = deployments.schedule_lines(recipes, "http://127.0.0.1:4200/api")
     assert line.startswith("refresh-dataset/cats: Fridays at 4:30 (Asia/Shanghai) it searches http")
     assert "more than 9 hours" in line
     text = deployments.prefect_yaml([cats])

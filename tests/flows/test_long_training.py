@@ -9,6 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from cli.train import train_alone
+from core.commands import prefect_command
 from core.errors import SuyanError
 from core.workspace import Workspace
 from flows.deployments import schedule_lines
@@ -206,7 +207,11 @@ def test_a_finished_crawl_has_nothing_to_fetch(tmp_path: Path) -> None:
 
 
 def test_what_is_scheduled_is_printed_with_its_switch() -> None:
-    (line,) = schedule_lines([shipped_recipe("makeup"), shipped_recipe("seasons")])
+    api_url = "http://127.0.0.1:4200/api"
+    (line,) = schedule_lines([shipped_recipe("makeup"), shipped_recipe("seasons")], api_url)
     for part in ("refresh-dataset/makeup: Mondays at 3:00", "image.baidu.com", "10%",
                  "4 hours", "prefect deployment schedule pause --all"):  # fmt: skip
         assert part in line
+    assert line.partition("schedules: ")[2] == prefect_command(
+        "deployment", "schedule", "pause", "--all", api_url=api_url
+    )

@@ -34,6 +34,11 @@ def test_a_rehearsal_is_one_command_and_leaves_nothing_running(tmp_path: Path) -
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "prefect deployment run pipeline/makeup --param preset=trial" in output
+    assert re.search(
+        r"^    PREFECT_API_URL=http\S+ \S*prefect deployment run", output, re.MULTILINE
+    )
+    assert "asked to save" not in output  # as if its run were cut short
+    assert "Every stage ran" in output
     assert "▶ 1/5 crawl" in output  # the run's own lines, and none of Prefect's
     assert not re.search(r"prefect\.(flow|task)-run|heartbeat|deployment step", output)
     assert list(workspace.folder.glob("runs/*/evaluation/*/report.html"))

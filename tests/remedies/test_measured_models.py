@@ -180,6 +180,13 @@ def test_datasets_and_runs_are_named_as_the_message_says(golden: Workspace) -> N
            lambda: latest.run_folder(golden, "makeup", run))  # fmt: skip
     remedy(" is not there; ", lambda: latest.run_folder(golden, "makeup", "gone"),
            lambda: latest.run_folder(golden, "makeup", run))  # fmt: skip
+    (dataset,) = (path.name for path in golden.datasets.glob("makeup-bare-*"))
+    rejected = golden.dataset(f"rejected-{dataset}")
+    rejected.path.mkdir()
+    rejected.manifest.touch()
+    remedy(" holds no pictures, needed a dataset: ",
+           lambda: latest.dataset_folder(golden, "makeup", rejected.path.name),
+           lambda: latest.dataset_folder(golden, "makeup", dataset))  # fmt: skip
 
 
 def test_pairs_and_truths_are_written_as_the_message_says(tmp_path: Path) -> None:

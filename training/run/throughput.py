@@ -47,4 +47,5 @@ class Throughput:
         return float(self._process.memory_info().rss) / 2**30
 
     def __str__(self) -> str:
-        return f"{self._images_per_s:.2g} images/s, {self.memory_gib():.1f} GiB"
+        rate = f"{self._images_per_s:.2g} images/s, " if self._images_per_s else ""
+        return f"{rate}{self.memory_gib():.1f} GiB"
