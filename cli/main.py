@@ -28,6 +28,7 @@ from cli import (
 )
 from cli.command_group import MainGroup
 from cli.console import ERRORS, error_text, print_only_json
+from cli.hub import publish_command
 from cli.inventory import compare_command, list_commands, recipe_commands
 from cli.usage import usage_text
 from core.errors import SuyanError
@@ -65,6 +66,7 @@ for _group in (
     compare_command,
     distance,
     translate,
+    publish_command,
     server,
     doctor,
 ):

@@ -96,7 +96,8 @@ ModelName = Annotated[
     str | None,
     typer.Option(
         autocompletion=complete_models,
-        help="Version of the recipe, or folder of a model; default: the champion.",
+        help="Version of the recipe, folder of a model, or hf://USER/NAME or ms://USER/NAME "
+        "(@REVISION behind it); default: the champion.",
     ),
 ]
 Params = Annotated[
@@ -132,8 +133,8 @@ InitFrom = Annotated[
     typer.Option(
         "--init-from",
         metavar="MODEL",
-        help="Model to start from: champion, a version, a run, or a folder of a model or of the "
-        "reference's files; default: random weights.",
+        help="Model to start from: champion, a version, a run, a folder of a model or of the "
+        "reference's files, or hf://USER/NAME or ms://USER/NAME; default: random weights.",
     ),
 ]
 LongTraining = Annotated[

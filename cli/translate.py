@@ -229,11 +229,11 @@ def web(
     opened = open_model(workspace, recipe, model)
     ERRORS.print(f"{opened.name} at [bold]http://{host}:{port}[/bold]   (Ctrl-C ends it)")
     _print_origin(opened)
-    examples = _examples(faces=opened.prepare.faces)
+    examples = drawn_examples(faces=opened.prepare.faces)
     serve(opened, host, port, examples, producer=None if no_label else producer)
 
 
-def _examples(*, faces: bool) -> list[NDArray[np.uint8]]:
+def drawn_examples(*, faces: bool) -> list[NDArray[np.uint8]]:
     """Drawn pictures for trying out the page."""
     from scraping.offline.corpus import group, portrait
     from scraping.offline.landscapes import draw
@@ -249,13 +249,22 @@ def export(
         "exported"
     ),
     kind: Annotated[
-        Literal["onnx", "torch-export", "reference"],
+        Literal["onnx", "torch-export", "reference", "space", "browser"],
         typer.Option(
+            "--as",
             "--format",
             metavar="FORMAT",
-            help="onnx, torch-export (a .pt2 program) or reference (latest_net_G_A.pth …).",
+            help="onnx, torch-export (a .pt2 program), reference (latest_net_G_A.pth …), space (a "
+            "folder that Gradio and onnxruntime run) or browser (one HTML file).",
         ),
     ] = "onnx",
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of onnxruntime-web's files, for --as browser; default: "
+            "node_modules/onnxruntime-web/dist.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="New files in place of existing ones.")
     ] = False,
@@ -264,6 +273,8 @@ def export(
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Write a model for other programs, checked against PyTorch, with a model card."""
+    from serving.exports.browser_page import export_page
+    from serving.exports.space import export_space
     from serving.model_export import export_model
     from serving.models import open_model
     from storage import models
@@ -271,10 +282,18 @@ def export(
     recipe = recipe_name(recipe, workspace)
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
-    exports = list(export_model(opened, out, kind, overwrite=overwrite))
+    if kind == "browser":
+        exports = export_page(opened, out, runtime, overwrite=overwrite)
+    elif kind == "space":
+        exports = export_space(opened, out, overwrite=overwrite)
+    else:
+        exports = export_model(opened, out, kind, overwrite=overwrite)
     for exported in exports:
         print_text(
             OUTPUT, f"{exported.file}: differs from PyTorch by {exported.max_abs_diff:.1e} at most"
         )
+    if kind == "space":
+        print_text(OUTPUT, f"{out / 'app.py'}: the page; 'pip install -r requirements.txt' and "
+                   "'python app.py' in that folder start it")  # fmt: skip
     print_text(OUTPUT, f"{out / 'README.md'}: the model card")
     print_result({"files": exports, "card": out / "README.md"})

@@ -83,7 +83,7 @@ def export_model(
             statistics = canonical_json(statistics_to_json(model.training_statistics))
             (folder / _STATISTICS_NAME).write_text(statistics, encoding="utf-8")
         names = {path.name for path in (*files.values(), *folder.iterdir())}
-        _check_existing(out, {*names, _CARD_NAME}, overwrite=overwrite)
+        require_new(out, {*names, _CARD_NAME}, overwrite=overwrite)
         exports = []
         for direction, file in files.items():
             difference = _export_checked(model, direction, file, file_format)
@@ -112,7 +112,8 @@ def onnx_metadata(model: Model, direction: Direction) -> dict[str, str]:
     }
 
 
-def _check_existing(out: Path, names: set[str], *, overwrite: bool) -> None:
+def require_new(out: Path, names: set[str], *, overwrite: bool) -> None:
+    """Raise ``ValueError`` for files of these names in ``out``, unless they may be overwritten."""
     existing = sorted(str(out / name) for name in names if (out / name).exists())
     if existing and not overwrite:
         raise ValueError(f"{', '.join(existing)} exists; --overwrite replaces it")

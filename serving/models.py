@@ -26,6 +26,8 @@ from evaluation.features.training_statistics import (
 from preprocessing.config import PrepareConfig
 from serving.cpu_inference import optimize_for_cpu
 from serving.tiling import Tiling
+from storage.hub.hub_address import is_hub_address
+from storage.hub.hub_models import fetch_hub_model
 from training.config import TrainConfig
 from training.models.factory import architecture_of
 from training.run.checkpoint import load_config, load_generator
@@ -125,12 +127,15 @@ def open_model(workspace: Workspace, recipe: str, name: str | None = None) -> Mo
 def find_model(workspace: Workspace, recipe: str, name: str | None = None) -> Path:
     """The folder of a model: ``recipe``'s champion, or the one that ``name`` stands for.
 
-    ``name`` is a version of the recipe, its unique beginning, or a path. Raises
-    ``MissingModelError`` that lists the versions and the commands that make a model.
+    ``name`` is a version of the recipe, its unique beginning, a path, or an address on a hub, from
+    which it is fetched. Raises ``MissingModelError`` that lists the versions and the commands that
+    make a model, and what ``fetch_hub_model`` raises.
     """
     models = workspace.recipe_models(recipe)
     if name is None:
         return _find_champion(workspace, recipe)
+    if is_hub_address(name):
+        return fetch_hub_model(name)
     versions = _versions(models)
     matches = [path for path in versions if path.name.startswith(name)]
     exact = [path for path in matches if path.name == name]

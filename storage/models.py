@@ -12,6 +12,7 @@ from core.errors import TransientError
 from core.workspace import Workspace
 from core.workspace_folders import ModelFolder, RecipeModels
 from storage import snapshots, synced_files
+from storage.hub.hub_address import is_hub_address
 from storage.remote import bucket_of
 from storage.s3 import Bucket
 
@@ -26,7 +27,7 @@ def fetch(workspace: Workspace, recipe: str, version: str | None = None) -> None
     logs a warning instead.
     """
     bucket = bucket_of(workspace)
-    if bucket is None or (version is not None and Path(version).is_dir()):
+    if bucket is None or (version and (Path(version).is_dir() or is_hub_address(version))):
         return
     models = workspace.recipe_models(recipe)
     try:

@@ -52,6 +52,7 @@ SIDEWAYS = {
     "serving": {
         "evaluation.features.likeness",  # how far a photograph lies from the training pictures
         "evaluation.features.training_statistics",
+        "evaluation.model_registry.hub_card",
         "evaluation.model_registry.model_card",
         "preprocessing.analysis.face_detector",
         "preprocessing.config",
@@ -63,6 +64,7 @@ SIDEWAYS = {
         "training.models.resnet",
         "training.pix2pix",
         "training.run.checkpoint",
+        "training.run.starting_point",  # the model that a published one was trained from
     },
 }
 # Basenames that occur in several packages, where the folder tells them apart.

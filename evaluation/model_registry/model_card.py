@@ -38,10 +38,11 @@ from training.config import TrainConfig
 if TYPE_CHECKING:
     from training.models.architecture import Architecture
 
-_FIGURES = {
+CARD_FIGURES = {
     "kid", "fid", "inception_kid", "inception_fid", "domain_success", "content", "cycle_l1",
     *(f"{form}_{figure}" for form in ClosedForm for figure in ("kid", "kid_change", "fid")),
 }  # fmt: skip
+"""The keys of the metrics that a card shows."""
 _Config = TypeVar("_Config", bound=BaseModel)
 
 
@@ -239,7 +240,7 @@ def _table(direction: DirectionScores, language: Language) -> Iterator[str]:
     rows = []
     for metric in METRICS:
         values = comparison(direction.figures, metric.key, metric.beside)
-        if metric.key in _FIGURES and values.translated is not None:
+        if metric.key in CARD_FIGURES and values.translated is not None:
             cells = [
                 figure_text(value, as_share=metric.is_share)
                 for value in (values.translated, values.untranslated, values.real)

@@ -1,7 +1,7 @@
 """The model that a training starts from, by the name that a person gives it.
 
-A name is ``champion``, a version of the recipe, ``RECIPE/VERSION``, a run, or a folder: of a model,
-a checkpoint, a run, or of the reference's files.
+A name is ``champion``, a version of the recipe, ``RECIPE/VERSION``, a run, an address on a hub, or
+a folder: of a model, a checkpoint, a run, or of the reference's files.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from core.errors import SuyanError
 from core.workspace import Workspace
 from core.workspace_folders import CheckpointFolder, ModelFolder, RunFolder
 from storage import models, runs
+from storage.hub.hub_address import is_hub_address
+from storage.hub.hub_models import fetch_hub_model
 from training.config import TrainConfig
 from training.run.starting_point import StartingPoint, recorded_origin
 
@@ -51,6 +53,8 @@ def with_origin(config: TrainConfig, start: StartingPoint | None) -> TrainConfig
 def _find(name: str, workspace: Workspace, recipe: str, scratch: Path) -> StartingPoint:
     if name == CHAMPION:
         return _champion(workspace, recipe)
+    if is_hub_address(name):
+        return StartingPoint(fetch_hub_model(name), name)
     folder = Path(name)
     if folder.is_dir():
         return _in_folder(folder, name, scratch)

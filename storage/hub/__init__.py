@@ -1,0 +1,1 @@
+"""Models and datasets by name, on the Hugging Face hub and on ModelScope."""
