@@ -19,7 +19,6 @@ from safetensors import SafetensorError, safe_open
 from core.errors import CheckpointError
 from core.files import digest, file_sha256, sync_file, sync_folder
 from core.workspace_folders import CheckpointFolder, RunFolder
-from training.run.checkpoint import load_config
 
 GENERATORS = ("G_A", "G_B")
 _NETWORKS = (*GENERATORS, "D_A", "D_B")
@@ -48,6 +47,8 @@ class StartingPoint:
         ``with_state`` copies optimisers, position and logs too. Raises ``CheckpointError`` for a
         folder without both generators, and for a damaged one.
         """
+        from training.run.checkpoint import load_config  # noqa: PLC0415 - it imports torch
+
         target = RunFolder(run).starting_point
         if target.path.is_dir():
             return
