@@ -304,13 +304,16 @@ def _line_of_newest(recipe: str, workspace: Workspace) -> str:
         if not crawls:
             return ""
         newest = max(crawls, key=_usefulness)
-        here = identity(config)
+        values = identity(config)
         changed = {
             name: value
             for name, value in claimed_config(newest.path).items()
-            if here.get(name) != value
+            if values.get(name) != value
         }
-        named = type(config).model_validate(config.model_dump() | changed)
+        try:
+            named = type(config).model_validate(config.model_dump() | changed)
+        except ValueError:  # another version wrote it
+            return ""
         is_short = all(isinstance(value, str | int | float) for value in changed.values())
         if not is_short or crawl_name(named) != newest.path.name:
             return ""

@@ -208,5 +208,5 @@ def other_workspace(content: Callable[[Workspace], Path]) -> Path | None:
     a workspace, which may hold patterns.
     """
     pattern = content(Workspace(Path()))
-    found = sorted(Path().glob(f"workspace*/**/{pattern}"))
-    return found[0].parents[len(pattern.parts) - 1] if found else None
+    paths = sorted(Path().glob(f"workspace*/**/{pattern}"))
+    return paths[0].parents[len(pattern.parts) - 1] if paths else None
