@@ -88,7 +88,8 @@ def similarity(pair: ThumbnailPair) -> float:
     everywhere. Two portraits before one background, or two faces with their surroundings, must also
     agree in their light and in each part of their faces. Light and colours must correlate too.
     There is a penalty for edited colours, and one for faces, because all of these resemble each
-    other. Most pairs are no copies; the comparison of such a pair ends as soon as that is certain.
+    other. A whole picture that differs by a mark alone needs no such agreement of its faces. Most
+    pairs are no copies; the comparison of such a pair ends as soon as that is certain.
     """
     return float(similarities([pair])[0])
 
@@ -96,7 +97,7 @@ def similarity(pair: ThumbnailPair) -> float:
 def similarities(pairs: Sequence[ThumbnailPair]) -> NDArray[np.float64]:
     """The similarity of each pair, ``[P]``."""
     values = unaligned_similarities(pairs)
-    for place in np.flatnonzero(np.isnan(values)):
+    for place in np.flatnonzero(np.isnan(values)).tolist():
         values[place] = aligned_similarity(pairs[place])
     return values
 
@@ -137,8 +138,8 @@ def _inner_grey(pair: ThumbnailPair) -> NDArray[np.uint8]:
 def _colour_gaps(pair: ThumbnailPair, overlay: Overlay) -> ColourGaps:
     inner = oriented(coarse_colours(pair.inner), pair.turns, is_mirrored=pair.is_mirrored)
     outer = warp(coarse_colours(pair.outer), overlay.coarse)
-    sides = (side.reshape(1, -1, 3) for side in (inner, outer))
-    return compare_colours(*sides, overlay.coarse_inside.reshape(1, -1))
+    inside = overlay.coarse_inside.reshape(1, -1)
+    return compare_colours(inner.reshape(1, -1, 3), outer.reshape(1, -1, 3), inside)
 
 
 def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:

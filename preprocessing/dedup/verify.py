@@ -83,15 +83,14 @@ def _compute(
 
     compared = thumbnail_pairs(pairs, thumbnail)
     values = unaligned_similarities(compared)
-    places = np.flatnonzero(np.isnan(values)).tolist()
+    is_open = np.flatnonzero(np.isnan(values)).tolist()
     batches = [
-        [(place, compared[place]) for place in part] for part in groups(places, _PAIRS_PER_BATCH)
+        [(place, compared[place]) for place in part] for part in groups(is_open, _PAIRS_PER_BATCH)
     ]
     for batch, outcome in workers.map_unordered(_aligned_similarities, batches):
-        is_failure = isinstance(outcome, Failure)
-        values[[place for place, _ in batch]] = (
-            _aligned_similarities(batch) if is_failure else outcome
-        )
+        failed = isinstance(outcome, Failure)
+        places = [place for place, _ in batch]
+        values[places] = np.array(_aligned_similarities(batch) if failed else outcome)
     return values
 
 

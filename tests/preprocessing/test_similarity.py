@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from clustering import CONFIG, founders
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
 from preprocessing.analysis.fingerprint import THUMB_PX, fingerprint, mark_inside
@@ -43,6 +43,17 @@ def turned(pixels: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
 
 def brightened(pixels: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     return np.asarray(ImageEnhance.Brightness(Image.fromarray(pixels)).enhance(factor))
+
+
+def watermarked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with a line of half transparent text over the face and one below."""
+    image = Image.fromarray(pixels).convert("RGBA")
+    layer = Image.new("RGBA", image.size)
+    text, font = ImageDraw.Draw(layer), ImageFont.load_default(image.width // 5)
+    for height in (0.35, 0.75):
+        place = 0.06 * image.width, height * image.height
+        text.text(place, "SAMPLE", (255, 255, 255, 140), font)
+    return np.asarray(Image.alpha_composite(image, layer).convert("RGB"))
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
@@ -77,6 +88,13 @@ def test_copies_of_a_portrait_in_a_studio_are_still_found(tmp_path: Path) -> Non
 def test_copies_so_bright_that_parts_are_white_are_found(tmp_path: Path) -> None:
     originals = [person(seed) for seed in (0, 5, 9, 11)]
     copies = [brightened(pixels, 1.45) for pixels in originals]
+    assert founders(analyses_of([*originals, *copies], tmp_path)) == [0, 1, 2, 3] * 2
+
+
+@pytest.mark.slow
+def test_copies_with_a_large_watermark_are_found_and_join_no_two_people(tmp_path: Path) -> None:
+    originals = [person(seed, STUDIO) for seed in (0, 3, 6, 9)]
+    copies = [watermarked(pixels) for pixels in originals]
     assert founders(analyses_of([*originals, *copies], tmp_path)) == [0, 1, 2, 3] * 2
 
 

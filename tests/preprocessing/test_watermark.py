@@ -88,5 +88,5 @@ def test_plain_and_noisy_pictures_have_a_value() -> None:
     plain = np.full((48, 48), 90, np.uint8)
     noise = rng.integers(0, 256, (48, 48), np.uint8)
     blurred = np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.uint8)
-    for pair in itertools.product((plain, noise, blurred), repeat=2):
-        assert -1 <= similarity_beside_mark(*pair, SAME_PLACE) <= 1
+    for first, second in itertools.product((plain, noise, blurred), repeat=2):
+        assert -1 <= similarity_beside_mark(first, second, SAME_PLACE) <= 1
