@@ -95,6 +95,7 @@ class Picture:
     license_url: str = ""
     creator: str = ""
     attribution: str = ""
+    side_score: float = -1.0  # probability of its own side, 0 to 1; -1: not computed
 
     @property
     def is_drawn(self) -> bool:

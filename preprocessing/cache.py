@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS seen (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS judged (
     name BLOB, kind TEXT, alike REAL NOT NULL, PRIMARY KEY (name, kind)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS features (
+    sha256 TEXT, kind TEXT, features BLOB NOT NULL, PRIMARY KEY (sha256, kind)
 ) WITHOUT ROWID;
 DROP TABLE IF EXISTS analysis;
 DROP TABLE IF EXISTS pair;
@@ -97,17 +100,23 @@ class AnalysisCache:
         """``Analysis.thumbnails`` of these originals."""
         return dict(self._select("looks", names))
 
+    def load_features(self, names: Collection[str]) -> dict[str, bytes]:
+        """``Analysis.features`` of these originals, where there are any."""
+        return dict(self._select("features", names, "features"))
+
     def load_previews(self, names: Collection[str]) -> dict[str, bytes]:
         """Small JPEGs of these originals, where they could be decoded."""
         return {name: preview for name, preview in self._select("preview", names) if preview}
 
-    def add_analyses(self, analyses: Iterable[tuple[str, Analysis]]) -> None:
+    def add_analyses(self, analyses: Sequence[tuple[str, Analysis]]) -> None:
         """Store analyses of originals by sha256."""
         rows = [
             (name, self._kind, self._adapter.dump_json(_without_pictures(analysis)),
              analysis.preview, analysis.thumbnails)
             for name, analysis in analyses
         ]  # fmt: skip
+        features = [(name, self._kind, each.features) for name, each in analyses if each.features]
+        self._insert("features", features)  # before: a cached analysis has its features
         self._insert("seen", rows)
 
     def load_similarities(self, keys: Collection[bytes]) -> dict[bytes, float]:
@@ -140,11 +149,15 @@ class AnalysisCache:
         """Store crops as small JPEGs."""
         self._insert("tile", [(crop.stem, tile) for crop, tile in tiles.items()])
 
-    def _select(self, column: str, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    def _select(
+        self, column: str, names: Collection[str], table: str = "seen"
+    ) -> Iterator[tuple[str, bytes]]:
         with self._connection() as connection:
             for part in groups(sorted(names), _NAMES_PER_QUERY):
                 marks = ",".join("?" * len(part))
-                query = f"SELECT sha256, {column} FROM seen WHERE kind = ? AND sha256 IN ({marks})"  # noqa: S608
+                query = (
+                    f"SELECT sha256, {column} FROM {table} WHERE kind = ? AND sha256 IN ({marks})"  # noqa: S608
+                )
                 yield from connection.execute(query, (self._kind, *part))
 
     def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -156,17 +169,18 @@ class AnalysisCache:
 
 
 def _without_pictures(analysis: Analysis) -> Analysis:
-    """The analysis without preview and thumbnails, which have columns of their own."""
+    """The analysis without preview, thumbnails and features, which have columns of their own."""
     faces = tuple(
         replace(
             face,
+            features=b"",
             aligned=replace(face.aligned, thumbnail=b""),
             context=replace(face.context, thumbnail=b""),
         )
         for face in analysis.faces
     )
     whole = analysis.whole and replace(analysis.whole, thumbnail=b"")
-    return replace(analysis, preview=b"", faces=faces, whole=whole)
+    return replace(analysis, preview=b"", faces=faces, whole=whole, picture_features=b"")
 
 
 @functools.lru_cache(maxsize=_CROP_FILES_PER_PROCESS)
@@ -187,6 +201,7 @@ def forget_analyses(workspace: Workspace, names: Collection[str]) -> None:
             connection.executescript(_SCHEMA)
             rows = [(name,) for name in names]
             connection.executemany("DELETE FROM seen WHERE sha256 = ?", rows)
+            connection.executemany("DELETE FROM features WHERE sha256 = ?", rows)
             patterns = [(f"{name}-*",) for name in names]
             connection.executemany("DELETE FROM tile WHERE crop GLOB ?", patterns)
             connection.commit()
@@ -207,6 +222,7 @@ def names_in_cache(workspace: Workspace, names: Collection[str]) -> set[str]:
         for name in names:
             queries = (
                 ("SELECT 1 FROM seen WHERE sha256 = ? LIMIT 1", name),
+                ("SELECT 1 FROM features WHERE sha256 = ? LIMIT 1", name),
                 ("SELECT 1 FROM tile WHERE crop GLOB ? LIMIT 1", f"{name}-*"),
             )
             if any(connection.execute(query, (value,)).fetchone() for query, value in queries):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from core.config_identity import INCIDENTAL
+from core.config_identity import INCIDENTAL, LATER
 
 _NAME = r"^[a-z0-9][a-z0-9_]{0,39}$"
 _CHINESE_NAMES: Mapping[str, str] = MappingProxyType({
@@ -130,6 +130,53 @@ class PrepareConfig(BaseModel):
         le=1,
         description="Highest score of the optional safety filter (needs the extra safety), "
         "0 harmless to 1 explicit; empty: no filter",
+    )
+    min_contrast: Annotated[float, LATER] = Field(
+        4.0,
+        ge=0,
+        le=128,
+        description="Smallest standard deviation of the grey levels of a picture without faces; "
+        "one below it is rejected as uniform",
+    )
+    min_colour: Annotated[float, LATER] = Field(
+        0.0,
+        ge=0,
+        le=50,
+        description="Smallest distance of a picture's colours from those of a toned "
+        "black-and-white one, CIE L*a*b* units; 0 rejects none",
+    )
+    max_frame: Annotated[float, LATER] = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Largest width of plain bars at opposite edges, share of the picture's side; "
+        "1 rejects none",
+    )
+    max_seam: Annotated[float, LATER] = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Largest share of a straight seam, at a half or a third of the picture, that "
+        "shows a step; a picture beyond it is rejected as a collage, 1 rejects none",
+    )
+    min_light: Annotated[float, LATER] = Field(
+        0.0,
+        ge=0,
+        le=255,
+        description="Smallest median grey level of the face (or of the picture); 0 rejects none",
+    )
+    max_light: Annotated[float, LATER] = Field(
+        255.0,
+        ge=0,
+        le=255,
+        description="Largest median grey level of the face (or of the picture); 255 rejects none",
+    )
+    min_side_score: Annotated[float, LATER] = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Smallest probability that a picture belongs to its own domain, by a "
+        "classifier of the other pictures; 0 rejects none, 0.15 the least likely ones",
     )
     test_fraction: float = Field(
         0.15, gt=0, lt=0.9, description="Share of each side held out for evaluation"

@@ -146,6 +146,8 @@ class _Preparation:
         """The version, or ``None`` where an original failed after its analysis had succeeded."""
         config, stats = self._config, ManifestStats(self._config)
         staged = DatasetFolder(version.folder)
+        if config.min_side_score:  # decisions, and so the name, depend on the scores
+            manifest = self._with_side_scores(manifest)
         write_json(staged.config, config.model_dump(mode="json"))
         write_rows(staged.manifest, Picture, stats.count(manifest.rows()))
         name = stats.version([identity(config), dict(libraries()), STAGE_VERSION])
@@ -153,6 +155,9 @@ class _Preparation:
         counts, rejected, problems = stats.counts(), stats.rejected(), stats.problems()
         if final.manifest.exists() and not problems:
             return PrepareSummary(final.path, name, counts, rejected, reused=True)
+        if not config.min_side_score and not problems:
+            manifest = self._with_side_scores(manifest)
+            write_rows(staged.manifest, Picture, manifest.rows())
         rows = load_card_rows(staged.manifest, manifest)
         write_card_files = functools.partial(
             write_card, staged.path, final.path, config, rows, counts, rejected, self._cache
@@ -175,6 +180,16 @@ class _Preparation:
             card.result()
         reused = not version.commit(final.path)
         return PrepareSummary(final.path, name, counts, rejected, reused)
+
+    def _with_side_scores(self, manifest: Manifest) -> Manifest:
+        self._progress("prepare: sides", 0, 1, "")
+        scored = manifest.with_side_scores(self._load_features)
+        self._progress("prepare: sides", 1, 1, "")
+        return scored
+
+    def _load_features(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        features = self._cache.load_features(names)
+        return features | {k: self._uncached[k].features for k in names if k in self._uncached}
 
     def _analyse_all(self, version: StagedVersion) -> Attributes:
         """The attributes of all originals; those that are not in the cache are analysed and cached.

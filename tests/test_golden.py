@@ -56,6 +56,7 @@ MANIFEST = {
     "mirrored_phash": "string", "face_score": "double", "profile": "double", "outside": "double",
     "covered": "double", "unsafe": "double", "override": "string",
     "creator": "string", "license": "string", "license_url": "string", "attribution": "string",
+    "side_score": "double",
 }  # fmt: skip
 TRAIN = TrainConfig(
     num_blocks=1, ngf=4, ndf=4, d_layers=2, load_px=32, crop_px=32, num_epochs=1,

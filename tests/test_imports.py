@@ -39,6 +39,7 @@ SIDEWAYS = {
         "preprocessing.config",
         "preprocessing.images.colour_maps",
         "preprocessing.images.geometry",
+        "preprocessing.selection.logistic_regression",
         "training.config",
         "training.models.architecture",
         "training.models.factory",

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from evaluation.arrays import Array
+from preprocessing.selection.logistic_regression import LogisticModel, fit_logistic
 
 LEAST_FOR_TRAINING = 10  # training pictures of each domain
 LEAST_TO_JUDGE = 10  # test pictures; with fewer the figure is left out
@@ -25,16 +24,13 @@ _NUM_FOLDS = 5
 class Classifier:
     """Separates domain B (margin above 0) from domain A."""
 
-    mean: Array
-    scale: Array
-    weights: Array
-    bias: float
+    model: LogisticModel
     penalty: float
     cross_validated_accuracy: float  # among the training pictures, balanced over both domains
 
     def margin(self, features: Array) -> Array:
         """``[N, D]`` → ``[N]``: above 0 for B, below 0 for A."""
-        return np.asarray((features - self.mean) / self.scale @ self.weights + self.bias)
+        return self.model.margin(features)
 
     def passes(self, features: Array, domain: str) -> Array:
         """1 for each picture classified as ``domain`` (``"A"`` or ``"B"``), else 0: ``[N]``."""
@@ -55,33 +51,14 @@ def fit(train_a: Array, train_b: Array, seed: int) -> Classifier | None:
         folds[rng.permutation(members)] = np.arange(len(members)) % _NUM_FOLDS
     accuracies = [_cross_validate(x, is_b, folds, penalty) for penalty in _PENALTIES]
     best = int(np.argmax(accuracies))
-    mean, scale, weights, bias = _train(x, is_b, _PENALTIES[best])
-    return Classifier(mean, scale, weights, bias, _PENALTIES[best], accuracies[best])
+    model = fit_logistic(x, is_b, _PENALTIES[best])
+    return Classifier(model, _PENALTIES[best], accuracies[best])
 
 
 def _cross_validate(x: Array, is_b: Array, folds: NDArray[np.int_], penalty: float) -> float:
     is_right = np.empty(len(x), dtype=bool)
     for fold in range(_NUM_FOLDS):
         held_out = folds == fold
-        mean, scale, weights, bias = _train(x[~held_out], is_b[~held_out], penalty)
-        is_right[held_out] = ((x[held_out] - mean) / scale @ weights + bias > 0) == is_b[held_out]
+        model = fit_logistic(x[~held_out], is_b[~held_out], penalty)
+        is_right[held_out] = (model.margin(x[held_out]) > 0) == is_b[held_out]
     return float((is_right[is_b == 0].mean() + is_right[is_b == 1].mean()) / 2)
-
-
-def _train(x: Array, is_b: Array, penalty: float) -> tuple[Array, Array, Array, float]:
-    """Minimise the mean log loss, balanced over the domains, plus ``penalty / 2 · |w|² / D``."""
-    mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-6
-    z = (x - mean) / scale
-    importance = np.where(is_b == 1, 0.5 / is_b.sum(), 0.5 / (1 - is_b).sum())
-    strength = penalty / x.shape[1]
-    sign = 2 * is_b - 1
-
-    def loss(parameters: Array) -> tuple[float, Array]:
-        weights, bias = parameters[:-1], parameters[-1]
-        margin = sign * (z @ weights + bias)
-        value = importance @ np.logaddexp(0, -margin) + strength / 2 * (weights @ weights)
-        slope = -importance * sign * expit(-margin)
-        return float(value), np.append(slope @ z + strength * weights, slope.sum())
-
-    parameters = minimize(loss, np.zeros(z.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    return mean, scale, np.asarray(parameters[:-1]), float(parameters[-1])

@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.pictures import Decoded, Rejected, read_reduced
+from preprocessing.analysis.defects import Defects, measure_defects, median_light
 from preprocessing.analysis.face_context import face_context
 from preprocessing.analysis.face_detector import MIN_FACE_PX, Face, FaceDetector
 from preprocessing.analysis.fingerprint import Fingerprint, fingerprint
 from preprocessing.analysis.nsfw import unsafe_score
-from preprocessing.analysis.occlusion import OcclusionClassifier
+from preprocessing.analysis.occlusion import OcclusionClassifier, face_window
 from preprocessing.analysis.resolution import detail_px
 from preprocessing.analysis.turned_content import TurnedContent, find_turned_content
 from preprocessing.images import geometry
+from preprocessing.images.side_features import face_features, picture_features
 
 if TYPE_CHECKING:  # workers start faster without it
     from preprocessing.config import PrepareConfig
@@ -41,6 +43,7 @@ _MAX_FACTOR = 8  # of a reduced decoding
 _MAX_FACES = 100
 _MAX_TILES = 160  # of a picture, for ``PrepareConfig.timeout_s``: enough for 30 megapixels
 _MIN_DECODED_FACE_PX = 24  # side of the smallest face after a reduced decoding
+_NO_DEFECTS = Defects()
 _MAX_ASPECT_FOR_FACES = 10  # a longer picture is a strip of many, or of text
 
 
@@ -58,6 +61,8 @@ class FaceAnalysis:
     covered: float  # ``OcclusionClassifier.covered_probability``
     aligned: Fingerprint
     context: Fingerprint  # of the face and its surroundings
+    light: float = 128.0  # ``median_light`` of the aligned face
+    features: bytes = b""  # ``side_features.face_features``; loaded apart
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -85,6 +90,8 @@ class Analysis:
     whole: Fingerprint | None = None
     faces: tuple[FaceAnalysis, ...] = ()  # the largest first
     preview: bytes = b""  # a small JPEG written by this module, and therefore harmless
+    defects: Defects = _NO_DEFECTS
+    picture_features: bytes = b""  # ``side_features.picture_features``, where no faces are searched
 
     @property
     def thumbnails(self) -> bytes:
@@ -93,6 +100,11 @@ class Analysis:
         """
         faces = [f.aligned for f in self.faces] + [f.context for f in self.faces]
         return b"".join(each.thumbnail for each in (self.whole, *faces) if each is not None)
+
+    @property
+    def features(self) -> bytes:
+        """Those of the picture, else of each face, the largest first: float16, in a row."""
+        return self.picture_features or b"".join(face.features for face in self.faces)
 
 
 @dataclass(frozen=True)
@@ -146,15 +158,18 @@ def analyse(path: Path, config: AnalysisConfig) -> Analysis:
     half = geometry.halve(picture, *_size_within(picture, _SHARPNESS_PX))
     small = _within(half, _FINGERPRINT_PX)
     content = find_turned_content(small)
+    middle = _middle_square(half)
     return Analysis(
         reason="",
         height=decoded.height,
         width=decoded.width,
-        sharpness=_sharpness(half),
+        sharpness=round(geometry.sharpness(middle), 2),
         unsafe=unsafe_score(picture) if config.safety else None,
         whole=fingerprint(content.level(small) if content else small),
         faces=_analyse_faces(decoded, faces, content),
         preview=_encode_preview(small),
+        defects=measure_defects(half),
+        picture_features=b"" if config.faces else picture_features(middle).tobytes(),
     )
 
 
@@ -202,24 +217,26 @@ def _analyse_face(
     """The analysis of a face; ``level`` is the picture, turned back if it was turned."""
     aligned = aligned_face(decoded.pixels, face)
     level_aligned = aligned_face(level, replace(face, keypoints=level_keypoints))
+    window = face_window(decoded.pixels, face.keypoints)
+    covered, layers = _classifier().judge(window)
     return FaceAnalysis(
         box=[round(value * decoded.factor, 2) for value in face.box],
         keypoints=[round(float(v) * decoded.factor, 2) for v in face.keypoints.ravel()],
         score=round(face.score, 4),
         sharpness=round(geometry.sharpness(aligned), 2),
         detail_px=round(detail_px(aligned, face.side) * decoded.factor, 1),
-        covered=round(_classifier().covered_probability(decoded.pixels, face.keypoints), 3),
+        covered=round(covered, 3),
         aligned=fingerprint(level_aligned, trim=False),
         context=face_context(level, level_keypoints),
+        light=median_light(aligned),
+        features=face_features(window, layers).tobytes(),
     )
 
 
-def _sharpness(picture: NDArray[np.uint8]) -> float:
+def _middle_square(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
-    small = geometry.crop(
-        picture, geometry.centre_transform(height, width, CANONICAL_PX), CANONICAL_PX
-    )
-    return round(geometry.sharpness(small), 2)
+    transform = geometry.centre_transform(height, width, CANONICAL_PX)
+    return geometry.crop(picture, transform, CANONICAL_PX)
 
 
 def _encode_preview(picture: NDArray[np.uint8]) -> bytes:

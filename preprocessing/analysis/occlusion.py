@@ -10,12 +10,14 @@ from __future__ import annotations
 import importlib.resources
 import json
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.analysis.face_network import FaceModel, FaceNetwork
 from preprocessing.images import geometry
+from preprocessing.images.side_features import FEATURE_LAYERS
 
 WINDOW_PX = 192  # side of the network's input
 EYE_DISTANCE, EYE_HEIGHT = 0.30, 0.40  # in the window, shares of its side
@@ -41,21 +43,32 @@ class OcclusionClassifier:
 
         ``picture`` is ``[H, W, 3]`` uint8 RGB; ``keypoints`` begins with right and left eye.
         """
-        logit = float(self.features(face_window(picture, keypoints)) @ self._weights) + self._bias
-        return 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
+        return self.judge(face_window(picture, keypoints))[0]
+
+    def judge(self, window: NDArray[np.uint8]) -> tuple[float, Mapping[str, NDArray[np.float32]]]:
+        """The probability for a ``face_window``, and the activations ``[C, H, W]`` of each of
+        ``side_features.FEATURE_LAYERS``, which the same pass gives.
+        """
+        layers = self._activations(window, (_LAYER, *FEATURE_LAYERS))
+        logit = float(_pooled(layers[_LAYER]) @ self._weights) + self._bias
+        return 1 / (1 + math.exp(-max(-60.0, min(60.0, logit)))), layers
 
     def features(self, window: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The model's input of a ``face_window``, ``[2048]`` float64.
+        """The model's input of a ``face_window``, ``[2048]`` float64."""
+        return _pooled(self._activations(window, (_LAYER,))[_LAYER])
 
-        Each channel's mean over the middle columns of each row, then over all columns.
-        """
-        (layer,) = self._network.outputs(window.astype(np.float32) / 255, _LAYER)
-        lower = layer[0][:, _LOWER_ROWS]
-        return (
-            np.stack([lower[..., _MIDDLE].mean(axis=2), lower.mean(axis=2)], 2)
-            .ravel()
-            .astype(float)
-        )
+    def _activations(
+        self, window: NDArray[np.uint8], names: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        layers = self._network.outputs(window.astype(np.float32) / np.float32(255), *names)
+        return {name: layer[0] for name, layer in zip(names, layers, strict=True)}
+
+
+def _pooled(layer: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Each channel's mean over the middle columns of each row, then over all columns."""
+    lower = layer[:, _LOWER_ROWS]
+    means = [lower[..., _MIDDLE].mean(axis=2), lower.mean(axis=2)]
+    return np.stack(means, 2).ravel().astype(float)
 
 
 def face_window(picture: NDArray[np.uint8], keypoints: NDArray[np.float64]) -> NDArray[np.uint8]:

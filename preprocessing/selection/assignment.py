@@ -58,6 +58,10 @@ class ClusterAssignment:
             return _OTHER_SIDE[home]
         return home if action == "keep" else side
 
+    def is_forced(self, number: int) -> bool:
+        """Whether a person decided that the original is used."""
+        return self._overrides.get(number) in ACTIONS_AGAINST_RULES
+
     def reason(self, number: int, side: str, crop_reason: str) -> str:
         """Why a crop of an original of this side is rejected, or "".
 
@@ -67,7 +71,7 @@ class ClusterAssignment:
             return Reason.DROPPED_BY_HAND
         if crop_reason:
             return crop_reason
-        if self._is_forced(number):
+        if self.is_forced(number):
             return "" if side == self._home(number) else Reason.IN_BOTH_DOMAINS
         if number in self._clusters.displaced:
             return Reason.WOULD_CHANGE_SIDES
@@ -85,9 +89,6 @@ class ClusterAssignment:
 
     def _home(self, number: int) -> str:
         return SIDES[int(np.argmax(self._num_hits[number]))]
-
-    def _is_forced(self, number: int) -> bool:
-        return self._overrides.get(number) in ACTIONS_AGAINST_RULES
 
     def _count_hits(self) -> NDArray[np.int64]:
         """The number of hits of each cluster, by its founder and side, ``[N, 2]``."""
@@ -120,7 +121,7 @@ class ClusterAssignment:
         return (
             self._overrides.get(number) != "drop"
             and bool(self._is_usable[number])
-            and (self._is_forced(number) or number not in self._clusters.displaced)
+            and (self.is_forced(number) or number not in self._clusters.displaced)
         )
 
     def _quality(self, number: int, median_sharpness: float) -> tuple[bool, float, str]:
@@ -133,7 +134,7 @@ class ClusterAssignment:
         sharpness = float(self._sharpness[number])
         weight = min(sharpness, limit**2 / max(sharpness, limit, 1e-9))
         num_pixels = float(self._num_pixels[number])
-        return self._is_forced(number), num_pixels * weight**0.5, self._names[number]
+        return self.is_forced(number), num_pixels * weight**0.5, self._names[number]
 
     def _choose_test_clusters(self) -> set[str]:
         """The held-out clusters among those that have a usable picture."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -24,16 +24,19 @@ from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import HashColumns, Pairs
 from preprocessing.dedup.clusters import NO_DIFFERENCES, Clusters, Differences, build_clusters
 from preprocessing.images import geometry
+from preprocessing.images.side_features import NUM_FACE_FEATURES, NUM_PICTURE_FEATURES
 from preprocessing.selection.assignment import MIN_TEST_PICTURES, ClusterAssignment
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.originals import SIDES, ListedOriginal, OriginalIndex
 from preprocessing.selection.overrides import Action
-from preprocessing.selection.rejection_reasons import reason_kind
+from preprocessing.selection.rejection_reasons import Reason, reason_kind
 from preprocessing.selection.rules import Crop
+from preprocessing.selection.side_scores import LoadFeatures, ScoredPicture, score_sides
 from preprocessing.selection.split import is_held_out
 
 _ORIGINALS_PER_BATCH = 500  # with analyses in memory
 _DIGEST_BYTES = 16  # of a row
+NO_SIDE_SCORE = -1.0
 _MAX_PROFILE = 99.0  # in the manifest, which holds no infinity
 
 LoadAnalyses = Callable[[Sequence[str]], Mapping[str, Analysis]]
@@ -54,6 +57,20 @@ class Manifest:
     attributes: Attributes
     clusters: Clusters  # by the numbers of the index
     assignment: ClusterAssignment
+    side_scores: Mapping[ScoredPicture, float] = field(default_factory=dict)
+
+    def with_side_scores(self, load_features: LoadFeatures) -> Manifest:
+        """The same decisions, with the score of every picture that is used; those that score less
+        than ``min_side_score`` are rejected, unless a person decided to keep them.
+        """
+        num_features = NUM_FACE_FEATURES if self.config.faces else NUM_PICTURE_FEATURES
+        pictures = [
+            self._picture(original, crop)
+            for original in self.index.originals
+            for crop in self.attributes.crops(original.sha256)
+            if not self._reason(original, crop)
+        ]
+        return replace(self, side_scores=score_sides(pictures, load_features, num_features))
 
     def clusters_of_several(self) -> set[str]:
         """The names of the clusters of more than one picture."""
@@ -81,7 +98,10 @@ class Manifest:
     def _row(self, original: ListedOriginal, analysis: Analysis, crop: Crop) -> Picture:
         config, assignment, hit = self.config, self.assignment, original.rows[0]
         number = self.index.number[original.sha256]
-        reason = assignment.reason(number, original.side, crop.reason)
+        score = self.side_scores.get(self._picture(original, crop), NO_SIDE_SCORE)
+        reason = self._reason(original, crop)
+        if not reason and 0 <= score < config.min_side_score and not assignment.is_forced(number):
+            reason = Reason.WRONG_SIDE
         side = original.side if reason else assignment.target_side(number, original.side)
         split = "" if reason else "test" if assignment.is_test(number) else "train"
         face = analysis.faces[crop.face] if crop.face >= 0 else None
@@ -120,8 +140,18 @@ class Manifest:
             license_url=credited.license_url,
             creator=credited.creator,
             attribution=credited.attribution,
+            side_score=score,
             **_face_columns(face),
         )
+
+    def _reason(self, original: ListedOriginal, crop: Crop) -> str:
+        number = self.index.number[original.sha256]
+        return self.assignment.reason(number, original.side, crop.reason)
+
+    def _picture(self, original: ListedOriginal, crop: Crop) -> ScoredPicture:
+        number = self.index.number[original.sha256]
+        side = self.assignment.target_side(number, original.side)
+        return ScoredPicture(original.sha256, crop.face, side)
 
 
 def build_manifest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,13 +72,24 @@ def _faces_to_crop(
 
 def _picture_reason(analysis: Analysis, config: PrepareConfig) -> str:
     shorter, longer = sorted((analysis.height, analysis.width))
-    if shorter < config.min_side_px:
-        return Reason.TOO_SMALL
-    if longer > config.max_aspect * shorter:
-        return Reason.ODD_SHAPE
-    if analysis.unsafe is not None and config.max_unsafe is not None:
-        return Reason.UNSAFE if analysis.unsafe > config.max_unsafe else ""
-    return ""
+    defects, max_unsafe = analysis.defects, config.max_unsafe
+    applies = {
+        Reason.TOO_SMALL: shorter < config.min_side_px,
+        Reason.ODD_SHAPE: longer > config.max_aspect * shorter,
+        Reason.UNSAFE: max_unsafe is not None and (analysis.unsafe or 0) > max_unsafe,
+        Reason.UNIFORM: not config.faces and defects.contrast < config.min_contrast,
+        Reason.BLACK_AND_WHITE: defects.colour < config.min_colour,
+        Reason.FRAMED: defects.frame > config.max_frame,
+        Reason.COLLAGE: defects.seam > config.max_seam,
+    }
+    return _first_true(applies) or ("" if config.faces else _exposure(defects.light, config))
+
+
+def _exposure(light: float, config: PrepareConfig) -> str:
+    """The reason to reject a face or picture of this median grey level."""
+    if light < config.min_light:
+        return Reason.TOO_DARK
+    return Reason.TOO_BRIGHT if light > config.max_light else ""
 
 
 def _face_crop(
@@ -102,15 +114,19 @@ def _face_crop(
 
 
 def _face_reason(face: FaceAnalysis, outside: float, config: PrepareConfig) -> str:
-    if geometry.profile(face.points) > config.max_profile:
-        return Reason.PROFILE
-    if outside > config.max_outside:
-        return Reason.LEAVES_THE_FRAME
-    if face.sharpness < config.min_sharpness:
-        return Reason.BLURRED
-    if face.detail_px < _MIN_DETAIL_SHARE * min(config.min_face_px, MAX_DETAIL_PX):
-        return Reason.ENLARGED
-    return Reason.COVERED if face.covered > config.max_covered else ""
+    least_detail_px = _MIN_DETAIL_SHARE * min(config.min_face_px, MAX_DETAIL_PX)
+    defects = {
+        Reason.PROFILE: geometry.profile(face.points) > config.max_profile,
+        Reason.LEAVES_THE_FRAME: outside > config.max_outside,
+        Reason.BLURRED: face.sharpness < config.min_sharpness,
+        Reason.ENLARGED: face.detail_px < least_detail_px,
+        Reason.COVERED: face.covered > config.max_covered,
+    }
+    return _first_true(defects) or _exposure(face.light, config)
+
+
+def _first_true(defects: Mapping[Reason, bool]) -> str:
+    return next((reason for reason, is_found in defects.items() if is_found), "")
 
 
 def _row_major(transform: geometry.Transform) -> tuple[float, ...]:

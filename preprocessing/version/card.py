@@ -176,6 +176,19 @@ def _sections(card: _Card) -> Iterator[_Section]:
         + _curate_command(card, "drop", "DIGITS"),
         pages=_pages(pairs),
     )
+    unlikely = [
+        _Group((row,), caption=f"{row.side_score:.2f}", anchor=f"unlikely-{row.sha256[:16]}")
+        for row in card.rows.unlikely
+    ]
+    yield _Section(
+        anchor="unlikely",
+        title="Least likely of their side",
+        num=len(unlikely),
+        intro="Accepted pictures that look more like the other domain, with the probability of "
+        "their own by a classifier of the other pictures. If one shows the other domain, move it: "
+        + _curate_command(card, "move", "DIGITS"),
+        pages=_pages(unlikely),
+    )
 
 
 def _curate_command(card: _Card, *words: str) -> str:
@@ -207,6 +220,10 @@ def _as_json(card: _Card) -> dict[str, Any]:
         "faces": config.faces,
         "duplicate_clusters": len(card.rows.clusters),
         "doubtful_pairs": len(card.rows.doubtful),
+        "unlikely_of_their_side": [
+            {"sha256": row.sha256, "file": row.file, "side_score": row.side_score}
+            for row in card.rows.unlikely
+        ],
         "licenses": card.rows.licenses,
         "before": card.before,
         "changes": _num_changes(card.changes),

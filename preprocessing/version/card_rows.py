@@ -14,6 +14,7 @@ from preprocessing.selection.originals import SIDES
 from preprocessing.selection.rejection_reasons import Reason, reason_kind
 
 MAX_TILES_PER_SHEET = 60
+_LIKELY = 0.5  # side score from which a picture looks more like its own side than the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class CardRow:
     original: str
     license: str = ""
     attribution: str = ""
+    side_score: float = -1.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class CardRows:
     by_reason: dict[str, list[CardRow]]  # rejected, but no duplicates; the most frequent first
     clusters: list[list[CardRow]]  # of several members, the largest first, the accepted one first
     doubtful: list[tuple[CardRow, CardRow, float]]  # with the similarity; the most similar first
+    unlikely: list[CardRow]  # accepted, with the lowest side scores, the lowest first
     licenses: dict[str, dict[str, int]]  # accepted pictures by side and licence, the most first
 
 
@@ -60,11 +63,15 @@ def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
     by_reason = defaultdict[str, list[CardRow]](list)
     members = defaultdict[str, dict[str, CardRow]](dict)
     by_name: dict[str, CardRow] = {}
+    unlikely = list[CardRow]()
     licenses = {side: Counter[str]() for side in SIDES}
     for row in iter_rows(path, CardRow):
         if row.status == "ok":
             licenses[row.side][row.license] += 1
             _add_to_sample(accepted[row.file.split("/")[0]], row)
+            if 0 <= row.side_score < _LIKELY:
+                insort(unlikely, row, key=lambda member: (member.side_score, member.sha256))
+                del unlikely[MAX_TILES_PER_SHEET:]
         elif reason_kind(row.reason) != Reason.DUPLICATE_OF:
             by_reason[row.reason].append(row)
         if row.cluster in several:
@@ -76,6 +83,7 @@ def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
         by_reason=dict(sorted(by_reason.items(), key=lambda pair: (-len(pair[1]), pair[0]))),
         clusters=_sort_clusters(list(members.values())),
         doubtful=[(by_name[older], by_name[newer], value) for older, newer, value in pairs],
+        unlikely=unlikely,
         licenses={side: dict(num.most_common()) for side, num in licenses.items()},
     )
 

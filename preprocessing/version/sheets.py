@@ -50,6 +50,7 @@ def write_previews(folder: Path, rows: CardRows, cache: AnalysisCache) -> None:
         *(row for rejected in rows.by_reason.values() for row in rejected),
         *(row for members in rows.clusters for row in members),
         *(row for older, newer, _ in rows.doubtful for row in (older, newer)),
+        *rows.unlikely,
     ]
     folder.mkdir()
     for names in groups(dict.fromkeys(row.sha256 for row in on_page), _PREVIEWS_PER_BATCH):
@@ -81,7 +82,9 @@ def sheets_of_accepted(
 
 
 def sheets_of_rejected(folder: Path, rows: CardRows, cache: AnalysisCache) -> Iterator[Sheet]:
-    """The sheets of rejected pictures, clusters and doubtful pairs, to draw into ``folder``."""
+    """The sheets of rejected pictures, clusters, doubtful pairs and the least likely of their side,
+    to draw into ``folder``.
+    """
     for reason, rejected in rows.by_reason.items():
         if decoded := [row for row in rejected if row.width]:
             title = f"rejected, {reason}: {len(rejected)} pictures"
@@ -93,6 +96,13 @@ def sheets_of_rejected(folder: Path, rows: CardRows, cache: AnalysisCache) -> It
         title = f"doubtful pairs: {len(rows.doubtful)}, taken for different pictures"
         tiles = _doubtful_tiles(rows, cache)
         yield Sheet(folder / "doubtful.jpg", title, in_rows(tiles, _COLUMNS))
+    if rows.unlikely:
+        title = f"least likely of their side: {len(rows.unlikely)}; with the probability"
+        tiles = [
+            replace(tile, label=f"{row.domain} {row.side_score:.2f}"[:_MAX_LABEL_CHARACTERS])
+            for row, tile in zip(rows.unlikely, _preview_tiles(rows.unlikely, cache), strict=True)
+        ]
+        yield Sheet(folder / "unlikely.jpg", title, in_rows(tiles, _COLUMNS))
 
 
 def _cluster_sheet(

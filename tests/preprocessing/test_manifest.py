@@ -14,6 +14,7 @@ from preprocessing.analysis.analyse import Analysis
 from preprocessing.analysis.fingerprint import Fingerprint
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import Pairs
+from preprocessing.images.side_features import NUM_PICTURE_FEATURES
 from preprocessing.selection.attributes import Attributes
 from preprocessing.selection.manifest import (
     CompareOriginals,
@@ -174,4 +175,50 @@ def test_another_decision_is_another_version(change: dict[str, str]) -> None:
 def test_settings_that_change_no_picture_name_no_version() -> None:
     left_out = CONFIG.model_dump().keys() - identity(CONFIG).keys()
     names = {"chinese_name_a", "chinese_name_b"}
-    assert left_out == {"num_workers", "timeout_s", "min_images", *names}
+    later = {  # with their defaults
+        "min_contrast", "min_colour", "max_frame", "max_seam", "min_light",
+        "max_light", "min_side_score",
+    }  # fmt: skip
+    assert left_out == {"num_workers", "timeout_s", "min_images", *names, *later}
+    assert "min_side_score" in identity(CONFIG.model_copy(update={"min_side_score": 0.1}))
+
+
+def side_scored(
+    overrides: Mapping[str, Action] | None = None, **changes: Any
+) -> tuple[list[Picture], str]:
+    """The rows of 60 pictures a side, of which one of side A looks like side B; its name."""
+    rng = np.random.default_rng(0)
+    names = [f"{number:02x}{'0' * 62}" for number in rng.permutation(120)]
+    sides = {name: "AB"[k % 2] for k, name in enumerate(names)}
+    features = {
+        name: (rng.normal(0, 1, NUM_PICTURE_FEATURES) + 0.5 * (side == "B")).astype(np.float16)
+        for name, side in sides.items()
+    }
+    wrong = names[0]
+    features[wrong] = features[wrong] + np.float16(0.5)
+    analyses = {name: analysis_of(k) for k, name in enumerate(names)}
+    index = OriginalIndex.build([original(name, sides[name], k) for k, name in enumerate(names)])
+    config = CONFIG.model_copy(update={"duplicate_bits": 0, **changes})
+    manifest = manifest_of(
+        config, index, analyses, overrides or {}, lambda _, pairs: np.zeros(len(pairs))
+    )
+    scored = manifest.with_side_scores(
+        lambda wanted: {name: features[name].tobytes() for name in wanted}
+    )
+    return list(scored.rows()), wrong
+
+
+def test_every_used_picture_has_a_side_score_and_by_default_none_is_rejected() -> None:
+    rows, wrong = side_scored()
+    assert set(reasons(rows)) == {""}
+    assert min(rows, key=lambda row: row.side_score).sha256 == wrong
+    assert all(0 <= row.side_score <= 1 for row in rows)
+
+
+def test_with_a_limit_the_least_likely_of_their_side_are_left_out_but_none_a_person_kept() -> None:
+    rows, wrong = side_scored(min_side_score=0.15)
+    assert [row.sha256 for row in rows if row.reason == "wrong-side"] == [wrong]
+    rejected = next(row for row in rows if row.sha256 == wrong)
+    assert (rejected.status, rejected.file, rejected.side) == ("rejected", "", "A")
+    assert 0 <= rejected.side_score < 0.15
+    assert set(reasons(side_scored({wrong: "keep"}, min_side_score=0.15)[0])) == {""}

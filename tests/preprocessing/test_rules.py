@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from preprocessing.analysis.analyse import Analysis, FaceAnalysis
+from preprocessing.analysis.defects import Defects
 from preprocessing.analysis.fingerprint import Fingerprint
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
@@ -75,6 +76,34 @@ SIDEWAYS = [*face().keypoints[:4], 230.0, 235.0, *face().keypoints[6:]]
 )
 def test_each_rule_has_its_reason(analysis: Analysis, reason: str) -> None:
     assert reasons(analysis) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("analysis", "limit", "reason"),
+    [
+        (analysis_of(face(), defects=Defects(colour=0.4)), {"min_colour": 1.5}, "black-and-white"),
+        (analysis_of(face(), defects=Defects(frame=0.1)), {"max_frame": 0.04}, "framed"),
+        (analysis_of(face(), face(300, 300), defects=Defects(seam=0.9)), {"max_seam": 0.8},
+         "collage"),
+        (analysis_of(face(light=12.0)), {"min_light": 30}, "too-dark"),
+        (analysis_of(face(light=250.0)), {"max_light": 235}, "too-bright"),
+        (analysis_of(defects=Defects(light=12.0)), {"min_light": 30, "faces": False}, "too-dark"),
+        (analysis_of(face(light=12.0)), {"min_light": 30, "faces": False}, ""),
+    ],
+)  # fmt: skip
+def test_defects_are_rejected_where_a_limit_is_set(
+    analysis: Analysis, limit: dict[str, float], reason: str
+) -> None:
+    assert reasons(analysis, **limit) == [reason]
+    assert reason not in reasons(analysis, faces=limit.get("faces", True)) or not reason
+    assert [crop.reason for crop in possible_crops(analysis, CONFIG.model_copy(update=limit),
+                                                   forced=True)] == [""]  # fmt: skip
+
+
+def test_a_picture_of_nothing_is_uniform_where_no_face_is_searched() -> None:
+    plain = analysis_of(defects=Defects(contrast=2.0))
+    assert reasons(plain, faces=False) == ["uniform"]
+    assert reasons(plain) == ["no-face"]
 
 
 def test_policies_for_several_faces() -> None:

@@ -71,7 +71,12 @@ VERSIONS = (
     StageVersion(
         "preprocessing/analysis/analyse.py",
         "ANALYSIS_VERSION",
-        (*_READER, "preprocessing/analysis", "preprocessing/images/geometry.py"),
+        (
+            *_READER,
+            "preprocessing/analysis",
+            "preprocessing/images/geometry.py",
+            "preprocessing/images/side_features.py",
+        ),
     ),
     StageVersion(
         "preprocessing/images/crop.py",

@@ -1,0 +1,122 @@
+"""A preparation scores how well each picture fits its side, shows doubts, and drops on request."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.tables import Original, Picture, read_rows, write_rows
+from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
+from preprocessing.analysis.analyse import AnalysisConfig, analyse
+from preprocessing.cache import AnalysisCache, forget_analyses, names_in_cache
+from preprocessing.config import PrepareConfig
+from preprocessing.images.side_features import NUM_PICTURE_FEATURES
+from preprocessing.prepare import prepare
+
+CONFIG = PrepareConfig(
+    domain_a="day", domain_b="night", faces=False, crop_px=32, min_images=4, min_sharpness=0,
+    num_workers=1,
+)  # fmt: skip
+NUM = 30
+
+
+def picture(seed: int, *, night: bool) -> bytes:
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(0, 45, (6, 6, 3)) + ((60, 70, 110) if night else (170, 160, 130))
+    pixels = cv2.resize(coarse, (96, 96), interpolation=cv2.INTER_CUBIC)
+    pixels += rng.normal(0, 12, pixels.shape)
+    file = io.BytesIO()
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def listing(workspace: Workspace, domain: str, files: list[bytes]) -> Path:
+    rows = []
+    for number, content in enumerate(files):
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = workspace.folder / "originals" / sha256[:2] / f"{sha256}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        rows.append(
+            Original(domain, "phrase", f"http://x/{number}", "objURL", "", "", sha256,
+                     str(path.relative_to(workspace.folder)), len(content), "ok", "", "2026-01-01")
+        )  # fmt: skip
+    path = workspace.folder / f"{domain}.parquet"
+    write_rows(path, Original, rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def crawled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, list[Path], str]:
+    """A workspace, both listings, and the sha256 of the night that was listed as a day."""
+    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
+    wrong = picture(999, night=True)
+    days = [wrong, *(picture(seed, night=False) for seed in range(NUM))]
+    nights = [picture(100 + seed, night=True) for seed in range(NUM)]
+    listings = [listing(workspace, "day", days), listing(workspace, "night", nights)]
+    return workspace, listings, hashlib.sha256(wrong).hexdigest()
+
+
+@pytest.mark.slow
+def test_the_card_shows_the_picture_of_the_wrong_side_first_and_the_version_keeps_it(
+    crawled: tuple[Workspace, list[Path], str],
+) -> None:
+    workspace, listings, wrong = crawled
+    dataset = DatasetFolder(prepare(CONFIG, *listings, workspace).dataset)
+    rows = {row.sha256: row for row in read_rows(dataset.manifest, Picture)}
+    assert len(rows) == 2 * NUM + 1
+    assert rows[wrong].status == "ok"
+    assert rows[wrong].side_score < 0.2
+    assert np.mean([row.side_score > 0.8 for row in rows.values()]) > 0.8
+    first, *_ = json.loads(dataset.card.read_text(encoding="utf-8"))["unlikely_of_their_side"]
+    assert first["sha256"] == wrong
+    page = dataset.card_page.read_text(encoding="utf-8")
+    section = page[page.index('<h2 id="unlikely">') :]
+    assert section.index(wrong[:16]) < section.index(f"{rows[wrong].side_score:.2f}")
+    assert (dataset.previews / f"{wrong[:16]}.jpg").exists()
+    with Image.open(dataset.path / "unlikely.jpg") as sheet:
+        assert sheet.width > 100
+
+
+@pytest.mark.slow
+def test_a_limit_leaves_the_picture_out_under_another_name_of_the_version(
+    crawled: tuple[Workspace, list[Path], str],
+) -> None:
+    workspace, listings, wrong = crawled
+    before = prepare(CONFIG, *listings, workspace)
+    config = CONFIG.model_copy(update={"min_side_score": 0.2})
+    summary = prepare(config, *listings, workspace)
+    assert summary.rejected["A"]["wrong-side"] >= 1
+    assert summary.version != before.version
+    rows = read_rows(DatasetFolder(summary.dataset).manifest, Picture)
+    assert wrong in {row.sha256 for row in rows if row.reason == "wrong-side"}
+    assert all(row.side_score >= 0.2 for row in rows if row.status == "ok")
+    again = prepare(config, *listings, workspace)
+    assert (again.version, again.reused) == (summary.version, True)
+
+
+def test_features_are_cached_with_the_analysis_and_forgotten_with_the_picture(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "night.png"
+    path.write_bytes(picture(1, night=True))
+    config = AnalysisConfig.of(CONFIG)
+    analysis = analyse(path, config)
+    features = np.frombuffer(analysis.features, np.float16)
+    assert features.shape == (NUM_PICTURE_FEATURES,)
+    assert np.isfinite(features).all()
+    workspace, name = Workspace(tmp_path / "workspace"), "ab" * 32
+    cache = AnalysisCache(workspace, config)
+    cache.add_analyses([(name, analysis)])
+    assert cache.load_features([name]) == {name: analysis.features}
+    assert cache.load_analyses([name])[name].features == b""
+    assert cache.load_analyses([name])[name].defects == analysis.defects
+    forget_analyses(workspace, [name])
+    assert cache.load_features([name]) == {}
+    assert names_in_cache(workspace, [name]) == set()
