@@ -61,6 +61,9 @@ SIDEWAYS = {
         "scraping.failure_reasons",
         "scraping.sources.archive_members",  # a batch's zip is read as hostile as a person's
         "scraping.sources.local_files",
+        "preprocessing.sandbox",  # decodes originals for the thumbnails of the review
+        "preprocessing.selection.overrides",  # the decisions that the review reads and writes
+        "preprocessing.selection.rejection_reasons",
         "training.config",
         "training.data.tensors",
         "training.models.architecture",
