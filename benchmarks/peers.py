@@ -13,5 +13,5 @@ def require(*modules: str) -> None:
     if missing:
         raise SystemExit(
             f"found no {' and no '.join(missing)}, needed to compare with; "
-            "install the peers with: pip install -e '.[bench]' -c constraints.txt"
+            "install the peers with: uv pip install -e '.[bench]' -c constraints.txt"
         )

@@ -8,14 +8,20 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import typer
 
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, error_text, print_result, print_text
+from cli.inventory.machine_findings import (
+    Finding,
+    compiler_finding,
+    device_finding,
+    locale_finding,
+    torch_finding,
+)
 from cli.options import WORKSPACE, Recipe, WorkspaceOption, load_parameters
 from core.commands import make_command, pip_command, suyan_command
 from core.errors import SuyanError
@@ -30,26 +36,11 @@ if TYPE_CHECKING:
     from scraping.config import CrawlConfig
 
 app = CommandGroup("Prefect and services")
-Level = Literal["ok", "note", "problem"]
 _MIN_PYTHON = (3, 11)
 _LOW_DISK_GB, _NO_DISK_GB = 20.0, 2.0
 _LARGE_DATABASE_MB = 2000.0
 _TIMEOUT_S = 8.0
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check, with its remedy.
-
-    ``level`` is ok; note, for a state that may be intended; or problem, for one that makes runs
-    fail.
-    """
-
-    subject: str
-    level: Level
-    observation: str
-    remedy: str = ""
 
 
 @app.command()
@@ -66,14 +57,15 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
     """
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("Python", _python),
-        ("locale", _locale),
+        ("locale", locale_finding),
         ("packages", _packages),
         ("server code", _server_code),
         ("disk", lambda: _disk(workspace)),
         ("face model", _face_model),
         ("Inception weights", _inception),
-        ("device", lambda: _device(workspace, recipe)),
-        ("compiler", _compiler),
+        ("torch", torch_finding),
+        ("device", lambda: device_finding(workspace, recipe)),
+        ("compiler", compiler_finding),
         ("object storage", lambda: _bucket(workspace)),
         ("catalogue", lambda: _catalogue(workspace)),
         ("Prefect database", lambda: _database("Prefect database", workspace.prefect.database)),
@@ -115,20 +107,6 @@ def _python() -> Finding:
     if sys.version_info < _MIN_PYTHON:
         return Finding("Python", "problem", f"{version}, needed 3.11", make_command("setup"))
     return Finding("Python", "ok", f"{version} in {sys.prefix}")
-
-
-def _locale() -> Finding:
-    import codecs
-    import locale
-
-    encoding = locale.getencoding()  # the locale's own, in UTF-8 mode too
-    if codecs.lookup(encoding).name == "utf-8":
-        return Finding("locale", "ok", "UTF-8")
-    observation = (
-        f"{encoding}: suyan reads and writes UTF-8 all the same, but prints Chinese that the "
-        "terminal lacks as escapes, and Python programs of your own read its files wrongly"
-    )
-    return Finding("locale", "note", observation, "export LC_ALL=C.UTF-8")
 
 
 def _packages() -> Finding:
@@ -206,31 +184,6 @@ def _inception() -> Finding:
             "Inception weights", "note", "missing: reports leave Inception figures out", remedy
         )
     return Finding("Inception weights", "ok", str(file))
-
-
-def _device(workspace: Workspace, recipe: str) -> Finding:
-    import torch
-
-    if torch.cuda.is_available():
-        return Finding("device", "ok", torch.cuda.get_device_name())
-    observation = f"no GPU; {os.cpu_count()} CPU cores: train a small network"
-    name = load_parameters(recipe, workspace=workspace).recipe
-    remedy = suyan_command("run", "--small", workspace=workspace, recipe=name)
-    return Finding("device", "note", observation, remedy)
-
-
-def _compiler() -> Finding:
-    from training.runtime.compile import can_compile
-    from training.runtime.device import choose_device
-
-    if can_compile(choose_device("auto")):
-        return Finding("compiler", "ok", "networks can be compiled")
-    observation = (
-        "no C++ compiler, Python headers or, for a GPU, Triton: networks are not compiled, and the "
-        "paper's network trains half as long again on a CPU"
-    )
-    remedy = "Install a compiler and headers, e.g. apt-get install g++ python3-dev."
-    return Finding("compiler", "note", observation, remedy)
 
 
 def _catalogue(workspace: Workspace) -> Finding:

@@ -1,6 +1,7 @@
 """The deployments of the Prefect server: every flow for every recipe, written to prefect.yaml.
 
-``python -m flows.deployments`` writes prefect.yaml; run it after a change of a recipe or of this
+``python -m flows.deployments`` writes prefect.yaml and deploy/prefect-cloud.yaml, the same for an
+image and a pool of Prefect Cloud or of another server; run it after a change of a recipe or of this
 module. This module does not import Prefect, so that ``suyan up`` can set its environment first.
 """
 
@@ -27,6 +28,8 @@ WORK_POOL = "local"
 TAG = "suyan"
 """The tag of every deployment of ours; the other one is the recipe."""
 FILE = ROOT / "prefect.yaml"
+CLOUD_FILE = ROOT / "deploy" / "prefect-cloud.yaml"
+CLOUD_WORK_POOL = "suyan"
 _SLUG = "weekly"  # the name of the schedule, whatever its times
 _REFRESH_AFTER_H = 24  # a scheduled refresh searches again when the last one is older
 _LONGEST_PLAIN_TEXT = 72  # characters
@@ -35,6 +38,15 @@ _HEADER = """\
 # those, not this file. The command up deploys it; by hand: prefect deploy --all (see
 # docs/weekly-running.md).
 """
+
+
+_CLOUD_HEADER = """\
+# Written by `python -m flows.deployments`, like prefect.yaml: the same deployments for workers that
+# start containers. It builds an image, pushes it, and runs use its code; docs/prefect.md says
+# how to use it. It needs prefect-docker, SUYAN_IMAGE=REGISTRY/NAME, and the work pool "suyan" of
+# type docker or kubernetes, whose template has workspace and secrets: no deployment does.
+"""
+_CODE_FOLDER = "/opt/suyan"  # in the image: deploy/Dockerfile
 
 
 @dataclass(frozen=True)
@@ -272,6 +284,40 @@ def prefect_yaml(recipes: Iterable[Recipe] | None = None) -> str:
     return "\n".join(parts)
 
 
+def cloud_yaml() -> str:
+    """The text of deploy/prefect-cloud.yaml: the shipped recipes, from an image of their own."""
+    steps, docker = "prefect.deployments.steps", "prefect_docker.deployments.steps"
+    image = {"image_name": "{{ $SUYAN_IMAGE }}", "tag": "{{ commit.stdout }}"}
+    build = {
+        "id": "image",
+        "requires": "prefect-docker",
+        **image,
+        "dockerfile": "deploy/Dockerfile",
+    }
+    head = {
+        "name": "suyan",
+        "prefect-version": ">=3.8,<4",
+        "build": [
+            {f"{steps}.run_shell_script": {"id": "commit", "script": "git rev-parse --short HEAD"}},
+            {f"{docker}.build_docker_image": build},
+        ],
+        "push": [{f"{docker}.push_docker_image": {"requires": "prefect-docker", **image}}],
+        "pull": [{f"{steps}.set_working_directory": {"directory": _CODE_FOLDER}}],
+    }
+    pool = {
+        "work_pool": {
+            "name": CLOUD_WORK_POOL,
+            "job_variables": {"image": "{{ image.image }}"},
+        }
+    }
+    entries = [
+        entry | pool for name in SHIPPED_NAMES for entry in build_deployments(shipped_recipe(name))
+    ]
+    return "\n".join(
+        [_CLOUD_HEADER + _yaml(head, is_flat=False), "deployments:", *(_yaml([e]) for e in entries)]
+    )
+
+
 class _Dumper(yaml.SafeDumper):
     """Folds long texts, and writes no anchors, so that each deployment can be read alone."""
 
@@ -287,21 +333,22 @@ def _folded(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _folded)
 
 
-def _yaml(value: Any) -> str:
+def _yaml(value: Any, *, is_flat: bool = True) -> str:
     return yaml.dump(
         value,
         Dumper=_Dumper,
         allow_unicode=True,
-        default_flow_style=None,  # the innermost lists and mappings on one line
+        default_flow_style=None if is_flat else False,  # flat: innermost parts on one line
         sort_keys=False,
         width=96,
     )
 
 
 def main() -> None:
-    """Write prefect.yaml."""
-    with atomic_file(FILE) as file:
-        file.write(prefect_yaml().encode())
+    """Write both files."""
+    for path, text in ((FILE, prefect_yaml()), (CLOUD_FILE, cloud_yaml())):
+        with atomic_file(path) as file:
+            file.write(text.encode())
 
 
 if __name__ == "__main__":

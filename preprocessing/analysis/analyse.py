@@ -29,7 +29,7 @@ from preprocessing.images import geometry
 if TYPE_CHECKING:  # workers start faster without it
     from preprocessing.config import PrepareConfig
 
-ANALYSIS_VERSION = 8  # raise it when the same file gives another analysis
+ANALYSIS_VERSION = 9  # raise it when the same file gives another analysis
 CANONICAL_PX = 128  # side of the aligned face that is measured, independent of crop_px
 FILE_MISSING = "file-missing"
 _EYE_DISTANCE, _EYE_HEIGHT = 0.36, 0.40  # in the aligned face, shares of its side

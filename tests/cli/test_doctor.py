@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli import doctor
+from cli.inventory import machine_findings
+from cli.inventory.machine_findings import compiler_finding, locale_finding, torch_finding
 from core.workspace import Workspace
 from flows.server import prefect_server
 from scraping.config import CrawlConfig
@@ -101,15 +103,33 @@ def test_of_two_engines_the_one_that_is_not_well_is_named() -> None:
 def test_another_locale_and_a_missing_compiler_are_notes_with_their_cost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert doctor._locale().level == doctor._compiler().level == "ok"
+    assert locale_finding().level == compiler_finding().level == "ok"
     monkeypatch.setattr("locale.getencoding", lambda: "gbk")
     monkeypatch.setenv("PATH", str(tmp_path))
-    locale, compiler = doctor._locale(), doctor._compiler()
+    locale, compiler = locale_finding(), compiler_finding()
     assert (locale.level, locale.remedy) == ("note", "export LC_ALL=C.UTF-8")
     assert locale.observation.startswith("gbk: ")
     assert compiler.level == "note"
     assert "half as long again" in compiler.observation
     assert "g++" in compiler.remedy
+
+
+def test_the_build_of_torch_is_named_with_its_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine_findings, "_has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    without_gpu = torch_finding()
+    assert without_gpu.level == "note"
+    assert "for CUDA 13.0: without a GPU" in without_gpu.observation
+    assert without_gpu.remedy.endswith("clean setup TORCH=cpu")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert torch_finding().level == "ok"
+    assert torch_finding().observation.endswith("for CPUs alone")
+    monkeypatch.setattr(machine_findings, "_has_nvidia_driver", lambda: True)
+    unused = torch_finding()
+    assert (unused.level, "is not used" in unused.observation) == ("problem", True)
 
 
 @pytest.mark.remedy(
@@ -157,9 +177,9 @@ def test_each_problem_goes_as_the_doctor_says(
     Path(place.replace("~", str(Path.home()), 1)).write_bytes(b"weights")
     assert doctor._inception().level == "ok"
     monkeypatch.setattr("locale.getencoding", lambda: "gbk")
-    assert doctor._locale().level == "note"
+    assert locale_finding().level == "note"
     monkeypatch.setattr("locale.getencoding", lambda: "UTF-8")
-    assert doctor._locale().level == "ok"
+    assert locale_finding().level == "ok"
 
 
 def test_a_server_for_everybody_needs_a_password(

@@ -56,6 +56,24 @@ def test_prefect_yaml_is_what_the_recipes_say() -> None:
     assert text == deployments.prefect_yaml(), "run: python -m flows.deployments"
 
 
+def test_the_deployments_for_containers_are_the_same_in_an_image() -> None:
+    text = deployments.CLOUD_FILE.read_text(encoding="utf-8")
+    assert text == deployments.cloud_yaml(), "run: python -m flows.deployments"
+    file = yaml.safe_load(text)
+    assert [{**entry, "work_pool": 0} for entry in file["deployments"]] == [
+        {**entry, "work_pool": 0} for entry in DEPLOYMENTS
+    ]
+    dockerfile = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    (pull,) = file["pull"][0].values()
+    assert f"WORKDIR {pull['directory']}\n" in dockerfile
+    for entry in file["deployments"]:
+        # Of the step whose id is image. The pool has the environment: a deployment would show it.
+        assert entry["work_pool"]["job_variables"] == {"image": "{{ image.image }}"}
+    (built,) = file["build"][1].values()
+    assert built["id"] == "image"
+    assert (ROOT / built["dockerfile"]).is_file()
+
+
 def test_to_bring_up_services_nobody_imports_prefect() -> None:
     """Prefect reads its settings when it is imported; before that, suyan has to set them."""
     code = "import sys, flows.server.services; print('prefect' in sys.modules)"
