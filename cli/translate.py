@@ -53,7 +53,8 @@ def translate(
     faces: Annotated[
         str | None,
         typer.Option(
-            help="Faces: all, largest, or numbers from left to right (1,3); default: all."
+            help="Faces: all, largest, or numbers from left to right (1,3), each with a strength "
+            "of its own or not (1:0.5,3); default: all."
         ),
     ] = None,
     show_faces: Annotated[
@@ -213,24 +214,55 @@ def web(
             "network. (Use its camera from the file dialog: live cameras need https.)"
         ),
     ] = "127.0.0.1",
+    auth: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SUYAN_AUTH",
+            metavar="USER:PASSWORD|FILE",
+            help="User and password that the server asks for, or a file whose first line has them "
+            "(others on this machine can see a command's options); default: none.",
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH", help="Path below which a proxy offers the page, as in /suyan."
+        ),
+    ] = "",
     no_label: _NoLabel = False,
     producer: _Producer = "Suyan",
     model: ModelName = None,
     recipe: ModelRecipe = "makeup",
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
-    """Serve a web page and an HTTP endpoint that translate photos, until Ctrl-C."""
+    """Serve a web page and an HTTP API that translate photos, until Ctrl-C.
+
+    The page and the API offer the other models of the workspace too.
+    """
     from serving.models import open_model
-    from serving.web.app import serve
+    from serving.web.access import load_credentials
+    from serving.web.app import ServerOptions, check_root_path, serve
     from storage import models
+
+    credentials = load_credentials(auth) if auth else None
+    root_path = check_root_path(root_path)
 
     recipe = recipe_name(recipe, workspace)
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
     ERRORS.print(f"{opened.name} at [bold]http://{host}:{port}[/bold]   (Ctrl-C ends it)")
+    if credentials is None and host not in {"127.0.0.1", "localhost", "::1"}:
+        ERRORS.print("everybody who reaches this machine can use it; --auth asks for a password")
     _print_origin(opened)
-    examples = drawn_examples(faces=opened.prepare.faces)
-    serve(opened, host, port, examples, producer=None if no_label else producer)
+    options = ServerOptions(
+        host=host,
+        port=port,
+        workspace=workspace,
+        producer=None if no_label else producer,
+        credentials=credentials,
+        root_path=root_path,
+    )
+    serve(opened, options, drawn_examples(faces=opened.prepare.faces))
 
 
 def drawn_examples(*, faces: bool) -> list[NDArray[np.uint8]]:

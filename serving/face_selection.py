@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,8 @@ from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
 from serving.refusals import Interface, Reason, Refusal, Sentence, option
 
+_NUMBER = re.compile(r"([1-9][0-9]{0,2})(?::(0|1|0?\.[0-9]{1,4}|[01]\.0*))?", re.ASCII)
+
 
 @dataclass(frozen=True)
 class FaceChoice:
@@ -19,19 +22,33 @@ class FaceChoice:
 
     numbers: tuple[int, ...] = ()
     largest: bool = False
+    strengths: tuple[tuple[int, float], ...] = ()  # of faces with one of their own, by number
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``all``, ``largest``, or numbers such as ``1,3``. Raises ``ValueError`` for others."""
+        """``all``, ``largest``, or numbers such as ``1,3``, each with a strength or not: ``1:0.5``.
+
+        Raises ``ValueError`` for others.
+        """
         text = text.strip().lower()
         if text in {"all", "largest"}:
             return cls(largest=text == "largest")
-        parts = [part.strip() for part in text.split(",")]
-        if all(part.isascii() and part.isdecimal() and 0 < int(part) < 1000 for part in parts):
-            return cls(numbers=tuple(sorted({int(part) for part in parts})))
-        raise ValueError(
-            f"got {text!r}, needed 'all', 'largest' or numbers from left to right, as in 1,3"
+        matches = [_NUMBER.fullmatch(part.strip()) for part in text.split(",")]
+        pairs = [(int(match[1]), match[2]) for match in matches if match]
+        if len(pairs) < len(matches):
+            raise ValueError(
+                f"got {text!r}, needed 'all', 'largest' or numbers from left to right, as in 1,3; "
+                "a strength from 0 to 1 may follow a number, as in 1:0.5,3"
+            )
+        strengths = {number: float(strength) for number, strength in pairs if strength}
+        return cls(
+            numbers=tuple(sorted({number for number, _ in pairs})),
+            strengths=tuple(sorted(strengths.items())),
         )
+
+    def strength(self, number: int, default: float) -> float:
+        """The strength of a face: its own, or ``default``."""
+        return dict(self.strengths).get(number, default)
 
 
 ALL = FaceChoice()

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     NOT_WRITTEN = "not-written"  # never over HTTP
     BUSY = "busy"
     TOO_SLOW = "too-slow"
+    CANCELLED = "cancelled"
     FAILED = "failed"
 
 
@@ -54,7 +55,17 @@ class Reason(StrEnum):
     NOT_WRITTEN = "not-written"
     BUSY = "busy"
     TOO_SLOW = "too-slow"
+    CANCELLED = "cancelled"
     FAILED = "failed"
+    # Of a batch and its archives.
+    ENCRYPTED = "encrypted"
+    NESTED_ARCHIVE = "nested-archive"
+    BROKEN_ARCHIVE = "broken-archive"
+    ARCHIVE_BOMB = "archive-bomb"
+    LINK = "link"
+    NO_PHOTOS = "no-photos"
+    TOO_MANY_PHOTOS = "too-many-photos"
+    BATCH_FULL = "batch-full"
 
 
 class Note(StrEnum):
@@ -92,7 +103,11 @@ _KINDS: Mapping[Reason, Kind] = {
     Reason.NOT_WRITTEN: Kind.NOT_WRITTEN,
     Reason.BUSY: Kind.BUSY,
     Reason.TOO_SLOW: Kind.TOO_SLOW,
+    Reason.CANCELLED: Kind.CANCELLED,
     Reason.FAILED: Kind.FAILED,
+    Reason.ARCHIVE_BOMB: Kind.TOO_LARGE,
+    Reason.TOO_MANY_PHOTOS: Kind.TOO_LARGE,
+    Reason.BATCH_FULL: Kind.TOO_LARGE,
 }  # all others: UNREADABLE
 _SENTENCES: Mapping[Reason, str] = {
     Reason.NOT_OPENED: "cannot be read: {error}",
@@ -116,6 +131,17 @@ _SENTENCES: Mapping[Reason, str] = {
     Reason.BUSY: "the server is busy with photographs of others; try again in a minute",
     Reason.TOO_SLOW: "took longer than {limit:g} s (part {part} of {num_parts} was done); try a "
     "smaller photograph",
+    Reason.CANCELLED: "was cancelled before it was translated",
+    Reason.ENCRYPTED: "is encrypted; put it into an archive without a password",
+    Reason.NESTED_ARCHIVE: "is an archive inside an archive; send it by itself",
+    Reason.BROKEN_ARCHIVE: "is damaged, or no zip or tar archive; make the archive again",
+    Reason.ARCHIVE_BOMB: "unpacks to far more than photographs do; send fewer in an archive",
+    Reason.LINK: "is a link and no file; put the photograph itself into the archive",
+    Reason.NO_PHOTOS: "is an archive without photographs",
+    Reason.TOO_MANY_PHOTOS: "is left out with all that follow: a batch has {limit} photographs at "
+    "most; send the others in another batch",
+    Reason.BATCH_FULL: "is left out: the photographs, or results, of this batch are larger than "
+    "{limit:g} MB; send the others in another batch",
     Reason.FAILED: "was not translated, which is an error of Suyan ({error}); save it as a JPEG or "
     "PNG and try again, or report it",
     Reason.OUT_OF_MEMORY: "does not fit into memory; make it smaller",

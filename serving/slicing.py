@@ -68,16 +68,16 @@ class Slicer:
         self,
         photo: NDArray[np.uint8],
         faces: Sequence[Face],
-        strength: float = 1.0,
+        strengths: Sequence[float],
         step: Step = no_step,
     ) -> NDArray[np.uint8]:
         """A copy of ``photo`` ``[H, W, 3]`` uint8 with its ``faces`` translated.
 
-        ``step`` is called after each of them.
+        ``strengths`` has one for each of them, and ``step`` is called after each.
         """
         prepare, result = self._prepare, photo.copy()
         side = prepare.crop_px
-        for number, face in enumerate(faces, start=1):
+        for number, (face, strength) in enumerate(zip(faces, strengths, strict=True), start=1):
             transform = geometry.eye_transform(
                 face.keypoints, side, prepare.eye_distance, prepare.eye_height
             )

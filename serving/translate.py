@@ -180,7 +180,10 @@ class Translator:
         if not selection.faces:
             return selection.refusal
         distances = self._distances(picture, selection.faces)
-        pixels = self._translate_faces(picture, selection.faces, options.strength, step)
+        strengths = [
+            options.faces.strength(number, options.strength) for number in selection.numbers
+        ]
+        pixels = self._translate_faces(picture, selection.faces, strengths, step)
         return Translation(pixels, selection, distances)
 
     def _distances(
@@ -202,10 +205,14 @@ class Translator:
         )
 
     def _translate_faces(
-        self, picture: NDArray[np.uint8], faces: Sequence[Face], strength: float, step: Step
+        self,
+        picture: NDArray[np.uint8],
+        faces: Sequence[Face],
+        strengths: Sequence[float],
+        step: Step,
     ) -> NDArray[np.uint8]:
         if self._slicer is not None:
-            return self._slicer.slice_faces(picture, faces, strength, step)
+            return self._slicer.slice_faces(picture, faces, strengths, step)
         side = self.model.prepare.crop_px
         result = picture
         for first in range(0, len(faces), _FACES_PER_BATCH):
@@ -213,8 +220,8 @@ class Translator:
             transforms = [self._transform(face) for face in batch]
             crops = np.stack([crop_face(picture, transform, side) for transform in transforms])
             translated = self._translate_crops(crops)
-            for face, transform, before, after in zip(
-                batch, transforms, crops, translated, strict=True
+            for face, transform, before, after, strength in zip(
+                batch, transforms, crops, translated, strengths[first:][: len(batch)], strict=True
             ):
                 mask = face_mask(geometry.apply(transform, face.keypoints), side)
                 change = face_change(before, after, mask) * strength

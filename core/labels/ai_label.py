@@ -70,7 +70,7 @@ class AiLabel:
             element.appendChild(document.createTextNode(value))
             description.appendChild(element)
         rdf.appendChild(description)
-        return f"{_HEAD}{document.documentElement.toxml()}{_TAIL}".encode()
+        return f"{_HEAD}{_root(document).toxml()}{_TAIL}".encode()
 
     def _properties(self, pixels: NDArray[np.uint8]) -> Mapping[tuple[str, str], str]:
         """The values by (namespace, name)."""
@@ -96,7 +96,7 @@ class AiLabel:
 def content_id(pixels: NDArray[np.uint8]) -> str:
     """32 hexadecimal digits that stand for a picture: the same pixels give the same ones."""
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
@@ -118,12 +118,17 @@ def _parse(packet: bytes) -> minidom.Document | None:
     except (UnicodeDecodeError, ExpatError):
         return None
     if not _rdf_of(document):
-        if document.documentElement.namespaceURI != _META:
+        if _root(document).namespaceURI != _META:
             return None
         rdf = document.createElementNS(_RDF, "rdf:RDF")
         rdf.setAttributeNS(_XMLNS, "xmlns:rdf", _RDF)
-        document.documentElement.appendChild(rdf)
+        _root(document).appendChild(rdf)
     return document
+
+
+def _root(document: minidom.Document) -> minidom.Element:
+    assert document.documentElement is not None
+    return document.documentElement
 
 
 def _rdf_of(document: minidom.Document) -> list[minidom.Element]:
@@ -134,11 +139,16 @@ def _remove(document: minidom.Document, names: Mapping[tuple[str, str], str]) ->
     """Remove properties, written as elements or attributes, and descriptions of nothing else."""
     for namespace, name in names:
         for element in document.getElementsByTagNameNS(namespace, name):
-            element.parentNode.removeChild(element)
+            _cut(element)
     for description in document.getElementsByTagNameNS(_RDF, "Description"):
         for namespace, name in names:
             if description.hasAttributeNS(namespace, name):
                 description.removeAttributeNS(namespace, name)
         namespaces = {namespace for namespace, _ in description.attributes.keysNS()}
         if namespaces <= {_XMLNS, _RDF} and not description.getElementsByTagName("*"):
-            description.parentNode.removeChild(description)
+            _cut(description)
+
+
+def _cut(element: minidom.Element) -> None:
+    assert element.parentNode is not None
+    element.parentNode.removeChild(element)

@@ -1,60 +1,393 @@
-// What Gradio cannot be told by its components. The page's own words come in `window.suyan`.
-(() => {
-  const { language, maxBytes, tooLarge, words } = window.suyan;
+// The page of `suyan web`: chooses photographs, sends them as a batch, and shows its rows.
+import { createPicker } from "./face_picker.js";
 
-  // Gradio takes its own words from the browser's language, not from the page's.
-  Object.defineProperty(navigator, "language", { get: () => language });
-  Object.defineProperty(navigator, "languages", { get: () => [language] });
-  document.documentElement.lang = language;
+const data = JSON.parse(document.getElementById("data").textContent);
+const { words, language, models, maxBytes, maxPhotos, maxBatchBytes, archives, tooLarge } = data;
+const api = "../api";
+const pollMs = 600;
+const $ = (id) => document.getElementById(id);
+const say = (key, values = {}) =>
+  words[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
-  // Gradio would refuse a large file in English, in another unit, and for some seconds only.
-  const check = (event, files) => {
-    const large = [...(files ?? [])].find((file) => file.size > maxBytes);
-    const notice = document.querySelector("#notice-text");
-    if (!notice || !files?.length) return;
-    notice.textContent = large
-      ? tooLarge.replace("{megabytes}", (large.size / 1e6).toFixed(1))
-      : "";
-    if (!large) return;
-    event.stopImmediatePropagation();
-    event.preventDefault();
-    if (event.target.type === "file") event.target.value = "";
-  };
-  document.addEventListener(
-    "change",
-    (event) => event.target.type === "file" && check(event, event.target.files),
-    true,
-  );
-  document.addEventListener("drop", (event) => check(event, event.dataTransfer?.files), true);
-  document.addEventListener("paste", (event) => check(event, event.clipboardData?.files), true);
+/** Photographs as chosen: {file, name, url, faces}; `faces` is null (as the settings say) or text. */
+let photos = [];
+let numChosen = 0; // files of one name are told apart by their numbers
+/** The batch on the server: {name, info}; null before it is sent and after a change. */
+let batch = null;
+let sending = null; // the request that sends photographs
+let current = null; // the row that is shown: its number in the batch
 
-  // Words that Gradio has in English alone.
-  const patterns = words.map(([pattern, text]) => [new RegExp(pattern), text]);
-  const translated = (text) => {
-    const match = patterns.find(([pattern]) => pattern.test(text.trim()));
-    return match ? text.trim().replace(...match) : text;
-  };
-  const translateNode = (node) => {
-    if (node.nodeType === Node.TEXT_NODE) {
-      const text = translated(node.data);
-      if (text !== node.data) node.data = text;
-    }
-    if (node.nodeType !== Node.ELEMENT_NODE || ["SCRIPT", "STYLE"].includes(node.tagName)) return;
-    for (const name of ["aria-label", "title", "placeholder"]) {
-      const value = node.getAttribute(name);
-      if (value && translated(value) !== value) node.setAttribute(name, translated(value));
-    }
-    node.childNodes.forEach(translateNode);
-  };
-  new MutationObserver((records) =>
-    records.forEach((record) => {
-      if (record.type === "childList") record.addedNodes.forEach(translateNode);
-      else translateNode(record.target);
-    }),
-  ).observe(document.documentElement, {
-    subtree: true,
-    childList: true,
-    characterData: true,
-    attributeFilter: ["aria-label", "title", "placeholder"],
+// --- Settings -------------------------------------------------------------------------------
+const model = () => models.find((each) => each.name === $("model").value);
+for (const each of models) $("model").add(new Option(each.label, each.name));
+$("model-field").hidden = models.length < 2;
+
+const showModel = () => {
+  const chosen = model();
+  $("drawings").textContent = chosen.note;
+  $("drawings").hidden = !chosen.note;
+  $("whole").checked = !chosen.faces;
+  $("whole-field").hidden = !chosen.faces;
+  const former = document.querySelector("#direction input:checked")?.value;
+  $("direction").querySelectorAll("label").forEach((label) => label.remove());
+  chosen.directions.forEach(({ to, label }, index) => {
+    const item = document.createElement("label");
+    item.className = "check";
+    const input = Object.assign(document.createElement("input"), {
+      type: "radio", name: "to", value: to, checked: former ? to === former : index === 0,
+    });
+    item.append(input, label);
+    $("direction").append(item);
   });
-})();
+  showFacesField();
+};
+const showFacesField = () => {
+  $("faces-field").hidden = $("whole").checked;
+  showRows();
+};
+$("model").addEventListener("change", showModel);
+$("whole").addEventListener("change", showFacesField);
+const showRange = (input) => (input.nextElementSibling.value = String(Number(input.value)));
+$("strength").addEventListener("input", () => showRange($("strength")));
+$("settings").addEventListener("submit", (event) => event.preventDefault());
+
+// --- Choosing photographs -------------------------------------------------------------------
+const notice = (text) => ($("notice").textContent = text);
+const isArchive = (name) => archives.some((suffix) => name.toLowerCase().endsWith(suffix));
+
+const add = (files) => {
+  notice("");
+  const chosen = [...files].filter((file) => !/(^|\/)\./.test(file.name));
+  if (!chosen.length) return;
+  if (sending || isAtWork()) return notice(say("at_work"));
+  if (batch) forget();
+  const num = photos.length + chosen.length;
+  for (const file of chosen) {
+    if (photos.length >= maxPhotos) {
+      notice(say("too_many", { num, limit: maxPhotos }));
+      break;
+    }
+    if (file.size > maxBytes && !isArchive(file.name)) {
+      notice(`${file.name}: ${tooLarge.replace("{megabytes}", (file.size / 1e6).toFixed(1))}`);
+      continue;
+    }
+    const name = file.webkitRelativePath || file.relativePath || file.name;
+    photos.push({ id: ++numChosen, file, name, url: isArchive(name) ? "" : URL.createObjectURL(file), faces: null });
+  }
+  showRows();
+  if (photos.length === 1 && photos[0].url && !$("whole").checked) picker.open(photos[0], true);
+  else picker.close();
+};
+
+const removePhotos = (removed) => {
+  removed.forEach((photo) => URL.revokeObjectURL(photo.url));
+  photos = photos.filter((photo) => !removed.includes(photo));
+  forget();
+  picker.close();
+  showRows();
+};
+
+for (const id of ["choose", "choose-folder"])
+  $(id).addEventListener("change", (event) => {
+    add(event.target.files);
+    event.target.value = "";
+  });
+$("clear").addEventListener("click", () => removePhotos([...photos]));
+document.querySelectorAll("[data-example]").forEach((button) =>
+  button.addEventListener("click", async () => {
+    const answer = await fetch(`../examples/${button.dataset.example}`);
+    add([new File([await answer.blob()], `example-${button.dataset.example}.jpg`, { type: "image/jpeg" })]);
+  }),
+);
+
+/** The files below a dropped entry, with their paths. */
+const filesOf = async (entry, path) => {
+  if (entry.isFile) {
+    const file = await new Promise((done, fail) => entry.file(done, fail));
+    if (path) file.relativePath = path + file.name;
+    return [file];
+  }
+  const reader = entry.createReader();
+  const files = [];
+  for (;;) {
+    const entries = await new Promise((done, fail) => reader.readEntries(done, fail));
+    if (!entries.length) return files;
+    for (const each of entries) files.push(...(await filesOf(each, `${path}${entry.name}/`)));
+  }
+};
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  $("drop").classList.add("over");
+});
+document.addEventListener("dragleave", () => $("drop").classList.remove("over"));
+document.addEventListener("drop", async (event) => {
+  event.preventDefault();
+  $("drop").classList.remove("over");
+  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
+  const plain = [...event.dataTransfer.files];
+  if (!entries.some((entry) => entry?.isDirectory)) return add(plain);
+  const files = [];
+  for (const entry of entries) if (entry) files.push(...(await filesOf(entry, "")));
+  add(files);
+});
+document.addEventListener("paste", (event) => add(event.clipboardData?.files ?? []));
+
+// --- Faces of a photograph ------------------------------------------------------------------
+const picker = createPicker({
+  say,
+  words,
+  find: (photo) => {
+    const form = new FormData();
+    form.append("photo", photo.file, photo.name);
+    form.append("model", model().name);
+    return fetch(`${api}/faces`, { method: "POST", body: form });
+  },
+  onChange: () => {
+    if (batch && !isAtWork()) forget(); // its result is of another choice
+    showRows();
+  },
+  onClose: () => showView(),
+  onFailure: () => notice(say("connection")),
+});
+
+// --- Sending and progress -------------------------------------------------------------------
+/** End the batch on the server: nothing of it is kept there. */
+const forget = () => {
+  sending?.abort();
+  sending = null;
+  if (batch) fetch(`${api}/batches/${batch.name}`, { method: "DELETE", keepalive: true }).catch(() => {});
+  batch = current = null;
+  showStatus();
+  showView();
+};
+addEventListener("pagehide", forget);
+
+const go = async () => {
+  notice("");
+  if (!photos.length) return notice(say("no_photo"));
+  if (photos.some((photo) => photo.faces === "") && !$("whole").checked) return notice(say("no_choice"));
+  const size = photos.reduce((sum, photo) => sum + photo.file.size, 0);
+  if (size > maxBatchBytes)
+    return notice(say("batch_too_large", { megabytes: (size / 1e6).toFixed(0), limit: maxBatchBytes / 1e6 }));
+  forget();
+  picker.close();
+  const form = new FormData();
+  const choices = {};
+  photos.forEach((photo, index) => {
+    form.append("photos", photo.file, photo.name);
+    if (photo.faces) choices[`#${index + 1}`] = photo.faces;
+  });
+  form.append("model", model().name);
+  form.append("to", document.querySelector("#direction input:checked").value);
+  form.append("strength", $("strength").value);
+  if ($("whole").checked) form.append("whole", "true");
+  else {
+    form.append("faces", $("faces").value);
+    form.append("choices", JSON.stringify(choices));
+  }
+  if ($("mark").checked) form.append("mark", language);
+  const request = (sending = new XMLHttpRequest()); // fetch tells no progress of an upload
+  request.open("POST", `${api}/batches`);
+  request.responseType = "json";
+  request.upload.onprogress = ({ loaded, total }) => showStatus(loaded / total);
+  request.onload = () => {
+    if (sending === request) sending = null;
+    if (request.status !== 202) {
+      notice(request.response?.message ?? say("connection"));
+      return showStatus();
+    }
+    // its rows, in the page's language, come with the first answer
+    batch = { name: request.response.batch, info: { ...request.response, state: "unpacking", rows: [] } };
+    show();
+    poll();
+  };
+  request.onerror = () => {
+    sending = null;
+    notice(say("connection"));
+    showStatus();
+  };
+  request.send(form);
+  showStatus(0);
+};
+$("go").addEventListener("click", go);
+$("cancel").addEventListener("click", () => {
+  if (batch) fetch(`${api}/batches/${batch.name}/cancel`, { method: "POST" }).catch(() => {});
+  else forget();
+});
+
+const isAtWork = () => batch && !["done", "cancelled"].includes(batch.info.state);
+const poll = async () => {
+  const asked = batch;
+  let failures = 0;
+  while (batch === asked && isAtWork()) {
+    try {
+      const answer = await fetch(`${api}/batches/${asked.name}?language=${language}`);
+      if (batch !== asked) return;
+      if (answer.status === 404) {
+        batch = null;
+        notice(say("gone"));
+        return show();
+      }
+      asked.info = await answer.json();
+      failures = 0;
+    } catch {
+      if (++failures === 3) notice(say("connection"));
+    }
+    show();
+    await new Promise((done) => setTimeout(done, isAtWork() ? pollMs : 0));
+  }
+};
+
+// --- What is shown --------------------------------------------------------------------------
+const show = () => {
+  const first = batch?.info.rows.find((row) => row.state === "done");
+  if (current === null && first) current = first.number;
+  showStatus();
+  showRows();
+  showView();
+};
+
+const showStatus = (sent) => {
+  const isBusy = Boolean(sending) || Boolean(isAtWork());
+  $("go").disabled = isBusy;
+  $("cancel").hidden = !isBusy;
+  $("status").hidden = !sending && !batch;
+  const info = batch?.info;
+  $("download-all").hidden = !info?.rows.some((row) => row.state === "done");
+  if (info) $("download-all").href = `${api}/batches/${batch.name}/zip`;
+  if (sending) {
+    $("bar").value = sent ?? 0;
+    $("progress").textContent = say("uploading", { percent: Math.round(100 * (sent ?? 0)) });
+  } else if (info) {
+    const total = info.rows.length;
+    const done = info.rows.filter((row) => row.state === "done").length;
+    $("bar").value = total ? info.num_done / total : 0;
+    const texts = {
+      unpacking: say("unpacking"),
+      done: say("finished", { done, total }),
+      cancelled: say("stopped", { done, total }),
+    };
+    const progress = say("progress", { done: info.num_done, total });
+    const place = info.place ? ` ${say("place", { place: info.place })}` : "";
+    $("progress").textContent = texts[info.state] ?? progress + place;
+  }
+};
+
+const button = (text, label, action) => {
+  const made = Object.assign(document.createElement("button"), { type: "button", textContent: text });
+  made.setAttribute("aria-label", label);
+  made.addEventListener("click", action);
+  return made;
+};
+const suffixOf = (name) => name.split(".").pop().slice(0, 5).toUpperCase();
+
+/** The rows: those of the server once there are any, else the photographs as chosen. */
+const listed = () => {
+  const rows = batch?.info.rows ?? [];
+  if (!rows.length)
+    return photos.map((photo) => ({ key: `chosen ${photo.id}`, name: photo.name, photo, state: "ready" }));
+  const own = photos.filter((photo) => !isArchive(photo.name));
+  const isPlain = own.length === photos.length;
+  return rows.map((row) => ({ ...row, photo: isPlain ? photos[row.number - 1] : null, key: row.number }));
+};
+
+const stateText = (row) => {
+  if (row.state === "refused") return row.message;
+  if (row.state !== "done") return words[`state_${row.state}`];
+  const num = row.num_faces;
+  const text = num > 1 ? say("state_faces", { num }) : words[num === 1 ? "state_face" : "state_done"];
+  return [text, ...row.notes].join(" · ");
+};
+
+const showRows = () => {
+  $("list").hidden = !photos.length;
+  const rows = listed();
+  $("count").textContent = rows.length === 1 ? words.one_photo : say("num_photos", { num: rows.length });
+  $("clear").disabled = Boolean(isAtWork());
+  const kept = new Map([...$("rows").children].map((item) => [item.dataset.key, item]));
+  $("rows").replaceChildren(
+    ...rows.map((row) => {
+      const faces = row.photo?.faces ?? "";
+      const key = `${row.key}|${row.state}|${row.message ?? ""}|${faces}|${row.number === current}|${batch?.name}|${$("whole").checked}|${Boolean(isAtWork())}`;
+      return kept.get(key) ?? item(row, key);
+    }),
+  );
+};
+
+const item = (row, key) => {
+  const made = document.createElement("li");
+  made.dataset.key = key;
+  made.className = row.state + (row.number && row.number === current ? " current" : "");
+  const source = row.state === "done" ? pictureOf(row.number, "after") : row.photo?.url;
+  const mark = Object.assign(document.createElement("span"), { textContent: suffixOf(row.name), className: "thumb" });
+  made.append(mark);
+  if (source) {
+    const thumb = Object.assign(document.createElement("img"), { alt: "", loading: "lazy", src: source });
+    thumb.onerror = () => thumb.remove(); // of a format that the browser does not show
+    mark.append(thumb);
+  }
+  const texts = document.createElement("div");
+  const name = Object.assign(document.createElement("div"), { className: "name", textContent: row.name, title: row.name });
+  const state = Object.assign(document.createElement("div"), { className: "state", textContent: stateText(row) });
+  if (row.photo?.faces && row.state !== "done") state.textContent += ` · ${words.which_faces} ${row.photo.faces}`;
+  texts.append(name, state);
+  const buttons = Object.assign(document.createElement("div"), { className: "buttons" });
+  if (row.state === "done")
+    buttons.append(
+      button(words.result, say("show", { name: row.name }), () => {
+        current = row.number;
+        picker.close();
+        showRows();
+        $("view").scrollIntoView({ block: "nearest", behavior: "smooth" });
+      }),
+    );
+  if (row.photo?.url && !$("whole").checked && !isAtWork())
+    buttons.append(
+      button(words.faces_button, say("edit_faces", { name: row.name }), () => {
+        picker.open(row.photo);
+        $("view").scrollIntoView({ block: "nearest", behavior: "smooth" });
+      }),
+    );
+  if (row.photo && !isAtWork())
+    buttons.append(button("×", say("remove", { name: row.name }), () => removePhotos([row.photo])));
+  made.append(texts, buttons);
+  return made;
+};
+
+const pictureOf = (number, view) => `${api}/batches/${batch.name}/${number}/${view}`;
+
+const showView = () => {
+  if (!$("picker").hidden) return;
+  const row = batch?.info.rows.find((each) => each.number === current && each.state === "done");
+  $("empty").hidden = Boolean(row);
+  $("comparison").hidden = !row;
+  if (!row) return;
+  const shown = `${batch.name}/${row.number}`;
+  if ($("comparison").dataset.shown === shown) return;
+  $("comparison").dataset.shown = shown;
+  $("view-name").textContent = row.name;
+  for (const [id, view] of [["before", "before"], ["after", "after"], ["pair-before", "before"], ["pair-after", "after"]])
+    $(id).src = pictureOf(row.number, view);
+  $("view-notes").textContent = row.notes.join("\n");
+  $("view-notes").hidden = !row.notes.length;
+  $("download").href = pictureOf(row.number, "result");
+  $("download").download = row.result.split("/").pop();
+};
+
+const split = () => {
+  const share = Number($("split").value);
+  $("before").style.clipPath = `inset(0 ${100 - share}% 0 0)`;
+  $("divider").style.left = `calc(${share}% - 1px)`;
+};
+$("split").addEventListener("input", split);
+split();
+const choose = (isPair) => {
+  $("slider").hidden = isPair;
+  $("pair").hidden = !isPair;
+  $("as-slider").setAttribute("aria-pressed", String(!isPair));
+  $("as-pair").setAttribute("aria-pressed", String(isPair));
+};
+$("as-slider").addEventListener("click", () => choose(false));
+$("as-pair").addEventListener("click", () => choose(true));
+
+showModel();

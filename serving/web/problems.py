@@ -33,11 +33,16 @@ class ProblemKind(StrEnum):
     METHOD = "method-not-allowed"
     BUSY = "busy"
     TOO_SLOW = "too-slow"
+    CANCELLED = "cancelled"
+    UNAUTHORIZED = "unauthorized"
+    FOREIGN_PAGE = "foreign-page"
     FAILED = "failed"
 
 
 _PROBLEMS: Mapping[ProblemKind, tuple[int, str]] = {
     ProblemKind.MALFORMED: (400, "The request is no form that can be read"),
+    ProblemKind.UNAUTHORIZED: (401, "The server asks for a user and a password"),
+    ProblemKind.FOREIGN_PAGE: (403, "The request comes from another site's page"),
     ProblemKind.NOT_FOUND: (404, "There is no such address"),
     ProblemKind.METHOD: (405, "The address does not take this method"),
     ProblemKind.LENGTH_REQUIRED: (411, "The request does not say how long it is"),
@@ -50,6 +55,7 @@ _PROBLEMS: Mapping[ProblemKind, tuple[int, str]] = {
     ProblemKind.FAILED: (500, "The server failed"),
     ProblemKind.BUSY: (503, "The server is busy"),
     ProblemKind.TOO_SLOW: (503, "The translation took too long"),
+    ProblemKind.CANCELLED: (503, "The translation was cancelled"),
 }
 _RETRY_AFTER_S = 60
 _BY_STATUS = {
@@ -87,6 +93,10 @@ class FieldsError(Exception):
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
         self.errors = errors
+
+
+class NotThereError(Exception):
+    """What an address names is not there; the message says what helps."""
 
 
 def problem(
@@ -137,6 +147,10 @@ def add_problems(app: FastAPI) -> None:
     @app.exception_handler(FieldsError)
     async def fields(_request: Request, error: FieldsError) -> Response:
         return problem(ProblemKind.PARAMETER, str(error), error.errors)
+
+    @app.exception_handler(NotThereError)
+    async def not_there(_request: Request, error: NotThereError) -> Response:
+        return problem(ProblemKind.NOT_FOUND, str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -25,6 +25,7 @@ from serving.photo_io import Photo
 from serving.refusals import Interface, Kind, Note, Reason, Refusal
 from serving.tiling import Step
 from serving.translate import TranslateOptions, Translation, Translator
+from serving.web.visitor_queue import Visit, VisitorQueue
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,17 @@ class Limits:
     timeout_s: float = 120.0  # for one photograph; checked after each face or tile
     max_wait_s: float = 60.0  # waiting time for the photographs of other visitors
     retention_s: float = 600.0  # a visitor's files are removed after this time at the latest
+    max_batch_bytes: int = (
+        500_000_000  # of a batch's uploads; of its photographs, unpacked; of its results
+    )
+    max_photos: int = 200  # of a batch
+    max_batches: int = 16  # at the same time, finished ones that are not yet removed too
+    abandon_s: float = 60.0  # a batch that nobody asks after for this time leaves the queue
+
+    @property
+    def batch_full(self) -> Refusal:
+        """The refusal of what does not fit into a batch."""
+        return Refusal(Reason.BATCH_FULL, {"limit": self.max_batch_bytes / 1e6})
 
     def refusal(self, num_bytes: int) -> Refusal:
         """The refusal of an upload of this size."""
@@ -87,7 +99,7 @@ class Session:
     model: Model
     limits: Limits = field(default_factory=Limits)
     producer: str | None = DEFAULT_PRODUCER  # in the label of translations; None: no label
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    queue: VisitorQueue = field(default_factory=VisitorQueue)  # shared by the sessions of a server
 
     @functools.cached_property
     def _translators(self) -> dict[Direction, Translator]:
@@ -107,7 +119,7 @@ class Session:
     def find_faces(self, path: Path) -> PhotoFaces:
         """The faces of the photograph in ``path``. Raises ``RefusedError``."""
         photo = self._read(path)
-        with self._exclusive():
+        with self._exclusive(Visit()):
             faces = left_to_right(next(iter(self._translators.values())).faces(photo.pixels))
         prepare = self.model.prepare
         suitable, defects = suitable_numbers(faces, prepare), face_defects(faces, prepare)
@@ -119,15 +131,19 @@ class Session:
         direction: Direction,
         options: TranslateOptions,
         mark: VisibleMark | None = None,
+        visit: Visit | None = None,
     ) -> PhotoTranslation:
         """The photograph in ``path``, translated, labelled, and marked if ``mark`` is given.
 
+        ``visit`` knows its place in the queue, and may be cancelled.
+
         Raises ``RefusedError``, also for a chosen number that no face has.
         """
+        visit = visit or Visit()
         photo = self._read(path)
-        with self._exclusive():
+        with self._exclusive(visit):
             translator = self._translators[direction]
-            translation = translator.translate(photo.pixels, options, self._deadline())
+            translation = translator.translate(photo.pixels, options, self._deadline(visit))
         if isinstance(translation, Refusal):
             raise RefusedError(translation)
         if translation.selection is not None and translation.selection.missing:
@@ -149,19 +165,24 @@ class Session:
         return photo
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=self.limits.max_wait_s):
-            raise RefusedError(Refusal(Reason.BUSY))
-        try:
+    def _exclusive(self, visit: Visit) -> Iterator[None]:
+        max_wait_s = self.limits.max_wait_s if visit.is_impatient else None
+        with self.queue.turn(visit, max_wait_s) as has_turn:
+            if visit.cancelled.is_set():
+                raise RefusedError(Refusal(Reason.CANCELLED))
+            if not has_turn:
+                raise RefusedError(Refusal(Reason.BUSY))
             yield
-        finally:
-            self._turn.release()
 
-    def _deadline(self) -> Step:
-        """A ``Step`` that raises ``RefusedError`` once the time limit has passed."""
+    def _deadline(self, visit: Visit) -> Step:
+        """A ``Step`` that raises ``RefusedError`` once the time limit has passed, or ``visit`` is
+        cancelled.
+        """
         ends_at = time.monotonic() + self.limits.timeout_s
 
         def step(done: int, total: int) -> None:
+            if visit.cancelled.is_set():
+                raise RefusedError(Refusal(Reason.CANCELLED))
             if done < total and time.monotonic() > ends_at:
                 values = {"limit": self.limits.timeout_s, "part": done, "num_parts": total}
                 raise RefusedError(Refusal(Reason.TOO_SLOW, values))

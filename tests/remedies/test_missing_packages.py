@@ -99,8 +99,8 @@ def test_an_export_and_the_page_are_installed_by_the_line(
             pass
 
     remedy(" is not installed, needed for --format ", without("onnxscript", export), export)
-    remedy("gradio is not installed, needed for the page; run: ", without("gradio", show_here),
-           show)  # fmt: skip
+    remedy("python-multipart is not installed, needed for uploads; run: ",
+           without("python_multipart", show_here), show)  # fmt: skip
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from serving.photo_paths import Input, find_photos
 from serving.refusals import Reason
 from serving.translate import OutputOptions, TranslateOptions, Translator, translate
 from serving.web.session import Limits, RefusedError, Session
+from serving.web.visitor_queue import Visit
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +190,7 @@ def test_the_page_takes_it_later_smaller_or_in_another_format(
     hasty = Session(translator.model, Limits(timeout_s=0, max_wait_s=0.05))
     assert refusal(large, hasty, tiled) is Reason.TOO_SLOW
     assert refusal(small, hasty, tiled) is None
-    with hasty._exclusive():
+    with hasty._exclusive(Visit()):
         assert refusal(small, hasty) is Reason.BUSY
     assert refusal(small, hasty) is None
     strict = Session(translator.model, Limits(max_bytes=500_000))

@@ -1,6 +1,5 @@
 """A model knows what it was trained on, and says where a photograph is unlike that."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 from typing import Any
@@ -163,7 +162,6 @@ def test_a_visitor_gets_both_notes(make_model: ModelMaker, tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH (apt install chromium)")
-@pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="needs the extra web")
 def test_page_and_api_say_it(make_model: ModelMaker, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: '.[dev]'")
     model = strangers(model_of(make_model))
@@ -186,16 +184,13 @@ def test_page_and_api_say_it(make_model: ModelMaker, tmp_path: Path) -> None:
             page.set_default_timeout(60_000)
             page.goto(f"{url}/{language}/")
             page.wait_for_selector("#go")
-            banner = words["note-drawings"].replace("**", "")
-            assert banner in page.inner_text("#drawings")
-            assert not page.locator("#warning:visible").count()
-            page.set_input_files("#photo input[type=file]", photo)
-            page.wait_for_selector("#photo img")
+            assert page.inner_text("#drawings") == words["note-drawings"]
+            page.set_input_files("#choose", photo)
             page.click("#go")
-            page.wait_for_selector("#warning:visible")
+            page.wait_for_selector("#view-notes:visible")
             subject = words["unlike_face"].format(numbers=1)
-            assert page.inner_text("#warning").startswith(subject)
-            page.click("#photo button[aria-label]")  # away with the photo, and with its warning
-            page.wait_for_selector("#warning", state="hidden")
+            assert page.inner_text("#view-notes").startswith(subject)
+            page.click("#clear")  # away with the photo, and with its warning
+            page.wait_for_selector("#view-notes", state="hidden")
             page.close()
         browser.close()

@@ -1,20 +1,21 @@
-"""The page as its visitors use it: nothing stale, no dead end, its own words.
+"""The page as its visitors use it: nothing stale, no dead end, its own words, nothing left behind.
 
 The kind: something on the page belongs to another photograph than the one shown, a message offers
-what the page does not, or words are not the page's. The boundary: results are shown by
-``_Page.show`` alone, which compares photographs; each ``Reason`` and ``Note`` has a text in both
-languages; ``page.js`` replaces Gradio's own words.
+what the page does not, or words are not the page's. The boundary: what is shown follows from the
+batch and the photographs in ``page.js``; each ``Reason`` and ``Note`` has a text in both languages.
 """
 
 import importlib.util
-import json
+import io
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from odd_photos import ODD_PHOTOS, encode, photo
 from PIL import Image
 from web_server import web_server
@@ -22,11 +23,11 @@ from web_server import web_server
 from preprocessing.analysis.face_detector import Face
 from scraping.offline.corpus import group, jpeg, portrait
 from serving.annotate import draw_face_numbers
+from serving.refusals import Note, Reason
+from serving.web.strings import TEXTS
 
-if importlib.util.find_spec("gradio") is None:
+if importlib.util.find_spec("python_multipart") is None:
     pytest.skip("needs the extra web: pip install -e '.[web]'", allow_module_level=True)
-
-from serving.web.strings import GRADIO_WORDS, TEXTS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 needs_browser = pytest.mark.skipif(
@@ -38,7 +39,7 @@ _ENGLISH = """() => {
   for (const element of document.querySelectorAll("body *")) {
     for (const name of ["aria-label", "title", "placeholder"])
       if (isEnglish(element.getAttribute(name))) words.add(element.getAttribute(name));
-    if (["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+    if (["SCRIPT", "STYLE", "OPTION"].includes(element.tagName)) continue;
     for (const node of element.childNodes)
       if (node.nodeType === Node.TEXT_NODE && isEnglish(node.data)) words.add(node.data.trim());
   }
@@ -47,9 +48,14 @@ _ENGLISH = """() => {
 
 
 @pytest.fixture(scope="module")
-def url(module_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    files = tmp_path_factory.mktemp("server") / "files"
-    with web_server(module_model, files, max_bytes=1_000_000) as address:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server") / "files"
+
+
+@pytest.fixture(scope="module")
+def url(module_model: Path, files: Path) -> Iterator[str]:
+    shutil.copytree(module_model, module_model.parent / "step2-def")
+    with web_server(module_model, files, max_bytes=1_000_000, max_photos=7) as address:
         yield address
 
 
@@ -61,9 +67,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = Image.new("RGB", (420, 420), (150, 150, 160))
     small.paste(photo(80), (150, 150))
     (folder / "small.png").write_bytes(encode(small, "PNG"))
-    (folder / "hdr.jpg").write_bytes(ODD_PHOTOS["ultra-hdr.jpg"]())
     (folder / "heic.jpg").write_bytes(ODD_PHOTOS["heic.jpg"]())
     (folder / "large.jpg").write_bytes(bytes(1_500_000))
+    with zipfile.ZipFile(folder / "trip.zip", "w") as archive:
+        for number in range(3):
+            archive.writestr(f"旅行/{number}.jpg", jpeg(portrait("makeup", number + 3)))
+        archive.writestr("旅行/bad.jpg", b"\xff\xd8\xff no")
     return folder
 
 
@@ -79,6 +88,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def open_page(browser: Any, url: str) -> Iterator[Any]:
     contexts = []
+    foreign: list[str] = []
+    faults: list[str] = []
 
     def open_(language: str, width: int = 1280, locale: str = "en-US") -> Any:
         contexts.append(
@@ -88,74 +99,173 @@ def open_page(browser: Any, url: str) -> Iterator[Any]:
         )
         page = contexts[-1].new_page()
         page.set_default_timeout(60_000)
+        page.on("request", lambda request: foreign.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(f"{url}/{language}/")
-        page.wait_for_selector("#go")
         page.wait_for_selector("#examples img")
         return page
 
     yield open_
     for context in contexts:
         context.close()
+    assert not [address for address in foreign if not address.startswith((url, "blob:", "data:"))]
+    assert faults == []
 
 
-def _choose(page: Any, path: Path) -> None:
-    if page.locator("#photo button[aria-label]").count() and page.locator("#photo img").count():
-        page.locator("#photo button[aria-label]").first.click()
-    page.set_input_files("#photo input[type=file]", path)
-    page.wait_for_selector("#photo img")
+def _finish(page: Any) -> None:
+    """Translate, and wait for the end."""
+    page.click("#go")
+    page.wait_for_selector("#status:visible")
+    page.wait_for_selector("#cancel", state="hidden")
 
 
 @needs_browser
 @pytest.mark.slow
-def test_nothing_of_the_former_photograph_stays(open_page: Any, photos: Path) -> None:
+def test_a_single_photograph_is_compared_and_downloaded(open_page: Any, photos: Path) -> None:
     page = open_page("en")
-    _choose(page, photos / "people.jpg")
-    page.wait_for_selector("#faces input[type=checkbox]")
     page.click("#go")
-    page.wait_for_selector("#result img")
-    assert "make-up → bare face, strength 1." in page.inner_text("#summary")
-    page.click("#photo button[aria-label]")
-    page.wait_for_selector("#result img", state="detached")
-    page.wait_for_selector("#faces input", state="detached")
-    assert not page.locator("#download:visible").count()
-    assert not page.locator("#face-numbers:visible").count()
-    assert not page.locator("#summary").inner_text().strip()
+    page.get_by_text(TEXTS["en"]["no_photo"]).wait_for()
+    page.set_input_files("#choose", photos / "one.jpg")
+    assert not page.locator("#notice").inner_text()
+    _finish(page)
+    page.wait_for_selector("#slider:visible")
+    assert page.inner_text("#progress") == "1 of 1 photos translated."
+    assert page.evaluate("document.querySelector('#after').naturalWidth") == 408
+    page.focus("#split")
+    page.keyboard.press("End")  # the slider is a range: keys move it
+    assert (
+        page.locator("#before").evaluate("(each) => each.style.clipPath") == "inset(0px 0% 0px 0px)"
+    )
+    page.click("#as-pair")
+    assert page.locator("#pair img:visible").count() == 2
+    assert not page.locator("#slider:visible").count()
+    with page.expect_download() as download:
+        page.click("#download")
+    assert download.value.suggested_filename == "one.jpg"
+    with Image.open(download.value.path()) as image, Image.open(photos / "one.jpg") as before:
+        assert image.size == before.size
+        assert np.abs(np.asarray(image, float) - np.asarray(before, float)).max() > 20
+        assert b"TC260:AIGC" in image.info["xmp"]
 
-    _choose(page, photos / "people.jpg")  # a result on its way, and then another photograph
-    page.wait_for_selector("#faces input[type=checkbox]")
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_zip_goes_in_and_a_zip_with_rows_comes_out(
+    open_page: Any, photos: Path, language: str
+) -> None:
+    words = TEXTS["zh" if language == "zh" else "en"]
+    page = open_page(language, 390 if language == "zh" else 1280)
+    page.set_input_files("#choose", [photos / "trip.zip", photos / "one.jpg"])
+    _finish(page)
+    assert page.inner_text("#progress") == words["finished"].format(done=4, total=5)
+    rows = page.locator("#rows li")
+    assert rows.count() == 5
+    assert rows.nth(3).locator(".state").inner_text() == words["unreadable"]
+    assert "trip.zip/旅行/2.jpg" in rows.nth(2).inner_text()
+    rows.nth(2).locator("button").first.click()
+    assert page.inner_text("#view-name") == "trip.zip/旅行/2.jpg"
+    with page.expect_download() as download:
+        page.click("#download-all")
+    with zipfile.ZipFile(io.BytesIO(Path(download.value.path()).read_bytes())) as archive:
+        assert len(archive.namelist()) == 6
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    page.reload()  # leaves: nothing is kept
+    assert not page.locator("#rows li").count()
+
+
+@needs_browser
+@pytest.mark.slow
+def test_faces_are_chosen_with_a_strength_each(open_page: Any, photos: Path) -> None:
+    page = open_page("en")
+    page.set_input_files("#choose", photos / "people.jpg")
+    page.wait_for_selector("#picker-faces li")  # a photograph of several people asks by itself
+    checks = page.locator("#picker-faces input[type=checkbox]")
+    assert [checks.nth(number).is_checked() for number in range(3)] == [True, True, True]
+    assert page.locator("#boxes div").count() == 3
+    for _ in range(3):
+        page.locator("#picker-faces input[type=checkbox]:checked").first.uncheck()
     page.click("#go")
-    page.click("#photo button[aria-label]")
-    page.wait_for_timeout(3000)
-    assert not page.locator("#result img").count()
-    assert not page.locator("#download:visible").count()
-    _choose(page, photos / "heic.jpg")  # refused at once, in words that stay
-    page.get_by_text(TEXTS["en"]["heic"]).first.wait_for()
-    page.click("#go")
-    page.locator("#summary").get_by_text(TEXTS["en"]["heic"]).wait_for()
-    assert not page.get_by_text("Error", exact=True).count()
+    page.get_by_text(TEXTS["en"]["no_choice"]).first.wait_for()
+    page.locator("#boxes div").nth(1).click()
+    page.locator("#boxes div").nth(2).click()
+    page.locator("#picker-faces input[type=range]").nth(2).fill("0.25")
+    assert "Faces 2,3:0.25" in page.inner_text("#rows li")
+    _finish(page)
+    assert "done, 2 faces" in page.inner_text("#rows li")
+    with page.expect_download() as download:
+        page.click("#download")
+    with Image.open(download.value.path()) as after, Image.open(photos / "people.jpg") as before:
+        change = np.abs(np.asarray(after, float) - np.asarray(before, float)).mean(axis=(0, 2))
+    first, second, third = (part.mean() for part in np.array_split(change, 3))
+    assert 3 * first < third < second
 
 
 @needs_browser
 @pytest.mark.slow
 def test_a_single_face_that_training_left_out_is_offered(open_page: Any, photos: Path) -> None:
     page = open_page("en")
-    _choose(page, photos / "small.png")
-    box = page.locator("#faces input[type=checkbox]")
-    box.wait_for()
-    assert box.count() == 1
-    assert not box.is_checked()
-    assert "1: small (37 px)" in page.inner_text("#faces")
-    assert TEXTS["en"]["no-fit-face"] in page.inner_text("#hint")
+    page.set_input_files("#choose", photos / "small.png")
+    check = page.locator("#picker-faces input[type=checkbox]")
+    check.wait_for()
+    assert not check.is_checked()
+    assert TEXTS["en"]["face_unfit"] in page.inner_text("#picker-faces")
+    _finish(page)
+    assert TEXTS["en"]["no-fit-face"] in page.inner_text("#rows li")
+    page.get_by_label("Faces of small.png").click()
+    check.wait_for()
+    check.check()
+    assert "ready" in page.inner_text("#rows li")  # the former outcome is of another choice
+    _finish(page)
+    assert "done, 1 face" in page.inner_text("#rows li")
+
+
+@needs_browser
+@pytest.mark.slow
+def test_nothing_of_the_former_photograph_stays(
+    open_page: Any, photos: Path, url: str, files: Path
+) -> None:
+    page = open_page("en")
+    page.set_input_files("#choose", photos / "one.jpg")
+    with page.expect_response(lambda response: response.status == 202) as started:
+        _finish(page)
+    page.wait_for_selector("#comparison:visible")
+    batch = started.value.json()["batch"]
+    page.click("#clear")
+    for part in ("#comparison", "#list", "#download-all", "#status"):
+        assert not page.locator(f"{part}:visible").count()
+    while requests.get(f"{url}/api/batches/{batch}", timeout=60).status_code != 404:
+        pass
+    page.set_input_files("#choose", photos / "heic.jpg")
+    _finish(page)
+    assert TEXTS["en"]["heic"] in page.inner_text("#rows li")
+    page.close(run_before_unload=False)
+    (served,) = files.glob("suyan-web-*")
+    while list(served.iterdir()):  # a closed page leaves nothing
+        pass
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_page_says_its_place_and_is_cancelled(open_page: Any, photos: Path, url: str) -> None:
+    large = io.BytesIO()
+    Image.effect_noise((3500, 3500), 20).convert("RGB").save(large, "JPEG", quality=20)
+    upload = ("photos", ("large.jpg", large.getvalue()))
+    others = [
+        requests.post(f"{url}/api/batches", files=[upload] * 7, data={"whole": "true"}, timeout=60)
+        for _ in range(2)
+    ]
+    page = open_page("en")
+    page.set_input_files("#choose", [photos / "one.jpg", photos / "small.png"])
     page.click("#go")
-    page.locator("#summary").get_by_text(TEXTS["en"]["no-fit-face"]).wait_for()
-    box.check()
-    page.click("#go")
-    page.wait_for_selector("#result img")
-    page.get_by_text("Faces translated: 1").wait_for()
-    _choose(page, photos / "hdr.jpg")
-    page.wait_for_selector("#faces input", state="detached")
-    page.click("#go")
-    page.get_by_text("The HDR gain map of the photo is left out").wait_for()
+    page.get_by_text("Photos of others before yours: ").wait_for()
+    page.set_input_files("#choose", photos / "people.jpg")
+    page.get_by_text(TEXTS["en"]["at_work"]).wait_for()
+    page.click("#cancel")
+    page.get_by_text("Cancelled. ").first.wait_for()
+    assert TEXTS["en"]["cancelled"] in page.inner_text("#rows")
+    for other in others:
+        requests.delete(f"{url}/api/batches/{other.json()['batch']}", timeout=60)
 
 
 @needs_browser
@@ -165,35 +275,45 @@ def test_the_chinese_page_is_chinese(open_page: Any, photos: Path, locale: str) 
     page = open_page("zh", 390, locale)
     assert page.evaluate("document.documentElement.lang") == "zh-CN"
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    _choose(page, photos / "people.jpg")
-    page.wait_for_selector("#faces input[type=checkbox]")
-    page.click("#go")
-    page.wait_for_selector("#result img")
+    page.set_input_files("#choose", photos / "people.jpg")
+    page.wait_for_selector("#picker-faces li")
+    _finish(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    words = set(page.evaluate(_ENGLISH)) - {"English", TEXTS["zh"]["title"]}
-    assert words == set()
-    page.click("#photo button[aria-label]")
-    page.set_input_files("#photo input[type=file]", photos / "large.jpg")
+    words = set(page.evaluate(_ENGLISH))
+    names = {"English", "people.jpg", TEXTS["zh"]["title"]}
+    assert {word for word in words - names if "people.jpg" not in word} == set()
+    page.click("#clear")
+    page.set_input_files("#choose", photos / "large.jpg")
     notice = TEXTS["zh"]["too-many-bytes"].format(megabytes="1.5", limit=1)
     page.get_by_text(notice).wait_for()
-    assert set(page.evaluate(_ENGLISH)) - {"English", TEXTS["zh"]["title"], notice} == set()
 
 
 @needs_browser
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 390])
-def test_the_examples_are_shown_whole(open_page: Any, width: int) -> None:
-    page = open_page("en", width)
-    outside = page.evaluate("""() => {
-      const frame = document.querySelector("#examples").getBoundingClientRect();
-      const label = document.querySelector("#examples label").getBoundingClientRect();
-      return [...document.querySelectorAll("#examples img")].filter((image) => {
-        const box = image.getBoundingClientRect();
-        return box.top < label.bottom || box.bottom > frame.bottom || box.right > frame.right;
-      }).length;
-    }""")
-    assert outside == 0
-    assert page.locator("#examples img").count() == 2
+def test_the_limits_hold_before_anything_is_sent(open_page: Any, photos: Path) -> None:
+    page = open_page("en")
+    page.set_input_files("#choose", [photos / "one.jpg"] * 9)
+    assert page.inner_text("#notice") == TEXTS["en"]["too_many"].format(num=9, limit=7)
+    assert page.locator("#rows li").count() == 7
+    page.get_by_label("Remove one.jpg").first.click()
+    assert page.locator("#rows li").count() == 6
+    page.click("#clear")
+    page.locator("#examples button").first.click()
+    page.get_by_text("example-1.jpg").first.wait_for()
+    page.select_option("#model", "makeup/step2-def")
+    with page.expect_response(lambda response: response.status == 202) as started:
+        _finish(page)
+    assert started.value.json()["model"] == "makeup/step2-def"
+
+
+def test_every_reason_and_note_has_a_text() -> None:
+    only_in_the_command = {
+        Reason.FOLDER, Reason.NO_FILE, Reason.EXISTS, Reason.WOULD_REPLACE_INPUT,
+        Reason.NOT_WRITTEN,
+    }  # fmt: skip
+    for words in TEXTS.values():
+        assert {reason.value for reason in set(Reason) - only_in_the_command} <= words.keys()
+        assert {f"note-{note}" for note in Note} <= words.keys()
 
 
 def test_numbers_on_small_faces_can_be_read() -> None:
@@ -207,9 +327,3 @@ def test_numbers_on_small_faces_can_be_read() -> None:
         label = yellow[320:398, x : x + 100]
         assert label.any(axis=1).sum() >= 1600 / 28
     assert draw_face_numbers(picture, faces).shape == picture.shape
-
-
-def test_the_patterns_of_foreign_words_are_of_javascript_too() -> None:
-    for words in GRADIO_WORDS.values():
-        json.dumps(words)
-        assert all(pattern.startswith("^") and pattern.endswith("$") for pattern, _ in words)

@@ -25,7 +25,7 @@ from web_server import web_server
 from scraping.offline.corpus import group, jpeg
 from serving.web.problems import add_problems
 
-if importlib.util.find_spec("gradio") is None:
+if importlib.util.find_spec("python_multipart") is None:
     pytest.skip("needs the extra web: pip install -e '.[web]'", allow_module_level=True)
 pytestmark = pytest.mark.slow
 

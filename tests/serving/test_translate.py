@@ -237,7 +237,7 @@ def test_starting_the_command_imports_nothing_slow(make_model: ModelMaker, photo
         "import sys; from cli.main import app\n"
         f"app(['translate', '{photo}', '--workspace', '{workspace}'], standalone_mode=False)\n"
         "slow = {'prefect', 'albumentations', 'torchvision', 'scipy', 'pyarrow', 'matplotlib',"
-        " 'gradio', 'onnx', 'sqlalchemy', 'torch._dynamo', 'sympy'}\n"
+        " 'fastapi', 'onnx', 'sqlalchemy', 'torch._dynamo', 'sympy'}\n"
         "print(sorted(slow & set(sys.modules)))"
     )
     done = subprocess.run(
