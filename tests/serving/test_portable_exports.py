@@ -58,7 +58,7 @@ def opened(make_model: ModelMaker, **changes: Any) -> Model:
 @pytest.fixture
 def space_app(make_model: ModelMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The app as a module, with a network that brightens by 10 grey levels."""
-    pytest.importorskip("gradio", reason="needs the extra web: pip install -e '.[web]'")
+    pytest.importorskip("gradio", reason="needs gradio: pip install -e '.[dev]'")
     model = opened(make_model)
     folder = tmp_path / "app"
     folder.mkdir()
@@ -180,7 +180,7 @@ def started(folder: Path, python: str) -> Iterator[str]:
 @pytest.mark.slow
 def test_a_space_starts_and_translates(make_model: ModelMaker, tmp_path: Path) -> None:
     """Over its API, in an environment that need not have Suyan (SUYAN_TEST_SPACE_PYTHON)."""
-    pytest.importorskip("gradio", reason="needs the extra web: pip install -e '.[web]'")
+    pytest.importorskip("gradio", reason="needs gradio: pip install -e '.[dev]'")
     pytest.importorskip("onnxscript", reason="needs the extra export")
     folder = make_model(faces=False, recipe="seasons")
     out = tmp_path / "space"
