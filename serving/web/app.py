@@ -29,8 +29,8 @@ from core.workspace import Workspace
 from serving.models import Model
 from serving.refusals import Interface, Reason, Refusal
 from serving.web.access import AccessRules
-from serving.web.batches import BatchStore
 from serving.web.model_library import ModelLibrary
+from serving.web.photo_batches import BatchStore
 from serving.web.problems import ProblemKind, add_problems, describe_problems, problem
 from serving.web.session import LIMITS, Limits
 

@@ -15,7 +15,6 @@ from pydantic import BaseModel, Field
 from serving.labelling.visible_mark import VisibleMark
 from serving.refusals import Interface, Kind, Note
 from serving.web.batch_files import Upload, upload_name, zip_stream
-from serving.web.batches import Batch, BatchOptions, BatchRow, BatchState, BatchStore, RowState
 from serving.web.form_fields import (
     ChoicesField,
     CornerField,
@@ -32,6 +31,14 @@ from serving.web.form_fields import (
     only_fields,
 )
 from serving.web.model_library import ModelLibrary
+from serving.web.photo_batches import (
+    Batch,
+    BatchOptions,
+    BatchRow,
+    BatchState,
+    BatchStore,
+    RowState,
+)
 from serving.web.problems import (
     FieldError,
     FieldsError,

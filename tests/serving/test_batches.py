@@ -20,7 +20,7 @@ from serving.models import Model, open_model
 from serving.refusals import Interface, Kind, Reason
 from serving.translate import TranslateOptions
 from serving.web.batch_files import Upload, result_name, unpack, upload_name, zip_stream
-from serving.web.batches import Batch, BatchOptions, BatchState, BatchStore, RowState
+from serving.web.photo_batches import Batch, BatchOptions, BatchState, BatchStore, RowState
 from serving.web.session import Limits, RefusedError, Session
 from serving.web.visitor_queue import Visit, VisitorQueue
 
