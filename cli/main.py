@@ -29,7 +29,7 @@ from cli import (
 from cli.command_group import MainGroup
 from cli.console import ERRORS, error_text, print_only_json
 from cli.hub import publish_command
-from cli.inventory import compare_command, list_commands, recipe_commands
+from cli.inventory import compare_command, list_commands, recipe_commands, review_command
 from cli.usage import usage_text
 from core.errors import SuyanError
 from core.language.messages import localised
@@ -61,6 +61,7 @@ for _group in (
     crawl,
     forget,
     prepare,
+    review_command,
     train,
     models,
     compare_command,

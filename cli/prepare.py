@@ -37,6 +37,7 @@ from core.workspace_folders import CrawlFolder, DatasetFolder
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
 
+    from core.progress import Progress
     from core.tables import Picture
     from flows.parameters import PipelineParameters
     from preprocessing.config import PrepareConfig
@@ -88,13 +89,11 @@ def curate(
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Overrule the preparation's decision about pictures, from the next dataset version on."""
-    from preprocessing.selection.overrides import add_overrides
-    from storage import synced_files
+    from preprocessing.selection.overrides import add_overrides, overrides_change
 
     config = load_parameters(recipe, params, workspace=workspace).prepare
-    path = workspace.overrides(config.domain_a, config.domain_b)
     _require_originals(workspace, pictures)
-    with synced_files.update(workspace, path, by_hand=True):
+    with overrides_change(workspace, config.domain_a, config.domain_b) as path:
         add_overrides(path, pictures, action, note)
     num = counted(len(pictures), "picture")
     print_text(OUTPUT, f"{path}: {action} {num} from the next version on")
@@ -116,14 +115,12 @@ def import_decisions(
 ) -> None:
     """Take over what was decided about pictures in another tool, from the next version on."""
     from preprocessing.exports.tool_decisions import read_tool_decisions
-    from preprocessing.selection.overrides import add_overrides, read_overrides
-    from storage import synced_files
+    from preprocessing.selection.overrides import add_overrides, overrides_change, read_overrides
 
     config = load_parameters(recipe, params, workspace=workspace).prepare
-    path = workspace.overrides(config.domain_a, config.domain_b)
     decisions = read_tool_decisions(file)
     _require_originals(workspace, decisions)
-    with synced_files.update(workspace, path, by_hand=True):
+    with overrides_change(workspace, config.domain_a, config.domain_b) as path:
         stored = read_overrides(path, decisions)
         new = {name: each for name, each in decisions.items() if stored.get(name) != each}
         for action in dict.fromkeys(new.values()):
@@ -220,11 +217,8 @@ def prepare_crawled(
     Raises ``ValueError`` for a domain that was not crawled with these options, unless it has one
     crawl only, and ``SuyanError`` for one whose crawl has no original as settings refused all.
     """
-    from flows import latest, sync
     from flows.estimates.stage_durations import pictures_to_prepare, timed_stage
-    from preprocessing.prepare import prepare as run_prepare
     from scraping.crawl import check_not_all_refused
-    from storage.eviction import in_use
 
     crawls = (parameters.crawl_a, parameters.crawl_b)
     listing_a, listing_b = (
@@ -236,15 +230,28 @@ def prepare_crawled(
     with (
         timed_stage("prepare", num, workspace, partial(print_line, console)),
         progress_bar(console) as progress,
-        in_use(workspace),
     ):
-        sync.fetch_originals(parameters.prepare, (listing_a, listing_b), workspace, progress)
-        summary = run_prepare(
-            parameters.prepare, listing_a, listing_b, workspace, progress=progress
-        )
+        summary = make_version(parameters, (listing_a, listing_b), workspace, progress)
+    _print_summary(summary, parameters.prepare, console)
+    return summary
+
+
+def make_version(
+    parameters: PipelineParameters,
+    files: tuple[Path, Path],
+    workspace: Workspace,
+    progress: Progress,
+) -> PrepareSummary:
+    """Prepare and publish the version of two listings; it becomes the recipe's newest."""
+    from flows import latest, sync
+    from preprocessing.prepare import prepare as run_prepare
+    from storage.eviction import in_use
+
+    with in_use(workspace):
+        sync.fetch_originals(parameters.prepare, files, workspace, progress)
+        summary = run_prepare(parameters.prepare, *files, workspace, progress=progress)
         sync.publish_dataset(summary, workspace)
         latest.remember_dataset(workspace, parameters.recipe, summary.version)
-    _print_summary(summary, parameters.prepare, console)
     return summary
 
 

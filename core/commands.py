@@ -27,7 +27,7 @@ RECIPE_SUFFIXES = (".yaml", ".yml", ".json")
 
 _domains: dict[str, tuple[str, str]] = {**RECIPE_DOMAINS}  # of every recipe of this process
 _files: dict[str, tuple[str, Path]] = {}  # the option and the file that gave a recipe, by its name
-_NEEDS_PARAMETERS = {"run", "crawl", "prepare", "curate", "train", "evaluate"}
+_NEEDS_PARAMETERS = {"run", "crawl", "prepare", "review", "curate", "train", "evaluate"}
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _PLAIN = re.compile(r"[\w@%+=:,./…-]+", re.ASCII | re.IGNORECASE)
 

@@ -122,6 +122,11 @@ class Workspace:
         return self.cache / "crops"
 
     @property
+    def thumbnails(self) -> Path:
+        """The folder of small copies that the review's page shows, by original; JPEG."""
+        return self.cache / "thumbnails"
+
+    @property
     def features(self) -> Path:
         """The folder of feature arrays, named by pictures and network."""
         return self.cache / "features"
@@ -167,6 +172,10 @@ class Workspace:
     def overrides(self, domain_a: str, domain_b: str) -> Path:
         """People's decisions about the pictures of two domains; CSV."""
         return self.datasets / f"overrides-{domain_a}-{domain_b}.csv"
+
+    def overrides_lock(self, domain_a: str, domain_b: str) -> Path:
+        """The lock of a process that adds to, or takes from, the decisions of these domains."""
+        return self.datasets / f".overrides-{domain_a}-{domain_b}.lock"
 
     def run(self, name: str) -> RunFolder:
         """The run of this name."""

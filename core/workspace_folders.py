@@ -86,6 +86,11 @@ class DatasetFolder:
         return self.path / "changes.csv"
 
     @property
+    def doubtful_pairs(self) -> Path:
+        """Pairs that are nearly similar enough to be copies, the most similar first; CSV."""
+        return self.path / "doubtful.csv"
+
+    @property
     def previews(self) -> Path:
         """The folder of small JPEGs of the originals that the card's pages show."""
         return self.path / "previews"

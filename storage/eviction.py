@@ -1,8 +1,8 @@
 """Eviction: keeps a machine's folder of a workspace in a bucket below a size.
 
 The least recently used data go first, and only data that can be restored: originals, dataset
-versions and checkpoints that the bucket has with the same content, and crops, which are computed
-from originals. Nothing is removed while a process uses the workspace.
+versions and checkpoints that the bucket has with the same content, and crops and thumbnails, which
+are computed from originals. Nothing is removed while a process uses the workspace.
 """
 
 from __future__ import annotations
@@ -99,8 +99,9 @@ def _entries(bucket: Bucket, workspace: Workspace) -> Iterator[_Entry]:
     sizes = functools.cache(lambda folder: bucket.sizes(workspace.key(folder)))
     for path in _files(workspace.originals):
         yield _entry(path, is_recoverable=functools.partial(_is_stored, sizes, workspace, path))
-    for path in _files(workspace.crops):
-        yield _entry(path)
+    for folder in (workspace.crops, workspace.thumbnails):
+        for path in _files(folder):
+            yield _entry(path)
     for path in workspace.datasets.glob("[!.]*/"):
         yield _entry(path, is_recoverable=_publication_check(bucket, workspace, path))
     for run in workspace.runs.glob("[!.]*/"):

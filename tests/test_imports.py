@@ -58,6 +58,9 @@ SIDEWAYS = {
         "preprocessing.analysis.face_detector",
         "preprocessing.config",
         "preprocessing.images.geometry",
+        "preprocessing.sandbox",  # decodes originals for the thumbnails of the review
+        "preprocessing.selection.overrides",  # the decisions that the review reads and writes
+        "preprocessing.selection.rejection_reasons",
         "training.config",
         "training.data.tensors",
         "training.models.architecture",

@@ -16,10 +16,11 @@ from core.files import load_json
 from core.progress import Progress
 from core.tables import Original, iter_rows, write_rows
 from core.workspace import Workspace
-from core.workspace_folders import CrawlFolder, DatasetFolder
+from core.workspace_folders import DatasetFolder
 from flows.removal.file_copies import digests_of
 from preprocessing.config import PrepareConfig
-from storage import originals, snapshots, synced_files
+from scraping.listings import listing_with_most
+from storage import originals, snapshots
 from storage.forgotten_record import RemovedVersion
 from storage.remote import bucket_of
 from storage.s3 import Bucket
@@ -192,20 +193,11 @@ def _write_listing(domain: str, names: frozenset[str], workspace: Workspace, pat
 
     Raises ``SuyanError`` where no crawl of the domain has any.
     """
-    bucket = bucket_of(workspace)
-    if bucket is not None:
-        for name in bucket.folders(workspace.key(workspace.crawls)):
-            synced_files.pull(workspace, workspace.crawl(name).listing)
-    most: list[Original] = []
-    for crawl in map(CrawlFolder, sorted(workspace.crawls.glob("*"))):
-        if crawl.listing.exists():
-            rows = [
-                row
-                for row in iter_rows(crawl.listing, Original)
-                if row.status == "ok" and row.domain == domain and row.sha256 in names
-            ]
-            most = max(most, rows, key=lambda listed: len({row.sha256 for row in listed}))
-    if not most:
-        raise SuyanError(f"no crawl of {domain} has its originals any more")
-    write_rows(path, Original, most)
+    listing = listing_with_most(domain, names, workspace)
+    rows = [
+        row
+        for row in iter_rows(listing, Original)
+        if row.status == "ok" and row.domain == domain and row.sha256 in names
+    ]
+    write_rows(path, Original, rows)
     return path

@@ -11,6 +11,7 @@ semicolons or tabs instead of commas, UTF-16, GB 18030.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
@@ -22,9 +23,11 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from core.files import atomic_file
+from core.locks import file_lock
 from core.tables import csv_cells, csv_encoding, csv_lines, csv_separator
 from core.workspace import Workspace
 from preprocessing.dedup.clusters import Differences
+from storage import synced_files
 
 Action = Literal["keep", "drop", "move"]
 Decision = Literal["keep", "drop", "move", "different"]
@@ -114,12 +117,27 @@ def _lines(path: Path) -> Iterator[_Line]:
         yield _Line(where, prefix, cast("Decision", decision), digits)
 
 
-def add_overrides(path: Path, names: Iterable[str], action: Decision, note: str) -> None:
+@contextlib.contextmanager
+def overrides_change(workspace: Workspace, domain_a: str, domain_b: str) -> Iterator[Path]:
+    """The file, for the block alone to change it: others wait, in other processes too.
+
+    The bucket's copy, if there is one, is merged before and replaced afterwards. Raises
+    ``TransientError`` where another machine changed that meanwhile; the file is then as before.
+    """
+    path = workspace.overrides(domain_a, domain_b)
+    with (
+        file_lock(workspace.overrides_lock(domain_a, domain_b)),
+        synced_files.update(workspace, path, by_hand=True),
+    ):
+        yield path
+
+
+def add_overrides(path: Path, names: Iterable[str], action: Decision, note: str) -> list[str]:
     """Append decisions to the file, atomically, in its own encoding; create a missing one.
 
     ``different`` says that none of the pictures is a copy of another of them, or the only one of
-    any picture. Raises ``ValueError``, and leaves the file as it was, for a name that does not
-    begin a sha256.
+    any picture. Returns the new lines. Raises ``ValueError``, and leaves the file as it was, for a
+    name that does not begin a sha256. The caller is in ``overrides_change``.
     """
     names = [name.strip().lower() for name in names]
     for name in names:
@@ -139,6 +157,28 @@ def add_overrides(path: Path, names: Iterable[str], action: Decision, note: str)
     added = (end + rows.getvalue()).encode(encoding.removesuffix("-sig"), "backslashreplace")
     with atomic_file(path) as file:
         file.write(content + added)
+    return rows.getvalue().splitlines()
+
+
+def remove_overrides(path: Path, lines: Iterable[str]) -> None:
+    """Take lines of ``add_overrides`` out of the file again, atomically; others stay as they are.
+
+    Of equal lines the last one goes. Raises ``ValueError``, and leaves the file as it was, where
+    one of them is no longer in it. The caller is in ``overrides_change``.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    encoding = csv_encoding(content).removesuffix("-sig")  # a byte order mark is a character then
+    rows = io.StringIO(content.decode(encoding), newline="").readlines()
+    for line in lines:
+        places = [place for place, row in enumerate(rows) if row.rstrip("\r\n") == line]
+        if not places:
+            raise ValueError(
+                f"{path}: found no line {line!r} any more, which was to be taken back; another "
+                "person or program changed the file. Decide about the picture anew"
+            )
+        del rows[places[-1]]
+    with atomic_file(path) as file:
+        file.write("".join(rows).encode(encoding))
 
 
 def _require_digits(prefix: str, where: str) -> None:

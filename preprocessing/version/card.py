@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ from preprocessing.version.diff import Change, find_changes
 from preprocessing.version.sheets import draw_sheet, sheets_of_rejected, write_previews
 
 _PICTURES_PER_PAGE = 1000  # of a section
+_CHANGE_COLUMNS = tuple(field.name for field in fields(Change))
+_PAIR_COLUMNS = ("older", "newer", "similarity")
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ def write_card(
 
     It consists of ``card.json``, ``card.md``, ``card.html`` (every rejected picture, duplicate
     cluster and doubtful pair, with the lines that overrule a decision; long sections continue on
-    pages of their own), ``changes.csv``, and contact sheets of the rejected pictures. The sheets of
-    accepted ones come from ``sheets.sheets_of_accepted`` and need all crops. A card without
-    ``has_enough`` refers to no such sheets.
+    pages of their own), ``changes.csv``, ``doubtful.csv`` (the doubtful pairs), and contact sheets
+    of the rejected pictures. The sheets of accepted ones come from ``sheets.sheets_of_accepted``
+    and need all crops. A card without ``has_enough`` refers to no such sheets.
     """
     staged, workspace = DatasetFolder(folder), Workspace(final.parents[1].absolute())
     before, changes = _changes_since_last(staged.manifest, final, config)
@@ -104,7 +106,9 @@ def write_card(
         workspace=workspace,
     )
     write_json(staged.card, _as_json(card))
-    _write_text(staged.changes, _as_csv(changes))
+    _write_text(staged.changes, _as_csv(_CHANGE_COLUMNS, map(astuple, changes)))
+    pairs = ((older.sha256, newer.sha256, similarity) for older, newer, similarity in rows.doubtful)
+    _write_text(staged.doubtful_pairs, _as_csv(_PAIR_COLUMNS, pairs))
     _write_pages(staged, card)
     write_previews(staged.previews, rows, cache)
     for sheet in sheets_of_rejected(folder, rows, cache):
@@ -121,6 +125,7 @@ def _write_pages(staged: DatasetFolder, card: _Card) -> None:
     context: dict[str, Any] = {
         "card": card, "sections": sections, "num_changes": _num_changes(card.changes),
         "curate": _curate_command(card, "ACTION", "DIGITS"),
+        "review": _command(card, "review", card.version),
         "licenses": _licenses(card.rows),
     }  # fmt: skip
     for path in (staged.card_text, staged.card_page):
@@ -192,8 +197,12 @@ def _sections(card: _Card) -> Iterator[_Section]:
 
 
 def _curate_command(card: _Card, *words: str) -> str:
+    return _command(card, "curate", *words)
+
+
+def _command(card: _Card, name: str, *words: str) -> str:
     recipe = recipe_of(card.config.domain_a, card.config.domain_b)
-    return suyan_command("curate", *words, workspace=card.workspace, recipe=recipe)
+    return suyan_command(name, *words, workspace=card.workspace, recipe=recipe)
 
 
 def _pages(sequence: Sequence[_Group]) -> list[list[_Group]]:
@@ -257,11 +266,11 @@ def _changes_since_last(
     return "", []
 
 
-def _as_csv(changes: Sequence[Change]) -> str:
+def _as_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(Change))
-    writer.writerows(astuple(change) for change in changes)
+    writer.writerow(columns)
+    writer.writerows(rows)
     return text.getvalue()
 
 

@@ -202,7 +202,13 @@ _ENGLISH_NAMES: Mapping[str, str] = {"makeup": "make-up", "bare": "bare face"}
 
 def direction_labels(prepare: PrepareConfig, language: Language) -> Mapping[Direction, str]:
     """Each direction in words, e.g. ``make-up → bare face`` or ``化妆 → 素颜``."""
-    a, b = prepare.chinese_names
-    if language == "en":
-        a, b = (_ENGLISH_NAMES.get(name, name) for name in (prepare.domain_a, prepare.domain_b))
+    a, b = domain_names(prepare, language)
     return {"A2B": f"{a} → {b}", "B2A": f"{b} → {a}"}
+
+
+def domain_names(prepare: PrepareConfig, language: Language) -> tuple[str, str]:
+    """The names of the domains A and B, e.g. ``make-up`` or ``化妆``."""
+    if language == "zh":
+        return prepare.chinese_names
+    a, b = (_ENGLISH_NAMES.get(name, name) for name in (prepare.domain_a, prepare.domain_b))
+    return a, b

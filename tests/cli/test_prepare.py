@@ -8,18 +8,23 @@ from pathlib import Path
 import pytest
 from cli_runs import Suyan, printed_commands
 from PIL import Image
+from review_version import write_version
 from rich.console import Console
 
+from cli.inventory.review_command import make_next_version
 from cli.prepare import decisions, prepare_crawled
 from core.config_identity import identity
-from core.files import claim_folder
+from core.files import claim_folder, load_json
+from core.progress import silent
 from core.tables import Original, Picture, write_rows
 from core.workspace import Workspace
+from core.workspace_folders import DatasetFolder
 from flows import latest, recipes
 from flows.parameters import PipelineParameters
 from preprocessing.selection.overrides import add_overrides
 from scraping.crawl import crawl_name, publish_outputs
 from scraping.offline.portraits import Person, Shot, draw
+from serving.review import review_app
 from storage import originals
 from storage.remote import bucket_of, open_workspace
 
@@ -66,6 +71,52 @@ def test_what_was_crawled_becomes_a_version_and_decisions_the_next_one(tmp_path:
     assert "Your decisions: drop 1" in said
     assert "nothing has changed" in said
     assert str(second.dataset / "card.html") in said
+
+
+def test_the_review_makes_the_next_version_with_the_settings_of_this_one(tmp_path: Path) -> None:
+    recipe, workspace = parameters(), Workspace(tmp_path)
+    names = crawled(workspace, recipe)
+    first = prepare_crawled(recipe, workspace, Console(quiet=True))
+    latest.remember_dataset(workspace, "makeup", "another")
+    again = make_next_version(
+        DatasetFolder(first.dataset), silent, parameters=recipe, workspace=workspace
+    )
+    assert (again.dataset.path, again.is_new) == (first.dataset, False)
+    add_overrides(workspace.overrides("makeup", "bare"), [names[0]], "drop", "")
+    made = make_next_version(
+        DatasetFolder(first.dataset), silent, parameters=recipe, workspace=workspace
+    )
+    assert made.is_new
+    line = next(
+        words
+        for words in printed_commands(made.dataset.card_page.read_text())
+        if words[0] == "review"
+    )
+    assert line[:2] == ["review", made.dataset.path.name]
+    assert load_json(made.dataset.config) == load_json(DatasetFolder(first.dataset).config)
+    assert load_json(made.dataset.card)["changes"]["removed"] == 1
+    assert made.dataset.doubtful_pairs.read_text().startswith("older,newer,similarity\n")
+    assert latest.dataset_folder(workspace, "makeup") == made.dataset.path
+
+
+@pytest.mark.remedy(", a recipe of ")
+def test_the_review_is_of_a_version_of_the_recipe(
+    suyan: Suyan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = list[str]()
+
+    def serve(_home: object, version: DatasetFolder, *_others: object, **_more: object) -> None:
+        opened.append(version.path.name)
+
+    monkeypatch.setattr(review_app, "serve", serve)
+    name = write_version(Workspace(tmp_path), 12).path.name
+    line = ("review", name, "--workspace", tmp_path)
+    status, text = suyan(*line, "--recipe", "seasons")
+    assert status == 2
+    assert f"a recipe of summer and winter; needed that of {name}, whose domains are makeup" in text
+    assert suyan(*line, "--recipe", "makeup")[0] == 0
+    assert opened == [name]
+    assert "found no folder" in suyan("review", "--workspace", tmp_path / "none")[1]
 
 
 def test_what_another_machine_crawled_is_prepared(
