@@ -73,7 +73,7 @@ def _localise(command: Any) -> None:
     make_text = rich_utils._make_rich_text  # noqa: SLF001 - rich cuts off lines without spaces
 
     def make_folded_text(**values: Any) -> Any:
-        text = make_text(**values)
+        text: Any = make_text(**values)
         text.overflow = "fold"
         return text
 

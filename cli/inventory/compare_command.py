@@ -83,8 +83,9 @@ def compare(
             fetch_dataset(workspace, measured[-1].scores.dataset)
         with progress_bar(OUTPUT, transient=True) as progress:
             comparison = compare_runs(
-                *measured, workspace, pictures, is_paired=not unpaired, progress=progress
-            )
+                measured[0], measured[1], workspace, pictures, is_paired=not unpaired,
+                progress=progress,
+            )  # fmt: skip
         write_comparison(out, comparison, language or measured[0].scores.language)
     print_comparison(comparison, OUTPUT)
     print_line(OUTPUT, f"All figures, and the same pictures side by side: {out}")

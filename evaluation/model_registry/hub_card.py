@@ -36,15 +36,16 @@ def hub_card(
         image = f"![{facts.domains[0]} → {facts.domains[1]}, before and after]({picture})"
         text = f"{front}\n\n{title}\n\n{image}\n\n{rest}"
     card = ModelCard(text)
-    card.data.license = licence
+    data: Any = card.data
+    data.license = licence
     if licence == "other":
-        card.data.license_name = "as-its-publisher-says"
-    card.data.datasets = [dataset] if dataset else None
-    card.data.base_model = base_model or None
+        data.license_name = "as-its-publisher-says"
+    data.datasets = [dataset] if dataset else None
+    data.base_model = base_model or None
     results = list(_results(facts, dataset))
     if results:
-        card.data.model_name = facts.name
-        card.data.eval_results = results
+        data.model_name = facts.name
+        data.eval_results = results
     return str(card)
 
 

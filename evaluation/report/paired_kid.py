@@ -65,11 +65,13 @@ def paired_kid(
     differences = {}
     for name, direction in first.scores.directions.items():
         source, target = pictures[name[0]], pictures[name[-1]]
-        translated = [
+        by_second, by_first = (
             extract(_translate(each, f"G_{name[0]}", source, config, device, progress))
             for each in (second, first)
-        ]
-        comparison = compare_kid(*translated, extract(target), config.num_bootstrap, config.seed)
+        )
+        comparison = compare_kid(
+            by_second, by_first, extract(target), config.num_bootstrap, config.seed
+        )
         differences[direction.route] = comparison.change
     return differences, ""
 

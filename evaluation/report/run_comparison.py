@@ -161,7 +161,8 @@ def compare_runs(
         for name in dict.fromkeys([*values, *other])
         if values.get(name) != other.get(name)
     ]
-    paired, no_paired = {}, "it was not asked for"
+    paired: dict[str, Figure] = {}
+    no_paired = "it was not asked for"
     if is_paired:
         paired, no_paired = _paired_kid(first, second, workspace, reason, progress)
     evaluate = [{**run.settings["evaluate"], "language": ""} for run in (first, second)]
@@ -190,12 +191,12 @@ def _paired_kid(
         config = EvaluateConfig.model_validate(first.settings["evaluate"])
     except ValidationError:
         config = EvaluateConfig()
-    runs = (
+    one, other = (
         MeasuredCheckpoint(run.folder.checkpoint(run.scores.checkpoint).path, run.scores)
         for run in (first, second)
     )
     dataset = workspace.dataset(first.scores.dataset)
-    return paired_kid(*runs, config, dataset, workspace.features, progress)
+    return paired_kid(one, other, config, dataset, workspace.features, progress)
 
 
 def _figure_rows(first: Scores, second: Scores) -> Iterator[FigureRow]:

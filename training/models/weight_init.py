@@ -30,7 +30,7 @@ def init_weights(
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             if is_parametrized(module, "weight"):  # divided by its norm: ``gain`` has no effect
-                original = module.parametrizations["weight"].original
+                original = module.get_parameter("parametrizations.weight.original")
                 nn.init.orthogonal_(original, generator=generator)
             else:
                 _init_weight(module.weight, generator, gain, how)
