@@ -212,7 +212,9 @@ def test_doubtful_pairs_and_scores_of_sides_have_sections_where_there_are_any(
     table = pq.read_table(dataset.manifest)
     scores = [0.2 if number in {10, 11} else 0.9 for number in range(40)]
     scores[11] = 0.1
-    pq.write_table(table.append_column("side_score", pa.array(scores)), dataset.manifest)
+    place = table.schema.get_field_index("side_score")
+    scored = table.set_column(place, "side_score", pa.array(scores))
+    pq.write_table(scored, dataset.manifest)
     side, pairs, *_ = build_sections(load_version(dataset))
     assert (side.key, side.groups, side.captions) == ("side", [(11,), (10,)], ["0.10", "0.20"])
     assert (pairs.key, pairs.groups, pairs.captions) == ("pairs", [(2, 4)], ["0.951"])
