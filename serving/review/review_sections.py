@@ -13,10 +13,10 @@ from serving.review.version_pictures import ReviewPicture, VersionPictures
 _MAX_SIDE_SCORE = 0.5  # of a picture that is shown as one of the other side
 _REASONS = (  # the judgements of a person first, facts of the file last
     Reason.WRONG_SIDE, Reason.IN_BOTH_DOMAINS, Reason.COVERED, Reason.ENLARGED, Reason.BLURRED,
-    Reason.PROFILE, Reason.LEAVES_THE_FRAME, Reason.SEVERAL_FACES, Reason.FACE_TOO_SMALL,
-    Reason.WOULD_CHANGE_SIDES, Reason.COLLAGE, Reason.FRAMED, Reason.BLACK_AND_WHITE,
-    Reason.TOO_DARK, Reason.TOO_BRIGHT, Reason.UNIFORM, Reason.UNSAFE, Reason.NO_FACE,
-    Reason.ODD_SHAPE, Reason.TOO_SMALL,
+    Reason.PROFILE,
+    Reason.LEAVES_THE_FRAME, Reason.SEVERAL_FACES, Reason.FACE_TOO_SMALL, Reason.WOULD_CHANGE_SIDES,
+    Reason.COLLAGE, Reason.FRAMED, Reason.BLACK_AND_WHITE, Reason.TOO_DARK, Reason.TOO_BRIGHT,
+    Reason.UNIFORM, Reason.UNSAFE, Reason.NO_FACE, Reason.ODD_SHAPE, Reason.TOO_SMALL,
 )  # fmt: skip
 
 
