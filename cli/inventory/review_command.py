@@ -53,7 +53,7 @@ def review(
     from core.files import load_json
     from flows import latest
     from preprocessing.config import PrepareConfig
-    from serving.review.access import Access
+    from serving.review.review_access import Access
     from serving.review.review_app import serve
     from storage import synced_files
 

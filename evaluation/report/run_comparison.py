@@ -191,12 +191,14 @@ def _paired_kid(
         config = EvaluateConfig.model_validate(first.settings["evaluate"])
     except ValidationError:
         config = EvaluateConfig()
-    one, other = (
+    first_measured, second_measured = (
         MeasuredCheckpoint(run.folder.checkpoint(run.scores.checkpoint).path, run.scores)
         for run in (first, second)
     )
     dataset = workspace.dataset(first.scores.dataset)
-    return paired_kid(one, other, config, dataset, workspace.features, progress)
+    return paired_kid(
+        first_measured, second_measured, config, dataset, workspace.features, progress
+    )
 
 
 def _figure_rows(first: Scores, second: Scores) -> Iterator[FigureRow]:

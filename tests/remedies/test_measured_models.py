@@ -206,7 +206,7 @@ def test_pairs_and_truths_are_written_as_the_message_says(tmp_path: Path) -> Non
     pairs.write_text("a,b\n1.jpg\n")
     remedy("files a and b", load, _then(write, load))
     pairs.write_text("a,b\n1.jpg,3.jpg\n")
-    remedy(" names ", load, _then(write, load))
+    remedy(" names the picture ", load, _then(write, load))
 
 
 def test_a_truth_is_written_again(tmp_path: Path) -> None:
