@@ -12,6 +12,7 @@ import typer
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, print_result, print_text, question
 from cli.options import WORKSPACE, ModelRecipe, WorkspaceOption, recipe_name
+from core.commands import suyan_command
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -33,9 +34,6 @@ def publish(
     public: Annotated[
         bool, typer.Option("--public", help="New repository that everybody sees; default: private.")
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="No question about people that are shown.")
-    ] = False,
     licence: Annotated[
         str, typer.Option(metavar="LICENCE", help="Licence of a model's weights, e.g. mit.")
     ] = "other",
@@ -49,6 +47,9 @@ def publish(
         ),
     ] = "",
     recipe: ModelRecipe = "makeup",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="No question about people that are shown.")
+    ] = False,
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Publish a model or a dataset version on the Hugging Face hub, privately unless told."""
@@ -81,7 +82,7 @@ def publish(
         )
     print_text(OUTPUT, f"{published}: published")
     if version is None:
-        print_text(OUTPUT, f"suyan translate PHOTO --model {published}")
+        print_text(OUTPUT, suyan_command("translate", "PHOTO", "--model", published))
     print_result({"address": published, "kind": "model" if version is None else "dataset"})
 
 
@@ -115,7 +116,7 @@ def _write_dataset(
     if not all(row.is_drawn for row in rows):
         _ask(
             f"{version.name} has photographs of an image search, and may show people who were not "
-            "asked. 'suyan forget' cannot take a picture back from a hub",
+            f"asked. '{suyan_command('forget')}' cannot take a picture back from a hub",
             target, public=public, yes=yes,
         )  # fmt: skip
     (folder,) = export(version, scratch, "huggingface")

@@ -33,8 +33,6 @@ def review(
             help="Name of a dataset version; default: the recipe's newest.",
         ),
     ] = "newest",
-    recipe: Recipe = "makeup",
-    params: Params = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7861,
     host: Annotated[
         str,
@@ -43,6 +41,8 @@ def review(
             "printed address has a token, without which nobody gets in."
         ),
     ] = "127.0.0.1",
+    recipe: Recipe = "makeup",
+    params: Params = None,
     workspace: ExistingWorkspace = WORKSPACE,
 ) -> None:
     """Look at the pictures of a dataset version and decide: keep, drop, move; until Ctrl-C.

@@ -47,7 +47,9 @@ def load_pairs(path: Path) -> dict[str, list[str]]:
         try:
             digests[name] = file_sha256(path.parent / name)
         except (OSError, ValueError) as error:
-            raise ValueError(f"evaluate.pairs: {path} names the picture {name!r}: {error}") from error
+            raise ValueError(
+                f"evaluate.pairs: {path} names the picture {name!r}: {error}"
+            ) from error
     counterparts: dict[str, list[str]] = {}
     for a, b in rows:
         counterparts.setdefault(digests[a], []).append(digests[b])

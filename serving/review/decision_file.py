@@ -25,7 +25,7 @@ from preprocessing.selection.overrides import (
     remove_overrides,
 )
 
-_NOTE = "suyan review"
+_NOTE = "review"
 _MAX_TRIES = 5  # where another machine changes the file in the bucket at the same time
 
 

@@ -20,6 +20,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.commands import suyan_command
 from core.proxies import is_loopback, literal_ip
 
 CHANGE_HEADER = "x-suyan-review"
@@ -40,8 +41,8 @@ _HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
 }
 _UNKNOWN_VISITOR = (
-    "found no token, needed the whole address that 'suyan review' printed, with ?token=…\n"
-    "这里需要 'suyan review' 打印出的完整网址，包括 ?token=…\n"
+    f"found no token, needed the whole address that '{suyan_command('review')}' printed, with "
+    f"?token=…\n这里需要“{suyan_command('review')}”打印出的完整网址，包括 ?token=…\n"
 )
 
 
@@ -122,7 +123,7 @@ class AccessMiddleware:
             return _refusal(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"found the Host {headers.get('host', '')!r}, needed the address that "
-                "'suyan review' printed",
+                f"'{suyan_command('review')}' printed",
             )
         if access.token:
             candidate = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]

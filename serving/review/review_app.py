@@ -30,8 +30,8 @@ from core.files import digest
 from core.image_formats import BY_NAME, sniff
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
-from serving.review.review_access import Access, AccessMiddleware
 from serving.review.next_version import MakeVersion
+from serving.review.review_access import Access, AccessMiddleware
 from serving.review.review_sections import picture_json
 from serving.review.review_session import DecisionRequest, OutdatedError, Review, UndoRequest
 from serving.review.review_words import page_words

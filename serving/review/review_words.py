@@ -98,7 +98,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "outdated": "A newer version is under review.",
         "reload": "Open it",
         "offline": "The server does not answer. No decision was lost; the last one was not written."
-        " Is “suyan review” still running?",
+        " Is the command that started it still running?",
         "failed": "Not written: {message}",
         "nothing": "Nothing to show here with this choice.",
         "key_arrows": "to the next picture; with Shift select",
@@ -231,7 +231,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "no_group": "请先选择一组近似重复里的图片。",
         "outdated": "正在复核的是更新的版本。",
         "reload": "打开",
-        "offline": "服务器没有响应。已有的决定都在，最后一个没有写入。“suyan review” 还在运行吗？",
+        "offline": "服务器没有响应。已有的决定都在，最后一个没有写入。启动它的命令还在运行吗？",
         "failed": "没有写入：{message}",
         "nothing": "按现在的选择，这里没有图片。",
         "key_arrows": "移到相邻的图片；按住 Shift 选择",

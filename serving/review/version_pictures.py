@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.commands import suyan_command
 from core.files import load_json
 from core.tables import iter_rows
 from core.workspace_folders import DatasetFolder
@@ -143,8 +144,8 @@ def load_version(dataset: DatasetFolder) -> VersionPictures:
     """
     if not dataset.manifest.exists() or not dataset.config.exists():
         raise ValueError(
-            f"{dataset.path}: found no manifest of a dataset version, needed a version that suyan "
-            "prepare made (suyan list datasets names them)"
+            f"{dataset.path}: found no manifest of a dataset version, needed a version that "
+            f"'{suyan_command('prepare')}' made ('{suyan_command('list', 'datasets')}' names them)"
         )
     config = PrepareConfig.model_validate(load_json(dataset.config))
     rows = defaultdict[str, list[ReviewRow]](list)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from core.commands import suyan_command
 from core.errors import SuyanError
 from core.workspace_folders import ModelFolder
 
@@ -82,5 +83,5 @@ def _require_model(files: list[HubFile], where: str) -> None:
         raise SuyanError(
             f"{where}: found {', '.join(sorted(names)) or 'no file of a model'}, needed "
             "config.json and G_A.safetensors or G_B.safetensors",
-            remedy="Name a repository that 'suyan publish' wrote",
+            remedy=f"Name a repository that '{suyan_command('publish')}' wrote",
         )

@@ -18,7 +18,7 @@ from scraping.offline.corpus import portrait
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 NAMES: dict[str, Any] = json.loads((GOLDEN / "names.json").read_text(encoding="utf-8"))
-SERVING = {"ui", "web", "offline-engine"}  # they run until Ctrl-C
+SERVING = {"offline-engine", "review", "ui", "web"}  # they run until Ctrl-C
 Json = Callable[..., Any]
 
 

@@ -43,6 +43,7 @@ def test_changes_add_up_until_a_training_is_asked_for(tmp_path: Path) -> None:
     latest.remember_dataset(Workspace(tmp_path), "makeup", "v1")
     latest.remember_trained_for(Workspace(tmp_path), "makeup", "v1")
     _dataset(tmp_path, "v2", "ab", {})
+    Workspace(tmp_path).dataset("v2").split("trainA").mkdir()
     latest.remember_dataset(Workspace(tmp_path), "makeup", "v2")
     assert latest.dataset_folder(Workspace(tmp_path), "makeup").name == "v2"
     reference = latest.trained_for(Workspace(tmp_path), "makeup")

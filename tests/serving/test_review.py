@@ -25,9 +25,9 @@ from core.progress import Progress
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
 from preprocessing.selection.overrides import add_overrides, read_overrides
-from serving.review.review_access import Access
 from serving.review.decision_file import DecisionFile
 from serving.review.next_version import NextVersion
+from serving.review.review_access import Access
 from serving.review.review_app import build_app, serve
 from serving.review.review_sections import FIELDS, build_sections, version_json
 from serving.review.review_session import Review

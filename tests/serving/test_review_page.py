@@ -16,8 +16,8 @@ from core.progress import Progress
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
 from preprocessing.selection.overrides import add_overrides, read_overrides
-from serving.review.review_access import Access
 from serving.review.next_version import NextVersion
+from serving.review.review_access import Access
 from serving.review.review_app import build_app
 from serving.review.review_session import Review
 from serving.review.review_words import WORDS
