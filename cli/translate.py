@@ -226,7 +226,7 @@ def web(
     root_path: Annotated[
         str,
         typer.Option(
-            metavar="PATH", help="Path below which a proxy offers the page, as in /suyan."
+            metavar="PREFIX", help="Path below which a proxy offers the page, as in /suyan."
         ),
     ] = "",
     no_label: _NoLabel = False,
@@ -325,7 +325,7 @@ def export(
             OUTPUT, f"{exported.file}: differs from PyTorch by {exported.max_abs_diff:.1e} at most"
         )
     if kind == "space":
-        print_text(OUTPUT, f"{out / 'app.py'}: the page; 'pip install -r requirements.txt' and "
-                   "'python app.py' in that folder start it")  # fmt: skip
+        print_text(OUTPUT, f"{out / 'app.py'}: the page; install requirements.txt of that folder with "
+                   "pip, and start it there with 'python app.py'")  # fmt: skip
     print_text(OUTPUT, f"{out / 'README.md'}: the model card")
     print_result({"files": exports, "card": out / "README.md"})

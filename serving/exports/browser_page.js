@@ -1,4 +1,4 @@
-// The page of `suyan export --as browser`. Everything it needs is in blocks of base64 above.
+// The exported page (--as browser). Everything it needs is in blocks of base64 above.
 (async () => {
   "use strict";
   const WORDS = {

@@ -1,4 +1,4 @@
-// The page of `suyan web`: chooses photographs, sends them as a batch, and shows its rows.
+// The page of the server: chooses photographs, sends them as a batch, and shows its rows.
 import { createPicker } from "./face_picker.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);

@@ -424,7 +424,7 @@ def test_a_folder_that_is_no_version_is_named(workspace: Workspace) -> None:
     write_json(folder.config, CONFIG.model_dump(mode="json"))
     version = workspace.dataset("makeup-bare-0123456789ab")
     remedy(
-        ": found no manifest of a dataset version, needed a version that suyan ",
+        ": found no manifest of a dataset version, needed a version that '",
         lambda: Review(workspace, folder, unused),
         lambda: Review(workspace, version, unused),
     )
