@@ -325,7 +325,7 @@ def export(
             OUTPUT, f"{exported.file}: differs from PyTorch by {exported.max_abs_diff:.1e} at most"
         )
     if kind == "space":
-        print_text(OUTPUT, f"{out / 'app.py'}: the page; install requirements.txt of that folder with "
-                   "pip, and start it there with 'python app.py'")  # fmt: skip
+        print_text(OUTPUT, f"{out / 'app.py'}: the page; install requirements.txt of that folder "
+                   "with pip, and start it there with 'python app.py'")  # fmt: skip
     print_text(OUTPUT, f"{out / 'README.md'}: the model card")
     print_result({"files": exports, "card": out / "README.md"})

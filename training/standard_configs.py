@@ -45,7 +45,7 @@ def hour() -> TrainConfig:
     """A training of about an hour on two cores, for 500 to 600 photographs a side."""
     changes = {
         "ndf": 32, "discriminator_norm": "spectral", "pseudo_steps": 1000,
-        "num_epochs": 40, "num_epochs_decay": 40, "ema_decay": 0.995,
+        "num_epochs": 20, "num_epochs_decay": 20, "ema_decay": 0.995,
         "checkpoint_every": 500, "sample_every": 500,
     }  # fmt: skip
     return TrainConfig.model_validate(demo().model_dump() | changes)
