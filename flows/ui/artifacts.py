@@ -66,7 +66,7 @@ def dataset_card(summary: PrepareSummary) -> None:
     sheets = {path.stem: path for path in sorted(dataset.path.glob("*.jpg"), key=_train_first)}
     Page(f"dataset-{domains(summary.version)}").write(
         f"{counts} · {summary.version}",
-        dataset.card_text.read_text(encoding="utf-8"),
+        dataset.card_text().read_text(encoding="utf-8"),
         pictures(sheets),
     )
     note = " (nothing new: an earlier run made it)" if summary.reused else ""
