@@ -51,11 +51,11 @@ CARD_WORDS: Mapping[str, Text] = {
         "decision, write a line `sha256,keep` (or `drop`, `move`; `sha256,different,other` for "
         "pictures that are no copies) into `{file}` beside this folder; the next version follows "
         "it.",
-        "`card.html` 展示每张被剔除的图片、每个重复和每对存疑的图片。要更改决定，在本文件夹旁的 "
+        "`card.html` 展示每张被剔除的图片、每个重复和每对存疑的图片。要推翻决定，在本文件夹旁的 "
         "`{file}` 里写一行 `sha256,keep`（或 `drop`、`move`；不是副本的图片写 "
         "`sha256,different,other`），下一个版本会照办。",
     ),
-    "overrule": Text("Overrule a decision", "更改决定"),
+    "overrule": Text("Overrule a decision", "推翻决定"),
     "overrule_on_page": Text("On a page, by click and by key:", "在网页上，用鼠标和键盘："),
     "overrule_in_terminal": Text(
         "In a terminal, with the digits below the picture, and <code>keep</code>, "
