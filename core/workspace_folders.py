@@ -68,13 +68,12 @@ class DatasetFolder:
 
     @property
     def card_page(self) -> Path:
-        """The dataset card as an HTML page."""
+        """The dataset card as an HTML page, in both languages."""
         return self.path / "card.html"
 
-    @property
-    def card_text(self) -> Path:
-        """The dataset card in Markdown."""
-        return self.path / "card.md"
+    def card_text(self, language: str = "en") -> Path:
+        """The dataset card in Markdown, in ``en`` or ``zh``."""
+        return self.path / ("card.md" if language == "en" else f"card.{language}.md")
 
     def card_section_page(self, section: str, page: int) -> Path:
         """The further pages, from 2 on, of a section of the card that is too long for one."""

@@ -6,9 +6,9 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.progress import counted
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
+from flows.ui.page_words import count, say
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl_name
 
@@ -46,68 +46,65 @@ def crawl_result(
     config: CrawlConfig, summary: CrawlSummary, stamp_before: int, stamp_after: int
 ) -> StageResult:
     """The result of a crawl; the stamps are ``crawl_stamp`` before and after it."""
-    total = f"{config.domain} has {counted(summary.num_ok, 'original')}"
+    total = say("has_originals", domain=config.domain, originals=count(summary.num_ok, "original"))
     if stamp_before == stamp_after:
         due = (
-            "it is never searched again (refresh_after_h is empty)"
+            say("never_again")
             if config.refresh_after_h is None
-            else f"it is searched again when older than {config.refresh_after_h:g} hours"
+            else say("again_after", hours=f"{config.refresh_after_h:g}")
         )
-        return StageResult(
-            Status.NOTHING_NEW, f"this crawl was finished before, and {due}: {total}"
-        )
+        return StageResult(Status.NOTHING_NEW, say("crawled_before", due=due, total=total))
     if summary.partial:
-        return StageResult(Status.PARTIAL, f"{missing_part(summary)}: run it again. {total}")
+        return StageResult(
+            Status.PARTIAL, say("run_again", part=missing_part(summary), total=total)
+        )
     if summary.num_added == 0:
-        return StageResult(Status.NOTHING_NEW, f"nothing new was found: {total}")
-    return StageResult(Status.DONE, f"{counted(summary.num_added, 'new original')}: {total}")
+        return StageResult(Status.NOTHING_NEW, say("nothing_found", total=total))
+    return StageResult(
+        Status.DONE, say("added", new=count(summary.num_added, "new original"), total=total)
+    )
 
 
 def missing_part(summary: CrawlSummary) -> str:
     """A sentence about the missing part of a partial crawl, with the reason."""
     reasons = []
     if num_cut := summary.num_cut_short:
-        reasons.append(f"the search engine cut {num_cut} of {len(summary.phrases)} searches short")
+        reasons.append(say("cut_short", num=num_cut, total=len(summary.phrases)))
     if num_missing := summary.num_missing:
-        reasons.append(f"{counted(num_missing, 'folder or list')} was not there")
+        reasons.append(say("sources_missing", sources=count(num_missing, "folder or list")))
     if summary.num_waiting:
-        reasons.append(
-            f"{counted(summary.num_waiting, 'picture')} could not be fetched or read, for reasons "
-            "that may pass"
-        )
-    return " and ".join(reasons)
+        reasons.append(say("waiting", pictures=count(summary.num_waiting, "picture")))
+    return say("and").join(reasons)
 
 
 def prepare_result(summary: PrepareSummary) -> StageResult:
     """The result of a preparation."""
-    num_pictures = sum(summary.counts.values())
+    pictures = count(sum(summary.counts.values()), "picture")
     if summary.reused:
-        cause = "the same originals and settings gave this dataset before"
-        return StageResult(
-            Status.NOTHING_NEW, f"{cause}: {summary.version}, {counted(num_pictures, 'picture')}"
-        )
-    return StageResult(Status.DONE, f"{summary.version}: {counted(num_pictures, 'picture')}")
+        reason = say("prepared_before", version=summary.version, pictures=pictures)
+        return StageResult(Status.NOTHING_NEW, reason)
+    return StageResult(Status.DONE, say("prepared", version=summary.version, pictures=pictures))
 
 
 def train_result(summary: TrainSummary) -> StageResult:
     """The result of a training."""
     if summary.resumed_from_step >= summary.steps:
-        cause = "this dataset was trained with these settings before"
-        return StageResult(
-            Status.NOTHING_NEW, f"{cause}: {summary.run.name}, {counted(summary.steps, 'step')}"
-        )
+        steps = count(summary.steps, "step")
+        reason = say("trained_before", run=summary.run.name, steps=steps)
+        return StageResult(Status.NOTHING_NEW, reason)
     if summary.resumed_from_step:
         return StageResult(
-            Status.CONTINUED, f"went on from step {summary.resumed_from_step} to {summary.steps}"
+            Status.CONTINUED,
+            say("went_on", before=summary.resumed_from_step, now=summary.steps),
         )
-    return StageResult(Status.DONE, counted(summary.steps, "step"))
+    return StageResult(Status.DONE, count(summary.steps, "step"))
 
 
 def evaluate_result(evaluation: Evaluation) -> StageResult:
     """The result of an evaluation."""
     if evaluation.reused:
-        cause = "this checkpoint was measured with these settings before"
-        return StageResult(Status.NOTHING_NEW, f"{cause}: {evaluation.verdict}")
+        reason = say("measured_before", verdict=evaluation.verdict)
+        return StageResult(Status.NOTHING_NEW, reason)
     return StageResult(Status.DONE, evaluation.verdict)
 
 

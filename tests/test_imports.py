@@ -40,6 +40,7 @@ SIDEWAYS = {
         "preprocessing.images.colour_maps",
         "preprocessing.images.geometry",
         "preprocessing.selection.logistic_regression",
+        "preprocessing.selection.reason_words",
         "training.config",
         "training.models.architecture",
         "training.models.factory",
@@ -63,6 +64,7 @@ SIDEWAYS = {
         "scraping.sources.local_files",
         "preprocessing.sandbox",  # decodes originals for the thumbnails of the review
         "preprocessing.selection.overrides",  # the decisions that the review reads and writes
+        "preprocessing.selection.reason_words",
         "preprocessing.selection.rejection_reasons",
         "training.config",
         "training.data.tensors",

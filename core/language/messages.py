@@ -10,9 +10,10 @@ import gettext
 import os
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 DOMAIN = "suyan"
 FOLDER = Path(__file__).parent

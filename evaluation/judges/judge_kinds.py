@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal
 
-from evaluation.metrics.metric import Text
+from core.language.bilingual import Text
 
 
 class JudgeKind(StrEnum):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from core.language.bilingual import Text
 
 Better = Literal["lower", "higher", ""]
 
@@ -20,13 +22,6 @@ class Group(StrEnum):
     COPIES = "group_copies"
     TRUTH = "group_truth"
     PAIRS = "group_pairs"
-
-
-class Text(NamedTuple):
-    """A text in both languages of the report."""
-
-    en: str
-    zh: str
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from evaluation.metrics.metric import Group, Metric, Text
+from core.language.bilingual import Text
+from evaluation.metrics.metric import Group, Metric
 
 MEANING_OF_COLOUR = Text(
     "Colour of {en} less that of the other skin: distance (CIE ΔE) between its mean over "

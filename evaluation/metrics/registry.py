@@ -12,7 +12,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Literal
 
-from evaluation.metrics.metric import Group, Metric, Text
+from core.language.bilingual import Text
+from evaluation.metrics.metric import Group, Metric
 from evaluation.metrics.metric_meanings import (
     CHEEKS,
     CLOSED_FORM_METRICS,

@@ -63,7 +63,7 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "{learning_rate}，学习率策略 {lr_policy}；循环权重 {lambda_a} 与 {lambda_b}，"
         "恒等权重 {lambda_identity}。",
         "no_lineage": "没有关于训练数据的记录。",
-        "misuse": "请勿用它在他人的真实样貌上误导任何人，也不要用它评判外貌。",
+        "misuse": "请勿用它让人误信某个真人的相貌，也不要用它评判他人的外貌。",
         "licence": "权重的许可由训练者决定；Suyan 不作规定。",
     },
 }

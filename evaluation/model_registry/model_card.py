@@ -74,6 +74,11 @@ class ModelFacts:
         a, b = self.domains
         return chinese_name(a), chinese_name(b)
 
+    def display_name(self, domain: str, language: Language) -> str:
+        """The name of ``domain`` in ``language``."""
+        names = dict(zip(self.domains, self.display_domains(language), strict=True))
+        return names.get(domain, domain)
+
     def display_scores(self, language: Language) -> Scores | None:
         """The scores with the names of the domains in ``language``."""
         names = dict(zip(self.domains, self.display_domains(language), strict=True))
@@ -128,7 +133,7 @@ def model_card(
         + (text["exported"].format(file_format=file_format) if file_format else ""),
         *filter(None, [origin_sentence(facts.statistics, language)]),
         *_figures(facts.display_scores(language), language),
-        *_files(files, text),
+        *_files(files, facts, language),
         *(_likeness(facts, text) if files else ()),
         *_interface(facts, text),
         *_training(facts, language),
@@ -143,11 +148,13 @@ def _front_matter(a: str, b: str) -> str:
     return "\n".join(["---", *lines, *(f"- {tag}" for tag in tags), "---"])
 
 
-def _files(files: Sequence[ExportedFile], text: Mapping[str, str]) -> Iterator[str]:
+def _files(files: Sequence[ExportedFile], facts: ModelFacts, language: Language) -> Iterator[str]:
+    text, name = CARD_TEXTS[language], facts.display_name
     if files:
         yield f"## {text['files']}"
         rows = [
-            f"| `{file.name}` | {file.source} → {file.target} | `{file.weights_sha256}` |"
+            f"| `{file.name}` | {name(file.source, language)} → {name(file.target, language)} "
+            f"| `{file.weights_sha256}` |"
             for file in files
         ]
         yield "\n".join([text["files_header"], "|---|---|---|", *rows])
@@ -183,13 +190,15 @@ def _training(facts: ModelFacts, language: Language) -> Iterator[str]:
     if not lineage:
         yield text["no_lineage"]
         return
+    colon, comma, list_comma = ("：", "，", "、") if language == "zh" else (": ", ", ", ", ")
     lines = [
-        f"- {domain}: {', '.join(phrases)}"
+        f"- {facts.display_name(domain, language)}{colon}{list_comma.join(phrases)}"
         for domain, phrases in (lineage.get("phrases") or {}).items()
     ]
-    lines.append(f"- {report_text['version']}: `{lineage.get('dataset')}`")
+    lines.append(f"- {report_text['version']}{colon}`{lineage.get('dataset')}`")
     run, checkpoint = lineage.get("run"), lineage.get("checkpoint")
-    lines.append(f"- {report_text['checkpoint']}: `{run}/{checkpoint}`, {lineage.get('px')} px")
+    place = f"`{run}/{checkpoint}`{comma}{lineage.get('px')} px"
+    lines.append(f"- {report_text['checkpoint']}{colon}{place}")
     yield "\n".join(lines)
 
 

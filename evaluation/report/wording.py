@@ -25,6 +25,7 @@ from evaluation.judges.judge_kinds import judge_name
 from evaluation.metrics.metric_meanings import CLOSED_FORM_NAMES, ClosedForm
 from evaluation.metrics.registry import metric_names
 from evaluation.scores import DirectionScores, Scores, lip_eye_reduction
+from preprocessing.selection.reason_words import REASON_WORDS
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -34,13 +35,17 @@ _TIMES_MORE = 4  # held-out pictures: standard errors halve
 
 @cache
 def words(language: Language) -> Mapping[str, str]:
-    """Every text of the report by its key, and the name of every metric by its key.
+    """Every text of the report by its key, and the name of every metric by its key, and of every
+    reason of rejection by ``reason_`` and its code.
 
     Both languages have the same keys.
     """
     path = resources.files("evaluation.report") / f"words.{language}.json"
     texts: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return texts | metric_names(language)
+    reasons = {
+        f"reason_{code}": reason.name.in_language(language) for code, reason in REASON_WORDS.items()
+    }
+    return texts | metric_names(language) | reasons
 
 
 def number(value: float) -> str:

@@ -11,13 +11,13 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
 from core.commands import register_recipe
-from core.progress import counted
 from flows.forms.effective import Effective, resolve
 from flows.forms.field_values import Place, dotted
 from flows.forms.form import Form, Overrides, Parameters
 from flows.forms.questions import CRAWLS
 from flows.presets import Preset
 from flows.ui.markdown import Page, points
+from flows.ui.page_words import count, say, use_language
 from flows.ui.run_progress import run_logger
 
 _LONGEST_VALUE = 120  # characters, in a line of the log
@@ -30,6 +30,8 @@ def run_parameters(form: Form[Parameters], overrides: Overrides, preset: Preset)
     """
     effective = resolve(form, overrides, stored=_stored(), preset=preset)
     _register_recipe(effective.parameters)
+    evaluate = getattr(effective.parameters, "evaluate", None)
+    use_language(evaluate.language if evaluate else "en")
     _log(effective)
     _write_page(effective)
     return effective.parameters
@@ -75,21 +77,25 @@ def _log(effective: Effective[Any]) -> None:
 def _write_page(effective: Effective[Any]) -> None:
     recipe = effective.parameters.recipe
     sources = {
-        "given to this run": effective.changes,
-        f"preset {effective.preset}": effective.preset_changes,
+        say("given"): effective.changes,
+        say("of_preset", preset=effective.preset): effective.preset_changes,
     }
     rows = [
-        {"changed": line, "": source}
+        {say("changed"): line, "": source}
         for source, values in sources.items()
         for line in _lines(effective, values)
     ]
     text = effective.parameters.model_dump_json(indent=2)
     Page(f"parameters-{flow_run.get_flow_name()}-{recipe}").write(
-        f"The effective parameters: recipe {recipe}, preset {effective.preset} "
-        f"({counted(len(effective.preset_changes), 'value')}), "
-        f"{counted(len(effective.changes), 'value')} given",
+        say(
+            "parameters",
+            recipe=recipe,
+            preset=effective.preset,
+            num_preset=count(len(effective.preset_changes), "value"),
+            num_given=count(len(effective.changes), "value"),
+        ),
         points(rows),
-        f"All of them:\n\n```json\n{text}\n```",
+        f"{say('all_parameters')}\n\n```json\n{text}\n```",
     )
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from core.picture_grid import Tile, draw_grid, save_jpeg
-from core.progress import counted, duration
+from core.progress import duration
 from core.workspace_folders import DatasetFolder, RunFolder
 from evaluation.model_registry.promote import Promotion
 from flows.stage_results import StageResult, Status, missing_part
 from flows.ui.markdown import Page, pictures, points, table
+from flows.ui.page_words import count, page_language, say
 from flows.ui.run_progress import domains, run_logger
 from scraping.crawl import CrawlSummary
 from training.config import TrainConfig
@@ -31,11 +32,12 @@ _NO_LOSSES = {"step", "epoch", "seconds", "eta_s", "images_per_s", "memory_gib"}
 def crawl_yields(summary: CrawlSummary) -> None:
     """Write the page of a crawl: yield and failures by phrase, a preview of new originals."""
     reasons = _listed(summary.reasons)
-    left = f" **Partial**: {missing_part(summary)}." if summary.partial else ""
-    newest = {"The newest": summary.preview} if summary.preview.exists() else {}
+    left = say("partial", part=missing_part(summary)) if summary.partial else ""
+    newest = {say("newest"): summary.preview} if summary.preview.exists() else {}
     Page(f"crawl-{summary.domain}").write(
-        f"**{summary.domain}**: {summary.num_ok} of {summary.num_hits} hits became originals."
-        f"{left} Rejected: {reasons}.",
+        say("crawled", domain=summary.domain, num_ok=summary.num_ok, num_hits=summary.num_hits)
+        + left
+        + say("rejected_by_reason", reasons=reasons),
         table([_yield(row) for row in summary.phrases]),
         points([_end(row) for row in summary.phrases]),
         pictures(newest),
@@ -47,15 +49,15 @@ def crawl_yields(summary: CrawlSummary) -> None:
 
 def _yield(row: Mapping[str, Any]) -> dict[str, str]:
     """A phrase's counts, from searching to storing."""
-    return {"phrase": row["phrase"], **{name: str(row[name]) for name in _COUNTS}}
+    return {say("phrase"): row["phrase"], **{say(name): str(row[name]) for name in _COUNTS}}
 
 
 def _end(row: Mapping[str, Any]) -> dict[str, str]:
     """The reason why a phrase's search ended, and the number of failed downloads by reason."""
     return {
-        "phrase": row["phrase"],
-        "stopped": str(row["stopped_because"]),
-        "rejected": _listed(row["rejected"]) if row["rejected"] else "",
+        say("phrase"): row["phrase"],
+        say("stopped"): str(row["stopped_because"]),
+        say("rejected"): _listed(row["rejected"]) if row["rejected"] else "",
     }
 
 
@@ -63,10 +65,13 @@ def dataset_card(summary: PrepareSummary) -> None:
     """Write the page of a preparation: the dataset's card, and its contact sheets below it."""
     counts = ", ".join(f"{split}: {n}" for split, n in summary.counts.items())
     dataset = DatasetFolder(summary.dataset)
+    card = dataset.card_text(page_language())
+    if not card.exists():  # of a version made before cards had this language
+        card = dataset.card_text()
     sheets = {path.stem: path for path in sorted(dataset.path.glob("*.jpg"), key=_train_first)}
     Page(f"dataset-{domains(summary.version)}").write(
         f"{counts} · {summary.version}",
-        dataset.card_text.read_text(encoding="utf-8"),
+        card.read_text(encoding="utf-8"),
         pictures(sheets),
     )
     note = " (nothing new: an earlier run made it)" if summary.reused else ""
@@ -88,7 +93,7 @@ class TrainingPage:
         self._run = RunFolder(run)
         self._page = Page(f"training-{domains(run.name)}")
         self._write_augmentation(config, DatasetFolder(dataset))
-        self.write("begins")
+        self.write(say("begins"))
 
     def write(self, state: str) -> None:
         """Rewrite the page; ``state`` is the training's progress in a few words."""
@@ -97,19 +102,14 @@ class TrainingPage:
         if grids:
             chosen = [grids[i * (len(grids) - 1) // 7] for i in range(8)] if grids[8:] else grids
             steps = ", ".join(_step(grid) for grid in chosen)
-            over_time = (
-                f"One picture of each side at steps {steps}, from top to bottom: the input, "
-                "translated, and translated back"
-            )
-            titled[over_time] = _first_rows(chosen)
-            titled[f"All sample pictures at step {_step(grids[-1])}"] = grids[-1]
-        augmented = "Two pictures of each domain, and as augmentation may change them"
-        titled[augmented] = self._run.augmentation
+            titled[say("over_time", steps=steps)] = _first_rows(chosen)
+            titled[say("samples", step=_step(grids[-1]))] = grids[-1]
+        titled[say("augmentation")] = self._run.augmentation
         rows = losses(self._run)
         self._page.write(
             f"{state} · {self._run.path.name}",
             pictures(titled),
-            "Losses, each row the mean over a tenth of the steps" if rows else "",
+            say("losses") if rows else "",
             table(rows),
         )
 
@@ -149,7 +149,7 @@ def losses(run: RunFolder) -> list[dict[str, str]]:
             if name not in _NO_LOSSES
             and all(isinstance(row.get(name), int | float) for row in part)
         }
-        rows.append({"up to step": str(part[-1]["step"]), **means})
+        rows.append({say("up_to_step"): str(part[-1]["step"]), **means})
     return rows
 
 
@@ -157,7 +157,7 @@ def evaluation(done: Evaluation) -> None:
     """Write the page of an evaluation: verdict, and figures and a sheet for each direction."""
     from evaluation.report.summary import draw_sheets, figure_rows, summary
 
-    columns = "Held-out pictures: input, (champion,) translated, translated back, (truth)"
+    columns = say("held_out")
     drawn = draw_sheets(done)
     parts = [summary(done)]
     for name, direction in done.scores.directions.items():
@@ -178,23 +178,25 @@ def lineage(
     """Write the page of a model's origin: every step before it, each with its folder."""
     rows = [
         _origin(
-            f"crawl {summary.domain}", counted(summary.num_ok, "original"), summary.listing.parent
+            f"{say('crawl')} {summary.domain}",
+            count(summary.num_ok, "original"),
+            summary.listing.parent,
         )
         for summary in crawls
     ]
     counts = ", ".join(f"{split} {num}" for split, num in prepared.counts.items())
     rows += [
-        _origin("dataset", counts, prepared.dataset),
+        _origin(say("dataset"), counts, prepared.dataset),
         _origin(
-            "run",
-            f"{counted(trained.steps, 'step')}, {counted(trained.epochs, 'epoch')}",
+            say("run"),
+            f"{count(trained.steps, 'step')}, {count(trained.epochs, 'epoch')}",
             trained.run,
         ),
-        _origin("evaluation", evaluated.verdict, evaluated.report),
-        _origin("model", promotion.reason, promotion.model),
+        _origin(say("evaluation"), evaluated.verdict, evaluated.report),
+        _origin(say("model"), promotion.reason, promotion.model),
     ]
     Page(f"lineage-{recipe}").write(
-        f"Where model **{promotion.model.name}** of {recipe} comes from", points(rows)
+        say("origin", model=promotion.model.name, recipe=recipe), points(rows)
     )
 
 
@@ -204,29 +206,27 @@ def stages(
     """Write the page of a flow run: the outcome of each stage, its reason, and its duration."""
     rows = [
         {
-            "stage": f"{stage}, {duration(stage_s)}",
+            say("stage"): f"{say(stage)}, {duration(stage_s)}",
             "": "; ".join(_result_text(result) for result in results.get(stage, ())),
         }
         for stage, stage_s in seconds.items()
     ]
-    Page(f"stages-{name}").write(
-        f"**{name}**: the outcome of each stage, and the reason", points(rows)
-    )
+    Page(f"stages-{name}").write(say("outcomes", name=name), points(rows))
 
 
 def _result_text(result: StageResult) -> str:
     """The reason, preceded by the status unless it is the usual one."""
     if result.status is Status.DONE:
         return result.reason
-    return f"{result.status}: {result.reason}"
+    return f"{say(f'status_{result.status}')}: {result.reason}"
 
 
 def _origin(step: str, text: str, path: Path) -> dict[str, str]:
-    return {"step": step, "": text, "where": f"`{path}`"}
+    return {say("step"): step, "": text, say("where"): f"`{path}`"}
 
 
 def _listed(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason}: {num}" for reason, num in sorted(reasons.items())) or "none"
+    return ", ".join(f"{reason}: {num}" for reason, num in sorted(reasons.items())) or say("none")
 
 
 def _step(grid: Path) -> str:

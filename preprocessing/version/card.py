@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from core.commands import recipe_of, suyan_command
 from core.files import atomic_file, try_load_json, write_json
+from core.language.messages import LANGUAGES
 from core.tables import groups
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
@@ -22,6 +24,7 @@ from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.config import PrepareConfig
 from preprocessing.selection.overrides import overrides_file
 from preprocessing.version.card_rows import CardRow, CardRows
+from preprocessing.version.card_words import Words, domain_text, in_markdown, on_page, reason_text
 from preprocessing.version.diff import Change, find_changes
 from preprocessing.version.sheets import draw_sheet, sheets_of_rejected, write_previews
 
@@ -36,7 +39,7 @@ class _Group:
 
     rows: Sequence[CardRow]
     anchor: str = ""
-    caption: str = ""
+    caption: str | Words = ""
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,11 @@ class _Section:
     """A heading and the groups of pictures below it, one list for each page."""
 
     anchor: str
-    title: str
+    title: Words
+    short_title: Words  # in the list of sections
     num: int
-    intro: str
+    intro: str | Words
+    command: str  # by which a person overrules; it follows the introduction
     pages: list[list[_Group]]
 
     def file(self, page: int) -> str:
@@ -85,11 +90,12 @@ def write_card(
 ) -> None:
     """Write the card into ``folder``, which has the manifest and will be renamed to ``final``.
 
-    It consists of ``card.json``, ``card.md``, ``card.html`` (every rejected picture, duplicate
-    cluster and doubtful pair, with the lines that overrule a decision; long sections continue on
-    pages of their own), ``changes.csv``, ``doubtful.csv`` (the doubtful pairs), and contact sheets
-    of the rejected pictures. The sheets of accepted ones come from ``sheets.sheets_of_accepted``
-    and need all crops. A card without ``has_enough`` refers to no such sheets.
+    It consists of ``card.json``, ``card.md`` and ``card.zh.md``, ``card.html`` in both languages
+    (every rejected picture, duplicate cluster and doubtful pair, with the lines that overrule a
+    decision; long sections continue on pages of their own), ``changes.csv``, ``doubtful.csv`` (the
+    doubtful pairs), and contact sheets of the rejected pictures. The sheets of accepted ones come
+    from ``sheets.sheets_of_accepted`` and need all crops. A card without ``has_enough`` refers to
+    no such sheets.
     """
     staged, workspace = DatasetFolder(folder), Workspace(final.parents[1].absolute())
     before, changes = _changes_since_last(staged.manifest, final, config)
@@ -127,9 +133,14 @@ def _write_pages(staged: DatasetFolder, card: _Card) -> None:
         "curate": _curate_command(card, "ACTION", "DIGITS"),
         "review": _command(card, "review", card.version),
         "licenses": _licenses(card.rows),
+        "reason": reason_text, "domain": partial(domain_text, card.config),
     }  # fmt: skip
-    for path in (staged.card_text, staged.card_page):
-        _write_text(path, templates.get_template(f"{path.name}.jinja").render(context))
+    template = templates.get_template("card.md.jinja")
+    for language in LANGUAGES:
+        text = template.render(context, say=in_markdown(language))
+        _write_text(staged.card_text(language), text)
+    context["say"] = on_page
+    _write_text(staged.card_page, templates.get_template("card.html.jinja").render(context))
     template = templates.get_template("section.html.jinja")
     for section in sections:
         for page in range(2, len(section.pages) + 1):
@@ -156,29 +167,35 @@ def _sections(card: _Card) -> Iterator[_Section]:
     for reason, rejected in card.rows.by_reason.items():
         pages = [[_Group(batch)] for batch in groups(rejected, _PICTURES_PER_PAGE)]
         yield _Section(
-            anchor=reason, title=f"Rejected: {reason}", num=len(rejected), intro="", pages=pages
+            anchor=reason,
+            title=on_page("section_rejected", reason=reason_text(reason)),
+            short_title=on_page(reason_text(reason)),
+            num=len(rejected),
+            intro="",
+            command="",
+            pages=pages,
         )
-    curate = _curate_command(card, "different", "DIGITS", "DIGITS")
     clusters = [_Group(rows, f"cluster-{rows[0].cluster[:16]}") for rows in card.rows.clusters]
     yield _Section(
         anchor="duplicates",
-        title="Clusters of near duplicates",
+        title=on_page("section_duplicates"),
+        short_title=on_page("nav_duplicates"),
         num=len(clusters),
-        intro="The accepted picture has a green frame. If a cluster joins different pictures, "
-        f"split it: {curate}",
+        intro=on_page("duplicates_intro"),
+        command=_curate_command(card, "different", "DIGITS", "DIGITS"),
         pages=_pages(clusters),
     )
     pairs = [
-        _Group((older, newer), caption=f"similarity {similarity}")
+        _Group((older, newer), caption=on_page("similarity", value=similarity))
         for older, newer, similarity in card.rows.doubtful
     ]
     yield _Section(
         anchor="doubtful",
-        title="Doubtful pairs",
+        title=on_page("section_doubtful"),
+        short_title=on_page("nav_doubtful"),
         num=len(pairs),
-        intro="Pairs that were taken for different pictures, although their similarity is close to "
-        f"the threshold of {card.config.duplicate_alike}. If they are the same, drop one of them: "
-        + _curate_command(card, "drop", "DIGITS"),
+        intro=on_page("doubtful_intro", threshold=card.config.duplicate_alike),
+        command=_curate_command(card, "drop", "DIGITS"),
         pages=_pages(pairs),
     )
     unlikely = [
@@ -187,11 +204,11 @@ def _sections(card: _Card) -> Iterator[_Section]:
     ]
     yield _Section(
         anchor="unlikely",
-        title="Least likely of their side",
+        title=on_page("section_unlikely"),
+        short_title=on_page("nav_unlikely"),
         num=len(unlikely),
-        intro="Accepted pictures that look more like the other domain, with the probability of "
-        "their own by a classifier of the other pictures. If one shows the other domain, move it: "
-        + _curate_command(card, "move", "DIGITS"),
+        intro=on_page("unlikely_intro"),
+        command=_curate_command(card, "move", "DIGITS"),
         pages=_pages(unlikely),
     )
 

@@ -86,7 +86,7 @@ def export(
         beside = target.with_name(f"{target.stem}-{CREDITS_NAME}")
         beside.unlink(missing_ok=True)  # of another export
         return [target, _write_file(beside, table)] if table else [target]
-    metadata = (folder.config, folder.card, folder.card_text, folder.manifest)
+    metadata = (folder.config, folder.card, folder.card_text(), folder.manifest)
     names = [*(path.name for path in metadata), *(row.file for row in rows)]
     contents: dict[str, Path | bytes] = {
         f"{folder.path.name}/{name}": folder.path / name for name in names

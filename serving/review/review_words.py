@@ -1,7 +1,7 @@
 """The texts of the review's page, in English and Chinese.
 
-``reason-…`` names a reason for which a picture is not used, ``why-…`` explains it, ``stage-…`` is
-a stage of the preparation. A reason without a text here is shown by its code.
+``reason-…`` names a reason for which a picture is not used, ``why-…`` explains it
+(``preprocessing/selection/reason_words.py``), ``stage-…`` is a stage of the preparation.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from preprocessing.config import PrepareConfig
+from preprocessing.selection.reason_words import REASON_WORDS
 from serving.web.strings import Language, domain_names
 
-WORDS: Mapping[Language, Mapping[str, str]] = {
+_TEXTS: Mapping[Language, Mapping[str, str]] = {
     "en": {
         "title": "Review",
         "other_language": "中文",
@@ -110,47 +111,6 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "stage-duplicates": "Comparing near duplicates",
         "stage-crops": "Cropping",
         "stage-other": "Preparing",
-        "reason-wrong-side": "Wrong side",
-        "why-wrong-side": "A classifier takes it for the other side. Move or keep it.",
-        "reason-uniform": "Nothing in it",
-        "reason-black-and-white": "Black and white",
-        "reason-framed": "Framed",
-        "reason-collage": "Collage",
-        "reason-too-dark": "Too dark",
-        "reason-too-bright": "Too bright",
-        "reason-in-both-domains": "In both domains",
-        "why-in-both-domains": "Both searches found this picture. Keep uses it on the side with "
-        "most hits.",
-        "reason-covered": "Covered",
-        "why-covered": "A mask or a hand seems to cover mouth and jaw.",
-        "reason-enlarged": "Enlarged",
-        "why-enlarged": "The face shows less detail than its size promises.",
-        "reason-blurred": "Blurred",
-        "why-blurred": "The picture is less sharp than the limit.",
-        "reason-profile": "Profile",
-        "why-profile": "The face is turned aside.",
-        "reason-leaves-the-frame": "Leaves the frame",
-        "why-leaves-the-frame": "The crop lies beyond the edge of the photograph.",
-        "reason-several-faces": "Several faces",
-        "why-several-faces": "Keep crops the largest face.",
-        "reason-face-too-small": "Face too small",
-        "why-face-too-small": "No face is as large as the limit. Keep crops the largest one.",
-        "reason-would-change-sides": "Would change sides",
-        "why-would-change-sides": "It joins pictures for training with pictures that are held out.",
-        "reason-unsafe": "Unsafe",
-        "why-unsafe": "The safety filter rejects it.",
-        "reason-no-face": "No face",
-        "why-no-face": "No face was found, so it cannot be kept.",
-        "reason-odd-shape": "Odd shape",
-        "why-odd-shape": "It is too long for its width.",
-        "reason-too-small": "Too small",
-        "why-too-small": "Its shorter side is below the limit.",
-        "reason-dropped-by-hand": "Dropped by hand",
-        "why-dropped-by-hand": "A person dropped these. Keep takes one back.",
-        "reason-duplicate-of": "Copy of another picture",
-        "why-duplicate-of": "A better copy is used.",
-        "reason-undecodable": "Unreadable",
-        "why-undecodable": "The file cannot be read, so it cannot be kept.",
     },
     "zh": {
         "title": "人工复核",
@@ -243,47 +203,18 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "stage-duplicates": "正在比较近似重复",
         "stage-crops": "正在裁剪",
         "stage-other": "正在处理",
-        "reason-wrong-side": "放错了边",
-        "why-wrong-side": "分类器认为它属于另一边。可以换边或保留。",
-        "reason-uniform": "没有内容",
-        "reason-black-and-white": "黑白",
-        "reason-framed": "带边框",
-        "reason-collage": "拼图",
-        "reason-too-dark": "太暗",
-        "reason-too-bright": "太亮",
-        "reason-in-both-domains": "两类都有",
-        "why-in-both-domains": "两边的搜索都找到了它。保留后，用在结果较多的一边。",
-        "reason-covered": "被遮挡",
-        "why-covered": "口罩或手似乎遮住了嘴和下颌。",
-        "reason-enlarged": "被放大过",
-        "why-enlarged": "脸的细节少于它的尺寸应有的。",
-        "reason-blurred": "模糊",
-        "why-blurred": "清晰度低于限值。",
-        "reason-profile": "侧脸",
-        "why-profile": "脸转向一侧。",
-        "reason-leaves-the-frame": "超出画面",
-        "why-leaves-the-frame": "裁剪框超出了照片的边缘。",
-        "reason-several-faces": "不止一张脸",
-        "why-several-faces": "保留后裁剪最大的一张。",
-        "reason-face-too-small": "脸太小",
-        "why-face-too-small": "没有达到最小尺寸的脸。保留后裁剪最大的一张。",
-        "reason-would-change-sides": "会混淆训练与留出",
-        "why-would-change-sides": "它把训练图片和留出图片连在了一起。",
-        "reason-unsafe": "不雅",
-        "why-unsafe": "安全过滤器剔除了它。",
-        "reason-no-face": "没有脸",
-        "why-no-face": "没有找到脸，所以无法保留。",
-        "reason-odd-shape": "长宽比异常",
-        "why-odd-shape": "图片过长或过宽。",
-        "reason-too-small": "太小",
-        "why-too-small": "短边小于限值。",
-        "reason-dropped-by-hand": "人工剔除",
-        "why-dropped-by-hand": "这些是人工剔除的。按保留可以收回。",
-        "reason-duplicate-of": "另一张的副本",
-        "why-duplicate-of": "已经用了更好的副本。",
-        "reason-undecodable": "无法读取",
-        "why-undecodable": "文件读不出来，所以无法保留。",
     },
+}
+
+
+def _reasons(language: Language) -> dict[str, str]:
+    words = {f"reason-{code}": each.name for code, each in REASON_WORDS.items()}
+    words |= {f"why-{code}": each.why for code, each in REASON_WORDS.items() if each.why}
+    return {key: text.in_language(language) for key, text in words.items()}
+
+
+WORDS: Mapping[Language, Mapping[str, str]] = {
+    language: {**texts, **_reasons(language)} for language, texts in _TEXTS.items()
 }
 
 

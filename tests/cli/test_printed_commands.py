@@ -130,7 +130,8 @@ def test_following_the_messages_leads_from_nothing_to_a_translated_photograph(
     assert suyan("translate", photo, "--overwrite", *place)[0] == 0
     (card,) = Path("work space").glob("datasets/*/card.html")
     lines = html.unescape(card.read_text(encoding="utf-8"))
-    assert {words[1] for words in printed_commands(lines)} == {"ACTION", "different", "drop"}
+    named = {words[1] for words in printed_commands(lines)}
+    assert named == {card.parent.name, "ACTION", "different", "drop", "move"}
     first, second, *_ = (path.stem for path in Path("work space/originals").glob("*/*"))
     lines = lines.replace("DIGITS DIGITS", f"{first} {second}").replace("DIGITS", first)
     assert "curate" in paste(suyan, lines.replace("ACTION", "keep"))

@@ -91,6 +91,7 @@ def test_a_chinese_report_and_card_have_the_chinese_names_of_the_domains(
         assert "化妆 → 素颜" in visible
         assert "makeup →" not in visible
         assert "化妆 ⇄ 素颜" in visible
+    assert "- 化妆：" in texts()[1]
     assert "makeup → bare" in folder.report.read_text(encoding="utf-8")
     config = load_json(dataset.config)
     write_json(dataset.config, config | {"chinese_name_a": "浓妆"})

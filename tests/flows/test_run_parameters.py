@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from core.workspace import Workspace
-from flows.model import train
+from flows.model import evaluate, train
 from flows.server.services import Services, worker_environment
+from flows.states import cancellable
+from flows.ui.page_words import page_language, use_language
 from training.standard_configs import demo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +58,36 @@ def test_a_run_logs_its_effective_parameters_and_has_a_page_of_them(
     page = pages["parameters-train-makeup"]
     effective = json.loads(page["data"].split("```json")[1].split("```")[0])
     assert effective["train"] == demo().model_dump(mode="json") | {"num_epochs": 3}
+
+
+def test_the_pages_of_a_run_and_of_its_tasks_have_the_language_of_its_report(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    """The run has no training, and so ends after its first page."""
+    state = evaluate(
+        parameters={"recipe": "makeup", "evaluate": {"language": "zh"}},
+        workspace=str(tmp_path),
+        return_state=True,
+    )
+    run_id = state.state_details.flow_run_id
+    assert run_id is not None
+    rows = _of_run(client, "artifacts", client.read_flow_run(run_id))
+    (page,) = (row for row in rows if row["key"] == "parameters-evaluate-makeup")
+    assert page["description"].startswith("实际采用的参数：配方 makeup，")
+    assert "- **evaluate.language" in page["data"]
+    assert "全部参数：" in page["data"]
+
+    @task
+    @cancellable
+    def of_task() -> str:
+        return page_language()
+
+    @flow
+    def of_flow() -> str:
+        use_language("zh")
+        return of_task()
+
+    assert of_flow() == "zh"
 
 
 def _start(
