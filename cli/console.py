@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from core.errors import nearest, suggestion
+from core.language.messages import localised
 from core.progress import LogProgress, Progress, silent
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def progress_bar(console: Console, *, transient: bool = False) -> Iterator[Progr
         task = bar.add_task("", total=None, message="")
 
         def update(stage: str, done: int, total: int | None, message: str) -> None:
-            bar.update(task, description=stage, completed=done, total=total, message=message)
+            bar.update(
+                task, description=localised(stage), completed=done, total=total, message=message
+            )
 
         yield update
 
@@ -97,6 +100,7 @@ def print_table(
     reasons. A pipe or a file gets one line for each row, so that it can be searched; lines of a
     cell are joined by commas.
     """
+    columns = {localised(heading): justify for heading, justify in columns.items()}
     if console.is_terminal:
         from rich import box
         from rich.markup import escape
@@ -120,14 +124,18 @@ def print_table(
         print_text(console, title)
     for line in lines:
         cells = (
-            _padded(cell, width - cell_len(cell), justify)
+            padded(cell, width, justify)
             for cell, width, justify in zip(line, widths, columns.values(), strict=True)
         )
         print_text(console, "  ".join(cells).rstrip())
 
 
-def _padded(cell: str, num_missing: int, justify: JustifyMethod) -> str:
-    return " " * num_missing + cell if justify == "right" else cell + " " * num_missing
+def padded(text: str, width: int, justify: JustifyMethod = "left") -> str:
+    """``text`` with spaces up to ``width`` cells, of which a Chinese character takes two."""
+    from rich.cells import cell_len
+
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if justify == "right" else text + blanks
 
 
 def error_text(error: Exception, model: type[BaseModel] | None = None) -> str:
@@ -141,13 +149,16 @@ def error_text(error: Exception, model: type[BaseModel] | None = None) -> str:
         return f"{error.filename}: {error.strerror}"
     if not isinstance(error, ValidationError):
         return str(error)
-    lines = ["these parameters are refused:"]
+    lines = [localised("these parameters are refused:")]
     for each in error.errors():
         field = ".".join(map(str, each["loc"]))
         if each["type"] == "extra_forbidden":
-            lines.append(f"  {field}: there is no such parameter{_near_field(model, each['loc'])}")
+            problem = localised("there is no such parameter")
+            lines.append(f"  {field}: {problem}{_near_field(model, each['loc'])}")
             continue
-        value = "" if isinstance(each["input"], dict) or not field else f"got {each['input']!r}; "
+        value = ""
+        if field and not isinstance(each["input"], dict):
+            value = localised("got {value!r}; ", value=each["input"])
         lines.append(f"  {field}: {value}{each['msg']}" if field else f"  {each['msg']}")
     return "\n".join(lines)
 

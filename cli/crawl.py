@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +17,7 @@ from cli.console import (
     print_table,
     progress_bar,
 )
+from cli.inventory.crawl_states import OF_SOURCES, crawl_states
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
@@ -32,8 +31,9 @@ from cli.options import (
     load_parameters,
 )
 from core.errors import SuyanError, nearest, suggestion
+from core.language.messages import localised
 from core.progress import counted
-from core.workspace import Workspace, other_workspace
+from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
@@ -45,10 +45,9 @@ if TYPE_CHECKING:
     from scraping.sources.source_import import Sources
 
 app = CommandGroup("Pictures")
-_COUNTS = ("pages", "hits", "new", "stored", "duplicates")
+_COUNTS = ("pages", "hits", "new", "stored", "duplicates")  # of a phrase, in its table
 _MAX_REASON_LENGTH = 60
 _MAX_PRINTED_HOSTS = 3
-_OF_SOURCES = {"all-read", "missing"}  # reasons of folders and lists
 
 
 @app.command()
@@ -180,7 +179,13 @@ def _chosen(parameters: PipelineParameters, domain: str | None) -> list[CrawlCon
     if domain is None:
         return [*configs.values()]
     if domain not in configs:
-        raise ValueError(f"--domain: got {domain!r}, needed one of {', '.join(configs)}")
+        raise ValueError(
+            localised(
+                "--domain: got {domain!r}, needed one of {names}",
+                domain=domain,
+                names=", ".join(configs),
+            )
+        )
     return [configs[domain]]
 
 
@@ -199,28 +204,45 @@ def preview_domains(
     from scraping.search.engines import build_searches, engine_urls
     from scraping.search.search_preview import preview_searches
 
-    columns: dict[str, JustifyMethod] = {"phrase": "left"}
-    columns |= dict.fromkeys(("announced", "first page", "new", "median size"), "right")
-    columns |= {"hosts": "left"}
+    columns: dict[str, JustifyMethod] = {
+        "phrase": "left", "announced": "right", "first page": "right", "new": "right",
+        "median size": "right", "hosts": "left",
+    }  # fmt: skip
     results = {}
     for config in _chosen(parameters, domain):
         if not config.searches:
             raise ValueError(
-                f"--search-only: {config.domain} has no phrases to search; its pictures come from "
-                "folders and lists"
+                localised(
+                    "--search-only: {domain} has no phrases to search; its pictures come from "
+                    "folders and lists",
+                    domain=config.domain,
+                )
             )
         previews, num_searches = [], len(build_searches(config))
         with progress_bar(console) as progress:
             for number, preview in enumerate(preview_searches(config, workspace), 1):
                 previews.append(preview)
-                progress(f"search {config.domain}", number, num_searches, preview.phrase)
+                progress(
+                    localised("search {domain}", domain=config.domain),
+                    number,
+                    num_searches,
+                    preview.phrase,
+                )
         num_new = sum(preview.num_new for preview in previews)
-        title = f"{config.domain}: {num_new} new on the first pages; nothing was downloaded"
+        title = localised(
+            "{domain}: {num} new on the first pages; nothing was downloaded",
+            domain=config.domain,
+            num=num_new,
+        )
         print_table(console, columns, map(_preview_cells, previews), title)
         if all(preview.error for preview in previews):
             raise SuyanError(
-                f"{' and '.join(engine_urls(config))} answered no search",
-                remedy="Look at the reasons in the table, and try again later or elsewhere",
+                localised(
+                    "{names} answered no search", names=localised(" and ").join(engine_urls(config))
+                ),
+                remedy=localised(
+                    "Look at the reasons in the table, and try again later or elsewhere"
+                ),
             )
         results[config.domain] = previews
     return results
@@ -240,7 +262,7 @@ def _preview_cells(preview: PhrasePreview) -> list[str]:
         str(preview.num_hits),
         str(preview.num_new),
         f"{preview.width} × {preview.height}" if preview.width else "",
-        hosts + (f", {num_more} more" if num_more > 0 else ""),
+        hosts + (localised(", {num} more", num=num_more) if num_more > 0 else ""),
     ]
 
 
@@ -258,12 +280,20 @@ def _crawl_of_domain(
     try:
         config = CrawlConfig(domain=domain, allow_private_hosts=allow_private_hosts)
     except ValidationError as error:
-        raise ValueError(f"--domain: {error_text(error, CrawlConfig)}") from None
+        raise ValueError(
+            localised("--domain: {error_text}", error_text=error_text(error, CrawlConfig))
+        ) from None
     similar = suggestion(nearest(domain, configs))
     print_line(
         console,
-        f"{domain} is none of the domains of the recipe {parameters.recipe} "
-        f"({', '.join(configs)}){similar or '.'} Its pictures are kept for a recipe that has it.",
+        localised(
+            "{domain} is none of the domains of the recipe {recipe} ({names}){end} Its "
+            "pictures are kept for a recipe that has it.",
+            domain=domain,
+            recipe=parameters.recipe,
+            names=", ".join(configs),
+            end=similar or localised("."),
+        ),
     )
     return config
 
@@ -282,7 +312,7 @@ def add_pictures(
             summary = run_add(config, sources, workspace, progress=progress)
     _print_crawl(console, summary, sources.printed_names())
     if summary.num_added == 0 and not summary.partial:
-        console.print("Nothing was added: the domain has these pictures already.")
+        console.print(localised("Nothing was added: the domain has these pictures already."))
     return summary
 
 
@@ -290,17 +320,25 @@ def _print_crawl(console: Console, summary: CrawlSummary, names: Sequence[str] =
     """Print the yield of each phrase and source, and what a person should know of the sources whose
     names begin with any of ``names``.
     """
-    title = f"{summary.domain}: {counted(summary.num_ok, 'original')}, {summary.num_added} new"
+    title = localised(
+        "{domain}: {originals}, {num} new",
+        domain=summary.domain,
+        originals=counted(summary.num_ok, "original"),
+        num=summary.num_added,
+    )
     _print_phrases(console, title, summary.phrases)
     for row in summary.phrases:
         reason, _, note = str(row["stopped_because"]).partition(": ")
         is_named = row["phrase"].partition(": ")[2].startswith(tuple(names))
-        if note and reason in _OF_SOURCES and is_named:
+        if note and reason in OF_SOURCES and is_named:
             print_line(console, f"{row['phrase']}: {note}")
     if summary.partial:
-        console.print("[yellow]Partial[/yellow]: the same command tries the rest again.")
+        console.print(localised("[yellow]Partial[/yellow]: the same command tries the rest again."))
     if summary.preview.exists():
-        print_line(console, f"Preview of the newest originals: {summary.preview}")
+        print_line(
+            console,
+            localised("Preview of the newest originals: {preview}", preview=summary.preview),
+        )
 
 
 def print_status(workspace: Workspace, console: Console) -> None:
@@ -310,76 +348,40 @@ def print_status(workspace: Workspace, console: Console) -> None:
     """
     crawls, num_forgotten = crawl_states(workspace)
     for crawl in crawls:
-        title = (
-            f"{crawl['domain']}: {counted(crawl['num_originals'], 'original')}, "
-            f"{crawl['num_bytes'] / 1e6:.1f} MB ({crawl['crawl']})\n"
-            f"round {crawl['round']} of {crawl['started_at']:%Y-%m-%d %H:%M} UTC: {crawl['state']}"
+        title = localised(
+            "{domain}: {originals}, {size:.1f} MB ({crawl})\nround {round} of {time} UTC: {state}",
+            domain=crawl["domain"],
+            originals=counted(crawl["num_originals"], "original"),
+            size=crawl["num_bytes"] / 1e6,
+            crawl=crawl["crawl"],
+            round=crawl["round"],
+            time=f"{crawl['started_at']:%Y-%m-%d %H:%M}",
+            state=localised(crawl["state"]),
         )
         _print_phrases(console, title, crawl["phrases"])
-    console.print(f"Forgotten for good: {num_forgotten} addresses, hosts and pictures.")
-    print_result({"crawls": crawls, "num_forgotten": num_forgotten})
-
-
-def crawl_states(workspace: Workspace) -> tuple[list[dict[str, Any]], int]:
-    """Every crawl of the workspace with its phrases' yields, and the number of addresses, hosts and
-    pictures that were forgotten.
-
-    Raises ``ValueError`` for a workspace without any crawl.
-    """
-    from scraping.catalogue import queries
-    from scraping.catalogue.database import catalogue_url
-    from scraping.catalogue.repository import Catalogue
-    from scraping.crawl import phrase_yields
-
-    url = catalogue_url(workspace)
-    if url == f"sqlite:///{workspace.catalogue}" and not workspace.catalogue.exists():
-        other = other_workspace(lambda each: each.catalogue)
-        hint = f", or look at that of {other} with --workspace {other}" if other else ""
-        raise ValueError(
-            f"--workspace: found no catalogue in {workspace}; crawl something first{hint}"
+    console.print(
+        localised(
+            "Forgotten for good: {num} addresses, hosts and pictures.",
+            num=num_forgotten,
         )
-    with Catalogue(url) as catalogue:
-        running = queries.running_crawls(catalogue, time.time())
-        crawls = []
-        for row in queries.crawls(catalogue):
-            yields = phrase_yields(catalogue, row["name"])
-            crawls.append(
-                {
-                    "crawl": row["name"],
-                    "domain": row["domain"],
-                    "state": _state(row, yields, is_running=row["name"] in running),
-                    "round": row["round"],
-                    "started_at": datetime.fromtimestamp(row["started_at"], UTC),
-                    "num_originals": row["num_originals"],
-                    "num_bytes": row["num_bytes"],
-                    "phrases": yields,
-                }
-            )
-        return crawls, len(catalogue.tombstones())
-
-
-def _state(row: Mapping[str, Any], yields: Sequence[Mapping[str, Any]], *, is_running: bool) -> str:
-    """How far a crawl is, in words."""
-    if row["finished_at"]:
-        return "finished"
-    if is_running:
-        return "under way"
-    reasons = {str(each["stopped_because"]).partition(":")[0] for each in yields}
-    is_read_only = bool(reasons) and reasons <= _OF_SOURCES
-    return "no phrase was searched yet" if is_read_only else "interrupted"
+    )
+    print_result({"crawls": crawls, "num_forgotten": num_forgotten})
 
 
 def _print_phrases(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """A row for each phrase: its counts, its failures, and the reason why its search stopped."""
-    columns: dict[str, JustifyMethod] = {"phrase": "left"}
-    columns |= {name.replace("duplicates", "dupli-\ncates"): "right" for name in _COUNTS}
-    columns |= {"rejected": "left", "stopped because": "left"}
+    columns: dict[str, JustifyMethod] = {
+        "phrase": "left", "pages": "right", "hits": "right", "new": "right", "stored": "right",
+        "dupli-\ncates": "right", "rejected": "left", "stopped because": "left",
+    }  # fmt: skip
     print_table(console, columns, map(_phrase_cells, rows), title)
 
 
 def _phrase_cells(row: Mapping[str, Any]) -> list[str]:
     failures = "\n".join(f"{reason}: {num}" for reason, num in row["rejected"].items())
     reason = str(row["stopped_because"])[:_MAX_REASON_LENGTH].replace("-", " ")
-    if reason.startswith("all read"):
-        reason = "all read"  # its note stands below the table
+    word, colon, detail = reason.partition(":")
+    reason = localised(word)
+    if word != "all read":  # its note stands below the table
+        reason += colon + detail
     return [row["phrase"], *(str(row[name]) for name in _COUNTS), failures, reason]

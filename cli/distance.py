@@ -10,6 +10,7 @@ import typer
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, print_result, print_table, progress_bar
 from cli.options import WORKSPACE, WorkspaceOption
+from core.language.messages import localised
 from core.progress import counted
 from core.workspace import Workspace
 
@@ -42,8 +43,14 @@ def distance(
     """Print FID and KID, with 95 % intervals, between any two folders of pictures."""
     for folder in (first, second):
         if not folder.is_dir():
-            content = "a file" if folder.exists() else "nothing"
-            raise ValueError(f"{folder}: found {content}, needed a folder of pictures")
+            content = localised("a file") if folder.exists() else localised("nothing")
+            raise ValueError(
+                localised(
+                    "{folder}: found {content}, needed a folder of pictures",
+                    folder=folder,
+                    content=content,
+                )
+            )
     from evaluation.folder_metrics import compare_folders
 
     extractors, reason = _extractors(inception, workspace)
@@ -70,7 +77,7 @@ def _extractors(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     weights, reason = find_weights(policy, None)
     if weights is None and policy == "cached":
-        reason = "Fetch its weights (96 MB) once with --inception auto."
+        reason = localised("Fetch its weights (96 MB) once with --inception auto.")
     networks = [load_offline(device)]
     if weights is not None:
         networks.append(load_inception(weights, device))
@@ -82,13 +89,23 @@ def _print(first: Path, second: Path, distances: dict[str, FolderDistance], reas
     from evaluation.metrics.distances import LEAST_FOR_DISTANCES
 
     each = next(iter(distances.values()))
-    numbers = f"{counted(each.num_first, 'picture')} and {counted(each.num_second, 'picture')}"
-    print_line(OUTPUT, f"{first} and {second}: {numbers}")
+    print_line(
+        OUTPUT,
+        localised(
+            "{first} and {second}: {pictures} and {others}",
+            first=first,
+            second=second,
+            pictures=counted(each.num_first, "picture"),
+            others=counted(each.num_second, "picture"),
+        ),
+    )
     rows = [
         [
             name,
             f"{kind.value:.{places}f}",
-            f"{kind.low:.{places}f} to {kind.high:.{places}f}",
+            localised(
+                "{low} to {high}", low=f"{kind.low:.{places}f}", high=f"{kind.high:.{places}f}"
+            ),
             label,
         ]
         for name, of_network in distances.items()
@@ -100,13 +117,28 @@ def _print(first: Path, second: Path, distances: dict[str, FolderDistance], reas
         [[label, value, interval, name] for name, value, interval, label in rows],
     )
     if each.num_unreadable:
-        print_line(OUTPUT, f"{counted(each.num_unreadable, 'file')} could not be read: left out.")
+        print_line(
+            OUTPUT,
+            localised(
+                "{files} could not be read: left out.", files=counted(each.num_unreadable, "file")
+            ),
+        )
     if min(each.num_first, each.num_second) < LEAST_FOR_DISTANCES:
-        print_line(OUTPUT, f"Of fewer than {LEAST_FOR_DISTANCES} pictures, both are noise.")
+        print_line(
+            OUTPUT,
+            localised(
+                "Of fewer than {num} pictures, both are noise.",
+                num=LEAST_FOR_DISTANCES,
+            ),
+        )
     print_line(
         OUTPUT,
-        "0 is the distance of two sets of one kind. Compare figures of one network, and FID only "
-        "between sets of equal size.",
+        localised(
+            "0 is the distance of two sets of one kind. Compare figures of one network, "
+            "and FID only between sets of equal size."
+        ),
     )
     if reason:
-        print_line(OUTPUT, f"Without the network of published figures. {reason}")
+        print_line(
+            OUTPUT, localised("Without the network of published figures. {reason}", reason=reason)
+        )

@@ -9,22 +9,24 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import typer
 
 from cli.command_group import CommandGroup
-from cli.console import OUTPUT, error_text, print_result, print_text
+from cli.console import OUTPUT, error_text, padded, print_result, print_text
 from cli.inventory.machine_findings import (
+    TIMEOUT_S,
     Finding,
     compiler_finding,
     device_finding,
     locale_finding,
+    proxy_finding,
     torch_finding,
 )
 from cli.options import WORKSPACE, Recipe, WorkspaceOption, load_parameters
-from core.commands import make_command, pip_command, suyan_command
+from core.commands import make_command, suyan_command
 from core.errors import SuyanError
+from core.language.messages import localisable, localised
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -39,8 +41,9 @@ app = CommandGroup("Prefect and services")
 _MIN_PYTHON = (3, 11)
 _LOW_DISK_GB, _NO_DISK_GB = 20.0, 2.0
 _LARGE_DATABASE_MB = 2000.0
-_TIMEOUT_S = 8.0
-_COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
+_COLOURS = {
+    localisable("ok"): "green", localisable("note"): "yellow", localisable("problem"): "red",
+}  # fmt: skip
 
 
 @app.command()
@@ -61,19 +64,22 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
         ("packages", _packages),
         ("server code", _server_code),
         ("disk", lambda: _disk(workspace)),
-        ("face model", _face_model),
+        (localisable("face model"), _face_model),
         ("Inception weights", _inception),
         ("torch", torch_finding),
         ("device", lambda: device_finding(workspace, recipe)),
         ("compiler", compiler_finding),
         ("object storage", lambda: _bucket(workspace)),
         ("catalogue", lambda: _catalogue(workspace)),
-        ("Prefect database", lambda: _database("Prefect database", workspace.prefect.database)),
+        (
+            localisable("Prefect database"),
+            lambda: _database("Prefect database", workspace.prefect.database),
+        ),
         ("server", lambda: _server(workspace)),
         ("worker", lambda: _worker(workspace)),
         ("deployments", lambda: _deployments(workspace)),
         ("access", lambda: _access(workspace)),
-        ("proxy", _proxy),
+        ("proxy", proxy_finding),
         ("search", lambda: _search(workspace, recipe)),
     ]
     for subject, check in checks:
@@ -82,8 +88,8 @@ def examine(workspace: Workspace, recipe: str) -> Iterator[Finding]:
         except SuyanError as error:
             yield Finding(subject, "problem", error.problem, error.remedy)
         except Exception as error:
-            observation = f"this check failed: {error_text(error)}"
-            yield Finding(subject, "problem", observation, "Read the message.")
+            observation = localised("this check failed: {error}", error=error_text(error))
+            yield Finding(subject, "problem", observation, localised("Read the message."))
 
 
 def print_findings(findings: Iterator[Finding], console: Console) -> bool:
@@ -91,13 +97,17 @@ def print_findings(findings: Iterator[Finding], console: Console) -> bool:
     printed = []
     for finding in findings:
         printed.append(finding)
-        mark = f"[{_COLOURS[finding.level]}]{finding.level:<8}[/]"
-        console.print(f"{mark} [bold]{finding.subject:<18}[/] ", end="")
+        level = padded(localised(finding.level), 8)
+        subject = padded(localised(finding.subject), 18)
+        mark = f"[{_COLOURS[finding.level]}]{level}[/]"
+        console.print(f"{mark} [bold]{subject}[/] ", end="")
         print_text(console, finding.observation)
         if finding.remedy:
             print_text(console, f"{'':<28}→ {finding.remedy}")
     num_problems = sum(finding.level == "problem" for finding in printed)
-    console.print("Problems: " + (str(num_problems) if num_problems else "none"))
+    console.print(
+        localised("Problems: ") + (str(num_problems) if num_problems else localised("none"))
+    )
     print_result({"findings": printed, "num_problems": num_problems})
     return num_problems == 0
 
@@ -105,8 +115,15 @@ def print_findings(findings: Iterator[Finding], console: Console) -> bool:
 def _python() -> Finding:
     version = platform.python_version()
     if sys.version_info < _MIN_PYTHON:
-        return Finding("Python", "problem", f"{version}, needed 3.11", make_command("setup"))
-    return Finding("Python", "ok", f"{version} in {sys.prefix}")
+        return Finding(
+            "Python",
+            "problem",
+            localised("{version}, needed 3.11", version=version),
+            make_command("setup"),
+        )
+    return Finding(
+        "Python", "ok", localised("{version} in {prefix}", version=version, prefix=sys.prefix)
+    )
 
 
 def _packages() -> Finding:
@@ -119,7 +136,12 @@ def _packages() -> Finding:
     tested = dict(line.split("==") for line in lines if "==" in line)
     names = ("prefect", "fastapi", "torch", "torchvision", "pillow", "albumentations")
     differing = [
-        f"{name} {installed} (known good: {tested[name]})"
+        localised(
+            "{name} {installed} (known good: {tested})",
+            name=name,
+            installed=installed,
+            tested=tested[name],
+        )
         for name in names
         for installed in [version(name)]
         if name in tested and installed.split("+")[0] != tested[name]
@@ -135,19 +157,26 @@ def _server_code() -> Finding:
         importlib.import_module("prefect.server.api.server")
     except Exception as error:
         remedy = make_command("clean", "setup")  # constraints.txt has the FastAPI that fits
-        return Finding("server code", "problem", f"cannot be imported: {error}", remedy)
-    return Finding("server code", "ok", "can be imported")
+        return Finding(
+            "server code", "problem", localised("cannot be imported: {error}", error=error), remedy
+        )
+    return Finding("server code", "ok", localised("can be imported"))
 
 
 def _disk(workspace: Workspace) -> Finding:
     folder = workspace.folder.resolve()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK):
-        remedy = "Choose another folder with --workspace or SUYAN_HOME."
-        return Finding("disk", "problem", f"{existing} cannot be written to", remedy)
+        remedy = localised("Choose another folder with --workspace or SUYAN_HOME.")
+        return Finding(
+            "disk",
+            "problem",
+            localised("{existing} cannot be written to", existing=existing),
+            remedy,
+        )
     free_gb = shutil.disk_usage(existing).free / 1e9
-    observation = f"{free_gb:.0f} GB free at {folder}"
-    remedy = "A recipe takes about 1 GB of pictures, a training some GB of checkpoints."
+    observation = localised("{free:.0f} GB free at {folder}", free=free_gb, folder=folder)
+    remedy = localised("A recipe takes about 1 GB of pictures, a training some GB of checkpoints.")
     if free_gb < _NO_DISK_GB:
         return Finding("disk", "problem", observation, remedy)
     if free_gb < _LOW_DISK_GB:
@@ -160,11 +189,15 @@ def _bucket(workspace: Workspace) -> Finding:
     from storage.remote import address_of, bucket_of, is_shared
 
     if not is_shared(workspace):
-        return Finding("object storage", "ok", "not used: the workspace is a folder")
+        return Finding("object storage", "ok", localised("not used: the workspace is a folder"))
     bucket = bucket_of(workspace)
     assert bucket is not None
     seconds = bucket.probe()
-    observation = f"{address_of(workspace)} can be written to ({1000 * seconds:.0f} ms a request)"
+    observation = localised(
+        "{address} can be written to ({ms:.0f} ms a request)",
+        address=address_of(workspace),
+        ms=1000 * seconds,
+    )
     return Finding("object storage", "ok", observation)
 
 
@@ -172,7 +205,7 @@ def _face_model() -> Finding:
     from preprocessing.analysis.face_network import FaceModel, model_file
 
     files = [model_file(model).name for model in FaceModel]
-    return Finding("face models", "ok", " and ".join(files))
+    return Finding("face models", "ok", localised(" and ").join(files))
 
 
 def _inception() -> Finding:
@@ -181,7 +214,10 @@ def _inception() -> Finding:
     file, remedy = find_weights("cached", None)
     if file is None:
         return Finding(
-            "Inception weights", "note", "missing: reports leave Inception figures out", remedy
+            "Inception weights",
+            "note",
+            localised("missing: reports leave Inception figures out"),
+            remedy,
         )
     return Finding("Inception weights", "ok", str(file))
 
@@ -190,10 +226,14 @@ def _catalogue(workspace: Workspace) -> Finding:
     from storage.remote import is_shared
 
     if os.environ.get("SUYAN_CATALOGUE_URL"):
-        return Finding("catalogue", "ok", "another one (SUYAN_CATALOGUE_URL); not checked")
+        return Finding(
+            "catalogue", "ok", localised("another one (SUYAN_CATALOGUE_URL); not checked")
+        )
     if is_shared(workspace):
-        remedy = "Set SUYAN_CATALOGUE_URL: docs/scaling.md, 'Object storage'."
-        return Finding("catalogue", "problem", "none: a bucket holds no database", remedy)
+        remedy = localised("Set SUYAN_CATALOGUE_URL: docs/scaling.md, 'Object storage'.")
+        return Finding(
+            "catalogue", "problem", localised("none: a bucket holds no database"), remedy
+        )
     return _database("catalogue", workspace.catalogue)
 
 
@@ -202,16 +242,18 @@ def _database(subject: str, path: Path) -> Finding:
     import sqlite3
 
     if not path.exists():
-        return Finding(subject, "ok", f"{path}: not created yet")
+        return Finding(subject, "ok", localised("{path}: not created yet", path=path))
     megabytes = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*")) / 1e6
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_TIMEOUT_S) as connection:
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=TIMEOUT_S) as connection:
         (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     connection.close()
     observation = f"{path}, {megabytes:.0f} MB"
     if state != "ok":
-        return Finding(subject, "problem", f"{observation}: {state}", "Restore a copy of the file.")
+        return Finding(
+            subject, "problem", f"{observation}: {state}", localised("Restore a copy of the file.")
+        )
     if megabytes > _LARGE_DATABASE_MB:
-        remedy = "docs/weekly-running.md, 'Retention', describes how to shrink it."
+        remedy = localised("docs/weekly-running.md, 'Retention', describes how to shrink it.")
         return Finding(subject, "note", observation, remedy)
     return Finding(subject, "ok", observation)
 
@@ -223,8 +265,8 @@ def _server(workspace: Workspace) -> Finding:
     if server is not None:
         return Finding("server", "ok", server.ui_url)
     if workspace.prefect.server_state.exists():
-        return Finding("server", "problem", "does not answer any more", _up(workspace))
-    return Finding("server", "note", "not running", _up(workspace))
+        return Finding("server", "problem", localised("does not answer any more"), _up(workspace))
+    return Finding("server", "note", localised("not running"), _up(workspace))
 
 
 def _worker(workspace: Workspace) -> Finding:
@@ -232,10 +274,16 @@ def _worker(workspace: Workspace) -> Finding:
 
     folder = workspace.prefect
     if worker_pid(workspace) is not None:
-        return Finding("worker", "ok", f"running; its log: {folder.worker_log}")
+        return Finding(
+            "worker",
+            "ok",
+            localised("running; its log: {log}", log=folder.worker_log),
+        )
     if folder.worker_state.exists():
-        return Finding("worker", "problem", "has ended: scheduled runs wait", _up(workspace))
-    return Finding("worker", "note", "not running", _up(workspace))
+        return Finding(
+            "worker", "problem", localised("has ended: scheduled runs wait"), _up(workspace)
+        )
+    return Finding("worker", "note", localised("not running"), _up(workspace))
 
 
 def _up(workspace: Workspace) -> str:
@@ -248,12 +296,14 @@ def _deployments(workspace: Workspace) -> Finding:
 
     server = running_server(workspace)
     if server is None:
-        return Finding("deployments", "note", "unknown without a server", _up(workspace))
+        return Finding("deployments", "note", localised("unknown without a server"), _up(workspace))
     if not server.folder.deployed.exists():
-        return Finding("deployments", "note", "not registered", _up(workspace))
+        return Finding("deployments", "note", localised("not registered"), _up(workspace))
     if not is_deployed(server, workspace):
-        return Finding("deployments", "note", "older than code or recipes", _up(workspace))
-    return Finding("deployments", "ok", "as code and recipes say")
+        return Finding(
+            "deployments", "note", localised("older than code or recipes"), _up(workspace)
+        )
+    return Finding("deployments", "ok", localised("as code and recipes say"))
 
 
 def _access(workspace: Workspace) -> Finding:
@@ -262,14 +312,16 @@ def _access(workspace: Workspace) -> Finding:
 
     server = running_server(workspace)
     if server is None or server.host in LOOPBACK_HOSTS:
-        return Finding("access", "ok", "only this machine (loopback)")
+        return Finding("access", "ok", localised("only this machine (loopback)"))
     if _answers_anybody(server):
-        remedy = (
-            "Set PREFECT_SERVER_API_AUTH_STRING, or let it listen on 127.0.0.1, after "
-            + suyan_command("down", workspace=workspace)
+        remedy = localised(
+            "Set PREFECT_SERVER_API_AUTH_STRING, or let it listen on 127.0.0.1, after {command}",
+            command=suyan_command("down", workspace=workspace),
         )
-        return Finding("access", "problem", f"{server.host}, without a password", remedy)
-    return Finding("access", "ok", f"{server.host}, with a password")
+        return Finding(
+            "access", "problem", localised("{host}, without a password", host=server.host), remedy
+        )
+    return Finding("access", "ok", localised("{host}, with a password", host=server.host))
 
 
 def _answers_anybody(server: Server) -> bool:
@@ -278,44 +330,9 @@ def _answers_anybody(server: Server) -> bool:
     from flows.server.prefect_server import open_directly
 
     try:
-        return open_directly(f"{server.api_url}/version", _TIMEOUT_S) == 200
+        return open_directly(f"{server.api_url}/version", TIMEOUT_S) == 200
     except urllib.error.HTTPError:
         return False
-
-
-def _proxy() -> Finding:
-    """Names the proxies of the environment, what they cost, and whether they can be reached."""
-    import importlib.util
-    import socket
-
-    from core.proxies import Proxies, without_password
-
-    proxies = Proxies.from_environment()
-    addresses = {
-        name: proxies.of(name, "host.example", 0) or address
-        for name, address in sorted(proxies.by_scheme.items())
-        if name in {"http", "https", "all"}
-    }
-    if not addresses:
-        return Finding("proxy", "ok", "none is set")
-    named = (f"{name}_proxy={without_password(each)}" for name, each in addresses.items())
-    observation = ", ".join(named)
-    for address in addresses.values():
-        parts = urlsplit(address if "://" in address else f"http://{address}")
-        if parts.scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
-            remedy = f"Set an http:// proxy, or run: {pip_command('socksio')}"
-            return Finding("proxy", "problem", f"{observation}: Prefect needs socksio", remedy)
-        try:
-            place = (parts.hostname or "", parts.port or 1080)
-            socket.create_connection(place, timeout=_TIMEOUT_S).close()
-        except (OSError, UnicodeError) as error:
-            remedy = "Correct or unset the variable. Loopback is asked without a proxy."
-            return Finding("proxy", "problem", f"{observation}: {error}", remedy)
-    remedy = (
-        "Searches and downloads go through it and share its speed. A name that this machine "
-        "cannot resolve is judged by the proxy alone: docs/crawl.md, 'Behind a proxy'."
-    )
-    return Finding("proxy", "note", observation, remedy)
 
 
 def _search(workspace: Workspace, recipe: str) -> Finding:
@@ -329,19 +346,25 @@ def search_finding(config: CrawlConfig) -> Finding:
     from scraping.search.client import SearchClient
     from scraping.search.engines import build_engines
 
-    limits = {"num_tries": 1, "total_timeout_s": _TIMEOUT_S}
+    limits = {"num_tries": 1, "total_timeout_s": TIMEOUT_S}
     engines = build_engines(config)
     engine = engines[0]
     try:
         for engine in engines:
             SearchClient(config.model_copy(update=limits), engine).check()
     except (TransientError, UnknownHostError) as error:
-        remedy = (
+        remedy = localised(
             "Check the network, its name server, and a proxy (https_proxy). Without a network: "
+            "{command}",
+            command=suyan_command("demo"),
         )
-        remedy += suyan_command("demo")
         return Finding("search", "problem", f"{engine.url}: {error.problem}", remedy)
     except SuyanError as error:
         return Finding("search", "note", f"{engine.url}: {error.problem}", error.remedy)
-    urls = " and ".join(each.url for each in engines)
-    return Finding("search", "ok", f"{urls} {'answers' if len(engines) == 1 else 'answer'}")
+    urls = localised(" and ").join(each.url for each in engines)
+    answer = (
+        localised("{urls} answers", urls=urls)
+        if len(engines) == 1
+        else localised("{urls} answer", urls=urls)
+    )
+    return Finding("search", "ok", answer)

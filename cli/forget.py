@@ -13,6 +13,7 @@ from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, print_result, progress_bar
 from cli.options import WORKSPACE, ExistingWorkspace
 from core.commands import suyan_command
+from core.language.messages import localised
 from core.progress import counted
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def forget(
 
     if check and pictures:
         raise ValueError(
-            "--check: got pictures too; it looks for copies of everything that was forgotten"
+            localised(
+                "--check: got pictures too; it looks for copies of everything that was forgotten"
+            )
         )
     _require_folders(folders or [])
     with in_use(workspace):
@@ -102,13 +105,25 @@ def check_forgotten(workspace: Workspace, console: Console, folders: list[Path])
     record = replace(record, pictures=record.pictures | forgotten_digests(workspace))
     with progress_bar(console, transient=True) as progress:
         copies = find_copies(workspace, record, folders=folders, progress=progress)
-    print_line(console, f"{counted(len(record.pictures), 'picture')} forgotten in {workspace}")
+    print_line(
+        console,
+        localised(
+            "{pictures} forgotten in {workspace}",
+            pictures=counted(len(record.pictures), "picture"),
+            workspace=workspace,
+        ),
+    )
     for line in cannot_remove(workspace):
         print_line(console, line)
     if record.pending and copies.is_empty:
         names = ", ".join(sorted(record.pending))
-        print_line(console, f"[red]Not finished[/red]: forgetting {names} was interrupted")
-        print_line(console, f"Finish it: {_mending_command(workspace, folders)}")
+        print_line(
+            console,
+            localised("[red]Not finished[/red]: forgetting {names} was interrupted", names=names),
+        )
+        print_line(
+            console, localised("Finish it: {command}", command=_mending_command(workspace, folders))
+        )
         print_result({"unfinished": sorted(record.pending), "left": []})
         raise typer.Exit(1)
     _print_left(copies, console, folders)
@@ -120,11 +135,16 @@ def _print_left(
     lines = copies.lines()
     print_result({"removed": removed, "left": lines})
     if not lines:
-        print_line(console, "[green]No copy is left[/green]: by name, by content, in any table")
+        print_line(
+            console, localised("[green]No copy is left[/green]: by name, by content, in any table")
+        )
         return
     for line in lines:
-        print_line(console, f"[red]Left[/red]: {line}")
-    print_line(console, f"Remove them: {_mending_command(copies.workspace, folders)}")
+        print_line(console, localised("[red]Left[/red]: {line}", line=line))
+    print_line(
+        console,
+        localised("Remove them: {command}", command=_mending_command(copies.workspace, folders)),
+    )
     raise typer.Exit(1)
 
 
@@ -139,20 +159,27 @@ def _ask(copies: Copies, console: Console) -> None:
         print_line(console, line)
     if not sys.stdin.isatty():
         raise ValueError(
-            "forget: found no terminal to ask whether to remove the picture from all this; needed "
-            "--yes. Nothing was changed"
+            localised(
+                "forget: found no terminal to ask whether to remove the picture from all "
+                "this; needed --yes. Nothing was changed"
+            )
         )
     print_line(
         console,
-        "It is removed from all of these. Dataset versions are prepared again without it, under "
-        "new names; runs on them cannot go on, and keep their weights.",
+        localised(
+            "It is removed from all of these. Dataset versions are prepared again "
+            "without it, under new names; runs on them cannot go on, and keep their "
+            "weights."
+        ),
     )
-    if not typer.confirm("Go on?", default=False, err=OUTPUT.stderr):
-        print_line(console, "Nothing was changed")
+    if not typer.confirm(localised("Go on?"), default=False, err=OUTPUT.stderr):
+        print_line(console, localised("Nothing was changed"))
         raise typer.Exit(1)
 
 
 def _require_folders(folders: list[Path]) -> None:
     for folder in folders:
         if not folder.is_dir():
-            raise ValueError(f"--folder: got {folder}, needed an existing folder")
+            raise ValueError(
+                localised("--folder: got {folder}, needed an existing folder", folder=folder)
+            )

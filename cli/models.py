@@ -10,6 +10,7 @@ from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_result, print_text
 from cli.inventory.completion import complete_models, complete_recipes
 from cli.options import WORKSPACE, ExistingWorkspace, recipe_name
+from core.language.messages import localised
 
 app = CommandGroup("Trainings and models")
 
@@ -40,7 +41,9 @@ def promote(
     recipe = recipe_name(recipe, workspace)
     with models.update(workspace, recipe, version):
         model = crown(workspace, recipe, version, reason)
-    print_text(OUTPUT, f"{model.name} is the champion of {recipe}")
+    print_text(
+        OUTPUT, localised("{name} is the champion of {recipe}", name=model.name, recipe=recipe)
+    )
     print_result({"recipe": recipe, "champion": model.name})
 
 
@@ -63,5 +66,8 @@ def rollback(
     recipe = recipe_name(recipe, workspace)
     with models.update(workspace, recipe):
         model = run_rollback(workspace, recipe)
-    print_text(OUTPUT, f"{model.name} is the champion of {recipe} again")
+    print_text(
+        OUTPUT,
+        localised("{name} is the champion of {recipe} again", name=model.name, recipe=recipe),
+    )
     print_result({"recipe": recipe, "champion": model.name})

@@ -13,6 +13,7 @@ from cli.console import error_text
 from cli.inventory.completion import complete_models, complete_recipes
 from core.commands import is_recipe_file, register_recipe, register_recipe_file, suyan_command
 from core.errors import nearest, suggestion
+from core.language.messages import localised
 from core.workspace import Workspace
 from storage.remote import open_workspace
 
@@ -28,7 +29,12 @@ REHEARSAL_WORKSPACE = Workspace(Path("workspace/rehearsal"))
 def _require_folder(workspace: Workspace) -> Workspace:
     folder = workspace.folder
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--workspace: {folder} is a file, needed a folder or s3://bucket/prefix")
+        raise ValueError(
+            localised(
+                "--workspace: {folder} is a file, needed a folder or s3://bucket/prefix",
+                folder=folder,
+            )
+        )
     return workspace
 
 
@@ -36,7 +42,10 @@ def require_existing(workspace: Workspace) -> Workspace:
     """``workspace``. Raises ``ValueError`` where its folder is a file or does not exist."""
     if not _require_folder(workspace).folder.exists():
         raise ValueError(
-            f"--workspace: found no folder {workspace}, needed one that a run or crawl made"
+            localised(
+                "--workspace: found no folder {workspace}, needed one that a run or crawl made",
+                workspace=workspace,
+            )
         )
     return workspace
 
@@ -168,7 +177,9 @@ def load_parameters(
     from flows.recipe_files.library import find_recipe
 
     if small and preset not in {None, "small"}:
-        raise ValueError(f"--preset: got {preset} and --small; needed one of them")
+        raise ValueError(
+            localised("--preset: got {preset} and --small; needed one of them", preset=preset)
+        )
     decided = Values()
     for crawl in ("crawl_a", "crawl_b"):
         if engine_url:
@@ -210,7 +221,11 @@ def _load_params(params: Path) -> PipelineParameters:
     from flows.parameters import PipelineParameters
 
     if not params.is_file():
-        raise ValueError(f"--params: found no file {params}, needed the JSON of run --show")
+        raise ValueError(
+            localised(
+                "--params: found no file {params}, needed the JSON of run --show", params=params
+            )
+        )
     try:
         return PipelineParameters.model_validate_json(params.read_bytes())
     except ValidationError as error:
@@ -235,12 +250,18 @@ def _changed_values(changes: Sequence[str], stage: str) -> Values:
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
-            raise ValueError(f"--set: got {change!r}, needed OPTION=VALUE")
+            raise ValueError(localised("--set: got {change!r}, needed OPTION=VALUE", change=change))
         path = f"{stage}.{name}" if name in own else name
         if path not in (*fields, *PIPELINE.questions):
             near = suggestion(nearest(name, {*own, *PIPELINE.questions, *fields}))
-            lists = f"; '{suyan_command('run', '--show')}' lists all"
-            raise ValueError(f"--set: got {change!r}, an unknown option{near or lists}")
+            lists = localised("; '{command}' lists all", command=suyan_command("run", "--show"))
+            raise ValueError(
+                localised(
+                    "--set: got {change!r}, an unknown option{hint}",
+                    change=change,
+                    hint=near or lists,
+                )
+            )
         try:
             value = json.loads(text)
         except ValueError:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -16,6 +14,7 @@ import typer
 from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, print_result, print_table, print_text, progress_bar
 from cli.inventory.completion import complete_versions
+from cli.inventory.newest_crawls import crawls_of, line_of_newest
 from cli.options import (
     WORKSPACE,
     AllowPrivateHosts,
@@ -30,9 +29,10 @@ from cli.options import (
     require_existing,
 )
 from core.commands import suyan_command
+from core.language.messages import localised
 from core.progress import counted
 from core.workspace import Workspace
-from core.workspace_folders import CrawlFolder, DatasetFolder
+from core.workspace_folders import DatasetFolder
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
@@ -96,7 +96,15 @@ def curate(
     with overrides_change(workspace, config.domain_a, config.domain_b) as path:
         add_overrides(path, pictures, action, note)
     num = counted(len(pictures), "picture")
-    print_text(OUTPUT, f"{path}: {action} {num} from the next version on")
+    print_text(
+        OUTPUT,
+        localised(
+            "{path}: {action} {pictures} from the next version on",
+            path=path,
+            action=action,
+            pictures=num,
+        ),
+    )
     print_result({"file": path, "action": action, "pictures": pictures})
 
 
@@ -129,8 +137,19 @@ def import_decisions(
     counts = Counter(new.values())
     num_known = len(decisions) - len(new)
     listed = _listed({action: counts[action] for action in ("keep", "drop", "move")})
-    repeated = f" ({counted(num_known, 'decision')} stood there already)" if num_known else ""
-    print_text(OUTPUT, f"{path}: {listed or 'nothing new'} from the next version on{repeated}")
+    former = counted(num_known, "decision")
+    repeated = (
+        localised(" ({decisions} stood there already)", decisions=former) if num_known else ""
+    )
+    print_text(
+        OUTPUT,
+        localised(
+            "{path}: {decisions} from the next version on{repeated}",
+            path=path,
+            decisions=listed or localised("nothing new"),
+            repeated=repeated,
+        ),
+    )
     print_result({"file": path, "decisions": new, "num_known": num_known})
 
 
@@ -204,8 +223,12 @@ def _require_originals(workspace: Workspace, pictures: Iterable[str]) -> None:
         digits = name.strip().lower()
         if digits.isalnum() and not any((workspace.originals / digits[:2]).glob(f"{digits}*")):
             raise ValueError(
-                f"pictures: got {digits}, which begins the sha256 of no original in {workspace}; "
-                "card.html of the dataset shows them"
+                localised(
+                    "pictures: got {digits}, which begins the sha256 of no original in "
+                    "{workspace}; card.html of the dataset shows them",
+                    digits=digits,
+                    workspace=workspace,
+                )
             )
 
 
@@ -267,88 +290,41 @@ def _find_listing(config: CrawlConfig, recipe: str, workspace: Workspace, consol
     synced_files.pull(workspace, path)  # the crawl may have run on another machine
     if path.exists():
         return path
-    crawls = _crawls_of(config.domain, workspace)
+    crawls = crawls_of(config.domain, workspace)
     if len(crawls) == 1:
-        print_line(console, f"{config.domain}: the options name no crawl; taking the only one, "
-                   f"{crawls[0].path}")  # fmt: skip
+        print_line(
+            console,
+            localised(
+                "{domain}: the options name no crawl; taking the only one, {path}",
+                domain=config.domain,
+                path=crawls[0].path,
+            ),
+        )
         return crawls[0].listing
-    names = ", ".join(crawl.path.name for crawl in crawls) or "none"
+    names = ", ".join(crawl.path.name for crawl in crawls) or localised("none")
     make = suyan_command("crawl", "--domain", config.domain, workspace=workspace, recipe=recipe)
-    remedy = f"make one with '{make}'"
-    if line := _line_of_newest(recipe, workspace):
-        remedy = f"prepare the newest crawls with '{line}', or {remedy}"
+    if line := line_of_newest(recipe, workspace):
+        remedy = localised(
+            "Prepare the newest crawls with '{line}', or make one with '{make}'",
+            line=line,
+            make=make,
+        )
     elif crawls:
-        remedy = f"give prepare the options of one of these, or {remedy}"
+        remedy = localised(
+            "Give prepare the options of one of these, or make one with '{make}'", make=make
+        )
+    else:
+        remedy = localised("Make one with '{make}'", make=make)
     raise ValueError(
-        f"{config.domain}: found no {path}, needed a crawl with the same options (crawls of this "
-        f"domain: {names}). {remedy[:1].upper()}{remedy[1:]}"
+        localised(
+            "{domain}: found no {path}, needed a crawl with the same options (crawls of this "
+            "domain: {names}). {remedy}",
+            domain=config.domain,
+            path=path,
+            names=names,
+            remedy=remedy,
+        )
     )
-
-
-def _crawls_of(domain: str, workspace: Workspace) -> list[CrawlFolder]:
-    """The domain's crawls that have a listing."""
-    return [
-        crawl
-        for crawl in map(CrawlFolder, sorted(workspace.crawls.glob(f"{domain}-*")))
-        if re.fullmatch(f"{domain}-[0-9a-f]{{12}}", crawl.path.name) and crawl.listing.exists()
-    ]
-
-
-def _line_of_newest(recipe: str, workspace: Workspace) -> str:
-    """The line that prepares both newest crawls; "" where a few options do not name them."""
-    from core.config_identity import identity
-    from core.files import claimed_config
-    from flows.recipe_files.library import find_recipe
-    from scraping.crawl import crawl_name
-
-    try:
-        base = find_recipe(recipe, workspace).parameters
-    except ValueError:  # it came from a file
-        return ""
-    changes = list[dict[str, Any]]()
-    for config in (base.crawl_a, base.crawl_b):
-        crawls = _crawls_of(config.domain, workspace)
-        if not crawls:
-            return ""
-        newest = max(crawls, key=_usefulness)
-        values = identity(config)
-        changed = {
-            name: value
-            for name, value in claimed_config(newest.path).items()
-            if values.get(name) != value
-        }
-        try:
-            named = type(config).model_validate(config.model_dump() | changed)
-        except ValueError:  # another version wrote it
-            return ""
-        is_short = all(isinstance(value, str | int | float) for value in changed.values())
-        if not is_short or crawl_name(named) != newest.path.name:
-            return ""
-        changes.append(changed)
-    of_a, of_b = changes
-    of_both = {name: value for name, value in of_a.items() if of_b.get(name, ...) == value}
-    sections = {"crawl": of_both, "crawl_a": of_a, "crawl_b": of_b}
-    words = [
-        word
-        for section, values in sections.items()
-        for name, value in values.items()
-        if section == "crawl" or name not in of_both
-        for word in ("--set", f"{section}.{name}={_as_text(value)}")
-    ]
-    return suyan_command("prepare", *words, workspace=workspace, recipe=recipe)
-
-
-def _usefulness(crawl: CrawlFolder) -> tuple[bool, float]:
-    """Whether a crawl has originals, and when it was last worked on."""
-    from core.files import try_load_json
-
-    summary = try_load_json(crawl.summary) or {}
-    file = crawl.summary if summary else crawl.listing
-    return summary.get("num_ok", 0) > 0, file.stat().st_mtime
-
-
-def _as_text(value: str | float) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _print_summary(summary: PrepareSummary, config: PrepareConfig, console: Console) -> None:
@@ -357,15 +333,22 @@ def _print_summary(summary: PrepareSummary, config: PrepareConfig, console: Cons
 
     dataset = DatasetFolder(summary.dataset)
     card = load_json(dataset.card)
-    state = "there already: nothing has changed" if summary.reused else "new"
+    state = localised("there already: nothing has changed") if summary.reused else localised("new")
     print_line(console, f"[bold]{summary.version}[/bold] ({state})")
     _print_counts(summary, config, console)
     if card["before"] and not summary.reused:
         changes = ", ".join(f"{num} {kind}" for kind, num in card["changes"].items() if num)
-        console.print(f"Since {card['before']}: {changes or 'no other pictures'}", highlight=False)
+        console.print(
+            localised(
+                "Since {before}: {changes}",
+                before=card["before"],
+                changes=changes or localised("no other pictures"),
+            ),
+            highlight=False,
+        )
     if text := decisions(iter_rows(dataset.manifest, Picture)):
         console.print(text, highlight=False)
-    print_line(console, f"Look at it: {dataset.card_page}")
+    print_line(console, localised("Look at it: {card_page}", card_page=dataset.card_page))
 
 
 def _print_counts(summary: PrepareSummary, config: PrepareConfig, console: Console) -> None:
@@ -375,8 +358,10 @@ def _print_counts(summary: PrepareSummary, config: PrepareConfig, console: Conso
         listed = ", ".join(f"{reason}: {num}" for reason, num in reasons)
         counts = (str(summary.counts[f"{split}{side}"]) for split in ("train", "test"))
         rows.append((f"{side} {domain}", *counts, listed))
-    columns: dict[str, JustifyMethod] = {"": "left", "train": "right", "test": "right"}
-    print_table(console, columns | {"rejected because": "left"}, rows)
+    columns: dict[str, JustifyMethod] = {
+        "": "left", "train": "right", "test": "right", "rejected because": "left",
+    }  # fmt: skip
+    print_table(console, columns, rows)
 
 
 def decisions(rows: Iterable[Picture]) -> str:
@@ -395,8 +380,9 @@ def decisions(rows: Iterable[Picture]) -> str:
         if action != "drop" and sha256 not in used
     ]
     listed = _listed({action: counts[action] for action in ("keep", "drop", "move")})
-    unable = f"; still cannot be used: {', '.join(failed)}" if failed else ""
-    return f"Your decisions: {listed}{unable}" if listed else ""
+    names = ", ".join(failed)
+    unable = localised("; still cannot be used: {names}", names=names) if failed else ""
+    return localised("Your decisions: {listed}", listed=listed) + unable if listed else ""
 
 
 def _listed(counts: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ from cli.options import (
     load_parameters,
 )
 from core.commands import suyan_command
+from core.language.messages import localised
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -116,8 +117,11 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
     from scraping.offline.server import OfflineEngine
 
     OUTPUT.print(
-        "Suyan, offline: drawn people replace the internet; everything else is real.\n"
-        f"It takes {_DEMO_DURATION}. Ctrl-C stops it, and the same command goes on.\n"
+        localised(
+            "Suyan, offline: drawn people replace the internet; everything else is real.\n"
+            "It takes {demo_duration}. Ctrl-C stops it, and the same command goes on.\n",
+            demo_duration=localised("about ten minutes"),
+        )
     )
     corpus = portrait_corpus(num_good=_NUM_DRAWN)
     if not has_truth(corpus, workspace.truth_table):
@@ -138,9 +142,14 @@ def _recipe(
     from flows.recipe_files.two_folders import DEFAULT_BASE, recipe_of_folders
 
     if params is not None:
-        raise ValueError("--params: got folders too; needed one of them")
+        raise ValueError(localised("--params: got folders too; needed one of them"))
     name = recipe_of_folders(folders, recipe or DEFAULT_BASE, workspace)
-    print_line(ERRORS, f"The recipe {name}: {workspace.recipe_file(name)}")  # not into --show
+    print_line(
+        ERRORS,
+        localised(
+            "The recipe {name}: {recipe_file}", name=name, recipe_file=workspace.recipe_file(name)
+        ),
+    )  # not into --show
     return name
 
 
@@ -167,7 +176,10 @@ def _with_agreement(
     num_pictures = share * max(map(expected_originals, (parameters.crawl_a, parameters.crawl_b)))
     num_steps = count_steps(parameters.train, round(num_pictures))
     estimate = estimate_steps(parameters.train, num_steps, 0, parameters.torchrun)
-    print_line(console, f"train will take {estimate}, if all originals can be used")
+    print_line(
+        console,
+        localised("train will take {estimate}, if all originals can be used", estimate=estimate),
+    )
     require_yes(estimate, parameters.max_training_h, ask=ask)
     is_long = estimate.seconds > 3600 * parameters.max_training_h
     return (
@@ -187,11 +199,16 @@ def run_pipeline(
         return _run_flow(parameters, workspace)
     from flows.server.prefect_server import client_environment, local_server
 
-    console.print("Starting the Prefect server of this workspace …")
+    console.print(localised("Starting the Prefect server of this workspace …"))
     with local_server(workspace) as server:
         os.environ.update(client_environment(server))
         try:
-            console.print(f"Watch this run in the Prefect UI: [bold]{server.ui_url}/runs[/bold]")
+            console.print(
+                localised(
+                    "Watch this run in the Prefect UI: [bold]{ui_url}/runs[/bold]",
+                    ui_url=server.ui_url,
+                )
+            )
             return _run_flow(parameters, workspace)
         finally:
             os.environ.pop("PREFECT_API_URL", None)
@@ -237,21 +254,23 @@ def print_summary(result: PipelineResult, console: Console, workspace: Workspace
         console,
         {"stage": "left", "seconds": "right"},
         [(stage, f"{seconds:.1f}") for stage, seconds in result.seconds.items()],
-        "Time of each stage",
+        localised("Time of each stage"),
     )
     console.print(f"\n[bold]{result.verdict}[/bold]\n{result.promotion}\n", soft_wrap=True)
     print_line(console, " ".join(explanations(result.scores.language)) + "\n")
     for sentence in _caveats(result):
         print_line(console, f"{sentence}\n")
     lines = {
-        "The report": result.report,
-        "The dataset": result.dataset,
-        "The model": result.model,
-        "The runs in the Prefect UI": suyan_command("ui", workspace=workspace),
-        "Translate a photograph": suyan_command("translate", "PHOTO", "--model", result.model),
+        localised("The report"): result.report,
+        localised("The dataset"): result.dataset,
+        localised("The model"): result.model,
+        localised("The runs in the Prefect UI"): suyan_command("ui", workspace=workspace),
+        localised("Translate a photograph"): suyan_command(
+            "translate", "PHOTO", "--model", result.model
+        ),
     }
     for label, text in lines.items():
-        print_line(console, f"{label}:\n    {text}")
+        print_line(console, localised("{label}:\n    {text}", label=label, text=text))
 
 
 def _print_result(result: PipelineResult) -> None:

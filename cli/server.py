@@ -14,6 +14,7 @@ from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_result
 from cli.options import REHEARSAL_WORKSPACE, WORKSPACE, ExistingWorkspace, WorkspaceOption
 from core.commands import prefect_command, suyan_command
+from core.language.messages import localised
 
 app = CommandGroup("Prefect and services")
 _HOUR_S = 3600
@@ -25,8 +26,18 @@ def ui(workspace: WorkspaceOption = WORKSPACE) -> None:
     from flows.server.prefect_server import local_server
 
     with local_server(workspace) as server:
-        OUTPUT.print(f"The Prefect UI: [bold]{server.ui_url}/runs[/bold]   (Ctrl-C ends it)")
-        OUTPUT.print(f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}")
+        OUTPUT.print(
+            localised(
+                "The Prefect UI: [bold]{ui_url}/runs[/bold]   (Ctrl-C ends it)",
+                ui_url=server.ui_url,
+            )
+        )
+        OUTPUT.print(
+            localised(
+                "For Prefect's own commands: export PREFECT_API_URL={api_url}",
+                api_url=server.api_url,
+            )
+        )
         while True:
             time.sleep(_HOUR_S)
 
@@ -80,8 +91,11 @@ def rehearse(workspace: WorkspaceOption = REHEARSAL_WORKSPACE) -> None:
     rehearse_run(workspace, OUTPUT, is_verbose="--debug" in sys.argv)
     pages = suyan_command("ui", workspace=workspace)
     OUTPUT.print(
-        "Every stage ran through server and worker; so short a training makes no useful model.\n"
-        f"The run's pages: {pages}",
+        localised(
+            "Every stage ran through server and worker; so short a training makes no "
+            "useful model.\nThe run's pages: {pages}",
+            pages=pages,
+        ),
         soft_wrap=True,
     )
     print_result({"deployment": DEPLOYMENT, "state": "Completed", "pages": pages})
@@ -146,7 +160,11 @@ def offline_engine(
     for entry in domain or []:
         name, _, folder = entry.partition("=")
         if not name or not folder or not Path(folder).is_dir():
-            raise ValueError(f"--domain: got {entry}, needed NAME=FOLDER of an existing folder")
+            raise ValueError(
+                localised(
+                    "--domain: got {entry}, needed NAME=FOLDER of an existing folder", entry=entry
+                )
+            )
         folders[name] = Path(folder)
     corpus = folder_corpus(folders) if folders else portrait_corpus()
     corpus = with_faults(corpus, host_faults(host_fault or []))
@@ -160,9 +178,15 @@ def offline_engine(
             "deployment", "run", "pipeline/makeup", "--param", f"parameters={parameters}"
         )
         OUTPUT.print(
-            f"The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\nUse it: {use}\n"
-            f"With the services of '{suyan_command('up')}', after the export that it prints: "
-            f"{deployed}",
+            localised(
+                "The offline engine: [bold]{url}[/bold]   (Ctrl-C ends it)\nUse it: {use}\n"
+                "With the services of '{command}', after the export that it prints: "
+                "{deployed}",
+                url=url,
+                use=use,
+                command=suyan_command("up"),
+                deployed=deployed,
+            ),
             soft_wrap=True,
         )
 

@@ -29,6 +29,7 @@ from cli.options import (
 )
 from core.commands import suyan_command
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.progress import counted
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, ModelFolder, RunFolder
@@ -98,8 +99,10 @@ def train(
     if more_epochs:
         if changes or small or preset:
             raise ValueError(
-                "--more-epochs: got --set, --small or --preset too; it goes on with the options of "
-                "the run"
+                localised(
+                    "--more-epochs: got --set, --small or --preset too; it goes on with the "
+                    "options of the run"
+                )
             )
         continue_alone(
             parameters.recipe, init_from, more_epochs, workspace, OUTPUT, torchrun,
@@ -157,13 +160,21 @@ def import_(
     prepare = PrepareConfig(domain_a=domain_a, domain_b=domain_b, faces=faces, crop_px=crop_px)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise ValueError(
-            f"--out: {out} is not empty; choose another folder, or replace it with --overwrite"
+            localised(
+                "--out: {out} is not empty; choose another folder, or replace it with --overwrite",
+                out=out,
+            )
         )
     config = import_reference(source, out, epoch=epoch, crop_px=crop_px)
     write_json(ModelFolder(out).prepare, prepare.model_dump(mode="json"))
-    kind = f"{config.generator}, ngf {config.ngf}, {config.norm} norm"
+    kind = localised(
+        "{generator}, ngf {ngf}, {norm} norm",
+        generator=config.generator,
+        ngf=config.ngf,
+        norm=config.norm,
+    )
     use = suyan_command("translate", "PHOTO", "--model", out)
-    print_text(OUTPUT, f"{out}: {kind}\nUse it: {use}")
+    print_text(OUTPUT, localised("{out}: {kind}\nUse it: {use}", out=out, kind=kind, use=use))
     print_result({"model": out, "generator": config.generator, "px": crop_px})
 
 
@@ -244,7 +255,9 @@ def _train_in(
     from training.tracking.tracker import require_packages
 
     def refuse() -> None:
-        raise SuyanError(f"{run.path}: another process trains it now; try again later")
+        raise SuyanError(
+            localised("{path}: another process trains it now; try again later", path=run.path)
+        )
 
     require_packages(config.track)
     print_line(console, f"{folder.path} → {run.path}")
@@ -289,23 +302,32 @@ def _find_dataset(
     is_name = len(folder.path.parts) == 1
     is_version = is_name and workspace.dataset(name).path.is_dir()
     if not is_version and (folder.path.is_dir() or not is_name):
-        content = "it has no trainA" if folder.path.is_dir() else "there is no such folder"
+        content = (
+            localised("it has no trainA")
+            if folder.path.is_dir()
+            else localised("there is no such folder")
+        )
         raise ValueError(
-            f"dataset: got {name}, and {content}; needed a folder with trainA and trainB, the name "
-            f"of a version in {workspace.datasets}, or {latest.NEWEST}"
+            localised(
+                "dataset: got {name}, and {content}; needed a folder with trainA and trainB, "
+                "the name of a version in {datasets}, or {newest}",
+                name=name,
+                content=content,
+                datasets=workspace.datasets,
+                newest=latest.NEWEST,
+            )
         )
     return DatasetFolder(latest.dataset_folder(workspace, parameters.recipe, name))
 
 
 def _print_version(version: FolderVersion, console: Console) -> None:
     counts = version.counts
-    line = (
-        f"{counts['trainA']} and {counts['trainB']} pictures to train on, {counts['testA']} and "
-        f"{counts['testB']} held out"
+    line = localised(
+        "{trainA} and {trainB} pictures to train on, {testA} and {testB} held out", **counts
     )
     if version.rejected:
         reasons = ", ".join(f"{num} {reason}" for reason, num in sorted(version.rejected.items()))
-        line += f"; left out: {reasons}"
+        line += localised("; left out: {reasons}", reasons=reasons)
     print_line(console, f"{version.dataset}: {line}")
 
 
@@ -316,13 +338,14 @@ def _print_training(
         print_line(console, str(event))
     steps = counted(summary.steps, "step")
     if summary.resumed_from_step:
-        steps += f", {summary.steps - summary.resumed_from_step} of them now"
+        num_now = summary.steps - summary.resumed_from_step
+        steps += localised(", {num} of them now", num=num_now)
     print_line(console, f"[bold]{summary.checkpoint}[/bold]: {steps}")
-    print_line(console, f"Samples: {run.samples_folder()}")
+    print_line(console, localised("Samples: {folder}", folder=run.samples_folder()))
     use = suyan_command("translate", "PHOTO", "--model", summary.checkpoint)
-    print_line(console, f"Use it: {use}")
+    print_line(console, localised("Use it: {use}", use=use))
     measure = suyan_command("evaluate", workspace=workspace, recipe=recipe)
-    print_line(console, f"Measure it: {measure}")
+    print_line(console, localised("Measure it: {measure}", measure=measure))
     print_result(summary)
 
 
@@ -355,7 +378,11 @@ def evaluate_alone(
             dataset = latest.trained_dataset(workspace, recipe, run)
         except SuyanError as error:
             raise SuyanError(
-                f"{run} is measured on the dataset version of its training: {error}"
+                localised(
+                    "{run} is measured on the dataset version of its training: {error}",
+                    run=run,
+                    error=error,
+                )
             ) from error
         models.fetch(workspace, recipe)
         num = pictures_to_evaluate(config, dataset)
@@ -373,7 +400,7 @@ def evaluate_alone(
             promotion = promote(run, evaluation.folder, workspace, recipe, rule)
     print_line(console, f"{evaluation.verdict}\n{promotion.reason}\n")
     print_line(console, " ".join(explanations(evaluation.language)))
-    print_line(console, f"\nLook at it: {evaluation.report}")
+    print_line(console, localised("\nLook at it: {report}", report=evaluation.report))
     print_result(
         {
             "report": evaluation.report,

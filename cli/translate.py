@@ -11,6 +11,8 @@ import typer
 from cli.command_group import CommandGroup
 from cli.console import ERRORS, OUTPUT, print_result, print_text, progress_bar
 from cli.options import WORKSPACE, ModelName, ModelRecipe, WorkspaceOption, recipe_name
+from core.language.messages import localised
+from core.progress import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,7 +121,7 @@ def translate(
     from storage import models
 
     if whole and (faces or show_faces):
-        raise ValueError("--whole and --faces exclude each other")
+        raise ValueError(localised("--whole and --faces exclude each other"))
     settings = TranslateOptions(
         mode="whole" if whole else "faces" if faces else "model",
         faces=_parsed("--faces", FaceChoice.parse, faces or "all"),
@@ -164,7 +166,14 @@ def translate(
     )
     num_failed = sum(outcome.output is None for outcome in outcomes)
     if len(outcomes) > 1:
-        ERRORS.print(f"{len(outcomes) - num_failed} of {len(outcomes)} translated, in {out}")
+        ERRORS.print(
+            localised(
+                "{done} of {num} translated, in {out}",
+                done=len(outcomes) - num_failed,
+                num=len(outcomes),
+                out=out,
+            )
+        )
     if num_failed:
         raise typer.Exit(1)
 
@@ -178,7 +187,9 @@ def _print_origin(model: Model) -> None:
     if model.trained_on is TrainedOn.DRAWINGS:
         lines.append(note_text(Note.DRAWINGS))
     if model.training_statistics is None or not model.training_statistics.can_judge:
-        lines.append("whether a photo is like its training pictures is unknown: none are recorded")
+        lines.append(
+            localised("whether a photo is like its training pictures is unknown: none are recorded")
+        )
     for line in lines:
         ERRORS.print(f"{model.name}: {line}", markup=False, highlight=False, soft_wrap=True)
 
@@ -197,9 +208,9 @@ def _result_line(outcome: PhotoOutcome) -> str:
     photo = printable_name(outcome.photo)
     if outcome.output is None:
         note = f" ({outcome.note})" if outcome.note else ""
-        return f"{photo}: not done: {outcome.reason}{note}"
-    num = outcome.num_faces
-    faces = f" ({num} face{'s' * (num != 1)})" if num else ""
+        reason = f"{outcome.reason}{note}"
+        return localised("{photo}: not done: {reason}", photo=photo, reason=reason)
+    faces = f" ({counted(outcome.num_faces, 'face')})" if outcome.num_faces else ""
     note = f"; {outcome.note}" if outcome.note else ""
     return f"{photo} → {printable_name(outcome.output)}{faces}{note}"
 
@@ -250,9 +261,18 @@ def web(
     recipe = recipe_name(recipe, workspace)
     models.fetch(workspace, recipe, model)
     opened = open_model(workspace, recipe, model)
-    ERRORS.print(f"{opened.name} at [bold]http://{host}:{port}[/bold]   (Ctrl-C ends it)")
+    ERRORS.print(
+        localised(
+            "{name} at [bold]http://{host}:{port}[/bold]   (Ctrl-C ends it)",
+            name=opened.name,
+            host=host,
+            port=port,
+        )
+    )
     if credentials is None and host not in {"127.0.0.1", "localhost", "::1"}:
-        ERRORS.print("everybody who reaches this machine can use it; --auth asks for a password")
+        ERRORS.print(
+            localised("everybody who reaches this machine can use it; --auth asks for a password")
+        )
     _print_origin(opened)
     options = ServerOptions(
         host=host,
@@ -322,10 +342,21 @@ def export(
         exports = export_model(opened, out, kind, overwrite=overwrite)
     for exported in exports:
         print_text(
-            OUTPUT, f"{exported.file}: differs from PyTorch by {exported.max_abs_diff:.1e} at most"
+            OUTPUT,
+            localised(
+                "{file}: differs from PyTorch by {max_abs_diff:.1e} at most",
+                file=exported.file,
+                max_abs_diff=exported.max_abs_diff,
+            ),
         )
     if kind == "space":
-        print_text(OUTPUT, f"{out / 'app.py'}: the page; install requirements.txt of that folder "
-                   "with pip, and start it there with 'python app.py'")  # fmt: skip
-    print_text(OUTPUT, f"{out / 'README.md'}: the model card")
+        print_text(
+            OUTPUT,
+            localised(
+                "{file}: the page; install requirements.txt of that folder with pip, and start it "
+                "there with 'python app.py'",
+                file=out / "app.py",
+            ),
+        )
+    print_text(OUTPUT, localised("{file}: the model card", file=out / "README.md"))
     print_result({"files": exports, "card": out / "README.md"})

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from core.errors import FolderMismatchError
+from core.language.messages import localised
 
 _USUAL_NAME_BYTES = 255
 _DRAFT_BYTES = 16  # of a temporary name: mkstemp's letters and the suffix
@@ -122,9 +123,14 @@ def load_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: found no whole JSON ({error})") from error
+        raise ValueError(
+            localised("{path}: found no whole JSON ({error})", path=path, error=error)
+        ) from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: found a JSON {type(value).__name__}, needed an object")  # noqa: TRY004 - the file is wrong, not a type
+        kind = type(value).__name__
+        raise ValueError(  # noqa: TRY004 - the file is wrong, not a type
+            localised("{path}: found a JSON {kind}, needed an object", path=path, kind=kind)
+        )
     return value
 
 
@@ -175,9 +181,11 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
     differences = list(_differences(load_json(path), expected, ""))
     if differences:
         raise FolderMismatchError(
-            f"{folder} holds the work of another configuration:\n"
+            localised("{folder} holds the work of another configuration:\n", folder=folder)
             + "\n".join(f"  {line}" for line in differences)
-            + "\nGive the old values back, or choose another folder (or remove this one)."
+            + localised(
+                "\nGive the old values back, or choose another folder (or remove this one)."
+            )
         )
 
 

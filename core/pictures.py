@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from core.image_formats import PILLOW_NAMES, SUFFIXES
+from core.language.messages import localised
 
 MAX_PIXELS = 120e6
 """Most pixels of a file that a person chose; a crawl has a limit of its own."""
@@ -138,7 +139,11 @@ def load_picture(path: Path, *, max_pixels: float = MAX_PIXELS) -> Picture:
     picture = read_picture(path, max_pixels=max_pixels)
     if isinstance(picture, Rejected):
         raise ValueError(  # noqa: TRY004 - the file is wrong, not a type
-            f"{path}: not a readable picture ({picture.reason}); remove or replace it"
+            localised(
+                "{path}: not a readable picture ({reason}); remove or replace it",
+                path=path,
+                reason=picture.reason,
+            )
         )
     return picture
 

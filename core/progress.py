@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from core.language.messages import language, localised
+
 Progress = Callable[[str, int, int | None, str], None]
 """``progress(stage, done, total, message)``: called a few times a second at most.
 
@@ -57,7 +59,7 @@ class LogProgress:
         if now - self._logged_at < pause_s and not finished:
             return
         measure = "" if total == 1 else f" {self._measure(done, total, now)}"
-        line = " · ".join(filter(None, [f"{stage}{measure}", message]))
+        line = " · ".join(filter(None, [f"{localised(stage)}{measure}", message]))
         if line != self._last_line:
             self._log(line)
         self._logged_at, self._last_line = now, line
@@ -69,7 +71,7 @@ class LogProgress:
         warm_at, warm_done = self._warm or (now, done)
         if warm_done < done < total:
             remaining_s = (now - warm_at) * (total - done) / (done - warm_done)
-            text += f", about {duration(remaining_s)} left"
+            text += localised(", about {duration} left", duration=duration(remaining_s))
         return text
 
 
@@ -77,12 +79,17 @@ def duration(seconds: float) -> str:
     """``seconds`` in words: ``"40 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``."""
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return localised("{s} s", s=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return localised("{min} min {s:02d} s", min=whole // 60, s=whole % 60)
+    return localised("{h} h {min:02d} min", h=whole // 3600, min=whole % 3600 // 60)
 
 
 def counted(num: int, noun: str) -> str:
-    """``num`` and ``noun``, with an s unless ``num`` is 1: ``"1 original"``, ``"2 originals"``."""
-    return f"{num} {noun}" if num == 1 else f"{num} {noun}s"
+    """``num`` and ``noun`` in the person's language: ``"1 original"``, ``"2 originals"``, ``"2 rows
+    of the cache"``.
+    """
+    text = localised(f"{{num}} {noun}", num=num)
+    if num == 1 or language() == "zh":
+        return text
+    return text.replace(" of ", "s of ", 1) if " of " in noun else f"{text}s"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 from core.files import atomic_file
+from core.language.messages import localised
 
 Row = TypeVar("Row")
 
@@ -176,7 +177,11 @@ def iter_rows(path: Path, row_type: type[Row]) -> Iterator[Row]:
         ]
         if missing:
             raise ValueError(
-                f"{path}: columns {missing} are missing; was it written by another version?"
+                localised(
+                    "{path}: columns {missing} are missing; was it written by another version?",
+                    path=path,
+                    missing=missing,
+                )
             )
         names = [column.name for column in columns if column.name in present]
         make_row = row_type if len(names) == len(columns) else _by_name(row_type, names)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.files import load_json
+from core.language.messages import localised
 from core.workspace_folders import (
     CrawlFolder,
     DatasetFolder,
@@ -54,8 +55,12 @@ class Workspace:
             return ""
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{self.bucket_file}: found something that names no bucket ({error}), needed what "
-                "suyan wrote there; remove this file, and give the workspace as s3://… again"
+                localised(
+                    "{bucket_file}: found something that names no bucket ({error}), needed what "
+                    "suyan wrote there; remove this file, and give the workspace as s3://… again",
+                    bucket_file=self.bucket_file,
+                    error=error,
+                )
             ) from error
 
     def __str__(self) -> str:

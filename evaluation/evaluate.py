@@ -14,6 +14,7 @@ from pathlib import Path
 from core.config_identity import identity
 from core.errors import CheckpointError
 from core.files import digest, file_sha256, try_load_json
+from core.language.messages import localised
 from core.progress import Progress, silent
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, EvaluationFolder, RunFolder
@@ -72,7 +73,9 @@ def evaluate(
     """
     checkpoint = latest_checkpoint(run)
     if checkpoint is None:
-        raise CheckpointError(f"{run}: found no checkpoint to evaluate; train first")
+        raise CheckpointError(
+            localised("{run}: found no checkpoint to evaluate; train first", run=run)
+        )
     _check_dataset(dataset, run)
     folder = RunFolder(run).evaluation(checkpoint.name)
     inception = find_weights(config.inception, config.inception_weights, progress=progress)
@@ -134,8 +137,13 @@ def _check_dataset(dataset: Path, run: Path) -> None:
     trained_on = (try_load_json(RunFolder(run).config) or {}).get("dataset")
     if trained_on is not None and trained_on != dataset.name:
         raise ValueError(
-            f"dataset: got {dataset.name}, but {run} was trained on {trained_on}: test pictures "
-            f"of the one may be training pictures of the other. Evaluate on {trained_on}"
+            localised(
+                "dataset: got {name}, but {run} was trained on {trained_on}: test pictures "
+                "of the one may be training pictures of the other. Evaluate on {trained_on}",
+                name=dataset.name,
+                run=run,
+                trained_on=trained_on,
+            )
         )
 
 
@@ -161,7 +169,11 @@ def _key(config: EvaluateConfig, dataset: Path, checkpoint: Path, inception: Pat
     try:
         weights = all_weights_digests(checkpoint)
     except OSError as error:
-        raise CheckpointError(f"{checkpoint}: cannot read its weights: {error}") from error
+        raise CheckpointError(
+            localised(
+                "{checkpoint}: cannot read its weights: {error}", checkpoint=checkpoint, error=error
+            )
+        ) from error
     return digest(
         {
             "config": identity(config),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.files import file_sha256
+from core.language.messages import localised
 from core.pictures import Picture, Rejected, find_pictures, read_picture
 from core.progress import Progress, silent
 from evaluation.arrays import Array, Pictures
@@ -93,7 +94,13 @@ def folder_features(
 
     features = cached(extractor, key, compute)
     if len(features) < 2:
-        raise ValueError(f"{folder}: found {len(features)} readable pictures, needed at least 2")
+        raise ValueError(
+            localised(
+                "{folder}: found {num} readable pictures, needed at least 2",
+                folder=folder,
+                num=len(features),
+            )
+        )
     num_unreadable = len(paths) - len(features)
     if num_unreadable:
         _log.warning("%s: %d unreadable pictures were left out", folder, num_unreadable)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.files import load_json, write_json
+from core.language.messages import localised
 from evaluation.champion_record import (
     ComparedChampion,
     MissingChampion,
@@ -302,8 +303,13 @@ def load_scores(path: Path) -> Scores:
         return Scores.from_json(value)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f"{path}: found no scores of an evaluation ({type(error).__name__}: {error}); remove "
-            "the file and evaluate again"
+            localised(
+                "{path}: found no scores of an evaluation ({name}: {error}); remove the file "
+                "and evaluate again",
+                path=path,
+                name=type(error).__name__,
+                error=error,
+            )
         ) from error
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from core.errors import CheckpointError
 from core.files import file_sha256
+from core.language.messages import localised
 from core.workspace_folders import CheckpointFolder
 from evaluation.arrays import Array
 from evaluation.data.score_parts import WeightsChoice
@@ -34,8 +35,11 @@ def available_kinds(policy: Literal["auto", "raw", "averaged"], checkpoint: Path
 
     if policy == "averaged" and not has_averages(checkpoint):
         raise CheckpointError(
-            f"{checkpoint}: found no averaged weights (it was trained with ema_decay 0); evaluate "
-            "with weights auto or raw"
+            localised(
+                "{checkpoint}: found no averaged weights (it was trained with ema_decay 0); "
+                "evaluate with weights auto or raw",
+                checkpoint=checkpoint,
+            )
         )
     if policy == "auto":
         return ["raw", "averaged"] if has_averages(checkpoint) else ["raw"]

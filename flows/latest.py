@@ -14,6 +14,7 @@ from core.commands import suyan_command
 from core.config_identity import identity
 from core.errors import SuyanError, nearest, suggestion
 from core.files import digest, load_json, try_load_json, write_json
+from core.language.messages import localised
 from core.tables import Picture, iter_rows
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder, RunFolder
@@ -48,7 +49,12 @@ def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> 
         version = str(_load_pointer(workspace, recipe, _DATASET).get("version", ""))
         if not version:
             raise SuyanError(
-                f"{recipe} has no dataset in {workspace} yet, needed one, or the name of a version",
+                localised(
+                    "{recipe} has no dataset in {workspace} yet, needed one, or the name of a "
+                    "version",
+                    recipe=recipe,
+                    workspace=workspace,
+                ),
                 remedy=_make_dataset(workspace, recipe),
             )
     _fetch_dataset(workspace, version)
@@ -58,9 +64,13 @@ def dataset_folder(workspace: Workspace, recipe: str, version: str = NEWEST) -> 
     _require(dataset.path, dataset.manifest, _make_dataset(workspace, recipe))
     if not dataset.split("trainA").is_dir():
         raise SuyanError(
-            f"{dataset.path} holds no pictures, needed a dataset: too few originals were usable, "
-            f"and {dataset.card_page} says why",
-            remedy="Crawl more, or lower prepare.min_images, and prepare again",
+            localised(
+                "{path} holds no pictures, needed a dataset: too few originals were usable, "
+                "and {card_page} says why",
+                path=dataset.path,
+                card_page=dataset.card_page,
+            ),
+            remedy=localised("Crawl more, or lower prepare.min_images, and prepare again"),
         )
     require_none_forgotten(dataset.path, workspace)
     return dataset.path
@@ -75,7 +85,11 @@ def run_folder(workspace: Workspace, recipe: str, name: str = NEWEST) -> Path:
         name = str(_load_pointer(workspace, recipe, _RUN).get("name", ""))
         if not name:
             raise SuyanError(
-                f"{recipe} has no run in {workspace} yet, needed one, or the name of a run",
+                localised(
+                    "{recipe} has no run in {workspace} yet, needed one, or the name of a run",
+                    recipe=recipe,
+                    workspace=workspace,
+                ),
                 remedy=_make_run(workspace, recipe),
             )
     _require_folder_name(workspace.runs, name)
@@ -163,7 +177,14 @@ def _fetch_dataset(workspace: Workspace, version: str) -> None:
 
 def _require_folder_name(parent: Path, name: str) -> None:
     if not _FOLDER_NAME.fullmatch(name):
-        raise ValueError(f"{parent.name}: got {name!r}, needed the name of a folder in {parent}")
+        raise ValueError(
+            localised(
+                "{noun}: got {name!r}, needed the name of a folder in {parent}",
+                noun=parent.name,
+                name=name,
+                parent=parent,
+            )
+        )
 
 
 def _refuse_removed(workspace: Workspace, version: str) -> None:
@@ -173,12 +194,19 @@ def _refuse_removed(workspace: Workspace, version: str) -> None:
         return
     replacement = removed.replacement
     raise SuyanError(
-        f"{workspace.dataset(version).path} was removed, because it held a picture that was "
-        "forgotten",
-        remedy=f"Its other pictures are the version {replacement}: "
-        + suyan_command("train", replacement, workspace=workspace)
+        localised(
+            "{path} was removed, because it held a picture that was forgotten",
+            path=workspace.dataset(version).path,
+        ),
+        remedy=localised(
+            "Its other pictures are the version {replacement}: {command}",
+            replacement=replacement,
+            command=suyan_command("train", replacement, workspace=workspace),
+        )
         if replacement
-        else "Make a new version: " + suyan_command("prepare", workspace=workspace),
+        else localised(
+            "Make a new version: {command}", command=suyan_command("prepare", workspace=workspace)
+        ),
     )
 
 
@@ -193,7 +221,13 @@ def _require(folder: Path, file: Path, remedy: str) -> None:
     near = suggestion(nearest(folder.name, siblings))
     names = ", ".join(siblings[-_NUM_LISTED:]) or "nothing yet"
     raise SuyanError(
-        f"{folder} is not there; {folder.parent} has {names}{near}",
+        localised(
+            "{folder} is not there; {parent} has {names}{near}",
+            folder=folder,
+            parent=folder.parent,
+            names=names,
+            near=near,
+        ),
         remedy="" if siblings else remedy,
     )
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core.language.messages import localised
 from evaluation.config import EvaluateConfig, PromoteConfig
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
@@ -93,7 +94,10 @@ class CrawlParameters(Parameters):
     def _two_domains(self) -> Self:
         if self.crawl_a.domain == self.crawl_b.domain:
             raise ValueError(
-                f"both domains are called {self.crawl_a.domain!r}: give them two names"
+                localised(
+                    "both domains are called {domain!r}: give them two names",
+                    domain=self.crawl_a.domain,
+                )
             )
         return self
 
@@ -158,6 +162,10 @@ def check_domains(crawl_a: CrawlConfig, crawl_b: CrawlConfig, prepare: PrepareCo
     prepared = (prepare.domain_a, prepare.domain_b)
     if crawled != prepared:
         raise ValueError(
-            f"crawl_a and crawl_b search for {crawled}, but prepare expects {prepared}: "
-            "give crawl_a.domain = prepare.domain_a and crawl_b.domain = prepare.domain_b"
+            localised(
+                "crawl_a and crawl_b search for {crawled}, but prepare expects {prepared}: "
+                "give crawl_a.domain = prepare.domain_a and crawl_b.domain = prepare.domain_b",
+                crawled=crawled,
+                prepared=prepared,
+            )
         )

@@ -7,6 +7,7 @@ from typing import Literal
 
 from prefect import flow
 
+from core.language.messages import localised
 from core.progress import counted
 from core.workspace import Workspace
 from flows import events, latest, tasks
@@ -125,12 +126,27 @@ def _announce(parameters: RefreshParameters, dataset: Path, workspace: Workspace
     reference = latest.trained_for(workspace, recipe)
     share = latest.changed_share(dataset, reference)
     latest.remember_dataset(workspace, recipe, version)
-    since = f"since {reference.name}" if reference else "(there was no training before)"
-    text, limit = f"{version}: {share:.0%} changed {since}", f"{parameters.retrain_above:.0%}"
+    text, limit = (
+        localised(
+            "{version}: {share:.0%} changed since {reference}",
+            version=version,
+            share=share,
+            reference=reference.name,
+        )
+        if reference
+        else localised(
+            "{version}: {share:.0%} changed (there was no training before)",
+            version=version,
+            share=share,
+        ),
+        f"{parameters.retrain_above:.0%}",
+    )
     if share > parameters.retrain_above:
         events.emit_dataset(events.DATASET_CHANGED, recipe, version, share, workspace)
         latest.remember_trained_for(workspace, recipe, version)
-        return f"{text}, more than {limit}: training is requested"
+        return localised("{text}, more than {limit}: training is requested", text=text, limit=limit)
     if reference is None or reference.name != version:
         events.emit_dataset(events.DATASET_PUBLISHED, recipe, version, share, workspace)
-    return f"{text}, not more than {limit}: no training is requested"
+    return localised(
+        "{text}, not more than {limit}: no training is requested", text=text, limit=limit
+    )

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.language.messages import localised
 from core.progress import counted
 from core.workspace import Workspace
 from evaluation.model_registry.promote import Promotion
@@ -46,20 +47,37 @@ def crawl_result(
     config: CrawlConfig, summary: CrawlSummary, stamp_before: int, stamp_after: int
 ) -> StageResult:
     """The result of a crawl; the stamps are ``crawl_stamp`` before and after it."""
-    total = f"{config.domain} has {counted(summary.num_ok, 'original')}"
+    total = localised(
+        "{domain} has {originals}",
+        domain=config.domain,
+        originals=counted(summary.num_ok, "original"),
+    )
     if stamp_before == stamp_after:
         due = (
-            "it is never searched again (refresh_after_h is empty)"
+            localised("it is never searched again (refresh_after_h is empty)")
             if config.refresh_after_h is None
-            else f"it is searched again when older than {config.refresh_after_h:g} hours"
+            else localised(
+                "it is searched again when older than {hours:g} hours",
+                hours=config.refresh_after_h,
+            )
         )
         return StageResult(
-            Status.NOTHING_NEW, f"this crawl was finished before, and {due}: {total}"
+            Status.NOTHING_NEW,
+            localised("this crawl was finished before, and {due}: {total}", due=due, total=total),
         )
     if summary.partial:
-        return StageResult(Status.PARTIAL, f"{missing_part(summary)}: run it again. {total}")
+        return StageResult(
+            Status.PARTIAL,
+            localised(
+                "{problem}: run it again. {total}",
+                problem=missing_part(summary),
+                total=total,
+            ),
+        )
     if summary.num_added == 0:
-        return StageResult(Status.NOTHING_NEW, f"nothing new was found: {total}")
+        return StageResult(
+            Status.NOTHING_NEW, localised("nothing new was found: {total}", total=total)
+        )
     return StageResult(Status.DONE, f"{counted(summary.num_added, 'new original')}: {total}")
 
 
@@ -67,22 +85,35 @@ def missing_part(summary: CrawlSummary) -> str:
     """A sentence about the missing part of a partial crawl, with the reason."""
     reasons = []
     if num_cut := summary.num_cut_short:
-        reasons.append(f"the search engine cut {num_cut} of {len(summary.phrases)} searches short")
+        reasons.append(
+            localised(
+                "the search engine cut {num_cut} of {num} searches short",
+                num_cut=num_cut,
+                num=len(summary.phrases),
+            )
+        )
     if num_missing := summary.num_missing:
-        reasons.append(f"{counted(num_missing, 'folder or list')} was not there")
+        reasons.append(
+            localised(
+                "{sources} was not there",
+                sources=counted(num_missing, "folder or list"),
+            )
+        )
     if summary.num_waiting:
         reasons.append(
-            f"{counted(summary.num_waiting, 'picture')} could not be fetched or read, for reasons "
-            "that may pass"
+            localised(
+                "{pictures} could not be fetched or read, for reasons that may pass",
+                pictures=counted(summary.num_waiting, "picture"),
+            )
         )
-    return " and ".join(reasons)
+    return localised(" and ").join(reasons)
 
 
 def prepare_result(summary: PrepareSummary) -> StageResult:
     """The result of a preparation."""
     num_pictures = sum(summary.counts.values())
     if summary.reused:
-        cause = "the same originals and settings gave this dataset before"
+        cause = localised("the same originals and settings gave this dataset before")
         return StageResult(
             Status.NOTHING_NEW, f"{cause}: {summary.version}, {counted(num_pictures, 'picture')}"
         )
@@ -92,13 +123,18 @@ def prepare_result(summary: PrepareSummary) -> StageResult:
 def train_result(summary: TrainSummary) -> StageResult:
     """The result of a training."""
     if summary.resumed_from_step >= summary.steps:
-        cause = "this dataset was trained with these settings before"
+        cause = localised("this dataset was trained with these settings before")
         return StageResult(
             Status.NOTHING_NEW, f"{cause}: {summary.run.name}, {counted(summary.steps, 'step')}"
         )
     if summary.resumed_from_step:
         return StageResult(
-            Status.CONTINUED, f"went on from step {summary.resumed_from_step} to {summary.steps}"
+            Status.CONTINUED,
+            localised(
+                "went on from step {former} to {steps}",
+                former=summary.resumed_from_step,
+                steps=summary.steps,
+            ),
         )
     return StageResult(Status.DONE, counted(summary.steps, "step"))
 
@@ -106,7 +142,7 @@ def train_result(summary: TrainSummary) -> StageResult:
 def evaluate_result(evaluation: Evaluation) -> StageResult:
     """The result of an evaluation."""
     if evaluation.reused:
-        cause = "this checkpoint was measured with these settings before"
+        cause = localised("this checkpoint was measured with these settings before")
         return StageResult(Status.NOTHING_NEW, f"{cause}: {evaluation.verdict}")
     return StageResult(Status.DONE, evaluation.verdict)
 

@@ -24,6 +24,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.progress import duration
 from flows.stage_results import StageResult, Status
 from flows.ui.run_progress import RUN_OF_THIS_PROCESS, run_logger
@@ -93,8 +94,10 @@ class StageLog:
         elif all(result.status is Status.NOTHING_NEW for result in results):
             status = Status.NOTHING_NEW
             seconds = duration(sum(self.seconds.values()))
-            run_logger().info("nothing was new: every stage found its work done, in %s", seconds)
-            message = f"every stage found its work done. {message}"
+            run_logger().info(
+                localised("nothing was new: every stage found its work done, in %s"), seconds
+            )
+            message = localised("every stage found its work done. {message}", message=message)
         else:
             status = Status.DONE
         return cast("Value", Completed(name=status.value, message=message, data=value))

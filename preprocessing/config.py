@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.config_identity import INCIDENTAL, LATER
+from core.language.messages import localised
 
 _NAME = r"^[a-z0-9][a-z0-9_]{0,39}$"
 _CHINESE_NAMES: Mapping[str, str] = MappingProxyType({
@@ -213,12 +214,19 @@ class PrepareConfig(BaseModel):
     def _check_consistency(self) -> Self:
         if self.domain_a == self.domain_b:
             raise ValueError(
-                f"domain_b: got {self.domain_b!r}, which is domain_a's name too; give it another"
+                localised(
+                    "domain_b: got {domain_b!r}, which is domain_a's name too; give it another",
+                    domain_b=self.domain_b,
+                )
             )
         if self.doubtful_alike > self.duplicate_alike:
             raise ValueError(
-                f"doubtful_alike: got {self.doubtful_alike}, needed at most duplicate_alike "
-                f"({self.duplicate_alike})"
+                localised(
+                    "doubtful_alike: got {doubtful_alike}, needed at most duplicate_alike "
+                    "({duplicate_alike})",
+                    doubtful_alike=self.doubtful_alike,
+                    duplicate_alike=self.duplicate_alike,
+                )
             )
         return self
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from core.config_identity import identity
 from core.errors import SuyanError, TooFewImagesError
 from core.files import write_json
+from core.language.messages import localised
 from core.progress import Progress, silent
 from core.tables import Picture, groups, write_rows
 from core.workspace import Workspace
@@ -137,8 +138,11 @@ class _Preparation:
         analyses |= {name: self._uncached[name] for name in names if name in self._uncached}
         if len(analyses) < len(set(names)):
             raise SuyanError(
-                f"{self._workspace.cache} has lost analyses of originals; it was removed, or "
-                "pictures were forgotten, while this ran. Run it again"
+                localised(
+                    "{cache} has lost analyses of originals; it was removed, or pictures were "
+                    "forgotten, while this ran. Run it again",
+                    cache=self._workspace.cache,
+                )
             )
         return analyses
 
@@ -262,10 +266,14 @@ def _call_all(*functions: Callable[[], object]) -> None:
 
 def _too_few(problems: Sequence[str], rejected: DatasetFolder) -> TooFewImagesError:
     return TooFewImagesError(
-        "too few usable pictures:\n  "
+        localised("too few usable pictures:\n  ")
         + "\n  ".join(problems)
-        + f"\nThe originals are kept; {rejected.card_page} shows every rejected one and why. "
-        "Add search phrases or raise num_images, or lower prepare.min_images, and run again."
+        + localised(
+            "\nThe originals are kept; {card_page} shows every rejected one and why. Add "
+            "search phrases or raise num_images, or lower prepare.min_images, and run "
+            "again.",
+            card_page=rejected.card_page,
+        )
     )
 
 

@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from typing import Any, Generic, Self
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from preprocessing.sandbox_worker import (
     Failure,
     FailureReason,
@@ -187,10 +188,12 @@ def _require_start(pool: ProcessPoolExecutor) -> None:
         first.result()
     except BrokenProcessPool as error:
         raise SuyanError(
-            "worker processes end as soon as they start, so no picture can be opened. They need a "
-            "main programme that can be imported (a file that calls prepare() only below "
-            "`if __name__ == '__main__':`, not a script read from standard input) and enough "
-            "memory. The message of the process is above"
+            localised(
+                "worker processes end as soon as they start, so no picture can be opened. "
+                "They need a main programme that can be imported (a file that calls "
+                "prepare() only below `if __name__ == '__main__':`, not a script read from "
+                "standard input) and enough memory. The message of the process is above"
+            )
         ) from error
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.config_identity import INCIDENTAL, LATER
+from core.language.messages import localised
 from scraping.search.filters import Filters
 from scraping.search.phrases import expand
 
@@ -168,15 +169,20 @@ class CrawlConfig(BaseModel):
     @classmethod
     def _check_engines(cls, engines: tuple[EngineName, ...]) -> tuple[EngineName, ...]:
         if len(set(engines)) < len(engines):
-            raise ValueError(f"got {', '.join(engines)}, needed each engine once")
+            raise ValueError(
+                localised("got {names}, needed each engine once", names=", ".join(engines))
+            )
         return engines
 
     @model_validator(mode="after")
     def _check_licenses(self) -> Self:
         if self.licenses and "baidu" in self.engines:
             raise ValueError(
-                f"licenses: got {', '.join(self.licenses)} with the engine baidu, which states no "
-                "licence; needed engines: [openverse]"
+                localised(
+                    "licenses: got {names} with the engine baidu, which states no licence; "
+                    "needed engines: [openverse]",
+                    names=", ".join(self.licenses),
+                )
             )
         return self
 
@@ -184,7 +190,11 @@ class CrawlConfig(BaseModel):
     def _check_num_searches(self) -> Self:
         if len(self.searches) > _MAX_SEARCHES:
             raise ValueError(
-                f"phrases, prefixes, suffixes: got {len(self.searches)} searches together, "
-                f"needed at most {_MAX_SEARCHES}"
+                localised(
+                    "phrases, prefixes, suffixes: got {num} searches together, needed at most "
+                    "{most}",
+                    num=len(self.searches),
+                    most=_MAX_SEARCHES,
+                )
             )
         return self

@@ -23,6 +23,7 @@ from core.commands import suyan_command
 from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import claim_folder, digest, load_json, try_load_json, write_json
+from core.language.messages import localised
 from core.locks import file_lock
 from core.progress import Progress, silent
 from core.tables import Original, write_rows
@@ -120,8 +121,12 @@ def crawl(
     if not (config.searches or sources or workspace.crawl(name).summary.exists()):
         command = suyan_command("add", "FOLDER", "--domain", config.domain, workspace=workspace)
         raise ValueError(
-            f"{config.domain}: found no phrases, folders or lists, and nothing that was added; "
-            f"needed one of them. Add pictures with '{command}'"
+            localised(
+                "{domain}: found no phrases, folders or lists, and nothing that was added; "
+                "needed one of them. Add pictures with '{command}'",
+                domain=config.domain,
+                command=command,
+            )
         )
 
     def work(catalogue: Catalogue) -> None:
@@ -178,7 +183,10 @@ def _work_on(
 
     def report_waiting() -> None:
         progress(
-            f"crawl {config.domain}", 0, None, "another process runs this crawl; waiting for it"
+            localised("crawl {domain}", domain=config.domain),
+            0,
+            None,
+            localised("another process runs this crawl; waiting for it"),
         )
 
     with _full_disk_as_error(workspace), _rare_garbage_collection():
@@ -249,9 +257,15 @@ def check_not_all_refused(config: CrawlConfig, workspace: Workspace) -> None:
         for field in dict.fromkeys(LIFTED_BY[Reason(reason)] for reason in reasons)
     ]
     raise SuyanError(
-        f"{config.domain}: all {summary['num_hits']} hits were refused, as "
-        f"{' or '.join(reasons)}; needed at least one original",
-        remedy=f"{'; '.join(remedies)}. Then run it again: it tries refused hits again",
+        localised(
+            "{domain}: all {num_hits} hits were refused, as {names}; needed at least one original",
+            domain=config.domain,
+            num_hits=summary["num_hits"],
+            names=" or ".join(reasons),
+        ),
+        remedy=localised(
+            "{names}. Then run it again: it tries refused hits again", names="; ".join(remedies)
+        ),
     )
 
 
@@ -355,8 +369,11 @@ def _full_disk_as_error(workspace: Workspace) -> Iterator[None]:
         if not _is_full_disk(error):
             raise
         raise SuyanError(
-            f"the disk of {workspace} is full. Everything stored so far is kept: free some space "
-            "(or move the workspace) and run the same command again to go on"
+            localised(
+                "the disk of {workspace} is full. Everything stored so far is kept: free "
+                "some space (or move the workspace) and run the same command again to go on",
+                workspace=workspace,
+            )
         ) from error
 
 

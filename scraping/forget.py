@@ -14,6 +14,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from core.language.messages import localised
 from core.progress import Progress, silent
 from core.workspace import Workspace
 from scraping.catalogue import schema as db
@@ -131,8 +132,13 @@ def _parse_target(target: str) -> tuple[Kind, str]:
     if _HOST.fullmatch(text.lower()):
         return "host", text.lower().strip("[]")
     raise ValueError(
-        f"forget: got {target!r}, needed an address (https://…), a sha256 or its first "
-        f"{_LEAST_DIGITS} hex digits or more, or a host such as pictures.example.com"
+        localised(
+            "forget: got {target!r}, needed an address (https://…), a sha256 or its "
+            "first {least} hex digits or more, or a host such as "
+            "pictures.example.com",
+            target=target,
+            least=_LEAST_DIGITS,
+        )
     )
 
 
@@ -143,13 +149,22 @@ def _complete(digits: str, digests: Collection[str], workspace: Workspace) -> st
         return matching[0]
     if not matching:
         raise ValueError(
-            f"forget: got {digits}, which begins the sha256 of no original in {workspace}; needed "
-            "the digits below a picture in card.html, or all 64"
+            localised(
+                "forget: got {digits}, which begins the sha256 of no original in "
+                "{workspace}; needed the digits below a picture in card.html, or all 64",
+                digits=digits,
+                workspace=workspace,
+            )
         )
     listed = ", ".join(matching[:_MAX_NAMES]) + (", …" if len(matching) > _MAX_NAMES else "")
     raise ValueError(
-        f"forget: got {digits}, which begins the sha256 of {len(matching)} originals: {listed}; "
-        "needed more digits"
+        localised(
+            "forget: got {digits}, which begins the sha256 of {num} originals: {listed}; "
+            "needed more digits",
+            digits=digits,
+            num=len(matching),
+            listed=listed,
+        )
     )
 
 
@@ -178,8 +193,13 @@ def _require_known_host(connection: sa.Connection, host: str, workspace: Workspa
     similar = difflib.get_close_matches(host, hosts - {""}, n=_MAX_NAMES, cutoff=0.6)
     near = f" (similar: {', '.join(similar)})" if similar else ""
     raise ValueError(
-        f"forget: got the host {host}, from which {workspace} knows no picture; needed the host of "
-        f"a picture's address, or a parent domain of it{near}"
+        localised(
+            "forget: got the host {host}, from which {workspace} knows no picture; "
+            "needed the host of a picture's address, or a parent domain of it{near}",
+            host=host,
+            workspace=workspace,
+            near=near,
+        )
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.tables import Original, iter_rows
 from core.workspace import Workspace
 from core.workspace_folders import CrawlFolder
@@ -32,5 +33,7 @@ def listing_with_most(domain: str, names: Collection[str], workspace: Workspace)
             if num > most:
                 most, listing = num, crawl.listing
     if listing is None:
-        raise SuyanError(f"no crawl of {domain} has its originals any more")
+        raise SuyanError(
+            localised("no crawl of {domain} has its originals any more", domain=domain)
+        )
     return listing

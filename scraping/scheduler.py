@@ -11,6 +11,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from core.errors import SuyanError, TransientError
+from core.language.messages import localised
 from core.progress import Progress
 from core.workspace import Workspace
 from scraping.catalogue.entities import (
@@ -262,7 +263,9 @@ class CrawlScheduler:
         if not self._num_originals and self._num_by_reason:
             reason, num = self._num_by_reason.most_common(1)[0]
             message += f", {num} of them {reason}"
-        self._progress(f"crawl {self._config.domain}", done, self._target, message)
+        self._progress(
+            localised("crawl {domain}", domain=self._config.domain), done, self._target, message
+        )
 
     def _check_network(self, attempts: Sequence[Attempt]) -> None:
         """Raise ``TransientError`` after many failures in a row from several hosts."""
@@ -277,9 +280,14 @@ class CrawlScheduler:
             reasons = Counter(attempt.reason for attempt in self._failed_attempts)
             causes = ", ".join(f"{reason}: {num}" for reason, num in reasons.most_common(3))
             raise TransientError(
-                f"the last {num_failures} downloads from {num_hosts} hosts all failed ({causes}): "
-                "is the network down? Everything stored so far is kept; run the same command again "
-                "to go on"
+                localised(
+                    "the last {num_failures} downloads from {num_hosts} hosts all failed "
+                    "({causes}): is the network down? Everything stored so far is kept; run the "
+                    "same command again to go on",
+                    num_failures=num_failures,
+                    num_hosts=num_hosts,
+                    causes=causes,
+                )
             )
 
     def _check_engine_answered(self) -> None:
@@ -293,6 +301,11 @@ class CrawlScheduler:
                 raise self._frontier.unknown_host
             engines = " and ".join(self._frontier.engine_urls)
             raise TransientError(
-                f"{engines} answered none of {len(stops)} searches "
-                f"({stops[0]}): is the network down, or is the address wrong?"
+                localised(
+                    "{engines} answered none of {num} searches ({stops}): is the network down, "
+                    "or is the address wrong?",
+                    engines=engines,
+                    num=len(stops),
+                    stops=stops[0],
+                )
             )

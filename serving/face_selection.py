@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from core.language.messages import localised
 from preprocessing.analysis.face_detector import Face
 from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
@@ -37,8 +38,11 @@ class FaceChoice:
         pairs = [(int(match[1]), match[2]) for match in matches if match]
         if len(pairs) < len(matches):
             raise ValueError(
-                f"got {text!r}, needed 'all', 'largest' or numbers from left to right, as in 1,3; "
-                "a strength from 0 to 1 may follow a number, as in 1:0.5,3"
+                localised(
+                    "got {text!r}, needed 'all', 'largest' or numbers from left to right, as in "
+                    "1,3; a strength from 0 to 1 may follow a number, as in 1:0.5,3",
+                    text=text,
+                )
             )
         strengths = {number: float(strength) for number, strength in pairs if strength}
         return cls(

@@ -22,6 +22,7 @@ from torch.fx.experimental import _config as fx_config
 from core.commands import install_command
 from core.errors import MissingModelError, SuyanError
 from core.files import atomic_file, canonical_json, file_sha256
+from core.language.messages import localised
 from core.workspace_folders import ModelFolder
 from evaluation.features.training_statistics import statistics_to_json
 from evaluation.model_registry.model_card import ExportedFile, load_facts, model_card
@@ -66,8 +67,12 @@ def export_model(
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingModelError(
-            f"{', '.join(missing)} is not installed, needed for --format {file_format}; run: "
-            f"{install_command('export')}"
+            localised(
+                "{names} is not installed, needed for --format {file_format}; run: {command}",
+                names=", ".join(missing),
+                file_format=file_format,
+                command=install_command("export"),
+            )
         )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".suyan-") as name:
@@ -116,7 +121,9 @@ def require_new(out: Path, names: set[str], *, overwrite: bool) -> None:
     """Raise ``ValueError`` for files of these names in ``out``, unless they may be overwritten."""
     existing = sorted(str(out / name) for name in names if (out / name).exists())
     if existing and not overwrite:
-        raise ValueError(f"{', '.join(existing)} exists; --overwrite replaces it")
+        raise ValueError(
+            localised("{names} exists; --overwrite replaces it", names=", ".join(existing))
+        )
 
 
 def _card(model: Model, files: Mapping[Direction, Path], file_format: Format) -> str:
@@ -173,15 +180,26 @@ def _export_checked(model: Model, direction: Direction, file: Path, file_format:
             other = "torch-export" if file_format == "onnx" else "onnx"
             message = str(error).partition("\n")[0]
             raise SuyanError(
-                f"{file.name}: not written: this generator cannot be exported as {file_format} "
-                f"({type(error).__name__}: {message})",
-                remedy=f"Try --format {other}, and report it",
+                localised(
+                    "{name}: not written: this generator cannot be exported as {file_format} "
+                    "({error}: {message})",
+                    name=file.name,
+                    file_format=file_format,
+                    error=type(error).__name__,
+                    message=message,
+                ),
+                remedy=localised("Try --format {other}, and report it", other=other),
             ) from error
     if not difference <= MAX_DIFFERENCE:
         raise SuyanError(
-            f"{file.name}: not written: its output differs from PyTorch's by {difference:.2e}, "
-            f"more than {MAX_DIFFERENCE:g}. Are there extreme weights, or versions of torch and "
-            "onnxruntime that do not go together?"
+            localised(
+                "{name}: not written: its output differs from PyTorch's by {difference:.2e}, "
+                "more than {max_difference:g}. Are there extreme weights, or versions of "
+                "torch and onnxruntime that do not go together?",
+                name=file.name,
+                difference=difference,
+                max_difference=MAX_DIFFERENCE,
+            )
         )
     return difference
 

@@ -15,6 +15,7 @@ from core.champion_pointer import is_version_name, load_champion
 from core.commands import suyan_command
 from core.errors import MissingModelError
 from core.files import load_json, try_load_json
+from core.language.messages import localised
 from core.workspace import Workspace, other_workspace
 from core.workspace_folders import ModelFolder, RecipeModels, RunFolder
 from evaluation.features.likeness import LikenessJudge
@@ -99,7 +100,11 @@ class Model:
             if name in {direction, target}:
                 return direction
         choices = ", ".join(f"{target} (from {source})" for source, target in directions.values())
-        raise ValueError(f"got {name!r}, this model translates to {choices}")
+        raise ValueError(
+            localised(
+                "got {name!r}, this model translates to {choices}", name=name, choices=choices
+            )
+        )
 
     def network(self, direction: Direction) -> nn.Module:
         """The generator as it was trained, in evaluation mode. Raises ``CheckpointError``."""
@@ -143,15 +148,23 @@ def find_model(workspace: Workspace, recipe: str, name: str | None = None) -> Pa
         return (exact or matches)[0]
     if len(matches) > 1:
         names = ", ".join(path.name for path in matches)
-        raise MissingModelError(f"--model: {name!r} begins the names of {names}")
+        raise MissingModelError(
+            localised("--model: {name!r} begins the names of {names}", name=name, names=names)
+        )
     folder = Path(name)
     if _has_generator(folder):
         return folder
     names = ", ".join(path.name for path in versions) or "none"
     raise MissingModelError(
-        f"--model: {name!r} is no version of {recipe!r} (there are: {names}), and no folder with "
-        "G_A.safetensors or G_B.safetensors and config.json. To read a checkpoint of the reference "
-        f"implementation (…_net_G_A.pth): '{suyan_command('import', 'FOLDER', '--out', 'MODEL')}'"
+        localised(
+            "--model: {name!r} is no version of {recipe!r} (there are: {names}), and no "
+            "folder with G_A.safetensors or G_B.safetensors and config.json. To read a "
+            "checkpoint of the reference implementation (…_net_G_A.pth): '{command}'",
+            name=name,
+            recipe=recipe,
+            names=names,
+            command=suyan_command("import", "FOLDER", "--out", "MODEL"),
+        )
     )
 
 
@@ -169,7 +182,13 @@ def load_preparation(folder: Path) -> PrepareConfig:
             try:
                 return PrepareConfig.model_validate(fields)
             except ValidationError as error:
-                raise ValueError(f"{path}: not a configuration of preparation: {error}") from error
+                raise ValueError(
+                    localised(
+                        "{path}: not a configuration of preparation: {error}",
+                        path=path,
+                        error=error,
+                    )
+                ) from error
     return PrepareConfig(domain_a="a", domain_b="b", faces=False)
 
 

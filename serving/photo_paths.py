@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.files import fitting_name, printable_name
 from core.image_formats import SUFFIXES, ImageFormat
+from core.language.messages import localised
 from core.pictures import find_pictures
 from serving.photo_io import OUTPUT_FORMATS
 from serving.refusals import Reason, Refusal
@@ -50,15 +51,22 @@ def _expand(argument: str, out: Path) -> list[Input]:
         if not pictures:
             num_files = sum(1 for file in path.rglob("*") if file.is_file())
             raise ValueError(
-                f"{argument}: a folder without pictures ({num_files} other files); needed at least "
-                f"one of {', '.join(sorted(SUFFIXES))}"
+                localised(
+                    "{argument}: a folder without pictures ({num_files} other files); needed at "
+                    "least one of {names}",
+                    argument=argument,
+                    num_files=num_files,
+                    names=", ".join(sorted(SUFFIXES)),
+                )
             )
         return [Input(file, file.relative_to(path)) for file in pictures]
     if glob.has_magic(argument) and not os.path.lexists(path):
         matches = sorted(Path(name) for name in glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute patterns too
         files = [file for file in matches if file.is_file() and not _lies_in(file, out)]
         if not files:
-            raise ValueError(f"{argument}: no file matches this pattern")
+            raise ValueError(
+                localised("{argument}: no file matches this pattern", argument=argument)
+            )
         return [Input(file, Path(file.name)) for file in files]
     return [Input(path, Path(path.name))]
 
@@ -158,7 +166,9 @@ class ResultFolder:
 
 def _check_writable(out: Path) -> None:
     if out.exists() and not out.is_dir():
-        raise ValueError(f"--out: {out} is a file; needed a folder for the results")
+        raise ValueError(
+            localised("--out: {out} is a file; needed a folder for the results", out=out)
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=out, prefix=".suyan-"):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from filelock import ReadWriteLock, Timeout
 
+from core.language.messages import localised
 from core.workspace import Workspace
 from storage import snapshots
 from storage.remote import bucket_of
@@ -47,7 +48,11 @@ def limit_bytes() -> float:
     with contextlib.suppress(ValueError):
         if float(text) >= 0:
             return float(text) * 1e9
-    raise ValueError(f"SUYAN_CACHE_GB: got {text!r}, needed a number of gigabytes, 0 or more")
+    raise ValueError(
+        localised(
+            "SUYAN_CACHE_GB: got {text!r}, needed a number of gigabytes, 0 or more", text=text
+        )
+    )
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from core.files import load_json, write_json
+from core.language.messages import localised
 from core.locks import file_lock
 from core.workspace import Workspace
 from storage import synced_files
@@ -90,6 +91,10 @@ def _read(workspace: Workspace) -> ForgottenRecord:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
-            f"{path}: found no record of forgotten pictures ({error!r}), needed what the command "
-            "forget wrote there; remove this file, and run it again"
+            localised(
+                "{path}: found no record of forgotten pictures ({error!r}), needed what the "
+                "command forget wrote there; remove this file, and run it again",
+                path=path,
+                error=error,
+            )
         ) from error

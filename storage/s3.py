@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.errors import BucketError
+from core.language.messages import localised
 from storage.s3_credentials import connect, endpoint, missing_bucket_error, to_suyan_error
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9!_.*'()-]+)*)/?")
@@ -29,8 +30,11 @@ def parse_address(address: str) -> tuple[str, str]:
     match = _ADDRESS.fullmatch(address)
     if match is None or ".." in address:
         raise ValueError(
-            f"workspace: got {address!r}, needed s3://BUCKET or s3://BUCKET/PREFIX, without "
-            "credentials or spaces in it"
+            localised(
+                "workspace: got {address!r}, needed s3://BUCKET or s3://BUCKET/PREFIX, "
+                "without credentials or spaces in it",
+                address=address,
+            )
         )
     return match[1], match[2].strip("/")
 
@@ -120,9 +124,15 @@ class Bucket:
         if actual.hexdigest() != sha256:
             path.unlink()
             raise BucketError(
-                f"{self}/{key}: its content has sha256 {actual.hexdigest()}, needed {sha256}: the "
-                "object is damaged. Delete it, and run the stage again on the machine that wrote "
-                "it, which stores it again"
+                localised(
+                    "{bucket}/{key}: its content has sha256 {hexdigest}, needed {sha256}: the "
+                    "object is damaged. Delete it, and run the stage again on the machine that "
+                    "wrote it, which stores it again",
+                    bucket=self,
+                    key=key,
+                    hexdigest=actual.hexdigest(),
+                    sha256=sha256,
+                )
             )
         return True
 
@@ -165,9 +175,13 @@ class Bucket:
             self.delete([key])
         if not is_written or is_overwritten or not is_readable or not is_listed:
             raise BucketError(
-                f"{self}: {endpoint()} ignores conditional writes (If-None-Match), or does not "
-                "list new objects",
-                remedy="Use S3 with both, as Amazon, MinIO, Ceph and R2 provide it",
+                localised(
+                    "{bucket}: {endpoint} ignores conditional writes (If-None-Match), or does not "
+                    "list new objects",
+                    bucket=self,
+                    endpoint=endpoint(),
+                ),
+                remedy=localised("Use S3 with both, as Amazon, MinIO, Ceph and R2 provide it"),
             )
         return (time.monotonic() - started) / 5
 
@@ -194,7 +208,9 @@ class Bucket:
             if error.filename is not None:  # of the local disk
                 raise
             _refuse_missing_bucket(error, self.address)
-            raise BucketError(f"{self}: an object was deleted meanwhile; run it again") from None
+            raise BucketError(
+                localised("{bucket}: an object was deleted meanwhile; run it again", bucket=self)
+            ) from None
         except exceptions.BaseError as error:
             raise to_suyan_error(self.address, str(error)) from None
 

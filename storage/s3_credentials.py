@@ -14,6 +14,7 @@ from typing import Any
 
 from core.commands import install_command
 from core.errors import BucketError, TransientError
+from core.language.messages import localised
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -37,19 +38,30 @@ def connect(name: str, prefix: str) -> Any:
         from obstore.store import S3Store
     except ImportError as error:
         raise BucketError(
-            f"s3://{name}: the package {error.name} is not installed; needed for a workspace on "
-            "object storage",
-            remedy=f"Run: {install_command('s3')}",
+            localised(
+                "s3://{name}: the package {package} is not installed; needed for a workspace "
+                "on object storage",
+                name=name,
+                package=error.name,
+            ),
+            remedy=localised("Run: {command}", command=install_command("s3")),
         ) from error
     try:
         provider = Boto3CredentialProvider()
     except (ValueError, BotoCoreError) as error:  # no credentials; no such profile
         cause = "" if isinstance(error, ValueError) else f" ({error})"
         raise BucketError(
-            f"s3://{name}: found no credentials{cause}, needed those of an account with the rights "
-            f"{_RIGHTS}",
-            remedy="Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, in the environment",
+            localised(
+                "s3://{name}: found no credentials{cause}, needed those of an account with "
+                "the rights {rights}",
+                name=name,
+                cause=cause,
+                rights=_RIGHTS,
+            ),
+            remedy=localised(
+                "Set AWS_PROFILE (aws configure makes one), or AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, in the environment"
+            ),
         ) from None
     address: Mapping[str, Any] = {"endpoint": _endpoint()} if _endpoint() else {}
     return S3Store(
@@ -75,26 +87,51 @@ def to_suyan_error(address: str, text: str) -> Exception:
         return missing_bucket_error(address)
     if status in _REFUSED:
         return BucketError(
-            f"{address}: {endpoint()} refuses ({reason}); needed the rights {_RIGHTS}",
-            remedy="Check AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy",
+            localised(
+                "{address}: {endpoint} refuses ({reason}); needed the rights {rights}",
+                address=address,
+                endpoint=endpoint(),
+                reason=reason,
+                rights=_RIGHTS,
+            ),
+            remedy=localised(
+                "Check AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, and the bucket's policy"
+            ),
         )
     if (status.startswith("5") and status != "501") or not status or status == "429":
         return TransientError(
-            f"{address}: {endpoint()} cannot be reached, or fails ({reason})",
-            remedy="Check the network and AWS_ENDPOINT_URL; nothing here is lost, "
-            "and the same command goes on",
+            localised(
+                "{address}: {endpoint} cannot be reached, or fails ({reason})",
+                address=address,
+                endpoint=endpoint(),
+                reason=reason,
+            ),
+            remedy=localised(
+                "Check the network and AWS_ENDPOINT_URL; nothing here is lost, and the same "
+                "command goes on"
+            ),
         )
     return BucketError(
-        f"{address}: {endpoint()} does not support a request ({reason}); needed S3 with "
-        "conditional writes (If-None-Match, If-Match), as Amazon, MinIO, Ceph and R2 provide them"
+        localised(
+            "{address}: {endpoint} does not support a request ({reason}); needed S3 with "
+            "conditional writes (If-None-Match, If-Match), as Amazon, MinIO, Ceph and R2 "
+            "provide them",
+            address=address,
+            endpoint=endpoint(),
+            reason=reason,
+        )
     )
 
 
 def missing_bucket_error(address: str) -> BucketError:
     """The error to raise when the bucket does not exist."""
     return BucketError(
-        f"{address}: there is no such bucket at {endpoint()}",
-        remedy="Correct SUYAN_HOME or AWS_ENDPOINT_URL, or create the bucket (aws s3 mb s3://BUCKET)",
+        localised(
+            "{address}: there is no such bucket at {endpoint}", address=address, endpoint=endpoint()
+        ),
+        remedy=localised(
+            "Correct SUYAN_HOME or AWS_ENDPOINT_URL, or create the bucket (aws s3 mb s3://BUCKET)"
+        ),
     )
 
 

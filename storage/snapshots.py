@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from core.errors import BucketError, TransientError
 from core.files import canonical_json, file_sha256, sync_file, sync_folder
+from core.language.messages import localised
 from core.locks import file_lock
 from storage.s3 import Bucket
 
@@ -78,7 +79,13 @@ def publish(
         return Snapshot(digest_by_path, "")
     concurrent = load(bucket, name)
     if concurrent is None or replace:
-        raise TransientError(f"{bucket}/{name}: another machine published it too; run it again")
+        raise TransientError(
+            localised(
+                "{bucket}/{name}: another machine published it too; run it again",
+                bucket=bucket,
+                name=name,
+            )
+        )
     return concurrent
 
 
@@ -174,7 +181,13 @@ def remove_files(bucket: Bucket, name: str, paths: Collection[str]) -> None:
     remaining = {path: sha256 for path, sha256 in snapshot.files.items() if path not in paths}
     content = canonical_json({"files": remaining}).encode()
     if not bucket.compare_and_swap(f"{name}/{MARKER}", content, snapshot.tag):
-        raise TransientError(f"{bucket}/{name}: another machine published it too; run it again")
+        raise TransientError(
+            localised(
+                "{bucket}/{name}: another machine published it too; run it again",
+                bucket=bucket,
+                name=name,
+            )
+        )
     objects = {object_name(path, sha256) for path, sha256 in remaining.items()}
     bucket.delete(
         [
@@ -228,9 +241,14 @@ def _download_file(
         draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
         if not bucket.download(f"{name}/{object_name(path, sha256)}", draft, sha256):
             raise TransientError(
-                f"{bucket}/{name}: {path} was removed or replaced during the download. Run it "
-                "again; if that does not help, run the stage again on the machine that wrote it, "
-                "which stores the file again"
+                localised(
+                    "{bucket}/{name}: {path} was removed or replaced during the download. Run it "
+                    "again; if that does not help, run the stage again on the machine that wrote "
+                    "it, which stores the file again",
+                    bucket=bucket,
+                    name=name,
+                    path=path,
+                )
             )
         draft.replace(file)
     sync_file(file)
@@ -264,6 +282,13 @@ def object_name(path: str, sha256: str) -> str:
 
 def _marker_error(bucket: Bucket, name: str, content: str) -> BucketError:
     return BucketError(
-        f"{bucket}/{name}/{MARKER}: got {content}, needed a list of files and digests; remove "
-        "this object, and run the stage again on the machine that wrote it"
+        localised(
+            "{bucket}/{name}/{marker}: got {content}, needed a list of files and "
+            "digests; remove this object, and run the stage again on the machine that "
+            "wrote it",
+            bucket=bucket,
+            name=name,
+            marker=MARKER,
+            content=content,
+        )
     )

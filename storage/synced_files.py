@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.errors import BucketError, TransientError
 from core.files import atomic_file, digest, try_load_json, write_json
+from core.language.messages import localised
 from core.workspace import Workspace
 from storage.remote import bucket_of
 from storage.s3 import Bucket
@@ -84,7 +85,11 @@ def update(workspace: Workspace, path: Path, *, by_hand: bool = False) -> Iterat
     if not bucket.compare_and_swap(key, after, tag):
         _write(path, before)
         raise TransientError(
-            f"{bucket}/{key}: another machine changed it at the same time; run it again"
+            localised(
+                "{bucket}/{key}: another machine changed it at the same time; run it again",
+                bucket=bucket,
+                key=key,
+            )
         )
     if by_hand:
         _save_merged_digest(workspace, path, after)
@@ -114,7 +119,11 @@ def _merge(bucket: Bucket, workspace: Workspace, path: Path) -> str | None:
     elif remote is None or merged == _digest(remote):
         if not bucket.compare_and_swap(key, local, tag):
             raise TransientError(
-                f"{bucket}/{key}: another machine changed it at the same time; run it again"
+                localised(
+                    "{bucket}/{key}: another machine changed it at the same time; run it again",
+                    bucket=bucket,
+                    key=key,
+                )
             )
         tag = (bucket.read(key) or (b"", None))[1]
         remote = local
@@ -122,9 +131,16 @@ def _merge(bucket: Bucket, workspace: Workspace, path: Path) -> str | None:
         remote_copy = path.with_name(f"{path.name}.theirs")
         _write(remote_copy, remote)
         raise BucketError(
-            f"{path}: changed here and in {bucket}; needed one file. The bucket's copy is "
-            f"{remote_copy.name} beside it: combine both in {remote_copy.name}, rename that to "
-            f"{path.name}, and send it with: aws s3 cp {path} {bucket}/{key}"
+            localised(
+                "{path}: changed here and in {bucket}; needed one file. The bucket's copy is "
+                "{name} beside it: combine both in {name}, rename that to {original}, and send "
+                "it with: aws s3 cp {path} {bucket}/{key}",
+                path=path,
+                bucket=bucket,
+                name=remote_copy.name,
+                original=path.name,
+                key=key,
+            )
         )
     if remote is not None:
         _save_merged_digest(workspace, path, remote)

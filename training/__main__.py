@@ -19,6 +19,7 @@ from typing import get_args
 
 from core.errors import SuyanError
 from core.files import load_json
+from core.language.messages import localised
 from core.progress import silent
 from training.config import TrainConfig
 from training.runtime.launcher import end_with_parent, write_report
@@ -87,7 +88,9 @@ def _load_config(path: Path, track: list[str]) -> TrainConfig:
         values = values.get("train", values)
         return TrainConfig.model_validate(values | {"track": [*values.get("track", ()), *track]})
     except ValueError as error:
-        raise ValueError(f"{path}: needed the JSON of a TrainConfig: {error}") from error
+        raise ValueError(
+            localised("{path}: needed the JSON of a TrainConfig: {error}", path=path, error=error)
+        ) from error
 
 
 def _build_distance(name: str) -> Distance:

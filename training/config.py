@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.config_identity import INCIDENTAL, LATER
+from core.language.messages import localised
 from training.models.factory import GENERATORS
 from training.tracking.tracker import TrackerName
 
@@ -311,7 +312,11 @@ class TrainConfig(BaseModel):
     @classmethod
     def _is_registered(cls, name: str) -> str:
         if name not in GENERATORS:
-            raise ValueError(f"got {name!r}, needed one of {', '.join(GENERATORS)}")
+            raise ValueError(
+                localised(
+                    "got {name!r}, needed one of {names}", name=name, names=", ".join(GENERATORS)
+                )
+            )
         return name
 
     @field_validator("track")
@@ -325,9 +330,15 @@ class TrainConfig(BaseModel):
         fit = values == ("n_layers", "resize_and_crop") and self.crop_px >= _LEAST_WINDOW_CROP_PX
         if self.face_windows and not fit:
             raise ValueError(
-                f"face_windows: got discriminator={self.discriminator}, preprocess="
-                f"{self.preprocess} and crop_px={self.crop_px}, needed n_layers, resize_and_crop "
-                f"and {_LEAST_WINDOW_CROP_PX} px or more"
+                localised(
+                    "face_windows: got discriminator={discriminator}, preprocess={preprocess} "
+                    "and crop_px={crop_px}, needed n_layers, resize_and_crop and "
+                    "{least} px or more",
+                    discriminator=self.discriminator,
+                    preprocess=self.preprocess,
+                    crop_px=self.crop_px,
+                    least=_LEAST_WINDOW_CROP_PX,
+                )
             )
         return self
 
@@ -336,7 +347,12 @@ class TrainConfig(BaseModel):
         multiple = GENERATORS[self.generator].multiple
         if self.crop_px % multiple:
             raise ValueError(
-                f"crop_px: got {self.crop_px}, needed a multiple of {multiple} for {self.generator}"
+                localised(
+                    "crop_px: got {crop_px}, needed a multiple of {multiple} for {generator}",
+                    crop_px=self.crop_px,
+                    multiple=multiple,
+                    generator=self.generator,
+                )
             )
         least_px = 3 * 2**self.d_layers
         if (
@@ -345,34 +361,58 @@ class TrainConfig(BaseModel):
             and self.crop_px < least_px
         ):
             raise ValueError(
-                f"d_layers: got {self.d_layers}, which needs a crop_px of {least_px} or more, and "
-                f"crop_px is {self.crop_px}"
+                localised(
+                    "d_layers: got {d_layers}, which needs a crop_px of {least_px} or more, and "
+                    "crop_px is {crop_px}",
+                    d_layers=self.d_layers,
+                    least_px=least_px,
+                    crop_px=self.crop_px,
+                )
             )
         if self.cycle_quality and self.gan_loss == "wgangp":
-            raise ValueError("cycle_quality: needs gan_loss lsgan or vanilla, got wgangp")
+            raise ValueError(
+                localised("cycle_quality: needs gan_loss lsgan or vanilla, got wgangp")
+            )
         if "crop" not in self.preprocess and self.batch_size > 1:
             raise ValueError(
-                f"batch_size: got {self.batch_size}, needed 1 with preprocess={self.preprocess}, "
-                "which leaves pictures at several sizes"
+                localised(
+                    "batch_size: got {batch_size}, needed 1 with preprocess={preprocess}, which "
+                    "leaves pictures at several sizes",
+                    batch_size=self.batch_size,
+                    preprocess=self.preprocess,
+                )
             )
         if (self.pseudo_steps or self.pseudo_weight) and self.preprocess != "resize_and_crop":
             raise ValueError(
-                f"pseudo_steps, pseudo_weight: got preprocess={self.preprocess}, needed "
-                "resize_and_crop, since both pictures of a pair have one size"
+                localised(
+                    "pseudo_steps, pseudo_weight: got preprocess={preprocess}, needed "
+                    "resize_and_crop, since both pictures of a pair have one size",
+                    preprocess=self.preprocess,
+                )
             )
         if self.crop_px > self.load_px:
             raise ValueError(
-                f"crop_px: got {self.crop_px}, needed at most load_px = {self.load_px}"
+                localised(
+                    "crop_px: got {crop_px}, needed at most load_px = {load_px}",
+                    crop_px=self.crop_px,
+                    load_px=self.load_px,
+                )
             )
         if self.patience and not self.validate_every:
             raise ValueError(
-                f"patience: got {self.patience} without validations; set validate_every too"
+                localised(
+                    "patience: got {patience} without validations; set validate_every too",
+                    patience=self.patience,
+                )
             )
         if self.init_from and self.continues:
             raise ValueError(
-                f"init_from, continues: got {self.init_from} and {self.continues}, needed one of "
-                "them"
+                localised(
+                    "init_from, continues: got {init_from} and {continues}, needed one of them",
+                    init_from=self.init_from,
+                    continues=self.continues,
+                )
             )
         if self.num_epochs + self.num_epochs_decay < 1:
-            raise ValueError("num_epochs + num_epochs_decay: got 0, needed at least 1")
+            raise ValueError(localised("num_epochs + num_epochs_decay: got 0, needed at least 1"))
         return self

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from core.config_identity import identity
 from core.errors import CheckpointError
 from core.files import atomic_file, claim_folder, write_json
+from core.language.messages import localised
 from core.workspace_folders import CheckpointFolder, ModelFolder
 from training.config import TrainConfig
 from training.models.factory import (
@@ -77,25 +78,40 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
     config = load_config(checkpoint)
     if not architecture_of(config).is_in_reference:
         raise CheckpointError(
-            f"{checkpoint}: generator is {config.generator}, which the reference does not have"
+            localised(
+                "{checkpoint}: generator is {generator}, which the reference does not have",
+                checkpoint=checkpoint,
+                generator=config.generator,
+            )
         )
     if config.upsampling != "transposed":
         raise CheckpointError(
-            f"{checkpoint}: upsampling is {config.upsampling}, which the reference does not have; "
-            "only models trained with upsampling=transposed run there"
+            localised(
+                "{checkpoint}: upsampling is {upsampling}, which the reference does not "
+                "have; only models trained with upsampling=transposed run there",
+                checkpoint=checkpoint,
+                upsampling=config.upsampling,
+            )
         )
     if config.residual:
         raise CheckpointError(
-            f"{checkpoint}: its generators are residual, which the reference does not have; only "
-            "models trained with residual off run there"
+            localised(
+                "{checkpoint}: its generators are residual, which the reference does not "
+                "have; only models trained with residual off run there",
+                checkpoint=checkpoint,
+            )
         )
     strengths = load_strengths(checkpoint)
     if set(strengths.values()) != {1.0}:
         named = " and ".join(f"{name} {strength:g}" for name, strength in strengths.items())
         raise CheckpointError(
-            f"{checkpoint}: its changes have the strengths {named}, which the reference's files "
-            "cannot hold; export it as onnx or torch-export, or evaluate the run with "
-            "evaluate.strengths [], which stores a model of strength 1"
+            localised(
+                "{checkpoint}: its changes have the strengths {named}, which the reference's "
+                "files cannot hold; export it as onnx or torch-export, or evaluate the run "
+                "with evaluate.strengths [], which stores a model of strength 1",
+                checkpoint=checkpoint,
+                named=named,
+            )
         )
     folder = CheckpointFolder(checkpoint)
     has_reference_layers = not config.face_windows and config.discriminator_norm == "same"
@@ -105,7 +121,11 @@ def export_reference(checkpoint: Path, out: Path, *, epoch: str = "latest") -> l
         if folder.weights(name).is_file() and (name.startswith("G") or has_reference_layers)
     ]
     if not any(name.startswith("G") for name in names):
-        raise CheckpointError(f"{checkpoint}: found no G_A.safetensors; is it a checkpoint?")
+        raise CheckpointError(
+            localised(
+                "{checkpoint}: found no G_A.safetensors; is it a checkpoint?", checkpoint=checkpoint
+            )
+        )
     is_single = names == ["G_A"]
     files = []
     for name in names:
@@ -127,23 +147,36 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     try:
         state_dict: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: not found") from None
+        raise CheckpointError(localised("{path}: not found", path=path)) from None
     except Exception as error:  # torch raises half a dozen types on torn or hostile files
         # torch's message advises to trust the file; only the name of the refused class is useful.
         refused = re.search(r"GLOBAL (\S+)", str(error))
         reason = f"it wants to run {refused[1]}" if refused else "torn, or no file of torch.save"
         raise CheckpointError(
-            f"{path}: cannot be read as weights only ({reason}); needed a state dict saved by "
-            "torch.save, and nothing else in it"
+            localised(
+                "{path}: cannot be read as weights only ({reason}); needed a state dict "
+                "saved by torch.save, and nothing else in it",
+                path=path,
+                reason=reason,
+            )
         ) from error
     if not isinstance(state_dict, Mapping) or not state_dict:
         kind = f"{'an empty' if state_dict == {} else 'a'} {type(state_dict).__name__}"
-        raise CheckpointError(f"{path}: found {kind}, needed a state dict: names and tensors")
+        raise CheckpointError(
+            localised(
+                "{path}: found {kind}, needed a state dict: names and tensors", path=path, kind=kind
+            )
+        )
     for key, value in state_dict.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise CheckpointError(
-                f"{path}: found a {type(value).__name__} under {key!r}, needed a tensor: save the "
-                "network's state_dict() alone"
+                localised(
+                    "{path}: found a {name} under {key!r}, needed a tensor: save the network's "
+                    "state_dict() alone",
+                    path=path,
+                    name=type(value).__name__,
+                    key=key,
+                )
             )
     tensors = {key: value for key, value in state_dict.items() if value.numel()}
     for prefix in _PREFIXES:
@@ -157,7 +190,11 @@ def read_pth(path: Path) -> dict[str, Tensor]:
     }
     for key, value in used.items():
         if value.is_complex() or not bool(torch.isfinite(value).all()):
-            raise CheckpointError(f"{path}: tensor {key} is not made of finite real numbers")
+            raise CheckpointError(
+                localised(
+                    "{path}: tensor {key} is not made of finite real numbers", path=path, key=key
+                )
+            )
     return {key: value.float() for key, value in used.items()}
 
 
@@ -173,8 +210,12 @@ def _generator_fields(tensors: Mapping[str, Tensor], source: Path) -> dict[str, 
         raise CheckpointError(f"{source}: {error}") from error
     if fields is None:
         raise CheckpointError(
-            f"{source}: found tensors such as {sorted(tensors)[:3]}, needed those of a ResNet "
-            "(model.1.weight) or U-Net (model.model.0.weight) generator"
+            localised(
+                "{source}: found tensors such as {tensors}, needed those of a ResNet "
+                "(model.1.weight) or U-Net (model.model.0.weight) generator",
+                source=source,
+                tensors=sorted(tensors)[:3],
+            )
         )
     return fields
 
@@ -188,8 +229,12 @@ def _discriminator_fields(tensors: Mapping[str, Tensor], source: Path) -> dict[s
     first = tensors.get("model.0.weight")
     if first is None:
         raise CheckpointError(
-            f"{source}: found tensors such as {sorted(tensors)[:3]}, needed those of an n_layers "
-            "(model.0.weight) or pixel (net.0.weight) discriminator"
+            localised(
+                "{source}: found tensors such as {tensors}, needed those of an n_layers "
+                "(model.0.weight) or pixel (net.0.weight) discriminator",
+                source=source,
+                tensors=sorted(tensors)[:3],
+            )
         )
     return {
         "discriminator": "n_layers",
@@ -211,7 +256,12 @@ def _files(source: Path, epoch: str) -> dict[str, Path]:
     if not any(name.startswith("G") for name in files):
         present = sorted(path.name for path in source.glob("*.pth"))[:5]
         raise CheckpointError(
-            f"{source}: found {', '.join(present) or 'no .pth file'}; needed {epoch}_net_G_A.pth "
-            f"(and {epoch}_net_G_B.pth) or {epoch}_net_G.pth; --epoch names another epoch"
+            localised(
+                "{source}: found {names}; needed {epoch}_net_G_A.pth (and "
+                "{epoch}_net_G_B.pth) or {epoch}_net_G.pth; --epoch names another epoch",
+                source=source,
+                names=", ".join(present) or localised("no .pth file"),
+                epoch=epoch,
+            )
         )
     return files

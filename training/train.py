@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.config_identity import identity
 from core.files import claim_folder
+from core.language.messages import localised
 from core.progress import Progress, silent
 from training.build import build, windows_of
 from training.config import TrainConfig
@@ -80,8 +81,11 @@ def train(
     require_packages(config.track)
     if config.validate_every and distance is None:
         raise ValueError(
-            f"validate_every: got {config.validate_every} without a distance to validate by "
-            "(--distance MODULE:FUNCTION); 0 trains without"
+            localised(
+                "validate_every: got {validate_every} without a distance to validate by "
+                "(--distance MODULE:FUNCTION); 0 trains without",
+                validate_every=config.validate_every,
+            )
         )
     started = time.monotonic()
     with joined_world(config.device) as world:
@@ -134,11 +138,18 @@ def check_world(config: TrainConfig, world: World) -> None:
     """Raise ``ValueError`` for a configuration that several processes cannot train together."""
     if world.size > 1 and config.norm == "batch":
         raise ValueError(
-            f"norm: got batch with {world.size} processes, whose statistics would differ from "
-            "those of one process; needed instance"
+            localised(
+                "norm: got batch with {size} processes, whose statistics would differ from "
+                "those of one process; needed instance",
+                size=world.size,
+            )
         )
     if world.size > 1 and ":" in config.device:
         raise ValueError(
-            f"device: got {config.device} with {world.size} processes, each of which takes a GPU "
-            "of its own; needed cuda or auto"
+            localised(
+                "device: got {device} with {size} processes, each of which takes a GPU of "
+                "its own; needed cuda or auto",
+                device=config.device,
+                size=world.size,
+            )
         )

@@ -13,6 +13,7 @@ from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_line, print_result, print_text, question
 from cli.options import WORKSPACE, ModelRecipe, WorkspaceOption, recipe_name
 from core.commands import suyan_command
+from core.language.messages import localised
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -80,7 +81,7 @@ def publish(
             is_private=not public,
             replaced=["data/"] if version is not None else [],
         )
-    print_text(OUTPUT, f"{published}: published")
+    print_text(OUTPUT, localised("{published}: published", published=published))
     if version is None:
         print_text(OUTPUT, suyan_command("translate", "PHOTO", "--model", published))
     print_result({"address": published, "kind": "model" if version is None else "dataset"})
@@ -115,8 +116,12 @@ def _write_dataset(
     rows = (row for row in iter_rows(manifest, Picture) if row.status == "ok")
     if not all(row.is_drawn for row in rows):
         _ask(
-            f"{version.name} has photographs of an image search, and may show people who were not "
-            f"asked. '{suyan_command('forget')}' cannot take a picture back from a hub",
+            localised(
+                "{name} has photographs of an image search, and may show people who were not "
+                "asked. '{forget}' cannot take a picture back from a hub.",
+                name=version.name,
+                forget=suyan_command("forget"),
+            ),
             target, public=public, yes=yes,
         )  # fmt: skip
     (folder,) = export(version, scratch, "huggingface")
@@ -139,8 +144,11 @@ def _write_model(
     model = open_model(workspace, recipe, name)
     if model.trained_on is not TrainedOn.DRAWINGS:
         _ask(
-            f"{model.name} may have learned from photographs of people who were not asked, and its "
-            "card has the phrases that found them",
+            localised(
+                "{name} may have learned from photographs of people who were not asked, and its "
+                "card has the phrases that found them.",
+                name=model.name,
+            ),
             target, public=public, yes=yes,
         )  # fmt: skip
     (example, *_) = drawn_examples(faces=model.prepare.faces)
@@ -152,12 +160,15 @@ def _ask(about: str, target: HubAddress, *, public: bool, yes: bool) -> None:
     if yes:
         return
     confirm = question()
-    readers = "for everybody" if public else "privately"
-    print_line(OUTPUT, f"{about}.")
+    readers = localised("for everybody") if public else localised("privately")
+    print_line(OUTPUT, about)
     if confirm is None:
         raise ValueError(
-            "publish: got no terminal to ask at whether the people shown may be; answer with --yes"
+            localised(
+                "publish: got no terminal to ask at whether the people shown may be; answer "
+                "with --yes"
+            )
         )
-    if not confirm(f"Publish it {readers} as {target}?"):
-        print_line(OUTPUT, "Nothing was published.")
+    if not confirm(localised("Publish it {readers} as {target}?", readers=readers, target=target)):
+        print_line(OUTPUT, localised("Nothing was published."))
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ from cli.console import (
 )
 from cli.inventory.completion import complete_runs
 from cli.options import WORKSPACE, ExistingWorkspace, Recipe, recipe_name
+from core.language.messages import localised
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +73,9 @@ def compare(
     from storage.eviction import in_use
 
     if out.exists() and not overwrite:
-        raise ValueError(f"--out: {out} is there already; choose another file, or --overwrite")
+        raise ValueError(
+            localised("--out: {out} is there already; choose another file, or --overwrite", out=out)
+        )
     name = recipe_name(recipe, workspace)
     with in_use(workspace):
         measured = []
@@ -88,7 +91,7 @@ def compare(
             )  # fmt: skip
         write_comparison(out, comparison, language or measured[0].scores.language)
     print_comparison(comparison, OUTPUT)
-    print_line(OUTPUT, f"All figures, and the same pictures side by side: {out}")
+    print_line(OUTPUT, localised("All figures, and the same pictures side by side: {out}", out=out))
     print_result(
         {
             "first": comparison.first.name,
@@ -118,11 +121,23 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
     """Print the settings and the main figures of two runs as tables."""
     from evaluation.report.comparison_page import figure_cells, setting_text
 
-    for title, run in (("first", comparison.first), ("second", comparison.second)):
-        print_text(console, f"{title + ':':<8}{run.name}, step {run.scores.step}")
+    for title, run in (
+        (localised("first:"), comparison.first),
+        (localised("second:"), comparison.second),
+    ):
+        print_text(
+            console,
+            localised(
+                "{run:<8}{name}, step {step}",
+                run=title,
+                name=run.name,
+                step=run.scores.step,
+            ),
+        )
     if not comparison.same_pictures:
         print_text(
-            console, "The figures are not of the same held-out pictures, or not measured alike."
+            console,
+            localised("The figures are not of the same held-out pictures, or not measured alike."),
         )
     print_table(
         console,
@@ -131,7 +146,9 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
             (each.name, setting_text(each.first), setting_text(each.second))
             for each in comparison.settings
         ],
-        "Settings that differ" if comparison.settings else "All settings are the same",
+        localised("Settings that differ")
+        if comparison.settings
+        else localised("All settings are the same"),
     )
     figures = [
         row for row in comparison.figures if row.metric.group in _GROUPS and row.metric.better
@@ -147,7 +164,7 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
                         f"{value}\n{interval}" if interval else value
                         for value, interval in figure_cells(row)
                     ),
-                    row.surely_better or "",
+                    localised(row.surely_better or ""),
                 )
                 for row in figures
                 if row.direction == route
@@ -159,11 +176,17 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
     if comparison.no_paired_kid:
         print_text(
             console,
-            f"No paired difference of KID: {comparison.no_paired_kid}. Where intervals overlap, no "
-            "run is surely better.",
+            localised(
+                "No paired difference of KID: {reason}. Where intervals overlap, no "
+                "run is surely better.",
+                reason=comparison.no_paired_kid,
+            ),
         )
     if comparison.no_pictures:
-        print_text(console, f"No pictures side by side: {comparison.no_pictures}")
+        print_text(
+            console,
+            localised("No pictures side by side: {reason}", reason=comparison.no_pictures),
+        )
 
 
 def _paired_line(change: Figure) -> str:
@@ -173,5 +196,12 @@ def _paired_line(change: Figure) -> str:
 
     value, interval = figure_parts(change, as_share=False)
     better = surely_better_by(change)
-    verdict = f"{better} is surely better" if better else "neither is surely better"
-    return f"KID on the same pictures, second − first: {value} {interval}: {verdict}"
+    verdict = localised("neither is surely better")
+    if better:
+        verdict = localised("{run} is surely better", run=localised(better))
+    return localised(
+        "KID on the same pictures, second − first: {value} {interval}: {verdict}",
+        value=value,
+        interval=interval,
+        verdict=verdict,
+    )

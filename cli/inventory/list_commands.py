@@ -12,6 +12,7 @@ from cli.command_group import CommandGroup
 from cli.console import OUTPUT, print_result, print_table, print_text
 from cli.options import WORKSPACE, ExistingWorkspace
 from core.commands import suyan_command
+from core.language.messages import localised
 from core.workspace import Workspace, other_workspace
 
 if TYPE_CHECKING:
@@ -45,15 +46,29 @@ def print_list(kind: Kind, workspace: Workspace, console: Console) -> None:
             (row["run"], f"{row['epoch']}/{row['num_epochs']}", *_kids(row), _day(row))
             for row in rows
         ]
-        _print(console, ("run", "epoch", "A→B", "B→A", "changed"), table, rows, workspace)
+        _print(
+            console,
+            {"run": "left", "epoch": "right", **_KIDS, "changed": "right"},
+            table,
+            rows,
+            workspace,
+        )
     elif kind == "models":
         rows = stored_rows.model_rows(workspace)
         table = [
-            (row["model"], row["recipe"], "yes" * row["is_champion"], *_kids(row), _day(row))
+            (
+                row["model"],
+                row["recipe"],
+                localised("yes") if row["is_champion"] else "",
+                *_kids(row),
+                _day(row),
+            )
             for row in rows
         ]
-        headings = ("model", "recipe", "champion", "A→B", "B→A", "stored")
-        _print(console, headings, table, rows, workspace)
+        columns: dict[str, JustifyMethod] = {
+            "model": "left", "recipe": "left", "champion": "right", **_KIDS, "stored": "right",
+        }  # fmt: skip
+        _print(console, columns, table, rows, workspace)
     elif kind == "datasets":
         rows = stored_rows.dataset_rows(workspace)
         splits = ("trainA", "trainB", "testA", "testB")
@@ -66,7 +81,9 @@ def print_list(kind: Kind, workspace: Workspace, console: Console) -> None:
             )
             for row in rows
         ]
-        _print(console, ("dataset", *splits, "made", "newest of"), table, rows, workspace)
+        counts: dict[str, JustifyMethod] = dict.fromkeys(splits, "right")
+        columns = {"dataset": "left", **counts, "made": "right", "newest of": "left"}
+        _print(console, columns, table, rows, workspace)
     else:
         rows = stored_rows.crawl_rows(workspace)
         table = [
@@ -74,12 +91,16 @@ def print_list(kind: Kind, workspace: Workspace, console: Console) -> None:
                 row["crawl"],
                 str(row["num_originals"]),
                 f"{row['num_bytes'] / 1e6:.1f}",
-                row["state"],
+                localised(row["state"]),
                 _day(row),
             )
             for row in rows
         ]
-        _print(console, ("crawl", "originals", "MB", "state", "started"), table, rows, workspace)
+        columns = {
+            "crawl": "left", "originals": "right", "MB": "right", "state": "left",
+            "started": "right",
+        }  # fmt: skip
+        _print(console, columns, table, rows, workspace)
 
 
 _CONTENTS: dict[str, tuple[str, Callable[[Workspace], Path]]] = {  # by noun: command and file
@@ -88,25 +109,22 @@ _CONTENTS: dict[str, tuple[str, Callable[[Workspace], Path]]] = {  # by noun: co
     "dataset": ("prepare", lambda each: each.dataset("*").manifest),
     "crawl": ("crawl", lambda each: each.catalogue),
 }
-_LEFT = {"run", "model", "recipe", "dataset", "crawl", "state", "newest of"}
-_KID_NOTE = "A→B, B→A: KID of the newest evaluation; lower is better"
+_KIDS: dict[str, JustifyMethod] = {"A→B": "right", "B→A": "right"}
 
 
 def _print(
     console: Console,
-    headings: Sequence[str],
+    columns: dict[str, JustifyMethod],
     table: Sequence[Sequence[str]],
     rows: Sequence[Mapping[str, Any]],
     workspace: Workspace,
 ) -> None:
     if not rows:
-        _print_none(console, headings[0], workspace)
+        _print_none(console, next(iter(columns)), workspace)
         print_result(rows)
         return
-    columns: dict[str, JustifyMethod] = {
-        heading: "left" if heading in _LEFT else "right" for heading in headings
-    }
-    print_table(console, columns, table, _KID_NOTE if "A→B" in headings else "")
+    note = localised("A→B, B→A: KID of the newest evaluation; lower is better")
+    print_table(console, columns, table, note if columns.keys() >= _KIDS.keys() else "")
     print_result(rows)
 
 
@@ -114,9 +132,20 @@ def _print_none(console: Console, noun: str, workspace: Workspace) -> None:
     """Say that there is none, where there are some, and which command makes one."""
     command, content = _CONTENTS[noun]
     other = other_workspace(content)
-    hint = f"; those of {other} are listed with --workspace {other}" if other else ""
+    hint = ""
+    if other:
+        hint = localised("; those of {other} are listed with --workspace {other}", other=other)
     make = suyan_command(command, workspace=workspace)
-    print_text(console, f"{workspace} has no {noun} yet{hint}. To make one: {make}")
+    print_text(
+        console,
+        localised(
+            "{workspace} has no {noun} yet{hint}. To make one: {make}",
+            workspace=workspace,
+            noun=localised(noun),
+            hint=hint,
+            make=make,
+        ),
+    )
 
 
 def _kids(row: Mapping[str, Any]) -> list[str]:

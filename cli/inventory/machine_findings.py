@@ -1,4 +1,4 @@
-"""What ``suyan doctor`` finds out about a machine: locale, torch, device, compiler, their cost."""
+"""What ``suyan doctor`` finds out about a machine: locale, torch, device, compiler, proxy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from cli.options import load_parameters
-from core.commands import make_command, suyan_command
+from core.commands import make_command, pip_command, suyan_command
+from core.language.messages import localised
 from core.workspace import Workspace
+
+TIMEOUT_S = 8.0
+"""For the answer of a server or a proxy."""
 
 Level = Literal["ok", "note", "problem"]
 
@@ -36,9 +41,10 @@ def locale_finding() -> Finding:
     encoding = locale.getencoding()  # the locale's own, in UTF-8 mode too
     if codecs.lookup(encoding).name == "utf-8":
         return Finding("locale", "ok", "UTF-8")
-    observation = (
-        f"{encoding}: suyan reads and writes UTF-8 all the same, but prints Chinese that the "
-        "terminal lacks as escapes, and Python programs of your own read its files wrongly"
+    observation = localised(
+        "{encoding}: suyan reads and writes UTF-8 all the same, but prints Chinese that the "
+        "terminal lacks as escapes, and Python programs of your own read its files wrongly",
+        encoding=encoding,
     )
     return Finding("locale", "note", observation, "export LC_ALL=C.UTF-8")
 
@@ -48,14 +54,15 @@ def torch_finding() -> Finding:
     import torch
 
     cuda, hip = torch.version.cuda, torch.version.hip
-    kind = f"CUDA {cuda}" if cuda else f"ROCm {hip}" if hip else "CPUs alone"
-    observation = f"{torch.__version__}, for {kind}"
+    kind = f"CUDA {cuda}" if cuda else f"ROCm {hip}" if hip else localised("CPUs alone")
+    observation = localised("{version}, for {kind}", version=torch.__version__, kind=kind)
     if not (cuda or hip) and _has_nvidia_driver():
-        observation += ": the GPU of this machine is not used"
+        observation += localised(": the GPU of this machine is not used")
         return Finding("torch", "problem", observation, make_command("clean", "setup"))
     if (cuda or hip) and not torch.cuda.is_available():
-        observation += ": without a GPU, its CUDA packages only cost disk, about 4 GB"
-        remedy = f"To get them back: {make_command('clean', 'setup', 'TORCH=cpu')}"
+        observation += localised(": without a GPU, its CUDA packages only cost disk, about 4 GB")
+        command = make_command("clean", "setup", "TORCH=cpu")
+        remedy = localised("To get them back: {command}", command=command)
         return Finding("torch", "note", observation, remedy)
     return Finding("torch", "ok", observation)
 
@@ -70,7 +77,7 @@ def device_finding(workspace: Workspace, recipe: str) -> Finding:
 
     if torch.cuda.is_available():
         return Finding("device", "ok", torch.cuda.get_device_name())
-    observation = f"no GPU; {os.cpu_count()} CPU cores: train a small network"
+    observation = localised("no GPU; {num} CPU cores: train a small network", num=os.cpu_count())
     name = load_parameters(recipe, workspace=workspace).recipe
     remedy = suyan_command("run", "--small", workspace=workspace, recipe=name)
     return Finding("device", "note", observation, remedy)
@@ -82,10 +89,52 @@ def compiler_finding() -> Finding:
     from training.runtime.device import choose_device
 
     if can_compile(choose_device("auto")):
-        return Finding("compiler", "ok", "networks can be compiled")
-    observation = (
+        return Finding("compiler", "ok", localised("networks can be compiled"))
+    observation = localised(
         "no C++ compiler, Python headers or, for a GPU, Triton: networks are not compiled, and the "
         "paper's network trains half as long again on a CPU"
     )
-    remedy = "Install a compiler and headers, e.g. apt-get install g++ python3-dev."
+    remedy = localised("Install a compiler and headers, e.g. apt-get install g++ python3-dev.")
     return Finding("compiler", "note", observation, remedy)
+
+
+def proxy_finding() -> Finding:
+    """Names the proxies of the environment, what they cost, and whether they can be reached."""
+    import importlib.util
+    import socket
+
+    from core.proxies import Proxies, without_password
+
+    proxies = Proxies.from_environment()
+    addresses = {
+        name: proxies.of(name, "host.example", 0) or address
+        for name, address in sorted(proxies.by_scheme.items())
+        if name in {"http", "https", "all"}
+    }
+    if not addresses:
+        return Finding("proxy", "ok", localised("none is set"))
+    named = (f"{name}_proxy={without_password(each)}" for name, each in addresses.items())
+    observation = ", ".join(named)
+    for address in addresses.values():
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        if parts.scheme.startswith("socks") and not importlib.util.find_spec("socksio"):
+            remedy = localised(
+                "Set an http:// proxy, or run: {command}", command=pip_command("socksio")
+            )
+            return Finding(
+                "proxy",
+                "problem",
+                localised("{observation}: Prefect needs socksio", observation=observation),
+                remedy,
+            )
+        try:
+            place = (parts.hostname or "", parts.port or 1080)
+            socket.create_connection(place, timeout=TIMEOUT_S).close()
+        except (OSError, UnicodeError) as error:
+            remedy = localised("Correct or unset the variable. Loopback is asked without a proxy.")
+            return Finding("proxy", "problem", f"{observation}: {error}", remedy)
+    remedy = localised(
+        "Searches and downloads go through it and share its speed. A name that this machine "
+        "cannot resolve is judged by the proxy alone: docs/crawl.md, 'Behind a proxy'."
+    )
+    return Finding("proxy", "note", observation, remedy)

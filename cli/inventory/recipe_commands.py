@@ -21,6 +21,7 @@ from cli.console import (
 from cli.inventory.completion import complete_recipes
 from cli.options import WORKSPACE, WorkspaceOption
 from core.commands import suyan_command
+from core.language.messages import localisable, localised
 from core.progress import counted
 
 if TYPE_CHECKING:
@@ -78,8 +79,15 @@ def new(
         draft.write(text.encode())
     check = suyan_command("recipe", "check", name, workspace=workspace)
     run = suyan_command("run", workspace=workspace, recipe=name)
-    print_line(OUTPUT, f"{file}: write your domains and phrases into it\nCheck it: {check}")
-    print_line(OUTPUT, f"Run it: {run}")
+    print_line(
+        OUTPUT,
+        localised(
+            "{file}: write your domains and phrases into it\nCheck it: {check}",
+            file=file,
+            check=check,
+        ),
+    )
+    print_line(OUTPUT, localised("Run it: {run}", run=run))
     print_result({"recipe": name, "file": file})
 
 
@@ -117,7 +125,12 @@ def check(
 
     names = recipes or list(recipe_files(workspace))
     if not names:
-        raise ValueError(f"{workspace.recipe_files}: found no recipe, needed one; give a NAME|FILE")
+        raise ValueError(
+            localised(
+                "{recipe_files}: found no recipe, needed one; give a NAME|FILE",
+                recipe_files=workspace.recipe_files,
+            )
+        )
     results: dict[str, dict[str, Any]] = {}
     for name in names:
         try:
@@ -158,11 +171,21 @@ def print_recipes(workspace: Workspace, console: Console) -> None:
     columns: dict[str, JustifyMethod] = {
         "recipe": "left", "from": "left", "domains": "left", "refresh": "left", "file": "left",
     }  # fmt: skip
-    blanks = {"from": "-", "domains": "refused", "refresh": "-", "file": "shipped"}
+    blanks = {
+        "from": "-",
+        "domains": localised("refused"),
+        "refresh": "-",
+        "file": localised("shipped"),
+    }
     print_table(
         console,
         columns,
-        [[str(result[key] or blanks[key]) for key in columns] for result in results],
+        [
+            [str(result[key] or blanks[key]) for key in columns]
+            for result in (
+                {**each, "refresh": localised(each["refresh"] or "")} for each in results
+            )
+        ],
     )
     for problem in problems:
         print_text(ERRORS, problem)
@@ -189,31 +212,47 @@ def _domains(recipe: Recipe) -> str:
 
 def _refresh(recipe: Recipe) -> str:
     schedule = recipe.settings.schedule
-    return schedule.text if schedule.active else "off"
+    return schedule.text if schedule.active else localisable("off")
 
 
 def _summary(recipe: Recipe) -> str:
     crawls = (recipe.parameters.crawl_a, recipe.parameters.crawl_b)
     counts = ", ".join(map(_sources, crawls))
-    return f"{_domains(recipe)}; {counts}; refresh: {_refresh(recipe)}"
+    return localised(
+        "{domains}; {counts}; refresh: {refresh}",
+        domains=_domains(recipe),
+        counts=counts,
+        refresh=localised(_refresh(recipe)),
+    )
 
 
 def _sources(crawl: CrawlConfig) -> str:
     """Where the pictures of a domain come from, e.g. ``"800 cats by 4 phrases, 1 folder"``."""
-    sources = {"phrase": crawl.searches, "folder": crawl.folders, "list": crawl.lists}
-    counts = [counted(len(names), noun) for noun, names in sources.items() if names]
+    counts = [
+        counted(len(crawl.searches), "phrase") if crawl.searches else "",
+        counted(len(crawl.folders), "folder") if crawl.folders else "",
+        counted(len(crawl.lists), "list") if crawl.lists else "",
+    ]
     num = f"{crawl.num_images} " if crawl.searches else ""
-    return f"{num}{crawl.domain} by {', '.join(counts) or 'what was added to it'}"
+    return localised(
+        "{pictures} by {sources}",
+        pictures=f"{num}{crawl.domain}",
+        sources=", ".join(filter(None, counts)) or localised("what was added to it"),
+    )
 
 
 def _source_notes(crawl: CrawlConfig) -> Iterator[str]:
     """What a person may not have meant about a domain's sources."""
     for name in (*crawl.folders, *crawl.lists):
         if not Path(name).expanduser().exists():
-            yield f"{crawl.domain}: {name} is not there"
+            yield localised("{domain}: {name} is not there", domain=crawl.domain, name=name)
     if not (crawl.searches or crawl.folders or crawl.lists):
         command = suyan_command("add", "FOLDER", "--domain", crawl.domain)
-        yield f"{crawl.domain}: no phrases, folders or lists; add its pictures with '{command}'"
+        yield localised(
+            "{domain}: no phrases, folders or lists; add its pictures with '{command}'",
+            domain=crawl.domain,
+            command=command,
+        )
 
 
 def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
@@ -224,13 +263,18 @@ def _notes(recipe: Recipe, workspace: Workspace) -> list[str]:
     notes = [note for crawl in crawls for note in _source_notes(crawl)]
     if both := sorted({*crawls[0].searches} & {*crawls[1].searches}):
         notes.append(
-            f"both domains search for {', '.join(both)}: pictures found for both are rejected "
-            "(prepare.both_domains)"
+            localised(
+                "both domains search for {phrases}: pictures found for both are rejected "
+                "(prepare.both_domains)",
+                phrases=", ".join(both),
+            )
         )
     if base := base_of(recipe, workspace):
         formers = (base.parameters.crawl_a, base.parameters.crawl_b)
         notes += [
-            f"crawl_{side}: still the phrases of {base.name}"
+            localised(
+                "{section}: still the phrases of {base}", section=f"crawl_{side}", base=base.name
+            )
             for side, crawl, former in zip("ab", crawls, formers, strict=True)
             if crawl.phrases and crawl.phrases == former.phrases
         ]

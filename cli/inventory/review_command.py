@@ -12,6 +12,7 @@ from cli.console import OUTPUT, print_text
 from cli.inventory.completion import complete_datasets
 from cli.options import WORKSPACE, ExistingWorkspace, Params, Recipe, load_parameters
 from cli.prepare import make_version
+from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
 
@@ -69,7 +70,12 @@ def review(
         partial(make_next_version, parameters=parameters, workspace=workspace),
         access,
         announce=lambda: print_text(
-            OUTPUT, f"{version.path.name}: review it at {access.url}   (Ctrl-C ends it)"
+            OUTPUT,
+            localised(
+                "{name}: review it at {url}   (Ctrl-C ends it)",
+                name=version.path.name,
+                url=access.url,
+            ),
         ),
     )
 
@@ -83,8 +89,15 @@ def _require_domains(
     needed = (parameters.prepare.domain_a, parameters.prepare.domain_b)
     if needed != (config.domain_a, config.domain_b):
         raise ValueError(
-            f"--recipe: got {parameters.recipe}, a recipe of {' and '.join(needed)}; needed that "
-            f"of {version.path.name}, whose domains are {config.domain_a} and {config.domain_b}"
+            localised(
+                "--recipe: got {recipe}, a recipe of {names}; needed that of {name}, whose "
+                "domains are {domain_a} and {domain_b}",
+                recipe=parameters.recipe,
+                names=localised(" and ").join(needed),
+                name=version.path.name,
+                domain_a=config.domain_a,
+                domain_b=config.domain_b,
+            )
         )
 
 

@@ -99,7 +99,7 @@ def dataset_rows(workspace: Workspace) -> list[Row]:
 
 def crawl_rows(workspace: Workspace) -> list[Row]:
     """A row for each crawl; none in a workspace without a catalogue."""
-    from cli.crawl import crawl_states
+    from cli.inventory.crawl_states import crawl_states
     from scraping.catalogue.database import catalogue_url
 
     url = catalogue_url(workspace)

@@ -17,6 +17,8 @@ from xml.parsers.expat import ExpatError
 import numpy as np
 from numpy.typing import NDArray
 
+from core.language.messages import localised
+
 # IPTC NewsCodes: "Edited using Generative AI"; a photograph is the input of every translation.
 DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -46,8 +48,12 @@ class AiLabel:
     def __post_init__(self) -> None:
         if not 0 < len(self.producer.strip()) <= MAX_PRODUCER_CHARACTERS:
             raise ValueError(
-                f"--producer: got {len(self.producer)} characters, needed 1 to "
-                f"{MAX_PRODUCER_CHARACTERS}: the name or code of who provides the service"
+                localised(
+                    "--producer: got {num} characters, needed 1 to {most}: "
+                    "the name or code of who provides the service",
+                    num=len(self.producer),
+                    most=MAX_PRODUCER_CHARACTERS,
+                )
             )
 
     def xmp(self, pixels: NDArray[np.uint8], packet: bytes = b"") -> bytes:

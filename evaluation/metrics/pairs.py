@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from core.files import file_sha256
+from core.language.messages import localised
 from core.tables import Picture, csv_cells, csv_lines, csv_separator
 from evaluation.arrays import Array
 from evaluation.config import EvaluateConfig
@@ -48,7 +49,12 @@ def load_pairs(path: Path) -> dict[str, list[str]]:
             digests[name] = file_sha256(path.parent / name)
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"evaluate.pairs: {path} names the picture {name!r}: {error}"
+                localised(
+                    "evaluate.pairs: {path} names the picture {name!r}: {error}",
+                    path=path,
+                    name=name,
+                    error=error,
+                )
             ) from error
     counterparts: dict[str, list[str]] = {}
     for a, b in rows:
@@ -61,23 +67,33 @@ def _read_pairs(path: Path) -> list[tuple[str, str]]:
     try:
         lines = list(csv_lines(path.read_bytes()))
     except OSError as error:
-        raise ValueError(f"evaluate.pairs: cannot read {path}: {error}") from error
+        raise ValueError(
+            localised("evaluate.pairs: cannot read {path}: {error}", path=path, error=error)
+        ) from error
     lines = [(number, line) for number, line in lines if not line.startswith("#")]
     heading = lines[0][1] if lines else ""
     separator = csv_separator(heading)
     columns = [cell.lower() for cell in csv_cells(heading, separator)]
     if not {"a", "b"} <= set(columns):
         raise ValueError(
-            f"evaluate.pairs: {path} has the columns {columns}, needed a and b: the files of a "
-            "picture of each domain that belong together"
+            localised(
+                "evaluate.pairs: {path} has the columns {columns}, needed a and b: the files "
+                "of a picture of each domain that belong together",
+                path=path,
+                columns=columns,
+            )
         )
     rows = []
     for number, line in lines[1:]:
         row = dict(zip(columns, csv_cells(line, separator), strict=False))
         if not (row.get("a") and row.get("b")):
             raise ValueError(
-                f"evaluate.pairs: {path}, line {number}: got {line[:_MAX_QUOTED]!r}, needed the "
-                "files a and b"
+                localised(
+                    "evaluate.pairs: {path}, line {number}: got {line!r}, needed the files a and b",
+                    path=path,
+                    number=number,
+                    line=line[:_MAX_QUOTED],
+                )
             )
         rows.append((row["a"], row["b"]))
     return rows

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.language.messages import localised
 from core.pictures import Rejected, read_picture, resize
 from core.tables import Picture
 from evaluation.arrays import Array, Pictures
@@ -44,19 +45,34 @@ def load_truth(folder: Path) -> dict[str, Path]:
     """
     path = folder / "truth.parquet"
     if not path.exists():
-        raise ValueError(f"truth: {folder} has no truth.parquet; give the folder that holds it")
+        raise ValueError(
+            localised(
+                "truth: {folder} has no truth.parquet; give the folder that holds it", folder=folder
+            )
+        )
     try:
         rows = pq.read_table(path, columns=["sha256", "counterpart"]).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise ValueError(
-            f"truth: cannot read {path} ({error}); needed Parquet with the columns sha256 and "
-            "counterpart"
+            localised(
+                "truth: cannot read {path} ({error}); needed Parquet with the columns sha256 "
+                "and counterpart",
+                path=path,
+                error=error,
+            )
         ) from error
     files = {row["sha256"]: folder / row["counterpart"] for row in rows}
     root = folder.resolve()
     for file in files.values():
         if not file.resolve().is_relative_to(root):
-            raise ValueError(f"truth: {path} names {file}, which is outside {folder}")
+            raise ValueError(
+                localised(
+                    "truth: {path} names {file}, which is outside {folder}",
+                    path=path,
+                    file=file,
+                    folder=folder,
+                )
+            )
     return files
 
 
@@ -94,7 +110,11 @@ def counterpart(file: Path, transform: Sequence[float], crop_px: int, px: int) -
     picture = read_picture(file)
     if isinstance(picture, Rejected):
         raise ValueError(  # noqa: TRY004 - the file is wrong, not a type
-            f"truth: cannot read {file} ({picture.reason}); write the truth again"
+            localised(
+                "truth: cannot read {file} ({reason}); write the truth again",
+                file=file,
+                reason=picture.reason,
+            )
         )
     cropped = crop(picture, np.reshape(transform, (2, 3)).astype(np.float64), crop_px)
     return resize(cropped, px, px)

@@ -28,6 +28,7 @@ from core.files import (
     sync_folder,
     write_json,
 )
+from core.language.messages import localised
 from core.locks import file_lock
 from core.workspace import Workspace
 from core.workspace_folders import (
@@ -53,8 +54,12 @@ def champion(workspace: Workspace, recipe: str) -> Path:
     folder = current(models) if _NAME.fullmatch(recipe) else None
     if folder is None:
         raise SuyanError(
-            f"{models} has no champion; run the pipeline for {recipe!r}, or give the path of one "
-            "of its versions"
+            localised(
+                "{models} has no champion; run the pipeline for {recipe!r}, or give the path "
+                "of one of its versions",
+                models=models,
+                recipe=recipe,
+            )
         )
     return folder
 
@@ -81,7 +86,14 @@ def crown(workspace: Workspace, recipe: str, version: str, reason: str = "") -> 
     models = models_folder(workspace, recipe)
     names = [path.name for path in versions(workspace, recipe)]
     if version not in names:  # before the lock, which would create the recipe's folder
-        raise ValueError(f"version: got {version!r}, {models} has {', '.join(names) or 'none'}")
+        raise ValueError(
+            localised(
+                "version: got {version!r}, {models} has {names}",
+                version=version,
+                models=models,
+                names=", ".join(names) or localised("none"),
+            )
+        )
     with locked(models):
         if current(models) != models / version:
             move_pointer(models, models / version, by="person", reason=reason)
@@ -96,12 +108,21 @@ def rollback(workspace: Workspace, recipe: str) -> Path:
     """
     models = models_folder(workspace, recipe)
     if not models.is_dir():  # the lock would create it
-        raise SuyanError(f"{models} is not there: recipe {recipe} has no model")
+        raise SuyanError(
+            localised(
+                "{models} is not there: recipe {recipe} has no model", models=models, recipe=recipe
+            )
+        )
     with locked(models):
         pointer = load_champion(RecipeModels(models))
         previous = [name for name in pointer.previous if _is_whole(models, name)]
         if not previous:
-            raise SuyanError(f"{models} has no earlier champion to go back to; nothing was changed")
+            raise SuyanError(
+                localised(
+                    "{models} has no earlier champion to go back to; nothing was changed",
+                    models=models,
+                )
+            )
         _point(models, previous[-1], previous[:-1], pointer, by="rollback", reason="")
         return models / previous[-1]
 
@@ -109,7 +130,11 @@ def rollback(workspace: Workspace, recipe: str) -> Path:
 def models_folder(workspace: Workspace, recipe: str) -> Path:
     """``workspace/models/<recipe>``. Raises ``ValueError`` for a name that is no plain name."""
     if not _NAME.fullmatch(recipe):
-        raise ValueError(f"recipe: got {recipe!r}, needed letters, digits, '.', '_' and '-'")
+        raise ValueError(
+            localised(
+                "recipe: got {recipe!r}, needed letters, digits, '.', '_' and '-'", recipe=recipe
+            )
+        )
     return workspace.recipe_models(recipe).path
 
 
@@ -144,7 +169,13 @@ def store(run: Path, evaluation: Path, scores: Scores, workspace: Workspace, mod
     generators = generator_files(checkpoint.path, kind)
     missing = [file.name for file in (*generators.values(), checkpoint.config) if not file.exists()]
     if missing:
-        raise CheckpointError(f"{checkpoint.path}: {missing} missing; evaluate a newer checkpoint")
+        raise CheckpointError(
+            localised(
+                "{path}: {missing} missing; evaluate a newer checkpoint",
+                path=checkpoint.path,
+                missing=missing,
+            )
+        )
     weights = {f"{name}.safetensors": file_sha256(file) for name, file in generators.items()}
     parts = {"weights": weights, "dataset": scores.dataset, **_strengths(scores)}
     identity = digest(parts, length=8)

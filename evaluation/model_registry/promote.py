@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.commands import suyan_command
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder, ModelFolder
 from evaluation.champion_record import ComparedChampion
@@ -70,7 +71,13 @@ def promote(
     try:
         scores = load_scores(EvaluationFolder(evaluation).scores)
     except (FileNotFoundError, ValueError) as error:
-        raise SuyanError(f"{evaluation}: no whole scores.json ({error}); evaluate first") from error
+        raise SuyanError(
+            localised(
+                "{evaluation}: no whole scores.json ({error}); evaluate first",
+                evaluation=evaluation,
+                error=error,
+            )
+        ) from error
     with locked(models):
         model = store(run, evaluation, scores, workspace, models)
         return _decide(model, scores, workspace, models, rule)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from core.commands import install_command
 from core.errors import SuyanError
+from core.language.messages import localised
 from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise SuyanError(
-            f"task_runner: got {task_runner!r}, which needs Dask; take local, or run: "
-            f"{install_command('cluster')}"
+            localised(
+                "task_runner: got {task_runner!r}, which needs Dask; take local, or run: {command}",
+                task_runner=task_runner,
+                command=install_command("cluster"),
+            )
         ) from error
     # Decoding starts processes of its own, which Dask's workers may do only with this setting.
     settings = {"distributed.worker.daemon": False}
@@ -59,8 +63,12 @@ def dask_runner(task_runner: str) -> Iterator[DaskTaskRunner | None]:
             runner.client.wait_for_workers(1, timeout=_WORKER_TIMEOUT_S)
         except (OSError, TimeoutError) as error:
             raise SuyanError(
-                f"task_runner: no worker of {task_runner} could be reached ({error}); start one "
-                "there, or take local"
+                localised(
+                    "task_runner: no worker of {task_runner} could be reached ({error}); start "
+                    "one there, or take local",
+                    task_runner=task_runner,
+                    error=error,
+                )
             ) from error
         yield runner
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import SuyanError
+from core.language.messages import localisable, localised
 from flows.estimates.stage_durations import Estimate, estimate_training
 from training.config import TrainConfig
 from training.runtime.launcher import Torchrun
@@ -34,9 +35,14 @@ def announce_training(
     estimate = estimate_training(config, dataset, run, torchrun)
     if estimate is None:
         return
-    say(f"train takes {estimate}")
+    say(localised("train takes {estimate}", estimate=estimate))
     if estimate.seconds > _LONG_S and ask is None:
-        (warn or say)(f"a long training: {estimate}. The preset hour would take about an hour")
+        (warn or say)(
+            localised(
+                "a long training: {estimate}. The preset hour would take about an hour",
+                estimate=estimate,
+            )
+        )
     require_yes(estimate, max_hours, ask=ask)
 
 
@@ -49,15 +55,23 @@ def require_yes(
     """Raise ``SuyanError`` for a training of more than ``max_hours`` to which nobody says yes."""
     if estimate.seconds <= max_hours * _HOUR_S:
         return
-    limit = f"more than {max_hours:g} hours (max_training_h)"
+    limit = localised("more than {hours:g} hours (max_training_h)", hours=max_hours)
     if ask is not None:
-        if ask(f"That is {limit}; the preset hour would take about an hour. Train all the same?"):
+        if ask(
+            localised(
+                "That is {limit}; the preset hour would take about an hour. Train all the same?",
+                limit=limit,
+            )
+        ):
             return
-        raise SuyanError("the training was not started", remedy=_REMEDY)
-    raise SuyanError(f"the training would take {estimate}, {limit}", remedy=_REMEDY)
+        raise SuyanError(localised("the training was not started"), remedy=localised(_REMEDY))
+    raise SuyanError(
+        localised("the training would take {estimate}, {limit}", estimate=estimate, limit=limit),
+        remedy=localised(_REMEDY),
+    )
 
 
-_REMEDY = (
+_REMEDY = localisable(
     "Choose the preset hour, which takes about an hour on two cores (train --preset hour, or "
     "the field preset of the run's form), or raise max_training_h (train --yes)"
 )

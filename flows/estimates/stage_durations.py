@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.files import digest, try_load_json, write_json
+from core.language.messages import localised
 from core.progress import duration
 from core.tables import Original, Picture, iter_rows
 from core.workspace import Workspace
@@ -42,7 +43,11 @@ class Estimate:
     source: str
 
     def __str__(self) -> str:
-        return f"about {duration(max(1.0, self.seconds))} ({self.source})"
+        return localised(
+            "about {duration} ({source})",
+            duration=duration(max(1.0, self.seconds)),
+            source=self.source,
+        )
 
 
 @dataclass
@@ -62,7 +67,13 @@ def timed_stage(
     """
     timing = StageTiming(num_pictures)
     if num_pictures > 0:
-        say(f"{stage} takes {estimate(stage, num_pictures, workspace)}")
+        say(
+            localised(
+                "{stage} takes {estimate}",
+                stage=localised(stage),
+                estimate=estimate(stage, num_pictures, workspace),
+            )
+        )
     began = time.monotonic()
     yield timing
     if timing.num_pictures > 0:
@@ -72,7 +83,11 @@ def timed_stage(
 def estimate(stage: Stage, num_pictures: float, workspace: Workspace) -> Estimate:
     """The duration of a stage for so many pictures."""
     measured = _durations(workspace).get(_machine(), {}).get(stage)
-    source = "as this machine took before" if measured else "a guess: none was timed here before"
+    source = (
+        localised("as this machine took before")
+        if measured
+        else localised("a guess: none was timed here before")
+    )
     return Estimate(_FIXED_S[stage] + num_pictures * (measured or _TYPICAL_S[stage]), source)
 
 
@@ -139,7 +154,11 @@ def estimate_training(
     if measured is None:
         return estimate_steps(config, num_steps, num_done, torchrun, dataset)
     seconds = _TRAINING_START_S + measured.remaining_s(config, num_steps, num_done)
-    source = f"{num_steps - num_done} steps of {_seconds(measured.step_s)}, as in its log"
+    source = localised(
+        "{num} steps of {duration}, as in its log",
+        num=num_steps - num_done,
+        duration=_seconds(measured.step_s),
+    )
     return Estimate(seconds, source)
 
 
@@ -164,12 +183,17 @@ def estimate_steps(
     if measured.device == "cpu":
         seconds *= torchrun.processes_per_node
     seconds += _TRAINING_START_S
-    source = f"{num_steps - num_done} steps of {_seconds(measured.step_s)}, timed on this"
-    return Estimate(seconds, f"{source} {measured.device.upper()}")
+    source = localised(
+        "{num} steps of {duration}, timed on this {device}",
+        num=num_steps - num_done,
+        duration=_seconds(measured.step_s),
+        device=measured.device.upper(),
+    )
+    return Estimate(seconds, source)
 
 
 def _seconds(step_s: float) -> str:
-    return f"{step_s:.2g} s" if step_s < 60 else duration(step_s)
+    return localised("{s:.2g} s", s=step_s) if step_s < 60 else duration(step_s)
 
 
 def _machine() -> str:

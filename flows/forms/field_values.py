@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from core.commands import suyan_command
+from core.language.messages import localised
 
 Place = tuple[str, ...]
 Values = dict[Place, Any]
@@ -60,7 +61,13 @@ def as_section(value: Any, place: Place) -> Mapping[str, Any]:
     """``value``, if it holds fields by name; else ``ValueError`` with the ``place``."""
     if isinstance(value, Mapping):
         return value
-    raise ValueError(f"{dotted(place)}: got {value!r}, needed fields and their values")
+    raise ValueError(
+        localised(
+            "{dotted}: got {value!r}, needed fields and their values",
+            dotted=dotted(place),
+            value=value,
+        )
+    )
 
 
 def sections(config: type[BaseModel]) -> list[str]:
@@ -109,7 +116,11 @@ def unknown_name(place: Place, names: list[Place]) -> ValueError:
     remedy = " or ".join(map(dotted, nearest))
     listing = suyan_command("run", "--show")
     needed = f"the nearest is {remedy}" if nearest else f"'{listing}' lists all of them"
-    return ValueError(f"{dotted(place)}: no parameter has this name; {needed}")
+    return ValueError(
+        localised(
+            "{dotted}: no parameter has this name; {needed}", dotted=dotted(place), needed=needed
+        )
+    )
 
 
 def problem(error: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from core.language.messages import localised
 from flows.forms.field_values import (
     Values,
     as_section,
@@ -55,7 +56,13 @@ class Form(Generic[Parameters]):
         named = {name: value for name, value in overrides.items() if value is not None}
         folded = as_section(named.pop(ADVANCED, {}), (ADVANCED,))
         if twice := named.keys() & folded.keys():
-            raise ValueError(f"{', '.join(sorted(twice))}: got twice, in {ADVANCED} and outside")
+            raise ValueError(
+                localised(
+                    "{names}: got twice, in {advanced} and outside",
+                    names=", ".join(sorted(twice)),
+                    advanced=ADVANCED,
+                )
+            )
         named |= folded
         answers, of_both, direct = Values(), Values(), Values()
         for name, value in named.items():
@@ -110,8 +117,14 @@ def _check_agreement(question: Question, answers: Values, direct: Values) -> Non
     for place in question.places:
         if place in direct and direct[place] != answers[place]:
             raise ValueError(
-                f"{question.name} sets {dotted(place)} too: got {answers[place]!r} and "
-                f"{direct[place]!r}, needed one of the two"
+                localised(
+                    "{name} sets {dotted} too: got {answers!r} and {direct!r}, needed one of the "
+                    "two",
+                    name=question.name,
+                    dotted=dotted(place),
+                    answers=answers[place],
+                    direct=direct[place],
+                )
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from core.language.messages import localised
 from flows.forms.field_values import Place, Values
 
 CRAWLS = ("crawl_a", "crawl_b")
@@ -47,7 +48,14 @@ class Question:
             return dict.fromkeys(self.places, answer)
         if answer not in self.answers:
             options = ", ".join(self.answers)
-            raise ValueError(f"{self.name}: got {answer!r}, needed one of {options}")
+            raise ValueError(
+                localised(
+                    "{name}: got {answer!r}, needed one of {options}",
+                    name=self.name,
+                    answer=answer,
+                    options=options,
+                )
+            )
         return dict(zip(self.places, self.answers[answer], strict=True))
 
     def answer(self, values: Mapping[Place, Any]) -> Any:

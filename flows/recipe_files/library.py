@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.commands import RECIPE_SUFFIXES, is_recipe_file, suyan_command
 from core.errors import nearest, suggestion
+from core.language.messages import localised
 from core.workspace import Workspace
 from flows.recipe_files.recipe import BASE, NAME, Recipe, build_recipe
 from flows.recipe_files.strict_yaml import Document, read_document
@@ -42,8 +43,13 @@ def find_recipe(text: str, workspace: Workspace) -> Recipe:
         names = [*SHIPPED_NAMES, *files]
         new = suyan_command("recipe", "new", "NAME", workspace=workspace)
         raise ValueError(
-            f"--recipe: got {text!r}, needed one of {', '.join(names)}"
-            f"{suggestion(nearest(text, names)) or ', or a file'}; a new one: '{new}'"
+            localised(
+                "--recipe: got {text!r}, needed one of {names}{hint}; a new one: '{new}'",
+                text=text,
+                names=", ".join(names),
+                hint=suggestion(nearest(text, names)) or localised(", or a file"),
+                new=new,
+            )
         )
     return load_recipe(_only_file(files[text]), workspace)
 
@@ -61,12 +67,21 @@ def check_new_name(name: str, workspace: Workspace) -> None:
     """Raise ``ValueError`` for a text that is no recipe's name, or the name of a recipe."""
     if not NAME.fullmatch(name):
         raise ValueError(
-            f"NAME: got {name!r:.60}, needed at most 40 of a-z, 0-9 and -, the first no -"
+            localised(
+                "NAME: got {name!r:.60}, needed at most 40 of a-z, 0-9 and -, the first no -",
+                name=name,
+            )
         )
     file = recipe_files(workspace).get(name)
     if name in SHIPPED_NAMES or file is not None:
         place = f"as {file}" if file else "as a shipped recipe"
-        raise ValueError(f"NAME: got {name!r}, which is there already, {place}; give another name")
+        raise ValueError(
+            localised(
+                "NAME: got {name!r}, which is there already, {place}; give another name",
+                name=name,
+                place=place,
+            )
+        )
 
 
 def workspace_recipes(workspace: Workspace) -> list[Recipe]:
@@ -88,19 +103,32 @@ def load_recipe(file: Path, workspace: Workspace, above: Sequence[Path] = ()) ->
             if path.suffix in RECIPE_SUFFIXES and path.is_file()
         ]
         near = suggestion(nearest(file.name, siblings))
-        raise ValueError(f"--recipe: found no file {file}, needed a recipe's YAML{near}")
+        raise ValueError(
+            localised(
+                "--recipe: found no file {file}, needed a recipe's YAML{near}", file=file, near=near
+            )
+        )
     document = read_document(file)
     recipe = build_recipe(document, file, _base(document, file, workspace, [*above, file]))
     if recipe.name in SHIPPED_NAMES:
         raise ValueError(
-            f"{file}: found the name {recipe.name}, which is that of a shipped recipe; needed "
-            "another one, in 'recipe:' or as the file's name"
+            localised(
+                "{file}: found the name {name}, which is that of a shipped recipe; needed "
+                "another one, in 'recipe:' or as the file's name",
+                file=file,
+                name=recipe.name,
+            )
         )
     is_of_workspace = file.parent.absolute() == workspace.recipe_files.absolute()
     if is_of_workspace and recipe.name != file.stem:
         raise ValueError(
-            f"{file}: found 'recipe: {recipe.name}', needed the file's name; rename the file to "
-            f"{recipe.name}{file.suffix}, or remove this line"
+            localised(
+                "{file}: found 'recipe: {name}', needed the file's name; rename the file to "
+                "{name}{suffix}, or remove this line",
+                file=file,
+                name=recipe.name,
+                suffix=file.suffix,
+            )
         )
     return recipe
 
@@ -118,7 +146,9 @@ def _base(
         return None
     line = f"{file}, line {document.lines[BASE,]}: {BASE}"
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"{line}: got {name!r:.60}, needed the name of a recipe")
+        raise ValueError(
+            localised("{line}: got {name!r:.60}, needed the name of a recipe", line=line, name=name)
+        )
     if name in SHIPPED_NAMES:
         return shipped_recipe(name)
     folders = [file.parent, workspace.recipe_files]
@@ -127,11 +157,23 @@ def _base(
         names = {*SHIPPED_NAMES, *(path.stem for path in _in_folders(folders))} - {file.stem}
         near = suggestion(nearest(name, names))
         raise ValueError(
-            f"{line}: got {name!r}, needed a recipe: one of {', '.join(sorted(names))}{near}"
+            localised(
+                "{line}: got {name!r}, needed a recipe: one of {names}{near}",
+                line=line,
+                name=name,
+                names=", ".join(sorted(names)),
+                near=near,
+            )
         )
     if base.resolve() in {path.resolve() for path in above}:
         circle = " → ".join([*(path.stem for path in above), name])
-        raise ValueError(f"{line}: {circle} goes round; needed a recipe that needs no other here")
+        raise ValueError(
+            localised(
+                "{line}: {circle} goes round; needed a recipe that needs no other here",
+                line=line,
+                circle=circle,
+            )
+        )
     return load_recipe(base, workspace, above)
 
 
@@ -146,8 +188,13 @@ def _files_by_name(workspace: Workspace) -> dict[str, list[Path]]:
 def _only_file(paths: Sequence[Path]) -> Path:
     if len(paths) > 1:
         raise ValueError(
-            f"{paths[0].parent}: found {paths[0].name} and {paths[1].name}, two recipes of one "
-            "name; rename or remove one of them"
+            localised(
+                "{parent}: found {name} and {other}, two recipes of one name; rename or "
+                "remove one of them",
+                parent=paths[0].parent,
+                name=paths[0].name,
+                other=paths[1].name,
+            )
         )
     return paths[0]
 

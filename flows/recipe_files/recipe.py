@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from core.language.messages import localised
 from flows.forms.field_values import (
     Place,
     Values,
@@ -72,7 +73,10 @@ class Schedule(BaseModel):
         fields = text.split()
         if len(fields) != len(_CRON_RANGES) or not all(map(_is_cron_field, fields, _CRON_RANGES)):
             raise ValueError(
-                f"got {text!r}, needed five fields such as 0 3 * * 1 (Mondays at 3:00)"
+                localised(
+                    "got {text!r}, needed five fields such as 0 3 * * 1 (Mondays at 3:00)",
+                    text=text,
+                )
             )
         return " ".join(fields)
 
@@ -82,7 +86,9 @@ class Schedule(BaseModel):
         try:
             ZoneInfo(name)
         except (KeyError, ValueError, OSError):
-            raise ValueError(f"got {name!r}, needed a name such as Asia/Shanghai or UTC") from None
+            raise ValueError(
+                localised("got {name!r}, needed a name such as Asia/Shanghai or UTC", name=name)
+            ) from None
         return name
 
     @property
@@ -201,8 +207,12 @@ def build_recipe(document: Document, file: Path, base: Recipe | None) -> Recipe:
     values.setdefault(("recipe",), file.stem)
     if ("recipe",) not in own and not NAME.fullmatch(file.stem):
         raise ValueError(
-            f"{file}: found the file's name {file.stem!r}, which would be the recipe's too; needed "
-            "at most 40 of a-z, 0-9 and -, the first no -; rename the file"
+            localised(
+                "{file}: found the file's name {stem!r}, which would be the recipe's too; "
+                "needed at most 40 of a-z, 0-9 and -, the first no -; rename the file",
+                file=file,
+                stem=file.stem,
+            )
         )
     nested = {name: {} for name in (*CRAWLS, "prepare", "train", "evaluate")} | nest(values)
     recipe = Recipe(

@@ -11,6 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from core.language.messages import localised
+
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = {f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq")}
 _MOST_BYTES = 1_000_000
@@ -42,14 +44,22 @@ def read_document(path: Path) -> Document:
     """
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(
-            f"{path}: found {path.stat().st_size} bytes, needed a file of settings of at most "
-            f"{_MOST_BYTES}"
+            localised(
+                "{path}: found {num} bytes, needed a file of settings of at most {most_bytes}",
+                path=path,
+                num=path.stat().st_size,
+                most_bytes=_MOST_BYTES,
+            )
         )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path}: found bytes that are no UTF-8 (at byte {error.start}); save it as UTF-8"
+            localised(
+                "{path}: found bytes that are no UTF-8 (at byte {start}); save it as UTF-8",
+                path=path,
+                start=error.start,
+            )
         ) from None
     try:
         # compose knows the lines, load the values
@@ -57,17 +67,25 @@ def read_document(path: Path) -> Document:
         lines = dict(_lines(root)) if root is not None else {}
         values = YAML(typ="safe", pure=True).load(text)
     except _DocumentError as error:
-        raise ValueError(f"{path}, line {error.line}: {error}") from None
+        raise ValueError(
+            localised("{path}, line {line}: {error}", path=path, line=error.line, error=error)
+        ) from None
     except MarkedYAMLError as error:
         raise ValueError(f"{path}{_problem(error)}") from None
     except (YAMLError, RecursionError, ValueError) as error:
         problem = "too deeply nested" if isinstance(error, RecursionError) else error
-        raise ValueError(f"{path}: found no YAML: {problem}") from None
+        raise ValueError(
+            localised("{path}: found no YAML: {problem}", path=path, problem=problem)
+        ) from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
         raise ValueError(  # noqa: TRY004 - wrong input
-            f"{path}: found {values!r:.60}, needed names and their values"
+            localised(
+                "{path}: found {values!r:.60}, needed names and their values",
+                path=path,
+                values=values,
+            )
         )
     return Document(values, lines)
 

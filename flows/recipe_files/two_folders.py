@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from core.files import atomic_file, printable_name
+from core.language.messages import localised
 from core.workspace import Workspace
 from flows.recipe_files.library import SHIPPED_NAMES, find_recipe, load_recipe, recipe_files
 from flows.recipe_files.recipe import Recipe, build_recipe
@@ -48,8 +49,12 @@ def recipe_of_folders(folders: Sequence[Path], base: str, workspace: Workspace) 
         and not workspace.recipe_file(base_recipe.name).exists()
     ):
         raise ValueError(
-            f"--recipe: got {base} with two folders, needed the name of a recipe that is shipped "
-            "or in the workspace; name your folders in that file instead (crawl_a.folders)"
+            localised(
+                "--recipe: got {base} with two folders, needed the name of a recipe that is "
+                "shipped or in the workspace; name your folders in that file instead "
+                "(crawl_a.folders)",
+                base=base,
+            )
         )
     domains = _domain_names(sources)
     values = _values(sources, domains, base_recipe)
@@ -73,14 +78,21 @@ def recipe_of_folders(folders: Sequence[Path], base: str, workspace: Workspace) 
 def _checked(folders: Sequence[Path]) -> tuple[Path, Path]:
     if len(folders) != 2:
         raise ValueError(
-            f"FOLDER: got {len(folders)}, needed two, that of domain A and that of domain B; a "
-            "recipe is named by --recipe"
+            localised(
+                "FOLDER: got {num}, needed two, that of domain A and that of domain B; a "
+                "recipe is named by --recipe",
+                num=len(folders),
+            )
         )
     first, second = (_with_picture(folder) for folder in folders)
     if first == second or first in second.parents or second in first.parents:
         raise ValueError(
-            f"FOLDER: {folders[0]} and {folders[1]} are the same or one in the other, needed two "
-            "folders with different pictures"
+            localised(
+                "FOLDER: {folders} and {other} are the same or one in the other, needed "
+                "two folders with different pictures",
+                folders=folders[0],
+                other=folders[1],
+            )
         )
     return first, second
 
@@ -91,20 +103,33 @@ def _with_picture(folder: Path) -> Path:
     if path.is_file() and is_archive(path.name):
         return path
     if not path.is_dir():
-        content = "a file" if path.exists() else "nothing"
-        raise ValueError(f"FOLDER: found {content} at {folder}, needed a folder or archive")
+        content = localised("a file") if path.exists() else localised("nothing")
+        raise ValueError(
+            localised(
+                "FOLDER: found {content} at {folder}, needed a folder or archive",
+                content=content,
+                folder=folder,
+            )
+        )
     try:
         str(path).encode()
     except UnicodeEncodeError:
         raise ValueError(
-            f"FOLDER: got {printable_name(folder)}, whose name is not UTF-8; rename it"
+            localised(
+                "FOLDER: got {printable_name}, whose name is not UTF-8; rename it",
+                printable_name=printable_name(folder),
+            )
         ) from None
     scan = FolderScan(path, _MAX_BYTES)
     if next(iter(scan), None) is None and not scan.archives:
         suffixes = ", ".join(f"{num} {suffix}" for suffix, num in scan.other_files.most_common(3))
         raise ValueError(
-            f"FOLDER: found no picture in {folder} ({suffixes or 'it is empty'}), needed a folder "
-            "of JPEG, PNG, WebP or other pictures"
+            localised(
+                "FOLDER: found no picture in {folder} ({suffixes}), needed a folder of JPEG, "
+                "PNG, WebP or other pictures",
+                folder=folder,
+                suffixes=suffixes or localised("it is empty"),
+            )
         )
     return path
 

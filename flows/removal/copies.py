@@ -4,11 +4,12 @@ proof.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from core.language.messages import localised
 from core.progress import Progress, counted, silent
 from core.workspace import Workspace
 from core.workspace_folders import CrawlFolder, ModelFolder
@@ -66,20 +67,23 @@ class Copies:
     def lines(self) -> list[str]:
         """A line for each kind of place; empty where nothing is left."""
         bucket = bucket_of(self.workspace)
-        places = {
-            "dataset version": [
-                str(self.workspace.dataset(each.name).path) for each in self.versions
-            ],
-            "export": [str(path) for path in self.archives],
-            "run": [str(run.folder.path) for run in self.runs],
-            "model": [str(model.report) for model in self.models],
-            "file": [str(path) for path in self.files],
-            "listing of a crawl": [str(crawl.listing) for crawl in self.listings],
-            "row of the catalogue": sorted(self.in_catalogue),
-            "row of the cache": sorted(self.in_cache),
-            "object of the bucket": [f"{bucket}/{path}" for path in self.in_bucket.addresses],
-        }
-        return [_line(kind, listed) for kind, listed in places.items() if listed]
+        versions = [str(self.workspace.dataset(each.name).path) for each in self.versions]
+        objects = [f"{bucket}/{path}" for path in self.in_bucket.addresses]
+        places: list[tuple[str, Sequence[object]]] = [
+            (counted(len(versions), "dataset version"), versions),
+            (counted(len(self.archives), "export"), self.archives),
+            (counted(len(self.runs), "run"), [run.folder.path for run in self.runs]),
+            (counted(len(self.models), "model"), [model.report for model in self.models]),
+            (counted(len(self.files), "file"), self.files),
+            (
+                counted(len(self.listings), "listing of a crawl"),
+                [crawl.listing for crawl in self.listings],
+            ),
+            (counted(len(self.in_catalogue), "row of the catalogue"), sorted(self.in_catalogue)),
+            (counted(len(self.in_cache), "row of the cache"), sorted(self.in_cache)),
+            (counted(len(objects), "object of the bucket"), objects),
+        ]
+        return [_line(heading, listed) for heading, listed in places if listed]
 
 
 def find_copies(
@@ -142,9 +146,8 @@ def with_versions(record: ForgottenRecord, versions: Collection[HeldVersion]) ->
     return replace(record, versions=fates)
 
 
-def _line(kind: str, places: list[str]) -> str:
-    listed = ", ".join(places[:_MAX_LISTED])
-    more = f" and {len(places) - _MAX_LISTED} more" if len(places) > _MAX_LISTED else ""
-    noun = kind if " of " not in kind or len(places) == 1 else kind.replace(" of", "s of", 1)
-    heading = counted(len(places), kind) if noun == kind else f"{len(places)} {noun}"
-    return f"{heading}: {listed}{more}"
+def _line(heading: str, places: Sequence[object]) -> str:
+    listed = ", ".join(map(str, places[:_MAX_LISTED]))
+    num_more = len(places) - _MAX_LISTED
+    more = localised(" and {num} more", num=num_more) if num_more > 0 else ""
+    return localised("{heading}: {listed}", heading=heading, listed=listed) + more

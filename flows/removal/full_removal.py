@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.commands import suyan_command
+from core.language.messages import localised
 from core.progress import Progress, counted, silent
 from core.workspace import Workspace
 from flows import latest
@@ -71,8 +72,11 @@ def plan_removal(
         targets += [ForgetTarget("sha256", each, frozenset({each})) for each in sorted(digests)]
         if not targets:
             raise ValueError(
-                f"forget: got nothing to forget, and nothing was forgotten in {workspace} before; "
-                "needed an address, a sha256 or its first digits, or a host"
+                localised(
+                    "forget: got nothing to forget, and nothing was forgotten in {workspace} "
+                    "before; needed an address, a sha256 or its first digits, or a host",
+                    workspace=workspace,
+                )
             )
     record = replace(record, pictures=record.pictures | _all_digests(targets))
     copies = find_copies(workspace, record, folders=folders, progress=progress)
@@ -101,9 +105,17 @@ def remove(
     lines = []
     for target in plan.targets:
         summary = forget(target, workspace, progress=progress)
-        crawls = ", ".join(summary.crawls) or "no crawl"
+        crawls = ", ".join(summary.crawls) or localised("no crawl")
         originals = counted(summary.num_originals, "original")
-        lines.append(f"{summary.kind} {summary.value}: {originals} forgotten ({crawls})")
+        lines.append(
+            localised(
+                "{kind} {value}: {originals} forgotten ({crawls})",
+                kind=summary.kind,
+                value=summary.value,
+                originals=originals,
+                crawls=crawls,
+            )
+        )
     forget_analyses(workspace, copies.record.pictures)
     lines += [
         _replace_version(version, copies.record, workspace, progress) for version in copies.versions
@@ -112,7 +124,7 @@ def remove(
     remove_from_bucket(workspace, copies.in_bucket)
     for archive in copies.archives:
         remove_entries(archive, copies.record)
-        lines.append(f"removed from {archive}")
+        lines.append(localised("removed from {archive}", archive=archive))
     for version in copies.versions:
         remove_version(version.name, workspace)
     remove_half_removed(workspace)
@@ -147,27 +159,37 @@ def cannot_remove(workspace: Workspace) -> list[str]:
     weights += [str(model.path) for model, is_trained_on in models if is_trained_on]
     if weights:
         lines.append(
-            "These weights were trained on a forgotten picture, and stay: nothing can take it out "
-            f"of them. Train again, then remove them: {', '.join(weights)}"
+            localised(
+                "These weights were trained on a forgotten picture, and stay: nothing can "
+                "take it out of them. Train again, then remove them: {names}",
+                names=", ".join(weights),
+            )
         )
     tracked = [
         f"{run.folder.path.name} ({', '.join(run.trackers)})" for run in runs if run.trackers
     ]
     if tracked:
         lines.append(
-            "Trackers may show it in sample grids, on their servers or in folders outside the "
-            f"workspace. Delete these runs there: {', '.join(tracked)}"
+            localised(
+                "Trackers may show it in sample grids, on their servers or in folders "
+                "outside the workspace. Delete these runs there: {names}",
+                names=", ".join(tracked),
+            )
         )
     if workspace.prefect.path.exists() or os.environ.get("PREFECT_API_URL"):
         lines.append(
-            "Pages of earlier runs in the Prefect UI (artifacts crawl-…, dataset-…, training-…, "
-            "evaluation-…) may show it in contact sheets: prefect artifact inspect KEY lists them, "
-            "prefect artifact delete --id ID removes one"
+            localised(
+                "Pages of earlier runs in the Prefect UI (artifacts crawl-…, dataset-…, "
+                "training-…, evaluation-…) may show it in contact sheets: prefect artifact "
+                "inspect KEY lists them, prefect artifact delete --id ID removes one"
+            )
         )
     if is_shared(workspace):
         lines.append(
-            "Other machines remove their copies when they next crawl or prepare; earlier versions "
-            "of objects stay in a bucket that keeps versions"
+            localised(
+                "Other machines remove their copies when they next crawl or prepare; earlier "
+                "versions of objects stay in a bucket that keeps versions"
+            )
         )
     return lines
 
@@ -201,9 +223,13 @@ def _replace_version(
     update_record(workspace, change)
     latest.replace_dataset(workspace, version.name, name)
     if name:
-        return f"{path} was removed; {workspace.dataset(name).path} has its other pictures"
+        return localised(
+            "{path} was removed; {other} has its other pictures",
+            path=path,
+            other=workspace.dataset(name).path,
+        )
     why = " ".join(reason.split()).rstrip(":.")
-    return f"{path} was removed, and not prepared again: {why}"
+    return localised("{path} was removed, and not prepared again: {why}", path=path, why=why)
 
 
 def _remove_from_runs(workspace: Workspace, record: ForgottenRecord) -> list[str]:
@@ -213,11 +239,11 @@ def _remove_from_runs(workspace: Workspace, record: ForgottenRecord) -> list[str
     for run in used:
         with not_training(run):
             names = ", ".join(sorted({path.name for path in remove_run_files(run)}))
-        lines.append(f"{run.folder.path}: removed {names}")
+        lines.append(localised("{path}: removed {names}", path=run.folder.path, names=names))
     for model in find_models(workspace, record):
         if model.report.exists():
             model.report.unlink()
-            lines.append(f"removed {model.report}")
+            lines.append(localised("removed {report}", report=model.report))
     if any(fate.is_used for fate in record.versions.values()):
         shutil.rmtree(workspace.features, ignore_errors=True)  # features of its crops
     return lines
@@ -227,9 +253,11 @@ def _near_duplicate_lines(copies: Copies) -> list[str]:
     names = sorted(name[:_NUM_PRINTED_DIGITS] for name in copies.near_duplicates)
     if not names:
         return []
-    sentence = (
-        f"{counted(len(names), 'near duplicate')} of what was forgotten stay, as pictures of their "
-        f"own; to forget them too: {suyan_command('forget', *names, workspace=copies.workspace)}"
+    sentence = localised(
+        "{near_duplicates} of what was forgotten stay, as pictures of their own; to "
+        "forget them too: {command}",
+        near_duplicates=counted(len(names), "near duplicate"),
+        command=suyan_command("forget", *names, workspace=copies.workspace),
     )
     return [sentence]
 

@@ -11,6 +11,7 @@ from typing import get_args
 
 from core.errors import SuyanError
 from core.files import try_load_json
+from core.language.messages import localised
 from core.locks import file_lock
 from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder, ModelFolder, RecipeModels, RunFolder
@@ -105,8 +106,13 @@ def not_training(run: TrainedRun) -> Iterator[None]:
 
     def refuse() -> None:
         raise SuyanError(
-            f"{run.folder.path}: another process trains it now, on a picture to forget",
-            remedy="Stop it (Ctrl-C, or cancel its run in the Prefect UI), and run the same again",
+            localised(
+                "{path}: another process trains it now, on a picture to forget",
+                path=run.folder.path,
+            ),
+            remedy=localised(
+                "Stop it (Ctrl-C, or cancel its run in the Prefect UI), and run the same again"
+            ),
         )
 
     with file_lock(run.folder.lock, on_wait=refuse):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.commands import suyan_command
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.pictures import find_pictures
 from core.progress import counted
 from core.tables import Picture, iter_rows
@@ -46,8 +47,13 @@ def require_none_forgotten(dataset: Path, workspace: Workspace) -> None:
     if names:
         listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
         raise SuyanError(
-            f"{dataset}: found {counted(len(names), 'picture')} in it that forget was to "
-            f"remove ({listed}), needed a dataset without them",
+            localised(
+                "{dataset}: found {pictures} in it that forget was to remove ({listed}), "
+                "needed a dataset without them",
+                dataset=dataset,
+                pictures=counted(len(names), "picture"),
+                listed=listed,
+            ),
             remedy=remedy,
         )
 

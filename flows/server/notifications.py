@@ -18,6 +18,7 @@ from rich.console import Console
 
 from core.commands import suyan_command
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.workspace import Workspace
 from flows.server.prefect_server import client_environment, running_server
 
@@ -48,15 +49,24 @@ def set_up(workspace: Workspace, console: Console, *, kind: Kind, test: bool, of
         server = running_server(workspace)
         if server is None:
             raise SuyanError(
-                f"found no running Prefect server for {workspace}, needed one",
-                remedy=f"Run '{suyan_command('up', workspace=workspace)}' first",
+                localised(
+                    "found no running Prefect server for {workspace}, needed one",
+                    workspace=workspace,
+                ),
+                remedy=localised(
+                    "Run '{command}' first", command=suyan_command("up", workspace=workspace)
+                ),
             )
         os.environ.update(client_environment(server))
     url = os.environ.get(VARIABLE, "")
     if not off and not url.startswith(("http://", "https://")):
         raise ValueError(
-            f"{VARIABLE}: got {'an address without http' if url else 'nothing'}, needed the "
-            f"webhook's address in the environment: read -rs {VARIABLE}; export {VARIABLE}"
+            localised(
+                "{variable}: got {found}, needed the webhook's address in the environment: "
+                "read -rs {variable}; export {variable}",
+                variable=VARIABLE,
+                found=localised("an address without http") if url else localised("nothing"),
+            )
         )
     console.print(asyncio.run(_off() if off else _on(url, kind, test=test)))
 
@@ -79,8 +89,12 @@ async def _on(url: str, kind: Kind, *, test: bool) -> str:
     document = await block.asave(BLOCK, overwrite=True)
     async with get_client() as client:
         await ensure_automations(client, automations(document))
-    note = " A test message was sent." if test else ""
-    return f"Failed runs, partial crawls and new champions are reported to your {kind}.{note}"
+    note = localised(" A test message was sent.") if test else ""
+    return localised(
+        "Failed runs, partial crawls and new champions are reported to your {kind}.{note}",
+        kind=kind,
+        note=note,
+    )
 
 
 async def _send_test(url: str, kind: Kind) -> None:
@@ -89,19 +103,40 @@ async def _send_test(url: str, kind: Kind) -> None:
     from prefect.utilities.templating import apply_values
 
     message = {"subject": "Suyan: a test", "body": "A notification of Suyan looks like this."}
-    unchanged = "; nothing was changed"
+    unchanged = localised("; nothing was changed")
     try:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
             answer = await client.post(url, json=apply_values(BODIES[kind], message))
     except httpx.HTTPError as error:  # its message may hold the secret address
         is_slow = isinstance(error, httpx.TimeoutException)
-        cause = f"no answer within {_TIMEOUT_S} s" if is_slow else "no connection"
-        raise SuyanError(f"the webhook cannot be reached: {cause}{unchanged}") from None
+        cause = localised("no connection")
+        if is_slow:
+            cause = localised("no answer within {num} s", num=_TIMEOUT_S)
+        raise SuyanError(
+            localised(
+                "the webhook cannot be reached: {cause}{unchanged}",
+                cause=cause,
+                unchanged=unchanged,
+            )
+        ) from None
     if answer.is_error:
         code = answer.status_code
-        raise SuyanError(f"the webhook answered {code}: check {VARIABLE}{unchanged}")
+        raise SuyanError(
+            localised(
+                "the webhook answered {code}: check {variable}{unchanged}",
+                code=code,
+                variable=VARIABLE,
+                unchanged=unchanged,
+            )
+        )
     if refusal := _refusal(answer.content):
-        raise SuyanError(f"the webhook refused the message: {refusal}{unchanged}")
+        raise SuyanError(
+            localised(
+                "the webhook refused the message: {refusal}{unchanged}",
+                refusal=refusal,
+                unchanged=unchanged,
+            )
+        )
 
 
 def _refusal(answer: bytes) -> str:
@@ -126,7 +161,7 @@ async def _off() -> str:
         for automation in automations(UUID(int=0)):
             for existing in await client.read_automations_by_name(automation.name):
                 await client.delete_automation(existing.id)
-    return "No more notifications are sent."
+    return localised("No more notifications are sent.")
 
 
 def automations(block: UUID) -> list[Any]:

@@ -23,6 +23,7 @@ import psutil
 
 from core.errors import SuyanError
 from core.files import try_load_json, write_json
+from core.language.messages import localised
 from core.locks import is_alive
 from core.proxies import loopback_exemption
 from core.workspace import Workspace
@@ -111,9 +112,12 @@ def start_server(
     """
     if host not in LOOPBACK_HOSTS and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         raise ValueError(
-            f"--host: got {host!r}, where others could reach the server and run code through it; "
-            "needed PREFECT_SERVER_API_AUTH_STRING=user:password in the environment first "
-            "(and the same as PREFECT_API_AUTH_STRING for its users)"
+            localised(
+                "--host: got {host!r}, where others could reach the server and run code "
+                "through it; needed PREFECT_SERVER_API_AUTH_STRING=user:password in the "
+                "environment first (and the same as PREFECT_API_AUTH_STRING for its users)",
+                host=host,
+            )
         )
     while True:
         chosen = port or _free_port()
@@ -256,8 +260,13 @@ def _free_port() -> int:
         if _is_free(port):
             return port
     raise SuyanError(
-        f"found no free port between {_FIRST_PORT} and {last}, needed one for the Prefect server: "
-        "stop other programs, or choose another one for the command up with --port"
+        localised(
+            "found no free port between {first} and {last}, needed one for the "
+            "Prefect server: stop other programs, or choose another one for the command "
+            "up with --port",
+            first=_FIRST_PORT,
+            last=last,
+        )
     )
 
 
@@ -280,7 +289,14 @@ def _wait_until_healthy(pid: int, port: int, host: str, log: Path) -> None:
             return
         time.sleep(_POLL_S)
     tail = log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:]
-    raise SuyanError(f"the Prefect server did not come up on port {port}; its log ({log}):\n{tail}")
+    raise SuyanError(
+        localised(
+            "the Prefect server did not come up on port {port}; its log ({log}):\n{tail}",
+            port=port,
+            log=log,
+            tail=tail,
+        )
+    )
 
 
 def _listens(pid: int, port: int) -> bool:

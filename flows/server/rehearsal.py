@@ -19,6 +19,7 @@ from rich.console import Console
 
 from core.commands import prefect_command, suyan_command
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.workspace import Workspace
 from flows.installation import ROOT
 from flows.server.processes import children, wait_until_gone
@@ -55,7 +56,9 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
         OfflineEngine(portrait_corpus(num_good=_NUM_DRAWN), port=_PORT) as engine,
     ):
         arguments = deployment_run(engine.url)
-        console.print(f"\nThe offline engine: {engine.url}; the run:", soft_wrap=True)
+        console.print(
+            localised("\nThe offline engine: {url}; the run:", url=engine.url), soft_wrap=True
+        )
         line = prefect_command(*arguments, api_url=running.server.api_url)
         console.print(f"    {line}\n", soft_wrap=True, markup=False, highlight=False)
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
@@ -73,8 +76,10 @@ def rehearse(workspace: Workspace, console: Console, *, is_verbose: bool = False
         wait_until_gone(children(running.worker_pid), _END_S)  # not stopped as if it still worked
     if not is_completed:
         raise SuyanError(
-            "the rehearsal's run did not complete",
-            remedy=f"'{suyan_command('ui', workspace=workspace)}' shows why",
+            localised("the rehearsal's run did not complete"),
+            remedy=localised(
+                "'{command}' shows why", command=suyan_command("ui", workspace=workspace)
+            ),
         )
 
 

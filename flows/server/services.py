@@ -19,6 +19,7 @@ from rich.console import Console
 from core.commands import prefect_command, suyan_command
 from core.errors import SuyanError
 from core.files import atomic_file, digest, file_sha256, try_load_json, write_json
+from core.language.messages import localised
 from core.locks import is_alive
 from core.workspace import Workspace
 from flows.deployments import FILE as DEPLOYMENTS_FILE
@@ -70,23 +71,34 @@ def up(
     """
     if not DEPLOYMENTS_FILE.exists():
         raise SuyanError(
-            f"{ROOT} has no prefect.yaml, needed a clone of the repository: the command up does "
-            "not run from an installed package"
+            localised(
+                "{root} has no prefect.yaml, needed a clone of the repository: the command "
+                "up does not run from an installed package",
+                root=ROOT,
+            )
         )
     recipes = workspace_recipes(workspace)  # a recipe that is refused stops nothing
     server = _server_up(workspace, console, host, port)
     environment = worker_environment(server, workspace)
     # In a separate process, here and below: Prefect reads its settings when it is imported.
     _command(environment, sys.executable, "-m", "flows.server.resources")
-    console.print(f"Work pool   {WORK_POOL}, and the automations of automations.yaml")
+    console.print(
+        localised(
+            "Work pool   {work_pool}, and the automations of automations.yaml", work_pool=WORK_POOL
+        )
+    )
     _deploy(server, recipes, environment, console, always=redeploy)
     pid = _worker_up(workspace, environment, console)
     deployment = f"{FLOW_NAMES[0]}/{SHIPPED_NAMES[0]}"
     run = prefect_command("deployment", "run", deployment, api_url=server.api_url)
     console.print(
-        f"\nThe Prefect UI: [bold]{server.ui_url}[/bold]\n"
-        f"For Prefect's own commands: export PREFECT_API_URL={server.api_url}\n"
-        f"Start a run there, or: {run}",
+        localised(
+            "\nThe Prefect UI: [bold]{ui_url}[/bold]\nFor Prefect's own commands: export "
+            "PREFECT_API_URL={api_url}\nStart a run there, or: {run}",
+            ui_url=server.ui_url,
+            api_url=server.api_url,
+            run=run,
+        ),
         soft_wrap=True,
         highlight=False,
     )
@@ -101,15 +113,19 @@ def down(workspace: Workspace, console: Console) -> dict[str, bool]:
     pid = worker_pid(workspace)
     if pid is not None:
         if runs := children(pid):
-            console.print(f"Runs        {len(runs)} asked to save and stop …")
+            console.print(localised("Runs        {num} asked to save and stop …", num=len(runs)))
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)  # it has its runs save
         wait_until_gone([pid], _SAVE_TIMEOUT_S)
         stop_process(pid)
     workspace.prefect.worker_state.unlink(missing_ok=True)
-    console.print("Worker      " + ("stopped" if pid else "was not running"))
+    console.print(
+        localised("Worker      stopped") if pid else localised("Worker      was not running")
+    )
     stopped = stop_server(workspace)
-    console.print("Server      " + ("stopped" if stopped else "was not running"))
+    console.print(
+        localised("Server      stopped") if stopped else localised("Server      was not running")
+    )
     return {"worker": pid is not None, "server": stopped}
 
 
@@ -169,14 +185,21 @@ def _server_up(workspace: Workspace, console: Console, host: str, port: int | No
         adopt_server(workspace)
         if port is not None and not server.ui_url.endswith(f":{port}"):
             stop = suyan_command("down", workspace=workspace)
-            text = f"[yellow]It runs at {server.ui_url}[/yellow]; for another port first: {stop}"
+            text = localised(
+                "[yellow]It runs at {url}[/yellow]; for another port first: {stop}",
+                url=server.ui_url,
+                stop=stop,
+            )
             console.print(text, soft_wrap=True, highlight=False)
-        console.print(f"Server      {server.ui_url} (was running)")
+        console.print(localised("Server      {ui_url} (was running)", ui_url=server.ui_url))
         return server
-    console.print("Server      starting …")
+    console.print(localised("Server      starting …"))
     server, _ = start_server(workspace, owner="up", host=host, port=port)
     log = server.folder.server_log
-    console.print(f"Server      {server.ui_url}; its log: {log}", soft_wrap=True)
+    console.print(
+        localised("Server      {ui_url}; its log: {log}", ui_url=server.ui_url, log=log),
+        soft_wrap=True,
+    )
     return server
 
 
@@ -203,15 +226,23 @@ def _deploy(
     removed = sorted(former_recipes.keys() - stamp["recipes"].keys())
     if not (is_new_code or changed or removed):
         console.print(
-            "Deployments up to date; schedules are as the page Deployments of the UI shows them"
+            localised(
+                "Deployments up to date; schedules are as the page Deployments of the UI shows them"
+            )
         )
         return
     # A name leaves this file after its deployments left the server.
     write_json(file, {"recipes": dict.fromkeys(former_recipes | stamp["recipes"], "")})
     if removed:
         _command(environment, sys.executable, "-m", "flows.server.resources", "--remove", *removed)
-        rest = "their pictures, datasets, runs and models stay"
-        console.print(f"Removed     {', '.join(removed)}: no such recipe any more; {rest}")
+        rest = localised("their pictures, datasets, runs and models stay")
+        console.print(
+            localised(
+                "Removed     {names}: no such recipe any more; {rest}",
+                names=", ".join(removed),
+                rest=rest,
+            )
+        )
     deploy = (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
     deployed = [shipped_recipe(name) for name in SHIPPED_NAMES] if is_new_code else []
     if is_new_code:
@@ -224,21 +255,26 @@ def _deploy(
     deployed += changed
     if deployed:
         names = ", ".join(recipe.name for recipe in deployed)
-        console.print(f"Deployments {', '.join(FLOW_NAMES)}: {names}")
+        console.print(
+            localised("Deployments {flows}: {recipes}", flows=", ".join(FLOW_NAMES), recipes=names)
+        )
     for line in schedule_lines(deployed, server.api_url):
-        console.print(f"Scheduled   {line}", soft_wrap=True, highlight=False)
+        console.print(localised("Scheduled   {line}", line=line), soft_wrap=True, highlight=False)
 
 
 def _worker_up(workspace: Workspace, environment: Mapping[str, str], console: Console) -> int:
     pid = worker_pid(workspace)
     if pid is not None:
-        console.print("Worker      was running")
+        console.print(localised("Worker      was running"))
         return pid
     folder = workspace.prefect
     command = [sys.executable, "-m", "flows.server.prefect_worker"]
     pid = start_detached(command, environment, folder.worker_log, ROOT)
     write_json(folder.worker_state, {"pid": pid})
-    console.print(f"Worker      started; its log: {folder.worker_log}", soft_wrap=True)
+    console.print(
+        localised("Worker      started; its log: {log}", log=folder.worker_log),
+        soft_wrap=True,
+    )
     return pid
 
 
@@ -257,5 +293,12 @@ def _command(environment: Mapping[str, str], *command: str) -> str:
     output = done.stdout + done.stderr
     if done.returncode:
         tail = output[-_OUTPUT_TAIL:]
-        raise SuyanError(f"{' '.join(command[1:])} ended with {done.returncode}:\n{tail}")
+        raise SuyanError(
+            localised(
+                "{names} ended with {returncode}:\n{tail}",
+                names=" ".join(command[1:]),
+                returncode=done.returncode,
+                tail=tail,
+            )
+        )
     return output

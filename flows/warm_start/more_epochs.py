@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from core.commands import suyan_command
 from core.errors import SuyanError
 from core.files import load_json
+from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import RunFolder
 from flows import latest
@@ -39,14 +40,21 @@ def continuation(workspace: Workspace, recipe: str, run: str, num_epochs: int) -
     folder = RunFolder(latest.run_folder(workspace, recipe, run))
     checkpoint = latest_checkpoint(folder.path)
     if checkpoint is None:
-        raise SuyanError(f"{folder.path} has no checkpoint yet; train it first")
+        raise SuyanError(
+            localised("{path} has no checkpoint yet; train it first", path=folder.path)
+        )
     config = load_config(checkpoint)
     num_done = config.num_epochs + config.num_epochs_decay
     state = load_train_state(checkpoint)
     if state.position.epoch <= num_done and not state.is_stopped:
         raise SuyanError(
-            f"{folder.path} is in epoch {state.position.epoch} of {num_done}, and goes on with the "
-            "command that started it; more epochs are for a finished run",
+            localised(
+                "{path} is in epoch {epoch} of {num_done}, and goes on with the command that "
+                "started it; more epochs are for a finished run",
+                path=folder.path,
+                epoch=state.position.epoch,
+                num_done=num_done,
+            ),
             remedy=suyan_command("train", workspace=workspace, recipe=recipe),
         )
     num_done = state.position.epoch - 1  # fewer than planned, where it stopped early

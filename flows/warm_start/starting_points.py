@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import CheckpointFolder, ModelFolder, RunFolder
 from storage import models, runs
@@ -39,8 +40,13 @@ def starting_point(name: str, workspace: Workspace, recipe: str) -> Iterator[Sta
         start = _find(written, workspace, recipe, Path(scratch))
         if digest and start.origin != name:
             raise SuyanError(
-                f"init_from: {start.folder} has other weights now than {name} records; start from "
-                f"{start.origin}"
+                localised(
+                    "init_from: {folder} has other weights now than {name} records; start from "
+                    "{origin}",
+                    folder=start.folder,
+                    name=name,
+                    origin=start.origin,
+                )
             )
         yield start
 
@@ -73,10 +79,19 @@ def _find(name: str, workspace: Workspace, recipe: str, scratch: Path) -> Starti
         return _of_run(run, name)
     versions = [path.name for path in sorted(workspace.recipe_models(recipe).path.glob("step*"))]
     trained = [path.name for path in sorted(workspace.runs.glob("[!.]*/"))]
-    listed = [", ".join(names[-_NUM_LISTED:]) or "none yet" for names in (versions, trained)]
+    listed = [
+        ", ".join(names[-_NUM_LISTED:]) or localised("none yet") for names in (versions, trained)
+    ]
     raise SuyanError(
-        f"init_from: got {name!r}, needed {CHAMPION}, a version of {recipe} ({listed[0]}), a run "
-        f"({listed[1]}) or the folder of a model"
+        localised(
+            "init_from: got {name!r}, needed {champion}, a version of {recipe} "
+            "({versions}), a run ({runs}) or the folder of a model",
+            name=name,
+            champion=CHAMPION,
+            recipe=recipe,
+            versions=listed[0],
+            runs=listed[1],
+        )
     )
 
 
@@ -101,8 +116,12 @@ def _in_folder(folder: Path, name: str, scratch: Path) -> StartingPoint:
         import_reference(folder, scratch / "imported", epoch=epoch)
         return StartingPoint(scratch / "imported", name)
     raise SuyanError(
-        f"init_from: {folder} holds no G_A.safetensors, no checkpoints and no *_net_G_A.pth; "
-        "needed the folder of a model, a checkpoint, a run or the reference's files"
+        localised(
+            "init_from: {folder} holds no G_A.safetensors, no checkpoints and no "
+            "*_net_G_A.pth; needed the folder of a model, a checkpoint, a run or the "
+            "reference's files",
+            folder=folder,
+        )
     )
 
 
@@ -112,5 +131,7 @@ def _of_run(run: RunFolder, name: str) -> StartingPoint:
 
     checkpoint = best_checkpoint(run.path) or latest_checkpoint(run.path)
     if checkpoint is None:
-        raise SuyanError(f"init_from: {run.path} has no checkpoint yet; train it first")
+        raise SuyanError(
+            localised("init_from: {path} has no checkpoint yet; train it first", path=run.path)
+        )
     return StartingPoint(CheckpointFolder(checkpoint).path, f"{name}/{checkpoint.name}")

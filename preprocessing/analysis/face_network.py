@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core.errors import MissingModelError
 from core.files import file_sha256
+from core.language.messages import localised
 
 _FOLDER = Path(__file__).with_name("face_models")
 
@@ -68,8 +69,11 @@ def model_file(model: FaceModel) -> Path:
         problem = "damaged"
     if problem:
         raise MissingModelError(
-            f"the face model {path} is {problem}",
-            remedy="It is a part of Suyan: copy preprocessing/analysis/face_models/"
-            f"{model} of its repository there.",
+            localised("the face model {path} is {problem}", path=path, problem=problem),
+            remedy=localised(
+                "It is a part of Suyan: copy preprocessing/analysis/face_models/{model} of "
+                "its repository there.",
+                model=model,
+            ),
         )
     return path

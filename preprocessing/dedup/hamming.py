@@ -27,6 +27,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.language.messages import localised
+
 Hashes = NDArray[np.uint64]  # [N]
 Indices = NDArray[np.int64]  # [P]
 Blocks = Iterator[tuple[Indices, Indices]]
@@ -96,7 +98,7 @@ def cross_pairs(left: Hashes, right: Hashes, radius: int) -> Blocks:
 
 def _pairs(left: Hashes, right: Hashes, radius: int, *, same: bool) -> Blocks:
     if not 0 <= radius < 64:
-        raise ValueError(f"radius: got {radius}, needed 0 to 63 bits")
+        raise ValueError(localised("radius: got {radius}, needed 0 to 63 bits", radius=radius))
     left, right = np.asarray(left, np.uint64), np.asarray(right, np.uint64)
     if (
         len(left) * len(right) <= _MAX_HASHES_BY_BRUTE_FORCE**2

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.progress import Progress
 from core.tables import groups
 from preprocessing.analysis.fingerprint import thumbnail_of
@@ -73,8 +74,11 @@ def _compute(
     thumbnails = cache.load_thumbnails([names[k] for k in numbers])
     if len(thumbnails) < len(numbers):
         raise SuyanError(
-            f"the cache has lost {len(numbers) - len(thumbnails)} of the pictures that are "
-            "compared; it was removed, or pictures were forgotten, while this ran. Run it again"
+            localised(
+                "the cache has lost {num} of the pictures that are compared; it was "
+                "removed, or pictures were forgotten, while this ran. Run it again",
+                num=len(numbers) - len(thumbnails),
+            )
         )
 
     @functools.cache

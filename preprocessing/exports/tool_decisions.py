@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
+from core.language.messages import localised
 from core.tables import csv_cells, csv_lines, csv_separator
 from preprocessing.selection.overrides import Action
 
@@ -35,13 +36,23 @@ def read_tool_decisions(path: Path) -> dict[str, Action]:
             digits = _digits_of(record, where)
             if decisions.setdefault(digits, action) != action:
                 raise ValueError(
-                    f"{where}: got {action} and {decisions[digits]} for {digits}, needed one "
-                    "decision for each picture; change it in the tool and export again"
+                    localised(
+                        "{where}: got {action} and {decisions} for {digits}, needed one decision "
+                        "for each picture; change it in the tool and export again",
+                        where=where,
+                        action=action,
+                        decisions=decisions[digits],
+                        digits=digits,
+                    )
                 )
     if not decisions:
         raise ValueError(
-            f"{path}: found no decision, needed a choice named 'decision', or tags, that say "
-            f"{', '.join(get_args(Action))}; docs/datasets.md says how to set the tools up"
+            localised(
+                "{path}: found no decision, needed a choice named 'decision', or tags, that "
+                "say {names}; docs/datasets.md says how to set the tools up",
+                path=path,
+                names=", ".join(get_args(Action)),
+            )
         )
     return decisions
 
@@ -60,12 +71,19 @@ def _records(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         value = json.loads(content)
     except ValueError as error:
-        raise ValueError(f"{path}: found no whole JSON ({error}); export it again") from error
+        raise ValueError(
+            localised(
+                "{path}: found no whole JSON ({error}); export it again", path=path, error=error
+            )
+        ) from error
     records = value.get("samples") if isinstance(value, dict) else value
     if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
         raise ValueError(
-            f"{path}: found another JSON, needed the tasks of Label Studio or the samples.json of "
-            "FiftyOne; choose that form when you export"
+            localised(
+                "{path}: found another JSON, needed the tasks of Label Studio or the "
+                "samples.json of FiftyOne; choose that form when you export",
+                path=path,
+            )
         )
     for record in records:
         data = record.get("data")
@@ -97,6 +115,10 @@ def _digits_of(record: Mapping[str, Any], where: str) -> str:
         if digits := _DIGITS.match(text):
             return digits[0]
     raise ValueError(
-        f"{where}: got {file or 'no file'}, needed a column sha256, or a file of an export, whose "
-        "name begins with 16 digits of it; export the dataset with --as folders"
+        localised(
+            "{where}: got {found}, needed a column sha256, or a file of an export, whose "
+            "name begins with 16 digits of it; export the dataset with --as folders",
+            where=where,
+            found=file or localised("no file"),
+        )
     )

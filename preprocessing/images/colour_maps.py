@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.language.messages import localised
+
 Array = NDArray[np.float64]
 
 _LEAST_VARIANCE = 0.25  # grey levels²: below it a direction of colour holds rounding alone
@@ -50,7 +52,7 @@ def moments(pictures: Iterable[NDArray[np.uint8]], weights: Iterable[Array | Non
         first += weighted.sum(axis=0)
         second += weighted.T @ colours
     if total <= 0:
-        raise ValueError("moments: got no pixel with a weight, needed at least 1")
+        raise ValueError(localised("moments: got no pixel with a weight, needed at least 1"))
     mean = first / total
     return Moments(mean, second / total - np.outer(mean, mean))
 

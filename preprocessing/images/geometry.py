@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.language.messages import localised
+
 Transform = NDArray[np.float64]  # [2, 3]
 
 _ZOOM_STEPS = 9  # tried from 1 to max_zoom
@@ -29,7 +31,9 @@ def eye_transform(
     across = second - first
     distance = float(np.hypot(*across))
     if distance < 1e-6:
-        raise ValueError("found both eyes at one point, needed two points to align the face by")
+        raise ValueError(
+            localised("found both eyes at one point, needed two points to align the face by")
+        )
     scale = eye_distance * crop_px / distance
     cosine, sine = across / distance
     turn = scale * np.array([[cosine, sine], [-sine, cosine]])

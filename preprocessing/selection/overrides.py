@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from core.files import atomic_file
+from core.language.messages import localised
 from core.locks import file_lock
 from core.tables import csv_cells, csv_encoding, csv_lines, csv_separator
 from core.workspace import Workspace
@@ -91,8 +92,12 @@ class _Line:
         matching = ordered[bisect_left(ordered, digits) : end]
         if len(matching) > 1:
             raise ValueError(
-                f"{self.where}: {digits} begins the sha256 of {len(matching)} pictures; "
-                "give more digits"
+                localised(
+                    "{where}: {digits} begins the sha256 of {num} pictures; give more digits",
+                    where=self.where,
+                    digits=digits,
+                    num=len(matching),
+                )
             )
         return matching
 
@@ -110,7 +115,11 @@ def _lines(path: Path) -> Iterator[_Line]:
         _require_digits(prefix, where)
         if decision not in get_args(Decision):
             raise ValueError(
-                f"{where}: got action {decision!r}, needed keep, drop, move or different"
+                localised(
+                    "{where}: got action {decision!r}, needed keep, drop, move or different",
+                    where=where,
+                    decision=decision,
+                )
             )
         counterparts = (word for cell in cells[2:] for word in re.split(r"[\s;,]+", cell.lower()))
         digits = tuple(word for word in counterparts if re.fullmatch(_DIGITS, word))
@@ -173,8 +182,12 @@ def remove_overrides(path: Path, lines: Iterable[str]) -> None:
         places = [place for place, row in enumerate(rows) if row.rstrip("\r\n") == line]
         if not places:
             raise ValueError(
-                f"{path}: found no line {line!r} any more, which was to be taken back; another "
-                "person or program changed the file. Decide about the picture anew"
+                localised(
+                    "{path}: found no line {line!r} any more, which was to be taken back; "
+                    "another person or program changed the file. Decide about the picture anew",
+                    path=path,
+                    line=line,
+                )
             )
         del rows[places[-1]]
     with atomic_file(path) as file:
@@ -184,6 +197,11 @@ def remove_overrides(path: Path, lines: Iterable[str]) -> None:
 def _require_digits(prefix: str, where: str) -> None:
     if not re.fullmatch(_DIGITS, prefix):
         raise ValueError(
-            f"{where}: got {prefix!r}, needed at least {_MIN_DIGITS} hex digits of a picture's "
-            "sha256 (card.html shows them below each picture)"
+            localised(
+                "{where}: got {prefix!r}, needed at least {min_digits} hex digits of a "
+                "picture's sha256 (card.html shows them below each picture)",
+                where=where,
+                prefix=prefix,
+                min_digits=_MIN_DIGITS,
+            )
         )

@@ -12,6 +12,7 @@ from typing import Literal
 import webdataset
 
 from core.files import atomic_file, canonical_json, sync_file, sync_folder, try_load_json
+from core.language.messages import localised
 from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
 from core.workspace_folders import DatasetFolder
@@ -62,14 +63,22 @@ def export(
         versions = sorted(path.parent.name for path in dataset.parent.glob("*/trainA"))
         hint = f"; the datasets beside it are {', '.join(versions)}" if versions else ""
         raise ValueError(
-            f"{dataset}: found no {folder.manifest.name}, needed the folder of a dataset{hint}"
+            localised(
+                "{dataset}: found no {name}, needed the folder of a dataset{hint}",
+                dataset=dataset,
+                name=folder.manifest.name,
+                hint=hint,
+            )
         )
     rows = [row for row in iter_rows(folder.manifest, Picture) if row.status == "ok"]
     rows.sort(key=lambda row: row.file)
     existing = sorted(out.glob(f"{folder.path.name}{_PATTERNS[kind]}"))
     if existing and not overwrite:
         raise ValueError(
-            f"{existing[0]} exists already; choose another folder, or replace it with --overwrite"
+            localised(
+                "{existing} exists already; choose another folder, or replace it with --overwrite",
+                existing=existing[0],
+            )
         )
     out.mkdir(parents=True, exist_ok=True)
     if kind == "webdataset":

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.files import digest, file_sha256, write_json
+from core.language.messages import localised
 from core.pictures import Rejected, find_pictures, read_picture
 from core.progress import Progress, silent
 from core.tables import Picture, write_rows
@@ -76,9 +77,15 @@ def version_of_folder(
     if missing:
         reasons = ", ".join(f"{reason}: {num}" for reason, num in sorted(rejected.items()))
         raise ValueError(
-            f"{folder}: found no usable picture for {' and '.join(missing)} "
-            f"({f'rejected {reasons}' if reasons else 'the folders are empty'}); needed at least "
-            "one of each side to train on and one to hold out"
+            localised(
+                "{folder}: found no usable picture for {names} ({reasons}); needed at least "
+                "one of each side to train on and one to hold out",
+                folder=folder,
+                names=localised(" and ").join(missing),
+                reasons=localised("rejected {reasons}", reasons=reasons)
+                if reasons
+                else localised("the folders are empty"),
+            )
         )
     config = _config(rows, domains or domains_of(folder), test_fraction)
     name = _name(folder, rows, config)

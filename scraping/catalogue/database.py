@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from core.language.messages import localised
 from core.sqlite import share_sqlite
 from core.workspace import Workspace
 from storage.remote import address_of, is_shared
@@ -21,10 +22,14 @@ def catalogue_url(workspace: Workspace) -> str:
     url = os.environ.get("SUYAN_CATALOGUE_URL")
     if not url and is_shared(workspace):
         raise ValueError(
-            f"SUYAN_CATALOGUE_URL: got none, and the workspace is {address_of(workspace)}; needed "
-            "the address of the database that all its machines use, "
-            "postgresql+psycopg://USER:PASSWORD@HOST/NAME. (For one machine alone a file that you "
-            "keep safe yourself will do: sqlite:////var/lib/suyan/catalogue.sqlite)"
+            localised(
+                "SUYAN_CATALOGUE_URL: got none, and the workspace is {address}; needed "
+                "the address of the database that all its machines use, "
+                "postgresql+psycopg://USER:PASSWORD@HOST/NAME. (For one machine alone a file "
+                "that you keep safe yourself will do: "
+                "sqlite:////var/lib/suyan/catalogue.sqlite)",
+                address=address_of(workspace),
+            )
         )
     return url or f"sqlite:///{workspace.catalogue}"
 

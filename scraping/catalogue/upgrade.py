@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from scraping.catalogue import schema as db
 
 _LOCK = 0x5379616E  # any number that no other program uses for a lock in this database
@@ -62,9 +63,14 @@ def _upgrade(connection: sa.Connection, version: str | None) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise SuyanError(
-            f"the catalogue {_address(connection)} has version {version}, and this Suyan knows "
-            f"versions up to {db.VERSION}: a later one wrote it. Install that one; "
-            "nothing was changed"
+            localised(
+                "the catalogue {address} has version {version}, and this Suyan knows "
+                "versions up to {newest}: a later one wrote it. Install that one; nothing "
+                "was changed",
+                address=_address(connection),
+                version=version,
+                newest=db.VERSION,
+            )
         ) from error
 
 
@@ -83,10 +89,15 @@ def _refuse_foreign_tables(
         missing_columns = sorted({column.name for column in table.columns} - columns)
         if missing_columns:
             raise SuyanError(
-                f"the database {_address(connection)} is no catalogue that this version of Suyan "
-                f"can take over: table {table.name} lacks {', '.join(missing_columns)}. Move it "
-                "away and crawl again (originals stay where they are), or name another database in "
-                "SUYAN_CATALOGUE_URL; nothing was changed"
+                localised(
+                    "the database {address} is no catalogue that this version of Suyan can take "
+                    "over: table {name} lacks {names}. Move it away and crawl again (originals "
+                    "stay where they are), or name another database in SUYAN_CATALOGUE_URL; "
+                    "nothing was changed",
+                    address=_address(connection),
+                    name=table.name,
+                    names=", ".join(missing_columns),
+                )
             )
 
 

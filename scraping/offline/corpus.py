@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.image_formats import PILLOW_NAMES, SUFFIXES, sniff
+from core.language.messages import localised
 from scraping.offline import landscapes, portraits
 
 HostFault = Literal[
@@ -140,7 +141,13 @@ def host_faults(names: Iterable[str]) -> list[HostFault]:
     for name in names:
         matching = [fault for fault in faults if name in {fault, "all"}]
         if not matching:
-            raise ValueError(f"host fault: got {name!r}, needed all or one of {', '.join(faults)}")
+            raise ValueError(
+                localised(
+                    "host fault: got {name!r}, needed all or one of {names}",
+                    name=name,
+                    names=", ".join(faults),
+                )
+            )
         chosen += matching
     return chosen
 
@@ -170,8 +177,11 @@ def folder_corpus(sources: Mapping[str, Path]) -> Corpus:
         paths = _picture_files(folder)
         if not paths:
             raise ValueError(
-                f"{folder}: found no picture, needed at least one file in a format of "
-                f"{', '.join(PILLOW_NAMES)}"
+                localised(
+                    "{folder}: found no picture, needed at least one file in a format of {names}",
+                    folder=folder,
+                    names=", ".join(PILLOW_NAMES),
+                )
             )
         items[domain] = tuple(
             Item(

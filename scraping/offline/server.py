@@ -33,6 +33,7 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from scraping.offline import openverse_answers, responses
 from scraping.offline.corpus import Corpus, Item
 from scraping.offline.raw_host import HOST_FAULTS, RawHost
@@ -329,7 +330,9 @@ def serve(
     """
     with OfflineEngine(corpus, port, block_after=block_after, refusal=refusal) as engine:
         if not engine.url.endswith(f":{port}"):
-            raise SuyanError(f"port {port} is in use; choose another one with --port")
+            raise SuyanError(
+                localised("port {port} is in use; choose another one with --port", port=port)
+            )
         on_start(engine.url)
         for _ in itertools.repeat(None):
             threading.Event().wait(3600)
@@ -372,7 +375,12 @@ class _ThreadServer:
             if self._server.started:
                 return
             pause.wait(0.01)
-        raise SuyanError(f"the offline engine did not start within {_START_TIMEOUT_S:g} s")
+        raise SuyanError(
+            localised(
+                "the offline engine did not start within {start_timeout_s:g} s",
+                start_timeout_s=_START_TIMEOUT_S,
+            )
+        )
 
     def stop(self) -> None:
         """Tell the server to stop, without waiting for responses in progress."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from core.language.messages import localised
 from core.tables import csv_encoding, csv_separator
 
 STANDARD_INPUT = "-"
@@ -82,8 +83,13 @@ class AddressList:
                     yield from _lines(text)
         else:
             raise ValueError(
-                f"{self.path}: found a file whose name ends in {suffix or 'no suffix'}, needed a "
-                f"list of addresses ({', '.join(LIST_SUFFIXES)})"
+                localised(
+                    "{path}: found a file whose name ends in {suffix}, needed a list of addresses "
+                    "({names})",
+                    path=self.path,
+                    suffix=suffix or localised("no suffix"),
+                    names=", ".join(LIST_SUFFIXES),
+                )
             )
 
     def _guessed(self, text: TextIO) -> Iterator[tuple[int, object]]:
@@ -147,8 +153,11 @@ class AddressList:
             import pyarrow.parquet as pq  # noqa: PLC0415
         except ImportError as error:
             raise ValueError(
-                f"{self.path}: found a Parquet file and no pyarrow, which is needed to read it: "
-                "install pyarrow, or save the list as CSV"
+                localised(
+                    "{path}: found a Parquet file and no pyarrow, which is needed to read it: "
+                    "install pyarrow, or save the list as CSV",
+                    path=self.path,
+                )
             ) from error
         try:
             with pq.ParquetFile(self.path) as file:
@@ -157,7 +166,11 @@ class AddressList:
                 cells = (cell for batch in batches for cell in batch.column(0).to_pylist())
                 yield from enumerate(cells, 1)
         except pa.ArrowException as error:
-            raise ValueError(f"{self.path}: found no whole Parquet file ({error})") from error
+            raise ValueError(
+                localised(
+                    "{path}: found no whole Parquet file ({error})", path=self.path, error=error
+                )
+            ) from error
 
     def _choose(self, names: Sequence[str]) -> str:
         """The column of the addresses. Raises ``ValueError`` that names all of them."""
@@ -175,8 +188,13 @@ class AddressList:
         needed_column = self.column or "url"
         listed = ", ".join(map(str, names[:20])) or "none"
         return ValueError(
-            f"{self.path}: found the columns {listed}, needed {needed_column}; name that of the "
-            "addresses with --url-column (url_column in a recipe)"
+            localised(
+                "{path}: found the columns {listed}, needed {needed_column}; name that of "
+                "the addresses with --url-column (url_column in a recipe)",
+                path=self.path,
+                listed=listed,
+                needed_column=needed_column,
+            )
         )
 
 

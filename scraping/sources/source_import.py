@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core.files import printable_name
 from core.image_formats import FORMATS
+from core.language.messages import localised
 from core.progress import Progress
 from core.workspace import Workspace
 from scraping.catalogue import file_hits
@@ -62,7 +63,10 @@ class Sources:
                 raise _wrong_source(name, path)
         if url_column and not lists:
             raise ValueError(
-                f"--url-column: got {url_column}, and no list of addresses to which it belongs"
+                localised(
+                    "--url-column: got {url_column}, and no list of addresses to which it belongs",
+                    url_column=url_column,
+                )
             )
         return cls(tuple(folders), tuple(lists), url_column)
 
@@ -122,13 +126,23 @@ class SourceImport:
         if not counts.num_files and not is_known:
             formats = ", ".join(image_format.name for image_format in FORMATS)
             num_others = counts.other_files.total()
-            content = f"{num_others} other files" if num_others else "no file"
+            content = (
+                localised("{num} other files", num=num_others)
+                if num_others
+                else localised("no file")
+            )
             kinds = ", ".join(
                 f"{num} {suffix}" for suffix, num in counts.other_files.most_common(5)
             )
             raise ValueError(
-                f"{name}: found {content}{f' ({kinds})' if kinds else ''} and no picture; needed "
-                f"at least one of {formats}. Name another folder, or convert the pictures"
+                localised(
+                    "{name}: found {content}{kinds} and no picture; needed at least one of "
+                    "{formats}. Name another folder, or convert the pictures",
+                    name=name,
+                    content=content,
+                    kinds=f" ({kinds})" if kinds else "",
+                    formats=formats,
+                )
             )
         if counts.num_gone or counts.num_changed:
             _logger.warning("%s: %s", source.label, counts.note())
@@ -156,8 +170,12 @@ class SourceImport:
             return
         if not cursor.hits:
             raise ValueError(
-                f"{name}: found {address_list.num_rows} rows and no address; needed at least one, "
-                "e.g. https://host/picture.jpg in a line of its own"
+                localised(
+                    "{name}: found {num_rows} rows and no address; needed at least one, e.g. "
+                    "https://host/picture.jpg in a line of its own",
+                    name=name,
+                    num_rows=address_list.num_rows,
+                )
             )
         note = address_list.note()
         if note:
@@ -183,8 +201,12 @@ class SourceImport:
         text = f"found no {name}" + (f" ({problem})" if problem else "")
         if not is_known:
             raise ValueError(
-                f"{text} (from {Path.cwd()}); needed a folder, an archive or a list that is there. "
-                "A relative name begins where the command or the worker was started"
+                localised(
+                    "{text} (from {cwd}); needed a folder, an archive or a list that is there. A "
+                    "relative name begins where the command or the worker was started",
+                    text=text,
+                    cwd=Path.cwd(),
+                )
             )
         _logger.warning("%s: %s; its pictures stay", label, text)
         cursor = self._catalogue.cursor(self._crawl, label)
@@ -192,7 +214,12 @@ class SourceImport:
         self._catalogue.save_cursor(self._crawl, replace(cursor, stop=stop))
 
     def _report(self, num: int, label: str) -> None:
-        self._progress(f"read {label}", num, None, f"for {self._config.domain}")
+        self._progress(
+            localised("read {source}", source=label),
+            num,
+            None,
+            localised("for {domain}", domain=self._config.domain),
+        )
 
 
 def count_pictures(config: CrawlConfig) -> int:
@@ -230,5 +257,13 @@ def _wrong_source(name: str, path: Path) -> ValueError:
         f"({', '.join(LIST_SUFFIXES)}; - for standard input)"
     )
     if not path.exists():
-        return ValueError(f"got {name}, and there is no such file or folder; {needed}")
-    return ValueError(f"got {name}, whose name is of another kind; {needed}")
+        return ValueError(
+            localised(
+                "got {name}, and there is no such file or folder; {needed}",
+                name=name,
+                needed=needed,
+            )
+        )
+    return ValueError(
+        localised("got {name}, whose name is of another kind; {needed}", name=name, needed=needed)
+    )

@@ -14,6 +14,7 @@ import torch
 
 from core.errors import MissingModelError, SuyanError
 from core.files import atomic_file, canonical_json
+from core.language.messages import localised
 from serving.exports.half_weights import halve_weights
 from serving.exports.portable_settings import portable_settings
 from serving.model_export import GeneratorExport, export_model, require_new
@@ -67,10 +68,16 @@ def _runtime_parts(folder: Path) -> dict[str, bytes]:
     missing = [name for name in _RUNTIME_FILES.values() if not (folder / name).is_file()]
     if missing:
         raise MissingModelError(
-            f"--runtime: {folder} has no {' and no '.join(missing)}, needed the folder 'dist' of "
-            "the npm package onnxruntime-web",
-            remedy="Run 'npm install onnxruntime-web' in this folder, or name the folder with "
-            "--runtime",
+            localised(
+                "--runtime: {folder} has no {names}, needed the folder 'dist' of the npm "
+                "package onnxruntime-web",
+                folder=folder,
+                names=" and no ".join(missing),
+            ),
+            remedy=localised(
+                "Run 'npm install onnxruntime-web' in this folder, or name the folder with "
+                "--runtime"
+            ),
         )
     return {role: (folder / name).read_bytes() for role, name in _RUNTIME_FILES.items()}
 
@@ -107,8 +114,13 @@ def _half_difference(model: Model, direction: Direction, content: bytes, name: s
     difference = float(np.abs(output - expected).max())
     if not difference <= _MAX_DIFFERENCE:
         raise SuyanError(
-            f"{name}: not written: with weights of 16 bits its output differs by {difference:.2e}, "
-            f"more than {_MAX_DIFFERENCE:.2e} (a grey level)",
-            remedy="Use --as space, which has weights of 32 bits",
+            localised(
+                "{name}: not written: with weights of 16 bits its output differs by "
+                "{difference:.2e}, more than {max_difference:.2e} (a grey level)",
+                name=name,
+                difference=difference,
+                max_difference=_MAX_DIFFERENCE,
+            ),
+            remedy=localised("Use --as space, which has weights of 32 bits"),
         )
     return difference

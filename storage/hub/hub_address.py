@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
+from core.language.messages import localised
+
 Scheme = Literal["hf", "ms"]
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
@@ -43,7 +45,12 @@ class HubAddress:
         endpoint = (os.environ.get(variable) or public).rstrip("/")
         if urlsplit(endpoint).scheme not in {"http", "https"} or not urlsplit(endpoint).hostname:
             raise ValueError(
-                f"{variable}: got {endpoint!r}, needed an http or https address, e.g. {public}"
+                localised(
+                    "{variable}: got {endpoint!r}, needed an http or https address, e.g. {public}",
+                    variable=variable,
+                    endpoint=endpoint,
+                    public=public,
+                )
             )
         return endpoint
 
@@ -63,8 +70,11 @@ def parse_hub_address(text: str) -> HubAddress:
     match = _ADDRESS.fullmatch(text)
     if match is None or ".." in text or "--" in match["repo"]:
         raise ValueError(
-            f"got {text!r}, needed hf://USER/NAME or ms://USER/NAME, and @REVISION behind it for "
-            "other than the newest files"
+            localised(
+                "got {text!r}, needed hf://USER/NAME or ms://USER/NAME, and @REVISION behind "
+                "it for other than the newest files",
+                text=text,
+            )
         )
     scheme = cast("Scheme", match["scheme"])
     return HubAddress(scheme, match["repo"], match["revision"] or _DEFAULT_REVISIONS[scheme])

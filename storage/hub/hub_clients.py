@@ -15,6 +15,7 @@ import requests
 
 from core.commands import install_command
 from core.errors import MissingModelError, SuyanError
+from core.language.messages import localised
 from storage.hub.hub_address import HubAddress
 from storage.hub.hub_listing import HubFile
 
@@ -98,7 +99,10 @@ def require_huggingface_hub() -> Any:
         import huggingface_hub  # noqa: PLC0415 - the package of the extra "hub"
     except ImportError as error:
         raise MissingModelError(
-            f"huggingface_hub is not installed, needed for hf://…; run: {install_command('hub')}"
+            localised(
+                "huggingface_hub is not installed, needed for hf://…; run: {command}",
+                command=install_command("hub"),
+            )
         ) from error
     return huggingface_hub
 
@@ -108,7 +112,16 @@ def _unreachable(address: HubAddress, error: Exception) -> SuyanError:
     variable = "HF_TOKEN" if address.scheme == "hf" else "MODELSCOPE_API_TOKEN"
     mirror = "HF_ENDPOINT" if address.scheme == "hf" else "MODELSCOPE_ENDPOINT"
     return SuyanError(
-        f"{address}: {address.endpoint} did not list its files: {text}",
-        remedy=f"Check the name and the network; a private repository needs {variable}, a mirror "
-        f"is set with {mirror}",
+        localised(
+            "{address}: {endpoint} did not list its files: {text}",
+            address=address,
+            endpoint=address.endpoint,
+            text=text,
+        ),
+        remedy=localised(
+            "Check the name and the network; a private repository needs {variable}, a "
+            "mirror is set with {mirror}",
+            variable=variable,
+            mirror=mirror,
+        ),
     )

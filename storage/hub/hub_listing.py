@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from core.commands import suyan_command
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.workspace_folders import ModelFolder
 
 _MEGABYTE = 1_000_000
@@ -47,15 +48,24 @@ def model_files(listed: Iterable[HubFile], where: str) -> list[HubFile]:
     listed = list(listed)
     if len(listed) > _MAX_LISTED:
         raise SuyanError(
-            f"{where}: found {len(listed):,} files, needed a model of at most {_MAX_LISTED:,}",
-            remedy="Look at the repository before you trust it, and name another one",
+            localised(
+                "{where}: found {num:,} files, needed a model of at most {max_listed:,}",
+                where=where,
+                num=len(listed),
+                max_listed=_MAX_LISTED,
+            ),
+            remedy=localised("Look at the repository before you trust it, and name another one"),
         )
     for file in listed:
         parts = PurePosixPath(file.path).parts
         if not parts or file.path.startswith("/") or "\\" in file.path or ".." in parts:
             raise SuyanError(
-                f"{where}: found a file {file.path!r}, needed names that stay in their folder",
-                remedy="The repository is damaged or hostile: name another one",
+                localised(
+                    "{where}: found a file {path!r}, needed names that stay in their folder",
+                    where=where,
+                    path=file.path,
+                ),
+                remedy=localised("The repository is damaged or hostile: name another one"),
             )
     files = [file for file in listed if file.path in MODEL_FILES]
     _require_model(files, where)
@@ -63,15 +73,25 @@ def model_files(listed: Iterable[HubFile], where: str) -> list[HubFile]:
         most = MODEL_FILES[file.path]
         if not 0 <= file.num_bytes <= most:
             raise SuyanError(
-                f"{where}: {file.path} has {file.num_bytes:,} bytes, needed at most {most:,}",
-                remedy="No model of Suyan is that long: name another repository",
+                localised(
+                    "{where}: {path} has {num_bytes:,} bytes, needed at most {most:,}",
+                    where=where,
+                    path=file.path,
+                    num_bytes=file.num_bytes,
+                    most=most,
+                ),
+                remedy=localised("No model of Suyan is that long: name another repository"),
             )
         if not re.fullmatch("[0-9a-f]{64}", file.sha256) and not re.fullmatch(
             "[0-9a-f]{40}", file.git_sha1
         ):
             raise SuyanError(
-                f"{where}: {file.path} is listed without a digest, needed one to check it by",
-                remedy="Ask the hub's operator, or set another endpoint",
+                localised(
+                    "{where}: {path} is listed without a digest, needed one to check it by",
+                    where=where,
+                    path=file.path,
+                ),
+                remedy=localised("Ask the hub's operator, or set another endpoint"),
             )
     return sorted(files, key=lambda file: file.path)
 
@@ -81,7 +101,12 @@ def _require_model(files: list[HubFile], where: str) -> None:
     generators = {_MODEL.weights(name).name for name in ("G_A", "G_B")}
     if _MODEL.config.name not in names or not names & generators:
         raise SuyanError(
-            f"{where}: found {', '.join(sorted(names)) or 'no file of a model'}, needed "
-            "config.json and G_A.safetensors or G_B.safetensors",
-            remedy=f"Name a repository that '{suyan_command('publish')}' wrote",
+            localised(
+                "{where}: found {names}, needed config.json and G_A.safetensors or G_B.safetensors",
+                where=where,
+                names=", ".join(sorted(names)) or localised("no file of a model"),
+            ),
+            remedy=localised(
+                "Name a repository that '{command}' wrote", command=suyan_command("publish")
+            ),
         )

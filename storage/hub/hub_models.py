@@ -13,6 +13,7 @@ import requests
 
 from core.errors import SuyanError
 from core.files import atomic_file, digest, sync_folder, try_load_json, write_json
+from core.language.messages import localised
 from core.progress import Progress, silent
 from storage.hub.hub_address import HubAddress, parse_hub_address
 from storage.hub.hub_clients import HubListing, list_repository
@@ -103,15 +104,29 @@ def _fetch(file: HubFile, address: HubAddress, listing: HubListing, target: Path
                 written.write(chunk)
     except requests.RequestException as error:
         raise SuyanError(
-            f"{address}: {file.path} could not be fetched: {error}",
-            remedy="Nothing was stored; try again when the network is back",
+            localised(
+                "{address}: {path} could not be fetched: {error}",
+                address=address,
+                path=file.path,
+                error=error,
+            ),
+            remedy=localised("Nothing was stored; try again when the network is back"),
         ) from error
     expected = file.sha256 or file.git_sha1
     if num_bytes != file.num_bytes or checks.hexdigest() != expected:
         more = "more than " if num_bytes > file.num_bytes else ""
         raise SuyanError(
-            f"{address}: {file.path} came with {more}{min(num_bytes, file.num_bytes):,} bytes and "
-            f"another digest than the {file.num_bytes:,} bytes with {expected[:16]}… that the hub "
-            "lists",
-            remedy="Nothing was stored; try again, and if it stays so do not trust the repository",
+            localised(
+                "{address}: {path} came with {more}{num_bytes:,} bytes and another digest "
+                "than the {listed:,} bytes with {expected}… that the hub lists",
+                address=address,
+                path=file.path,
+                more=more,
+                num_bytes=min(num_bytes, file.num_bytes),
+                listed=file.num_bytes,
+                expected=expected[:16],
+            ),
+            remedy=localised(
+                "Nothing was stored; try again, and if it stays so do not trust the repository"
+            ),
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from storage.hub.hub_address import HubAddress
 from storage.hub.hub_clients import require_huggingface_hub
 
@@ -54,8 +55,15 @@ def publish_folder(
     except Exception as error:
         text = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         raise SuyanError(
-            f"{address}: {address.endpoint} did not take the files: {text}",
-            remedy="Log in with 'hf auth login' or set HF_TOKEN to a token that may write there",
+            localised(
+                "{address}: {endpoint} did not take the files: {text}",
+                address=address,
+                endpoint=address.endpoint,
+                text=text,
+            ),
+            remedy=localised(
+                "Log in with 'hf auth login' or set HF_TOKEN to a token that may write there"
+            ),
         ) from error
     return f"{address.scheme}://{address.repo}@{commit.oid}"
 
@@ -66,7 +74,11 @@ def require_publishable(address: HubAddress) -> None:
     """
     if address.scheme != "hf":
         raise ValueError(
-            f"got {address}, needed hf://USER/NAME, which publishing knows alone; upload the files "
-            "of the model's folder with ModelScope's own program, and --model ms://… reads them"
+            localised(
+                "got {address}, needed hf://USER/NAME, which publishing knows alone; upload "
+                "the files of the model's folder with ModelScope's own program, and --model "
+                "ms://… reads them",
+                address=address,
+            )
         )
     require_huggingface_hub()

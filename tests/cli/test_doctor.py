@@ -21,7 +21,7 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "worker.json").write_text('{"pid": 1}')
     monkeypatch.setattr(doctor, "_NO_DISK_GB", 1e9)
-    monkeypatch.setattr(doctor, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(doctor, "TIMEOUT_S", 0.5)
     findings = {
         finding.subject: finding for finding in doctor.examine(Workspace(tmp_path), "makeup")
     }
@@ -38,7 +38,7 @@ def _findings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> dict[str, do
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    return {"proxy": doctor._proxy()}
+    return {"proxy": machine_findings.proxy_finding()}
 
 
 def test_the_doctor_names_a_proxy_and_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import message_catalogue
 import pytest
 from babel.messages.catalog import Message
+
+from core.progress import LogProgress, counted, duration
 
 CATALOGUE = message_catalogue.read()
 MESSAGES = [message for message in CATALOGUE if message.id]
@@ -31,6 +34,10 @@ def test_the_catalogue_has_every_text_and_no_other() -> None:
     assert [message.id for message in MESSAGES if not message.string] == [], remedy
 
 
+def test_commands_print_no_text_without_a_translation() -> None:
+    assert [*message_catalogue.untranslated_texts()] == [], "wrap it in localised(…)"
+
+
 def test_the_compiled_catalogue_is_that_of_the_texts() -> None:
     assert message_catalogue.MO.read_bytes() == message_catalogue.compiled(CATALOGUE)
 
@@ -40,12 +47,12 @@ def test_a_translation_keeps_what_a_command_needs(message: Message) -> None:
     text, translation = str(message.id), str(message.string)
 
     for kept in (
-        r"\{[a-z]*\}",
+        r"\{[^{}]*\}",
         r"--[a-z][a-z-]+",
-        r"\[/?(?:red|bold)\]",
+        r"\[/?(?:red|bold|green|yellow)\]",
     ):  # fields, options, markup
         assert {*re.findall(kept, text)} == {*re.findall(kept, translation)}
-    assert text[:1].isspace() == translation[:1].isspace()
+    assert (text[:1] == "\n") == (translation[:1] == "\n")
     assert not re.search(r"[\u4e00-\u9fff][,;:!?]", translation), "half-width punctuation"
 
 
@@ -78,3 +85,27 @@ def test_mistakes_of_a_command_line_are_named_in_chinese() -> None:
     assert "没有命令 trian；你是不是想用 train？" in suyan("trian", SUYAN_LANG="zh")
     assert "缺少参数 PHOTO" in suyan("translate", SUYAN_LANG="zh")
     assert "错误：" in suyan("translate", "--strenth", "1", SUYAN_LANG="zh")
+
+
+def test_what_commands_print_is_in_chinese(tmp_path: Path) -> None:
+    workspace = ("--workspace", str(tmp_path))
+    listed = suyan("list", "runs", *workspace, SUYAN_LANG="zh")
+    assert listed.startswith(f"{tmp_path} 里还没有训练。要得到一个：")
+    recipes = suyan("list", "recipes", *workspace, SUYAN_LANG="zh")
+    assert re.match(r"配方 +基于 +域 +定期刷新 +文件\n", recipes)
+    checked = suyan("recipe", "check", "makeup", *workspace, SUYAN_LANG="zh")
+    assert "800 makeup（来自 24 个搜索词）" in checked
+
+
+def test_counts_durations_and_progress_are_in_the_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = list[str]()
+    clock = iter((0.0, 10.0, 20.0))
+    monkeypatch.setenv("SUYAN_LANG", "zh")
+    progress = LogProgress(lines.append, clock=lambda: next(clock))
+    for done in (0, 1, 2):
+        progress("prepare: crops", done, 14, "")
+    assert lines[-1] == "预处理：裁剪 2/14 (14 %)，约剩 2 分 00 秒"
+    assert counted(2, "original") == "2 张原图"
+    monkeypatch.setenv("SUYAN_LANG", "en")
+    assert counted(2, "row of the cache") == "2 rows of the cache"
+    assert duration(7500) == "2 h 05 min"

@@ -196,7 +196,7 @@ def test_without_a_champion_the_other_workspace_and_every_way_to_a_model_work(
 def test_the_doctors_remedies_are_lines_for_this_workspace(
     suyan: Suyan, golden: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(doctor, "TIMEOUT_S", 0.5)
     findings = list(doctor.examine(golden, "makeup"))
     remedies = "\n".join(finding.remedy for finding in findings)
     assert {"up", "run"} <= paste(suyan, remedies).keys()

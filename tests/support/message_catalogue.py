@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,22 +23,28 @@ from babel.messages.pofile import read_po, write_po
 from cli.command_group import HELP_WORDS
 from cli.main import app
 from core.language.messages import DOMAIN, FOLDER
+from scraping.catalogue.entities import StopReason
 
 ROOT = Path(__file__).resolve().parents[2]
 PO = FOLDER / "zh_CN" / "LC_MESSAGES" / f"{DOMAIN}.po"
 MO = PO.with_suffix(".mo")
 _DATE = datetime(2026, 11, 28, tzinfo=UTC)  # of the first version, so that files follow from texts
+_WORD = r"[A-Za-z]{2,}"
+_MARKUP = r"\[/?\w+\]"
+_COMMANDS_AND_UNITS = {"suyan ", "suyan translate PHOTO --model ", "export LC_ALL=C.UTF-8", "UTF-8",
+                       " MB"}  # fmt: skip
 _PACKAGES = ("cli", "core", "evaluation", "flows", "preprocessing", "scraping", "serving",
              "storage", "training")  # fmt: skip
 
 
 def texts() -> list[str]:
-    """Every text for people: the help of all commands, and the arguments of ``localised``."""
+    """Every text for people: the help of all commands, and what a command prints."""
     found = {*HELP_WORDS.values(), *_help_texts(typer.main.get_command(app))}
+    found |= {reason.replace("-", " ") for reason in StopReason}
     for package in _PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             found.update(_localised_texts(ast.parse(path.read_text(encoding="utf-8"))))
-    return sorted(found)
+    return sorted(found - {""})
 
 
 def _help_texts(command: Any) -> Iterator[str]:
@@ -50,11 +57,62 @@ def _help_texts(command: Any) -> Iterator[str]:
 
 
 def _localised_texts(tree: ast.Module) -> Iterator[str]:
+    """The arguments of ``localised`` and ``localisable``; what functions pass on to ``localised``:
+    counted nouns, headings of tables, subjects of the doctor, stages that tell their progress.
+    """
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "localised":
-            (argument,) = node.args
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                yield argument.value
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            cells = {_text(key): _text(value) for key, value in pairs if key is not None}
+            if {*cells.values()} <= {"left", "right"}:
+                yield from cells
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        texts = [*map(_text, node.args), ""]
+        if name in {"localised", "localisable", "timed_stage", "Finding"} or name.endswith(
+            "progress"
+        ):
+            yield texts[0]
+        elif name == "counted" and texts[1]:
+            yield f"{{num}} {texts[1]}"
+
+
+def _text(node: ast.expr) -> str:
+    """The text that ``node`` is; "" for any other expression."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def untranslated_texts() -> Iterator[str]:
+    """The place of every text that a command of ``cli`` or a service prints as it is written."""
+    for path in sorted([*(ROOT / "cli").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                for part in _printed(node):
+                    texts = {*_own_texts(part)} - _COMMANDS_AND_UNITS
+                    if any(re.search(_WORD, re.sub(_MARKUP, "", text)) for text in texts):
+                        yield f"{path.relative_to(ROOT)}:{part.lineno}: {ast.unparse(part)}"
+
+
+def _printed(call: ast.Call) -> list[ast.expr]:
+    """The arguments of a call that a person reads."""
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    if name == "print_table":
+        return call.args[3:4]
+    if name in {"print_line", "print_text"}:
+        return call.args[1:2]
+    if name == "Finding":
+        return call.args[2:]
+    return call.args[:1] if name in {"print", "confirm", "echo", "say"} else []
+
+
+def _own_texts(node: ast.AST) -> Iterator[str]:
+    """The texts that are written in ``node`` itself, not in a call within it."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif not isinstance(node, (ast.Call, ast.Subscript)):
+        for each in ast.iter_child_nodes(node):
+            yield from _own_texts(each)
 
 
 def read() -> Catalog:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.language.messages import localised
 from core.pictures import Picture
 from core.workspace_folders import DatasetFolder
 from training.config import TrainConfig
@@ -59,8 +60,11 @@ class UnalignedPictures:
         self.world = world or World()
         if config.batch_size % self.world.size:
             raise ValueError(
-                f"batch_size: got {config.batch_size}, needed a multiple of the "
-                f"{self.world.size} processes"
+                localised(
+                    "batch_size: got {batch_size}, needed a multiple of the {size} processes",
+                    batch_size=config.batch_size,
+                    size=self.world.size,
+                )
             )
         self.a, self.b = (
             self._open(DatasetFolder(dataset).split(name)) for name in ("trainA", "trainB")
@@ -84,8 +88,13 @@ class UnalignedPictures:
         )
         if config.validate_every and len(pictures) <= config.num_validation:
             raise ValueError(
-                f"{folder}: found {len(pictures)} readable pictures, needed more than the "
-                f"num_validation = {config.num_validation} that are held back; lower it"
+                localised(
+                    "{folder}: found {num} readable pictures, needed more than the "
+                    "num_validation = {num_validation} that are held back; lower it",
+                    folder=folder,
+                    num=len(pictures),
+                    num_validation=config.num_validation,
+                )
             )
         return pictures
 
@@ -156,7 +165,15 @@ def training_size(width: int, height: int, config: TrainConfig) -> tuple[int, in
         return width, height
     if min(size) < config.crop_px:
         raise ValueError(
-            f"a picture of {width}x{height} px leaves {size[0]}x{size[1]} px with preprocess="
-            f"{config.preprocess}, needed {config.crop_px} px (crop_px) each way"
+            localised(
+                "a picture of {width}x{height} px leaves {width_left}x{height_left} px with "
+                "preprocess={preprocess}, needed {crop_px} px (crop_px) each way",
+                width=width,
+                height=height,
+                width_left=size[0],
+                height_left=size[1],
+                preprocess=config.preprocess,
+                crop_px=config.crop_px,
+            )
         )
     return size

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import FolderMismatchError
 from core.files import file_sha256, load_json, write_json
+from core.language.messages import localised
 from core.pictures import find_pictures
 from core.workspace_folders import DatasetFolder, RunFolder
 
@@ -51,9 +52,15 @@ def claim_pictures(run: Path, dataset: Path) -> None:
     differences = list(_differences(load_json(path), present))
     if differences:
         raise FolderMismatchError(
-            f"{dataset} has changed since {run} was trained on it: {'; '.join(differences)}",
-            remedy="Train into another folder, or give the old pictures back to go on with this "
-            "run",
+            localised(
+                "{dataset} has changed since {run} was trained on it: {names}",
+                dataset=dataset,
+                run=run,
+                names="; ".join(differences),
+            ),
+            remedy=localised(
+                "Train into another folder, or give the old pictures back to go on with this run"
+            ),
         )
 
 

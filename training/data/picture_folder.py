@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.image_formats import FORMATS, SUFFIXES
+from core.language.messages import localised
 from core.pictures import (
     Picture,
     Rejected,
@@ -136,7 +137,11 @@ def _with_memory(path: Path, result: Result) -> Result:
     it the same run would train on other pictures.
     """
     if isinstance(result, Rejected) and result.reason == "out-of-memory":
-        raise ValueError(f"{path}: found too little memory to decode it; close other programs")
+        raise ValueError(
+            localised(
+                "{path}: found too little memory to decode it; close other programs", path=path
+            )
+        )
     return result
 
 

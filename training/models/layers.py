@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from core.language.messages import localised
 from training.models.winograd import conv3x3, fits
 
 Norm = Literal["instance", "batch", "none"]
@@ -88,5 +89,8 @@ def require_rgb(weight: Tensor) -> None:
     """Raise ``ValueError`` unless ``weight`` is a convolution's of 3 input channels."""
     if weight.ndim != 4 or weight.shape[1] != 3:
         raise ValueError(
-            f"found a first layer of shape {list(weight.shape)}, needed 3 input channels"
+            localised(
+                "found a first layer of shape {shape}, needed 3 input channels",
+                shape=list(weight.shape),
+            )
         )

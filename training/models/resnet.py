@@ -12,7 +12,6 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from core.progress import counted
 from training.config import TrainConfig
 from training.models.architecture import Architecture, Generator
 from training.models.layers import (
@@ -117,7 +116,7 @@ def architecture(config: TrainConfig) -> Architecture:
     receptive_px = _EDGE_PX + _BLOCK_PX * config.num_blocks
     margin_px = -(-receptive_px // _MULTIPLE) * _MULTIPLE
     return Architecture(
-        label=f"ResNet, {counted(config.num_blocks, 'block')}",
+        label=f"ResNet, {config.num_blocks} block{'s' * (config.num_blocks != 1)}",
         multiple=_MULTIPLE,
         least_px=2 * _MULTIPLE,  # the blocks pad by reflection, which needs two pixels
         margin_px=margin_px,

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from core.language.messages import localised
 from training.config import TrainConfig
 from training.models.architecture import Architecture, Generator
 from training.models.layers import Norm, ResizeConv, Upsampling, norm_layer, require_rgb
@@ -154,7 +155,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
     depth = max(key.count(".model") for key in tensors)
     name = next((name for name, num_downs in _NUM_DOWNS.items() if num_downs == depth), None)
     if name is None:
-        raise ValueError(f"found a U-Net of {depth} halvings; needed 7 or 8")
+        raise ValueError(localised("found a U-Net of {depth} halvings; needed 7 or 8", depth=depth))
     require_rgb(outermost)
     norm = "instance" if "model.model.0.bias" in tensors else "batch"
     return {"generator": name, "ngf": outermost.shape[0], "norm": norm}

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from core.errors import CheckpointError
 from core.files import atomic_file, load_json, sync_file, sync_folder, try_load_json, write_json
+from core.language.messages import localised
 from core.workspace_folders import CheckpointFolder, RunFolder
 from training.config import TrainConfig
 from training.models.architecture import Generator
@@ -153,7 +154,13 @@ def load_generator(
             "it was trained with ema_decay 0" if averaged else "it has the other direction alone"
         )
         raise CheckpointError(
-            f"{checkpoint}: found no {path.name} (networks there: {networks or 'none'}); {reason}"
+            localised(
+                "{checkpoint}: found no {name} (networks there: {networks}); {reason}",
+                checkpoint=checkpoint,
+                name=path.name,
+                networks=networks or localised("none"),
+                reason=reason,
+            )
         )
     network = build_generator(config)
     load_weights(path, network)
@@ -173,9 +180,17 @@ def load_config(checkpoint: Path) -> TrainConfig:
     try:
         return TrainConfig.model_validate(load_json(path))
     except FileNotFoundError:
-        raise CheckpointError(f"{checkpoint}: found no config.json; is it a checkpoint?") from None
+        raise CheckpointError(
+            localised(
+                "{checkpoint}: found no config.json; is it a checkpoint?", checkpoint=checkpoint
+            )
+        ) from None
     except (ValueError, ValidationError) as error:
-        raise CheckpointError(f"{path}: not the configuration of a checkpoint: {error}") from error
+        raise CheckpointError(
+            localised(
+                "{path}: not the configuration of a checkpoint: {error}", path=path, error=error
+            )
+        ) from error
 
 
 def load_state(checkpoint: Path) -> tuple[dict[str, Any], Position]:
@@ -186,14 +201,16 @@ def load_state(checkpoint: Path) -> tuple[dict[str, Any], Position]:
     """
     path = CheckpointFolder(checkpoint).state
     if not _is_whole(path):
-        raise CheckpointError(f"{path}: cannot be read: it is missing or torn")
+        raise CheckpointError(localised("{path}: cannot be read: it is missing or torn", path=path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return state, Position(*state["position"])
     except (OSError, RuntimeError, MemoryError):
         raise
     except Exception as error:  # whatever torch raises for the content of a whole file
-        raise CheckpointError(f"{path}: is no state of a training ({error})") from error
+        raise CheckpointError(
+            localised("{path}: is no state of a training ({error})", path=path, error=error)
+        ) from error
 
 
 def _is_whole(path: Path) -> bool:
@@ -229,7 +246,9 @@ def load_weights(path: Path, network: nn.Module) -> None:
         path.open("rb").close()  # safetensors reports every such error as a missing file
         tensors = load_file(path)
     except (FileNotFoundError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+        raise CheckpointError(
+            localised("{path}: cannot be read as safetensors: {error}", path=path, error=error)
+        ) from error
     check_tensors(path, tensors, network.state_dict())
     network.load_state_dict(tensors)
 
@@ -251,14 +270,28 @@ def check_tensors(
             "or d_layers"
         )
         raise CheckpointError(
-            f"{path}: tensors do not fit: {len(missing)} missing ({_listed(missing)}), "
-            f"{len(surplus)} too many ({_listed(surplus)}); {remedy.format(options)}"
+            localised(
+                "{path}: tensors do not fit: {num} missing ({listed}), {num_surplus} too many "
+                "({surplus}); {hint}",
+                path=path,
+                num=len(missing),
+                listed=_listed(missing),
+                num_surplus=len(surplus),
+                surplus=_listed(surplus),
+                hint=remedy.format(options),
+            )
         )
     for key, tensor in expected.items():
         if tensor.shape != tensors[key].shape:
             raise CheckpointError(
-                f"{path}: tensor {key} has shape {list(tensors[key].shape)}, needed "
-                f"{list(tensor.shape)}; {remedy.format('ngf or ndf')}"
+                localised(
+                    "{path}: tensor {key} has shape {shape}, needed {needed}; {hint}",
+                    path=path,
+                    key=key,
+                    shape=list(tensors[key].shape),
+                    needed=list(tensor.shape),
+                    hint=remedy.format("ngf or ndf"),
+                )
             )
 
 

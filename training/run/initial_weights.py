@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core.commands import suyan_command
 from core.errors import CheckpointError
+from core.language.messages import localised
 from core.workspace_folders import RunFolder
 from training.algorithm.cyclegan import NETWORKS, CycleGan
 from training.config import TrainConfig
@@ -34,8 +35,13 @@ def load_starting_point(gan: CycleGan, run: Path) -> None:
     folder = RunFolder(run).starting_point
     if not folder.path.is_dir():
         raise CheckpointError(
-            f"{folder.path} is missing, which holds the weights of {gan.config.init_from}; "
-            f"'{suyan_command('train', '--init-from', 'MODEL')}' copies them"
+            localised(
+                "{path} is missing, which holds the weights of {init_from}; '{command}' "
+                "copies them",
+                path=folder.path,
+                init_from=gan.config.init_from,
+                command=suyan_command("train", "--init-from", "MODEL"),
+            )
         )
     _check_kind(gan.config, load_config(folder.path), folder.path)
     networks = gan.networks()
@@ -62,8 +68,12 @@ def _check_kind(config: TrainConfig, initial: TrainConfig, folder: Path) -> None
     ]
     if differing:
         raise CheckpointError(
-            f"{folder}: the model to start from has {', '.join(differing)}; set the same, for "
-            "example with --set, or start from another model"
+            localised(
+                "{folder}: the model to start from has {names}; set the same, for example "
+                "with --set, or start from another model",
+                folder=folder,
+                names=", ".join(differing),
+            )
         )
 
 
@@ -75,7 +85,9 @@ def _load_fitting(file: Path, network: nn.Module, least_share: float) -> str:
     try:
         tensors = load_file(file)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: cannot be read as safetensors: {error}") from error
+        raise CheckpointError(
+            localised("{file}: cannot be read as safetensors: {error}", file=file, error=error)
+        ) from error
     expected: Mapping[str, Tensor] = network.state_dict()
     fitting = {
         key: tensors[key]
@@ -85,14 +97,22 @@ def _load_fitting(file: Path, network: nn.Module, least_share: float) -> str:
     num_fitting = sum(expected[key].numel() for key in fitting)
     num = sum(value.numel() for value in expected.values())
     if not all(bool(torch.isfinite(value).all()) for value in fitting.values()):
-        raise CheckpointError(f"{file}: holds numbers that are not finite")
+        raise CheckpointError(localised("{file}: holds numbers that are not finite", file=file))
     if num_fitting < least_share * num:
         other = next(key for key in expected if key not in fitting)
         shape = list(tensors[other].shape) if other in tensors else "no such tensor"
         raise CheckpointError(
-            f"{file}: {num_fitting / num:.0%} of its weights fit this training, needed "
-            f"{least_share:.0%}; {other}: found {shape}, needed {list(expected[other].shape)}. Set "
-            "ngf and num_blocks to those of the model"
+            localised(
+                "{file}: {share:.0%} of its weights fit this training, needed "
+                "{least_share:.0%}; {other}: found {shape}, needed {needed}. Set ngf and "
+                "num_blocks to those of the model",
+                file=file,
+                share=num_fitting / num,
+                least_share=least_share,
+                other=other,
+                shape=shape,
+                needed=list(expected[other].shape),
+            )
         )
     network.load_state_dict({**expected, **fitting})
     missing = [key for key in expected if key not in fitting]

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from core.errors import CheckpointError
 from core.files import digest, file_sha256, sync_file, sync_folder
+from core.language.messages import localised
 from core.workspace_folders import CheckpointFolder, RunFolder
 
 GENERATORS = ("G_A", "G_B")
@@ -97,10 +98,25 @@ class StartingPoint:
             files |= averages
         files = {name: file for name, file in files.items() if file.is_file()}
         if missing := [name for name in GENERATORS if name not in files]:
-            present = ", ".join(sorted(file.stem for file in files.values())) or "no network"
+            present = ", ".join(sorted(file.stem for file in files.values())) or localised(
+                "no network"
+            )
             raise CheckpointError(
-                f"{self.folder}: found {present}, needed both generators to start from; "
-                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+                localised(
+                    "{folder}: found {present}, needed both generators to start from; {names} is "
+                    "missing",
+                    folder=self.folder,
+                    present=present,
+                    names=missing[0],
+                )
+                if len(missing) == 1
+                else localised(
+                    "{folder}: found {present}, needed both generators to start from; {names} are "
+                    "missing",
+                    folder=self.folder,
+                    present=present,
+                    names=localised(" and ").join(missing),
+                )
             )
         return files
 
@@ -114,8 +130,12 @@ def _require_whole(file: Path) -> None:
             return
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{file}: found a damaged file ({error}), needed a model to start from; copy it again, "
-            "or start from another one"
+            localised(
+                "{file}: found a damaged file ({error}), needed a model to start from; copy "
+                "it again, or start from another one",
+                file=file,
+                error=error,
+            )
         ) from error
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CheckpointError, SuyanError
+from core.language.messages import localised
 from core.workspace_folders import CheckpointFolder, RunFolder
 from training.algorithm.cyclegan import CycleGan
 from training.algorithm.schedules import Plateau
@@ -71,9 +72,15 @@ def restore(gan: CycleGan, run: Path) -> TrainState:
             state = _load(gan, CheckpointFolder(checkpoint))
         except (OSError, RuntimeError, MemoryError) as error:
             raise SuyanError(
-                f"{checkpoint} cannot be loaded at present: {error or type(error).__name__}",
-                remedy="Every checkpoint is unchanged: run the same again when the disk can be "
-                "read and memory is free",
+                localised(
+                    "{checkpoint} cannot be loaded at present: {error}",
+                    checkpoint=checkpoint,
+                    error=error or type(error).__name__,
+                ),
+                remedy=localised(
+                    "Every checkpoint is unchanged: run the same again when the disk can be read "
+                    "and memory is free"
+                ),
             ) from error
         except (CheckpointError, KeyError, ValueError, TypeError) as error:
             _logger.warning("%s cannot be used, trying the one before it: %s", checkpoint, error)

@@ -12,6 +12,7 @@ from pathlib import Path
 from core.commands import suyan_command
 from core.errors import CheckpointError
 from core.files import load_json
+from core.language.messages import localised
 from core.workspace_folders import ModelFolder
 
 MAX_STRENGTH = 3.0
@@ -30,11 +31,23 @@ def load_strengths(folder: Path) -> dict[str, float]:
     except FileNotFoundError:
         stored = {}
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: found no strengths ({error}); {_remedy()}") from error
+        raise CheckpointError(
+            localised(
+                "{path}: found no strengths ({error}); {remedy}",
+                path=path,
+                error=error,
+                remedy=_remedy(),
+            )
+        ) from error
     for name in stored.keys() - set(_GENERATORS):
         raise CheckpointError(
-            f"{path}: found a strength of {_abbreviated(name)}, needed those of "
-            f"{' and '.join(_GENERATORS)}; {_remedy()}"
+            localised(
+                "{path}: found a strength of {abbreviated}, needed those of {names}; {remedy}",
+                path=path,
+                abbreviated=_abbreviated(name),
+                names=" and ".join(_GENERATORS),
+                remedy=_remedy(),
+            )
         )
     return {name: _checked(path, name, stored.get(name, 1.0)) for name in _GENERATORS}
 
@@ -46,8 +59,15 @@ def _checked(path: Path, name: str, value: object) -> float:
         or not 0 < value <= MAX_STRENGTH  # also of NaN
     ):
         raise CheckpointError(
-            f"{path}: found {_abbreviated(value)} as the strength of {name}, needed a number above "
-            f"0 and at most {MAX_STRENGTH:g}; {_remedy()}"
+            localised(
+                "{path}: found {abbreviated} as the strength of {name}, needed a number "
+                "above 0 and at most {max_strength:g}; {remedy}",
+                path=path,
+                abbreviated=_abbreviated(value),
+                name=name,
+                max_strength=MAX_STRENGTH,
+                remedy=_remedy(),
+            )
         )
     return float(value)
 

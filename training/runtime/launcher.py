@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from core.config_identity import identity
 from core.errors import SuyanError
 from core.files import claim_folder
+from core.language.messages import localised
 from core.progress import Progress, silent
 from core.workspace_folders import RunFolder
 from training.config import TrainConfig
@@ -78,20 +79,30 @@ class Torchrun(BaseModel):
         """Raise ``ValueError`` for a configuration that these processes cannot train together."""
         if self.is_needed and config.norm == "batch":
             raise ValueError(
-                f"train.norm: got batch with torchrun's {self.num_processes} processes, whose "
-                "statistics would differ from those of one process; needed instance"
+                localised(
+                    "train.norm: got batch with torchrun's {num_processes} processes, whose "
+                    "statistics would differ from those of one process; needed instance",
+                    num_processes=self.num_processes,
+                )
             )
         if config.batch_size % self.num_processes:
             raise ValueError(
-                f"train.batch_size: got {config.batch_size}, needed a multiple of torchrun's "
-                f"{self.num_processes} processes, which share each batch"
+                localised(
+                    "train.batch_size: got {batch_size}, needed a multiple of torchrun's "
+                    "{num_processes} processes, which share each batch",
+                    batch_size=config.batch_size,
+                    num_processes=self.num_processes,
+                )
             )
 
     @model_validator(mode="after")
     def _can_meet(self) -> Self:
         if self.num_nodes > 1 and not self.rendezvous:
             raise ValueError(
-                f"rendezvous: got none for {self.num_nodes} machines, needed HOST:PORT of this one"
+                localised(
+                    "rendezvous: got none for {num_nodes} machines, needed HOST:PORT of this one",
+                    num_nodes=self.num_nodes,
+                )
             )
         return self
 
@@ -182,8 +193,12 @@ def _relay_reports(agent: subprocess.Popen[str], progress: Progress) -> TrainSum
     code = agent.wait()
     if code or summary is None:
         raise SuyanError(
-            f"the training processes ended with status {code}. Every checkpoint is "
-            "kept: run the same again to go on. Their last lines:\n  " + "\n  ".join(last_lines)
+            localised(
+                "the training processes ended with status {code}. Every checkpoint is kept: "
+                "run the same again to go on. Their last lines:\n  ",
+                code=code,
+            )
+            + "\n  ".join(last_lines)
         )
     return summary
 

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, get_args
 
 from core.commands import install_command
 from core.errors import MissingModelError
+from core.language.messages import localised
 
 TrackerName = Literal["wandb", "mlflow", "swanlab"]
 """The trackers; each has an extra of the same name, and a module ``<name>_tracker``."""
@@ -73,11 +74,12 @@ def require_packages(names: Iterable[str]) -> None:
     """Raise ``MissingModelError`` for trackers whose packages are not installed."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        packages = " and ".join(missing)
+        packages = localised(" and ").join(missing)
         raise MissingModelError(
-            f"track: got {packages}, and {'its package is' if len(missing) == 1 else 'packages'} "
-            "not installed",
-            remedy=f"Run: {install_command(','.join(missing))}",
+            localised("track: got {packages}, and its package is not installed", packages=packages)
+            if len(missing) == 1
+            else localised("track: got {packages}, and packages not installed", packages=packages),
+            remedy=localised("Run: {command}", command=install_command(",".join(missing))),
         )
 
 
