@@ -38,14 +38,15 @@ def test_no_layer_stretches_its_input(kind: str) -> None:
     network = build_discriminator(config, WINDOWS if kind == "windows" else ())
     layers = convolutions(network)
     assert len(layers) == {"n_layers": 4, "pixel": 3, "windows": 12}[kind]
+    rng = torch.Generator().manual_seed(0)
     for layer in layers:
-        layer.parametrizations["weight"].original.normal_(0, 5)
+        layer.parametrizations["weight"].original.normal_(0, 5, generator=rng)
     for _ in range(200):  # a power iteration each
         network(torch.zeros(1, 3, 64, 64))
     network.eval()
     for layer in layers:
         largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2)
-        assert largest == pytest.approx(1, abs=1e-3)
+        assert largest == pytest.approx(1, abs=0.01)  # it would be 80 and more
 
 
 @torch.no_grad()
