@@ -39,8 +39,6 @@ from serving.web.problems import ProblemKind, responses
 from serving.web.session import PhotoTranslation
 from serving.web.visitor_queue import Visit
 
-_LOOK_PERIOD_S = 0.5  # how often it is looked whether a visitor is still there
-
 
 class DirectionInfo(BaseModel):
     """A direction in which the model translates."""
@@ -216,14 +214,22 @@ async def _while_connected(
 ) -> PhotoTranslation:
     """The result of ``call`` in a thread; ``visit`` is cancelled when the visitor leaves."""
     work = asyncio.ensure_future(run_in_threadpool(partial(call, *arguments)))
+    leaving = asyncio.ensure_future(_left(request))
     try:
-        while not (await asyncio.wait({work}, timeout=_LOOK_PERIOD_S))[0]:
-            if await request.is_disconnected():
-                visit.cancelled.set()
-        result: PhotoTranslation = work.result()
+        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            visit.cancelled.set()
+        result: PhotoTranslation = await work
     finally:
+        leaving.cancel()
         visit.cancelled.set()
     return result
+
+
+async def _left(request: Request) -> None:
+    """Wait until the visitor hangs up; ``request.is_disconnected`` never says so in middleware."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @contextmanager

@@ -51,7 +51,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "train": {"ngf": 4, "ndf": 4, "num_epochs_decay": 0, "device": "cpu", "num_threads": 1},
     "evaluate": {"num_bootstrap": 20, "inception": "never", "num_gallery": 1},
 }
-HOURS = {"demo", "up", "ui", "down"}  # they take minutes or serve: only their line is read
+HOURS = {
+    "review",
+    "demo",
+    "up",
+    "ui",
+    "down",
+}  # they take minutes or serve: only their line is read
 
 
 @pytest.fixture
