@@ -190,7 +190,7 @@ def test_faces_are_chosen_with_a_strength_each(open_page: Any, photos: Path) -> 
     page.locator("#boxes div").nth(1).click()
     page.locator("#boxes div").nth(2).click()
     page.locator("#picker-faces input[type=range]").nth(2).fill("0.25")
-    assert "Faces 2,3:0.25" in page.inner_text("#rows li")
+    page.locator("#rows li").filter(has_text="Faces 2,3:0.25").wait_for()
     _finish(page)
     assert "done, 2 faces" in page.inner_text("#rows li")
     with page.expect_download() as download:
