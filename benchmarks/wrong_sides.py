@@ -64,15 +64,15 @@ def measure(workspace: Workspace, kind: str, num: int, num_seeds: int) -> dict[s
     bodies = {
         domain: list(_bodies(kind, domain, num)) for domain in (config.domain_a, config.domain_b)
     }
-    found = [_scores_of(workspace, config, bodies, seed) for seed in range(num_seeds)]
+    scored_swaps = [_scores_of(workspace, config, bodies, seed) for seed in range(num_seeds)]
     figures: dict[str, float] = {}
-    print(f"\n{kind}: {np.mean([len(scores) for scores, _ in found]):.0f} pictures, "
-          f"{np.mean([swapped.sum() for _, swapped in found]):.0f} swapped")  # fmt: skip
+    print(f"\n{kind}: {np.mean([len(scores) for scores, _ in scored_swaps]):.0f} pictures, "
+          f"{np.mean([swapped.sum() for _, swapped in scored_swaps]):.0f} swapped")  # fmt: skip
     print(f"{'taken':>16} {'pictures':>9} {'precision':>10} {'recall':>7}")
     for limit in (None, *_LIMITS):
-        rows = [_taken_and_right(scores, swapped, limit) for scores, swapped in found]
+        rows = [_taken_and_right(scores, swapped, limit) for scores, swapped in scored_swaps]
         num_taken, num_right = np.sum(rows, axis=0)
-        recall = num_right / sum(swapped.sum() for _, swapped in found)
+        recall = num_right / sum(swapped.sum() for _, swapped in scored_swaps)
         precision = num_right / max(num_taken, 1)
         name = "as many" if limit is None else f"score < {limit}"
         print(f"{name:>16} {num_taken / num_seeds:9.1f} {precision:10.2f} {recall:7.2f}")
