@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 from connected_services import connected
 
+from flows.ui.page_words import use_language
+
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
     from flows.server.services import Services
+
+
+@pytest.fixture(autouse=True)
+def _pages_in_english() -> None:
+    """A flow that ran in this process leaves its language in the process's context."""
+    use_language("en")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import re
 import string
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,10 +25,8 @@ NAMES = {"makeup", "bare", "http", "step", "run", "refresh_after_h"}  # of data 
 
 
 @pytest.fixture
-def chinese() -> Iterator[None]:
+def chinese() -> None:
     use_language("zh")
-    yield
-    use_language("en")
 
 
 @pytest.fixture

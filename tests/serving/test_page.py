@@ -161,8 +161,8 @@ def test_a_zip_goes_in_and_a_zip_with_rows_comes_out(
     assert page.inner_text("#progress") == words["finished"].format(done=4, total=5)
     rows = page.locator("#rows li")
     assert rows.count() == 5
-    assert rows.nth(3).locator(".state").inner_text() == words["unreadable"]
-    assert "trip.zip/旅行/2.jpg" in rows.nth(2).inner_text()
+    assert rows.nth(3).locator(".state").text_content() == words["unreadable"]
+    assert "trip.zip/旅行/2.jpg" in rows.nth(2).text_content()
     rows.nth(2).locator("button").first.click()
     assert page.inner_text("#view-name") == "trip.zip/旅行/2.jpg"
     with page.expect_download() as download:
@@ -192,7 +192,7 @@ def test_faces_are_chosen_with_a_strength_each(open_page: Any, photos: Path) -> 
     page.locator("#picker-faces input[type=range]").nth(2).fill("0.25")
     page.locator("#rows li").filter(has_text="Faces 2,3:0.25").wait_for()
     _finish(page)
-    assert "done, 2 faces" in page.inner_text("#rows li")
+    assert "done, 2 faces" in page.text_content("#rows li")
     with page.expect_download() as download:
         page.click("#download")
     with Image.open(download.value.path()) as after, Image.open(photos / "people.jpg") as before:
@@ -211,13 +211,13 @@ def test_a_single_face_that_training_left_out_is_offered(open_page: Any, photos:
     assert not check.is_checked()
     assert TEXTS["en"]["face_unfit"] in page.inner_text("#picker-faces")
     _finish(page)
-    assert TEXTS["en"]["no-fit-face"] in page.inner_text("#rows li")
+    assert TEXTS["en"]["no-fit-face"] in page.text_content("#rows li")
     page.get_by_label("Faces of small.png").click()
     check.wait_for()
     check.check()
-    assert "ready" in page.inner_text("#rows li")  # the former outcome is of another choice
+    assert "ready" in page.text_content("#rows li")  # the former outcome is of another choice
     _finish(page)
-    assert "done, 1 face" in page.inner_text("#rows li")
+    assert "done, 1 face" in page.text_content("#rows li")
 
 
 @needs_browser
@@ -238,7 +238,7 @@ def test_nothing_of_the_former_photograph_stays(
         pass
     page.set_input_files("#choose", photos / "heic.jpg")
     _finish(page)
-    assert TEXTS["en"]["heic"] in page.inner_text("#rows li")
+    assert TEXTS["en"]["heic"] in page.text_content("#rows li")
     page.close(run_before_unload=False)
     (served,) = files.glob("suyan-web-*")
     while list(served.iterdir()):  # a closed page leaves nothing
@@ -263,7 +263,7 @@ def test_a_page_says_its_place_and_is_cancelled(open_page: Any, photos: Path, ur
     page.get_by_text(TEXTS["en"]["at_work"]).wait_for()
     page.click("#cancel")
     page.get_by_text("Cancelled. ").first.wait_for()
-    assert TEXTS["en"]["cancelled"] in page.inner_text("#rows")
+    assert TEXTS["en"]["cancelled"] in page.text_content("#rows")
     for other in others:
         requests.delete(f"{url}/api/batches/{other.json()['batch']}", timeout=60)
 
