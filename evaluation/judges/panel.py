@@ -16,6 +16,7 @@ from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.judges.domain_network import DomainNetwork
 from evaluation.judges.feature_scale import FeatureScale
+from evaluation.judges.invisible_changes import invisibly_changed
 from evaluation.judges.judge import Judge, JudgedPictures
 from evaluation.judges.judge_kinds import PRETRAINING, View
 from evaluation.judges.judge_scores import JudgeScores
@@ -28,6 +29,8 @@ from evaluation.metrics.distances import LEAST_FOR_DISTANCES
 from evaluation.metrics.measurement import Contrasts, Side
 from preprocessing.analysis.face_mesh import Points
 from preprocessing.analysis.face_windows import Alignment
+
+_NUM_CHANGED = 100  # training pictures of each side, for what nobody sees
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,12 @@ class _RealFeatures:
         view: View,
         train: Mapping[str, Array],
         test: Mapping[str, JudgedPictures],
+        invisible: Sequence[Array],
     ) -> Self:
         """Features of held-out pictures, beside the ``train`` ones, on their scale."""
-        scale = FeatureScale.fitted(train["A"], train["B"], decorrelates=judge.decorrelates)
+        scale = FeatureScale.fitted(
+            train["A"], train["B"], decorrelates=judge.decorrelates, invisible=invisible
+        )
         return cls(
             scale,
             {name: scale(judge.features(each, view)) for name, each in test.items()},
@@ -73,25 +79,31 @@ class JudgePanel:
         self._config, self._sides, self._progress = config, sides, progress
         self._excluded_pretraining = excluded_pretraining
         self._judges = list(_judges(sides, alignment, cache, device))
-        train = self._train_features()
+        train, invisible = self._train_features()
         test = {
             name: _held_out(side, side.pictures, side.contrasts) for name, side in sides.items()
         }
         self._real = [
             {
-                view: _RealFeatures.of(judge, view, train[number, view], test)
+                view: _RealFeatures.of(
+                    judge, view, train[number, view], test, invisible[number, view]
+                )
                 for view in views
                 if _is_enough(train[number, view])
             }
             for number, (judge, views) in enumerate(self._judges)
         ]
 
-    def _train_features(self) -> dict[tuple[int, View], dict[str, Array]]:
-        """Features of training pictures by the judge's number and the view, then by side.
+    def _train_features(
+        self,
+    ) -> tuple[dict[tuple[int, View], dict[str, Array]], dict[tuple[int, View], list[Array]]]:
+        """Features of training pictures by the judge's number and the view, then by side; and how
+        changes that nobody sees move them.
 
         The pictures of one side at a time are held in memory.
         """
         features: dict[tuple[int, View], dict[str, Array]] = defaultdict(dict)
+        changes: dict[tuple[int, View], list[Array]] = defaultdict(list)
         for name, side in self._sides.items():
             train = _training(side)
             for number, (judge, views) in enumerate(self._judges):
@@ -105,9 +117,16 @@ class JudgePanel:
                 if len(unlearned) < LEAST_FOR_DISTANCES:
                     continue  # before a network is trained in vain
                 rows = train.rows(unlearned)
+                sample = rows.rows(np.arange(min(_NUM_CHANGED, len(unlearned))))
+                changed = invisibly_changed(sample) if judge.decorrelates else ()
                 for view in views:
-                    features[number, view][name] = _finite(judge.features(rows, view))
-        return features
+                    found = judge.features(rows, view)
+                    features[number, view][name] = _finite(found)
+                    changes[number, view] += [
+                        _finite(judge.features(each, view) - found[: len(each.pictures)])
+                        for each in changed
+                    ]
+        return features, changes
 
     def scores(
         self, source: str, translated: Pictures, contrasts: Contrasts, target: str

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.judges.domain_network import DomainNetwork
 from evaluation.judges.feature_scale import FeatureScale
+from evaluation.judges.invisible_changes import encoded_anew
 from evaluation.judges.judge import JudgedPictures
 from evaluation.judges.judge_kinds import JudgeKind, View, judge_meaning, judge_name
 from evaluation.judges.judge_scores import JudgeScores, Opinion
@@ -22,6 +24,7 @@ from evaluation.judges.view_distances import ViewDistances, share_figure
 from evaluation.metrics.measurement import Side
 from evaluation.metrics.regions import contrasts
 from preprocessing.analysis.face_windows import Alignment
+from scraping.offline.landscapes import draw
 
 CONFIG = EvaluateConfig(num_bootstrap=200)
 NUM_TRAIN, NUM_TEST = 60, 30
@@ -31,7 +34,8 @@ TINT = (40, 0, 20)
 def _noise(seed: int, num: int, tint: tuple[int, int, int] = (0, 0, 0)) -> Pictures:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(60, 150, (num, 6, 6, 3)) + np.array(tint)
-    return np.asarray(coarse.repeat(4, axis=1).repeat(4, axis=2), np.uint8)
+    smooth = [cv2.resize(each.astype(np.float32), (24, 24)) for each in coarse]
+    return np.asarray(np.rint(smooth), np.uint8).reshape(num, 24, 24, 3)
 
 
 def _panel(
@@ -78,6 +82,32 @@ def test_every_judge_sees_a_tint_and_calls_nothing_nothing(tmp_path: Path) -> No
     too_far = _scores(panel, _noise(0, 16, (-60, 0, -60)))
     assert all(judge.opinion is Opinion.WORSE for judge in too_far.values())
     assert all(judge.share is not None and judge.share.low >= -1 for judge in too_far.values())
+
+
+def _summers(first: int, num: int, warmth: int = 0) -> Pictures:
+    """Drawn landscapes of 96x96 px as a camera stores them, ``warmth`` grey levels redder."""
+    pictures = [draw(first + number, winter=False)[60:252, 40:232] for number in range(num)]
+    small = [cv2.resize(each, (96, 96), interpolation=cv2.INTER_AREA) for each in pictures]
+    warm = np.clip(np.stack(small).astype(int) + np.array([warmth, 0, -warmth]), 0, 255)
+    return np.stack([encoded_anew(picture) for picture in warm.astype(np.uint8)])
+
+
+@pytest.mark.slow
+def test_a_judge_hears_what_people_see_and_not_an_encoding(tmp_path: Path) -> None:
+    sides = {
+        "A": side_of(_summers(0, 40), _summers(100, 40)),
+        "B": side_of(_summers(200, 40, 25), _summers(300, 40, 25)),
+    }
+    panel, pictures = _panel(tmp_path, sides), sides["A"].pictures.astype(int)
+    noise = np.random.default_rng(1).integers(-1, 2, pictures.shape)
+    chequers = 5 * (np.indices((96, 96)).sum(axis=0) % 2 * 2 - 1)[..., None]
+    opinions = []
+    for change in (noise, chequers):
+        changed = np.clip(pictures + change, 0, 255).astype(np.uint8)
+        judge = _scores(panel, changed)["pixel_statistics"]
+        assert judge.can_see
+        opinions.append((judge.opinion, judge.share and judge.share.value < -0.5))
+    assert opinions == [(Opinion.UNSURE, False), (Opinion.WORSE, True)]
 
 
 def test_a_network_is_not_trained_on_a_few_pictures(tmp_path: Path) -> None:
@@ -163,6 +193,21 @@ def test_a_scale_finds_a_small_common_shift_below_a_large_variation() -> None:
         apart[decorrelates] = float(np.linalg.norm(scale(b).mean(axis=0) - scale(a).mean(axis=0)))
     assert apart[True] > 2 * apart[False]
     assert np.abs(FeatureScale.fitted(a, b, decorrelates=True)(a + 1e6)).max() == 4
+
+
+def test_a_scale_weakens_what_nobody_sees() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, (300, 6)), rng.normal(0, 1, (300, 6))
+    a[:, 3] *= 0.01
+    b[:, 3] *= 0.01
+    invisible = np.zeros((50, 6))
+    invisible[:, 3] = 0.02
+    moved = []
+    for changes in ([], [invisible]):
+        scale = FeatureScale.fitted(a, b, decorrelates=True, invisible=changes)
+        moved.append(float(np.linalg.norm((scale(a + invisible[0]) - scale(a)).mean(axis=0))))
+    assert moved[0] > 1
+    assert moved[1] <= 1 / 3
 
 
 def _distances(change: float, gap: float) -> ViewDistances:

@@ -166,6 +166,22 @@ def test_ground_becomes_ground_and_sky_becomes_sky() -> None:
     assert rendered[sky].std(axis=(0, 1)).max() < 40
 
 
+def test_detail_gets_the_reference_s_strength_but_grain_does_not_grow() -> None:
+    rng = np.random.default_rng(0)
+    speckled, plain = (
+        np.clip(rng.normal(level, deviation, (96, 96, 3)), 0, 255).astype(np.uint8)
+        for level, deviation in ((90, 30), (200, 2))
+    )
+
+    def chroma_detail(picture: NDArray[np.uint8]) -> float:
+        lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        return float((lab - cv2.GaussianBlur(lab, (0, 0), 1))[..., 1:].std())
+
+    smoothed, grainy = transfer_colours(speckled, plain), transfer_colours(plain, speckled)
+    assert chroma_detail(smoothed) < 1.5 * chroma_detail(plain) < 0.2 * chroma_detail(speckled)
+    assert chroma_detail(grainy) < 3 * chroma_detail(plain)
+
+
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
     """3 drawn faces of each side, 36x36 px would hide them: 136x136 px."""
@@ -215,7 +231,11 @@ def test_pictures_without_faces_are_paired_by_their_colours(smooth_dataset: Path
     (batch,) = PseudoPairs(CONFIG, pictures).batches(0, 1)
     assert batch.a.shape == batch.b.shape == (2, 32, 32, 3)
     assert not torch.equal(batch.a, batch.b)
-    for a, b in zip(batch.a.float().flatten(0, 1), batch.b.float().flatten(0, 1), strict=True):
+    a_rows, b_rows = (  # without detail, whose strength changes too
+        torch.from_numpy(np.stack([cv2.GaussianBlur(x, (0, 0), 4) for x in side.float().numpy()]))
+        for side in (batch.a, batch.b)
+    )
+    for a, b in zip(a_rows.flatten(0, 1), b_rows.flatten(0, 1), strict=True):
         system = torch.cat([a, torch.ones(len(a), 1)], dim=1)  # an affine map of each row's colours
         error = b - system @ torch.linalg.lstsq(system, b).solution
         assert error.abs().median() < 3
@@ -228,14 +248,14 @@ def test_supervised_steps_come_first_and_reduce_the_error(
         with Image.open(path) as picture:
             tinted = np.asarray(picture) * [0.4, 0.9, 0.6]
         Image.fromarray(tinted.astype(np.uint8)).save(path)
-    changes = {"pseudo_steps": 60, "residual": True, "learning_rate": 3e-3, "num_epochs": 1}
+    changes = {"pseudo_steps": 120, "residual": True, "learning_rate": 3e-3, "num_epochs": 1}
     config = CONFIG.model_copy(update=changes | {"lambda_a": 1.0, "lambda_b": 1.0})
     summary = train(config, smooth_dataset, tmp_path / "run")
-    assert summary.steps == 60 + 2 * 5
+    assert summary.steps == 120 + 2 * 5
     assert summary.epochs == 2
     rows = read_log(summary.run / "log.jsonl")
-    errors = [row["pseudo_A"] + row["pseudo_B"] for row in rows if row["step"] <= 60]
-    assert len(errors) == 6
+    errors = [row["pseudo_A"] + row["pseudo_B"] for row in rows if row["step"] <= 120]
+    assert len(errors) == 12
     assert errors[-1] < 0.8 * errors[0]
     assert "cycle_A" in rows[-1]
 

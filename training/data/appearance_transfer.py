@@ -10,7 +10,8 @@ face.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,13 +20,16 @@ from numpy.typing import NDArray
 
 from core.pictures import Picture
 from preprocessing.analysis.face_mesh import Points
-from preprocessing.analysis.face_regions import EYE_ZONE, Mask, Masks, masks, soft_masks
+from preprocessing.analysis.face_regions import EYE_ZONE, Masks, masks, soft_masks
 from preprocessing.images.colour_maps import Moments, fit_transport, moments
 
 _Lab = NDArray[np.float32]  # [H, W, 3]: L* 0 to 100, a*, b*
 _SOFT_MASKS = {"lips": "lips", "eyes": "lids", "cheeks": "cheeks"}  # by region
 _NUM_BANDS = 4
-_ADDED_VARIANCE = 100.0  # grey levels²
+_ADDED_VARIANCE = 25.0  # grey levels²
+_DETAIL_SIGMAS = (1.0, 2.0, 4.0)  # px: detail lies between these blurs
+_ADDED_DEVIATION = 0.3  # CIE units of detail: less is rounding
+_MOST_DETAIL_GAIN = 2.0  # over the picture's own detail: more would make grain of a plain sky
 _CONTRAST_RANGE = (0.6, 1.6)  # of the lips: a smooth or blurred reference must not flatten them
 
 
@@ -89,7 +93,8 @@ def transfer_colours(picture: Picture, reference: Picture) -> Picture:
     Monge–Kantorovich transport of RGB gives overlapping bands of the picture the mean and the
     covariance of the same bands of the reference. One map of the whole picture would give snow the
     colour of the sky, where that is the brightest of the reference. A little variance is added to
-    all covariances, so that grain in a plain sky is not amplified.
+    all covariances, so that grain in a plain sky is not amplified. Then detail gets the reference's
+    strength: leaves that become snow lose their specks of colour.
     """
     colours, result = picture.astype(np.float64), np.zeros(picture.shape)
     bands, reference_bands = _bands(picture), _bands(reference)
@@ -97,7 +102,29 @@ def transfer_colours(picture: Picture, reference: Picture) -> Picture:
         source, target = moments([picture], [band]), moments([reference], [reference_band])
         colour_map = fit_transport(_softened(source), _softened(target))
         result += band[..., None] * colour_map(colours)
-    return np.asarray(np.clip(np.rint(result), 0, 255), np.uint8)
+    transported = np.asarray(np.clip(np.rint(result), 0, 255), np.uint8)
+    layers, smooth = _layers(_to_lab(transported))
+    deviations = np.minimum(
+        _deviations(_layers(_to_lab(reference))[0], reference_bands),
+        _MOST_DETAIL_GAIN * _deviations(_layers(_to_lab(picture))[0], bands),
+    )
+    gains = (deviations + _ADDED_DEVIATION) / (_deviations(layers, bands) + _ADDED_DEVIATION)
+    detail = np.einsum("bhw,shwc,sbc->hwc", np.stack(bands), np.stack(layers), gains)
+    return _to_rgb(smooth + detail)
+
+
+def _deviations(
+    layers: Sequence[_Lab], bands: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Standard deviation by layer, band and channel: ``[S, B, 3]``, CIE units."""
+    return np.array([[_statistics(layer, band)[1] for band in bands] for layer in layers])
+
+
+def _layers(lab: _Lab) -> tuple[list[_Lab], _Lab]:
+    """The detail of each scale, from the finest, and the rest: together they add to ``lab``."""
+    blurred = [lab, *(cv2.GaussianBlur(lab, (0, 0), sigma) for sigma in _DETAIL_SIGMAS)]
+    details = [finer - coarser for finer, coarser in itertools.pairwise(blurred)]
+    return details, np.asarray(blurred[-1], np.float32)
 
 
 def _softened(colours: Moments) -> Moments:
@@ -121,7 +148,9 @@ def _bands(picture: Picture) -> list[NDArray[np.float64]]:
     return [np.repeat(hats[:, [band]], width, axis=1) for band in range(_NUM_BANDS)]
 
 
-def _statistics(lab: _Lab, weights: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _statistics(
+    lab: _Lab, weights: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weighted mean and standard deviation ``[3]`` of the colours; 0 without any weight."""
     flat, column = lab.reshape(-1, 3), weights.reshape(-1, 1)
     total = max(float(column.sum()), 1e-6)
