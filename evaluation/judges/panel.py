@@ -120,10 +120,10 @@ class JudgePanel:
                 sample = rows.rows(np.arange(min(_NUM_CHANGED, len(unlearned))))
                 changed = invisibly_changed(sample) if judge.decorrelates else ()
                 for view in views:
-                    found = judge.features(rows, view)
-                    features[number, view][name] = _finite(found)
+                    features_of_view = judge.features(rows, view)
+                    features[number, view][name] = _finite(features_of_view)
                     changes[number, view] += [
-                        _finite(judge.features(each, view) - found[: len(each.pictures)])
+                        _finite(judge.features(each, view) - features_of_view[: len(each.pictures)])
                         for each in changed
                     ]
         return features, changes
