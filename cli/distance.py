@@ -127,7 +127,7 @@ def _print(first: Path, second: Path, distances: dict[str, FolderDistance], reas
         print_line(
             OUTPUT,
             localised(
-                "Of fewer than {num} pictures, both are noise.",
+                "With fewer than {num} pictures, both figures are noise.",
                 num=LEAST_FOR_DISTANCES,
             ),
         )

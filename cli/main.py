@@ -90,7 +90,10 @@ def _main_options(
         typer.Option("--version", is_eager=True, callback=_print_version, help="Version of Suyan."),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Traceback of an error, all lines of Prefect; anywhere.")
+        bool,
+        typer.Option(
+            "--debug", help="Traceback of an error, and all lines of Prefect; may stand anywhere."
+        ),
     ] = False,
 ) -> None:
     """Options of every command."""

@@ -141,7 +141,7 @@ def offline_engine(
     ] = None,
     block_after: Annotated[
         int | None,
-        typer.Option(min=0, help="Searches before the engine refuses; default: none, or never."),
+        typer.Option(min=0, help="Number of searches before the engine refuses; default: never."),
     ] = None,
     refusal: Annotated[
         Literal["anti-bot", "captcha", "portal", "empty-pages", "throttled", "maintenance"] | None,

@@ -12,9 +12,8 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
@@ -28,11 +27,11 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.runtime import flow_run
 from prefect.states import Pending, Running
 
 from flows.states import set_state
 from flows.ui.run_progress import run_logger, warn_on_error
+from flows.ui.run_tags import tagged
 from scraping.config import CrawlConfig
 from scraping.search.engines import engine_urls
 
@@ -44,46 +43,31 @@ _MAX_NAMES = 3  # of runs in a message
 def one_at_a_time(name: str) -> Iterator[None]:
     """Hold a slot of the limit ``name`` during the block; wait for one where all are occupied.
 
-    A flow run that waits has the state "Waiting", which names the runs that hold the slots; its
-    waiting does not count as running time. A new limit has one slot. An existing limit is used
+    A flow run that waits has the state "Waiting" and a tag that name the runs that hold the slots;
+    its waiting does not count as running time. A new limit has one slot. An existing limit is used
     unchanged, since a person may have raised it in the Prefect UI. The holder of a slot goes on
     while the server cannot be reached.
     """
     limit = _ensure_limit(name)
     is_occupied = limit is not None and limit.active_slots >= limit.limit
-    if is_occupied:
-        text = f"waits for a slot of the limit {name!r}, held by {_holders(name)}"
-        run_logger().info(text)
-        with warn_on_error():
-            set_state(Pending(name="Waiting", message=text))
-    with concurrency(
+    slot = concurrency(
         name, strict=True, lease_duration=_LEASE_S, raise_on_lease_renewal_failure=False
-    ):
+    )
+    with contextlib.ExitStack() as held:
         if is_occupied:
+            holders = _holders(name)
+            text = f"waits for a slot of the limit {name!r}, held by {holders}"
+            run_logger().info(text)
+            with tagged(f"waits for {holders}"):
+                with warn_on_error():
+                    set_state(Pending(name="Waiting", message=text))
+                held.enter_context(slot)
             with warn_on_error():
                 set_state(Running())
-        with _tagged(f"holds: {name}"):
+        else:
+            held.enter_context(slot)
+        with tagged(f"holds: {name}"):  # by which _holders finds it
             yield
-
-
-@contextlib.contextmanager
-def _tagged(tag: str) -> Iterator[None]:
-    """Give the present flow run a tag during the block; ``_holders`` looks for it."""
-    with warn_on_error():
-        _change_tags(lambda tags: [*tags, tag])
-    try:
-        yield
-    finally:
-        with warn_on_error():
-            _change_tags(lambda tags: [each for each in tags if each != tag])
-
-
-def _change_tags(change: Callable[[list[str]], list[str]]) -> None:
-    run_id = flow_run.get_id()
-    if run_id is not None:
-        with get_client(sync_client=True) as client:
-            tags = client.read_flow_run(UUID(run_id)).tags
-            client.update_flow_run(UUID(run_id), tags=change(tags))
 
 
 def _holders(name: str) -> str:

@@ -229,13 +229,17 @@ def _parameters(deployment: _FlowDeployment, recipe: Recipe) -> dict[str, Any]:
     """
     form = deployment.form
     values = recipe.values_of(form.parameters)
-    answers = {name: question.answer(values) for name, question in form.questions.items()}
+    answers = {name: question.answer(values) for name, question in form.first_questions.items()}
     if deployment.is_scheduled:
         answers["refresh_after_h"] = answers["refresh_after_h"] or _REFRESH_AFTER_H
     if recipe.name in SHIPPED_NAMES:
         return {"recipe": recipe.name, **answers}
-    answered = {place for name, question in form.questions.items() if answers[name] is not None
-                for place in question.places}  # fmt: skip
+    answered = {
+        place
+        for name, question in form.first_questions.items()
+        if answers[name] is not None
+        for place in question.places
+    }
     answers = {name: answer for name, answer in answers.items() if answer is not None}
     forms = [shipped_recipe(name).values_of(form.parameters) for name in SHIPPED_NAMES]
     forms.append(defaults(form.parameters))

@@ -83,11 +83,11 @@ def pipeline(
             network that a CPU trains in minutes; hour: one that it trains in about an hour; trial:
             everything at the least size, to see whether it works here.
         parameters: What to search for, and how each stage works. What is empty stays as in the
-            recipe; the run logs the effective parameters and has a page of them.
+            recipe; a page of the run shows all.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
-        task_runner: Processes that download and prepare. local: those of this machine; dask: a Dask
-            cluster of this machine; tcp://HOST:8786: the cluster of that scheduler.
+        task_runner: Processes that download and prepare. local: this machine's; dask: a Dask
+            cluster of this machine; tcp://HOST:8786: that scheduler's.
 
     """
     effective = run_parameters(PIPELINE, parameters, preset)

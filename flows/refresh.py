@@ -48,8 +48,8 @@ def crawl(
         parameters: What to search for, and how. What is empty stays as in the recipe.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
-        task_runner: Processes that download and prepare. local: those of this machine; dask: a Dask
-            cluster of this machine; tcp://HOST:8786: the cluster of that scheduler.
+        task_runner: Processes that download and prepare. local: this machine's; dask: a Dask
+            cluster of this machine; tcp://HOST:8786: that scheduler's.
 
     """
     effective = run_parameters(CRAWL, parameters, "as given")
@@ -97,8 +97,8 @@ def refresh_dataset(
             What is empty stays as in the recipe.
         workspace: Folder or s3://bucket/prefix for everything the run produces; empty: SUYAN_HOME
             of the worker, else ./workspace.
-        task_runner: Processes that download and prepare. local: those of this machine; dask: a Dask
-            cluster of this machine; tcp://HOST:8786: the cluster of that scheduler.
+        task_runner: Processes that download and prepare. local: this machine's; dask: a Dask
+            cluster of this machine; tcp://HOST:8786: that scheduler's.
 
     """
     effective = run_parameters(REFRESH, parameters, "as given")

@@ -9,12 +9,15 @@ imported when they begin, so that deploying and crawling need not import torch.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import TerminationSignal
 from prefect.states import Completed
 from prefect.tasks import Task
 
@@ -43,6 +46,7 @@ from flows.states import cancellable
 from flows.ui import artifacts
 from flows.ui.approval import Approval, apply_approval
 from flows.ui.run_progress import ArtifactProgress, TrainingProgress, run_logger
+from flows.ui.run_tags import add_tag
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl
@@ -182,13 +186,28 @@ def train_model(
             warn=run_logger().warning,
         )
         page = artifacts.TrainingPage(config, dataset, run)
-        summary = train_run(
-            config, dataset, run, workspace, torchrun, TrainingProgress(run, page.write)
-        )
+        with _saved_step_in_tag(run):
+            summary = train_run(
+                config, dataset, run, workspace, torchrun, TrainingProgress(run, page.write)
+            )
         artifacts.training_events(summary)
         result = stage_results.train_result(summary)
         page.write(result.reason)
     return _state(summary, result)
+
+
+@contextlib.contextmanager
+def _saved_step_in_tag(run: Path) -> Iterator[None]:
+    """If the training is cancelled, give the flow run a tag that names the step that is saved."""
+    try:
+        yield
+    except TerminationSignal:
+        from training.run.checkpoint import latest_checkpoint
+
+        saved = latest_checkpoint(run)
+        if saved is not None:
+            add_tag(f"saved at step {int(saved.name.removeprefix('step_'))}")
+        raise
 
 
 @task(

@@ -165,7 +165,7 @@ def _ask(about: str, target: HubAddress, *, public: bool, yes: bool) -> None:
     if confirm is None:
         raise ValueError(
             localised(
-                "publish: got no terminal to ask at whether the people shown may be; answer "
+                "publish: found no terminal to ask whether the people who are shown agree; answer "
                 "with --yes"
             )
         )

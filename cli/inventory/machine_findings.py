@@ -92,7 +92,7 @@ def compiler_finding() -> Finding:
         return Finding("compiler", "ok", localised("networks can be compiled"))
     observation = localised(
         "no C++ compiler, Python headers or, for a GPU, Triton: networks are not compiled, and the "
-        "paper's network trains half as long again on a CPU"
+        "paper's network takes half as long again on a CPU"
     )
     remedy = localised("Install a compiler and headers, e.g. apt-get install g++ python3-dev.")
     return Finding("compiler", "note", observation, remedy)

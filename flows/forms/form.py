@@ -40,11 +40,17 @@ Overrides = BaseModel | dict[str, Any]
 
 
 class Form(Generic[Parameters]):
-    """A form of ``parameters`` with the named questions; pydantic's marker of a flow's argument."""
+    """A form of ``parameters`` that asks questions; pydantic's marker of a flow's argument.
 
-    def __init__(self, parameters: type[Parameters], *questions: str) -> None:
+    It asks the first questions; those in ``folded`` may be answered by their names all the same.
+    """
+
+    def __init__(
+        self, parameters: type[Parameters], *first_questions: str, folded: tuple[str, ...] = ()
+    ) -> None:
         self.parameters = parameters
-        self.questions = {name: QUESTIONS[name] for name in questions}
+        self.first_questions = {name: QUESTIONS[name] for name in first_questions}
+        self.questions = self.first_questions | {name: QUESTIONS[name] for name in folded}
 
     def values(self, overrides: Mapping[str, Any]) -> Values:
         """The values that ``overrides`` set, flat. The more special of two names decides: an answer
@@ -98,7 +104,7 @@ class Form(Generic[Parameters]):
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> JsonSchemaValue:
-        return form_schema(self.parameters, [*self.questions.values()])
+        return form_schema(self.parameters, self.first_questions, self.questions)
 
 
 def _of_both_crawls(section: Any) -> Values:
@@ -134,7 +140,9 @@ REFRESH = Form(
 )
 TRAIN = Form(TrainParameters, "init_from", "seed")
 EVALUATE = Form(EvaluateParameters, "promotion")
-PIPELINE = Form(PipelineParameters, "phrases_a", "phrases_b", "num_images", "seed", "promotion")
+PIPELINE = Form(
+    PipelineParameters, "phrases_a", "phrases_b", "num_images", "promotion", folded=("seed",)
+)
 
 CrawlForm = Annotated[CrawlParameters | dict[str, Any], CRAWL]
 RefreshForm = Annotated[RefreshParameters | dict[str, Any], REFRESH]

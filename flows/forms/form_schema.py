@@ -6,7 +6,7 @@ person entered. Descriptions state range and default instead.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -28,16 +28,20 @@ _DESCRIPTIONS = {
 _LONGEST_DEFAULT = 24  # characters; longer texts are no defaults to remember
 
 
-def form_schema(parameters: type[BaseModel], questions: Collection[Question]) -> JsonSchemaValue:
-    """The schema of a form of ``parameters``: the questions, and the folded section ``advanced``
-    with its plain fields and, folded too, a section for each configuration.
+def form_schema(
+    parameters: type[BaseModel],
+    first_questions: Mapping[str, Question],
+    questions: Mapping[str, Question],
+) -> JsonSchemaValue:
+    """The schema of a form of ``parameters``: the ``first_questions``, and the folded section
+    ``advanced`` with its plain fields and, folded too, a section for each configuration.
 
-    What is in ``advanced`` may stand outside too. The UI does not show ``patternProperties``, and
-    the server checks them.
+    What is in ``advanced`` may stand outside too, and so may the answers to all ``questions``. The
+    UI does not show ``patternProperties``, and the server checks them.
     """
     schema = inline(parameters.model_json_schema(), {})
     recipes = _recipe_values(parameters)
-    of_questions = {place for question in questions for place in question.places}
+    of_questions = {place for question in first_questions.values() for place in question.places}
     plain: dict[str, JsonSchemaValue] = {}
     sections: dict[str, JsonSchemaValue] = {}
     left_out = of_questions | {*DERIVED}
@@ -56,10 +60,13 @@ def form_schema(parameters: type[BaseModel], questions: Collection[Question]) ->
             sections[name] = _section(name, field, (name,), of_both, recipes)
         else:
             sections[name] = _section(name, field, (name,), left_out, recipes)
-    fields = {question.name: _question(question, schema, recipes) for question in questions}
+    question_fields = {name: _question(each, schema, recipes) for name, each in questions.items()}
+    fields = {name: question_fields[name] for name in first_questions}
     names = ", ".join([*plain, *sections])
     fields[ADVANCED] = _folded(ADVANCED, f"Everything else: {names}", {**plain, **sections})
-    outside = {f"^{name}$": _limited(field) for name, field in schema["properties"].items()}
+    folded = questions.keys() - first_questions.keys()
+    outside = {f"^{name}$": _limited(question_fields[name]) for name in folded}
+    outside |= {f"^{name}$": _limited(field) for name, field in schema["properties"].items()}
     if SHARED in sections:
         outside[f"^{SHARED}$"] = outside[f"^{CRAWLS[0]}$"]
     return {"type": "object", "properties": fields, "patternProperties": outside}

@@ -169,7 +169,7 @@ def _base(
         circle = " → ".join([*(path.stem for path in above), name])
         raise ValueError(
             localised(
-                "{line}: {circle} goes round; needed a recipe that needs no other here",
+                "{line}: found the circle {circle}; needed a recipe that does not lead back here",
                 line=line,
                 circle=circle,
             )

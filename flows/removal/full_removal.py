@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.commands import suyan_command
+from core.commands import prefect_command, suyan_command
 from core.language.messages import localised
 from core.progress import Progress, counted, silent
 from core.workspace import Workspace
@@ -24,6 +24,7 @@ from flows.removal.version_rebuild import (
     remove_half_removed,
     remove_version,
 )
+from flows.server.prefect_server import running_server
 from preprocessing.cache import forget_analyses
 from scraping.forget import ForgetTarget, find_target, forget, forgotten_digests
 from storage.forgotten_record import ForgottenRecord, load_record, update_record
@@ -177,11 +178,15 @@ def cannot_remove(workspace: Workspace) -> list[str]:
             )
         )
     if workspace.prefect.path.exists() or os.environ.get("PREFECT_API_URL"):
+        server = running_server(workspace)
+        api_url = server.api_url if server else ""
         lines.append(
             localised(
                 "Pages of earlier runs in the Prefect UI (artifacts crawl-…, dataset-…, "
-                "training-…, evaluation-…) may show it in contact sheets: prefect artifact "
-                "inspect KEY lists them, prefect artifact delete --id ID removes one"
+                "training-…, evaluation-…) may show it in contact sheets. While the server runs, "
+                "'{inspect}' lists them, and '{delete}' removes one",
+                inspect=prefect_command("artifact", "inspect", "KEY", api_url=api_url),
+                delete=prefect_command("artifact", "delete", "--id", "ID", api_url=api_url),
             )
         )
     if is_shared(workspace):
@@ -254,8 +259,8 @@ def _near_duplicate_lines(copies: Copies) -> list[str]:
     if not names:
         return []
     sentence = localised(
-        "{near_duplicates} of what was forgotten stay, as pictures of their own; to "
-        "forget them too: {command}",
+        "Kept, as a picture of its own: {near_duplicates} of what was forgotten. To forget that "
+        "too: {command}",
         near_duplicates=counted(len(names), "near duplicate"),
         command=suyan_command("forget", *names, workspace=copies.workspace),
     )

@@ -186,7 +186,8 @@ def _server_up(workspace: Workspace, console: Console, host: str, port: int | No
         if port is not None and not server.ui_url.endswith(f":{port}"):
             stop = suyan_command("down", workspace=workspace)
             text = localised(
-                "[yellow]It runs at {url}[/yellow]; for another port first: {stop}",
+                "[yellow]It runs at {url} already[/yellow]; for another port, stop it first: "
+                "{stop}",
                 url=server.ui_url,
                 stop=stop,
             )

@@ -164,7 +164,7 @@ def evaluation(done: Evaluation) -> None:
         sheet = {columns: drawn[name]} if name in drawn else {}
         parts += [f"## {direction.route}", pictures(sheet), points(figure_rows(done, name))]
     Page(f"evaluation-{domains(done.folder.parent.parent.name)}").write(done.verdict, *parts)
-    run_logger().info("%s; report: %s", done.verdict, done.report)
+    run_logger().info("%s Report: %s", done.verdict, done.report)
 
 
 def lineage(

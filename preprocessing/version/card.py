@@ -19,7 +19,7 @@ from core.files import atomic_file, try_load_json, write_json
 from core.language.messages import LANGUAGES
 from core.tables import groups
 from core.workspace import Workspace
-from core.workspace_folders import DatasetFolder
+from core.workspace_folders import SPLITS, DatasetFolder
 from preprocessing.cache import AnalysisCache, libraries
 from preprocessing.config import PrepareConfig
 from preprocessing.selection.overrides import overrides_file
@@ -29,6 +29,7 @@ from preprocessing.version.diff import Change, find_changes
 from preprocessing.version.sheets import draw_sheet, sheets_of_rejected, write_previews
 
 _PICTURES_PER_PAGE = 1000  # of a section
+_ACCEPTED_PER_PAGE = 200
 _CHANGE_COLUMNS = tuple(field.name for field in fields(Change))
 _PAIR_COLUMNS = ("older", "newer", "similarity")
 
@@ -53,6 +54,7 @@ class _Section:
     intro: str | Words
     command: str  # by which a person overrules; it follows the introduction
     pages: list[list[_Group]]
+    of_crops: bool = False  # shows the pictures as cropped, not the originals
 
     def file(self, page: int) -> str:
         """The name of this page's file; pages count from 1."""
@@ -91,11 +93,11 @@ def write_card(
     """Write the card into ``folder``, which has the manifest and will be renamed to ``final``.
 
     It consists of ``card.json``, ``card.md`` and ``card.zh.md``, ``card.html`` in both languages
-    (every rejected picture, duplicate cluster and doubtful pair, with the lines that overrule a
-    decision; long sections continue on pages of their own), ``changes.csv``, ``doubtful.csv`` (the
-    doubtful pairs), and contact sheets of the rejected pictures. The sheets of accepted ones come
-    from ``sheets.sheets_of_accepted`` and need all crops. A card without ``has_enough`` refers to
-    no such sheets.
+    (accepted pictures, every rejected one, duplicate cluster and doubtful pair, with the lines that
+    overrule a decision; long sections continue on pages of their own), ``changes.csv``,
+    ``doubtful.csv`` (the doubtful pairs), and contact sheets of the rejected pictures. Those of the
+    accepted ones come from ``sheets.sheets_of_accepted`` and need all crops. A card without
+    ``has_enough`` shows no accepted pictures.
     """
     staged, workspace = DatasetFolder(folder), Workspace(final.parents[1].absolute())
     before, changes = _changes_since_last(staged.manifest, final, config)
@@ -164,6 +166,8 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _sections(card: _Card) -> Iterator[_Section]:
+    if card.has_enough:
+        yield from _accepted_sections(card)
     for reason, rejected in card.rows.by_reason.items():
         pages = [[_Group(batch)] for batch in groups(rejected, _PICTURES_PER_PAGE)]
         yield _Section(
@@ -211,6 +215,24 @@ def _sections(card: _Card) -> Iterator[_Section]:
         command=_curate_command(card, "move", "DIGITS"),
         pages=_pages(unlikely),
     )
+
+
+def _accepted_sections(card: _Card) -> Iterator[_Section]:
+    for split in (each for each in SPLITS if each in card.rows.accepted):
+        rows = card.rows.accepted[split]
+        name = card.config.domain_a if split.endswith("A") else card.config.domain_b
+        domain = on_page(domain_text(card.config, name))
+        num, is_part = card.counts[split], len(rows) < card.counts[split]
+        yield _Section(
+            anchor=split,
+            title=on_page(f"section_{split[:-1]}", domain=domain),
+            short_title=on_page(f"nav_{split[:-1]}", domain=domain),
+            num=num,
+            intro=on_page("accepted_part", shown=len(rows), num=num) if is_part else "",
+            command=_command(card, "review", card.version),
+            pages=[[_Group(batch)] for batch in groups(rows, _ACCEPTED_PER_PAGE)],
+            of_crops=True,
+        )
 
 
 def _curate_command(card: _Card, *words: str) -> str:

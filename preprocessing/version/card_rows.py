@@ -14,6 +14,7 @@ from preprocessing.selection.originals import SIDES
 from preprocessing.selection.rejection_reasons import Reason, reason_kind
 
 MAX_TILES_PER_SHEET = 60
+_MAX_ACCEPTED_PER_SPLIT = 1000
 _LIKELY = 0.5  # side score from which a picture looks more like its own side than the other
 
 
@@ -44,10 +45,10 @@ class CardRow:
 class CardRows:
     """Rows of a manifest by section of the card.
 
-    All rejected pictures are held, and a sample of ``MAX_TILES_PER_SHEET`` accepted ones a split.
+    All rejected pictures are held, and at most a thousand accepted ones a split.
     """
 
-    accepted: dict[str, list[CardRow]]  # by split; a sample that changes little between versions
+    accepted: dict[str, list[CardRow]]  # by split; all, or a sample that changes little by version
     by_reason: dict[str, list[CardRow]]  # rejected, but no duplicates; the most frequent first
     clusters: list[list[CardRow]]  # of several members, the largest first, the accepted one first
     doubtful: list[tuple[CardRow, CardRow, float]]  # with the similarity; the most similar first
@@ -90,9 +91,9 @@ def load_card_rows(path: Path, manifest: Manifest) -> CardRows:
 
 def _add_to_sample(sample: list[CardRow], row: CardRow) -> None:
     """Hold the first ones by file name, which is a digest: a random sample."""
-    if len(sample) < MAX_TILES_PER_SHEET or row.file < sample[-1].file:
+    if len(sample) < _MAX_ACCEPTED_PER_SPLIT or row.file < sample[-1].file:
         insort(sample, row, key=lambda member: member.file)
-        del sample[MAX_TILES_PER_SHEET:]
+        del sample[_MAX_ACCEPTED_PER_SPLIT:]
 
 
 def _add_member(members: dict[str, CardRow], row: CardRow) -> None:

@@ -83,7 +83,15 @@ CARD_WORDS: Mapping[str, Text] = {
     "contents": Text(
         "Click a picture to see its original. Sections:", "点击图片可看原图。目录："
     ),
-    "accepted": Text("Accepted", "已采用"),
+    "section_train": Text("Accepted for training: {domain}", "用于训练：{domain}"),
+    "section_test": Text("Accepted and held out for testing: {domain}", "留出测试：{domain}"),
+    "nav_train": Text("training {domain}", "训练 {domain}"),
+    "nav_test": Text("held-out {domain}", "留出 {domain}"),
+    "accepted_part": Text(
+        "{shown} of the {num} pictures, drawn at random. All of them are on the page of this "
+        "command:",
+        "{num} 张图片中随机抽取的 {shown} 张。运行下面的命令，网页上会列出全部图片：",
+    ),
     "no_preview": Text("no preview", "无预览"),
     "face": Text(", face {num}", "，第 {num} 张脸"),
     "page": Text("page", "网页"),

@@ -67,7 +67,8 @@ def sheets_of_accepted(
     cache: AnalysisCache,
 ) -> Iterator[Sheet]:
     """The sheets of accepted pictures, whose crops are in the cache, one for each split."""
-    for split, accepted in rows.accepted.items():
+    for split, sample in rows.accepted.items():
+        accepted = sample[:MAX_TILES_PER_SHEET]
         crops = [
             crop_file(workspace, row.sha256, tuple(row.transform), crop_px) for row in accepted
         ]

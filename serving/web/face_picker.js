@@ -64,15 +64,18 @@ export const createPicker = ({ say, words, find, onChange, onClose, onFailure })
     $("picker-reset").hidden = !picked;
   };
 
-  /** The box around a face, which a click chooses. */
+  /** The box around a face, within its picture, which a click chooses. */
   const box = (face, image) => {
     const made = document.createElement("div");
-    const [left, top, right, bottom] = face.box;
-    const share = (value, whole) => `${(100 * value) / whole}%`;
-    made.style.left = share(left, image.naturalWidth);
-    made.style.top = share(top, image.naturalHeight);
-    made.style.width = share(right - left, image.naturalWidth);
-    made.style.height = share(bottom - top, image.naturalHeight);
+    const [left, top, right, bottom] = face.box.map((value, axis) =>
+      Math.min(1, Math.max(0, value / (axis % 2 ? image.naturalHeight : image.naturalWidth))),
+    );
+    const percent = (share) => `${100 * share}%`;
+    made.style.left = percent(left);
+    made.style.top = percent(top);
+    made.style.width = percent(right - left);
+    made.style.height = percent(bottom - top);
+    made.classList.toggle("at-top", top < 0.05); // its number stands inside
     const number = Object.assign(document.createElement("span"), { textContent: face.number });
     made.append(number);
     made.addEventListener("click", () => choose(face, !face.chosen));

@@ -75,7 +75,7 @@ def require_publishable(address: HubAddress) -> None:
     if address.scheme != "hf":
         raise ValueError(
             localised(
-                "got {address}, needed hf://USER/NAME, which publishing knows alone; upload "
+                "got {address}, needed hf://USER/NAME, the only hub that publish knows; upload "
                 "the files of the model's folder with ModelScope's own program, and --model "
                 "ms://… reads them",
                 address=address,

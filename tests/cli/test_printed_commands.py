@@ -314,7 +314,7 @@ def _texts(path: Path) -> Iterator[tuple[int, str]]:
 
 def test_no_other_text_of_the_product_spells_a_command() -> None:
     names = "|".join(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    of_prefect = "deployment|automation|work-pool|server|worker"
+    of_prefect = "artifact|automation|deployment|flow-run|profile|server|work-pool|worker"
     pattern = re.compile(
         rf"\bsuyan (?:{names})\b|\bpip install\b|\bmake (?:setup|demo|clean|ui)\b|"
         rf"\bprefect (?:{of_prefect}) \w"

@@ -149,7 +149,7 @@ def test_who_shows_people_is_asked_once(
     assert f"{kind}s/ann/x" in hub.repositories
     monkeypatch.setattr(publishing, "question", lambda: None)
     remedy(
-        "publish: got no terminal to ask at whether the people shown may be; answer with --yes",
+        "publish: found no terminal to ask whether the people who are shown agree; answer with ",
         lambda: publish(*command), lambda: publish(*command, "--yes"),
     )  # fmt: skip
 
@@ -169,7 +169,7 @@ def test_what_the_hub_refuses_is_said(
 
 def test_modelscope_takes_files_by_its_own_program() -> None:
     remedy(
-        ", needed hf://USER/NAME, which publishing knows alone; upload the files of",
+        ", needed hf://USER/NAME, the only hub that publish knows; upload the files of",
         lambda: require_publishable(parse_hub_address("ms://ann/makeup")),
         lambda: require_publishable(parse_hub_address("hf://ann/makeup")),
     )

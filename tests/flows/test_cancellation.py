@@ -1,5 +1,6 @@
 """Cancelling in the Prefect UI: a training saves however long its step is; and waiting for it."""
 
+import signal
 import tarfile
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Cancelling
 
@@ -19,6 +21,7 @@ from core.workspace import Workspace
 from flows.concurrency import run_limit
 from flows.server.services import Services
 from flows.states import cancellable
+from flows.tasks import _saved_step_in_tag
 from flows.ui.run_names import is_random
 from flows.ui.run_progress import ArtifactProgress
 from training.config import TrainConfig
@@ -85,6 +88,7 @@ def test_a_cancelled_training_has_saved_and_a_waiting_one_says_for_whom(
         f"waits for a slot of the limit {run_limit('train', 'slow')!r}, held by the run "
         "'a name that a person gave'"
     )
+    assert "waits for the run 'a name that a person gave'" in waiting.tags
     assert is_random(second.name)
     assert waiting.name.startswith("slow 20")
     assert waiting.name.endswith(f" {dataset}")
@@ -93,6 +97,7 @@ def test_a_cancelled_training_has_saved_and_a_waiting_one_says_for_whom(
     for run in (first, second):
         _until(lambda run=run: _state(client, run.id) == "Cancelled")
     assert client.read_flow_run(first.id).name == "a name that a person gave"
+    assert not [tag for tag in client.read_flow_run(second.id).tags if "waits" in tag]
     (saved,) = workspace.runs.glob("*/checkpoints/step_00000003")
     assert (saved / "state.pt").exists()
 
@@ -107,6 +112,25 @@ def test_a_cancelled_training_has_saved_and_a_waiting_one_says_for_whom(
         assert not [line for _, line in lines if "memory" in line], lines
     assert [line for _, line in _lines(client, first.id) if f"saved as {saved}" in line]
     client.delete_deployment(deployment)
+
+
+@pytest.mark.slow
+def test_a_cancelled_training_says_in_a_tag_at_which_step_it_is_saved(
+    client: SyncPrefectClient, workspace: Workspace
+) -> None:
+    (run,) = workspace.runs.iterdir()
+    runs: list[UUID] = []
+
+    @prefect.flow(name="of-a-test-that-saves")
+    @cancellable
+    def train_a_little() -> None:
+        runs.append(UUID(flow_run.get_id()))
+        client.set_flow_run_state(runs[0], Cancelling(), force=True)
+        with _saved_step_in_tag(run):
+            raise TerminationSignal(signal.SIGTERM)
+
+    assert train_a_little(return_state=True).is_cancelled()
+    assert "saved at step 10" in client.read_flow_run(runs[0]).tags
 
 
 @pytest.mark.slow

@@ -222,9 +222,9 @@ def test_no_parameter_stands_twice_in_a_form(entrypoint: str) -> None:
     names = [name.removeprefix("advanced.") for name, field in _fields(schema)
              if "properties" not in field]  # fmt: skip
     of_both = {("crawl_a", "num_images"), ("crawl_b", "num_images")}  # also one question
-    places = [place for name in names if "." in name or name not in form.questions
+    places = [place for name in names if "." in name or name not in form.first_questions
               for place in _places(name)]  # fmt: skip
-    places += [place for question in form.questions.values() for place in question.places]
+    places += [place for question in form.first_questions.values() for place in question.places]
     assert {place for place in places if places.count(place) > 1} <= of_both
     derived = {("prepare", "domain_a"), ("prepare", "domain_b")}
     assert {*places} == {*field_values.places(form.parameters)} - derived
@@ -267,6 +267,15 @@ def test_the_server_names_the_field_of_a_wrong_value(path: str) -> None:
         parameters = {"advanced": parameters}
     with pytest.raises(ValidationError, match=rf"parameters\.{path}\.num_epochs.*-3 is less than"):
         validate({"parameters": parameters}, _schema("flows.model.train"), raise_on_error=True)
+
+
+def test_a_question_that_the_form_does_not_ask_may_be_answered() -> None:
+    schema = _schema("flows.pipeline.pipeline")
+    assert "seed" not in schema["properties"]["parameters"]["properties"]
+    validate({"parameters": {"seed": 7}}, schema, raise_on_error=True)
+    with pytest.raises(ValidationError, match=r"parameters\.seed.*-3 is less than"):
+        validate({"parameters": {"seed": -3}}, schema, raise_on_error=True)
+    assert FORMS["flows.pipeline.pipeline"].values({"seed": 7}) == {("train", "seed"): 7}
 
 
 def test_ranges_and_defaults_are_told_in_words() -> None:

@@ -67,10 +67,10 @@ def test_an_unknown_recipe_or_base_is_answered_by_the_nearest(workspace: Workspa
 def test_bases_that_go_round_are_named(workspace: Workspace) -> None:
     workspace.recipe_file("cats").write_text("from: lions\n")
     workspace.recipe_file("lions").write_text("from: cats\n")
-    with pytest.raises(ValueError, match="cats → lions → cats goes round"):
+    with pytest.raises(ValueError, match="circle cats → lions → cats;"):
         find_recipe("cats", workspace)
     workspace.recipe_file("cats").write_text("from: cats\n")
-    with pytest.raises(ValueError, match="cats → cats goes round"):
+    with pytest.raises(ValueError, match="circle cats → cats;"):
         find_recipe("cats", workspace)
 
 

@@ -54,7 +54,8 @@ def folder(
         before="makeup-bare-0",
         changes=[],
         rows=CardRows(
-            accepted={}, by_reason=by_reason, clusters=[pair, pair],
+            accepted={"trainA": [_row(105)], "testB": [_row(106, side="B")]},
+            by_reason=by_reason, clusters=[pair, pair],
             doubtful=[(pair[0], pair[1], 0.96)] * 2, unlikely=[_row(103), _row(104)],
             licenses={"A": {"cc-by": 3, "": 2}, "B": {"": 5}},
         ),

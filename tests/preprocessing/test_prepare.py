@@ -22,6 +22,7 @@ from PIL import Image
 from core.errors import TooFewImagesError
 from core.tables import Original, Picture, read_rows, write_rows
 from core.workspace import Workspace
+from core.workspace_folders import SPLITS
 from preprocessing.analysis.analyse import AnalysisConfig
 from preprocessing.cache import AnalysisCache, forget_analyses
 from preprocessing.config import PrepareConfig
@@ -346,6 +347,35 @@ def test_the_card_links_what_was_left_out(prepared: Prepared) -> None:
     for link in re.findall(r'src="([^"]+)"', page):
         if not link.startswith("previews/"):
             assert (summary.dataset / link).exists(), link
+
+
+def test_the_card_shows_every_accepted_picture_with_digits_that_can_be_copied(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preprocessing.version.card._ACCEPTED_PER_PAGE", 3)
+    dataset = again(prepared, crop_px=88).dataset
+    accepted = [
+        row for row in read_rows(dataset / "manifest.parquet", Picture) if row.status == "ok"
+    ]
+    pages = [path.read_text() for path in dataset.glob("*.html")]
+    for row in accepted:
+        (page,) = (page for page in pages if f'src="{row.file}"' in page)
+        figure = page.partition(f'src="{row.file}"')[2].partition("</figure>")[0]
+        assert f"<code>{row.sha256[:16]}</code>" in figure
+    num = {split: sum(row.file.startswith(split) for row in accepted) for split in SPLITS}
+    card = (dataset / "card.html").read_text()
+    assert all(f"({num[split]})" in card for split in SPLITS)
+    assert "drawn at random" not in card
+
+
+def test_a_card_says_of_how_many_pictures_it_shows_a_part(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preprocessing.version.card_rows._MAX_ACCEPTED_PER_SPLIT", 2)
+    made = again(prepared, crop_px=92)
+    card = (made.dataset / "card.html").read_text()
+    assert f"2 of the {made.counts['trainA']} pictures" in card
+    assert len(re.findall(r'src="trainA/', card)) == 2
 
 
 def test_a_long_card_has_pages(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:

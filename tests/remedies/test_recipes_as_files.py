@@ -66,7 +66,7 @@ def test_a_base_is_named_as_the_message_says(load: Any, tmp_path: Path) -> None:
     round_trip = load("from: dogs\n", home=tmp_path / "a")
     load("from: cats\n", "dogs.yaml", tmp_path / "a")
     remedy(
-        " goes round; needed a recipe that needs no other here",
+        "; needed a recipe that does not lead back here",
         round_trip, load("from: seasons\n", home=tmp_path / "b"),
     )  # fmt: skip
 

@@ -67,6 +67,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = Image.new("RGB", (420, 420), (150, 150, 160))
     small.paste(photo(80), (150, 150))
     (folder / "small.png").write_bytes(encode(small, "PNG"))
+    close = Image.fromarray(portrait("makeup", 3)).crop((110, 60, 300, 360))
+    (folder / "close.jpg").write_bytes(encode(close, "JPEG"))
     (folder / "heic.jpg").write_bytes(ODD_PHOTOS["heic.jpg"]())
     (folder / "large.jpg").write_bytes(bytes(1_500_000))
     with zipfile.ZipFile(folder / "trip.zip", "w") as archive:
@@ -286,6 +288,27 @@ def test_the_chinese_page_is_chinese(open_page: Any, photos: Path, locale: str) 
     page.set_input_files("#choose", photos / "large.jpg")
     notice = TEXTS["zh"]["too-many-bytes"].format(megabytes="1.5", limit=1)
     page.get_by_text(notice).wait_for()
+
+
+@needs_browser
+@pytest.mark.slow
+def test_nothing_is_squeezed_or_cut_off_on_a_phone(open_page: Any, photos: Path) -> None:
+    page = open_page("en", 390)
+    assert page.locator("#language").bounding_box()["height"] < 30  # one line
+    page.set_input_files("#choose", photos / "close.jpg")
+    page.get_by_label("Faces of close.jpg").click()
+    page.wait_for_selector("#boxes div")
+    picture, box, number = (
+        page.locator(selector).bounding_box()
+        for selector in ("#picker-image", "#boxes div", "#boxes span")
+    )
+    for inner in (box, number):
+        assert inner["x"] >= picture["x"] - 3
+        assert inner["x"] + inner["width"] <= picture["x"] + picture["width"] + 3
+    _finish(page)
+    page.wait_for_selector("#rows li.done")
+    assert page.locator("#rows li button").count() == 3
+    assert page.locator("#rows .state").bounding_box()["width"] > 390 / 2
 
 
 @needs_browser
