@@ -21,7 +21,7 @@ endif
 .PHONY: help setup demo run ui test test-fast check format pins clean
 
 help:
-	@echo "make setup   what the commands of suyan need, in .venv (6.7 GB; about 2.2 GB with TORCH=cpu)"
+	@echo "make setup   what the commands of suyan need, in .venv (6.9 GB; about 2.1 GB with TORCH=cpu)"
 	@echo "make demo    the whole pipeline, offline, in about ten minutes"
 	@echo "make run     the default recipe (make-up <-> bare face) against Baidu image search"
 	@echo "make ui      the Prefect UI over all runs so far"

@@ -24,7 +24,7 @@ from cli.inventory.machine_findings import (
     torch_finding,
 )
 from cli.options import WORKSPACE, Recipe, WorkspaceOption, load_parameters
-from core.commands import make_command, suyan_command
+from core.commands import bounded, is_repository, make_command, pip_command, suyan_command
 from core.errors import SuyanError
 from core.language.messages import localisable, localised
 from core.workspace import Workspace
@@ -127,14 +127,18 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    """Compares versions with constraints.txt, whose versions are known to work together."""
+    """Compares versions with constraints.txt, whose versions are known to work together; a package
+    that was installed without the repository has no such file.
+    """
     from importlib.metadata import version
 
     from flows.installation import ROOT
 
+    names = ("prefect", "fastapi", "torch", "torchvision", "pillow", "albumentations")
+    if not (ROOT / "constraints.txt").is_file():
+        return Finding("packages", "ok", ", ".join(f"{name} {version(name)}" for name in names[:3]))
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
     tested = dict(line.split("==") for line in lines if "==" in line)
-    names = ("prefect", "fastapi", "torch", "torchvision", "pillow", "albumentations")
     differing = [
         localised(
             "{name} {installed} (known good: {tested})",
@@ -156,7 +160,11 @@ def _server_code() -> Finding:
     try:
         importlib.import_module("prefect.server.api.server")
     except Exception as error:
-        remedy = make_command("clean", "setup")  # constraints.txt has the FastAPI that fits
+        remedy = (
+            make_command("clean", "setup")  # constraints.txt has the FastAPI that fits
+            if is_repository()
+            else pip_command(*bounded("prefect", "fastapi", "sqlalchemy"))
+        )
         return Finding(
             "server code", "problem", localised("cannot be imported: {error}", error=error), remedy
         )

@@ -9,10 +9,13 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distributions, requires
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
 
 if TYPE_CHECKING:
     from core.workspace import Workspace
@@ -72,17 +75,53 @@ def prefect_command(*words: str, api_url: str = "") -> str:
 def install_command(extra: str, *, for_others: bool = False) -> str:
     """The line that installs the optional packages of ``extra``, for a shell in any folder.
 
-    ``for_others`` is for texts that are passed on, e.g. reports: without paths of this machine, for
-    Suyan's repository. No line may name Suyan: the package of that name on the index is not ours.
+    ``extra`` may be several, with commas. ``for_others`` is for texts that are passed on, e.g.
+    reports: without paths of this machine, for Suyan's repository. No line may name Suyan: the
+    package of that name on the index is not ours. Where the repository is not, the line has the
+    packages themselves.
     """
     if for_others:
         return f"pip install -e '.[{extra}]'"
-    return _line(sys.executable, "-m", "pip", "install", "-e", f"{_REPOSITORY}[{extra}]")
+    if is_repository():
+        return pip_command("-e", f"{_REPOSITORY}[{extra}]")
+    return pip_command(*map(str, _requirements(*extra.split(","))))
 
 
 def pip_command(*words: str) -> str:
-    """The line that installs packages beside Suyan's, for a shell in any folder."""
+    """The line that installs packages beside Suyan's, for a shell in any folder: by uv in an
+    environment without pip, as uv makes them.
+    """
+    if not any(distributions(name="pip")):
+        return _line("uv", "pip", "install", "--python", sys.executable, *words)
     return _line(sys.executable, "-m", "pip", "install", *words)
+
+
+def torch_command(backend: str) -> str:
+    """The line that installs Suyan's repository, this folder, with a build of torch: uv's name."""
+    return f"uv pip install --torch-backend {backend} '.[web,export]'"
+
+
+def bounded(*packages: str) -> list[str]:
+    """The requirements of Suyan for ``packages``, with their bounds, e.g. ``fastapi<0.151``."""
+    return [str(each) for each in _requirements() if each.name in packages]
+
+
+def _requirements(*extras: str) -> Iterator[Requirement]:
+    """What Suyan requires; with ``extras``, what these add to it."""
+    for text in requires("suyan") or ():
+        each = Requirement(text)
+        marker, each.marker = each.marker, None
+        if marker is None:
+            is_wanted = not extras
+        else:
+            is_wanted = any(marker.evaluate({"extra": extra}) for extra in extras)
+        if is_wanted:
+            yield each
+
+
+def is_repository() -> bool:
+    """Whether Suyan runs from a clone, which an installed package and the image do not have."""
+    return (_REPOSITORY / "Makefile").is_file()
 
 
 def make_command(*targets: str) -> str:

@@ -389,7 +389,7 @@ class PrefectFolder:
 
     @property
     def recipe_deployments(self) -> Path:
-        """The deployments of a person's recipes, in the form of prefect.yaml."""
+        """What was deployed last, in the form of prefect.yaml."""
         return self.path / "recipes.yaml"
 
     @property

@@ -35,7 +35,7 @@ _REFRESH_AFTER_H = 24  # a scheduled refresh searches again when the last one is
 _LONGEST_PLAIN_TEXT = 72  # characters
 _HEADER = """\
 # Written by `python -m flows.deployments` from flows/recipe_files and flows/deployments.py: change
-# those, not this file. The command up deploys it; by hand: prefect deploy --all (see
+# those, not this file. The command up deploys the same; by hand: prefect deploy --all (see
 # docs/weekly-running.md).
 """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,10 +14,11 @@ PACKAGES = (
 
 
 def _version() -> str:
-    try:
-        return version("suyan")
-    except PackageNotFoundError:
-        return "unknown"
+    project = ROOT / "pyproject.toml"
+    if project.is_file():  # what pip recorded is older, in a clone that was updated since
+        text = project.read_text(encoding="utf-8")
+        return str(tomllib.loads(text)["project"]["version"])
+    return version("suyan")
 
 
 VERSION = _version()

@@ -7,13 +7,28 @@ PyTorch: what the words do on a machine is what uv and pip document.
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
+import pytest
 import yaml
+
+from flows.installation import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 PINS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+_OF_AN_INSTALLED_PACKAGE = """
+from cli import doctor, main
+from flows.deployments import prefect_yaml
+from flows.installation import ROOT
+from flows.server.resources import declared
+assert prefect_yaml() and declared()
+print(ROOT, *(each().level for each in (doctor._packages, doctor._server_code, doctor._face_model)))
+"""
 
 
 def make(*arguments: str) -> str:
@@ -73,6 +88,45 @@ def test_the_installer_itself_is_pinned_by_hash() -> None:
     assert re.fullmatch(r"uv==[\d.]+( \\\n    --hash=sha256:[0-9a-f]{64})+\n", extracted)
     assert extracted in PINS
     assert command in (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+@pytest.mark.slow
+def test_a_package_without_the_repository_has_every_file_and_starts(tmp_path: Path) -> None:
+    """What ``pip install .`` copies: nothing beside the packages is read at run time."""
+    source = tmp_path / "source"
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    tracked = {name for name in names.stdout.splitlines() if (ROOT / name).is_file()}
+    for name in tracked:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    build = [
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        "..",
+        ".",
+    ]
+    subprocess.run([sys.executable, "-m", *build], cwd=source, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    ours = {name for name in tracked if name.split("/")[0] in PACKAGES}
+    sources_of_files = {"core/language/zh_CN/LC_MESSAGES/suyan.po"}
+    assert {name for name in ours if not (site / name).is_file()} <= sources_of_files
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _OF_AN_INSTALLED_PACKAGE],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    root, *levels = done.stdout.split()
+    assert (Path(root), levels) == (site, ["ok", "ok", "ok"])
 
 
 def test_compose_brings_server_worker_and_page_for_cpu_and_gpu() -> None:

@@ -9,7 +9,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from cli.options import load_parameters
-from core.commands import make_command, pip_command, suyan_command
+from core.commands import (
+    is_repository,
+    make_command,
+    pip_command,
+    suyan_command,
+    torch_command,
+)
 from core.language.messages import localised
 from core.workspace import Workspace
 
@@ -58,13 +64,21 @@ def torch_finding() -> Finding:
     observation = localised("{version}, for {kind}", version=torch.__version__, kind=kind)
     if not (cuda or hip) and _has_nvidia_driver():
         observation += localised(": the GPU of this machine is not used")
-        return Finding("torch", "problem", observation, make_command("clean", "setup"))
+        return Finding("torch", "problem", observation, _torch_remedy("auto"))
     if (cuda or hip) and not torch.cuda.is_available():
         observation += localised(": without a GPU, its CUDA packages only cost disk, about 4 GB")
-        command = make_command("clean", "setup", "TORCH=cpu")
-        remedy = localised("To get them back: {command}", command=command)
+        remedy = localised("To get them back: {command}", command=_torch_remedy("cpu"))
         return Finding("torch", "note", observation, remedy)
     return Finding("torch", "ok", observation)
+
+
+def _torch_remedy(backend: str) -> str:
+    """How to get another build of torch; only a new environment lacks the packages of CUDA."""
+    if is_repository():
+        return make_command("clean", "setup", *(["TORCH=cpu"] if backend == "cpu" else []))
+    return localised(
+        "in a new environment, in Suyan's folder, {command}", command=torch_command(backend)
+    )
 
 
 def _has_nvidia_driver() -> bool:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
@@ -20,12 +21,12 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from flows.deployments import FLOW_NAMES, TAG, WORK_POOL
-from flows.installation import ROOT
 
 
 def declared() -> list[AutomationCore]:
     """The automations of automations.yaml."""
-    content = yaml.safe_load((ROOT / "automations.yaml").read_text(encoding="utf-8"))
+    file = Path(__file__).with_name("automations.yaml")
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
     return [AutomationCore.model_validate(entry) for entry in content["automations"]]
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +23,6 @@ from core.files import atomic_file, digest, file_sha256, try_load_json, write_js
 from core.language.messages import localised
 from core.locks import is_alive
 from core.workspace import Workspace
-from flows.deployments import FILE as DEPLOYMENTS_FILE
 from flows.deployments import (
     FLOW_NAMES,
     WORK_POOL,
@@ -69,14 +69,6 @@ def up(
     Raises ``SuyanError`` with the output of the command that failed, ``ValueError`` for a host
     beyond this machine without a password, and for a recipe of the workspace that is refused.
     """
-    if not DEPLOYMENTS_FILE.exists():
-        raise SuyanError(
-            localised(
-                "{root} has no prefect.yaml, needed a clone of the repository: the command "
-                "up does not run from an installed package",
-                root=ROOT,
-            )
-        )
     recipes = workspace_recipes(workspace)  # a recipe that is refused stops nothing
     server = _server_up(workspace, console, host, port)
     environment = worker_environment(server, workspace)
@@ -145,7 +137,7 @@ def worker_environment(server: Server, workspace: Workspace) -> dict[str, str]:
         **os.environ,
         **client_environment(server),
         "SUYAN_HOME": str(workspace.folder.resolve()),
-        "PWD": str(ROOT),  # prefect.yaml uses it as the folder of the code
+        "PWD": str(ROOT),  # prefect_yaml() uses it as the folder of the code
     }
 
 
@@ -169,7 +161,7 @@ def _deployed_stamp(server: Server, recipes: Iterable[Recipe]) -> dict[str, Any]
     """Digests of the code and the server, and of the deployments of each of a person's recipes: a
     change makes deploying necessary.
     """
-    files = [DEPLOYMENTS_FILE, ROOT / "automations.yaml"]
+    files: list[Path] = []
     for pattern in ("*.py", "*.yaml"):
         files += sorted(path for package in PACKAGES for path in (ROOT / package).rglob(pattern))
     code = digest([str(ROOT), server.api_url, *(file_sha256(path) for path in files)])
@@ -244,16 +236,14 @@ def _deploy(
                 rest=rest,
             )
         )
-    deploy = (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
     deployed = [shipped_recipe(name) for name in SHIPPED_NAMES] if is_new_code else []
-    if is_new_code:
-        _command(environment, *deploy)
-    if changed:
+    deployed += changed
+    if deployed:
         with atomic_file(server.folder.recipe_deployments) as text:
-            text.write(prefect_yaml(changed).encode())
+            text.write(prefect_yaml(deployed).encode())
+        deploy = (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
         _command(environment, *deploy, "--prefect-file", str(server.folder.recipe_deployments))
     write_json(file, stamp)
-    deployed += changed
     if deployed:
         names = ", ".join(recipe.name for recipe in deployed)
         console.print(
@@ -280,7 +270,7 @@ def _worker_up(workspace: Workspace, environment: Mapping[str, str], console: Co
 
 
 def _command(environment: Mapping[str, str], *command: str) -> str:
-    """Run a command in the repository's folder; returns its output."""
+    """Run a command in the folder of the code; returns its output."""
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -2,6 +2,7 @@ import importlib.util
 import os
 import re
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,25 @@ def test_the_build_of_torch_is_named_with_its_cost(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(machine_findings, "_has_nvidia_driver", lambda: True)
     unused = torch_finding()
     assert (unused.level, "is not used" in unused.observation) == ("problem", True)
+
+
+def test_an_installed_package_is_checked_without_the_repository(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It has no constraints.txt to compare with, and no Makefile."""
+    import torch
+
+    monkeypatch.setattr("core.commands._REPOSITORY", tmp_path)
+    monkeypatch.setattr("flows.installation.ROOT", tmp_path)
+    packages = doctor._packages()
+    assert (packages.level, packages.observation.startswith("prefect 3.")) == ("ok", True)
+    monkeypatch.setitem(sys.modules, "prefect.server.api.server", None)
+    server = doctor._server_code()
+    assert (server.level, "fastapi<0.151" in server.remedy) == ("problem", True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine_findings, "_has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    assert torch_finding().remedy.endswith("uv pip install --torch-backend cpu '.[web,export]'")
 
 
 @pytest.mark.remedy(

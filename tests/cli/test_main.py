@@ -19,6 +19,7 @@ from cli.main import app
 from cli.prepare import prepare_crawled
 from core.workspace import Workspace
 from flows import recipes
+from flows.installation import VERSION
 from scraping.catalogue.database import catalogue_url
 from scraping.catalogue.leases import Leases
 from scraping.catalogue.repository import Catalogue
@@ -124,7 +125,7 @@ def test_help_is_grouped_and_short_options_and_the_version_are_there(suyan: Suya
     assert panels[0] == "Options"
     assert "Commands" not in panels
     status, text = suyan("--version")
-    assert (status, text) == (0, "suyan 0.1.0\n")
+    assert (status, text) == (0, f"suyan {VERSION}\n")
     assert suyan("train", "-h")[0] == 0
 
 

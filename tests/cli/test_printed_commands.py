@@ -22,7 +22,9 @@ from cli.main import app
 from cli.run import print_summary
 from core.commands import (
     RECIPE_DOMAINS,
+    bounded,
     install_command,
+    pip_command,
     prefect_command,
     recipe_of,
     suyan_command,
@@ -296,6 +298,25 @@ def test_the_line_that_installs_an_extra_names_this_python_and_an_extra_that_exi
     assert named
     assert named <= extras.keys()
     assert install_command("s3") == f'{PROGRAM.with_name("python")} -m pip install -e "{ROOT}[s3]"'
+
+
+def test_an_installed_package_names_the_packages_of_an_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After ``pip install .`` no folder of the installation can be installed again."""
+    monkeypatch.setattr("core.commands._REPOSITORY", tmp_path)
+    python = PROGRAM.with_name("python")
+    assert install_command("s3") == f'{python} -m pip install "obstore>=0.8" "boto3>=1.35"'
+    line = install_command("wandb,mlflow")
+    assert line == f'{python} -m pip install "wandb>=0.22" "mlflow-skinny>=3"'
+    assert "suyan" not in line
+    assert bounded("fastapi", "psutil") == ["fastapi<0.151", "psutil>=6"]
+
+
+def test_an_environment_without_pip_is_filled_by_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.commands.distributions", lambda **_name: iter(()))
+    python = PROGRAM.with_name("python")
+    assert pip_command("socksio") == f"uv pip install --python {python} socksio"
 
 
 def _texts(path: Path) -> Iterator[tuple[int, str]]:

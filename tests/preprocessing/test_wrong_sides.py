@@ -16,7 +16,7 @@ from core.workspace_folders import DatasetFolder
 from preprocessing.analysis.analyse import AnalysisConfig, analyse
 from preprocessing.cache import AnalysisCache, forget_analyses, names_in_cache
 from preprocessing.config import PrepareConfig
-from preprocessing.images.side_features import NUM_PICTURE_FEATURES
+from preprocessing.images.side_features import NUM_PICTURE_FEATURES, picture_features
 from preprocessing.prepare import prepare
 
 CONFIG = PrepareConfig(
@@ -120,3 +120,19 @@ def test_features_are_cached_with_the_analysis_and_forgotten_with_the_picture(
     forget_analyses(workspace, [name])
     assert cache.load_features([name]) == {}
     assert names_in_cache(workspace, [name]) == set()
+
+
+@pytest.mark.parametrize("blur", [0, 3])
+def test_directions_of_edges_are_those_that_opencv_4_computes(blur: float) -> None:
+    """Its histogram of oriented gradients, which OpenCV 5 lacks, as cached analyses have it."""
+    if not hasattr(cv2, "HOGDescriptor"):
+        pytest.skip("needs OpenCV 4 to compare with")
+    descriptor = cv2.HOGDescriptor((64, 64), (16, 16), (16, 16), (8, 8), 9)
+    for seed in range(5):
+        pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+        if blur:
+            pixels = cv2.normalize(cv2.GaussianBlur(pixels, (0, 0), blur), None, 0, 255,
+                                   cv2.NORM_MINMAX)  # fmt: skip
+        expected = np.ravel(descriptor.compute(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)))
+        found = picture_features(pixels)[: expected.size].astype(np.float32)
+        assert np.abs(found - expected).max() < 2e-4  # of 16 bits

@@ -57,7 +57,6 @@ WITHOUT_REMEDY = {
     "the Prefect server did not come up on port ": _LOG_FOLLOWS,
     " ended with ": _LOG_FOLLOWS,
     "the rehearsal's run did not complete": "test_printed_commands.py reads its line",
-    " has no prefect.yaml, needed a clone of the repository: ": "the tests run in a clone",
     ", needed 3.11": "the tests need a newer Python themselves",
     "cannot be imported: ": "of packages of other versions; its line sets up new ones",
     "Read the message.": "any error of a check",
