@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import functools
 import io
 import logging
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +37,15 @@ Picture = NDArray[np.uint8]
 MAX_FRAMES = 2000
 """Most pictures of an animation."""
 
+UNREADABLE = "unreadable"
+"""The reason of a file that the system does not let us read; it says nothing about the file."""
+
 _ORIENTATION = 0x0112  # EXIF; 5 to 8 swap width and height
 _MAX_TEXT_BYTES = 1 << 20  # of a PNG's text chunks, unpacked, all together
 _MAX_PROFILE_BYTES = 4 << 20
 _MAX_FLOAT_HIGHLIGHT = 2.0  # where white is 1: a sharpened picture exceeds it at its edges
 
+_logger = logging.getLogger(__name__)
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise it writes to the terminal
 
 
@@ -68,7 +74,7 @@ def read_picture(
     """``[H, W, 3]`` uint8 sRGB, upright; a ``Rejected`` with the reason for a bad file.
 
     The reasons: ``undecodable``, ``too-many-pixels``, ``too-many-frames``, ``too-small``,
-    ``out-of-memory``.
+    ``out-of-memory``, and ``UNREADABLE``.
     """
     decoded = read_reduced(path, max_pixels=max_pixels, min_side_px=min_side_px)
     return decoded if isinstance(decoded, Rejected) else decoded.pixels
@@ -103,9 +109,18 @@ def read_reduced(
         return Rejected("too-many-pixels")
     except MemoryError:
         return Rejected("out-of-memory")
+    except OSError as error:
+        return Rejected(UNREADABLE if _is_of_the_system(error) else "undecodable")
     except Exception:  # Pillow raises a dozen types on hostile files
         return Rejected("undecodable")
     return Decoded(pixels, *((width, height) if turned else (height, width)), factor)
+
+
+def _is_of_the_system(error: OSError) -> bool:
+    """Whether the system could not read the file. Pillow's own errors have no number, and hostile
+    files make it seek to places that do not exist.
+    """
+    return error.errno not in {None, errno.EINVAL}
 
 
 @contextlib.contextmanager
@@ -148,19 +163,38 @@ def load_picture(path: Path, *, max_pixels: float = MAX_PIXELS) -> Picture:
     return picture
 
 
-def find_pictures(folder: Path) -> list[Path]:
+def find_pictures(folder: Path, suffixes: Container[str] = SUFFIXES) -> list[Path]:
     """Picture files in ``folder`` and its subfolders by suffix, in the order of their names.
 
     Upper-case suffixes count too. Hidden files and folders (names that begin with a dot) are
-    skipped.
+    skipped. Links are followed; one that leads nowhere is returned, so that whoever reads it says
+    so. A subfolder that cannot be listed is named in the log.
     """
     return sorted(
         path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        for path in _visible_files(folder)
+        if path.suffix.lower() in suffixes and (path.is_file() or path.is_symlink())
     )
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """All that is no folder, of each folder once: a link may lead to a folder above it. Links come
+    last, so that a file has the path without one.
+    """
+    walked, starts = set[str](), [folder]
+    for start in starts:
+        for place, folders, names in os.walk(start, onerror=_log_unlisted):
+            real = os.path.realpath(place)
+            is_new = real not in walked
+            walked.add(real)
+            folders[:] = [n for n in sorted(folders) if is_new and not n.startswith(".")]
+            starts += [path for name in folders if (path := Path(place) / name).is_symlink()]
+            yield from (Path(place) / name for name in names if is_new and not name.startswith("."))
+
+
+def _log_unlisted(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # the folder itself may be missing
+        _logger.warning("%s: cannot be listed (%s); left out", error.filename, error.strerror)
 
 
 def resize(picture: Picture, width: int, height: int) -> Picture:

@@ -13,6 +13,7 @@ from core.config_identity import identity
 from core.errors import SuyanError, TooFewImagesError
 from core.files import write_json
 from core.language.messages import localised
+from core.pictures import UNREADABLE
 from core.progress import Progress, silent
 from core.tables import Picture, groups, write_rows
 from core.workspace import Workspace
@@ -281,4 +282,4 @@ def _is_transient(outcome: Analysis | Failure) -> bool:
     """Whether another run may have another outcome; such an outcome must not be cached."""
     if isinstance(outcome, Failure):
         return outcome.is_transient
-    return outcome.reason == FILE_MISSING
+    return outcome.reason in {FILE_MISSING, UNREADABLE}

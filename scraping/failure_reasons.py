@@ -84,8 +84,10 @@ LIFTED_BY: Mapping[Reason, str] = MappingProxyType(
 )
 """The field of ``CrawlConfig`` whose change lifts a rejection: its address is requested again."""
 
-_PASSING_STATUSES = frozenset({407, 408, 421, 423, 425, 429})
-"""Statuses between 400 and 499 that do not speak of the picture: of a proxy, of time and load."""
+_PASSING_STATUSES = frozenset({407, 408, 420, 421, 423, 425, 429, 430, 499})
+"""Statuses between 400 and 499 that do not speak of the picture: of a proxy, of time and load (420,
+430 and 499 are no standard: "calm down", too many requests, a client that left).
+"""
 
 MAY_PASS = frozenset(
     {

@@ -19,6 +19,7 @@ from serving.refusals import Reason, Refusal
 _FORMATS = {
     suffix: image_format for image_format in OUTPUT_FORMATS for suffix in image_format.suffixes
 }
+_REFUSED_SUFFIXES = {".heic", ".heif"}  # of photographs: a refusal says how to convert them
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def find_photos(arguments: Sequence[str], out: Path) -> list[Input]:
 def _expand(argument: str, out: Path) -> list[Input]:
     path = Path(argument)
     if os.path.isdir(path):  # noqa: PTH112 - raises nothing, whatever the argument
-        pictures = [file for file in find_pictures(path) if not _lies_in(file, out)]
+        suffixes = SUFFIXES | _REFUSED_SUFFIXES
+        pictures = [file for file in find_pictures(path, suffixes) if not _lies_in(file, out)]
         if not pictures:
             num_files = sum(1 for file in path.rglob("*") if file.is_file())
             raise ValueError(
@@ -62,7 +64,11 @@ def _expand(argument: str, out: Path) -> list[Input]:
         return [Input(file, file.relative_to(path)) for file in pictures]
     if glob.has_magic(argument) and not os.path.lexists(path):
         matches = sorted(Path(name) for name in glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute patterns too
-        files = [file for file in matches if file.is_file() and not _lies_in(file, out)]
+        files = [
+            file
+            for file in matches
+            if (file.is_file() or file.is_symlink()) and not _lies_in(file, out)
+        ]
         if not files:
             raise ValueError(
                 localised("{argument}: no file matches this pattern", argument=argument)

@@ -213,6 +213,27 @@ def test_what_is_said_in_several_places_is_the_same() -> None:
     assert f"{RECIPES['makeup']().crawl_a.num_images}." in helps["images"]
 
 
+def test_codes_in_tables_are_those_of_the_code() -> None:
+    """Reasons, kinds of problems and faults, each in the document that explains it."""
+    from core.pictures import UNREADABLE
+    from preprocessing.analysis.analyse import FILE_MISSING
+    from preprocessing.sandbox_worker import FailureReason
+    from preprocessing.selection.rejection_reasons import Reason
+    from scraping.catalogue.entities import StopReason
+    from scraping.offline.raw_host import HOST_FAULTS
+    from serving.web.problems import ProblemKind
+
+    codes = {
+        "datasets": [*Reason, *FailureReason, UNREADABLE, FILE_MISSING],
+        "crawl": [*StopReason, *HOST_FAULTS],
+        "using-a-model": [*ProblemKind],
+    }
+    for name, wanted in codes.items():
+        for document in (ROOT / "docs" / f"{name}.md", ROOT / "docs" / f"{name}{CHINESE}"):
+            named = {span.split(":")[0] for span in spans(document)}
+            assert [str(code) for code in wanted if code not in named] == [], document.name
+
+
 def _complete_lines(document: Path) -> Iterator[list[str]]:
     """The words of each command of ours in a block of shell commands, without redirections."""
     text = document.read_text(encoding="utf-8")

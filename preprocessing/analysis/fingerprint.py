@@ -81,9 +81,14 @@ def grey_thumbnail(thumbnail: bytes) -> NDArray[np.uint8]:
 
 def coarse_colours(thumbnail: bytes) -> NDArray[np.float32]:
     """The picture's coarse colours in CIELAB, ``[16, 16, 3]`` float32."""
-    rgb = np.frombuffer(thumbnail, np.uint8, offset=_GREY_BYTES).reshape(COARSE_PX, COARSE_PX, 3)
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = cv2.cvtColor(coarse_levels(thumbnail) / 255, cv2.COLOR_RGB2LAB)
     return np.asarray(lab, np.float32)
+
+
+def coarse_levels(thumbnail: bytes) -> NDArray[np.float32]:
+    """The picture's coarse colours in RGB, ``[16, 16, 3]`` float32, 0 to 255."""
+    rgb = np.frombuffer(thumbnail, np.uint8, offset=_GREY_BYTES).reshape(COARSE_PX, COARSE_PX, 3)
+    return rgb.astype(np.float32)
 
 
 def mark_inside(thumbnail: bytes, inside: NDArray[np.bool_]) -> bytes:

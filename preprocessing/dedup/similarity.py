@@ -15,7 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.analysis.fingerprint import THUMB_PX, coarse_colours, grey_thumbnail
+from preprocessing.analysis.fingerprint import (
+    THUMB_PX,
+    coarse_colours,
+    coarse_levels,
+    grey_thumbnail,
+)
 from preprocessing.dedup.colours import (
     ALIGNED,
     ROUGHLY_ALIGNED,
@@ -32,10 +37,11 @@ from preprocessing.dedup.overlay import (
     warp,
     window_overlay,
 )
+from preprocessing.dedup.places import differ_in_places
 from preprocessing.dedup.screening import unaligned_similarities
 from preprocessing.dedup.watermark import similarity_beside_mark
 
-SIMILARITY_VERSION = 6  # raise it when the same two fingerprints have another similarity
+SIMILARITY_VERSION = 7  # raise it when the same two fingerprints have another similarity
 _ALIGNMENT_STEPS = 20
 _MIN_FIRST_DETAIL = 0.85  # correlation after the first steps; a pair below it is no copy
 _WATERMARK_SHARE = 0.15  # of the pixels that a watermark may cover
@@ -77,6 +83,7 @@ class _Stage:
 # everything else are beyond 0.185, most of the others beyond 0.14.
 _ROUGH_STAGE = _Stage(3, ROUGHLY_ALIGNED, 0.3, 0.3)
 _FINAL_STAGE = _Stage(_ALIGNMENT_STEPS, ALIGNED, 0.185, 0.14)
+_MAX_SURE_MISFIT = 0.08  # beyond it the colours may not differ in places
 
 
 def similarity(pair: ThumbnailPair) -> float:
@@ -86,7 +93,8 @@ def similarity(pair: ThumbnailPair) -> float:
     over affine maps. Then the fine detail of both is correlated, without the pixels that differ
     most: a watermark covers a part of a copy, whereas another photograph of the same scene differs
     everywhere. Two portraits before one background, or two faces with their surroundings, must also
-    agree in their light and in each part of their faces. Light and colours must correlate too.
+    agree in their light and in each part of their faces, and the less their light agrees, the less
+    may their colours differ in places. Light and colours must correlate too.
     There is a penalty for edited colours, and one for faces, because all of these resemble each
     other. A whole picture that differs by a mark alone needs no such agreement of its faces. Most
     pairs are no copies; the comparison of such a pair ends as soon as that is certain.
@@ -124,10 +132,13 @@ def aligned_similarity(pair: ThumbnailPair) -> float:
                 return beside - _EDITED_PENALTY
         is_edited = not pair.is_of_faces and not gaps.within(ALIGNED.whole)[0]
         max_misfit = stage.max_edited_misfit if is_edited else stage.max_misfit
-        if pair.has_faces and _light_misfit(inner, outer, overlay) > max_misfit:
+        misfit = _light_misfit(inner, outer, overlay) if pair.has_faces else 0.0
+        if misfit > max_misfit:
             return min(detail, _LOCALLY_DIFFERENT)
-    if detail >= _MIN_DETAIL and pair.has_faces and not _are_same_faces(pair, overlay):
-        return min(detail, _LOCALLY_DIFFERENT)
+    if detail >= _MIN_DETAIL and pair.has_faces:
+        has_places = misfit > _MAX_SURE_MISFIT and _differ_in_places(pair, overlay)
+        if has_places or not _are_same_faces(pair, overlay):
+            return min(detail, _LOCALLY_DIFFERENT)
     return detail - _FACE_PENALTY * pair.is_of_faces - _EDITED_PENALTY * is_edited
 
 
@@ -140,6 +151,12 @@ def _colour_gaps(pair: ThumbnailPair, overlay: Overlay) -> ColourGaps:
     outer = warp(coarse_colours(pair.outer), overlay.coarse)
     inside = overlay.coarse_inside.reshape(1, -1)
     return compare_colours(inner.reshape(1, -1, 3), outer.reshape(1, -1, 3), inside)
+
+
+def _differ_in_places(pair: ThumbnailPair, overlay: Overlay) -> bool:
+    inner = oriented(coarse_levels(pair.inner), pair.turns, is_mirrored=pair.is_mirrored)
+    outer = warp(coarse_levels(pair.outer), overlay.coarse)
+    return differ_in_places(inner, outer, overlay.coarse_inside)
 
 
 def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:

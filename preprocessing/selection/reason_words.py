@@ -99,6 +99,13 @@ REASON_WORDS: Mapping[str, ReasonWords] = {
         Text("Unreadable", "无法读取"),
         Text("The file cannot be read, so it cannot be kept.", "文件读不出来，所以无法保留。"),
     ),
+    "unreadable": ReasonWords(
+        Text("Not readable at present", "暂时读不到"),
+        Text(
+            "The system did not let the file be read; the next preparation tries again.",
+            "系统不让读这个文件；下次准备时会再试。",
+        ),
+    ),
     "file-missing": ReasonWords(Text("File missing", "文件缺失")),
     "too-many-pixels": ReasonWords(Text("Too many pixels", "像素过多")),
     "too-many-frames": ReasonWords(Text("Too many frames", "帧数过多")),

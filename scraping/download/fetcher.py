@@ -23,6 +23,7 @@ from core.proxies import Proxies
 from scraping import backoff
 from scraping.content_encoding import TooLongError, decode_body
 from scraping.download.completeness import has_end
+from scraping.download.cookies import RedirectCookies
 from scraping.download.curl import CurlClient
 from scraping.download.lenient_http import get_leniently
 from scraping.download.limits import DownloadLimits
@@ -54,6 +55,7 @@ _HEADERS = (f"User-Agent: {_USER_AGENT}", "Accept: image/*,*/*;q=0.8", "Accept-E
 _MAX_ROBOTS_BYTES = 512_000
 _MAX_ERROR_BYTES = 65_536  # of an error page; reading it lets the connection be used again
 _REDIRECTS = {301, 302, 303, 307, 308}
+_SUCCESSES = {200, 203}  # the latter from a proxy that changed something
 _FORBIDDEN = 403
 _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 20.0
@@ -134,20 +136,22 @@ class Fetcher:
             await self._robots.check(split_url(original_url(url)))
         budget = _TimeBudget(self._limits.total_timeout_s)
         first = address = split_url(url)
+        cookies = RedirectCookies()
         for _ in range(self._limits.max_redirects + 1):
             if respect:
                 await self._robots.check(address)
-            response = await self._get_as_browser(address, referer, budget)
+            response = await self._get_as_browser(address, referer, cookies, budget)
             if response.status in _REDIRECTS:
+                cookies.take(address, response.headers)
                 address = _redirect_target(address, response)
             else:
                 return self._picture(response, is_moved=address.host != first.host)
         raise RejectedError(Reason.TOO_MANY_REDIRECTS, self._limits.max_redirects)
 
     async def _get_as_browser(
-        self, address: Address, referer: str, budget: _TimeBudget
+        self, address: Address, referer: str, cookies: RedirectCookies, budget: _TimeBudget
     ) -> HttpResponse:
-        """The response to a request with the referer that a browser would send.
+        """The response to a request with the cookies and the referer that a browser would send.
 
         Where the host forbids that one (403), its own origin is sent, and then none, as many hosts
         serve their pictures only on their own pages.
@@ -156,7 +160,8 @@ class Fetcher:
             referer = ""
         max_bytes = int(self._limits.max_megabytes * 1e6)
         for value in self._referers.of_site(address.site, referer):
-            response = await self._get(address, value, budget, max_bytes)
+            lines = [*([f"Referer: {value}"] if value else []), *cookies.lines(address)]
+            response = await self._get(address, lines, budget, max_bytes)
             if response.status != _FORBIDDEN:
                 self._referers.remember(address.site, value)
                 break
@@ -164,9 +169,11 @@ class Fetcher:
 
     def _picture(self, response: HttpResponse, *, is_moved: bool) -> PictureFile:
         """The picture in the final response; ``is_moved``: another host gave it."""
-        if response.status != 200:
+        if response.status not in _SUCCESSES:
             reason = http_reason(response.status)
-            raise FailedError(reason) if may_pass(reason) else RejectedError(reason)
+            is_challenge = "cf-mitigated" in response.headers  # of us, whatever the picture is
+            passes = is_challenge or may_pass(reason)
+            raise FailedError(reason) if passes else RejectedError(reason)
         if self._opts_out(response.headers):
             raise RejectedError(Reason.OPT_OUT)
         if not response.is_whole:
@@ -200,21 +207,21 @@ class Fetcher:
     async def _fetch_text(self, address: Address) -> tuple[int, bytes]:
         budget = _TimeBudget(self._limits.total_timeout_s)
         for _ in range(self._limits.max_redirects + 1):
-            response = await self._get(address, "", budget, _MAX_ROBOTS_BYTES)
+            response = await self._get(address, (), budget, _MAX_ROBOTS_BYTES)
             if response.status not in _REDIRECTS or "location" not in response.headers:
                 return response.status, self._decoded(response)
             address = _redirect_target(address, response)
         raise RejectedError(Reason.TOO_MANY_REDIRECTS)
 
     async def _get(
-        self, address: Address, referer: str, budget: _TimeBudget, max_bytes: int
+        self, address: Address, lines: Sequence[str], budget: _TimeBudget, max_bytes: int
     ) -> HttpResponse:
         """One request at its host's pace; the rate limiter learns how it ended."""
         limiter = self._limiters.of_site(address.site)
         await limiter.acquire(self._sleep)
         try:
             async with self._slots:
-                response = await self._request(address, referer, budget, max_bytes)
+                response = await self._request(address, lines, budget, max_bytes)
         except FailedError as error:
             limiter.release(failed=True, pause_s=error.retry_after_s)
             raise
@@ -225,13 +232,12 @@ class Fetcher:
         return response
 
     async def _request(
-        self, address: Address, referer: str, budget: _TimeBudget, max_bytes: int
+        self, address: Address, lines: Sequence[str], budget: _TimeBudget, max_bytes: int
     ) -> HttpResponse:
-        request_headers = [*_HEADERS, f"Referer: {referer}"] if referer else _HEADERS
         proxy = self._proxies.of(address.scheme, address.host, address.port)
 
         def body_limit(status: int, headers: Mapping[str, str]) -> int:
-            if status != 200:
+            if status not in _SUCCESSES:
                 return _MAX_ERROR_BYTES
             content_length = headers.get("content-length", "")
             too_large = content_length.isdecimal() and int(content_length[:20]) > max_bytes
@@ -242,9 +248,9 @@ class Fetcher:
                 await self._host_check.check(address.host)
             with budget:
                 response = await self._transfer(
-                    address, request_headers, body_limit, budget.left_s(), proxy
+                    address, [*_HEADERS, *lines], body_limit, budget.left_s(), proxy
                 )
-            if response.status == 200 and response.failure and not has_end(response.body):
+            if response.status in _SUCCESSES and response.failure and not has_end(response.body):
                 raise response.failure
         except FailedError as error:
             if error.reason == Reason.TIMEOUT and budget.left_s() < 0.01:

@@ -29,6 +29,13 @@ def _hotlink(body: bytes, headers: Mapping[str, str]) -> bytes:
     return _ok(body)
 
 
+def _cookie(body: bytes, headers: Mapping[str, str]) -> bytes:
+    if "seen=1" in headers.get("cookie", ""):
+        return _ok(body)
+    cookie = "Set-Cookie: seen=1; Expires=Thu, 01 Jan 2099 00:00:00 GMT; Path=/"
+    return f"HTTP/1.1 302 Found\r\n{cookie}\r\nLocation: #\r\nContent-Length: 0\r\n\r\n".encode()
+
+
 HOST_FAULTS: Mapping[str, Callable[[bytes, Mapping[str, str]], bytes]] = MappingProxyType(
     {
         # A browser shows these pictures.
@@ -39,6 +46,8 @@ HOST_FAULTS: Mapping[str, Callable[[bytes, Mapping[str, str]], bytes]] = Mapping
         "false-encoding": lambda body, _: _ok(body, "Content-Encoding: gzip"),
         "false-length": lambda body, _: _ok(body, length=len(body) + 999),
         "hotlink": _hotlink,  # 403 to pages of other hosts
+        "cookie": _cookie,  # a redirect until the cookie comes back that it sets
+        "status-203": lambda body, _: _ok(body).replace(b"200 OK", b"203 Not Mine", 1),
         # These hold no picture, or none that can be read.
         "endless-header": lambda body, _: _ok(body, "X: " + "x" * 500_000),
         "http-0.9": lambda body, _: body,

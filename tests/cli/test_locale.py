@@ -1,4 +1,9 @@
-"""Every stage in a locale that is not UTF-8, with Chinese names, as processes of their own."""
+"""Every stage in a locale that is not UTF-8, with Chinese names, as processes of their own.
+
+The kind: a file is written in one encoding and read in another one, the locale's. The boundary: our
+text is UTF-8, said wherever a file is opened; Python warns of each place that does not say it
+(``PYTHONWARNDEFAULTENCODING``), and a warning fails the test.
+"""
 
 import json
 import os

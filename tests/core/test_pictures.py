@@ -1,7 +1,17 @@
-"""Untrusted files give RGB arrays as a viewer shows them, or short reasons."""
+"""Untrusted files give RGB arrays as a viewer shows them, or short reasons.
+
+The kind: two stages read one file differently (levels, orientation, transparency, profile, formats,
+suffixes), so that a model is trained on other pixels than it is used on; or a decoder raises what
+nobody expects. The boundary: ``core.pictures`` alone decodes pictures, for every stage. It
+turns each pixel format into 8 bits by one rule, and returns ``Rejected`` with a documented reason
+for anything else; a file that the system does not let us read has a reason of its own.
+"""
 
 import io
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, features
 
 from core.pictures import (
+    UNREADABLE,
     Decoded,
     Rejected,
     find_pictures,
@@ -20,8 +31,9 @@ from core.pictures import (
     resize,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
-REASONS = {"undecodable", "too-many-pixels", "too-small", "out-of-memory"}
+REASONS = {"undecodable", "too-many-pixels", "too-small", "out-of-memory"}  # of wrong files
 
 
 def saved(folder: Path, image: Image.Image, name: str, **options: object) -> Path:
@@ -122,10 +134,13 @@ def test_the_size_is_judged_before_pixels_are_decoded(tmp_path: Path) -> None:
     assert read_picture(path, max_pixels=5000) == Rejected("undecodable")
 
 
-def test_missing_and_empty_files_are_rejected(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_not_a_file_that_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    for name in ("empty", "missing"):
-        assert read_picture(tmp_path / name, max_pixels=1e6) == Rejected("undecodable")
+    assert read_picture(tmp_path / "empty", max_pixels=1e6) == Rejected("undecodable")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("missing", "folder", "loop"):  # errors of the system, for root too
+        assert read_picture(tmp_path / name, max_pixels=1e6) == Rejected(UNREADABLE)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
@@ -254,6 +269,39 @@ def test_pictures_are_found_by_suffix_in_any_case_and_in_subfolders(tmp_path: Pa
     (tmp_path / "folder.png").mkdir()
     found = [str(path.relative_to(tmp_path)) for path in find_pictures(tmp_path)]
     assert found == sorted(names[:7])
+
+
+def test_pictures_behind_links_are_found_once(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "mine", tmp_path / "disk"
+    for path in (folder / "z" / "own.png", elsewhere / "far.png"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (folder / "a-link-inside").symlink_to("z")
+    (folder / "b-link").symlink_to(elsewhere)
+    (folder / "c-link-again").symlink_to(elsewhere)
+    (folder / "d-loop").symlink_to(folder)
+    (folder / "nowhere.jpg").symlink_to(tmp_path / "unmounted" / "1.jpg")
+    os.mkfifo(folder / "pipe.jpg")
+    found = [path.relative_to(folder).as_posix() for path in find_pictures(folder)]
+    assert found == ["b-link/far.png", "nowhere.jpg", "z/own.png"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user, for whom a folder is closed")
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o700)
+    (tmp_path / "1.png").touch()
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    lines = (
+        "import os, pathlib, sys; from core.pictures import find_pictures; os.setuid(65534); "
+        "print([path.name for path in find_pictures(pathlib.Path(sys.argv[1]))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", lines, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "['1.png']\n"
+    assert f"{tmp_path}/closed: cannot be listed (Permission denied); left out" in done.stderr
 
 
 def test_pictures_are_found_below_a_hidden_folder_that_was_named(tmp_path: Path) -> None:

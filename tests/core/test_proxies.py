@@ -1,4 +1,11 @@
-"""Which proxy a request goes through, and that none stands before loopback, for any client."""
+"""Which proxy a request goes through, and that none stands before loopback, for any client.
+
+The kind: of several clients in one process one goes through the proxy and another one does not, or
+one of them asks this machine's own server through it. The boundary: ``core.proxies`` alone reads
+the variables; our clients ask ``Proxies.of_url``, which knows loopback in any notation, and those
+of libraries read the ``no_proxy`` that ``loopback_exemption`` completes before they start.
+``tests/scraping/test_proxied_crawl.py`` has the crawl behind a real proxy.
+"""
 
 import os
 import subprocess

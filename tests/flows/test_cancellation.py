@@ -1,4 +1,9 @@
-"""Cancelling in the Prefect UI: a training saves however long its step is; and waiting for it."""
+"""Cancelling in the Prefect UI: a training saves however long its step is; and waiting for it.
+
+The kind: whoever stops a run (a person in the UI, a worker at SIGTERM, Ctrl-C) gives it less time
+than a step takes. The boundary: a copy of the state of the last whole step is saved by a thread
+while the step goes on, so the time to save does not depend on the step.
+"""
 
 import signal
 import tarfile

@@ -1,4 +1,10 @@
-"""A person's decisions are read in every form that people write, and mistakes are named."""
+"""A person's decisions are read in every form that people write, and mistakes are named.
+
+The kind: a table that a person or a spreadsheet wrote (byte order mark, separators, encodings,
+blanks, capitals) is read by one of our readers and refused by another one. The boundary: all of
+them read lines and cells by ``csv_lines`` and ``csv_cells`` of ``core.tables``;
+``tests/evaluation/test_regions.py`` gives any bytes to both.
+"""
 
 from pathlib import Path
 

@@ -423,6 +423,27 @@ def test_a_killed_preparation_leaves_no_half_version(
 
 
 @pytest.mark.slow
+def test_an_original_that_cannot_be_read_for_a_moment_is_tried_again(
+    corpus: tuple[list[bytes], list[bytes]], tmp_path: Path
+) -> None:
+    listings = [
+        listing(tmp_path, name, side[:8])
+        for name, side in zip(("makeup", "bare"), corpus, strict=True)
+    ]
+    sha256 = hashlib.sha256(corpus[0][3]).hexdigest()
+    original = tmp_path / "originals" / sha256[:2] / f"{sha256}.png"
+    original.unlink()
+    original.mkdir()  # EISDIR: an error of the system, for root too
+    before = prepare(CONFIG, *listings, Workspace(tmp_path))
+    assert before.rejected["A"] == {"unreadable": 1}
+    original.rmdir()
+    original.write_bytes(corpus[0][3])
+    after = prepare(CONFIG, *listings, Workspace(tmp_path))
+    assert not after.rejected["A"]
+    assert sum(after.counts.values()) == sum(before.counts.values()) + 1
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not BAD.is_dir(), reason="the collection of bad files (shared/data) is absent")
 def test_bad_files_cost_themselves_alone(
     corpus: tuple[list[bytes], list[bytes]], tmp_path: Path

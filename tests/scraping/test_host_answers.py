@@ -52,6 +52,7 @@ from scraping.offline.server import OfflineEngine
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN = {
     "odd-header", "no-colon", "early-hints", "gzip", "false-encoding", "false-length", "hotlink",
+    "cookie", "status-203",
 }  # fmt: skip
 
 
@@ -197,13 +198,39 @@ def test_a_page_of_another_host_may_be_a_portal_and_is_not_final() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        *((status, "FailedError") for status in (202, 304, 407, 408, 425, 429, 503, 999)),
+        *(
+            (status, "FailedError")
+            for status in (202, 304, 407, 408, 420, 425, 429, 430, 499, 503, 999)
+        ),
         *((status, "RejectedError") for status in (400, 401, 403, 404, 410, 451)),
     ],
 )
 def test_only_what_a_host_says_of_the_picture_is_final(status: int, kind: str) -> None:
     answer = b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status
     assert downloaded(answer) == f"{kind} http-{status}"
+
+
+def test_a_challenge_to_robots_is_not_the_pictures_end() -> None:
+    answer = b"HTTP/1.1 403 x\r\nCF-Mitigated: challenge\r\nContent-Length: 6\r\n\r\n<html>"
+    assert downloaded(answer) == "FailedError http-403"
+
+
+def test_cookies_go_to_the_site_that_set_them_alone() -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    def answer(path: str, headers: Mapping[str, str]) -> bytes:
+        seen.append((headers["host"].partition(":")[0], headers.get("cookie")))
+        port = headers["host"].rpartition(":")[2]
+        places = {"/x": f"http://localhost:{port}/y", "/y": f"http://127.0.0.1:{port}/z"}
+        if path not in places:
+            return b"HTTP/1.1 200 OK\r\n\r\n" + JPEG
+        cookies = f"Set-Cookie: at={path[1]}\r\nSet-Cookie: bad name; x\r\n"
+        return f"HTTP/1.1 302 x\r\n{cookies}Location: {places[path]}\r\n\r\n".encode()
+
+    with RawHost(answer) as host:
+        outcome = asyncio.run(download(f"{host.url}/x"))
+    assert isinstance(outcome, PictureFile)
+    assert seen == [("127.0.0.1", None), ("localhost", None), ("127.0.0.1", "at=x")]
 
 
 def test_every_reason_is_final_or_may_pass() -> None:

@@ -1,4 +1,10 @@
-"""Searches and downloads behind a proxy: both go through it, and hosts are judged before."""
+"""Searches and downloads behind a proxy: both go through it, and hosts are judged before.
+
+The kind: a proxy is the only way out, and a part of a crawl does not take it, or takes the proxy's
+own answer for the host's, or lets the proxy reach what we may not. The boundary: a name is resolved
+and judged here before the proxy hears of it; only one that this machine cannot resolve is left to
+the proxy; whatever the proxy itself does is ``proxy-failed``, which may pass.
+"""
 
 import asyncio
 import contextlib

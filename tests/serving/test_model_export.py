@@ -1,4 +1,9 @@
-"""Exported files compute the same as PyTorch, at every size, and describe themselves."""
+"""Exported files compute the same as PyTorch, at every size, and describe themselves.
+
+The kind: what the product says of itself (cards, metadata, documents, help texts) is typed, and
+something else is true. The boundary: cards and metadata are made from the network and its scores;
+``tests/test_documents.py`` compares documents with the code.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -305,6 +305,27 @@ def test_what_is_no_file_is_refused_at_once(
     assert [source.photo for source in named] == [loop, paths[3], good]
 
 
+def test_a_folder_is_translated_with_all_that_a_person_sees_in_it(
+    translator: Translator, tmp_path: Path, good: Path
+) -> None:
+    """Linked folders too; what is not translated is said: an iPhone's HEIC, a link to nowhere."""
+    folder, disk = tmp_path / "holiday", tmp_path / "disk"
+    for path in (folder / "a.jpg", disk / "b.jpg"):
+        path.parent.mkdir()
+        path.write_bytes(good.read_bytes())
+    (folder / "IMG_1.HEIC").write_bytes(ODD_PHOTOS["heic.jpg"]())
+    (folder / "card").symlink_to(disk)
+    (folder / "gone.jpg").symlink_to(tmp_path / "unplugged" / "gone.jpg")
+    outcomes = translate(
+        find_photos([str(folder)], tmp_path / "out"), tmp_path / "out", translator, WHOLE
+    )
+    codes = {outcome.photo.name: outcome.refusal and outcome.refusal.code for outcome in outcomes}
+    assert codes == {
+        "a.jpg": None, "b.jpg": None, "IMG_1.HEIC": Reason.HEIC, "gone.jpg": Reason.NOT_OPENED,
+    }  # fmt: skip
+    assert (tmp_path / "out" / "card" / "b.jpg").exists()
+
+
 def test_a_comparison_replaces_no_input_and_no_other_result(
     translator: Translator, tmp_path: Path
 ) -> None:

@@ -1,4 +1,10 @@
-"""What may pass leaves every checkpoint as it is; only wrong content is renamed to torn-…."""
+"""What may pass leaves every checkpoint as it is; only wrong content is renamed to torn-….
+
+The kind: a file that cannot be *read* is taken for a file that is *wrong*, and work is thrown away.
+The boundary: ``training.run.checkpoint`` raises ``CheckpointError`` for content (a missing file of
+a folder, a checksum, a shape) and nothing else; an error of the system or a lack of memory stops
+the run, and says that every checkpoint is unchanged.
+"""
 
 from pathlib import Path
 

@@ -1,10 +1,18 @@
-"""The files of a folder that training reads, and their pixels."""
+"""The files of a folder that training reads, and their pixels.
 
+The kind and its boundary are those of ``tests/core/test_pictures.py``: a file of any content is
+read as a viewer shows it, or named and left out.
+"""
+
+import io
 import logging
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 from training.config import TrainConfig
@@ -85,6 +93,51 @@ def test_a_broken_picture_is_not_held_back(dataset: Path) -> None:
     few = config.model_copy(update={"num_validation": 5})
     with pytest.raises(ValueError, match=r"trainA: found 5 readable pictures, needed more than"):
         UnalignedPictures(dataset, few)
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_not_left_out(dataset: Path) -> None:
+    """Else the same run would go on with other pictures."""
+    (dataset / "trainA" / "3.png").unlink()
+    (dataset / "trainA" / "3.png").symlink_to(
+        "3.png"
+    )  # ELOOP: an error of the system, for root too
+    message = "3.png: the system does not let it be read at present"
+    with pytest.raises(ValueError, match=message):
+        UnalignedPictures(dataset, SMALL)
+    with pytest.raises(ValueError, match=message):
+        load_pictures(dataset / "trainA", 32)
+
+
+def _encoded(kind: str) -> bytes:
+    file = io.BytesIO()
+    _picture(0).save(file, kind)
+    return file.getvalue()
+
+
+_WHOLE = [_encoded(kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")]
+
+
+@given(
+    content=st.binary(max_size=2000) | st.sampled_from(_WHOLE),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=8),
+    end=st.just(1.0) | st.floats(0, 1),
+)
+def test_any_bytes_are_a_picture_or_left_out(
+    content: bytes, changes: list[tuple[float, int]], end: float
+) -> None:
+    changed = bytearray(content[: int(end * len(content))])
+    for place, value in changes:
+        if changed:
+            changed[int(place**3 * (len(changed) - 1))] = value  # headers above all
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _picture(1).save(folder / "a-good.png")
+        (folder / "b-any.jpg").write_bytes(changed)
+        for memory_bytes in (0, 1e9):
+            pictures = PictureFolder(folder, lambda _width, _height: (32, 32), memory_bytes)
+            assert len(pictures) in {1, 2}
+            assert all(pictures[number].shape == (32, 32, 3) for number in range(len(pictures)))
+        assert len(load_pictures(folder, 32)) == len(pictures)
 
 
 def test_a_folder_without_a_readable_picture_says_what_it_holds(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.image_formats import FORMATS, SUFFIXES
 from core.language.messages import localised
 from core.pictures import (
+    UNREADABLE,
     Picture,
     Rejected,
     find_pictures,
@@ -86,12 +87,12 @@ class PictureFolder:
         return paths
 
     def _read(self, path: Path) -> Picture | Rejected:
-        picture = _with_memory(path, read_picture(path))
+        picture = _unless_it_may_pass(path, read_picture(path))
         return picture if isinstance(picture, Rejected) else self._resized(path, picture)
 
     def _check(self, path: Path) -> Rejected | None:
         """Decode a file, a JPEG at an eighth of its size, and discard the pixels."""
-        decoded = _with_memory(path, read_reduced(path, enough_px=1))
+        decoded = _unless_it_may_pass(path, read_reduced(path, enough_px=1))
         if isinstance(decoded, Rejected):
             return decoded
         self._new_size(path, decoded.width, decoded.height)
@@ -115,7 +116,7 @@ def load_pictures(folder: Path, px: int, limit: int | None = None) -> NDArray[np
     ``ValueError`` where there is no readable picture.
     """
     paths = find_pictures(folder)
-    results = map(read_picture, paths)
+    results = (_unless_it_may_pass(path, read_picture(path)) for path in paths)
     readable = (result for result in results if not isinstance(result, Rejected))
     pictures = [resize(picture, px, px) for picture in itertools.islice(readable, limit)]
     if not pictures:
@@ -132,14 +133,22 @@ def load_squares(paths: Sequence[Path], px: int) -> NDArray[np.uint8]:
         return np.stack(list(executor.map(lambda path: resize(load_picture(path), px, px), paths)))
 
 
-def _with_memory(path: Path, result: Result) -> Result:
-    """``result``. Raises ``ValueError`` where memory was short: the file may be good, and without
-    it the same run would train on other pictures.
+def _unless_it_may_pass(path: Path, result: Result) -> Result:
+    """``result``. Raises ``ValueError`` where memory was short or the system did not let the file
+    be read: it may be good, and without it the same run would train on other pictures.
     """
     if isinstance(result, Rejected) and result.reason == "out-of-memory":
         raise ValueError(
             localised(
                 "{path}: found too little memory to decode it; close other programs", path=path
+            )
+        )
+    if isinstance(result, Rejected) and result.reason == UNREADABLE:
+        raise ValueError(
+            localised(
+                "{path}: the system does not let it be read at present; make it readable, or "
+                "take it out of the folder, and run this again",
+                path=path,
             )
         )
     return result
