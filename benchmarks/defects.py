@@ -5,6 +5,9 @@ Defects are planted in real photographs (of ``shared/data``, or of the folders n
 face. Drawn people stand for drawings. Pictures without any content are drawn. Each is analysed as
 preparation does, and judged by one limit at a time. The photographs themselves tell how many good
 pictures each limit rejects; ``--show`` names these, because a search brings real defects too.
+
+``--split`` measures instead how many collages are split in two pictures and how many photographs
+are, by the limit of the seam: pairs of the same person with and without make-up are planted.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from photographs import DATA
 from PIL import Image
 
 from core.pictures import Rejected, find_pictures, read_picture
-from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse
+from preprocessing.analysis.analyse import Analysis, AnalysisConfig, analyse, analyse_parts
 from preprocessing.config import PrepareConfig
+from preprocessing.selection.collage_parts import is_candidate, is_split
 from preprocessing.selection.rejection_reasons import Reason
 from preprocessing.selection.rules import possible_crops
 
@@ -34,6 +38,7 @@ Pixels = NDArray[np.uint8]
 _FOLDERS = [DATA / name / side for name in ("makeup_photos", "webfaces_mask") for side in "AB"]
 _MIN_SIDE_PX = 200  # of a photograph that a defect is planted in
 _PX = 400  # longer side of these
+_SPLIT_LIMITS = (0.4, 0.5, 0.6, 0.7, 0.8)
 _LIMITS: Mapping[Reason, dict[str, float]] = {
     Reason.COLLAGE: {"max_seam": 0.8},
     Reason.FRAMED: {"max_frame": 0.04},
@@ -51,12 +56,19 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=40, help="photographs to plant in, 40")
     parser.add_argument("--photos", type=Path, nargs="*", default=_FOLDERS)
     parser.add_argument("--show", action="store_true", help="name the photographs rejected")
+    parser.add_argument("--split", action="store_true", help="measure the splitting of collages")
     given = parser.parse_args()
     files = [path for folder in given.photos if folder.is_dir() for path in find_pictures(folder)]
     if not files:
         raise SystemExit(f"found no photographs in {given.photos}; name folders with --photos")
     num = 5 if given.quick else given.num
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as scratch:
+        if given.split:
+            figures = measure_splits(
+                files, given.num, Path(scratch) / "planted.png", show=given.show
+            )
+            print(json.dumps(figures))
+            return
         figures = measure_planted(_evenly(files, 3 * num), num, Path(scratch) / "planted.jpg")
     figures |= measure_photographs(_evenly(files, 30 if given.quick else 10_000), show=given.show)
     print(json.dumps(figures))
@@ -79,6 +91,78 @@ def measure_planted(files: list[Path], num: int, target: Path) -> dict[str, floa
         print(f"{name:34} {share:>6} {np.mean(by_any):6.2f}", flush=True)
         figures[name.replace(" ", "_")] = float(np.mean(by_any if reason is None else found))
     return figures
+
+
+def measure_splits(files: list[Path], num: int, target: Path, *, show: bool) -> dict[str, float]:
+    """The share of planted collages that are split where they were joined, and the number of other
+    photographs that are split, by the limit of the seam.
+    """
+    figures: dict[str, float] = {}
+    print("planted collages split, and split within 2 % of the place of joining")
+    for name, pictures in _before_and_after(num).items():
+        found = [_split(_saved(picture, target)) for picture in pictures]
+        for limit in _SPLIT_LIMITS:
+            parts = [each for each in found if _is_split(each, limit)]
+            right = [each for each in parts if _is_in_the_middle(each)]
+            print(f"{name:34} seam > {limit}: {len(parts):4} and {len(right):4} of {len(found)}")
+            figures[f"split_{name}_{limit}".replace(" ", "_")] = round(len(right) / len(found), 3)
+    candidates = {path: _split(path) for path in files}
+    for limit in _SPLIT_LIMITS:
+        split = [path for path, parts in candidates.items() if _is_split(parts, limit)]
+        print(f"photographs split, seam > {limit}: {len(split)} of {len(candidates)}")
+        if show:
+            print("".join(f"  {path}\n" for path in split), end="")
+        figures[f"photographs_split_{limit}"] = len(split)
+    return figures
+
+
+def _before_and_after(num: int) -> dict[str, list[Pixels]]:
+    """Pairs of the same person, and pairs of other people's photographs, joined in four ways."""
+    folder = DATA / "makeup128"
+    pairs = [
+        (folder / "A" / path.name.replace("_n.", "_y."), path)
+        for path in sorted((folder / "B").glob("*_1_n.jpg"))
+    ]
+    people = [
+        (first, second)
+        for pair in _evenly([pair for pair in pairs if pair[0].is_file()], num)
+        for first, second in [map(read_picture, pair)]
+        if not isinstance(first, Rejected) and not isinstance(second, Rejected)
+    ]
+    return {
+        "before and after": [_joined(a, b, 0, stacked=False) for a, b in people],
+        "white line between": [_joined(a, b, 6, stacked=False) for a, b in people],
+        "one above the other": [_joined(a, b, 0, stacked=True) for a, b in people],
+        "one person twice": [_joined(a, a[:, ::-1], 0, stacked=False) for a, _ in people],
+    }
+
+
+def _saved(picture: Pixels, target: Path) -> Path:
+    Image.fromarray(picture).save(target.with_suffix(".jpg"), quality=90)
+    return target.with_suffix(".jpg")
+
+
+def _split(path: Path) -> list[Analysis]:
+    """The parts of a picture that may be a collage, at the lowest of the limits."""
+    analysis = analyse(path, _analysis_config())
+    config = PrepareConfig(
+        domain_a="a", domain_b="b", min_face_px=32, split_seam=min(_SPLIT_LIMITS)
+    )
+    return analyse_parts(path, _analysis_config()) if is_candidate(analysis, config) else []
+
+
+def _is_split(parts: list[Analysis], limit: float) -> bool:
+    return is_split(
+        parts, PrepareConfig(domain_a="a", domain_b="b", min_face_px=32, split_seam=limit)
+    )
+
+
+def _is_in_the_middle(parts: list[Analysis]) -> bool:
+    first, second = (part.place.box for part in parts if part.place)
+    ends = [(first[2], second[0], second[2])] if first[3] == second[3] else []
+    ends = ends or [(first[3], second[1], second[3])]
+    [(end, start, whole)] = ends
+    return abs((end + start) / 2 - whole / 2) <= 0.02 * whole
 
 
 def measure_photographs(files: list[Path], *, show: bool) -> dict[str, float]:

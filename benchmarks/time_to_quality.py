@@ -90,12 +90,11 @@ class Contestant:
                 gan.step(*batch.to(gan.device), targets)
                 yield
 
-    @torch.no_grad()
-    def measure(self, held_out: dict[str, _HeldOut]) -> None:
+    def measure(self, held_out: dict[str, HeldOutTruths]) -> None:
         """Measure the share of the error that translation takes away, in both directions."""
         assert self.gan is not None
         for side, generator in zip("AB", plain_generators(self.gan), strict=True):
-            self.reductions[side] = held_out[side].reduction(generator)
+            self.reductions[side] = held_out[side].reduction(held_out[side].translated(generator))
 
     def __str__(self) -> str:
         a, b = (self.reductions[side] for side in "AB")
@@ -105,21 +104,26 @@ class Contestant:
         )
 
 
-class _HeldOut:
+class HeldOutTruths:
     """Pictures of one side with their truth."""
 
     def __init__(self, pictures: np.ndarray, truths: TrueCounterparts) -> None:
-        self._pictures, self._truths = pictures[truths.indices], truths
+        self.pictures, self._truths = pictures[truths.indices], truths
 
-    def reduction(self, generator: torch.nn.Module) -> float:
-        """Share of the error on lips and eyes that ``generator`` takes away."""
+    @torch.no_grad()
+    def translated(self, generator: torch.nn.Module) -> np.ndarray:
+        """The translations of all pictures, ``[N, H, W, 3]`` uint8."""
         parts = [
-            to_pictures(generator(to_tensor(self._pictures[start : start + 8])))
-            for start in range(0, len(self._pictures), 8)
+            to_pictures(generator(to_tensor(self.pictures[start : start + 8])))
+            for start in range(0, len(self.pictures), 8)
         ]
+        return np.concatenate(parts)
+
+    def reduction(self, translated: np.ndarray) -> float:
+        """Share of the error on lips and eyes that translation takes away."""
         truths = self._truths
-        before = errors(self._pictures, truths.pictures, truths.masks).inside
-        after = errors(np.concatenate(parts), truths.pictures, truths.masks).inside
+        before = errors(self.pictures, truths.pictures, truths.masks).inside
+        after = errors(translated, truths.pictures, truths.masks).inside
         return float(1 - np.nanmean(after) / np.nanmean(before))
 
 
@@ -137,7 +141,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="suyan-bench-") as scratch:
         workspace = Workspace(Path(scratch))
         dataset = prepare_drawn(workspace, num, test_fraction=0.3, px=136)
-        held_out = _load_held_out(workspace, dataset, 4 if given.quick else 40)
+        held_out = load_held_out_truths(workspace, dataset, 4 if given.quick else 40)
         ours = demo().model_copy(update={"seed": given.seed})
         if given.quick:
             ours = ours.model_copy(update={"pseudo_steps": min(ours.pseudo_steps, 4)})
@@ -167,7 +171,10 @@ def main() -> None:
     }))  # fmt: skip
 
 
-def _load_held_out(workspace: Workspace, dataset: Path, most: int) -> dict[str, _HeldOut]:
+def load_held_out_truths(
+    workspace: Workspace, dataset: Path, most: int
+) -> dict[str, HeldOutTruths]:
+    """The first ``most`` held-out pictures of each side with their true counterparts."""
     rows = load_held_out(EvaluateConfig(num_pictures=most), DatasetFolder(dataset)).test
     files = load_truth(workspace.truth)
     result = {}
@@ -175,7 +182,7 @@ def _load_held_out(workspace: Workspace, dataset: Path, most: int) -> dict[str, 
         truths = load_counterparts(rows[side], files, 136, 128)
         assert truths is not None
         pictures = load_pictures(dataset, [row.file for row in rows[side]], 128)
-        result[side] = _HeldOut(pictures, truths)
+        result[side] = HeldOutTruths(pictures, truths)
     return result
 
 

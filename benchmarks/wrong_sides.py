@@ -5,11 +5,16 @@ make-up (``shared/data/makeup128``, whose own folders are not free of error), dr
 landscapes of summer and winter. The pictures are then prepared, and those with the lowest side
 scores are taken: as many as were swapped, and those below each limit. Precision is the share of
 these that were swapped, recall the share of the swapped ones that are among them.
+
+``--train STEPS`` trains on drawn faces instead: on clean sides, with one training picture in
+twenty swapped, and with these left out by ``min_side_score``; at the settings of the demo, in one
+thread. Held-out pictures are clean and the same for all; ``--out`` keeps datasets and checkpoints.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from drawn_faces import store_original
+from drawn_faces import SIDES, prepare_drawn, store_original
 from photographs import DATA
 
 from core.tables import Original, Picture, read_rows, write_rows
@@ -32,6 +37,8 @@ _PX = 64  # of the crops, which are not looked at
 _RULES: dict[str, Any] = {
     "crop_px": _PX, "min_images": 2, "min_sharpness": 0, "min_face_px": 32, "max_outside": 0.5,
 }  # fmt: skip
+_TRAINED_LIMIT = 0.15  # min_side_score of the third training
+_SMALL = {"pseudo_steps": 4, "num_epochs": 1, "num_epochs_decay": 0}  # a rehearsal
 _KINDS = {
     "photographs": PrepareConfig(domain_a="makeup", domain_b="bare", **_RULES),
     "drawn_faces": PrepareConfig(domain_a="makeup", domain_b="bare", **_RULES),
@@ -44,9 +51,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer pictures: less than 50 seconds")
     parser.add_argument("--num", type=int, default=700, help="pictures a domain at most, 700")
-    parser.add_argument("--seeds", type=int, default=1, help="swaps of other pictures, 1")
+    parser.add_argument(
+        "--seeds", type=int, default=1, help="swaps of other pictures, or trainings, 1"
+    )
     parser.add_argument("--kinds", nargs="*", choices=_KINDS, default=list(_KINDS))
+    parser.add_argument("--train", type=int, metavar="STEPS", help="train so many steps each")
+    parser.add_argument("--out", type=Path, help="folder of the trainings, default a temporary one")
     given = parser.parse_args()
+    if given.train:
+        with tempfile.TemporaryDirectory(prefix="suyan-bench-") as scratch:
+            folder = Workspace((given.out or Path(scratch)).resolve())
+            print(
+                json.dumps(measure_trainings(folder, given.train, given.seeds, quick=given.quick))
+            )
+        return
     kinds = [kind for kind in given.kinds if kind != "photographs" or DATA.is_dir()]
     if skipped := set(given.kinds) - set(kinds):
         print(f"skipped: {', '.join(skipped)}; {DATA} is not there")
@@ -79,6 +97,101 @@ def measure(workspace: Workspace, kind: str, num: int, num_seeds: int) -> dict[s
         key = f"{kind}_{'as_many' if limit is None else limit}"
         figures |= {f"{key}_precision": round(precision, 3), f"{key}_recall": round(recall, 3)}
     return figures
+
+
+def measure_trainings(
+    workspace: Workspace, steps: int, num_seeds: int, *, quick: bool
+) -> dict[str, float]:
+    """Error on lips and eyes, and KID, of each training and direction; prints them too."""
+    # Imported here and below: the workers of preparation, which import this file, need no torch.
+    from time_to_quality import load_held_out_truths
+
+    from evaluation.validation import kid_distance
+
+    clean = prepare_drawn(workspace, 60 if quick else 300, test_fraction=0.3, px=136)
+    held_out = load_held_out_truths(workspace, clean, 8 if quick else 80)
+    datasets = {"clean": clean, **dict(_with_swaps(workspace, clean))}
+    distance = kid_distance()
+    figures: dict[str, float] = {}
+    for seed, (name, dataset) in itertools.product(range(num_seeds), datasets.items()):
+        generators = _trained(workspace, dataset, name, seed, steps, quick=quick)
+        for side, generator in zip("AB", generators, strict=True):
+            pictures = held_out[side].translated(generator)
+            measured = {
+                "error_left": 1 - held_out[side].reduction(pictures),
+                "kid": distance(pictures, held_out["BA"["AB".index(side)]].pictures),
+            }
+            print(f"seed {seed}, {name}, from {SIDES[side]}: error on lips and eyes "
+                  f"{measured['error_left']:.3f} of the untranslated, KID {measured['kid']:.5f}",
+                  flush=True)  # fmt: skip
+            figures |= {f"{name}_{seed}_{side}_{key}": round(v, 5) for key, v in measured.items()}
+    return figures
+
+
+def _with_swaps(workspace: Workspace, clean: Path) -> Iterator[tuple[str, Path]]:
+    """Versions in which one training picture in twenty lies on the other side, all of them and
+    those with at least ``_TRAINED_LIMIT``; the held-out pictures are those of ``clean``.
+    """
+    rng = np.random.default_rng(0)
+    is_training = {
+        row.sha256: row.split == "train"
+        for row in read_rows(DatasetFolder(clean).manifest, Picture)
+    }
+    listed = {
+        name: read_rows(workspace.folder / f"{name}.parquet", Original) for name in SIDES.values()
+    }
+    swapped = {
+        row.sha256
+        for rows in listed.values()
+        for row in rows
+        if rng.random() < _SHARE and is_training[row.sha256]
+    }
+    makeup, bare = (
+        [row for row in listed[name] if row.sha256 not in swapped]
+        + [row for row in listed[other] if row.sha256 in swapped]
+        for name, other in (("makeup", "bare"), ("bare", "makeup"))
+    )
+    listings = [workspace.folder / f"swapped-{name}.parquet" for name in SIDES.values()]
+    for path, rows in zip(listings, (makeup, bare), strict=True):
+        write_rows(path, Original, rows)
+    settings = json.loads(DatasetFolder(clean).config.read_text())
+    for name, limit in (("swapped", 0.0), ("swapped, limited", _TRAINED_LIMIT)):
+        config = PrepareConfig.model_validate(settings | {"min_side_score": limit})
+        dataset = prepare(config, *listings, workspace).dataset
+        rows = [
+            row
+            for row in read_rows(DatasetFolder(dataset).manifest, Picture)
+            if row.split == "train"
+        ]
+        wrong = sum(row.sha256 in swapped for row in rows)
+        print(f"{name}: {len(rows)} training pictures, {wrong} on the wrong side", flush=True)
+        yield name, dataset
+
+
+def _trained(
+    workspace: Workspace, dataset: Path, name: str, seed: int, steps: int, *, quick: bool
+) -> tuple[Any, Any]:
+    """The averaged generators of a training of about so many steps, after at most as many
+    supervised ones.
+    """
+    from training.config import TrainConfig
+    from training.run.checkpoint import load_generators
+    from training.standard_configs import demo
+    from training.train import train
+
+    num_pictures = max(len(list((dataset / f"train{side}").iterdir())) for side in SIDES)
+    epochs = max(2, round(steps * demo().batch_size / num_pictures))
+    changes = {
+        "device": "cpu", "num_threads": 1, "seed": seed, "num_epochs": (epochs + 1) // 2,
+        "num_epochs_decay": epochs // 2, "sample_every": steps,
+        "pseudo_steps": min(steps, demo().pseudo_steps),
+    } | (_SMALL if quick else {})  # fmt: skip
+    config = TrainConfig.model_validate(demo().model_dump() | changes)
+    run = workspace.folder / "runs" / f"{name.replace(', ', '-')}-{seed}-{epochs}"
+    summary = train(config, dataset, run)
+    print(f"{summary.steps} steps in {summary.seconds / 60:.1f} minutes", flush=True)
+    G_A, G_B, _ = load_generators(summary.checkpoint, averaged=True)
+    return G_A.eval(), G_B.eval()
 
 
 def _taken_and_right(

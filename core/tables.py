@@ -55,13 +55,14 @@ class Original:
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One row of a dataset's ``manifest.parquet``: an original, or one of its faces where each is
-    cropped, with its crop or the reason for its rejection.
+    cropped, or one part of a collage; with its crop or the reason for its rejection.
 
-    Coordinates are pixels of the original after its EXIF orientation is applied, x to the right,
-    y downwards, pixel centres at half-integers.
+    Coordinates are pixels of the original after its EXIF orientation is applied (of a part: from
+    the left top corner of ``part_box``), x to the right, y downwards, pixel centres at
+    half-integers.
     """
 
-    sha256: str  # of the original
+    sha256: str  # of the original; of a part 64 hex digits too, which follow from ``part_of``
     domain: str  # e.g. "makeup"
     side: str  # "A" or "B"
     split: str  # "train", "test" or "" when rejected
@@ -97,6 +98,8 @@ class Picture:
     creator: str = ""
     attribution: str = ""
     side_score: float = -1.0  # probability of its own side, 0 to 1; -1: not computed
+    part_of: str = ""  # sha256 of the collage that was split, whose file ``original`` is; or ""
+    part_box: list[float] = field(default_factory=list)  # left, top, right, bottom; [] if no part
 
     @property
     def is_drawn(self) -> bool:

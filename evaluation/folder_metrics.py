@@ -103,7 +103,7 @@ def folder_features(
         )
     num_unreadable = len(paths) - len(features)
     if num_unreadable:
-        _log.warning("%s: %d unreadable pictures were left out", folder, num_unreadable)
+        _log.warning(localised("%s: %d unreadable pictures were left out"), folder, num_unreadable)
     return FolderFeatures(features, num_unreadable)
 
 
@@ -122,6 +122,8 @@ def _batches(paths: Sequence[Path], batch_size: int) -> Iterator[Pictures]:
 def _readable(paths: Sequence[Path], pool: ThreadPoolExecutor) -> Iterator[Picture]:
     for path, picture in zip(paths, pool.map(read_picture, paths), strict=True):
         if isinstance(picture, Rejected):
-            _log.warning("%s: not a readable picture (%s); left out", path, picture.reason)
+            _log.warning(
+                localised("%s: not a readable picture (%s); left out"), path, picture.reason
+            )
         else:
             yield picture

@@ -91,10 +91,16 @@ def choice_sentence(choice: WeightsChoice) -> str:
     """A sentence about the choice; ``""`` where there was none."""
     if len(choice.kid_to_training) < 2:
         return ""
-    names = {"raw": "those of the last step", "averaged": "their moving averages"}
+    names = {
+        "raw": localised("those of the last step"),
+        "averaged": localised("their moving averages"),
+    }
     other = next(kind for kind in choice.kid_to_training if kind != choice.chosen)
-    return (
-        f"Of its weights {names[choice.chosen]} are kept: their translations are nearer to the "
-        f"target's training pictures (KID {choice.kid_to_training[choice.chosen]:.4f}) than with "
-        f"{names[other]} ({choice.kid_to_training[other]:.4f})."
+    return localised(
+        "Of its weights {chosen} are kept: their translations are nearer to the target's training "
+        "pictures (KID {kid:.4f}) than with {other} ({kid_of_other:.4f}).",
+        chosen=names[choice.chosen],
+        kid=choice.kid_to_training[choice.chosen],
+        other=names[other],
+        kid_of_other=choice.kid_to_training[other],
     )

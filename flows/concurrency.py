@@ -29,6 +29,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Pending, Running
 
+from core.language.messages import localised
 from flows.states import set_state
 from flows.ui.run_progress import run_logger, warn_on_error
 from flows.ui.run_tags import tagged
@@ -56,7 +57,11 @@ def one_at_a_time(name: str) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         if is_occupied:
             holders = _holders(name)
-            text = f"waits for a slot of the limit {name!r}, held by {holders}"
+            text = localised(
+                "waits for a slot of the limit {name!r}, held by {holders}",
+                name=name,
+                holders=holders,
+            )
             run_logger().info(text)
             with tagged(f"waits for {holders}"):
                 with warn_on_error():

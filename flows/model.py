@@ -89,7 +89,8 @@ def _train_from(
     parameters: TrainParameters,
     workspace: Workspace,
 ) -> str:
-    log, recipe = StageLog(), parameters.recipe
+    recipe = parameters.recipe
+    log = StageLog(f"train-{recipe}")
     with one_at_a_time(run_limit("train", recipe)):
         dataset = latest.dataset_folder(workspace, recipe, version)
         run_names.add_dataset(dataset.name)
@@ -137,7 +138,8 @@ def evaluate(*, run: str = latest.NEWEST, parameters: EvaluateForm, workspace: s
 
 
 def _evaluate(name: str, parameters: EvaluateParameters, workspace: Workspace) -> str:
-    log, recipe = StageLog(), parameters.recipe
+    recipe = parameters.recipe
+    log = StageLog(f"evaluate-{recipe}")
     with one_at_a_time(run_limit("evaluate", recipe)):
         run = latest.run_folder(workspace, recipe, name)
         dataset = latest.trained_dataset(workspace, recipe, run)
@@ -148,5 +150,5 @@ def _evaluate(name: str, parameters: EvaluateParameters, workspace: Workspace) -
             )
     with log.stage("2/2 promote"):
         promotion = log.record(decide(parameters, run, evaluated, workspace))
-    artifacts.stages(f"evaluate-{recipe}", log.seconds, log.results)
+    artifacts.stages(f"evaluate-{recipe}", log.seconds, log.results, promotion.reason)
     return log.final_state(evaluated.verdict, promotion.reason)

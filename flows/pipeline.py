@@ -97,7 +97,8 @@ def pipeline(
 def _run_stages(
     parameters: PipelineParameters, workspace: Workspace, task_runner: TaskRunnerName
 ) -> PipelineResult:
-    log, recipe = StageLog(), parameters.recipe
+    recipe = parameters.recipe
+    log = StageLog(recipe)
     require_packages(parameters.train.track)  # before the hours of a crawl
     with one_at_a_time(run_limit("pipeline", recipe)):
         crawls, prepared = crawl_and_prepare(parameters, workspace, task_runner, log, num_stages=5)
@@ -133,7 +134,7 @@ def _run_stages(
         )
         promotion = log.record(decide(rules, trained.run, evaluated, workspace))
     artifacts.lineage(recipe, crawls, prepared, trained, evaluated, promotion)
-    artifacts.stages(recipe, log.seconds, log.results)
+    artifacts.stages(recipe, log.seconds, log.results, promotion.reason)
     result = PipelineResult(
         dataset=prepared.dataset,
         run=trained.run,

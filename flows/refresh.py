@@ -59,7 +59,7 @@ def crawl(
 def _crawl(
     side: Side, parameters: CrawlParameters, folder: Workspace, task_runner: TaskRunnerName
 ) -> dict[str, int]:
-    log = StageLog()
+    log = StageLog(f"crawl-{parameters.recipe}")
     with one_at_a_time(run_limit("crawl", parameters.recipe)), log.stage("1/1 crawl"):
         crawls = [
             log.record(tasks.crawl_domain(config, folder, task_runner))
@@ -106,13 +106,13 @@ def refresh_dataset(
 
 
 def _refresh(parameters: RefreshParameters, folder: Workspace, task_runner: TaskRunnerName) -> str:
-    log = StageLog()
+    log = StageLog(f"refresh-{parameters.recipe}")
     with one_at_a_time(run_limit("refresh-dataset", parameters.recipe)):
         _, prepared = crawl_and_prepare(parameters, folder, task_runner, log, num_stages=3)
         run_names.add_dataset(prepared.version)
         with log.stage("3/3 publish"):
             text = _announce(parameters, prepared.dataset, folder)
-    artifacts.stages(f"refresh-{parameters.recipe}", log.seconds, log.results)
+    artifacts.stages(f"refresh-{parameters.recipe}", log.seconds, log.results, text)
     return log.final_state(prepared.version, text)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.workspace import Workspace
-from evaluation.model_registry.promote import Promotion
+from evaluation.model_registry.promote import Promotion, not_promoted
 from flows.ui.page_words import count, say
 from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary, crawl_name
@@ -47,6 +47,8 @@ def crawl_result(
 ) -> StageResult:
     """The result of a crawl; the stamps are ``crawl_stamp`` before and after it."""
     total = say("has_originals", domain=config.domain, originals=count(summary.num_ok, "original"))
+    if summary.num_ok == 0 and not summary.partial:
+        return StageResult(Status.NOTHING_NEW, say("crawl_empty", domain=config.domain))
     if stamp_before == stamp_after:
         due = (
             say("never_again")
@@ -114,4 +116,4 @@ def promote_result(promotion: Promotion, *, changed: bool) -> StageResult:
         return StageResult(Status.NOTHING_NEW, promotion.reason)
     if promotion.promoted:
         return StageResult(Status.DONE, promotion.reason)
-    return StageResult(Status.NOT_PROMOTED, promotion.reason.removeprefix("Not promoted: "))
+    return StageResult(Status.NOT_PROMOTED, promotion.reason.removeprefix(not_promoted("")))

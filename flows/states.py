@@ -24,9 +24,11 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from core.errors import SuyanError
-from core.language.messages import localised
+from core.language.messages import localisable, localised
 from core.progress import duration
 from flows.stage_results import StageResult, Status
+from flows.ui import artifacts
+from flows.ui.page_words import say
 from flows.ui.run_progress import RUN_OF_THIS_PROCESS, run_logger
 
 Value = TypeVar("Value")
@@ -34,21 +36,29 @@ Params = ParamSpec("Params")
 
 
 class _WithoutTraceback(logging.Filter):
-    """Leaves the traceback out of the log where the error was raised on purpose: it is one line."""
+    """Of an error that was raised on purpose the log has the message alone, without a traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], SuyanError):
-            record.exc_info = None
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, SuyanError):
+            return True
+        if record.getMessage().startswith("Engine execution exited"):
+            return False  # the state that the lines before it name
+        record.msg, record.args, record.exc_info = str(error), None, None
         return True
 
 
-logging.getLogger("prefect.flow_runs").addFilter(_WithoutTraceback())
+for _name in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_name).addFilter(_WithoutTraceback())
 
 
 class StageLog:
-    """The stages of a flow run: their seconds and results, also as log lines."""
+    """The stages of a flow run: their seconds and results, also as log lines; a failed one has a
+    page. ``name`` is that of the recipe, or of the flow and the recipe.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.seconds: dict[str, float] = {}
         self.results: dict[str, list[StageResult]] = {}  # by stage, the outcomes of its tasks
         self._stage = ""
@@ -56,17 +66,21 @@ class StageLog:
     @contextlib.contextmanager
     def stage(self, title: str) -> Iterator[None]:
         """Time the block as the stage ``title``, e.g. ``"3/5 train"``; log its begin and end."""
-        self._stage = title.rsplit(maxsplit=1)[-1]
+        number, self._stage = title.rsplit(maxsplit=1)
+        title = f"{number} {say(self._stage)}"
         started = time.monotonic()
         mark = "✘"
         run_logger().info("▶ %s", title)
         try:
             yield
             mark = "✔"
+        except Exception as error:
+            artifacts.failure(self._name, self._stage, error, self.seconds, self.results)
+            raise
         finally:
             seconds = time.monotonic() - started
             self.seconds[self._stage] = round(seconds, 1)
-            run_logger().info("%s %s in %s", mark, title, duration(seconds))
+            run_logger().info(localised("%s %s in %s"), mark, title, duration(seconds))
 
     def record(self, state: State[Value]) -> Value:
         """Record a task's state under the present stage; returns the summary inside it.
@@ -88,7 +102,11 @@ class StageLog:
         partial = [result.reason for result in results if result.status is Status.PARTIAL]
         if partial:
             status = Status.PARTIAL
-            message = f"{message.removesuffix('.')}. Partial: {'; '.join(partial)}"
+            message = localised(
+                "{message}. Partial: {parts}",
+                message=message.removesuffix("."),
+                parts="; ".join(partial),
+            )
         elif any(result.status is Status.NOT_PROMOTED for result in results):
             status = Status.NOT_PROMOTED
         elif all(result.status is Status.NOTHING_NEW for result in results):
@@ -103,7 +121,7 @@ class StageLog:
         return cast("Value", Completed(name=status.value, message=message, data=value))
 
 
-_CANCELLED = "Cancelled; finished work is saved: run it again to go on."
+_CANCELLED = localisable("Cancelled; finished work is saved: run it again to go on.")
 
 
 def cancellable(body: Callable[Params, Value]) -> Callable[Params, Value]:
@@ -122,7 +140,7 @@ def cancellable(body: Callable[Params, Value]) -> Callable[Params, Value]:
                 raise
             if TaskRunContext.get() is None:
                 _end_cancelled_flow()
-            return cast("Value", Cancelled(message=_CANCELLED))
+            return cast("Value", Cancelled(message=localised(_CANCELLED)))
 
     with contextlib.suppress(NameError):  # a task's names for type checkers, which Prefect ignores
         run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
@@ -138,7 +156,9 @@ def _is_cancelled() -> bool:
         with get_client(sync_client=True) as client:
             state = client.read_flow_run(UUID(run_id)).state
     except Exception as error:  # without the server it is a crash, as Prefect says
-        run_logger().warning("the server does not say whether it was cancelled: %s", error)
+        run_logger().warning(
+            localised("the server does not say whether it was cancelled: %s"), error
+        )
         return False
     return state is not None and (state.is_cancelling() or state.is_cancelled())
 
@@ -148,8 +168,8 @@ def _end_cancelled_flow() -> None:
 
     A flow that returned or raised this would end with an error in its log.
     """
-    run_logger().info(_CANCELLED)
-    set_state(Cancelled(message=_CANCELLED))
+    run_logger().info(localised(_CANCELLED))
+    set_state(Cancelled(message=localised(_CANCELLED)))
     APILogHandler().flush()  # otherwise the last lines may miss the server
     if RUN_OF_THIS_PROCESS in os.environ:
         os._exit(0)

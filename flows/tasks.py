@@ -22,6 +22,7 @@ from prefect.states import Completed
 from prefect.tasks import Task
 
 from core.errors import SuyanError, TransientError
+from core.language.messages import localised
 from core.locks import file_lock
 from core.progress import LogProgress
 from core.workspace import Workspace
@@ -166,7 +167,7 @@ def train_model(
     """
 
     def say_waiting() -> None:
-        run_logger().info("another process trains %s; waiting for it", run.name)
+        run_logger().info(localised("another process trains %s; waiting for it"), run.name)
 
     with (
         in_use(workspace),

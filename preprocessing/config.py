@@ -160,6 +160,14 @@ class PrepareConfig(BaseModel):
         description="Largest share of a straight seam, at a half or a third of the picture, that "
         "shows a step; a picture beyond it is rejected as a collage, 1 rejects none",
     )
+    split_seam: Annotated[float, LATER] = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of a straight seam at a half of the picture that must show a step, for "
+        "the picture to be split in two; with faces each half needs one. 1 splits none, 0.6 clear "
+        "pairs",
+    )
     min_light: Annotated[float, LATER] = Field(
         0.0,
         ge=0,

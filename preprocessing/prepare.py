@@ -22,6 +22,7 @@ from preprocessing.analysis.analyse import FILE_MISSING, Analysis, AnalysisConfi
 from preprocessing.analysis.face_network import FaceModel, model_file
 from preprocessing.analysis.nsfw import require_safety_filter
 from preprocessing.cache import AnalysisCache, libraries
+from preprocessing.collages import CollageSplitter
 from preprocessing.config import PrepareConfig
 from preprocessing.dedup.verify import compare_pairs
 from preprocessing.sandbox import MapBatches, WorkerPool
@@ -109,9 +110,7 @@ class _Preparation:
     ) -> None:
         self._config, self._index, self._workspace = config, index, workspace
         self._workers, self._progress = workers, progress
-        path = overrides_file(workspace, config.domain_a, config.domain_b)
-        self._overrides = read_overrides(path, index.names)
-        self._differences = read_differences(path, index.names)
+        self._read_decisions()
         self._cache = AnalysisCache(workspace, AnalysisConfig.of(config))
         self._crops = CropWriter(config, workspace, self._cache, workers, progress)
         self._uncached = dict[str, Analysis]()  # of this run; they precede the cache
@@ -121,6 +120,8 @@ class _Preparation:
         compare = functools.partial(
             compare_pairs, cache=self._cache, workers=self._workers, progress=self._progress
         )
+        if self._config.split_seam < 1:
+            self._split_collages()
         while True:
             with StagedVersion(self._workspace.datasets) as version:
                 attributes = self._analyse_all(version)
@@ -133,6 +134,22 @@ class _Preparation:
                 summary = self._write_version(manifest, version)
             if summary:
                 return summary
+
+    def _read_decisions(self) -> None:
+        config, names = self._config, self._index.names
+        path = overrides_file(self._workspace, config.domain_a, config.domain_b)
+        self._overrides = read_overrides(path, names)
+        self._differences = read_differences(path, names)
+
+    def _split_collages(self) -> None:
+        """Let the parts of collages follow them in the index."""
+        with StagedVersion(self._workspace.datasets) as version:
+            self._analyse_all(version)
+        splitter = CollageSplitter(
+            self._config, self._workspace, self._cache, self._workers, self._progress
+        )
+        self._index = splitter.split(self._index, self._load_analyses, self._overrides)
+        self._read_decisions()
 
     def _load_analyses(self, names: Sequence[str]) -> Mapping[str, Analysis]:
         analyses = self._cache.load_analyses(names)
@@ -151,7 +168,9 @@ class _Preparation:
         """The version, or ``None`` where an original failed after its analysis had succeeded."""
         config, stats = self._config, ManifestStats(self._config)
         staged = DatasetFolder(version.folder)
-        if config.min_side_score:  # decisions, and so the name, depend on the scores
+        # decisions, and so the name, depend on the scores
+        is_scored = bool(config.min_side_score or self._index.collage)
+        if is_scored:
             manifest = self._with_side_scores(manifest)
         write_json(staged.config, config.model_dump(mode="json"))
         write_rows(staged.manifest, Picture, stats.count(manifest.rows()))
@@ -160,7 +179,7 @@ class _Preparation:
         counts, rejected, problems = stats.counts(), stats.rejected(), stats.problems()
         if final.manifest.exists() and not problems:
             return PrepareSummary(final.path, name, counts, rejected, reused=True)
-        if not config.min_side_score and not problems:
+        if not is_scored and not problems:
             manifest = self._with_side_scores(manifest)
             write_rows(staged.manifest, Picture, manifest.rows())
         rows = load_card_rows(staged.manifest, manifest)
@@ -209,8 +228,11 @@ class _Preparation:
                 for original in batch
                 if original.sha256 not in attributes
             }
+            parts = files.keys() & self._index.collage.keys()  # which were analysed before
             cached = sorted(
-                self._cache.names_with_analysis(files) | (files.keys() & self._uncached.keys())
+                self._cache.names_with_analysis(files)
+                | (files.keys() & self._uncached.keys())
+                | parts
             )
             num_cached += len(cached)
             message = f"{num_cached} cached" if num_cached else ""

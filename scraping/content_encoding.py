@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 
+from core.language.messages import localised
+
 _WINDOWS = {  # values of wbits to try
     "gzip": (zlib.MAX_WBITS | 32,),
     "x-gzip": (zlib.MAX_WBITS | 32,),
@@ -36,6 +38,8 @@ def _unpack(body: bytes, windows: tuple[int, ...], max_bytes: int) -> bytes:
         except zlib.error:
             continue
         if len(unpacked) > max_bytes:
-            raise TooLongError(f"the body unpacks to more than {max_bytes} bytes")
+            raise TooLongError(
+                localised("the body unpacks to more than {max_bytes} bytes", max_bytes=max_bytes)
+            )
         return unpacked
     return body

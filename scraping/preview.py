@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from core.files import atomic_file
+from core.language.messages import localised
 from core.picture_grid import Tile, draw_grid, in_rows
 from core.pictures import Rejected, read_reduced
 
@@ -41,7 +42,7 @@ def write_contact_sheet(pictures: Sequence[Path], sheet: Path) -> None:
             timeout=_TIMEOUT_S,
         )
     except (subprocess.SubprocessError, OSError) as error:
-        _logger.warning("no contact sheet of %d pictures: %s", len(pictures), error)
+        _logger.warning(localised("no contact sheet of %d pictures: %s"), len(pictures), error)
         return
     with atomic_file(sheet) as file:
         file.write(process.stdout)

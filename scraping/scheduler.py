@@ -259,10 +259,10 @@ class CrawlScheduler:
 
     def _report(self) -> None:
         done = min(self._num_originals, self._target)
-        message = f"{self._num_settled} hits tried"
+        message = localised("{num_settled} hits tried", num_settled=self._num_settled)
         if not self._num_originals and self._num_by_reason:
             reason, num = self._num_by_reason.most_common(1)[0]
-            message += f", {num} of them {reason}"
+            message += localised(", {num} of them {reason}", num=num, reason=reason)
         self._progress(
             localised("crawl {domain}", domain=self._config.domain), done, self._target, message
         )

@@ -181,5 +181,10 @@ def _check_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise OSError(
-            error.errno, f"--out: cannot write into {out} ({error.strerror}); choose another folder"
+            error.errno,
+            localised(
+                "--out: cannot write into {out} ({strerror}); choose another folder",
+                out=out,
+                strerror=error.strerror,
+            ),
         ) from error

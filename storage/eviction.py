@@ -93,8 +93,8 @@ def evict(bucket: Bucket, workspace: Workspace, max_bytes: float) -> int:
             num_bytes -= entry.num_bytes
     if num_bytes < before:
         _logger.info(
-            "removed %.2f GB, which the bucket has, from %s; it holds %.2f GB now "
-            "(SUYAN_CACHE_GB: %g)",
+            localised("removed %.2f GB, which the bucket has, from %s; it holds %.2f GB now "
+            "(SUYAN_CACHE_GB: %g)"),
             (before - num_bytes) / 1e9, workspace, num_bytes / 1e9, max_bytes / 1e9,
         )  # fmt: skip
     return before - num_bytes

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.champion_pointer import load_champion
 from core.errors import TransientError
+from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import ModelFolder, RecipeModels
 from storage import snapshots, synced_files
@@ -42,7 +43,7 @@ def fetch(workspace: Workspace, recipe: str, version: str | None = None) -> None
     except TransientError as error:
         if not any(model.config.is_file() for model in _model_folders(models)):
             raise
-        _logger.warning("%s. Until then the models on this machine are used", error)
+        _logger.warning(localised("%s. Until then the models on this machine are used"), error)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from core.errors import SuyanError
 from core.files import try_load_json
+from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import RunFolder
 from storage import snapshots
@@ -122,7 +123,7 @@ def _publish_until(
             _publish_other_files(bucket, workspace, run)
             published = current
         except (SuyanError, OSError) as error:  # the training may delete it while it is read here
-            _logger.warning("this checkpoint is not in the bucket yet: %s", error)
+            _logger.warning(localised("this checkpoint is not in the bucket yet: %s"), error)
 
 
 def _publish_checkpoints(bucket: Bucket, workspace: Workspace, run: RunFolder) -> None:

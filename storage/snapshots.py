@@ -111,7 +111,7 @@ def load(bucket: Bucket, name: str) -> Snapshot | None:
     for path, sha256 in files.items():
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or ".." in parts or not _SHA256.fullmatch(sha256):
-            raise _marker_error(bucket, name, f"the entry {path[:80]!r}")
+            raise _marker_error(bucket, name, localised("the entry {path!r}", path=path[:80]))
     return Snapshot(files, tag)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.progress import Progress
 from core.workspace_folders import RunFolder
 from training.algorithm.cyclegan import CycleGan
@@ -95,9 +96,9 @@ class Trainer:
         Raises ``SuyanError`` after too many rollbacks.
         """
         position = self._state.position
-        message = f"resumes from step {position.step}" if position.step else ""
+        message = localised("resumes from step {step}", step=position.step) if position.step else ""
         if position.step >= self._num_steps:
-            message = "every step was done before"
+            message = localised("every step was done before")
         self._progress("train", position.step, self._num_steps, message)
         if position.step == 0:
             self._sample()
@@ -177,11 +178,15 @@ class Trainer:
                 self._log_row(values, rate)
             if self._state.position.step <= config.pseudo_steps:
                 error = values["pseudo_A"] + values["pseudo_B"]
-                message = f"pseudo pairs, error {error:.3f}"
+                message = localised("pseudo pairs, error {error:.3f}", error=error)
             else:
                 cycle = values["cycle_A"] + values["cycle_B"]
                 self._state.cycle_sum += cycle
-                message = f"epoch {self._state.position.epoch}, cycle loss {cycle:.2f}"
+                message = localised(
+                    "epoch {epoch}, cycle loss {cycle:.2f}",
+                    epoch=self._state.position.epoch,
+                    cycle=cycle,
+                )
             self._progress("train", step, self._num_steps, f"{message}, {self._throughput}")
         if step % config.sample_every == 0 or is_last:
             self._sample()
@@ -193,7 +198,7 @@ class Trainer:
         if is_signalled:
             if self._log is not None:
                 _logger.warning(
-                    "stopped by a signal: saved as %s; run the same again to go on",
+                    localised("stopped by a signal: saved as %s; run the same again to go on"),
                     latest_checkpoint(self._run),
                 )
             self._signals.deliver()
@@ -203,7 +208,7 @@ class Trainer:
         stacked = self._gan.world.mean(torch.stack([loss.float() for loss in losses.values()]))
         values = dict(zip(losses, stacked.tolist(), strict=True))
         if not all_finite(values):
-            raise _NotFiniteError(f"losses {values}")
+            raise _NotFiniteError(localised("losses {values}", values=values))
         return values
 
     def _log_row(self, losses: dict[str, float], rate: float) -> None:
@@ -237,7 +242,11 @@ class Trainer:
         if is_best:
             self._save(best_score=value)
         if state.is_stopped:
-            message = f"no better validation in {config.patience}: stopped after epoch {epoch}"
+            message = localised(
+                "no better validation in {patience}: stopped after epoch {epoch}",
+                patience=config.patience,
+                epoch=epoch,
+            )
             self._report(EventKind.EARLY_STOP, message)
 
     def _validates(self, epoch: int) -> bool:
@@ -310,7 +319,7 @@ class Trainer:
         gan, state = self._gan, self._state
         for name, network in gan.networks().items():
             if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
-                raise _NotFiniteError(f"weights of {name}")
+                raise _NotFiniteError(localised("weights of {name}", name=name))
         if self._log is None:
             return
         assert self._rescue_copy is not None
@@ -339,8 +348,14 @@ class Trainer:
         scale = self._state.rate_scale / 2
         if num > self._config.max_rollbacks:
             raise SuyanError(
-                f"not finite at step {step}: {reason}, after {num - 1} rollbacks. The last "
-                f"checkpoint is kept ({latest_checkpoint(self._run)}); try a lower learning_rate"
+                localised(
+                    "not finite at step {step}: {reason}, after {num} rollbacks. The last "
+                    "checkpoint is kept ({latest_checkpoint}); try a lower learning_rate",
+                    step=step,
+                    reason=reason,
+                    num=num - 1,
+                    latest_checkpoint=latest_checkpoint(self._run),
+                )
             )
         self._state = restore(self._gan, self._run)
         self._state.num_rollbacks, self._state.rate_scale = num, scale
@@ -360,6 +375,13 @@ class Trainer:
         if message is None or self._log is None:
             return
         step = self._state.position.step
-        _logger.warning("step %d: %s", step, message)
+        _logger.warning(localised("step %d: %s"), step, message)
         self._log.event(step, kind, message)
-        self.events.append(f"{kind} at step {step}: {message}")
+        self.events.append(
+            localised(
+                "{kind} at step {step}: {message}",
+                kind=localised(kind.replace("-", " ")),
+                step=step,
+                message=message,
+            )
+        )

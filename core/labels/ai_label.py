@@ -26,6 +26,8 @@ DIGITAL_SOURCE_TYPE = (
 IPTC_NAMESPACE = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 AIGC_NAMESPACE = "http://www.tc260.org.cn/ns/AIGC/1.0/"
 DEFAULT_PRODUCER = "Suyan"
+PRODUCE_ID = "PRODUCE_ID"
+"""What stands for the id of a picture in ``AiLabel.template``."""
 MAX_LABEL_BYTES = 2_500  # of the label beside the packet that it is added to
 MAX_PRODUCER_CHARACTERS = 100
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -61,8 +63,17 @@ class AiLabel:
 
         A packet that cannot be read is left out.
         """
+        return self._packet(content_id(pixels), packet)
+
+    def template(self) -> str:
+        """The label for a program without Suyan, which puts an id of the picture in place of
+        ``PRODUCE_ID``.
+        """
+        return self._packet(PRODUCE_ID).decode()
+
+    def _packet(self, produce_id: str, packet: bytes = b"") -> bytes:
         document = _parse(packet) or minidom.parseString(_EMPTY)  # noqa: S318 - our own text
-        properties = self._properties(pixels)
+        properties = self._properties(produce_id)
         _remove(document, properties)
         rdf = _rdf_of(document)[0]
         prefix = f"{rdf.prefix}:" if rdf.prefix else ""
@@ -78,7 +89,7 @@ class AiLabel:
         rdf.appendChild(description)
         return f"{_HEAD}{_root(document).toxml()}{_TAIL}".encode()
 
-    def _properties(self, pixels: NDArray[np.uint8]) -> Mapping[tuple[str, str], str]:
+    def _properties(self, produce_id: str) -> Mapping[tuple[str, str], str]:
         """The values by (namespace, name)."""
         properties = {
             (IPTC_NAMESPACE, "DigitalSourceType"): DIGITAL_SOURCE_TYPE,
@@ -89,7 +100,7 @@ class AiLabel:
         aigc = {
             "Label": _MADE_BY_A_MODEL,
             "ContentProducer": self.producer.strip(),
-            "ProduceID": content_id(pixels),
+            "ProduceID": produce_id,
             "ReservedCode1": "",
             "ContentPropagator": "",  # who spreads the picture fills in these two
             "PropagateID": "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gettext
 import os
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,13 +19,23 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 DOMAIN = "suyan"
 FOLDER = Path(__file__).parent
 
+_chosen: ContextVar[Language | None] = ContextVar("chosen_language", default=None)
 _VARIABLES = ("SUYAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
 
 
 def language() -> Language:
-    """``zh`` where ``SUYAN_LANG``, or else the locale, names Chinese; ``en`` otherwise."""
+    """The language of ``choose_language``; without one ``zh`` where ``SUYAN_LANG``, or else the
+    locale, names Chinese, and ``en`` otherwise.
+    """
+    if chosen := _chosen.get():
+        return chosen
     name = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), "")
     return "zh" if name.lower().startswith("zh") else "en"
+
+
+def choose_language(name: Language | None) -> None:
+    """Let texts be in this language from here on, in this context; ``None``: the person's again."""
+    _chosen.set(name)
 
 
 def localised(text: str, /, **values: object) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import MissingModelError
+from core.language.messages import localised
 from core.pictures import resize
 from evaluation.features.extractor import Extractor, load_offline
 from evaluation.features.training_statistics import TrainingStatistics
@@ -50,6 +51,9 @@ class LikenessJudge:
         try:
             extractor = load_offline()
         except MissingModelError as error:
-            _LOG.warning("whether photographs are like the training pictures is unknown: %s", error)
+            _LOG.warning(
+                localised("whether photographs are like the training pictures is unknown: %s"),
+                error,
+            )
             return None
         return extractor if extractor.identity == self._statistics.extractor else None

@@ -30,7 +30,7 @@ from evaluation.metrics.measurement import Contrasts, Side
 from preprocessing.analysis.face_mesh import Points
 from preprocessing.analysis.face_windows import Alignment
 
-_NUM_CHANGED = 100  # training pictures of each side, for what nobody sees
+_NUM_CHANGED = 40  # training pictures of each side, for what nobody sees
 
 
 @dataclass(frozen=True)

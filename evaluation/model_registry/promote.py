@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.commands import suyan_command
 from core.errors import SuyanError
-from core.language.messages import localised
+from core.language.messages import language, localisable, localised
 from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder, ModelFolder
 from evaluation.champion_record import ComparedChampion
@@ -45,6 +45,11 @@ class Promotion:
     promoted: bool  # whether it is the champion now
     reason: str  # one or two sentences
     model: Path
+
+
+def not_promoted(objection: str) -> str:
+    """The sentence about a model that is no champion."""
+    return localised("Not promoted: {objection}", objection=objection)
 
 
 def promote(
@@ -88,28 +93,41 @@ def _decide(
 ) -> Promotion:
     champion = current(models)
     if champion == model:
-        return Promotion(
-            promoted=True, reason=f"{model.name} is the champion already.", model=model
-        )
+        reason = localised("{model} is the champion already.", model=model.name)
+        return Promotion(promoted=True, reason=reason, model=model)
     objection = _objection(scores, champion, rule)
     if objection:
         promotion = suyan_command("promote", model.name, workspace=workspace, recipe=models.name)
-        remedy = (
-            f"It is stored as {workspace.key(model)}: --model {model.name} uses it. To make it the "
-            f"champion all the same: '{promotion}'."
+        remedy = localised(
+            "It is stored as {path}: --model {model} uses it. To make it the champion all the "
+            "same: "
+            "'{promotion}'.",
+            path=workspace.key(model),
+            model=model.name,
+            promotion=promotion,
         )
-        sentences = [f"Not promoted: {objection}", remedy, choice_sentence(scores.weights)]
+        sentences = [not_promoted(objection), remedy, choice_sentence(scores.weights)]
         return Promotion(promoted=False, reason=_joined(sentences), model=model)
     reason = "it passed the gate" + (f" against {champion.name}" if champion else "")
     move_pointer(models, model, by="gate", reason=reason)
-    instead = f" in place of {champion.name}" if champion else ""
-    floors = ["untranslated pictures"] * rule.beat_untranslated
-    floors += ["every translation without a network"] * rule.beat_closed_forms
-    better = f": both directions are better than {' and '.join(floors)}" if floors else ""
-    sentences = [
-        f"{model.name} is the champion of {models.name}{instead}{better}.",
-        choice_sentence(scores.weights),
-    ]
+    instead = localised(" in place of {champion}", champion=champion.name) if champion else ""
+    floors = [localised("untranslated pictures")] * rule.beat_untranslated
+    floors += [localised("every translation without a network")] * rule.beat_closed_forms
+    better = (
+        localised(
+            ": both directions are better than {floors}", floors=localised(" and ").join(floors)
+        )
+        if floors
+        else ""
+    )
+    champion_sentence = localised(
+        "{model} is the champion of {recipe}{instead}{better}.",
+        model=model.name,
+        recipe=models.name,
+        instead=instead,
+        better=better,
+    )
+    sentences = [champion_sentence, choice_sentence(scores.weights)]
     return Promotion(promoted=True, reason=_joined(sentences), model=model)
 
 
@@ -120,10 +138,12 @@ def _joined(sentences: list[str]) -> str:
 def _objection(scores: Scores, champion: Path | None, rule: PromoteConfig) -> str:
     """The reason why the model may not be champion; ``""`` when it may."""
     if not rule.automatic:
-        return "only a person promotes (promote.automatic is off)."
+        return localised("only a person promotes (promote.automatic is off).")
     mean = scores.mean_kid
     if mean is None or not math.isfinite(mean):
-        return "too few held-out pictures to tell whether it is better than doing nothing."
+        return localised(
+            "too few held-out pictures to tell whether it is better than doing nothing."
+        )
     judge = scores.features.name if scores.features else ""
     loss_networks = [
         network
@@ -147,14 +167,21 @@ def _no_better_than_untranslated(direction: DirectionScores, rule: PromoteConfig
     kid, untranslated = direction.figure("kid"), direction.figure("kid_baseline")
     change = direction.figure("kid_change")
     if kid is None or untranslated is None or change is None:
-        return f"{direction.route} has no KID to compare with that of untranslated pictures."
+        return localised(
+            "{route} has no KID to compare with that of untranslated pictures.",
+            route=direction.route,
+        )
     bound = change.high if rule.surely else kid.value - untranslated.value
     if not rule.beat_untranslated or bound < 0:
         return ""
-    return (
-        f"{direction.route} has a KID of {kid.value:.4f}, and untranslated pictures have "
-        f"{untranslated.value:.4f}"
-        + (": better, but not beyond the interval." if kid.value < untranslated.value else ".")
+    return localised(
+        "{route} has a KID of {kid:.4f}, and untranslated pictures have {untranslated:.4f}{end}",
+        route=direction.route,
+        kid=kid.value,
+        untranslated=untranslated.value,
+        end=localised(": better, but not beyond the interval.")
+        if kid.value < untranslated.value
+        else localised("."),
     )
 
 
@@ -164,18 +191,24 @@ def _no_better_than_closed_forms(direction: DirectionScores, rule: PromoteConfig
         return ""
     measured = closed_forms(direction)
     if not measured:
-        return (
-            f"{direction.route} was not compared with translations without a network, as in scores "
-            "of older versions; remove scores.json and evaluate again, or switch off "
-            "promote.beat_closed_forms."
+        return localised(
+            "{route} was not compared with translations without a network, as in scores of older "
+            "versions; remove scores.json and evaluate again, or switch off "
+            "promote.beat_closed_forms.",
+            route=direction.route,
         )
     for closed in measured:
         change = closed.kid_change
         if (change.high if rule.surely else change.value) >= 0:
-            return (
-                f"{direction.route} has a KID of {kid.value:.4f}, and "
-                f"{CLOSED_FORM_NAMES[closed.form].en} has {closed.kid.value:.4f}"
-                + (": better, but not surely so." if change.value < 0 else ".")
+            return localised(
+                "{route} has a KID of {kid:.4f}, and {other} has {of_other:.4f}{end}",
+                route=direction.route,
+                kid=kid.value,
+                other=CLOSED_FORM_NAMES[closed.form].in_language(language()),
+                of_other=closed.kid.value,
+                end=localised(": better, but not surely so.")
+                if change.value < 0
+                else localised("."),
             )
     return ""
 
@@ -185,12 +218,17 @@ def _fid_worse(direction: DirectionScores, rule: PromoteConfig) -> str:
     if not rule.fid_not_worse:
         return ""
     if fid is None or untranslated is None:
-        return f"{direction.route} has no FID to compare with that of untranslated pictures."
+        return localised(
+            "{route} has no FID to compare with that of untranslated pictures.",
+            route=direction.route,
+        )
     if fid.value <= untranslated.value:
         return ""
-    return (
-        f"{direction.route} has an FID of {fid.value:.1f}, and leaving pictures as they are has "
-        f"{untranslated.value:.1f}."
+    return localised(
+        "{route} has an FID of {fid:.1f}, and leaving pictures as they are has {untranslated:.1f}.",
+        route=direction.route,
+        fid=fid.value,
+        untranslated=untranslated.value,
     )
 
 
@@ -200,17 +238,22 @@ def _too_short_a_way(direction: DirectionScores, rule: PromoteConfig) -> str:
     if rule.min_classifier_share == 0:
         return ""
     if success is None:
-        return (
-            f"{direction.route} was not judged by the classifier, which takes 10 training and 10 "
-            "held-out pictures of each domain; promote.min_classifier_share 0 does without it."
+        return localised(
+            "{route} was not judged by the classifier, which takes 10 training and 10 held-out "
+            "pictures of each domain; promote.min_classifier_share 0 does without it.",
+            route=direction.route,
         )
     share = classifier_share(direction)
     if share is None or share >= rule.min_classifier_share:
         return ""
-    return (
-        f"{direction.route} goes {100 * share:.1f} % of the way from untranslated to real pictures "
-        f"by the classifier, and the least is {100 * rule.min_classifier_share:.1f} % "
-        "(promote.min_classifier_share)."
+    return localised(
+        "{route} goes {share:.1f} % of the way from untranslated to real pictures by {judge}, and "
+        "the least is {least:.1f} % ({name}).",
+        route=direction.route,
+        share=100 * share,
+        judge=localised("the classifier"),
+        least=100 * rule.min_classifier_share,
+        name="promote.min_classifier_share",
     )
 
 
@@ -218,14 +261,18 @@ def _worse_by_a_judge(direction: DirectionScores, rule: PromoteConfig) -> str:
     if not rule.judges_not_worse:
         return ""
     if direction.judges is None:
-        return _NO_JUDGES.format(route=direction.route)
+        return localised(_NO_JUDGES, route=direction.route)
     for judge in counting_judges(direction):
         for name, view in judge.views.items():
             if view.opinion is Opinion.WORSE:
-                return (
-                    f"{direction.route} is surely worse than untranslated pictures by "
-                    f"{judge_name(judge.judge)} ({view_name(name)}): a KID of {view.kid.value:.4f} "
-                    f"against {view.kid_baseline.value:.4f}."
+                return localised(
+                    "{route} is surely worse than untranslated pictures by {judge} ({view}): a KID "
+                    "of {kid:.4f} against {untranslated:.4f}.",
+                    route=direction.route,
+                    judge=judge_name(judge.judge, language()),
+                    view=view_name(name, language()),
+                    kid=view.kid.value,
+                    untranslated=view.kid_baseline.value,
                 )
     return ""
 
@@ -234,13 +281,17 @@ def _too_short_a_way_by_a_judge(direction: DirectionScores, rule: PromoteConfig)
     if rule.min_judge_share == 0:
         return ""
     if direction.judges is None:
-        return _NO_JUDGES.format(route=direction.route)
+        return localised(_NO_JUDGES, route=direction.route)
     for judge in counting_judges(direction):
         if judge.share is not None and judge.share.value < rule.min_judge_share:
-            return (
-                f"{direction.route} goes {100 * judge.share.value:.1f} % of the way from "
-                f"untranslated to real pictures by {judge_name(judge.judge)}, and the least is "
-                f"{100 * rule.min_judge_share:.1f} % (promote.min_judge_share)."
+            return localised(
+                "{route} goes {share:.1f} % of the way from untranslated to real pictures by "
+                "{judge}, and the least is {least:.1f} % ({name}).",
+                route=direction.route,
+                share=100 * judge.share.value,
+                judge=judge_name(judge.judge, language()),
+                least=100 * rule.min_judge_share,
+                name="promote.min_judge_share",
             )
     return ""
 
@@ -250,22 +301,24 @@ def _no_independent_judge(direction: DirectionScores, network: TrainingNetwork) 
     ``network``, which was part of a loss.
     """
     better = [
-        judge_name(judge.judge)
-        for judge in counting_judges(direction)
-        if judge.opinion is Opinion.BETTER
+        judge.judge for judge in counting_judges(direction) if judge.opinion is Opinion.BETTER
     ]
     if len(better) >= _LEAST_INDEPENDENT_JUDGES:
         return ""
-    return (
-        f"{network.name} was part of a loss, and the network that judges KID has the same "
-        f"pretraining ({network.pretraining}): {_LEAST_INDEPENDENT_JUDGES} independent judges must "
-        f"find {direction.route} surely better, and {len(better)} "
-        f"{'does' if len(better) == 1 else 'do'}."
+    return localised(
+        "{network} was part of a loss, and the network that judges KID has the same pretraining "
+        "({pretraining}): {least} independent judges must find {route} surely better, and {num} "
+        "did.",
+        network=network.name,
+        pretraining=network.pretraining,
+        least=_LEAST_INDEPENDENT_JUDGES,
+        route=direction.route,
+        num=len(better),
     )
 
 
 _LEAST_INDEPENDENT_JUDGES = 2  # where KID on the offline features does not count
-_NO_JUDGES = (
+_NO_JUDGES = localisable(
     "{route} was not shown to the independent judges, as in scores of older versions; remove "
     "scores.json and evaluate again, or switch off promote.judges_not_worse and set "
     "promote.min_judge_share 0."
@@ -293,20 +346,26 @@ def _no_better_than_champion(
             if getattr(champion_scores, field) != getattr(scores, field)
         ]
         if differing or champion_scores.mean_kid is None:
-            return (
-                f"the champion {champion.name} was measured on other pictures "
-                f"({', '.join(differing) or 'too few'} differ), so that their figures cannot be "
-                "compared; evaluate again, with it as the champion."
+            return localised(
+                "the champion {champion} was measured on other pictures ({differing} differ), so "
+                "that their figures cannot be compared; evaluate again, with it as the champion.",
+                champion=champion.name,
+                differing=", ".join(differing) or localised("too few"),
             )
         kids = [direction.figure("kid") for direction in scores.directions.values()]
         change = (mean - champion_scores.mean_kid, _half_width(kids))
     value, margin = change
     if value + (margin if rule.surely else 0.0) < 0:
         return ""
-    return (
-        f"its mean KID is {mean:.4f}, the champion {champion.name} has {mean - value:.4f} on the "
-        f"same pictures"
-        + (f" (95 % interval of the difference: ± {margin:.4f})." * rule.surely or ".")
+    return localised(
+        "its mean KID is {kid:.4f}, the champion {champion} has {of_champion:.4f} on the same "
+        "pictures{end}",
+        kid=mean,
+        champion=champion.name,
+        of_champion=mean - value,
+        end=localised(" (95 % interval of the difference: ± {margin:.4f}).", margin=margin)
+        if rule.surely
+        else localised("."),
     )
 
 

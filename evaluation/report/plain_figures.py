@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from core.files import try_load_json, write_json
+from core.language.messages import localised
 from core.workspace_folders import EvaluationFolder
 from evaluation.figures import Figure
 from evaluation.scores import Scores
@@ -51,4 +52,6 @@ def publish_figures(scores: Scores, folder: EvaluationFolder, run: Path) -> None
             write_json(folder.figures, value)
         send_evaluations(run)
     except OSError as error:
-        _logger.warning("TensorBoard and trackers lack the figures of %s: %s", folder.path, error)
+        _logger.warning(
+            localised("TensorBoard and trackers lack the figures of %s: %s"), folder.path, error
+        )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from core.commands import suyan_command
 from core.errors import SuyanError
 from core.files import load_json, try_load_json
+from core.language.messages import localised
 from core.progress import Progress, silent
 from core.tables import Picture, iter_rows
 from core.workspace import Workspace
@@ -105,7 +106,7 @@ def load_measured_run(run: RunFolder, workspace: Workspace) -> MeasuredRun:
     measured = [each for each in map(EvaluationFolder, folders) if each.scores.is_file()]
     if not measured:
         raise SuyanError(
-            f"{run.path}: found no evaluation, needed the figures of one",
+            localised("{path}: found no evaluation, needed the figures of one", path=run.path),
             remedy=suyan_command("evaluate", run.path.name, workspace=workspace),
         )
     scores = load_scores(measured[-1].scores)
@@ -152,7 +153,13 @@ def compare_runs(
     """
     if first.scores.domains != second.scores.domains:
         routes = [" ↔ ".join(run.scores.domains.values()) for run in (first, second)]
-        raise ValueError(f"RUN: found {routes[0]} and {routes[1]}, needed runs of the same domains")
+        raise ValueError(
+            localised(
+                "RUN: found {route} and {other}, needed runs of the same domains",
+                route=routes[0],
+                other=routes[1],
+            )
+        )
     pictures, reason = _translated(first, second, workspace, num_pictures)
     settings = [
         SettingDifference(f"{section}.{name}", values.get(name), other.get(name))

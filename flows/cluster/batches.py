@@ -89,7 +89,9 @@ def spread_over(runner: DaskTaskRunner) -> MapBatches:
             job = Job(f"{number} of {len(batches)}", function, batch)
             future = runner.submit(run_batch, parameters={"job": job})
             waiting[future.wrapped_future.key] = future
-        run_logger().info("%d batches go to %d workers", len(batches), num_workers(runner))
+        run_logger().info(
+            localised("%d batches go to %d workers"), len(batches), num_workers(runner)
+        )
         try:
             done: Iterator[Any] = as_completed(  # type: ignore[no-untyped-call]
                 [future.wrapped_future for future in waiting.values()], loop=runner.client.loop

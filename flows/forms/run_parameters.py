@@ -11,6 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
 from core.commands import register_recipe
+from core.language.messages import localised
 from flows.forms.effective import Effective, resolve
 from flows.forms.field_values import Place, dotted
 from flows.forms.form import Form, Overrides, Parameters
@@ -61,15 +62,17 @@ def _stored() -> dict[str, Any]:
 def _log(effective: Effective[Any]) -> None:
     log = run_logger()
     if effective.changes:
-        log.info("given to this run: %s", "; ".join(_lines(effective, effective.changes)))
+        log.info(
+            localised("given to this run: %s"), "; ".join(_lines(effective, effective.changes))
+        )
     if effective.preset_changes:
         log.info(
-            "changed by the preset %s: %s",
+            localised("changed by the preset %s: %s"),
             effective.preset,
             "; ".join(_lines(effective, effective.preset_changes)),
         )
     log.info(
-        "effective parameters, defaults left out: %s",
+        localised("effective parameters, defaults left out: %s"),
         effective.parameters.model_dump_json(exclude_defaults=True),
     )
 

@@ -106,7 +106,7 @@ def _lines(root: Node) -> Iterator[tuple[tuple[str, ...], int]]:
         path, node = pending.pop()
         if id(node) in visited:
             raise _DocumentError(
-                node, "found an anchor (&name) that is used again; write its values out"
+                node, localised("found an anchor (&name) that is used again; write its values out")
             )
         visited.add(id(node))
         _require_plain(node)
@@ -119,7 +119,12 @@ def _lines(root: Node) -> Iterator[tuple[tuple[str, ...], int]]:
             text, line = _name(name), name.start_mark.line + 1
             if text in first_lines:
                 raise _DocumentError(
-                    name, f"found {text} again, after line {first_lines[text]}; remove one of them"
+                    name,
+                    localised(
+                        "found {name} again, after line {line}; remove one of them",
+                        name=text,
+                        line=first_lines[text],
+                    ),
                 )
             first_lines[text] = line
             yield (*path, text), line
@@ -129,7 +134,10 @@ def _lines(root: Node) -> Iterator[tuple[tuple[str, ...], int]]:
 def _name(node: Node) -> str:
     if not isinstance(node, ScalarNode) or node.tag != f"{_TAG}str":
         raise _DocumentError(
-            node, f"found {node.value!r:.60} as a name, needed the name of a setting"
+            node,
+            localised(
+                "found {found!r:.60} as a name, needed the name of a setting", found=node.value
+            ),
         )
     return str(node.value)
 
@@ -139,7 +147,15 @@ def _require_plain(node: Node) -> None:
     if tag not in _PLAIN:
         kind = tag.removeprefix(_TAG)
         remedy = "put it in quotes" if kind == "timestamp" else "needed a plain value"
-        raise _DocumentError(node, f"found {node.value!r:.60}, of the kind {kind}; {remedy}")
+        raise _DocumentError(
+            node,
+            localised(
+                "found {found!r:.60}, of the kind {kind}; {remedy}",
+                found=node.value,
+                kind=kind,
+                remedy=remedy,
+            ),
+        )
 
 
 def _problem(error: MarkedYAMLError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,11 +26,13 @@ from flows.removal.version_rebuild import (
 )
 from flows.server.prefect_server import running_server
 from preprocessing.cache import forget_analyses
+from preprocessing.selection.collage_parts import part_names, with_parts
 from scraping.forget import ForgetTarget, find_target, forget, forgotten_digests
 from storage.forgotten_record import ForgottenRecord, load_record, update_record
 from storage.remote import is_shared
 
 _NUM_PRINTED_DIGITS = 16  # of a sha256
+_MIN_DIGITS = 8  # that name a part
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,13 @@ def plan_removal(
     record = load_record(workspace)
     names = list(names)
     if names:
-        listed = _digests_of_versions(workspace)
-        targets = [find_target(name, workspace, listed) for name in names]
+        collages = _collages_of_versions(workspace)
+        listed = _digests_of_versions(workspace) - collages.keys()
+        targets = [find_target(_collage(name, collages), workspace, listed) for name in names]
     else:
         targets = [find_target(name, workspace) for name in sorted(record.pending)]
         digests = (record.pictures | forgotten_digests(workspace)) - _all_digests(targets)
+        digests -= {part for each in digests for part in part_names(each)}
         targets += [ForgetTarget("sha256", each, frozenset({each})) for each in sorted(digests)]
         if not targets:
             raise ValueError(
@@ -79,7 +83,7 @@ def plan_removal(
                     workspace=workspace,
                 )
             )
-    record = replace(record, pictures=record.pictures | _all_digests(targets))
+    record = replace(record, pictures=record.pictures | with_parts(_all_digests(targets)))
     copies = find_copies(workspace, record, folders=folders, progress=progress)
     for run in copies.runs:
         with not_training(run):
@@ -269,6 +273,27 @@ def _near_duplicate_lines(copies: Copies) -> list[str]:
 
 def _all_digests(targets: Iterable[ForgetTarget]) -> frozenset[str]:
     return frozenset().union(*(target.digests for target in targets))
+
+
+def _collage(name: str, collages: Mapping[str, str]) -> str:
+    """The sha256 of the collage where ``name`` begins that of one of its parts; else ``name``."""
+    text = name.strip().lower()
+    is_prefix = len(text) >= _MIN_DIGITS
+    parts = [part for part in collages if is_prefix and part.startswith(text)]
+    return collages[parts[0]] if len(parts) == 1 else name
+
+
+def _collages_of_versions(workspace: Workspace) -> dict[str, str]:
+    """The sha256 of the collage of each part in the manifests on this machine."""
+    import pyarrow.parquet as pq
+
+    collages = dict[str, str]()
+    for manifest in workspace.datasets.glob("[!.]*/*"):
+        is_manifest = manifest == workspace.dataset(manifest.parent.name).manifest
+        if is_manifest and "part_of" in pq.read_schema(manifest).names:
+            table = pq.read_table(manifest, columns=["sha256", "part_of"]).to_pylist()
+            collages |= {row["sha256"]: row["part_of"] for row in table if row["part_of"]}
+    return collages
 
 
 def _digests_of_versions(workspace: Workspace) -> set[str]:

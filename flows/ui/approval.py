@@ -17,11 +17,14 @@ from pydantic import Field
 
 from core.commands import suyan_command
 from core.files import try_load_json, write_json
+from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder
 from evaluation.model_registry.model_versions import crown
-from evaluation.model_registry.promote import Promotion
+from evaluation.model_registry.promote import Promotion, not_promoted
 from flows.states import set_state
+from flows.ui.markdown import Page
+from flows.ui.page_words import page_language, say
 from flows.ui.run_progress import run_logger
 
 if TYPE_CHECKING:
@@ -40,6 +43,21 @@ class Decision(RunInput):
     reason: str = Field(
         "", max_length=500, description="Reason, stored with the model's history; default: none"
     )
+
+
+class ChineseDecision(Decision):
+    """The same form in Chinese."""
+
+    decision: Literal["approve", "reject"] = Field(
+        title="决定", description="approve：批准，成为该配方的冠军；reject：不批准，只保存模型"
+    )
+    reason: str = Field(
+        "", max_length=500, title="理由", description="理由，记入模型的历史；默认不填"
+    )
+
+
+def _form() -> type[Decision]:
+    return ChineseDecision if page_language() == "zh" else Decision
 
 
 @dataclass(frozen=True)
@@ -62,20 +80,29 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
     """
     saved = _load_decision(evaluation)
     if saved is not None:
-        run_logger().info("decided before: %s", saved.reason)
+        run_logger().info(localised("decided before: %s"), saved.reason)
         return saved
     run_logger().info(
-        "waiting for approval in the Prefect UI (Resume, on this run's page), for %g hours",
+        localised(
+            "waiting for approval in the Prefect UI (Resume, on this run's page), for %g hours"
+        ),
         timeout_h,
     )
-    form = Decision.with_initial_data(description=_question(evaluation, recipe))
+    question = _question(evaluation, recipe)
+    Page(f"decision-{recipe}").write(
+        say("asks", recipe=recipe), question, say("until", hours=f"{timeout_h:g}")
+    )
+    form = _form().with_initial_data(description=question)
     try:
         answer = pause_flow_run(
             wait_for_input=form, timeout=max(1, round(3600 * timeout_h)), poll_interval=_POLL_S
         )
     except FlowPauseTimeout:
         set_state(Running())
-        return Approval(None, f"nobody decided within {timeout_h:g} hours; run again to be asked")
+        reason = localised(
+            "nobody decided within {hours} hours; run again to be asked", hours=f"{timeout_h:g}"
+        )
+        return Approval(None, reason)
     _save_decision(evaluation, answer)
     return Approval(answer.decision == "approve", _reason(answer), is_new=True)
 
@@ -90,40 +117,66 @@ def apply_approval(
     name = promotion.model.name
     if promotion.promoted and approval.approved is False:
         undo = suyan_command("rollback", workspace=workspace, recipe=recipe)
-        reason = (
-            f"{name}: a person rejected it ({approval.reason}), but it is the champion already and "
-            f"stays so. To go back to the one before: '{undo}'."
+        reason = localised(
+            "{name}: a person rejected it ({why}), but it is the champion already and stays so. To "
+            "go back to the one before: '{undo}'.",
+            name=name,
+            why=approval.reason,
+            undo=undo,
         )
         return Promotion(promoted=True, reason=reason, model=promotion.model)
     if promotion.promoted:
         return promotion  # the champion already
     if approval.approved:
         crown(workspace, recipe, name, approval.reason)
-        reason = f"{name} is the champion of {recipe}: a person approved ({approval.reason})."
+        reason = localised(
+            "{name} is the champion of {recipe}: a person approved ({why}).",
+            name=name,
+            recipe=recipe,
+            why=approval.reason,
+        )
         return Promotion(promoted=True, reason=reason, model=promotion.model)
-    cause = "a person rejected it" if approval.approved is False else "no approval"
-    reason = f"Not promoted: {cause} ({approval.reason}). It is stored as {promotion.model}."
+    cause = (
+        localised("a person rejected it")
+        if approval.approved is False
+        else localised("no approval")
+    )
+    reason = not_promoted(
+        localised(
+            "{cause} ({why}). It is stored as {model}.",
+            cause=cause,
+            why=approval.reason,
+            model=promotion.model,
+        )
+    )
     return Promotion(promoted=False, reason=reason, model=promotion.model)
 
 
 def _question(evaluation: Evaluation, recipe: str) -> str:
     """The verdict, the figures and the path of the report, as markdown."""
     rows = [
-        f"- {direction.route}: {_kid(direction.figure('kid'))}; "
-        f"untranslated: {_kid(direction.figure('kid_baseline'))}"
+        "- "
+        + localised(
+            "{route}: {kid}; untranslated: {untranslated}",
+            route=direction.route,
+            kid=_kid(direction.figure("kid")),
+            untranslated=_kid(direction.figure("kid_baseline")),
+        )
         for direction in evaluation.scores.directions.values()
     ]
     return "\n".join(
         [
-            f"Shall this model be the champion of **{recipe}**?",
+            localised("Shall this model be the champion of **{recipe}**?", recipe=recipe),
             "",
             f"{evaluation.verdict}",
             "",
-            "Distance to real pictures (KID, lower is better):",
+            localised("Distance to real pictures (KID, lower is better):"),
             "",
             *rows,
             "",
-            "Pictures and more figures: *Artifacts*, on this run's page. The whole report:",
+            localised(
+                "Pictures and more figures: *Artifacts*, on this run's page. The whole report:"
+            ),
             f"`{evaluation.report}`",
         ]
     )
@@ -131,12 +184,15 @@ def _question(evaluation: Evaluation, recipe: str) -> str:
 
 def _kid(figure: Figure | None) -> str:
     if figure is None:
-        return "too few pictures to tell"
-    return f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
+        return localised("too few pictures to tell")
+    return localised(
+        "{value:.4f} ({low:.4f} to {high:.4f})",
+        value=figure.value, low=figure.low, high=figure.high,
+    )  # fmt: skip
 
 
 def _reason(answer: Decision) -> str:
-    return answer.reason or f"a person decided: {answer.decision}"
+    return answer.reason or localised("a person decided: {decision}", decision=answer.decision)
 
 
 def _load_decision(evaluation: Evaluation) -> Approval | None:

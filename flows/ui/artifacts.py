@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from core.files import load_json
+from core.language.messages import localised
 from core.picture_grid import Tile, draw_grid, save_jpeg
 from core.progress import duration
 from core.workspace_folders import DatasetFolder, RunFolder
 from evaluation.model_registry.promote import Promotion
 from flows.stage_results import StageResult, Status, missing_part
 from flows.ui.markdown import Page, pictures, points, table
-from flows.ui.page_words import count, page_language, say
+from flows.ui.page_words import PAGE_WORDS, count, page_language, say
 from flows.ui.run_progress import domains, run_logger
+from preprocessing.config import PrepareConfig
+from preprocessing.selection.reason_words import reason_name
 from scraping.crawl import CrawlSummary
 from training.config import TrainConfig
 
@@ -43,7 +47,7 @@ def crawl_yields(summary: CrawlSummary) -> None:
         pictures(newest),
     )
     log = run_logger().warning if summary.partial else run_logger().info
-    log("%s: %d originals (%d new) of %d hits; rejected: %s",
+    log(localised("%s: %d originals (%d new) of %d hits; rejected: %s"),
         summary.domain, summary.num_ok, summary.num_added, summary.num_hits, reasons)  # fmt: skip
 
 
@@ -56,7 +60,7 @@ def _end(row: Mapping[str, Any]) -> dict[str, str]:
     """The reason why a phrase's search ended, and the number of failed downloads by reason."""
     return {
         say("phrase"): row["phrase"],
-        say("stopped"): str(row["stopped_because"]),
+        say("stopped"): localised(str(row["stopped_because"]).replace("-", " ")),
         say("rejected"): _listed(row["rejected"]) if row["rejected"] else "",
     }
 
@@ -65,19 +69,47 @@ def dataset_card(summary: PrepareSummary) -> None:
     """Write the page of a preparation: the dataset's card, and its contact sheets below it."""
     counts = ", ".join(f"{split}: {n}" for split, n in summary.counts.items())
     dataset = DatasetFolder(summary.dataset)
+    names = _domain_names(dataset)
     card = dataset.card_text(page_language())
     if not card.exists():  # of a version made before cards had this language
         card = dataset.card_text()
-    sheets = {path.stem: path for path in sorted(dataset.path.glob("*.jpg"), key=_train_first)}
+    paths = sorted(dataset.path.glob("*.jpg"), key=_train_first)
+    sheets = {_sheet_title(path, names): path for path in paths}
     Page(f"dataset-{domains(summary.version)}").write(
-        f"{counts} · {summary.version}",
+        f"{_numbers(summary, names)} · {summary.version}",
         card.read_text(encoding="utf-8"),
         pictures(sheets),
     )
-    note = " (nothing new: an earlier run made it)" if summary.reused else ""
-    run_logger().info("dataset %s%s: %s", summary.version, note, counts)
+    note = localised(" (nothing new: an earlier run made it)") if summary.reused else ""
+    run_logger().info(localised("dataset %s%s: %s"), summary.version, note, counts)
     for side, reasons in summary.rejected.items():
-        run_logger().info("rejected on side %s: %s", side, _listed(reasons))
+        run_logger().info(localised("rejected on side %s: %s"), side, _listed(reasons))
+
+
+def _numbers(summary: PrepareSummary, names: Mapping[str, str]) -> str:
+    """How many pictures of each domain there are, to train on and held out."""
+    parts = []
+    for side in names:
+        train, test = (summary.counts[f"{split}{side}"] for split in ("train", "test"))
+        parts.append(say("dataset_counts", domain=names[side], train=train, test=test))
+    return "; ".join(parts)
+
+
+def _domain_names(dataset: DatasetFolder) -> Mapping[str, str]:
+    """The names of both domains by side, in the language of the run."""
+    config = PrepareConfig.model_validate(load_json(dataset.config))
+    names = config.chinese_names if page_language() == "zh" else (config.domain_a, config.domain_b)
+    return dict(zip("AB", names, strict=True))
+
+
+def _sheet_title(sheet: Path, names: Mapping[str, str]) -> str:
+    """The title of a contact sheet, e.g. ``"makeup, held out"``."""
+    kind, _, rest = sheet.stem.partition("-")
+    if kind == "contact" and rest[-1:] in names:
+        return say("sheet", domain=names[rest[-1]], purpose=say(f"purpose_{rest[:-1]}"))
+    if kind == "rejected":
+        return say("rejected_sheet", reason=reason_name(rest).in_language(page_language()))
+    return say(f"sheet_{kind}") if f"sheet_{kind}" in PAGE_WORDS else sheet.stem
 
 
 def _train_first(sheet: Path) -> tuple[bool, str]:
@@ -131,7 +163,7 @@ def training_events(summary: TrainSummary) -> None:
     for event in summary.events:
         run_logger().warning("%s", event)
     if summary.best is not None:
-        run_logger().info("best by validation: %s", summary.best.name)
+        run_logger().info(localised("best by validation: %s"), summary.best.name)
 
 
 def losses(run: RunFolder) -> list[dict[str, str]]:
@@ -164,7 +196,7 @@ def evaluation(done: Evaluation) -> None:
         sheet = {columns: drawn[name]} if name in drawn else {}
         parts += [f"## {direction.route}", pictures(sheet), points(figure_rows(done, name))]
     Page(f"evaluation-{domains(done.folder.parent.parent.name)}").write(done.verdict, *parts)
-    run_logger().info("%s Report: %s", done.verdict, done.report)
+    run_logger().info(localised("%s Report: %s"), done.verdict, done.report)
 
 
 def lineage(
@@ -184,7 +216,7 @@ def lineage(
         )
         for summary in crawls
     ]
-    counts = ", ".join(f"{split} {num}" for split, num in prepared.counts.items())
+    counts = _numbers(prepared, _domain_names(DatasetFolder(prepared.dataset)))
     rows += [
         _origin(say("dataset"), counts, prepared.dataset),
         _origin(
@@ -201,17 +233,53 @@ def lineage(
 
 
 def stages(
-    name: str, seconds: Mapping[str, float], results: Mapping[str, Sequence[StageResult]]
+    name: str,
+    seconds: Mapping[str, float],
+    results: Mapping[str, Sequence[StageResult]],
+    outcome: str,
 ) -> None:
-    """Write the page of a flow run: the outcome of each stage, its reason, and its duration."""
-    rows = [
+    """Write the page of a flow run: its ``outcome``, and that of each stage, with its reason and
+    duration.
+    """
+    Page(f"stages-{name}").write(
+        say("outcome", name=name, outcome=outcome), points(_stage_rows(seconds, results))
+    )
+
+
+def failure(
+    name: str,
+    stage: str,
+    error: Exception,
+    seconds: Mapping[str, float],
+    results: Mapping[str, Sequence[StageResult]],
+) -> None:
+    """Write the page of a flow run that failed: the stage, the error, and what to do."""
+    first, *_ = str(error).splitlines() or [type(error).__name__]
+    rows = [row for row in _stage_rows(seconds, results) if row[""]]
+    Page(f"failed-{name}").write(
+        say("failed", name=name, stage=say(stage), reason=first.rstrip(":：")),
+        f"## {say('error')}",
+        _quoted(str(error) or type(error).__name__),
+        say("after_failure"),
+        points(rows),
+    )
+
+
+def _quoted(text: str) -> str:
+    """The lines of a text as a quotation, which wraps in the Prefect UI, as code does not."""
+    return "\n".join(f"> {line.strip()}  " for line in text.replace("<", "&lt;").splitlines())
+
+
+def _stage_rows(
+    seconds: Mapping[str, float], results: Mapping[str, Sequence[StageResult]]
+) -> list[dict[str, str]]:
+    return [
         {
             say("stage"): f"{say(stage)}, {duration(stage_s)}",
             "": "; ".join(_result_text(result) for result in results.get(stage, ())),
         }
         for stage, stage_s in seconds.items()
     ]
-    Page(f"stages-{name}").write(say("outcomes", name=name), points(rows))
 
 
 def _result_text(result: StageResult) -> str:

@@ -1,7 +1,8 @@
 """The words of a run's pages and outcomes, in the language of the run's report.
 
 ``run_parameters`` chooses it by ``evaluate.language``, so that all pages of a run have one
-language, whatever the locale of its worker; a run without a report speaks English.
+language, whatever the locale of its worker; a run without a report speaks English. The errors and
+log lines of a run with a Chinese report are Chinese too; those of others follow the locale.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 
 from core.language.bilingual import Text
-from core.language.messages import Language
+from core.language.messages import Language, choose_language
 from core.progress import counted
 
 PAGE_WORDS: Mapping[str, Text] = {
@@ -59,9 +60,40 @@ PAGE_WORDS: Mapping[str, Text] = {
     "run": Text("run", "训练"),
     "evaluation": Text("evaluation", "评测"),
     "model": Text("model", "模型"),
-    "outcomes": Text(
-        "**{name}**: the outcome of each stage, and the reason", "**{name}**：每个阶段的结果和原因"
+    "outcome": Text("**{name}**: {outcome}", "**{name}**：{outcome}"),
+    "failed": Text(
+        "**{name}** failed at the stage {stage}: {reason}",
+        "**{name}** 在“{stage}”阶段失败：{reason}",
     ),
+    "after_failure": Text(
+        "What is finished is saved. Mend what the error names, then run it again with the same "
+        "parameters (Retry, at the top of the run's page): it goes on from there.",
+        "已经完成的部分都保存下来了。按错误提示处理后，用同样的参数再运行一次（运行页面上方的 "
+        "Retry），会从这里继续。",
+    ),
+    "error": Text("The error", "错误信息"),
+    "asks": Text(
+        "**{recipe}** waits for your decision: press Resume, at the top of this run's page",
+        "**{recipe}** 等待你的决定：请按运行页面上方的 Resume",
+    ),
+    "until": Text(
+        "Without a decision within {hours} hours the model is stored and not promoted.",
+        "{hours} 小时内没有决定，模型只保存，不成为冠军。",
+    ),
+    "crawl_empty": Text(
+        "no search found a picture for {domain}; check its phrases, and the address of the engine",
+        "没有为 {domain} 搜到任何图片；请检查搜索词和搜索引擎的地址",
+    ),
+    "dataset_counts": Text(
+        "{domain}: {train} to train on, {test} held out", "{domain}：训练 {train}，留出 {test}"
+    ),
+    "sheet": Text("{domain}, {purpose}", "{domain}，{purpose}"),
+    "purpose_train": Text("to train on", "用于训练"),
+    "purpose_test": Text("held out", "留出"),
+    "rejected_sheet": Text("Rejected: {reason}", "剔除：{reason}"),
+    "sheet_duplicates": Text("Near duplicates", "近似重复"),
+    "sheet_doubtful": Text("Doubtful pairs", "存疑的图片对"),
+    "sheet_unlikely": Text("Least likely of their side", "可能放错了边"),
     "stage": Text("stage", "阶段"),
     "prepare": Text("prepare", "预处理"),
     "train": Text("train", "训练"),
@@ -127,8 +159,9 @@ _language: ContextVar[Language] = ContextVar("page_language", default="en")
 
 
 def use_language(language: Language) -> None:
-    """Let the pages of the present run speak ``language``."""
+    """Let the pages of the present run speak ``language``; Chinese ones with all else it says."""
     _language.set(language)
+    choose_language("zh" if language == "zh" else None)
 
 
 def page_language() -> Language:

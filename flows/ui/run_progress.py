@@ -24,6 +24,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
+from core.language.messages import localised
 from core.progress import LogProgress
 from core.workspace_folders import RunFolder
 
@@ -47,7 +48,7 @@ def warn_on_error() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        run_logger().warning("the Prefect UI could not be updated: %s", error)
+        run_logger().warning(localised("the Prefect UI could not be updated: %s"), error)
 
 
 def artifact_key(text: str) -> str:
@@ -95,7 +96,13 @@ class ArtifactProgress:
             return
         self._updated_at = now
         percent = 100 * min(done / total, 1) if total else 0.0
-        text = f"{stage}: {done} of {total or '?'} · {message}"
+        text = localised(
+            "{stage}: {done} of {total} · {message}",
+            stage=localised(stage),
+            done=done,
+            total=total or "?",
+            message=message,
+        )
         with warn_on_error():
             self._update(percent, text)
             _end_if_cancelled()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from core.errors import SuyanError
+from core.language.messages import localised
 from core.workspace import Workspace
 from flows.parameters import TrainParameters
 from flows.warm_start.starting_points import CHAMPION
@@ -37,17 +38,19 @@ def retraining(
         model = champion(workspace, parameters.recipe)
         former = load_config(model)
     except SuyanError as error:
-        logger.info("the training starts from nothing: %s", error)
+        logger.info(localised("the training starts from nothing: %s"), error)
         return config
     differing = [name for name in _FIELDS if getattr(former, name) != getattr(config, name)]
     if differing:
         logger.warning(
-            "the training starts from nothing: the champion %s has another %s",
+            localised("the training starts from nothing: the champion %s has another %s"),
             model.name, ", ".join(differing),
         )  # fmt: skip
         return config
     logger.info(
-        "the training starts from the champion %s, with %.0f %% of the epochs (retrain_from)",
+        localised(
+            "the training starts from the champion %s, with %.0f %% of the epochs (retrain_from)"
+        ),
         model.name, 100 * parameters.retrain_share,
     )  # fmt: skip
     return warm(config, parameters.retrain_share).model_copy(update={"init_from": CHAMPION})

@@ -26,6 +26,7 @@ from preprocessing.analysis.occlusion import OcclusionClassifier, face_window
 from preprocessing.analysis.resolution import detail_px
 from preprocessing.analysis.turned_content import TurnedContent, find_turned_content
 from preprocessing.images import geometry
+from preprocessing.images.seam import cut_out, middle_seam, part_boxes
 from preprocessing.images.side_features import face_features, picture_features
 
 if TYPE_CHECKING:  # workers start faster without it
@@ -76,8 +77,17 @@ class FaceAnalysis:
 
 
 @dataclass(frozen=True)
+class PartPlace:
+    """The place of a part in its collage."""
+
+    box: tuple[int, int, int, int]  # left, top, right, bottom; pixels of the original
+    seam: float  # ``Seam.share``
+
+
+@dataclass(frozen=True)
 class Analysis:
-    """The analysis of one original; ``reason`` is "" for one that could be decoded.
+    """The analysis of one original, or of a part of a collage, whose own corner is then the origin
+    of all coordinates; ``reason`` is "" for one that could be decoded.
 
     The cache holds it as JSON by these field names.
     """
@@ -92,6 +102,7 @@ class Analysis:
     preview: bytes = b""  # a small JPEG written by this module, and therefore harmless
     defects: Defects = _NO_DEFECTS
     picture_features: bytes = b""  # ``side_features.picture_features``, where no faces are searched
+    place: PartPlace | None = None  # of a part
 
     @property
     def thumbnails(self) -> bytes:
@@ -142,20 +153,66 @@ class AnalysisTask:
         return analyse(path, self.config) if path.exists() else Analysis(FILE_MISSING)
 
 
+@dataclass(frozen=True)
+class PartsTask:
+    """The function of a worker process: it analyses the parts of each named file."""
+
+    config: AnalysisConfig
+
+    def __call__(self, named_file: tuple[str, Path]) -> list[Analysis]:
+        """The analyses of the file's parts; empty if there is no file."""
+        _, path = named_file
+        return analyse_parts(path, self.config) if path.exists() else []
+
+
 def analyse(path: Path, config: AnalysisConfig) -> Analysis:
     """The analysis of one file; a bad file gives an analysis with a reason.
 
     Raises ``MissingModelError`` where a model is not installed.
     """
-    max_factor = max(1, config.min_face_px // _MIN_DECODED_FACE_PX) if config.faces else _MAX_FACTOR
-    decoded = read_reduced(
-        path, max_pixels=config.max_pixels, enough_px=_ANALYSIS_PX, max_factor=max_factor
-    )
+    decoded = _read(path, config, _ANALYSIS_PX)
     if isinstance(decoded, Rejected):
         return Analysis(decoded.reason)
+    return _analyse_picture(decoded, config)
+
+
+def analyse_parts(path: Path, config: AnalysisConfig) -> list[Analysis]:
+    """The analyses of the two parts beside, or above and below, the clearest seam near the middle
+    of a picture; empty for one that is bad or too small to have a seam.
+
+    Raises ``MissingModelError`` where a model is not installed.
+    """
+    decoded = _read(path, config, 2 * _ANALYSIS_PX)
+    if isinstance(decoded, Rejected):
+        return []
+    seam = middle_seam(_half(decoded.pixels))
+    if seam is None:
+        return []
+    parts = []
+    for box in part_boxes(seam, *decoded.pixels.shape[:2]):
+        left, top, right, bottom = (edge * decoded.factor for edge in box)
+        right, bottom = min(right, decoded.width), min(bottom, decoded.height)
+        part = Decoded(cut_out(decoded.pixels, box), bottom - top, right - left, decoded.factor)
+        place = PartPlace((left, top, right, bottom), round(seam.share, 3))
+        parts.append(replace(_analyse_picture(part, config), place=place))
+    return parts
+
+
+def _read(path: Path, config: AnalysisConfig, enough_px: int) -> Decoded | Rejected:
+    max_factor = max(1, config.min_face_px // _MIN_DECODED_FACE_PX) if config.faces else _MAX_FACTOR
+    return read_reduced(
+        path, max_pixels=config.max_pixels, enough_px=enough_px, max_factor=max_factor
+    )
+
+
+def _half(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return geometry.halve(picture, *_size_within(picture, _SHARPNESS_PX))
+
+
+def _analyse_picture(decoded: Decoded, config: AnalysisConfig) -> Analysis:
     picture = decoded.pixels
     faces = _detect_faces(picture, config.min_face_px / decoded.factor) if config.faces else []
-    half = geometry.halve(picture, *_size_within(picture, _SHARPNESS_PX))
+    half = _half(picture)
     small = _within(half, _FINGERPRINT_PX)
     content = find_turned_content(small)
     middle = _middle_square(half)

@@ -13,13 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.analysis.fingerprint import content_box
+from preprocessing.images.seam import seam_share
 
-_MIN_STEP = 8.0  # grey levels across a seam
-_STEP_PER_TEXTURE = 2.0  # of a seam, times the usual steps beside it
-_SEAM_PLACES = (1 / 3, 1 / 2, 2 / 3)  # shares of the side
-_SEAM_TOLERANCE = 0.015  # of the side
-_SEAM_COLUMNS, _TEXTURE_COLUMNS = 5, 15  # of a step, and of it with those beside it
-_MIN_WIDTH = 48  # of a picture that may have a seam, px
 _SMALL_PX = 48  # side at which colours are measured
 
 
@@ -70,30 +65,3 @@ def frame_share(picture: NDArray[np.uint8]) -> float:
     height, width = picture.shape[:2]
     left, top, right, bottom = content_box(picture)
     return float(max(min(left, width - right) / width, min(top, height - bottom) / height))
-
-
-def seam_share(picture: NDArray[np.uint8]) -> float:
-    """The share of a straight seam, across the whole picture at a half or a third of a side, that
-    has a step larger than those beside it: 1 is a collage.
-    """
-    return max(_seam_of_columns(picture), _seam_of_columns(picture.transpose(1, 0, 2)))
-
-
-def _seam_of_columns(picture: NDArray[np.uint8]) -> float:
-    width = picture.shape[1]
-    if width < _MIN_WIDTH:
-        return 0.0
-    reach = max(1, round(_SEAM_TOLERANCE * width))
-    return max(_seam_near(picture, round(place * width), reach) for place in _SEAM_PLACES)
-
-
-def _seam_near(picture: NDArray[np.uint8], column: int, reach: int) -> float:
-    """The largest share of rows with a step at one of the columns about ``column``."""
-    beside = _TEXTURE_COLUMNS // 2
-    first, last = max(0, column - reach - beside - 1), column + reach + beside + 2
-    levels = cv2.cvtColor(np.ascontiguousarray(picture[:, first:last]), cv2.COLOR_RGB2GRAY)
-    step = cv2.absdiff(levels[:, 2:], levels[:, :-2]).astype(np.float32)
-    far, near = (cv2.blur(step, (num, 1)) * num for num in (_TEXTURE_COLUMNS, _SEAM_COLUMNS))
-    texture = (far - near) / (_TEXTURE_COLUMNS - _SEAM_COLUMNS)
-    share = (step > np.maximum(_MIN_STEP, _STEP_PER_TEXTURE * texture)).mean(axis=0)
-    return float(share[beside:-beside].max())

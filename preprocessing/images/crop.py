@@ -15,6 +15,7 @@ from PIL import Image
 from core.files import atomic_file
 from core.pictures import Rejected, read_reduced
 from preprocessing.images import geometry
+from preprocessing.images.seam import cut_out
 
 CROP_VERSION = 2  # raise it when the same original and transform give other pixels
 TILE_PX = 112  # side of a contact sheet's tile
@@ -30,6 +31,7 @@ class CropTask:
     enough_px: int  # longer side at which the original still has a pixel for each pixel of the crop
     max_pixels: float
     target: Path
+    box: tuple[int, ...] = ()  # of a part: left, top, right, bottom in the original; else the whole
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ def write_crop(task: CropTask) -> CropOutcome:
         return CropOutcome(decoded.reason)
     transform = np.array(task.transform).reshape(2, 3)
     transform[:, :2] *= decoded.factor
-    pixels = geometry.crop(decoded.pixels, transform, task.crop_px)
+    picture = decoded.pixels
+    if task.box:
+        picture = cut_out(picture, [round(edge / decoded.factor) for edge in task.box])
+    pixels = geometry.crop(picture, transform, task.crop_px)
     with atomic_file(task.target) as file:
         file.write(_encode_png(pixels))
     side, tile = min(TILE_PX, task.crop_px), io.BytesIO()

@@ -34,7 +34,7 @@ class ClusterAssignment:
         overrides: Mapping[str, Action],
     ) -> None:
         self._config, self._names, self._num_hits = config, index.names, index.num_hits
-        self._clusters = clusters
+        self._clusters, self._original = clusters, index.original
         self._num_pixels, self._sharpness = attributes.num_pixels(), attributes.sharpness()
         self._is_usable = attributes.is_usable()
         self._overrides = {index.number[name]: action for name, action in overrides.items()}
@@ -145,5 +145,8 @@ class ClusterAssignment:
                 usable[self.target_side(number, side)].add(self.founder(number))
         fraction = self._config.test_fraction
         return set().union(
-            *(choose_held_out(names, fraction, MIN_TEST_PICTURES) for names in usable.values())
+            *(
+                choose_held_out(names, fraction, MIN_TEST_PICTURES, self._original)
+                for names in usable.values()
+            )
         )

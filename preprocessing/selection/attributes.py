@@ -14,6 +14,7 @@ from preprocessing.config import PrepareConfig
 from preprocessing.dedup.candidates import HashColumns
 from preprocessing.selection.originals import OriginalIndex
 from preprocessing.selection.overrides import ACTIONS_AGAINST_RULES, Action
+from preprocessing.selection.rejection_reasons import Reason
 from preprocessing.selection.rules import Crop, possible_crops
 
 _NUMBERS_PER_TRANSFORM = 6
@@ -29,7 +30,8 @@ class Attributes:
     def __init__(
         self, config: PrepareConfig, index: OriginalIndex, overrides: Mapping[str, Action]
     ) -> None:
-        self._config, self._number, self._overrides = config, index.number, overrides
+        self._config, self._index, self._overrides = config, index, overrides
+        self._number = index.number
         self.hashes = HashColumns()
         self._places = np.full(len(index.names), -1, np.int64)  # in order of addition; -1: none
         self._num_pixels = array("q")
@@ -45,6 +47,8 @@ class Attributes:
     def add(self, name: str, analysis: Analysis) -> None:
         """Add the analysis of an original by its sha256."""
         number, min_face_px = self._number[name], self._config.min_face_px
+        if self._index.is_split(name):  # its parts are compared with other pictures, it is not
+            analysis = Analysis(Reason.SPLIT)
         large_faces = [
             (k, face.aligned, face.context)
             for k, face in enumerate(analysis.faces)

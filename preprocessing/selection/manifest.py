@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.files import canonical_json, digest
+from core.language.messages import localised
 from core.tables import Picture, groups
 from core.workspace_folders import SPLITS
 from preprocessing.analysis.analyse import Analysis, FaceAnalysis
@@ -37,6 +38,7 @@ from preprocessing.selection.split import is_held_out
 _ORIGINALS_PER_BATCH = 500  # with analyses in memory
 _DIGEST_BYTES = 16  # of a row
 NO_SIDE_SCORE = -1.0
+_MIN_PART_SCORE = 0.5  # side score of a collage's part that is used
 _MAX_PROFILE = 99.0  # in the manifest, which holds no infinity
 
 LoadAnalyses = Callable[[Sequence[str]], Mapping[str, Analysis]]
@@ -100,7 +102,9 @@ class Manifest:
         number = self.index.number[original.sha256]
         score = self.side_scores.get(self._picture(original, crop), NO_SIDE_SCORE)
         reason = self._reason(original, crop)
-        if not reason and 0 <= score < config.min_side_score and not assignment.is_forced(number):
+        # which domain a part shows is not known: one of a before and after is on the wrong side
+        least = max(config.min_side_score, _MIN_PART_SCORE if original.part_of else 0)
+        if not reason and 0 <= score < least and not assignment.is_forced(number):
             reason = Reason.WRONG_SIDE
         side = original.side if reason else assignment.target_side(number, original.side)
         split = "" if reason else "test" if assignment.is_test(number) else "train"
@@ -141,6 +145,8 @@ class Manifest:
             creator=credited.creator,
             attribution=credited.attribution,
             side_score=score,
+            part_of=original.part_of,
+            part_box=list(analysis.place.box) if analysis.place else [],
             **_face_columns(face),
         )
 
@@ -164,7 +170,9 @@ def build_manifest(
     differences: Differences = NO_DIFFERENCES,
 ) -> Manifest:
     """The decisions about the originals of both sides, all of which are in ``attributes``."""
-    clusters = cluster_originals(config, index.names, attributes.hashes, compare, differences)
+    clusters = cluster_originals(
+        config, index.names, attributes.hashes, compare, differences, index.original
+    )
     return Manifest(
         config=config,
         index=index,
@@ -182,11 +190,15 @@ def cluster_originals(
     hashes: HashColumns,
     compare: CompareOriginals,
     differences: Differences = NO_DIFFERENCES,
+    original: Callable[[str], str] = str,
 ) -> Clusters:
-    """Near-duplicate clusters of originals, whose ``names`` (sha256) are in order of age."""
+    """Near-duplicate clusters of originals, whose ``names`` (sha256) are in order of age.
+
+    ``original`` gives the name that decides whether one is held out.
+    """
     return build_clusters(
         hashes,
-        lambda k: is_held_out(names[k], config.test_fraction),
+        lambda k: is_held_out(original(names[k]), config.test_fraction),
         partial(compare, names),
         bits=config.duplicate_bits,
         min_similarity=config.duplicate_alike,
@@ -243,9 +255,17 @@ class ManifestStats:
             if usable < self._config.min_images or train < 2 or test < MIN_TEST_PICTURES:
                 reasons = ", ".join(f"{reason}: {num}" for reason, num in rejected.most_common())
                 problems.append(
-                    f"domain {domain!r}: {usable + rejected.total()} originals found, {usable} "
-                    f"usable ({train} to train on, {test} to test on), "
-                    f"needed {self._config.min_images}; rejected: {reasons or 'none'}"
+                    localised(
+                        "domain {domain!r}: {found} originals found, {usable} usable ({train} to "
+                        "train on, {test} to test on), needed {least}; rejected: {reasons}",
+                        domain=domain,
+                        found=usable + rejected.total(),
+                        usable=usable,
+                        train=train,
+                        test=test,
+                        least=self._config.min_images,
+                        reasons=reasons or localised("none"),
+                    )
                 )
         return problems
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.tables import Original, iter_rows
+from preprocessing.selection.collage_parts import part_names
 
 SIDES = "AB"
 
 
 @dataclass(frozen=True)
 class ListedOriginal:
-    """An original in the listing of one side; ``rows`` are the hits that gave its bytes."""
+    """An original in the listing of one side, or a part of one, which then has a name in place of
+    a sha256; ``rows`` are the hits that gave its bytes.
+    """
 
     sha256: str
     side: str
     rows: tuple[Original, ...]
+    part_of: str = ""  # sha256 of the collage
 
 
 class Listing:
@@ -63,6 +67,21 @@ def _num_hits_of_repeated(path: Path) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
+class _WithParts:
+    """The originals, each of ``split`` followed by its parts, as often as needed."""
+
+    originals: Iterable[ListedOriginal]
+    split: frozenset[str]
+
+    def __iter__(self) -> Iterator[ListedOriginal]:
+        for original in self.originals:
+            yield original
+            if original.sha256 in self.split:
+                for name in part_names(original.sha256):
+                    yield ListedOriginal(name, original.side, original.rows, original.sha256)
+
+
+@dataclass(frozen=True)
 class OriginalIndex:
     """The originals of both sides by number.
 
@@ -74,6 +93,23 @@ class OriginalIndex:
     names: list[str]
     number: dict[str, int]  # of a name
     num_hits: NDArray[np.int32]  # [N, 2], that gave it, on side A and B
+    collage: Mapping[str, str] = field(default_factory=dict)  # of each part, by their names
+
+    def is_split(self, name: str) -> bool:
+        """Whether the original is a collage whose parts are listed beside it."""
+        return part_names(name)[0] in self.collage if self.collage else False
+
+    def original(self, name: str) -> str:
+        """The sha256 of the file: of a part that of its collage."""
+        return self.collage.get(name, name)
+
+    def with_parts(self, split: Iterable[str]) -> OriginalIndex:
+        """The index in which these originals are followed by their parts."""
+        collage = {part: name for name in split for part in part_names(name)}
+        if not collage:
+            return self
+        index = OriginalIndex.build(_WithParts(self.originals, frozenset(collage.values())))
+        return replace(index, collage=collage)
 
     @classmethod
     def build(cls, originals: Iterable[ListedOriginal]) -> OriginalIndex:

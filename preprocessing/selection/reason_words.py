@@ -30,6 +30,13 @@ REASON_WORDS: Mapping[str, ReasonWords] = {
     "black-and-white": ReasonWords(Text("Black and white", "黑白")),
     "framed": ReasonWords(Text("Framed", "带边框")),
     "collage": ReasonWords(Text("Collage", "拼图")),
+    "split": ReasonWords(
+        Text("Split into two pictures", "已拆成两张"),
+        Text(
+            "Its two parts are pictures of their own. Keep uses the whole one instead.",
+            "拼图的两半各自成为一张图片。保留后，改用整张。",
+        ),
+    ),
     "too-dark": ReasonWords(Text("Too dark", "太暗")),
     "too-bright": ReasonWords(Text("Too bright", "太亮")),
     "no-face": ReasonWords(

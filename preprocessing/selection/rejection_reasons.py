@@ -19,6 +19,7 @@ class Reason(StrEnum):
     BLACK_AND_WHITE = "black-and-white"
     FRAMED = "framed"
     COLLAGE = "collage"
+    SPLIT = "split"
     TOO_DARK = "too-dark"
     TOO_BRIGHT = "too-bright"
     NO_FACE = "no-face"

@@ -39,6 +39,7 @@ class CardRow:
     license: str = ""
     attribution: str = ""
     side_score: float = -1.0
+    part_of: str = ""
 
 
 @dataclass(frozen=True)

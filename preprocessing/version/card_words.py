@@ -108,6 +108,7 @@ CARD_WORDS: Mapping[str, Text] = {
         "threshold of {threshold}. If they are the same, drop one of them:",
         "当作两张不同的图片，但相似度接近阈值 {threshold}。如果是同一张，剔除其中一张：",
     ),
+    "part_of": Text("one half of {digits}", "拼图 {digits} 的一半"),
     "similarity": Text("similarity {value}", "相似度 {value}"),
     "section_unlikely": Text("Least likely of their side", "可能放错了边"),
     "unlikely_intro": Text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from preprocessing.version.staging import StagedVersion
 
 _CROPS_PER_BATCH = 10_000  # with tasks in memory
 _TILES_PER_COMMIT = 100
+_COLLAGE_PER_PART = 3  # longer sides of a collage and of its part, at most
 
 
 class CropWriter:
@@ -101,13 +102,15 @@ class CropWriter:
 
     def _task(self, row: _CropRow, target: Path) -> CropTask:
         transform = np.array(row.transform).reshape(2, 3)
+        times = _COLLAGE_PER_PART if row.part_box else 1
         return CropTask(
             original=self._workspace.folder / row.original,
             transform=tuple(row.transform),
             crop_px=self._config.crop_px,
-            enough_px=enough_px(transform, row.height, row.width),
+            enough_px=enough_px(transform, times * row.height, times * row.width),
             max_pixels=self._config.max_megapixels * 1e6,
             target=target,
+            box=tuple(round(edge) for edge in row.part_box),
         )
 
 
@@ -128,3 +131,4 @@ class _CropRow:
     transform: list[float]
     height: int
     width: int
+    part_box: list[float] = field(default_factory=list)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from core.files import sync_file, sync_folder
+from core.language.messages import localised
 from core.locks import file_lock
 from core.workspace_folders import SPLITS, DatasetFolder
 
@@ -105,8 +106,11 @@ class StagedVersion:
             return True
         if not DatasetFolder(final).manifest.exists():
             raise OSError(
-                f"{final}: the dataset version could not be moved there; remove or rename what is "
-                "in its place"
+                localised(
+                    "{final}: the dataset version could not be moved there; remove or rename "
+                    "what is in its place",
+                    final=final,
+                )
             )
         return False
 

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from core.errors import TransientError
+from core.language.messages import localised
 from core.workspace import Workspace
 from scraping.catalogue.entities import DownloadResult, DownloadTask
 from scraping.download.limits import DownloadLimits
@@ -135,8 +136,11 @@ class DownloadProcess:
         except (asyncio.IncompleteReadError, ConnectionError):
             code = await self._process.wait()
             raise TransientError(
-                f"the downloading process ended unexpectedly ({_exit_cause(code)}). Everything "
-                "stored so far is kept; run the same command again to go on"
+                localised(
+                    "the downloading process ended unexpectedly ({exit_cause}). Everything "
+                    "stored so far is kept; run the same command again to go on",
+                    exit_cause=_exit_cause(code),
+                )
             ) from None
         if isinstance(message, Exception):
             raise message

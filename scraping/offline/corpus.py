@@ -203,8 +203,10 @@ def _picture_files(folder: Path) -> list[Path]:
     paths = [path for path in files if path.suffix.lower() in SUFFIXES or sniff(_head(path))]
     if len(paths) < len(files):
         _logger.warning(
-            "%s: %d of %d files are left out: neither their first bytes nor their names are those "
-            "of a picture",
+            localised(
+                "%s: %d of %d files are left out: neither their first bytes nor their names are "
+                "those of a picture"
+            ),
             folder, len(files) - len(paths), len(files),
         )  # fmt: skip
     return paths

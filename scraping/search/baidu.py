@@ -13,6 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from core.errors import BlockedError, ResponseFormatError
+from core.language.messages import localised
 from scraping.config import CrawlConfig
 from scraping.search.engine import Endpoint, Hit, ResultPage, pixels_of, text_of
 from scraping.search.filters import Filters
@@ -133,7 +134,12 @@ def parse_acjson(body: bytes) -> ResultPage:
     if text.lstrip()[:1] in {"", "<"}:
         _refuse_block(text)
         content = f"a page: {text.lstrip()[:_QUOTED_CHARS]!r}" if text.strip() else "nothing"
-        raise BlockedError(f"the search engine, or a portal before it, sent {content}, not JSON")
+        raise BlockedError(
+            localised(
+                "the search engine, or a portal before it, sent {content}, not JSON",
+                content=content,
+            )
+        )
     return _json_page(text)
 
 
@@ -159,7 +165,9 @@ def parse_page(body: bytes) -> ResultPage:
     try:
         scripts = BeautifulSoup(text, "html.parser").find_all("script")
     except (AssertionError, RecursionError, ValueError) as error:
-        raise ResponseFormatError(f"the page cannot be parsed: {error}") from error
+        raise ResponseFormatError(
+            localised("the page cannot be parsed: {error}", error=error)
+        ) from error
     for script in scripts:
         source = script.get_text()
         match = _SET_DATA.search(source)
@@ -168,8 +176,11 @@ def parse_page(body: bytes) -> ResultPage:
     if "找到相关图片0张" in text:
         return ResultPage((), 0)
     raise ResponseFormatError(
-        f"needed a script with setData('imgData', …), got a page of {len(text)} characters: "
-        f"{text[:_QUOTED_CHARS]!r}"
+        localised(
+            "needed a script with setData('imgData', …), got a page of {num} characters: {text!r}",
+            num=len(text),
+            text=text[:_QUOTED_CHARS],
+        )
     )
 
 
@@ -184,7 +195,9 @@ def _refuse_block(text: str) -> None:
     head = text[:4000]
     captcha = "wappass.baidu.com/static/captcha" in head or "百度安全验证" in head
     if captcha or re.search(r'"antiFlag"\s*:\s*"?1', head):
-        raise BlockedError(f"the search engine refuses to answer: {head[:200]!r}")
+        raise BlockedError(
+            localised("the search engine refuses to answer: {head!r}", head=head[:200])
+        )
 
 
 def _lenient_json(text: str) -> Mapping[str, Any]:
@@ -195,11 +208,15 @@ def _lenient_json(text: str) -> Mapping[str, Any]:
         value, _ = json.JSONDecoder(strict=False).raw_decode(valid_text)
     except json.JSONDecodeError as error:
         spot = valid_text[max(0, error.pos - 40) : error.pos + 40]
-        raise ResponseFormatError(f"needed JSON, got {error.msg} near {spot!r}") from error
+        raise ResponseFormatError(
+            localised("needed JSON, got {msg} near {spot!r}", msg=error.msg, spot=spot)
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise ResponseFormatError(f"needed JSON, got {text[:80]!r} ({error})") from error
+        raise ResponseFormatError(
+            localised("needed JSON, got {text!r} ({error})", text=text[:80], error=error)
+        ) from error
     if not isinstance(value, dict):
-        raise ResponseFormatError(f"needed a JSON object, got {text[:80]!r}")
+        raise ResponseFormatError(localised("needed a JSON object, got {text!r}", text=text[:80]))
     return value
 
 
@@ -221,7 +238,11 @@ def _result_page(value: Mapping[str, Any]) -> ResultPage:
     items = data.get("images") if isinstance(data, dict) else data
     if not isinstance(items, list):
         raise ResponseFormatError(
-            f"needed a list 'data', got {type(data).__name__}; the keys are {sorted(value)[:12]}"
+            localised(
+                "needed a list 'data', got {kind}; the keys are {keys}",
+                kind=type(data).__name__,
+                keys=sorted(value)[:12],
+            )
         )
     list_num = value.get("listNum", value.get("displayNum"))
     if isinstance(list_num, str) and list_num.isdecimal():

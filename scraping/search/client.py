@@ -18,6 +18,7 @@ from core.errors import (
     TransientError,
     UnknownHostError,
 )
+from core.language.messages import localised
 from core.proxies import Proxies, without_password
 from scraping import backoff
 from scraping.config import CrawlConfig
@@ -91,7 +92,9 @@ class SearchClient:
                 if num_pauses == config.max_cool_downs:
                     raise
                 pause_s = backoff.pause_s(None, num_pauses + 1, config.cool_down_s, _MAX_PAUSE_S)
-                _logger.warning("the engine refuses %r; cooling down for %.0f s", phrase, pause_s)
+                _logger.warning(
+                    localised("the engine refuses %r; cooling down for %.0f s"), phrase, pause_s
+                )
                 self._sleep(pause_s)
                 self._has_cookie = False
         raise AssertionError("the loop returns or raises")
@@ -103,13 +106,19 @@ class SearchClient:
             try:
                 page = endpoint.parse(self._get(endpoint.url))
             except ResponseFormatError as error:
-                _logger.warning("%r at %d: %s answer: %s", phrase, offset, endpoint.name, error)
+                _logger.warning(
+                    localised("%r at %d: %s answer: %s"), phrase, offset, endpoint.name, error
+                )
                 errors.append(error)
                 continue
             if page.is_withheld(offset, self._engine.max_hits):
                 raise EmptyPageError(
-                    f"the search engine announces {page.num_announced} hits, and shows none of "
-                    f"those from {offset} on"
+                    localised(
+                        "the search engine announces {num_announced} hits, and shows none of "
+                        "those from {offset} on",
+                        num_announced=page.num_announced,
+                        offset=offset,
+                    )
                 )
             return page
         raise errors[0]
@@ -120,7 +129,7 @@ class SearchClient:
             try:
                 self._get(self._engine.home)
             except ResponseFormatError as error:  # the search shows whether it needs the cookie
-                _logger.warning("the home page: %s", error)
+                _logger.warning(localised("the home page: %s"), error)
             self._has_cookie = True
 
     def _get(self, url: str) -> bytes:
@@ -145,7 +154,9 @@ class SearchClient:
             response = self._transfer.perform()
             failure = response.failure
         except RejectedError as error:
-            raise ResponseFormatError(f"{url} cannot be requested: {error.reason}") from None
+            raise ResponseFormatError(
+                localised("{url} cannot be requested: {reason}", url=url, reason=error.reason)
+            ) from None
         except FailedError as error:
             failure = error
         if failure is not None:
@@ -179,14 +190,22 @@ def _body(response: HttpResponse) -> bytes:
     status = response.status
     if 300 <= status < 400:
         location = response.headers.get("location", "nowhere")
-        raise BlockedError(f"the search engine redirected ({status}) to {location[:200]}")
+        raise BlockedError(
+            localised(
+                "the search engine redirected ({status}) to {location}",
+                status=status,
+                location=location[:200],
+            )
+        )
     if status in _REFUSALS:
-        raise BlockedError(f"the search engine answered status {status}")
+        raise BlockedError(localised("the search engine answered status {status}", status=status))
     if status != 200 and may_pass(http_reason(status)):
         asked_s = backoff.asked_pause_s(response.headers.get("retry-after"))
-        raise backoff.throttled(f"the search engine answered status {status}", asked_s)
+        raise backoff.throttled(
+            localised("the search engine answered status {status}", status=status), asked_s
+        )
     if status != 200:
-        raise ResponseFormatError(f"needed status 200, got {status}")
+        raise ResponseFormatError(localised("needed status 200, got {status}", status=status))
     too_long = ResponseFormatError(
         f"got an answer of more than {_MAX_BODY_BYTES} bytes, needed a shorter one"
     )

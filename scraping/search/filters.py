@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core.language.messages import localised
+
 
 class Colour(IntEnum):
     """Dominant colours and Baidu's numbers for them, the values of ``ic``."""
@@ -71,7 +73,11 @@ class Filters(BaseModel):
     def _check_size(self) -> Self:
         if bool(self.width) != bool(self.height):
             raise ValueError(
-                f"width, height: got {self.width} × {self.height}, needed both or neither"
+                localised(
+                    "width, height: got {width} × {height}, needed both or neither",
+                    width=self.width,
+                    height=self.height,
+                )
             )
         return self
 

@@ -18,6 +18,7 @@ from core.errors import (
     TransientError,
     UnknownHostError,
 )
+from core.language.messages import localised
 from scraping.catalogue.entities import Cursor, Stop, StopReason
 from scraping.catalogue.repository import Catalogue
 from scraping.config import CrawlConfig
@@ -189,7 +190,9 @@ class Frontier:
             state.refusal = reason
         is_said_by_crawl = isinstance(error, UnknownHostError) and len(self._states) == 1
         if not is_said_by_crawl:
-            _logger.warning("%r stops at %d hits: %s", cursor.phrase, cursor.offset, error)
+            _logger.warning(
+                localised("%r stops at %d hits: %s"), cursor.phrase, cursor.offset, error
+            )
         self._catalogue.save_cursor(self._name, replace(cursor, stop=stop))
 
     def _continued(
@@ -212,7 +215,7 @@ class Frontier:
 
     def _sleep(self, seconds: float) -> None:
         if self._closing.wait(seconds):
-            raise InterruptedSearchError("the crawl ends")
+            raise InterruptedSearchError(localised("the crawl ends"))
 
 
 def _stop_reason(error: SuyanError) -> StopReason:

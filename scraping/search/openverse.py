@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from core.errors import BlockedError, ResponseFormatError
+from core.language.messages import localised
 from scraping.backoff import asked_pause_s, throttled
 from scraping.config import BAIDU_URL, CrawlConfig, LicenseUse
 from scraping.search.engine import Credit, Endpoint, Hit, ResultPage, pixels_of, text_of
@@ -119,12 +120,17 @@ def parse_images(body: bytes, uses: Collection[LicenseUse] = ()) -> ResultPage:
     text = body.decode("utf-8-sig", errors="replace")
     if text.lstrip()[:1] in {"", "<"}:
         content = f"a page: {text.lstrip()[:80]!r}" if text.strip() else "nothing"
-        raise BlockedError(f"Openverse, or a portal before it, sent {content}, not JSON")
+        raise BlockedError(
+            localised("Openverse, or a portal before it, sent {content}, not JSON", content=content)
+        )
     value = _json(text)
     results = value.get("results") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(results, list):
         raise ResponseFormatError(
-            f"needed a JSON object with a list 'results', got {text[:_QUOTED_CHARS]!r}"
+            localised(
+                "needed a JSON object with a list 'results', got {text!r}",
+                text=text[:_QUOTED_CHARS],
+            )
         )
     allowed = (item for item in results if not uses or _allows(item, uses))
     hits = tuple(hit for item in allowed if (hit := _hit(item)) is not None)

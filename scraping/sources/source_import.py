@@ -198,7 +198,7 @@ class SourceImport:
 
     def _miss(self, name: str, label: str, *, is_known: bool, problem: str = "") -> None:
         """Note a source that is not there; raises ``ValueError`` for one that never was."""
-        text = f"found no {name}" + (f" ({problem})" if problem else "")
+        text = localised("found no {name}", name=name) + (f" ({problem})" if problem else "")
         if not is_known:
             raise ValueError(
                 localised(
@@ -208,9 +208,9 @@ class SourceImport:
                     cwd=Path.cwd(),
                 )
             )
-        _logger.warning("%s: %s; its pictures stay", label, text)
+        _logger.warning(localised("%s: %s; its pictures stay"), label, text)
         cursor = self._catalogue.cursor(self._crawl, label)
-        stop = Stop(StopReason.MISSING, f"{text}; its pictures stay"[:300])
+        stop = Stop(StopReason.MISSING, localised("{note}; its pictures stay", note=text)[:300])
         self._catalogue.save_cursor(self._crawl, replace(cursor, stop=stop))
 
     def _report(self, num: int, label: str) -> None:
@@ -252,9 +252,11 @@ def _pages(hits: Iterator[Hit]) -> Iterator[list[Hit]]:
 
 
 def _wrong_source(name: str, path: Path) -> ValueError:
-    needed = (
-        f"needed a folder, an archive ({', '.join(ARCHIVE_SUFFIXES)}) or a list of addresses "
-        f"({', '.join(LIST_SUFFIXES)}; - for standard input)"
+    needed = localised(
+        "needed a folder, an archive ({archives}) or a list of addresses ({lists}; - for "
+        "standard input)",
+        archives=", ".join(ARCHIVE_SUFFIXES),
+        lists=", ".join(LIST_SUFFIXES),
     )
     if not path.exists():
         return ValueError(

@@ -1,4 +1,24 @@
 // The exported page (--as browser). Everything it needs is in blocks of base64 above.
+/** A PNG with the label that a model edited the picture: an XMP packet, after the first chunk. */
+const labelledPng = (png, label) => {
+  const id = [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0"));
+  const encoder = new TextEncoder();
+  const text = encoder.encode(label.replace("PRODUCE_ID", id.join("")));
+  const head = encoder.encode("iTXtXML:com.adobe.xmp\0\0\0\0\0");
+  const body = new Uint8Array(head.length + text.length);
+  body.set(head);
+  body.set(text, head.length);
+  let crc = ~0;
+  for (const byte of body) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  const number = (value) => new Uint8Array([value >>> 24, value >>> 16, value >>> 8, value]);
+  const first = 33; // bytes of the signature and the chunk IHDR
+  const parts = [png.slice(0, first), number(body.length - 4), body, number(~crc), png.slice(first)];
+  return new Blob(parts, { type: "image/png" });
+};
+
 (async () => {
   "use strict";
   const WORDS = {
@@ -302,7 +322,8 @@
       const canvas = element("after");
       [canvas.width, canvas.height] = [result.width, result.height];
       contextOf(canvas).drawImage(result, 0, 0);
-      const saved = await new Promise((made) => result.toBlob(made, "image/png"));
+      const plain = await new Promise((made) => result.toBlob(made, "image/png"));
+      const saved = labelledPng(new Uint8Array(await plain.arrayBuffer()), settings.label);
       URL.revokeObjectURL(element("save").href);
       Object.assign(element("save"), { href: URL.createObjectURL(saved), download: "translated.png", hidden: false });
       say((words) => words.done(seconds));

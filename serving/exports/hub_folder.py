@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.labels.ai_label import AiLabel
+from core.picture_grid import save_jpeg
 from core.workspace_folders import ModelFolder
 from evaluation.model_registry.hub_card import hub_card
 from evaluation.model_registry.model_card import load_facts
@@ -62,4 +64,5 @@ def _write_picture(model: Model, example: NDArray[np.uint8], path: Path) -> None
     if not isinstance(result, Translation):  # the detector found no face in the drawing
         result = translator.translate(example, TranslateOptions(mode="whole"))
     if isinstance(result, Translation):
-        Image.fromarray(side_by_side(example, result.pixels)).save(path, quality=90)
+        pair = Image.fromarray(side_by_side(example, result.pixels))
+        save_jpeg(path, pair, quality=90, label=AiLabel(model=model.name))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.labels.ai_label import AiLabel
 from serving.models import Direction, Model
 
 SETTINGS_NAME = "settings.json"
@@ -23,6 +24,7 @@ def portable_settings(
     chinese = dict(zip((prepare.domain_a, prepare.domain_b), prepare.chinese_names, strict=True))
     return {
         "model": model.name,
+        "label": AiLabel(model=model.name).template(),
         "trained_on": str(model.trained_on),
         "directions": [
             {

@@ -28,6 +28,7 @@ from starlette.routing import Route
 from core.errors import SuyanError
 from core.files import digest
 from core.image_formats import BY_NAME, sniff
+from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
 from serving.review.next_version import MakeVersion
@@ -85,8 +86,13 @@ def _listener(access: Access) -> socket.socket:
         return socket.create_server((access.host, access.port), family=family)
     except OSError as error:
         raise ValueError(
-            f"--host, --port: {access.host} port {access.port} cannot be listened on "
-            f"({error.strerror}); another review or program may use it. Give another --port"
+            localised(
+                "--host, --port: {host} port {port} cannot be listened on ({strerror}); another "
+                "review or program may use it. Give another --port",
+                host=access.host,
+                port=access.port,
+                strerror=error.strerror,
+            )
         ) from error
 
 

@@ -111,16 +111,26 @@ def _short_form(picture: ReviewPicture) -> list[Any]:
     ]
 
 
+def _in_file(points: Sequence[float], corner: Sequence[float]) -> list[float]:
+    """Points (x0 y0 …) of a picture in its file, where a part lies at ``corner``."""
+    return (
+        [value + corner[place % 2] for place, value in enumerate(points)] if corner else [*points]
+    )
+
+
 def picture_json(version: VersionPictures, number: int) -> dict[str, Any]:
     """Everything that the large view shows of a picture."""
     picture = version.pictures[number]
     row, measure = picture.row, picture.measure
+    width, height = version.file_size(row)
+    corner = row.part_box[:2]
     is_linked = row.page_url.startswith(("http://", "https://"))
     return {
         "number": number,
         "sha256": row.sha256,
-        "width": row.width,
-        "height": row.height,
+        "width": width,
+        "height": height,
+        "partOf": row.part_of[:16],
         "phrase": row.phrase,
         "page": row.page_url if is_linked else "",
         "license": row.license,
@@ -130,7 +140,7 @@ def picture_json(version: VersionPictures, number: int) -> dict[str, Any]:
         if measure
         else None,
         "duplicateOf": row.reason.partition(":")[2][:16],
-        "faces": [face.box for face in picture.rows if face.box],
-        "crops": [face.crop_box for face in picture.rows if face.crop_box],
+        "faces": [_in_file(face.box, corner) for face in picture.rows if face.box],
+        "crops": [_in_file(face.crop_box, corner) for face in picture.rows if face.crop_box],
         "files": sum(bool(face.file) for face in picture.rows),
     }

@@ -37,16 +37,21 @@ class ThumbnailTask:
 
     source: Path
     target: Path
+    box: tuple[float, ...] = ()  # of a part in the source: left, top, right, bottom
 
 
 def make_thumbnail(task: ThumbnailTask) -> bool:
     """Write the thumbnail, atomically; returns whether the source could be read."""
     if task.target.exists():
         return True
-    decoded = read_reduced(task.source, enough_px=THUMBNAIL_PX)
+    enough_px = (3 if task.box else 1) * THUMBNAIL_PX  # a part is at least a third of its file
+    decoded = read_reduced(task.source, enough_px=enough_px)
     if isinstance(decoded, Rejected):
         return False
     picture = Image.fromarray(decoded.pixels)
+    if task.box:
+        left, top, right, bottom = (round(edge / decoded.factor) for edge in task.box)
+        picture = picture.crop((left, top, right, bottom))
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
     save_jpeg(task.target, picture, quality=_JPEG_QUALITY)
     return True
@@ -60,14 +65,16 @@ def thumbnail_task(
     """
     row = picture.row
     source, kind = original_file(workspace, row.original), "original"
+    box = tuple(row.part_box)
     if picture.num_used_faces == 1 and (source is None or not is_whole):
         crop = version.dataset.path / row.file
         if is_inside(crop, version.dataset.path):
             source, kind = crop, digest([row.transform, version.config.crop_px])
+            box = ()
     if source is None:
         return None
     name = f"{row.sha256}-{kind}-{_FORMAT}.jpg"
-    return ThumbnailTask(source, workspace.thumbnails / row.sha256[:2] / name)
+    return ThumbnailTask(source, workspace.thumbnails / row.sha256[:2] / name, box)
 
 
 def original_file(workspace: Workspace, original: str) -> Path | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.commands import suyan_command
 from core.files import load_json
+from core.language.messages import localised
 from core.tables import iter_rows
 from core.workspace_folders import DatasetFolder
 from preprocessing.config import PrepareConfig
@@ -50,6 +51,8 @@ class ReviewRow:
     license: str = ""
     attribution: str = ""
     side_score: float | None = UNKNOWN  # likelihood of its side, 0 to 1; below 0: none
+    part_of: str = ""
+    part_box: list[float] = field(default_factory=list)
 
     @property
     def is_used(self) -> bool:
@@ -116,6 +119,12 @@ class VersionPictures:
         """The name of the version."""
         return self.dataset.path.name
 
+    def file_size(self, row: ReviewRow) -> tuple[int, int]:
+        """Width and height of the picture in the file of a row: of a part those of its collage."""
+        rows = (row,) if not row.part_of else (picture.row for picture in self.pictures)
+        sha256 = row.part_of or row.sha256
+        return next(((each.width, each.height) for each in rows if each.sha256 == sha256), (0, 0))
+
     def clusters(self) -> list[list[int]]:
         """Near-duplicate clusters of several originals by the pictures' numbers, used ones first.
 
@@ -144,8 +153,13 @@ def load_version(dataset: DatasetFolder) -> VersionPictures:
     """
     if not dataset.manifest.exists() or not dataset.config.exists():
         raise ValueError(
-            f"{dataset.path}: found no manifest of a dataset version, needed a version that "
-            f"'{suyan_command('prepare')}' made ('{suyan_command('list', 'datasets')}' names them)"
+            localised(
+                "{path}: found no manifest of a dataset version, needed a version that "
+                "'{prepare}' made ('{list_command}' names them)",
+                path=dataset.path,
+                prepare=suyan_command("prepare"),
+                list_command=suyan_command("list", "datasets"),
+            )
         )
     config = PrepareConfig.model_validate(load_json(dataset.config))
     rows = defaultdict[str, list[ReviewRow]](list)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
+from core.language.messages import localised
 from serving.web.problems import ProblemKind, problem
 
 if TYPE_CHECKING:
@@ -30,13 +31,18 @@ def load_credentials(text: str) -> str:
             credentials = Path(text).read_text(encoding="utf-8").partition("\n")[0].strip()
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"--auth: got a text without ':', and no file of that name can be read ({error}); "
-                "needed user:password, or a file with it"
+                localised(
+                    "--auth: got a text without ':', and no file of that name can be read "
+                    "({error}); needed user:password, or a file with it",
+                    error=error,
+                )
             ) from error
     user, separator, password = credentials.partition(":")
     if not (user and separator and password):
         raise ValueError(
-            "--auth: got no user, or no password; needed user:password, or a file with it"
+            localised(
+                "--auth: got no user, or no password; needed user:password, or a file with it"
+            )
         )
     return credentials
 

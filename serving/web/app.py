@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from core.commands import install_command
 from core.errors import MissingModelError
 from core.labels.ai_label import DEFAULT_PRODUCER
+from core.language.messages import localised
 from core.locks import is_alive
 from core.workspace import Workspace
 from serving.models import Model
@@ -64,7 +65,10 @@ def check_root_path(text: str) -> str:
     path = text.rstrip("/")
     if path and (not path.startswith("/") or path.startswith("//") or set(path) & set("?#% \\")):
         raise ValueError(
-            f"--root-path: got {text!r}, needed a path that begins with /, as in /suyan"
+            localised(
+                "--root-path: got {path!r}, needed a path that begins with /, as in /suyan",
+                path=text,
+            )
         )
     return path
 
@@ -99,7 +103,10 @@ def application(
     """The application; its files lie in a temporary folder, which is removed after the block."""
     if find_spec("python_multipart") is None:
         raise MissingModelError(
-            "python-multipart is not installed, needed for uploads; run: " + install_command("web")
+            localised(
+                "python-multipart is not installed, needed for uploads; run: {command}",
+                command=install_command("web"),
+            )
         )
     _remove_leftovers()
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:

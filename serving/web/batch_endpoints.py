@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
+from core.language.messages import localised
 from serving.labelling.visible_mark import VisibleMark
 from serving.refusals import Interface, Kind, Note
 from serving.web.batch_files import Upload, upload_name, zip_stream
@@ -207,10 +208,14 @@ def _add_results(app: FastAPI, store: BatchStore) -> None:
         rows = _batch(store, batch).rows
         row = rows[number - 1] if 0 < number <= len(rows) else None
         if row is None or row.previews is None or row.result is None:
-            raise NotThereError(f"the batch has no result {number} yet; its rows say why")
+            raise NotThereError(
+                localised("the batch has no result {number} yet; its rows say why", number=number)
+            )
         paths = {"result": row.result, "before": row.previews[0], "after": row.previews[1]}
         if view not in paths:
-            raise NotThereError(f"got {view[:20]!r}, needed result, before or after")
+            raise NotThereError(
+                localised("got {view!r}, needed result, before or after", view=view[:20])
+            )
         name = Path(row.result_name).name if view == "result" else None
         return FileResponse(paths[view], filename=name, headers={"Cache-Control": "no-store"})
 

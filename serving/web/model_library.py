@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from core.champion_pointer import is_version_name, load_champion
 from core.errors import SuyanError
 from core.labels.ai_label import DEFAULT_PRODUCER
+from core.language.messages import localised
 from core.workspace import Workspace
 from serving.models import Model, open_model
 from serving.web.session import Limits, Session
@@ -60,7 +61,7 @@ class ModelLibrary:
                 if name == listed.model.name or (name == recipe and listed.is_champion):
                     return self._load(listed.model)
         names = ", ".join(listed.model.name for listed in self.models())
-        raise ValueError(f"got {name!r}, needed one of {names}")
+        raise ValueError(localised("got {name!r}, needed one of {names}", name=name, names=names))
 
     def _load(self, model: Model) -> Session:
         if model.name == self.first.model.name:

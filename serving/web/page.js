@@ -330,6 +330,8 @@ const item = (row, key) => {
   const name = Object.assign(document.createElement("div"), { className: "name", textContent: row.name, title: row.name });
   const state = Object.assign(document.createElement("div"), { className: "state", textContent: stateText(row) });
   if (row.photo?.faces && row.state !== "done") state.textContent += ` · ${words.which_faces} ${row.photo.faces}`;
+  if (!source && row.state === "ready" && isArchive(row.name) && !$("whole").checked)
+    state.textContent += ` · ${words.archive_faces}`;
   texts.append(name, state);
   const buttons = Object.assign(document.createElement("div"), { className: "buttons" });
   if (row.state === "done")

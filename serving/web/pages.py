@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.image_formats import SUFFIXES
+from core.language.messages import localised
 from evaluation.features.training_statistics import TrainedOn
 from serving.labelling.visible_mark import MARK_TEXTS
 from serving.refusals import Note, Reason
@@ -62,14 +63,14 @@ def add_pages(
     async def static(name: str) -> Response:
         """The page's script or style."""
         if name not in _STATIC:
-            raise NotThereError(f"there is no {name[:40]!r}; /en/ is the page")
+            raise NotThereError(localised("there is no {name!r}; /en/ is the page", name=name[:40]))
         return Response(_resource(name), media_type=_STATIC[name], headers=_NO_STORE)
 
     @app.get("/examples/{number}", include_in_schema=False)
     async def example(number: int) -> Response:
         """A picture for trying the page out."""
         if not 0 < number <= len(pictures):
-            raise NotThereError(f"there are {len(pictures)} examples")
+            raise NotThereError(localised("there are {num} examples", num=len(pictures)))
         return Response(pictures[number - 1], media_type="image/jpeg")
 
     def page(language: Language) -> Response:

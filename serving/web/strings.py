@@ -47,6 +47,8 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "num_photos": "{num} photos",
         "one_photo": "1 photo",
         "state_ready": "ready",
+        "archive_faces": "its faces: all or the largest, as set. To choose faces one by one, "
+        "send the photos themselves",
         "state_waiting": "waiting",
         "state_translating": "being translated",
         "state_done": "done",
@@ -176,6 +178,7 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "num_photos": "{num} 张照片",
         "one_photo": "1 张照片",
         "state_ready": "待转换",
+        "archive_faces": "其中的人脸按设置转换全部或最大的一张；要逐张选择人脸，请直接选照片",
         "state_waiting": "等待中",
         "state_translating": "正在转换",
         "state_done": "完成",

@@ -42,7 +42,9 @@ def fetch_hub_model(text: str, *, progress: Progress = silent) -> Path:
         folder = owner / str((try_load_json(pointer) or {}).get("folder"))
         if not folder.is_dir():
             raise
-        _logger.warning("%s. Until then the files that it had before are used", error.problem)
+        _logger.warning(
+            localised("%s. Until then the files that it had before are used"), error.problem
+        )
         return folder
     files = model_files(listing.files, str(address))
     content = {file.path: file.sha256 or file.git_sha1 for file in files}

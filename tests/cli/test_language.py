@@ -38,6 +38,10 @@ def test_commands_print_no_text_without_a_translation() -> None:
     assert [*message_catalogue.untranslated_texts()] == [], "wrap it in localised(…)"
 
 
+def test_every_error_and_log_line_is_in_the_persons_language() -> None:
+    assert [*message_catalogue.untranslated_errors()] == [], "wrap it in localised(…)"
+
+
 def test_the_compiled_catalogue_is_that_of_the_texts() -> None:
     assert message_catalogue.MO.read_bytes() == message_catalogue.compiled(CATALOGUE)
 

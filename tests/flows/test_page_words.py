@@ -1,5 +1,6 @@
 """The pages and outcomes of a run are Chinese where its report is, and English elsewhere."""
 
+import logging
 import re
 import string
 from pathlib import Path
@@ -7,7 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from core.errors import SuyanError, TooFewImagesError
+from core.files import write_json
+from core.language.messages import localised
+from evaluation.figures import Figure
 from flows.stage_results import (
     StageResult,
     Status,
@@ -16,12 +22,14 @@ from flows.stage_results import (
     prepare_result,
     train_result,
 )
-from flows.ui import artifacts
+from flows.states import StageLog
+from flows.ui import approval, artifacts
 from flows.ui.markdown import Page
 from flows.ui.page_words import PAGE_WORDS, use_language
+from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 
-NAMES = {"makeup", "bare", "http", "step", "run", "refresh_after_h"}  # of data and parameters
+NAMES = {"makeup", "bare", "http", "step", "run", "refresh_after_h", "Retry"}  # of data and buttons
 
 
 @pytest.fixture
@@ -80,8 +88,14 @@ def _pages(tmp_path: Path) -> None:
     artifacts.crawl_yields(_crawl())
     (tmp_path / "card.zh.md").write_text("# 数据集", encoding="utf-8")
     (tmp_path / "card.md").write_text("# Dataset", encoding="utf-8")
+    config = PrepareConfig(domain_a="makeup", domain_b="bare")
+    write_json(tmp_path / "config.json", config.model_dump(mode="json"))
+    for sheet in ("contact-trainA", "contact-testB", "rejected-no-face", "duplicates", "doubtful",
+                  "unlikely"):  # fmt: skip
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{sheet}.jpg")
+    counts = {"trainA": 5, "testA": 1, "trainB": 4, "testB": 2}
     prepared = _summary(
-        counts={}, dataset=tmp_path, version="makeup-bare-1", reused=False, rejected={}
+        counts=counts, dataset=tmp_path, version="makeup-bare-1", reused=False, rejected={}
     )
     artifacts.dataset_card(prepared)
     trained = _summary(run=tmp_path, steps=1, epochs=1)
@@ -90,13 +104,18 @@ def _pages(tmp_path: Path) -> None:
     artifacts.lineage("makeup", [_crawl()], prepared, trained, measured, promotion)
     stages = ("crawl", "prepare", "train", "evaluate", "promote", "publish")
     results = {"train": [StageResult(status, "") for status in Status]}
-    artifacts.stages("makeup", dict.fromkeys(stages, 0.0), results)
+    artifacts.stages("makeup", dict.fromkeys(stages, 0.0), results, "")
+    error = TooFewImagesError(localised("a person rejected it"))
+    artifacts.failure("makeup", "prepare", error, {"crawl": 2.0}, {"crawl": results["train"]})
 
 
 @pytest.mark.usefixtures("chinese")
 def test_a_chinese_run_has_chinese_pages_and_outcomes(written: list[str], tmp_path: Path) -> None:
     _pages(tmp_path)
     assert "# 数据集" in written
+    assert "化妆：训练 5，留出 1; 素颜：训练 4，留出 2 · makeup-bare-1" in written
+    assert "化妆，用于训练" in " ".join(written)
+    assert "**makeup** 在“预处理”阶段失败：人工未批准" in " ".join(written)
     assert _english(" ".join(written)) == set()
     assert {word for outcome in _outcomes() for word in _english(outcome.reason)} == set()
 
@@ -107,6 +126,69 @@ def test_other_runs_are_english(written: list[str], tmp_path: Path) -> None:
     texts = [*written, *(outcome.reason for outcome in _outcomes())]
     assert not re.search(r"[\u3000-\uffef]", "".join(texts).replace("素颜", ""))
     assert "7 of 9 hits became originals" in written[0]
+    assert "makeup: 5 to train on, 1 held out; bare: 4 to train on, 2 held out" in " ".join(written)
+    assert "makeup, to train on" in " ".join(written)
+
+
+def test_a_failed_stage_writes_a_page_with_the_error_and_what_to_do(written: list[str]) -> None:
+    log = StageLog("makeup")
+    with pytest.raises(TooFewImagesError), log.stage("2/5 prepare"):
+        raise TooFewImagesError("too few usable pictures:\n  domain 'bare': 3 found")
+    first, *parts = written
+    assert first == "**makeup** failed at the stage prepare: too few usable pictures"
+    assert "> domain 'bare': 3 found" in "".join(parts)
+    assert "Retry, at the top of the run's page" in "".join(parts)
+
+
+def test_a_log_has_the_message_of_our_own_errors_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger = logging.getLogger("prefect.task_runs")
+    caplog.set_level(logging.INFO, logger.name)
+    known = TooFewImagesError("too few:\n  50 % of them")
+    for error, line in (
+        (known, "Task run failed with exception: ..."),
+        (KeyError("a bug"), "Task run failed with exception: ..."),
+        (known, "Engine execution exited with unexpected exception"),
+    ):
+        try:
+            raise error
+        except (SuyanError, KeyError):
+            logger.exception(line)
+    ours, bug = caplog.records
+    assert (ours.getMessage(), ours.exc_info) == ("too few:\n  50 % of them", None)
+    assert bug.exc_info
+
+
+@pytest.mark.usefixtures("chinese")
+def test_the_question_of_an_approval_is_in_one_language_and_has_a_page(
+    written: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def answer(wait_for_input: Any, **_times: Any) -> Any:
+        asked.append(wait_for_input)
+        return approval.Decision(decision="approve", reason="")
+
+    monkeypatch.setattr(approval, "pause_flow_run", answer)
+    kid = Figure(0.1, 0.05, 0.2)
+    direction = _summary(route="化妆 → 素颜", figure=lambda _key: kid)
+    (tmp_path / "decision.json").unlink(missing_ok=True)
+    evaluation = _summary(
+        verdict="", report=tmp_path / "report.html", folder=tmp_path,
+        scores=_summary(directions={"AB": direction}),
+    )  # fmt: skip
+    monkeypatch.setattr(approval, "_load_decision", lambda _evaluation: None)
+    monkeypatch.setattr(approval, "_save_decision", lambda *_arguments: None)
+    given = approval.ask(evaluation, "makeup", 24.0)
+    assert given.approved
+    assert _english(given.reason) <= {"approve"}
+    first, question, until = written
+    assert "Resume" in first
+    assert "24 小时" in until
+    assert _english(f"{first} {question} {until}") <= {"Resume", "KID", "Artifacts"}
+    fields = asked[0].model_fields
+    assert all(re.search("[\u4e00-\u9fff]", field.description) for field in fields.values())
 
 
 def test_both_languages_of_a_word_take_the_same_values() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from flows.stage_results import Status, crawl_result, promote_result
 from flows.states import StageLog
 from flows.ui.approval import Approval, apply_approval
 from flows.ui.run_names import is_random
+from scraping.config import CrawlConfig
 from scraping.crawl import CrawlSummary
 
 
@@ -45,8 +47,17 @@ def test_a_partial_crawl_says_what_it_left_and_why() -> None:
     assert crawl_result(config, _crawled(partial=False), 0, 1).status is Status.DONE
 
 
+def test_a_crawl_without_any_picture_says_what_to_check() -> None:
+    config = CrawlConfig(domain="makeup", phrases=("妆",))
+    empty = replace(_crawled(partial=False), num_ok=0, num_added=0)
+    for stamp in (0, 1):
+        result = crawl_result(config, empty, 0, stamp)
+        assert result.status is Status.NOTHING_NEW
+        assert "check its phrases, and the address of the engine" in result.reason
+
+
 def test_a_flow_with_a_partial_stage_is_partial() -> None:
-    log = StageLog()
+    log = StageLog("makeup")
     with log.stage("1/2 crawl"):
         log.record(cast("State[Any]", Completed(name="Partial", message="cut", data=1)))
     with log.stage("2/2 prepare"):
@@ -73,7 +84,7 @@ def test_a_model_that_is_not_promoted_names_the_state_of_its_task_and_flow() -> 
     assert promote_result(kept, changed=False).status is Status.NOTHING_NEW
     crowned = Promotion(promoted=True, reason="x is the champion.", model=Path("m/x"))
     assert promote_result(crowned, changed=True).status is Status.DONE
-    log = StageLog()
+    log = StageLog("makeup")
     for title, name in (("1/2 evaluate", "Completed"), ("2/2 promote", "Not promoted")):
         with log.stage(title):
             log.record(cast("State[Any]", Completed(name=name, message="why", data=1)))

@@ -159,6 +159,11 @@ def test_a_zip_goes_in_and_a_zip_with_rows_comes_out(
     words = TEXTS["zh" if language == "zh" else "en"]
     page = open_page(language, 390 if language == "zh" else 1280)
     page.set_input_files("#choose", [photos / "trip.zip", photos / "one.jpg"])
+    states = page.locator("#rows .state").all_text_contents()
+    assert [words["archive_faces"] in state for state in states] == [True, False]
+    page.check("#whole")
+    assert words["archive_faces"] not in page.inner_text("#rows")
+    page.uncheck("#whole")
     _finish(page)
     assert page.inner_text("#progress") == words["finished"].format(done=4, total=5)
     rows = page.locator("#rows li")

@@ -1,5 +1,7 @@
 """A model runs without Suyan: as a folder for Gradio and onnxruntime, and as one HTML page."""
 
+import html
+import io
 import json
 import os
 import re
@@ -27,11 +29,13 @@ from typer.testing import CliRunner
 from cli.main import app
 from core.errors import MissingModelError, SuyanError
 from core.files import load_json, write_json
+from core.labels.ai_label import DIGITAL_SOURCE_TYPE, is_readable
 from core.workspace import Workspace
 from scraping.offline.corpus import portrait
 from serving.exports import browser_page
 from serving.exports.browser_page import export_page
 from serving.exports.half_weights import halve_weights
+from serving.exports.hub_folder import PICTURE_NAME, write_hub_folder
 from serving.exports.portable_settings import portable_settings
 from serving.exports.space import REQUIREMENTS, export_space
 from serving.models import Model, open_model
@@ -336,3 +340,52 @@ def test_a_browser_translates_a_photograph_from_a_file(
     assert np.abs(whole - expected.pixels).mean() < 1
     assert (face[:4] == picture[:4]).all()
     assert (face != picture).any()
+
+
+def test_what_the_app_of_a_space_returns_is_labelled_in_its_png(
+    space_app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processing = pytest.importorskip("gradio.processing_utils", reason="needs gradio: '.[space]'")
+    monkeypatch.setattr(space_app, "session", lambda _file: Brighter())
+    photo = Image.fromarray(np.full((30, 41, 3), 100, np.uint8))
+    image, _ = space_app.translate(photo, 0, 1.0, "", "en")
+    png = processing.encode_pil_to_bytes(image, "png")
+    with Image.open(io.BytesIO(png)) as read:
+        _assert_labelled(read.info["xmp"])
+        assert (np.asarray(read) == 110).all()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH (apt install chromium)")
+def test_what_a_browser_page_saves_is_labelled_in_its_png(make_model: ModelMaker) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: '.[dev]'")
+    source = (ROOT / "serving" / "exports" / "browser_page.js").read_text(encoding="utf-8")
+    file = io.BytesIO()
+    Image.fromarray(portrait("makeup", 3)).save(file, "PNG")
+    label = portable_settings(opened(make_model), {}, 512)["label"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.add_script_tag(content=source[: source.index("(async () =>")])
+        script = (
+            "async ([png, label]) => [...new Uint8Array(await "
+            "labelledPng(new Uint8Array(png), label).arrayBuffer())]"
+        )
+        saved = bytes(page.evaluate(script, [list(file.getvalue()), label]))
+        browser.close()
+    with Image.open(io.BytesIO(saved)) as image:
+        _assert_labelled(image.info["xmp"])
+        assert (np.asarray(image) == portrait("makeup", 3)).all()
+
+
+def test_the_picture_of_a_hub_card_is_labelled(make_model: ModelMaker, tmp_path: Path) -> None:
+    model = opened(make_model)
+    write_hub_folder(model, tmp_path, portrait("makeup", 3), licence="mit")
+    with Image.open(tmp_path / PICTURE_NAME) as image:
+        _assert_labelled(image.info["xmp"])
+
+
+def _assert_labelled(packet: bytes) -> None:
+    text = packet.decode()
+    assert is_readable(packet)
+    assert DIGITAL_SOURCE_TYPE in text
+    assert re.search('"ProduceID":"[0-9a-f]{32}"', html.unescape(text))

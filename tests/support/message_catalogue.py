@@ -24,12 +24,15 @@ from cli.command_group import HELP_WORDS
 from cli.main import app
 from core.language.messages import DOMAIN, FOLDER
 from scraping.catalogue.entities import StopReason
+from training.run.run_log import EventKind
 
 ROOT = Path(__file__).resolve().parents[2]
 PO = FOLDER / "zh_CN" / "LC_MESSAGES" / f"{DOMAIN}.po"
 MO = PO.with_suffix(".mo")
 _DATE = datetime(2026, 11, 28, tzinfo=UTC)  # of the first version, so that files follow from texts
 _WORD = r"[A-Za-z]{2,}"
+_SENTENCE = r"[a-z]{2,} [a-z]{2,}"
+_INVARIANTS = {"AssertionError", "TerminationSignal"}
 _MARKUP = r"\[/?\w+\]"
 _COMMANDS_AND_UNITS = {"suyan ", "suyan translate PHOTO --model ", "export LC_ALL=C.UTF-8", "UTF-8",
                        " MB"}  # fmt: skip
@@ -40,7 +43,7 @@ _PACKAGES = ("cli", "core", "evaluation", "flows", "preprocessing", "scraping", 
 def texts() -> list[str]:
     """Every text for people: the help of all commands, and what a command prints."""
     found = {*HELP_WORDS.values(), *_help_texts(typer.main.get_command(app))}
-    found |= {reason.replace("-", " ") for reason in StopReason}
+    found |= {code.replace("-", " ") for code in (*StopReason, *EventKind)}
     for package in _PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             found.update(_localised_texts(ast.parse(path.read_text(encoding="utf-8"))))
@@ -81,6 +84,29 @@ def _localised_texts(tree: ast.Module) -> Iterator[str]:
 def _text(node: ast.expr) -> str:
     """The text that ``node`` is; "" for any other expression."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def untranslated_errors() -> Iterator[str]:
+    """The place of every error and log line that is English whatever the person's language is."""
+    for package in _PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                for part in _said(node):
+                    if any(re.search(_SENTENCE, text) for text in _own_texts(part)):
+                        yield f"{path.relative_to(ROOT)}:{part.lineno}: {ast.unparse(part)}"
+
+
+def _said(node: ast.AST) -> list[ast.expr]:
+    """The arguments of an error that is raised or made, or of a line for a log."""
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        name = ast.unparse(node.exc.func)
+        return [] if name in _INVARIANTS else [*node.exc.args]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        is_line = node.func.attr in {"info", "warning", "error"}
+        return node.args[:1] if is_line and "log" in ast.unparse(node.func.value).lower() else []
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"ValueError", "SuyanError"}:
+        return [*node.args]
+    return []
 
 
 def untranslated_texts() -> Iterator[str]:

@@ -85,7 +85,9 @@ def save_checkpoint(
         partial.path.rename(final)
     except (OSError, RuntimeError, SafetensorError) as error:  # the errors of torch and safetensors
         shutil.rmtree(partial.path, ignore_errors=True)
-        raise OSError(f"{final} cannot be written: {error}") from error
+        raise OSError(
+            localised("{final} cannot be written: {error}", final=final, error=error)
+        ) from error
     sync_folder(folder.checkpoints)
     _remove_oldest(run, config.keep_checkpoints)
     return final

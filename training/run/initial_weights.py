@@ -49,12 +49,16 @@ def load_starting_point(gan: CycleGan, run: Path) -> None:
         file = folder.weights(name)
         if not file.is_file():
             if gan.world.is_first:
-                _logger.warning("%s: no %s there; it starts with random weights", folder.path, name)
+                _logger.warning(
+                    localised("%s: no %s there; it starts with random weights"), folder.path, name
+                )
             continue
         least = _LEAST_SHARE if name in GENERATORS else 0.0
         left = _load_fitting(file, networks[name], least)
         if left and gan.world.is_first:
-            _logger.warning("%s: these tensors start with random weights: %s", file, left)
+            _logger.warning(
+                localised("%s: these tensors start with random weights: %s"), file, left
+            )
         if f"{name}_ema" in networks:
             networks[f"{name}_ema"].load_state_dict(networks[name].state_dict())
 

@@ -6,6 +6,8 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
+from core.language.messages import localised
+
 _NUM_LOGGED_STEPS = 20  # logged steps over which a discriminator's loss is averaged
 _LEAST_D_LOSS = {"lsgan": 0.005, "vanilla": 0.01}  # a smaller loss leaves G hardly any gradient
 _LEAST_VARIETY = 0.1
@@ -29,9 +31,14 @@ class Monitors:
             if least is not None and len(recent) == _NUM_LOGGED_STEPS and mean < least:
                 return self._if_new(
                     name,
-                    f"{name} tells every translation from real pictures (mean loss {mean:.4f}, a "
-                    f"healthy one stays above {least}): the generator learns little from it. More "
-                    "pictures, diff_augment or a smaller ndf help",
+                    localised(
+                        "{name} tells every translation from real pictures (mean loss "
+                        "{mean:.4f}, a healthy one stays above {least}): the generator learns "
+                        "little from it. More pictures, diff_augment or a smaller ndf help",
+                        name=name,
+                        mean=mean,
+                        least=least,
+                    ),
                 )
         return None
 
@@ -45,9 +52,13 @@ class Monitors:
             return None
         return self._if_new(
             "collapse",
-            f"translations of different pictures differ by {variety:.0%} of what the pictures do, "
-            f"needed {_LEAST_VARIETY:.0%}: the generator collapses. A lower learning_rate or a "
-            "higher lambda_identity help",
+            localised(
+                "translations of different pictures differ by {variety:.0%} of what the pictures "
+                "do, needed {least_variety:.0%}: the generator collapses. A lower learning_rate "
+                "or a higher lambda_identity help",
+                variety=variety,
+                least_variety=_LEAST_VARIETY,
+            ),
         )
 
     def _if_new(self, key: str, message: str) -> str | None:

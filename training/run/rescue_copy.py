@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from core.language.messages import localised
 from training.algorithm.cyclegan import CycleGan
 from training.run.checkpoint import Position, save_checkpoint
 from training.run.state import TrainState, checkpoint_state
@@ -83,11 +84,14 @@ class RescueCopy:
             try:
                 path = save_checkpoint(self._run, copy.position, config, copy.weights, copy.state)
             except OSError as error:
-                _logger.warning("the state after step %d: %s", copy.position.step, error)
+                _logger.warning(localised("the state after step %d: %s"), copy.position.step, error)
                 return False
             _logger.warning(
-                "stopped by a signal during a long step: the state before it is saved as %s; run "
-                "the same again to go on",
+                localised(
+                    "stopped by a signal during a long step: the state before it is saved as %s; "
+                    "run "
+                    "the same again to go on"
+                ),
                 path,
             )
             return True

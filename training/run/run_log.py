@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.files import atomic_file, canonical_json
+from core.language.messages import localised
 from core.workspace_folders import RunFolder
 from training.tracking.tensorboard_summaries import add_hyperparameters
 from training.tracking.tracker import Value
@@ -102,7 +103,7 @@ class TrainingLog:
             yield
         except OSError as error:
             if not self._is_failing:
-                _logger.warning("the log cannot be written: %s; training goes on", error)
+                _logger.warning(localised("the log cannot be written: %s; training goes on"), error)
             self._is_failing = True
             if self._board is not None:  # its thread is dead: the next write opens another writer
                 with suppress(OSError):

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from core.language.messages import localised
+
 _logger = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STEP_S = 5.0  # time that a signal leaves to the present step
@@ -131,6 +133,8 @@ class _SignalWatch:
         of memory.
         """
         if not self._is_closed.wait(_END_S):
-            _logger.warning("the process ends within a step: the state before it is stored")
+            _logger.warning(
+                localised("the process ends within a step: the state before it is stored")
+            )
             logging.shutdown()
             os._exit(128 + number)

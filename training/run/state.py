@@ -83,7 +83,9 @@ def restore(gan: CycleGan, run: Path) -> TrainState:
                 ),
             ) from error
         except (CheckpointError, KeyError, ValueError, TypeError) as error:
-            _logger.warning("%s cannot be used, trying the one before it: %s", checkpoint, error)
+            _logger.warning(
+                localised("%s cannot be used, trying the one before it: %s"), checkpoint, error
+            )
             gan.world.wait()  # every process must have tried it before it is renamed
             if gan.world.is_first:
                 checkpoint.rename(checkpoint.with_name(TORN_PREFIX + checkpoint.name))
@@ -101,7 +103,7 @@ def load_train_state(checkpoint: Path) -> TrainState:
 def _start(gan: CycleGan, run: RunFolder) -> TrainState:
     """Give ``gan`` the weights of the first step, and return its state."""
     if any(run.checkpoints.glob(f"{TORN_PREFIX}*")):
-        _logger.warning("%s: no checkpoint can be used; training starts again", run.path)
+        _logger.warning(localised("%s: no checkpoint can be used; training starts again"), run.path)
     if gan.config.continues:
         state = _load(gan, run.starting_point)
         state.is_stopped, state.num_worse = False, 0

@@ -152,7 +152,7 @@ def train_together(
     command = ["-m", "training.runtime.launcher", *torchrun.arguments(run.name), *command]
     if torchrun.num_nodes > 1:
         _logger.warning(
-            "waiting for the other machines; on each, run: python %s", " ".join(command)
+            localised("waiting for the other machines; on each, run: python %s"), " ".join(command)
         )
     with subprocess.Popen(
         [sys.executable, *command, _REPORT_OPTION],

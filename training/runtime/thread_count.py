@@ -17,6 +17,7 @@ from typing import Self
 
 import torch
 
+from core.language.messages import localised
 from training.algorithm.cyclegan import CycleGan
 from training.build import plain_generators
 
@@ -76,7 +77,10 @@ class ThreadCount:
         gain = seconds[self._present] / max(seconds[fastest], 1e-9)
         if gain >= least_gain:
             _logger.warning(
-                "trains with %d of %d CPU threads, measured as %.1f times as fast as %d at present",
+                localised(
+                    "trains with %d of %d CPU threads, measured as %.1f times as fast as %d at "
+                    "present"
+                ),
                 fastest, max(self._counts), gain, self._present,
             )  # fmt: skip
             self._present = fastest

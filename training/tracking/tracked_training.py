@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
+from core.language.messages import localised
 from training.tracking.sender import CLOSE_S
 from training.tracking.tracker import Status, TrackerName, Value
 from training.tracking.tracker_record import TrackerRecord, create_record, load_record
@@ -41,7 +42,7 @@ def tracked(
             create_record(run, name, hyperparameters)
             senders.append(_SenderProcess(name, run))
         except OSError as error:
-            _logger.warning("%s cannot be started: %s; training goes on", name, error)
+            _logger.warning(localised("%s cannot be started: %s; training goes on"), name, error)
     try:
         yield
     except BaseException:
@@ -68,7 +69,7 @@ def send_evaluations(run: Path) -> None:
             if record is not None and _is_behind(run, record):
                 senders.append(_SenderProcess(name, run))
         except OSError as error:
-            _logger.warning("%s cannot be started: %s", name, error)
+            _logger.warning(localised("%s cannot be started: %s"), name, error)
     for sender in senders:
         sender.end(Status.RUNNING)
     for sender in senders:
@@ -123,12 +124,17 @@ class _SenderProcess:
         self._process.stdout.close()
         if code:
             _logger.warning(
-                "%s does not have everything of this run; the rest is sent when the same training "
-                "is started again, or evaluated",
+                localised(
+                    "%s does not have everything of this run; the rest is sent when the same "
+                    "training "
+                    "is started again, or evaluated"
+                ),
                 self._name,
             )
 
     def _warn_of(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            _logger.warning("%s: %s; the run goes on without it", self._name, line.strip())
+            _logger.warning(
+                localised("%s: %s; the run goes on without it"), self._name, line.strip()
+            )

@@ -102,6 +102,7 @@ export class Viewer {
     if (details.width) facts.push([say("size"), `${details.width} × ${details.height}`]);
     facts.push([say("phrase"), details.phrase]);
     if (details.license) facts.push([say("license"), details.license]);
+    if (details.partOf) facts.push([say("part_of"), details.partOf]);
     if (details.duplicateOf) facts.push([say("reason-duplicate-of"), details.duplicateOf]);
     facts.push([say("digits"), details.sha256.slice(0, 16)]);
     const list = $("view-facts");
