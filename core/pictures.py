@@ -194,7 +194,13 @@ def _visible_files(folder: Path) -> Iterator[Path]:
 
 def _log_unlisted(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):  # the folder itself may be missing
-        _logger.warning("%s: cannot be listed (%s); left out", error.filename, error.strerror)
+        _logger.warning(
+            localised(
+                "{folder}: cannot be listed ({reason}); left out",
+                folder=error.filename,
+                reason=error.strerror,
+            )
+        )
 
 
 def resize(picture: Picture, width: int, height: int) -> Picture:

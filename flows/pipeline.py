@@ -133,7 +133,7 @@ def _run_stages(
             parameters.model_dump(include=set(EvaluateParameters.model_fields))
         )
         promotion = log.record(decide(rules, trained.run, evaluated, workspace))
-    artifacts.lineage(recipe, crawls, prepared, trained, evaluated, promotion)
+    artifacts.lineage(recipe, crawls, parameters.prepare, prepared, trained, evaluated, promotion)
     artifacts.stages(recipe, log.seconds, log.results, promotion.reason)
     result = PipelineResult(
         dataset=prepared.dataset,

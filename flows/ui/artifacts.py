@@ -69,7 +69,7 @@ def dataset_card(summary: PrepareSummary) -> None:
     """Write the page of a preparation: the dataset's card, and its contact sheets below it."""
     counts = ", ".join(f"{split}: {n}" for split, n in summary.counts.items())
     dataset = DatasetFolder(summary.dataset)
-    names = _domain_names(dataset)
+    names = _domain_names(PrepareConfig.model_validate(load_json(dataset.config)))
     card = dataset.card_text(page_language())
     if not card.exists():  # of a version made before cards had this language
         card = dataset.card_text()
@@ -95,9 +95,8 @@ def _numbers(summary: PrepareSummary, names: Mapping[str, str]) -> str:
     return "; ".join(parts)
 
 
-def _domain_names(dataset: DatasetFolder) -> Mapping[str, str]:
+def _domain_names(config: PrepareConfig) -> Mapping[str, str]:
     """The names of both domains by side, in the language of the run."""
-    config = PrepareConfig.model_validate(load_json(dataset.config))
     names = config.chinese_names if page_language() == "zh" else (config.domain_a, config.domain_b)
     return dict(zip("AB", names, strict=True))
 
@@ -202,6 +201,7 @@ def evaluation(done: Evaluation) -> None:
 def lineage(
     recipe: str,
     crawls: Sequence[CrawlSummary],
+    config: PrepareConfig,
     prepared: PrepareSummary,
     trained: TrainSummary,
     evaluated: Evaluation,
@@ -216,7 +216,7 @@ def lineage(
         )
         for summary in crawls
     ]
-    counts = _numbers(prepared, _domain_names(DatasetFolder(prepared.dataset)))
+    counts = _numbers(prepared, _domain_names(config))
     rows += [
         _origin(say("dataset"), counts, prepared.dataset),
         _origin(

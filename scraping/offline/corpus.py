@@ -38,6 +38,8 @@ HostFault = Literal[
     "bad-redirect",
     "odd-status",
     "no-answer",
+    "cookie",
+    "status-203",
 ]
 """A fault of a host, which ``raw_host.HOST_FAULTS`` makes."""
 

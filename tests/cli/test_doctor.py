@@ -115,6 +115,7 @@ def test_another_locale_and_a_missing_compiler_are_notes_with_their_cost(
     assert "g++" in compiler.remedy
 
 
+@pytest.mark.remedy("auto")
 def test_the_build_of_torch_is_named_with_its_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
@@ -131,6 +132,7 @@ def test_the_build_of_torch_is_named_with_its_cost(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(machine_findings, "_has_nvidia_driver", lambda: True)
     unused = torch_finding()
     assert (unused.level, "is not used" in unused.observation) == ("problem", True)
+    assert unused.remedy.endswith("clean setup")
 
 
 def test_an_installed_package_is_checked_without_the_repository(

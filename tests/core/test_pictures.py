@@ -12,6 +12,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -287,21 +288,21 @@ def test_pictures_behind_links_are_found_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user, for whom a folder is closed")
-def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o700)
-    (tmp_path / "1.png").touch()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+def test_a_folder_that_cannot_be_listed_is_named() -> None:
     lines = (
         "import os, pathlib, sys; from core.pictures import find_pictures; os.setuid(65534); "
         "print([path.name for path in find_pictures(pathlib.Path(sys.argv[1]))])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", lines, str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other users
+        Path(folder).chmod(0o755)
+        (Path(folder) / "closed").mkdir(mode=0o700)
+        (Path(folder) / "1.png").touch()
+        done = subprocess.run(
+            [sys.executable, "-c", lines, folder],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
     assert done.stdout == "['1.png']\n"
-    assert f"{tmp_path}/closed: cannot be listed (Permission denied); left out" in done.stderr
+    assert f"{folder}/closed: cannot be listed (Permission denied); left out" in done.stderr
 
 
 def test_pictures_are_found_below_a_hidden_folder_that_was_named(tmp_path: Path) -> None:

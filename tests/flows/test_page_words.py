@@ -101,7 +101,7 @@ def _pages(tmp_path: Path) -> None:
     trained = _summary(run=tmp_path, steps=1, epochs=1)
     measured = _summary(verdict="", report=tmp_path)
     promotion = _summary(model=tmp_path / "step1", reason="")
-    artifacts.lineage("makeup", [_crawl()], prepared, trained, measured, promotion)
+    artifacts.lineage("makeup", [_crawl()], config, prepared, trained, measured, promotion)
     stages = ("crawl", "prepare", "train", "evaluate", "promote", "publish")
     results = {"train": [StageResult(status, "") for status in Status]}
     artifacts.stages("makeup", dict.fromkeys(stages, 0.0), results, "")
@@ -141,9 +141,12 @@ def test_a_failed_stage_writes_a_page_with_the_error_and_what_to_do(written: lis
 
 
 def test_a_log_has_the_message_of_our_own_errors_without_a_traceback(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger = logging.getLogger("prefect.task_runs")
+    # where Prefect's logging is set up already, its handler would ask for a run
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
     caplog.set_level(logging.INFO, logger.name)
     known = TooFewImagesError("too few:\n  50 % of them")
     for error, line in (

@@ -177,7 +177,7 @@ def test_settings_that_change_no_picture_name_no_version() -> None:
     names = {"chinese_name_a", "chinese_name_b"}
     later = {  # with their defaults
         "min_contrast", "min_colour", "max_frame", "max_seam", "min_light",
-        "max_light", "min_side_score",
+        "max_light", "min_side_score", "split_seam",
     }  # fmt: skip
     assert left_out == {"num_workers", "timeout_s", "min_images", *names, *later}
     assert "min_side_score" in identity(CONFIG.model_copy(update={"min_side_score": 0.1}))

@@ -95,6 +95,7 @@ def test_a_broken_picture_is_not_held_back(dataset: Path) -> None:
         UnalignedPictures(dataset, few)
 
 
+@pytest.mark.remedy(": the system does not let it be read at present")
 def test_a_file_that_cannot_be_read_for_a_moment_is_not_left_out(dataset: Path) -> None:
     """Else the same run would go on with other pictures."""
     (dataset / "trainA" / "3.png").unlink()
@@ -106,6 +107,8 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_not_left_out(dataset: Path) 
         UnalignedPictures(dataset, SMALL)
     with pytest.raises(ValueError, match=message):
         load_pictures(dataset / "trainA", 32)
+    (dataset / "trainA" / "3.png").unlink()  # out of the folder, as the message says
+    assert len(load_pictures(dataset / "trainA", 32)) == len(UnalignedPictures(dataset, SMALL).a)
 
 
 def _encoded(kind: str) -> bytes:
