@@ -54,11 +54,14 @@ class Catalogue:
         self.retry_rules = retry_rules or RetryRules()
         self._engine = open_database(url)
         self._writer = self._engine.execution_options(writes=True)
-        with self.reading() as connection:
-            is_current = is_up_to_date(connection)
-        if not is_current:
-            with self.writing() as connection:
-                upgrade_tables(connection)
+        with contextlib.ExitStack() as opening:
+            opening.callback(self._engine.dispose)  # of a catalogue that is refused
+            with self.reading() as connection:
+                is_current = is_up_to_date(connection)
+            if not is_current:
+                with self.writing() as connection:
+                    upgrade_tables(connection)
+            opening.pop_all()
 
     def __enter__(self) -> Self:
         return self

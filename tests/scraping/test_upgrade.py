@@ -130,14 +130,24 @@ def test_a_migration_that_fails_changes_nothing(
         assert catalogue.tombstones() == {("host", "a.example")}
 
 
-def test_a_catalogue_of_a_later_version_is_refused_and_kept(database: str) -> None:
+def test_a_catalogue_of_a_later_version_is_refused_and_kept(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Catalogue(database).__exit__(None, None, None)
     engine = sa.create_engine(database)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE catalogue_version SET version_num = '0099'"))
     engine.dispose()
+    disposed, dispose = [], sa.Engine.dispose
+
+    def noted(engine: sa.Engine, close: bool = True) -> None:
+        disposed.append(close)
+        dispose(engine, close)
+
+    monkeypatch.setattr(sa.Engine, "dispose", noted)
     with pytest.raises(SuyanError, match=r"has version 0099.* later one"):
         Catalogue(database)
+    assert disposed == [True]  # else its connection stays open until a garbage collection
 
 
 def test_a_stranger_s_tables_are_refused_and_kept(tmp_path: Path) -> None:
