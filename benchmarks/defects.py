@@ -100,12 +100,12 @@ def measure_splits(files: list[Path], num: int, target: Path, *, show: bool) -> 
     figures: dict[str, float] = {}
     print("planted collages split, and split within 2 % of the place of joining")
     for name, pictures in _before_and_after(num).items():
-        found = [_split(_saved(picture, target)) for picture in pictures]
+        seams = [_split(_saved(picture, target)) for picture in pictures]
         for limit in _SPLIT_LIMITS:
-            parts = [each for each in found if _is_split(each, limit)]
+            parts = [each for each in seams if _is_split(each, limit)]
             right = [each for each in parts if _is_in_the_middle(each)]
-            print(f"{name:34} seam > {limit}: {len(parts):4} and {len(right):4} of {len(found)}")
-            figures[f"split_{name}_{limit}".replace(" ", "_")] = round(len(right) / len(found), 3)
+            print(f"{name:34} seam > {limit}: {len(parts):4} and {len(right):4} of {len(seams)}")
+            figures[f"split_{name}_{limit}".replace(" ", "_")] = round(len(right) / len(seams), 3)
     candidates = {path: _split(path) for path in files}
     for limit in _SPLIT_LIMITS:
         split = [path for path, parts in candidates.items() if _is_split(parts, limit)]

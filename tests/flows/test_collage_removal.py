@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from collage_pictures import beside, listing, place, sha256_of
+from drawn_places import beside, listing, place, png, sha256_of
 
 from core.workspace import Workspace
 from flows.removal.full_removal import plan_removal, remove
@@ -26,7 +26,10 @@ def test_a_collage_goes_with_its_parts_whichever_is_named(tmp_path: Path, named:
     collage = beside(place(900, night=False), place(901, night=True))
     days = [collage, *(place(seed, night=False) for seed in range(6))]
     nights = [place(100 + seed, night=True) for seed in range(6)]
-    listings = [listing(workspace, "day", days), listing(workspace, "night", nights)]
+    listings = [
+        listing(workspace, "day", map(png, days)),
+        listing(workspace, "night", map(png, nights)),
+    ]
     version = prepare(CONFIG, *listings, workspace).version
     name = sha256_of(collage)
     parts = part_names(name)

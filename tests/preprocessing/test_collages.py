@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from collage_pictures import beside, listing, place, sha256_of
+from drawn_places import beside, listing, place, png, sha256_of
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -84,7 +84,10 @@ def crawled(
     collage = beside(place(900, night=False), place(901, night=True))
     days = [collage, *(place(seed, night=False) for seed in range(NUM))]
     nights = [place(100 + seed, night=True) for seed in range(NUM)]
-    listings = [listing(workspace, "day", days), listing(workspace, "night", nights)]
+    listings = [
+        listing(workspace, "day", map(png, days)),
+        listing(workspace, "night", map(png, nights)),
+    ]
     return workspace, listings, sha256_of(collage)
 
 
@@ -152,7 +155,8 @@ def test_with_faces_two_people_beside_each_other_are_split_and_a_portrait_is_not
     made_up = [person("makeup", seed) for seed in range(20, 26)]
     bare = [person("bare", seed) for seed in range(40, 46)]
     listings = [
-        listing(workspace, "makeup", [pair, twins, *made_up]), listing(workspace, "bare", bare)
+        listing(workspace, "makeup", map(png, [pair, twins, *made_up])),
+        listing(workspace, "bare", map(png, bare)),
     ]  # fmt: skip
     summary = prepare(FACES, *listings, workspace)
     rows = rows_of(summary.dataset)

@@ -1,16 +1,16 @@
 """A preparation scores how well each picture fits its side, shows doubts, and drops on request."""
 
 import hashlib
-import io
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from drawn_places import listing, place, png
 from PIL import Image
 
-from core.tables import Original, Picture, read_rows, write_rows
+from core.tables import Picture, read_rows
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
 from preprocessing.analysis.analyse import AnalysisConfig, analyse
@@ -27,29 +27,7 @@ NUM = 30
 
 
 def picture(seed: int, *, night: bool) -> bytes:
-    rng = np.random.default_rng(seed)
-    coarse = rng.normal(0, 45, (6, 6, 3)) + ((60, 70, 110) if night else (170, 160, 130))
-    pixels = cv2.resize(coarse, (96, 96), interpolation=cv2.INTER_CUBIC)
-    pixels += rng.normal(0, 12, pixels.shape)
-    file = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
-
-
-def listing(workspace: Workspace, domain: str, files: list[bytes]) -> Path:
-    rows = []
-    for number, content in enumerate(files):
-        sha256 = hashlib.sha256(content).hexdigest()
-        path = workspace.folder / "originals" / sha256[:2] / f"{sha256}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        rows.append(
-            Original(domain, "phrase", f"http://x/{number}", "objURL", "", "", sha256,
-                     str(path.relative_to(workspace.folder)), len(content), "ok", "", "2026-01-01")
-        )  # fmt: skip
-    path = workspace.folder / f"{domain}.parquet"
-    write_rows(path, Original, rows)
-    return path
+    return png(place(seed, night=night, grain=12))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,12 @@ from core.tables import Original, write_rows
 from core.workspace import Workspace
 
 
-def place(seed: int, *, night: bool, px: int = 96) -> NDArray[np.uint8]:
-    """A picture of ``px`` × ``px``: dark at night, bright by day."""
+def place(seed: int, *, night: bool, px: int = 96, grain: float = 3) -> NDArray[np.uint8]:
+    """A picture of ``px`` × ``px``: dark at night, bright by day; ``grain`` in grey levels."""
     rng = np.random.default_rng(seed)
     coarse = rng.normal(0, 45, (6, 6, 3)) + ((60, 70, 110) if night else (170, 160, 130))
     pixels = cv2.resize(coarse, (px, px), interpolation=cv2.INTER_CUBIC)
-    pixels += rng.normal(0, 3, pixels.shape)
+    pixels += rng.normal(0, grain, pixels.shape)
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
@@ -35,11 +36,10 @@ def png(picture: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def listing(workspace: Workspace, domain: str, pictures: list[NDArray[np.uint8]]) -> Path:
-    """Store the pictures as a crawl would; returns the listing's file."""
+def listing(workspace: Workspace, domain: str, files: Iterable[bytes]) -> Path:
+    """Store the PNG files as a crawl would; returns the listing's file."""
     rows = []
-    for number, picture in enumerate(pictures):
-        content = png(picture)
+    for number, content in enumerate(files):
         sha256 = hashlib.sha256(content).hexdigest()
         path = workspace.folder / "originals" / sha256[:2] / f"{sha256}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
