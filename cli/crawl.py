@@ -150,7 +150,8 @@ def crawl_domains(
 
     Raises ``ValueError`` for a domain that the parameters do not have.
     """
-    from flows.estimates.stage_durations import pictures_to_crawl, timed_stage
+    from flows.estimates.stage_durations import timed_stage
+    from flows.estimates.stage_work import crawl_work, pictures_to_crawl
     from flows.sync import drop_forgotten
     from scraping.crawl import crawl as run_crawl
     from storage.eviction import in_use
@@ -160,14 +161,15 @@ def crawl_domains(
         changes = {"refresh_after_h": 0.0} if refresh else {}
         refreshed = config.model_copy(update=changes)
         num = pictures_to_crawl(refreshed, workspace)
+        work = crawl_work(refreshed, workspace)
         with (
-            timed_stage("crawl", num, workspace, partial(print_line, console)) as timing,
+            timed_stage("crawl", work, workspace, partial(print_line, console)) as timing,
             progress_bar(console) as progress,
         ):
             drop_forgotten(workspace)
             with in_use(workspace):
                 summary = run_crawl(refreshed, workspace, progress=progress)
-            timing.num_pictures = summary.num_added
+            timing.share = summary.num_added / max(1, num)
         summaries.append(summary)
         _print_crawl(console, summary)
     return summaries

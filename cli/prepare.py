@@ -240,7 +240,8 @@ def prepare_crawled(
     Raises ``ValueError`` for a domain that was not crawled with these options, unless it has one
     crawl only, and ``SuyanError`` for one whose crawl has no original as settings refused all.
     """
-    from flows.estimates.stage_durations import pictures_to_prepare, timed_stage
+    from flows.estimates.stage_durations import timed_stage
+    from flows.estimates.stage_work import prepare_work
     from scraping.crawl import check_not_all_refused
 
     crawls = (parameters.crawl_a, parameters.crawl_b)
@@ -249,9 +250,9 @@ def prepare_crawled(
     )
     for config in crawls:
         check_not_all_refused(config, workspace)
-    num = pictures_to_prepare(parameters.prepare, (listing_a, listing_b), workspace)
+    work = prepare_work(parameters.prepare, (listing_a, listing_b), workspace)
     with (
-        timed_stage("prepare", num, workspace, partial(print_line, console)),
+        timed_stage("prepare", work, workspace, partial(print_line, console)),
         progress_bar(console) as progress,
     ):
         summary = make_version(parameters, (listing_a, listing_b), workspace, progress)

@@ -169,7 +169,8 @@ def _with_agreement(
     if ask is None or workspace.pointer(parameters.recipe, "run").exists():
         return parameters  # the training itself says and refuses
     from flows.estimates.long_training import require_yes
-    from flows.estimates.stage_durations import estimate_steps, expected_originals
+    from flows.estimates.stage_durations import estimate_steps
+    from flows.estimates.stage_work import expected_originals
     from training.runtime.step_time import count_steps
 
     share = 1 - parameters.prepare.test_fraction

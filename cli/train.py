@@ -368,7 +368,8 @@ def evaluate_alone(
     from evaluation.model_registry.promote import promote
     from evaluation.report.wording import explanations
     from flows import latest
-    from flows.estimates.stage_durations import pictures_to_evaluate, timed_stage
+    from flows.estimates.stage_durations import timed_stage
+    from flows.estimates.stage_work import evaluation_work
     from storage import models, runs
     from storage.eviction import in_use
 
@@ -385,16 +386,15 @@ def evaluate_alone(
                 )
             ) from error
         models.fetch(workspace, recipe)
-        num = pictures_to_evaluate(config, dataset)
+        champion = find_champion(workspace, recipe)
+        work = evaluation_work(config, dataset, run, workspace, champion)
         with (
-            timed_stage("evaluate", num, workspace, partial(print_line, console)) as timing,
+            timed_stage("evaluate", work, workspace, partial(print_line, console)),
             progress_bar(console) as progress,
         ):
-            champion = find_champion(workspace, recipe)
             evaluation = run_evaluate(
                 config, dataset, run, workspace, champion=champion, progress=progress
             )
-            timing.num_pictures *= not evaluation.reused
         runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
         with models.update(workspace, recipe):
             promotion = promote(run, evaluation.folder, workspace, recipe, rule)

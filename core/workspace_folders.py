@@ -1,8 +1,4 @@
-"""The names of the files in each folder of a workspace.
-
-A folder may also be a person's own, anywhere: ``DatasetFolder(path).manifest``. Nothing here
-touches the disk.
-"""
+"""The files' names in each folder of a workspace, or in a person's own. Nothing reads the disk."""
 
 from __future__ import annotations
 

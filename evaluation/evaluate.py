@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from core.config_identity import identity
 from core.errors import CheckpointError
@@ -110,6 +111,23 @@ def evaluate(
         config.language,
         reused=stored is not None,
     )
+
+
+def is_measured(
+    config: EvaluateConfig, dataset: Path, run: Path, *, champion: Path | None = None
+) -> bool:
+    """Whether ``evaluate`` would find the figures of an earlier call; fetches nothing."""
+    checkpoint = latest_checkpoint(run)
+    if checkpoint is None:
+        return False
+    policy: Literal["cached", "never"] = "never" if config.inception == "never" else "cached"
+    try:
+        inception, _ = find_weights(policy, config.inception_weights)
+        key = _key(config, dataset, checkpoint, inception)
+    except (CheckpointError, ValueError):
+        return False  # an error where it is measured
+    folder = RunFolder(run).evaluation(checkpoint.name)
+    return _stored_scores(folder, key, _champion_key(champion, checkpoint)) is not None
 
 
 def _training_statistics(

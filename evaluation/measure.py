@@ -39,6 +39,7 @@ from evaluation.metrics.true_counterparts import (
     load_truth,
     truth_scores,
 )
+from evaluation.report.domain_names import domain_names
 from evaluation.report.gallery import choose, gain, write_gallery
 from evaluation.scores import DirectionScores, Scores
 from evaluation.strength_choice import StrengthChoice, candidates, choose_strength
@@ -103,6 +104,7 @@ def measure(
     kinds = available_kinds(config.weights, paths.checkpoint)
     train_config = load_config(paths.checkpoint)
     domains = {side: rows[0].domain for side, rows in held_out.test.items()}
+    names = domain_names(domains, config.language, DatasetFolder(paths.dataset).config)
     px = train_config.crop_px
     crop_px = held_out.crop_px or px
     sides = {
@@ -158,6 +160,7 @@ def measure(
             paths.workspace.features,
             collector.device,
             progress,
+            names={side: names[domain] for side, domain in domains.items()},
             excluded_pretraining=shaping_pretraining(networks),
         ),
         truth_files=truth_files,

@@ -32,7 +32,7 @@ from prefect.states import Pending, Running
 from core.language.messages import localised
 from flows.states import set_state
 from flows.ui.run_progress import run_logger, warn_on_error
-from flows.ui.run_tags import tagged
+from flows.ui.run_tags import HOLDS, WAITS, tagged
 from scraping.config import CrawlConfig
 from scraping.search.engines import engine_urls
 
@@ -63,7 +63,7 @@ def one_at_a_time(name: str) -> Iterator[None]:
                 holders=holders,
             )
             run_logger().info(text)
-            with tagged(f"waits for {holders}"):
+            with tagged(f"{WAITS}{holders}"):
                 with warn_on_error():
                     set_state(Pending(name="Waiting", message=text))
                 held.enter_context(slot)
@@ -71,14 +71,14 @@ def one_at_a_time(name: str) -> Iterator[None]:
                 set_state(Running())
         else:
             held.enter_context(slot)
-        with tagged(f"holds: {name}"):  # by which _holders finds it
+        with tagged(f"{HOLDS}{name}"):  # by which _holders finds it
             yield
 
 
 def _holders(name: str) -> str:
     """The running flow runs that hold slots of a limit, as text."""
     holding = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=[f"holds: {name}"]),
+        tags=FlowRunFilterTags(all_=[f"{HOLDS}{name}"]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])),
     )
     with get_client(sync_client=True) as client:

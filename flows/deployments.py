@@ -47,6 +47,7 @@ _CLOUD_HEADER = """\
 # type docker or kubernetes, whose template has workspace and secrets: no deployment does.
 """
 _CODE_FOLDER = "/opt/suyan"  # in the image: deploy/Dockerfile
+_LOCAL_FOLDER = "{{ $PWD }}"  # of the process of a run; read when Prefect deploys
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _build(deployment: _FlowDeployment, recipe: Recipe) -> dict[str, Any]:
         "entrypoint": deployment.entrypoint,
         "description": _sentence(deployment.description.format_map(names)),
         "tags": [TAG, recipe.name],
-        "work_pool": {"name": WORK_POOL, "job_variables": {}},
+        "work_pool": {"name": WORK_POOL, "job_variables": {"working_dir": _LOCAL_FOLDER}},
     }
     if deployment.is_scheduled:
         entry["schedules"] = [_schedule(recipe.settings.schedule)]
@@ -276,9 +277,7 @@ def prefect_yaml(recipes: Iterable[Recipe] | None = None) -> str:
     head = {
         "name": "suyan",
         "prefect-version": ">=3.8,<4",
-        "pull": [
-            {"prefect.deployments.steps.set_working_directory": {"directory": "{{ $PWD }}"}},
-        ],
+        "pull": [],  # a step that sets the folder would log four lines in each run
     }
     parts = [_HEADER + _yaml(head), "deployments:"]
     for recipe in map(shipped_recipe, SHIPPED_NAMES) if recipes is None else recipes:

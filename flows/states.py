@@ -10,6 +10,8 @@ import inspect
 import logging
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast
@@ -145,6 +147,31 @@ def cancellable(body: Callable[Params, Value]) -> Callable[Params, Value]:
     with contextlib.suppress(NameError):  # a task's names for type checkers, which Prefect ignores
         run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
     return run
+
+
+_REPEAT_S = 0.2
+
+
+def _repeat_lost_signal(lost: sys.UnraisableHookArgs) -> None:
+    """Send SIGTERM again where Prefect's handler ran inside a finaliser, which drops errors.
+
+    Otherwise the run would not end, and its worker would kill it.
+    """
+    if not issubclass(lost.exc_type, TerminationSignal):
+        _former_hook(lost)
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def repeat() -> None:
+        if signal.getsignal(signal.SIGTERM) is handler:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    timer = threading.Timer(_REPEAT_S, repeat)
+    timer.daemon = True
+    timer.start()
+
+
+_former_hook, sys.unraisablehook = sys.unraisablehook, _repeat_lost_signal
 
 
 def _is_cancelled() -> bool:

@@ -36,11 +36,12 @@ from flows.cluster.downloads import downloader_over
 from flows.cluster.torchrun import train_run
 from flows.concurrency import device_limit, one_at_a_time, one_search_at_a_time
 from flows.estimates.long_training import announce_training
-from flows.estimates.stage_durations import (
+from flows.estimates.stage_durations import timed_stage
+from flows.estimates.stage_work import (
+    crawl_work,
+    evaluation_work,
     pictures_to_crawl,
-    pictures_to_evaluate,
-    pictures_to_prepare,
-    timed_stage,
+    prepare_work,
 )
 from flows.removal.training_guard import require_none_forgotten
 from flows.states import cancellable
@@ -92,17 +93,16 @@ def crawl_domain(
     stamp_before = stage_results.crawl_stamp(config, workspace)
     sync.drop_forgotten(workspace)
     progress = ArtifactProgress(f"progress-{config.domain}")
+    num = pictures_to_crawl(config, workspace)
     with (
         in_use(workspace),
         one_search_at_a_time(config),
         dask_runner(task_runner) as runner,
-        timed_stage(
-            "crawl", pictures_to_crawl(config, workspace), workspace, run_logger().info
-        ) as timing,
+        timed_stage("crawl", crawl_work(config, workspace), workspace, run_logger().info) as timing,
     ):
         build_downloader = downloader_over(runner) if runner else DownloadProcess
         summary = crawl(config, workspace, progress=progress, build_downloader=build_downloader)
-        timing.num_pictures = summary.num_added
+        timing.share = summary.num_added / max(1, num)
     stamp_after = stage_results.crawl_stamp(config, workspace)
     result = stage_results.crawl_result(config, summary, stamp_before, stamp_after)
     artifacts.crawl_yields(summary)
@@ -131,10 +131,10 @@ def prepare_dataset(
     progress = LogProgress(run_logger().info)
     with in_use(workspace):
         sync.fetch_originals(config, (listing_a, listing_b), workspace, progress)
-        num = pictures_to_prepare(config, (listing_a, listing_b), workspace)
+        work = prepare_work(config, (listing_a, listing_b), workspace)
         with (
             dask_runner(task_runner) as runner,
-            timed_stage("prepare", num, workspace, run_logger().info),
+            timed_stage("prepare", work, workspace, run_logger().info),
         ):
             spread = spread_over(runner) if runner else None
             summary = prepare(
@@ -234,17 +234,17 @@ def evaluate_model(
         sync.fetch_dataset(workspace, dataset.name)
         runs.fetch(workspace, run.name)
         models.fetch(workspace, recipe)
-        num = pictures_to_evaluate(config, dataset)
-        with timed_stage("evaluate", num, workspace, run_logger().info) as timing:
+        champion = find_champion(workspace, recipe)
+        work = evaluation_work(config, dataset, run, workspace, champion)
+        with timed_stage("evaluate", work, workspace, run_logger().info):
             evaluation = evaluate(
                 config,
                 dataset,
                 run,
                 workspace,
-                champion=find_champion(workspace, recipe),
+                champion=champion,
                 progress=LogProgress(run_logger().info),
             )
-            timing.num_pictures *= not evaluation.reused
         runs.publish_evaluation(workspace, run.name, evaluation.folder.name)
         artifacts.evaluation(evaluation)
     return _state(evaluation, stage_results.evaluate_result(evaluation))

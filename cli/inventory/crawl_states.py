@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from core.files import try_load_json
 from core.language.messages import localisable, localised
 from core.workspace import Workspace, other_workspace
 
@@ -47,7 +48,12 @@ def crawl_states(workspace: Workspace) -> tuple[list[dict[str, Any]], int]:
                 {
                     "crawl": row["name"],
                     "domain": row["domain"],
-                    "state": _state(row, yields, is_running=row["name"] in running),
+                    "state": _state(
+                        row,
+                        yields,
+                        is_running=row["name"] in running,
+                        is_partial=_is_partial(workspace, row["name"]),
+                    ),
                     "round": row["round"],
                     "started_at": datetime.fromtimestamp(row["started_at"], UTC),
                     "num_originals": row["num_originals"],
@@ -58,9 +64,22 @@ def crawl_states(workspace: Workspace) -> tuple[list[dict[str, Any]], int]:
         return crawls, len(catalogue.tombstones())
 
 
-def _state(row: Mapping[str, Any], yields: Sequence[Mapping[str, Any]], *, is_running: bool) -> str:
+def _is_partial(workspace: Workspace, crawl: str) -> bool:
+    """Whether the next run of a crawl would try something again."""
+    return bool((try_load_json(workspace.crawl(crawl).summary) or {}).get("partial"))
+
+
+def _state(
+    row: Mapping[str, Any],
+    yields: Sequence[Mapping[str, Any]],
+    *,
+    is_running: bool,
+    is_partial: bool,
+) -> str:
     """How far a crawl is, in words."""
     if row["finished_at"]:
+        if is_partial:
+            return localisable("partial, the next run tries the rest")
         return localisable("finished")
     if is_running:
         return localisable("under way")

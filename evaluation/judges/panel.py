@@ -73,10 +73,14 @@ class JudgePanel:
         device: str,
         progress: Progress,
         *,
+        names: Mapping[str, str],
         excluded_pretraining: Collection[str] = (),
     ) -> None:
-        """``excluded_pretraining``: what the networks that shaped the model were trained on."""
+        """``names``: the domains of the sides, for ``progress``. ``excluded_pretraining``: what the
+        networks that shaped the model were trained on.
+        """
         self._config, self._sides, self._progress = config, sides, progress
+        self._names = names
         self._excluded_pretraining = excluded_pretraining
         self._judges = list(_judges(sides, alignment, cache, device))
         train, invisible = self._train_features()
@@ -108,7 +112,9 @@ class JudgePanel:
             train = _training(side)
             for number, (judge, views) in enumerate(self._judges):
                 self._progress(
-                    localised("evaluate: judges look at pictures of {domain}", domain=name),
+                    localised(
+                        "evaluate: judges look at pictures of {domain}", domain=self._names[name]
+                    ),
                     number,
                     len(self._judges),
                     "",
@@ -139,7 +145,9 @@ class JudgePanel:
         scores = []
         for number, (judge, _) in enumerate(self._judges):
             progress_text = localised(
-                "evaluate: judges of {source} → {target}", source=source, target=target
+                "evaluate: judges of {source} → {target}",
+                source=self._names[source],
+                target=self._names[target],
             )
             self._progress(progress_text, number, len(self._judges), "")
             distances = {

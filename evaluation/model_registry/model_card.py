@@ -23,6 +23,7 @@ from evaluation.report.table import withheld_metrics
 from evaluation.report.wording import (
     Language,
     contradiction_sentences,
+    explanations,
     figure_text,
     origin_sentence,
     power_sentences,
@@ -231,6 +232,7 @@ def _figures(scores: Scores | None, language: Language) -> Iterator[str]:
         yield text["no_scores"]
         return
     yield verdict(scores, language)
+    yield " ".join(explanations(language))
     yield f"## {report_text['figures']}"
     for direction in scores.directions.values():
         yield from _table(direction, language)

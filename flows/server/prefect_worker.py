@@ -6,6 +6,7 @@ Prefect's own command ends the runs of a worker that gets SIGTERM within seconds
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 
@@ -36,7 +37,13 @@ async def _end_on_signal(scope: anyio.CancelScope) -> None:
             return
 
 
+def quieten() -> None:
+    """Keep the worker's own lines out of the logs of its runs; warnings and errors stay."""
+    logging.getLogger("prefect.flow_runs.worker").setLevel(logging.WARNING)
+
+
 async def _work() -> None:
+    quieten()
     async with anyio.create_task_group() as group:
         group.start_soon(_end_on_signal, group.cancel_scope)
         await ProcessWorker(work_pool_name=WORK_POOL).start()

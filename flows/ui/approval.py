@@ -22,6 +22,7 @@ from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder
 from evaluation.model_registry.model_versions import crown
 from evaluation.model_registry.promote import Promotion, not_promoted
+from evaluation.report.wording import explanations
 from flows.states import set_state
 from flows.ui.markdown import Page
 from flows.ui.page_words import page_language, say
@@ -169,6 +170,8 @@ def _question(evaluation: Evaluation, recipe: str) -> str:
             localised("Shall this model be the champion of **{recipe}**?", recipe=recipe),
             "",
             f"{evaluation.verdict}",
+            "",
+            " ".join(explanations(evaluation.language)),
             "",
             localised("Distance to real pictures (KID, lower is better):"),
             "",

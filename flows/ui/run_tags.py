@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
 from prefect.runtime import flow_run
 
 from flows.ui.run_progress import warn_on_error
+
+HOLDS, WAITS = "holds: ", "waits for "
+"""Beginnings of the tags that a run has only for a while."""
 
 
 @contextlib.contextmanager
@@ -27,9 +33,24 @@ def add_tag(tag: str) -> None:
     _change_tags(lambda tags: [*tags, tag])
 
 
-def _change_tags(change: Callable[[list[str]], list[str]]) -> None:
-    run_id = flow_run.get_id()
+def remove_passing_tags(
+    flow: Flow[..., Any],  # noqa: ARG001 - Prefect's signature
+    flow_run: FlowRun,
+    state: State[Any],  # noqa: ARG001
+) -> None:
+    """Remove the tags that the process of ``flow_run`` could not remove when it was killed.
+
+    A hook of Prefect's: a worker calls it in a process of its own, after that of the run.
+    """
+    passing = (HOLDS, WAITS)
+    _change_tags(lambda tags: [tag for tag in tags if not tag.startswith(passing)], flow_run.id)
+
+
+def _change_tags(change: Callable[[list[str]], list[str]], run_id: UUID | None = None) -> None:
+    """Change the tags of the run ``run_id``, by default of the present one."""
+    present = flow_run.get_id()
+    run_id = run_id or (UUID(present) if present else None)
     if run_id is not None:
         with warn_on_error(), get_client(sync_client=True) as client:
-            tags = client.read_flow_run(UUID(run_id)).tags
-            client.update_flow_run(UUID(run_id), tags=change(tags))
+            tags = client.read_flow_run(run_id).tags
+            client.update_flow_run(run_id, tags=change(tags))

@@ -8,7 +8,7 @@ from own_pictures import jpeg, write_pictures
 
 from core.workspace import Workspace
 from flows import recipes
-from flows.estimates.stage_durations import expected_originals
+from flows.estimates.stage_work import expected_originals
 from scraping.config import CrawlConfig
 from scraping.crawl import crawl_name
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.prepare import prepare_crawled
+from core.files import write_json
 from core.workspace import Workspace
 from flows import recipes
 from flows.installation import VERSION
@@ -295,6 +296,11 @@ def test_an_interrupted_crawl_is_told_from_one_that_is_under_way(
         leases.renew()
         assert "UTC: under way" in suyan("status", "--workspace", "home")[1]
         leases.close()
+        catalogue.finish_round("bare-1", 2.0)
+        assert "UTC: finished" in suyan("status", "--workspace", "home")[1]
+        home.crawl("bare-1").path.mkdir(parents=True)
+        write_json(home.crawl("bare-1").summary, {"partial": True})
+        assert "UTC: partial, the next run tries" in suyan("status", "--workspace", "home")[1]
 
 
 def test_a_list_of_nothing_says_so_and_where_there_is_something(

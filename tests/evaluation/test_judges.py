@@ -10,6 +10,7 @@ import pytest
 import torch
 from drawn_faces import ALIGNMENT, DrawnFaces, draw_faces, side_of
 
+from core.progress import Progress, silent
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
 from evaluation.judges.domain_network import DomainNetwork
@@ -39,9 +40,13 @@ def _noise(seed: int, num: int, tint: tuple[int, int, int] = (0, 0, 0)) -> Pictu
 
 
 def _panel(
-    folder: Path, sides: Mapping[str, Side], alignment: Alignment | None = None
+    folder: Path,
+    sides: Mapping[str, Side],
+    alignment: Alignment | None = None,
+    progress: Progress = silent,
 ) -> JudgePanel:
-    return JudgePanel(CONFIG, sides, alignment, folder, "cpu", lambda *_: None)
+    names = {"A": "stripes", "B": "dots"}
+    return JudgePanel(CONFIG, sides, alignment, folder, "cpu", progress, names=names)
 
 
 def _noise_sides(tint: tuple[int, int, int], num_train: int = 44) -> dict[str, Side]:
@@ -54,6 +59,21 @@ def _noise_sides(tint: tuple[int, int, int], num_train: int = 44) -> dict[str, S
 def _scores(panel: JudgePanel, pictures: Pictures) -> dict[str, JudgeScores]:
     no_faces = contrasts(pictures, [None] * len(pictures))
     return {each.judge: each for each in panel.scores("A", pictures, no_faces, "B")}
+
+
+def test_the_lines_of_the_judges_name_the_domains_and_no_side(tmp_path: Path) -> None:
+    lines = set[str]()
+
+    def progress(line: str, *_: object) -> None:
+        lines.add(line)
+
+    sides = _noise_sides((0, 0, 0), num_train=8)  # too few to judge by: no network learns
+    assert _scores(_panel(tmp_path, sides, progress=progress), sides["A"].pictures) == {}
+    assert lines == {
+        "evaluate: judges look at pictures of stripes",
+        "evaluate: judges look at pictures of dots",
+        "evaluate: judges of stripes → dots",
+    }
 
 
 @pytest.mark.slow

@@ -62,6 +62,17 @@ def test_each_word_is_explained_in_one_sentence(language: Language) -> None:
         assert sentence.count(stop) == 1
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_models_card_explains_its_words_before_its_figures(
+    workspace: Workspace, language: Language
+) -> None:
+    (model,) = (path for path in workspace.recipe_models("makeup").path.glob("step*"))
+    card = model_card(load_facts(ModelFolder(model), "makeup/step"), language)
+    before, _ = card.split("|---", 1)
+    for term in _TERMS[language]:
+        assert term in before
+
+
 def test_the_end_of_a_run_is_in_the_language_of_its_report(workspace: Workspace) -> None:
     (path,) = workspace.runs.glob("*/evaluation/*/scores.json")
     scores = load_scores(path)

@@ -5,6 +5,7 @@ than a step takes. The boundary: a copy of the state of the last whole step is s
 while the step goes on, so the time to save does not depend on the step.
 """
 
+import os
 import signal
 import tarfile
 import time
@@ -20,15 +21,20 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
-from prefect.states import Cancelling
+from prefect.states import Cancelling, Crashed
+from prefect.utilities.engine import capture_sigterm
 
 from core.workspace import Workspace
 from flows.concurrency import run_limit
+from flows.model import evaluate, train
+from flows.pipeline import pipeline
+from flows.refresh import crawl, refresh_dataset
 from flows.server.services import Services
 from flows.states import cancellable
 from flows.tasks import _saved_step_in_tag
 from flows.ui.run_names import is_random
 from flows.ui.run_progress import ArtifactProgress
+from flows.ui.run_tags import remove_passing_tags
 from training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +142,35 @@ def test_a_cancelled_training_says_in_a_tag_at_which_step_it_is_saved(
 
     assert train_a_little(return_state=True).is_cancelled()
     assert "saved at step 10" in client.read_flow_run(runs[0]).tags
+
+
+def test_a_signal_that_arrives_in_a_finaliser_ends_the_run_all_the_same() -> None:
+    """Python prints what a finaliser raises, and goes on: nobody would see the signal."""
+
+    class Closed:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+    with capture_sigterm():
+        Closed()
+        with pytest.raises(TerminationSignal):
+            time.sleep(30)
+
+
+@pytest.mark.slow
+def test_a_killed_run_keeps_no_tag_of_what_it_held(client: SyncPrefectClient) -> None:
+    @prefect.flow(name="of-a-test-that-is-killed")
+    def nothing() -> None:
+        pass
+
+    tags = ["a person's", "holds: run train x", "waits for the run 'y'", "saved at step 10"]
+    run = client.create_flow_run(nothing, tags=tags)
+    for flow in (crawl, refresh_dataset, train, evaluate, pipeline):
+        (cancelled,), (crashed,) = flow.on_cancellation_hooks, flow.on_crashed_hooks
+        assert cancelled is crashed is remove_passing_tags
+    remove_passing_tags(nothing, run, Crashed())
+    assert sorted(client.read_flow_run(run.id).tags) == ["a person's", "saved at step 10"]
 
 
 @pytest.mark.slow

@@ -56,6 +56,14 @@ def test_prefect_yaml_is_what_the_recipes_say() -> None:
     assert text == deployments.prefect_yaml(), "run: python -m flows.deployments"
 
 
+@each
+def test_a_run_begins_in_the_folder_of_the_code_without_a_step_that_logs(
+    deployment: dict[str, Any],
+) -> None:
+    assert yaml.safe_load((ROOT / "prefect.yaml").read_text())["pull"] == []
+    assert deployment["work_pool"]["job_variables"] == {"working_dir": "{{ $PWD }}"}
+
+
 def test_the_deployments_for_containers_are_the_same_in_an_image() -> None:
     text = deployments.CLOUD_FILE.read_text(encoding="utf-8")
     assert text == deployments.cloud_yaml(), "run: python -m flows.deployments"

@@ -1,5 +1,6 @@
 """How long a stage takes is said before it starts, and no training of many hours starts unasked."""
 
+import tarfile
 import time
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from cli.train import train_alone
 from core.commands import prefect_command
 from core.errors import SuyanError
 from core.workspace import Workspace
+from core.workspace_folders import RunFolder
+from evaluation.config import EvaluateConfig
+from evaluation.scores import load_scores
 from flows.deployments import schedule_lines
 from flows.estimates import stage_durations
 from flows.estimates.long_training import announce_training, require_yes
@@ -19,8 +23,14 @@ from flows.estimates.stage_durations import (
     Estimate,
     estimate,
     estimate_training,
-    pictures_to_crawl,
     timed_stage,
+)
+from flows.estimates.stage_work import (
+    StageWork,
+    crawl_work,
+    evaluation_work,
+    generator_flops,
+    pictures_to_crawl,
 )
 from flows.parameters import PipelineParameters, TrainParameters
 from flows.recipe_files.library import shipped_recipe
@@ -177,18 +187,20 @@ def test_a_stage_guesses_first_and_knows_afterwards(
 ) -> None:
     workspace, lines, now = Workspace(tmp_path), list[str](), [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    with timed_stage("prepare", 100, workspace, lines.append):
+    hundred, fifty = (StageWork("prepare", seconds, fixed_s=5) for seconds in (100.0, 50.0))
+    with timed_stage("prepare", hundred, workspace, lines.append):
         now[0] += 205
-    assert "a guess" in lines[0]
-    with timed_stage("prepare", 50, workspace, lines.append) as timing:
-        timing.num_pictures = 0  # it found its work done
+    assert lines == ["prepare takes about 1 min 45 s (a guess: none was timed here before)"]
+    with timed_stage("prepare", fifty, workspace, lines.append) as timing:
+        timing.share = 0.1  # it found most of its work done
         now[0] += 1
     assert lines[1] == "prepare takes about 1 min 45 s (as this machine took before)"
-    assert estimate("prepare", 100, workspace).seconds == 205
-    with timed_stage("prepare", 0, workspace, lines.append):
+    assert estimate(hundred, workspace).seconds == 205
+    with timed_stage("prepare", StageWork("prepare", 0.0), workspace, lines.append):
         pass
     assert len(lines) == 2
-    assert "a guess" in str(estimate("evaluate", 100, workspace))
+    assert "a guess" in str(estimate(StageWork("crawl a", 100.0), workspace))
+    assert str(estimate(StageWork("crawl a", 9.0, is_most=True), workspace)).startswith("at most a")
 
 
 def test_a_finished_crawl_has_nothing_to_fetch(tmp_path: Path) -> None:
@@ -202,8 +214,58 @@ def test_a_finished_crawl_has_nothing_to_fetch(tmp_path: Path) -> None:
     assert pictures_to_crawl(config, workspace) == 500
     write_json(summary, {"partial": False, "num_ok": 300})
     assert pictures_to_crawl(config, workspace) == 0
+    assert crawl_work(config, workspace).seconds == 0
     again = config.model_copy(update={"refresh_after_h": 0.0})
     assert pictures_to_crawl(again, workspace) == 100
+    assert crawl_work(again, workspace).is_most
+
+
+def test_a_crawl_takes_as_long_as_its_engine_and_limits_allow(tmp_path: Path) -> None:
+    workspace, config = Workspace(tmp_path), makeup().crawl_a
+    of_baidu = crawl_work(config, workspace)
+    changes = {"engine_url": "http://127.0.0.1:8765", "search_interval_s": 0.1}
+    local = config.model_copy(update={**changes, "requests_per_s_per_host": 100.0})
+    of_local = crawl_work(local, workspace)
+    assert of_local.seconds < of_baidu.seconds / 10
+    assert of_local.kind != of_baidu.kind  # the speed of one says nothing about the other
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("workspace")
+    with tarfile.open(
+        Path(__file__).resolve().parents[1] / "golden" / "workspace.tar.xz"
+    ) as archive:
+        archive.extractall(folder, filter="data")
+    return Workspace(folder)
+
+
+def test_an_evaluation_takes_longer_for_more_models_and_on_a_new_dataset(
+    golden: Workspace, tmp_path: Path
+) -> None:
+    (run,) = (path for path in golden.runs.iterdir() if path.is_dir())
+    (dataset,) = golden.datasets.glob("makeup-bare-*")
+    (evaluation,) = RunFolder(run).evaluations.iterdir()
+    config = EvaluateConfig(inception="never", num_gallery=3)
+
+    def seconds(champion: Path | None = None, **changes: object) -> float:
+        changed = config.model_copy(update=changes)
+        return evaluation_work(changed, dataset, run, golden, champion).seconds
+
+    measured = load_scores(evaluation / "scores.json").config
+    stored = EvaluateConfig.model_validate({**measured, "inception": "never"})
+    assert evaluation_work(stored, dataset, run, golden, None).seconds == 0  # measured before
+    first = seconds()
+    assert seconds(tmp_path) > first  # a champion is measured too
+    assert seconds(num_pictures=4) < first
+    assert seconds(strengths=()) < first
+    golden.features.mkdir(parents=True)
+    assert seconds() < first  # the features of the dataset's pictures are stored
+
+
+def test_the_operations_of_a_generator_grow_with_its_pictures() -> None:
+    small, large = (TINY.model_copy(update={"crop_px": px}) for px in (32, 64))
+    assert generator_flops(large) == pytest.approx(4 * generator_flops(small), rel=0.1)
 
 
 def test_what_is_scheduled_is_printed_with_its_switch() -> None:

@@ -178,7 +178,7 @@ def test_the_question_of_an_approval_is_in_one_language_and_has_a_page(
     direction = _summary(route="化妆 → 素颜", figure=lambda _key: kid)
     (tmp_path / "decision.json").unlink(missing_ok=True)
     evaluation = _summary(
-        verdict="", report=tmp_path / "report.html", folder=tmp_path,
+        verdict="", report=tmp_path / "report.html", folder=tmp_path, language="zh",
         scores=_summary(directions={"AB": direction}),
     )  # fmt: skip
     monkeypatch.setattr(approval, "_load_decision", lambda _evaluation: None)
@@ -189,7 +189,9 @@ def test_the_question_of_an_approval_is_in_one_language_and_has_a_page(
     first, question, until = written
     assert "Resume" in first
     assert "24 小时" in until
-    assert _english(f"{first} {question} {until}") <= {"Resume", "KID", "Artifacts"}
+    for word in ("KID 表示", "95 % 区间是", "门槛（gate）是"):
+        assert word in question
+    assert _english(f"{first} {question} {until}") <= {"Resume", "KID", "gate", "Artifacts"}
     fields = asked[0].model_fields
     assert all(re.search("[\u4e00-\u9fff]", field.description) for field in fields.values())
 

@@ -19,6 +19,16 @@ def test_a_process_that_ignores_sigterm_is_stopped_all_the_same(tmp_path: Path) 
     assert not is_alive(pid)
 
 
+def test_the_worker_writes_nothing_but_warnings_into_the_log_of_a_run() -> None:
+    code = (
+        "import logging, prefect.workers.base; from flows.server.prefect_worker import quieten\n"
+        "quieten(); log = logging.getLogger('prefect.flow_runs.worker')\n"
+        "print(log.isEnabledFor(logging.INFO), log.isEnabledFor(logging.WARNING))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"
+
+
 def test_a_dead_child_that_nobody_waited_for_is_not_alive() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     while is_alive(process.pid):

@@ -19,6 +19,7 @@ import prefect
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, DeploymentUpdate, LogCreate
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Running
@@ -237,6 +238,9 @@ def test_a_refresh_leads_to_a_training_and_that_to_an_evaluation(
         assert evaluated.state is not None
         assert evaluated.state.is_completed(), evaluated.state
         assert evaluated.parameters["workspace"] == str(tmp_path)
+        lines = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[evaluated.id])))
+        assert not [line for line in lines if line.name == "prefect.flow_runs.worker"]
+        assert not [line for line in lines if "deployment" in line.message]  # of pull steps
         (trained,) = [  # another test of this server trains in its own workspace
             run for run in _runs(client, "train/makeup")
             if run.parameters.get("workspace") == str(tmp_path)
