@@ -12,12 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.files import atomic_file
 from core.labels.ai_label import AiLabel
+from core.language.letters import letters_font
 
 GAP_PX = 4
 _TITLE_PX = 26
 _LABEL_PX = 14
 _TITLE_FONT_PX, _LABEL_FONT_PX = 14, 10
 _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (120, 120, 120)
+
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def draw_grid(
     label_px = _LABEL_PX if any(tile.label for tile in tiles) else 0
     top = _TITLE_PX if title else GAP_PX
     num_columns = max((len(row) for row in rows), default=0)
-    title_font = ImageFont.load_default(_TITLE_FONT_PX)
+    title_font = _font(title, _TITLE_FONT_PX)
     title_px = math.ceil(title_font.getlength(title)) + 4 * GAP_PX if title else 0
     page = Image.new(
         "RGB",
@@ -77,9 +81,8 @@ def draw_grid(
                 corners = (x, y, x + width - 1, y + height - 1)
                 draw.rectangle(corners, outline=tile.frame, width=3)
             if tile.label:
-                draw.text(
-                    (x + 1, y + height), tile.label, _FAINT, ImageFont.load_default(_LABEL_FONT_PX)
-                )
+                font = _font(tile.label, _LABEL_FONT_PX)
+                draw.text((x + 1, y + height), tile.label, _FAINT, font)
     return page
 
 
@@ -90,6 +93,10 @@ def save_jpeg(
     xmp = label.xmp(np.asarray(picture)) if label else b""
     with atomic_file(path) as file:
         picture.save(file, "JPEG", quality=quality, xmp=xmp)
+
+
+def _font(text: str, size_px: int) -> _Font:
+    return ImageFont.load_default(size_px) if text.isascii() else letters_font(size_px)
 
 
 def _fitted(picture: Image.Image, tile_px: int | None) -> Image.Image:

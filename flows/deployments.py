@@ -15,6 +15,7 @@ import yaml
 
 from core.commands import prefect_command
 from core.files import atomic_file
+from core.language.messages import language, localised
 from flows.forms.field_values import Values, defaults, nest
 from flows.forms.form import CRAWL, EVALUATE, PIPELINE, REFRESH, TRAIN, Form
 from flows.forms.form_schema import OF_ONE_CRAWL
@@ -189,20 +190,43 @@ def schedule_lines(recipes: Iterable[Recipe], api_url: str) -> list[str]:
             continue
         crawls = (parameters.crawl_a, parameters.crawl_b)
         is_searching = any(crawl.phrases for crawl in crawls)
-        engines = " and ".join(engine_urls(parameters.crawl_a))
-        read = f"searches {engines}" if is_searching else "reads its folders and lists"
-        follows = (
-            f"If more than {recipe.settings.retrain_above:.0%} of the dataset changed, "
-            f"train/{recipe.name} starts, unless it would take more than "
-            f"{parameters.max_training_h:g} hours on this device (max_training_h). "
+        engines = localised(" and ").join(engine_urls(parameters.crawl_a))
+        read = (
+            localised("searches {engines}", engines=engines)
+            if is_searching
+            else localised("reads its folders and lists")
+        )
+        follows = localised(
+            "If more than {share:.0%} of the dataset changed, train/{recipe} starts, unless it "
+            "would take more than {hours:g} hours on this device (max_training_h). ",
+            share=recipe.settings.retrain_above,
+            recipe=recipe.name,
+            hours=parameters.max_training_h,
         )
         lines.append(
-            f"refresh-dataset/{recipe.name}: {schedule.text} it {read}. "
-            f"{follows if recipe.settings.triggers.train else ''}"
-            "To switch it off: the switch Schedules on the deployment's page in the UI, or, for "
-            f"all schedules: {pause}"
+            localised(
+                "refresh-dataset/{recipe}: {times} it {read}. {follows}To switch it off: the "
+                "switch Schedules on the deployment's page in the UI, or, for all schedules: "
+                "{pause}",
+                recipe=recipe.name,
+                times=_times(schedule),
+                read=read,
+                follows=follows if recipe.settings.triggers.train else "",
+                pause=pause,
+            )
         )
     return lines
+
+
+def _times(schedule: Schedule) -> str:
+    """The times of a schedule, in the person's language."""
+    if language() == "en":
+        return schedule.text
+    minute, hour, *_, weekday = schedule.cron.split()
+    weekly = (
+        f"每周{'日一二三四五六'[int(weekday) % 7]} {hour}:{minute:0>2}" if schedule.weekday else ""
+    )
+    return f"{weekly or f'cron {schedule.cron}'}（{schedule.timezone}）"
 
 
 def _trigger(trigger: _Trigger, names: Mapping[str, str]) -> dict[str, Any]:

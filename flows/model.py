@@ -94,25 +94,24 @@ def _train_from(
 ) -> str:
     recipe = parameters.recipe
     log = StageLog(f"train-{recipe}")
-    with one_at_a_time(run_limit("train", recipe)):
+    with one_at_a_time(run_limit("train", recipe)), log.stage("1/1 train"):
         dataset = latest.dataset_folder(workspace, recipe, version)
         run_names.add_dataset(dataset.name)
         run = workspace.run(latest.run_name(config, dataset.name)).path
         if start is not None:
             start.copy_to(run, with_state=bool(config.continues))
-        with log.stage("1/1 train"):
-            latest.remember_trained_for(workspace, recipe, dataset.name)
-            trained = log.record(
-                tasks.train_model(
-                    config,
-                    dataset,
-                    run,
-                    workspace,
-                    parameters.torchrun,
-                    parameters.max_training_h,
-                )
+        latest.remember_trained_for(workspace, recipe, dataset.name)
+        trained = log.record(
+            tasks.train_model(
+                config,
+                dataset,
+                run,
+                workspace,
+                parameters.torchrun,
+                parameters.max_training_h,
             )
-            latest.remember_run(workspace, recipe, run.name)
+        )
+        latest.remember_run(workspace, recipe, run.name)
     events.emit_trained(recipe, run.name, workspace)
     return log.final_state(run.name, f"{run.name}: {counted(trained.steps, 'step')}")
 
@@ -145,14 +144,13 @@ def evaluate(*, run: str = latest.NEWEST, parameters: EvaluateForm, workspace: s
 def _evaluate(name: str, parameters: EvaluateParameters, workspace: Workspace) -> str:
     recipe = parameters.recipe
     log = StageLog(f"evaluate-{recipe}")
-    with one_at_a_time(run_limit("evaluate", recipe)):
+    with one_at_a_time(run_limit("evaluate", recipe)), log.stage("1/2 evaluate"):
         run = latest.run_folder(workspace, recipe, name)
         dataset = latest.trained_dataset(workspace, recipe, run)
         run_names.add_dataset(dataset.name)
-        with log.stage("1/2 evaluate"):
-            evaluated = log.record(
-                tasks.evaluate_model(parameters.evaluate, dataset, run, workspace, recipe)
-            )
+        evaluated = log.record(
+            tasks.evaluate_model(parameters.evaluate, dataset, run, workspace, recipe)
+        )
     with log.stage("2/2 promote"):
         promotion = log.record(decide(parameters, run, evaluated, workspace))
     artifacts.stages(f"evaluate-{recipe}", log.seconds, log.results, promotion.reason)

@@ -61,9 +61,9 @@ class ClosedForm(StrEnum):
 CLOSED_FORM_NAMES: Mapping[ClosedForm, Text] = MappingProxyType(
     {
         ClosedForm.TINT: Text("a constant tint", "恒定色调"),
-        ClosedForm.TRANSPORT: Text("colour transport", "整图颜色传输"),
+        ClosedForm.TRANSPORT: Text("colour transport", "整图颜色迁移"),
         ClosedForm.REGION_TRANSPORT: Text(
-            "colour transport of lips, eyes and cheeks", "唇、眼、颊的颜色传输"
+            "colour transport of lips, eyes and cheeks", "唇、眼、颊的颜色迁移"
         ),
     }
 )
@@ -96,7 +96,7 @@ def _closed_form_metrics(form: ClosedForm, name: Text) -> tuple[Metric, ...]:
                 Text(
                     "The difference for the same inputs, resampled together; below 0 the model is "
                     "better than {en}.",
-                    "同一批输入的差值（一同重抽样）；小于 0 表示模型优于{zh}。",
+                    "同一批输入的差值（一同重采样）；小于 0 表示模型优于{zh}。",
                 ),
                 name,
             ),

@@ -55,7 +55,7 @@ METRICS: tuple[Metric, ...] = (
         Text("KID, translated minus untranslated", "KID：转换后减未转换"),
         Text(
             "The difference for the same pictures, resampled together; below 0 translating helps.",
-            "同一批图片的差值（一同重抽样）；小于 0 表示转换有益。",
+            "同一批图片的差值（一同重采样）；小于 0 表示转换有益。",
         ),
         measured_by=_DISTANCES,
     ),
@@ -178,7 +178,7 @@ METRICS: tuple[Metric, ...] = (
         "cycle_l1",
         Group.PRESERVED,
         "lower",
-        Text("Cycle: mean absolute error, grey levels", "循环：平均绝对误差（灰阶）"),
+        Text("Cycle: mean absolute error, grey levels", "循环：平均绝对误差（灰度级）"),
         Text(
             "Difference between the input and its translation translated back, 0 to 255.",
             "输入与“转换后再转换回来”的图片之间的差异，0 到 255。",
@@ -208,7 +208,7 @@ METRICS: tuple[Metric, ...] = (
         "change_l1",
         Group.CHANGE,
         "",
-        Text("Change of the picture, grey levels", "图片改变量（灰阶）"),
+        Text("Change of the picture, grey levels", "图片改变量（灰度级）"),
         Text(
             "Mean absolute difference between input and translation, 0 to 255.",
             "输入与转换结果之间的平均绝对差异，0 到 255。",
@@ -276,7 +276,7 @@ METRICS: tuple[Metric, ...] = (
         "lip_eye_error",
         Group.TRUTH,
         "lower",
-        Text("Error on lips and eyes, grey levels", "唇眼区域的误差（灰阶）"),
+        Text("Error on lips and eyes, grey levels", "唇眼区域的误差（灰度级）"),
         Text(
             "Mean absolute difference to the true counterpart on lips and eyes, 0 to 255.",
             "唇眼区域与真值的平均绝对差异，0 到 255。",
@@ -297,7 +297,7 @@ METRICS: tuple[Metric, ...] = (
         "outside_error",
         Group.TRUTH,
         "lower",
-        Text("Error elsewhere, grey levels", "其余区域的误差（灰阶）"),
+        Text("Error elsewhere, grey levels", "其余区域的误差（灰度级）"),
         Text(
             "Mean absolute difference to the true counterpart outside lips and eyes, 0 to 255.",
             "唇眼以外区域与真值的平均绝对差异，0 到 255。",
@@ -307,7 +307,7 @@ METRICS: tuple[Metric, ...] = (
         "error",
         Group.TRUTH,
         "lower",
-        Text("Error of the whole picture, grey levels", "整图误差（灰阶）"),
+        Text("Error of the whole picture, grey levels", "整图误差（灰度级）"),
         Text(
             "Mean absolute difference to the true counterpart, 0 to 255.",
             "与真值的平均绝对差异，0 到 255。",

@@ -41,19 +41,19 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "introduction": "`{name}` 是一个 CycleGAN（Zhu et al. 2017, arXiv 1703.10593），"
         "训练时不使用成对图片。",
         "exported": "由 Suyan 导出为 {file_format}。",
-        "no_scores": "尚未测量。",
+        "no_scores": "尚未评测。",
         "features": "未注明 Inception 的 KID 与 FID 使用 {features} 的特征（图片边长 {px} "
         "像素），越低越好。",
         "files": "文件",
         "files_header": "| 文件 | 转换方向 | 权重的 sha256 |",
         "statistics": "`training_statistics.json` 可用来判断一张图片离训练图片有多远（大于 1 "
-        "表示与训练图片不像），特征网络为 {features}，边长 {px} 像素；公式见 Suyan 的 "
+        "表示与训练图片相差较大），特征网络为 {features}，边长 {px} 像素；公式见 Suyan 的 "
         "docs/using-a-model.zh-CN.md。",
         "interface": "输入与输出",
         "tensors": "`image`：float32 `[N, 3, H, W]`，RGB，`value / 127.5 - 1`，即 [-1, 1]；"
         "H 与 W 须为 {multiple} 的倍数。`translation`：形状与取值范围相同。",
         "faces": "训练图片是从照片中裁出的人脸：边长 {px} 像素的正方形，双眼水平，眼距为边长的 "
-        "{eye_distance}，双眼距上边缘为边长的 {eye_height}。其他图片效果较差。"
+        "{eye_distance}，双眼距上边缘为边长的 {eye_height}。用于其他图片时效果较差。"
         "Suyan 的 `translate` 命令会以同样方式处理照片，并将结果融合回原照片。",
         "whole": "训练图片是完整的图片：取中央正方形，缩放至 {prepared_px} 像素，"
         "再裁剪为 {crop_px} 像素。",
@@ -64,6 +64,6 @@ CARD_TEXTS: Mapping[Literal["en", "zh"], Mapping[str, str]] = {
         "恒等权重 {lambda_identity}。",
         "no_lineage": "没有关于训练数据的记录。",
         "misuse": "请勿用它让人误信某个真人的相貌，也不要用它评判他人的外貌。",
-        "licence": "权重的许可由训练者决定；Suyan 不作规定。",
+        "licence": "权重的许可证由训练者决定；Suyan 不作规定。",
     },
 }

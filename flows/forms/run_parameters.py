@@ -11,7 +11,7 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 
 from core.commands import register_recipe
-from core.language.messages import localised
+from core.language.messages import language, localised
 from flows.forms.effective import Effective, resolve
 from flows.forms.field_values import Place, dotted
 from flows.forms.form import Form, Overrides, Parameters
@@ -31,11 +31,16 @@ def run_parameters(form: Form[Parameters], overrides: Overrides, preset: Preset)
     """
     effective = resolve(form, overrides, stored=_stored(), preset=preset)
     _register_recipe(effective.parameters)
-    evaluate = getattr(effective.parameters, "evaluate", None)
-    use_language(evaluate.language if evaluate else "en")
+    _choose_language(effective.parameters)
     _log(effective)
     _write_page(effective)
     return effective.parameters
+
+
+def _choose_language(parameters: Any) -> None:
+    """Take the language of the run's report; of a run without one, that of errors and log lines."""
+    evaluate = getattr(parameters, "evaluate", None)
+    use_language(evaluate.language if evaluate else language())
 
 
 def _register_recipe(parameters: Any) -> None:
@@ -105,7 +110,12 @@ def _write_page(effective: Effective[Any]) -> None:
 def _lines(effective: Effective[Any], values: Mapping[Place, Any]) -> list[str]:
     """A text for each value, with the recipe's, e.g. ``"train.seed 7 (recipe: 0)"``."""
     return [
-        f"{dotted(place)} {_text(value)} (recipe: {_text(effective.recipe_values.get(place))})"
+        say(
+            "given_value",
+            setting=dotted(place),
+            value=_text(value),
+            recipe=_text(effective.recipe_values.get(place)),
+        )
         for place, value in values.items()
     ]
 

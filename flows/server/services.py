@@ -43,7 +43,7 @@ from flows.server.prefect_server import (
 )
 from flows.server.processes import children, start_detached, stop_process, wait_until_gone
 
-_COMMAND_TIMEOUT_S = 300.0
+_COMMAND_TIMEOUT_S = 900.0  # on a busy machine; seconds on a quiet one
 _SAVE_TIMEOUT_S = 150.0  # more than the worker waits for its runs
 _OUTPUT_TAIL = 3000  # characters that an error quotes
 
@@ -271,16 +271,26 @@ def _worker_up(workspace: Workspace, environment: Mapping[str, str], console: Co
 
 def _command(environment: Mapping[str, str], *command: str) -> str:
     """Run a command in the folder of the code; returns its output."""
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=_COMMAND_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_COMMAND_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SuyanError(
+            localised(
+                "{names} did not end within {seconds:g} s; run the same again when the machine is "
+                "less busy",
+                names=" ".join(command[1:]),
+                seconds=_COMMAND_TIMEOUT_S,
+            )
+        ) from error
     output = done.stdout + done.stderr
     if done.returncode:
         tail = output[-_OUTPUT_TAIL:]

@@ -90,9 +90,8 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
         timeout_h,
     )
     question = _question(evaluation, recipe)
-    Page(f"decision-{recipe}").write(
-        say("asks", recipe=recipe), question, say("until", hours=f"{timeout_h:g}")
-    )
+    page = Page(f"decision-{recipe}")
+    page.write(say("asks", recipe=recipe), question, say("until", hours=f"{timeout_h:g}"))
     form = _form().with_initial_data(description=question)
     try:
         answer = pause_flow_run(
@@ -103,8 +102,10 @@ def ask(evaluation: Evaluation, recipe: str, timeout_h: float) -> Approval:
         reason = localised(
             "nobody decided within {hours} hours; run again to be asked", hours=f"{timeout_h:g}"
         )
+        page.write(say("undecided", recipe=recipe, reason=reason), question)
         return Approval(None, reason)
     _save_decision(evaluation, answer)
+    page.write(say(answer.decision, recipe=recipe, reason=_reason(answer)), question)
     return Approval(answer.decision == "approve", _reason(answer), is_new=True)
 
 

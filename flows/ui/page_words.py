@@ -1,8 +1,9 @@
 """The words of a run's pages and outcomes, in the language of the run's report.
 
 ``run_parameters`` chooses it by ``evaluate.language``, so that all pages of a run have one
-language, whatever the locale of its worker; a run without a report speaks English. The errors and
-log lines of a run with a Chinese report are Chinese too; those of others follow the locale.
+language, whatever the locale of its worker; a run without a report speaks that of its worker. The
+errors and log lines of a run with a Chinese report are Chinese too; those of others follow the
+locale.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ PAGE_WORDS: Mapping[str, Text] = {
     "none": Text("none", "无"),
     "newest": Text("The newest", "最新的图片"),
     "phrase": Text("phrase", "搜索词"),
-    "pages": Text("pages", "页"),
+    "pages": Text("pages", "页数"),
     "hits": Text("hits", "结果"),
     "new": Text("new", "新结果"),
-    "stored": Text("stored", "已存"),
+    "stored": Text("stored", "已保存"),
     "duplicates": Text("duplicates", "重复"),
     "stopped": Text("stopped", "停止原因"),
     "rejected": Text("rejected", "剔除"),
@@ -35,15 +36,15 @@ PAGE_WORDS: Mapping[str, Text] = {
     "over_time": Text(
         "One picture of each side at steps {steps}, from top to bottom: the input, translated, and "
         "translated back",
-        "两类各一张图片，从上到下为第 {steps} 步：输入、转换、还原",
+        "两个域各一张图片，从上到下为第 {steps} 步：输入、转换、还原",
     ),
-    "samples": Text("All sample pictures at step {step}", "第 {step} 步的全部样图"),
+    "samples": Text("All sample pictures at step {step}", "第 {step} 步的全部样例图"),
     "augmentation": Text(
         "Two pictures of each domain, and as augmentation may change them",
-        "每类两张图片，以及数据增强后可能的样子",
+        "每个域两张图片，以及数据增强后可能的样子",
     ),
     "losses": Text(
-        "Losses, each row the mean over a tenth of the steps", "损失，每行是十分之一步数的平均"
+        "Losses, each row the mean over a tenth of the steps", "损失，每行是十分之一步数的平均值"
     ),
     "up_to_step": Text("up to step", "到第几步"),
     "held_out": Text(
@@ -51,7 +52,7 @@ PAGE_WORDS: Mapping[str, Text] = {
         "留出图片：输入、（冠军、）转换、还原（、真值）",
     ),
     "origin": Text(
-        "Where model **{model}** of {recipe} comes from", "{recipe} 的模型 **{model}** 的来历"
+        "Where model **{model}** of {recipe} comes from", "{recipe} 的模型 **{model}** 的血缘"
     ),
     "step": Text("step", "步骤"),
     "where": Text("where", "位置"),
@@ -68,14 +69,17 @@ PAGE_WORDS: Mapping[str, Text] = {
     "after_failure": Text(
         "What is finished is saved. Mend what the error names, then run it again with the same "
         "parameters (Retry, at the top of the run's page): it goes on from there.",
-        "已经完成的部分都保存下来了。按错误提示处理后，用同样的参数再运行一次（运行页面上方的 "
+        "已完成的部分都已保存。按错误提示处理后，用同样的参数再运行一次（运行页面上方的 "
         "Retry），会从这里继续。",
     ),
     "error": Text("The error", "错误信息"),
     "asks": Text(
-        "**{recipe}** waits for your decision: press Resume, at the top of this run's page",
-        "**{recipe}** 等待你的决定：请按运行页面上方的 Resume",
+        "**Press Resume**, at the top of this run's page: {recipe} waits for your decision",
+        "**请按 Resume**（在运行页面上方）：{recipe} 等待你的决定",
     ),
+    "approve": Text("**Approved** for {recipe}: {reason}", "{recipe}：**已批准**（{reason}）"),
+    "reject": Text("**Rejected** for {recipe}: {reason}", "{recipe}：**未批准**（{reason}）"),
+    "undecided": Text("**Not decided** for {recipe}: {reason}", "{recipe}：**未决定**（{reason}）"),
     "until": Text(
         "Without a decision within {hours} hours the model is stored and not promoted.",
         "{hours} 小时内没有决定，模型只保存，不成为冠军。",
@@ -91,14 +95,14 @@ PAGE_WORDS: Mapping[str, Text] = {
     "purpose_train": Text("to train on", "用于训练"),
     "purpose_test": Text("held out", "留出"),
     "rejected_sheet": Text("Rejected: {reason}", "剔除：{reason}"),
-    "sheet_duplicates": Text("Near duplicates", "近似重复"),
+    "sheet_duplicates": Text("Near duplicates", "近重复"),
     "sheet_doubtful": Text("Doubtful pairs", "存疑的图片对"),
-    "sheet_unlikely": Text("Least likely of their side", "可能放错了边"),
+    "sheet_unlikely": Text("Least likely of their side", "可能放错了域"),
     "stage": Text("stage", "阶段"),
     "prepare": Text("prepare", "预处理"),
     "train": Text("train", "训练"),
     "evaluate": Text("evaluate", "评测"),
-    "promote": Text("promote", "评选冠军"),
+    "promote": Text("promote", "晋升"),
     "publish": Text("publish", "发布"),
     "status_Continued": Text("Continued", "已继续"),
     "status_Partial": Text("Partial", "不完整"),
@@ -110,6 +114,9 @@ PAGE_WORDS: Mapping[str, Text] = {
         "实际采用的参数：配方 {recipe}，预设 {preset}（{num_preset}），另外指定 {num_given}",
     ),
     "given": Text("given to this run", "本次运行指定"),
+    "given_value": Text(
+        "{setting} {value} (recipe: {recipe})", "{setting} {value}（配方：{recipe}）"
+    ),
     "of_preset": Text("preset {preset}", "预设 {preset}"),
     "changed": Text("changed", "更改"),
     "all_parameters": Text("All of them:", "全部参数："),

@@ -47,12 +47,12 @@ REASON_WORDS: Mapping[str, ReasonWords] = {
         Text("Face too small", "脸太小"),
         Text(
             "No face is as large as the limit. Keep crops the largest one.",
-            "没有达到最小尺寸的脸。保留后裁剪最大的一张。",
+            "没有达到最小尺寸的脸。保留后，裁剪最大的一张。",
         ),
     ),
     "several-faces": ReasonWords(
         Text("Several faces", "不止一张脸"),
-        Text("Keep crops the largest face.", "保留后裁剪最大的一张。"),
+        Text("Keep crops the largest face.", "保留后，裁剪最大的一张。"),
     ),
     "profile": ReasonWords(
         Text("Profile", "侧脸"), Text("The face is turned aside.", "脸转向一侧。")
@@ -67,32 +67,32 @@ REASON_WORDS: Mapping[str, ReasonWords] = {
     ),
     "enlarged": ReasonWords(
         Text("Enlarged", "由小图放大"),
-        Text("The face shows less detail than its size promises.", "脸的细节少于它的尺寸应有的。"),
+        Text("The face shows less detail than its size promises.", "脸的细节比它的尺寸应有的少。"),
     ),
     "covered": ReasonWords(
         Text("Covered", "被遮挡"),
         Text("A mask or a hand seems to cover mouth and jaw.", "口罩或手似乎遮住了嘴和下颌。"),
     ),
     "wrong-side": ReasonWords(
-        Text("Wrong side", "放错了边"),
+        Text("Wrong side", "放错了域"),
         Text(
             "A classifier takes it for the other side. Move or keep it.",
-            "分类器认为它属于另一边。可以换边或保留。",
+            "分类器认为它属于另一个域。可以换域或保留。",
         ),
     ),
     "dropped-by-hand": ReasonWords(
         Text("Dropped by hand", "人工剔除"),
-        Text("A person dropped these. Keep takes one back.", "这些是人工剔除的。按保留可以收回。"),
+        Text("A person dropped these. Keep takes one back.", "由人工剔除。按“保留”可以收回。"),
     ),
     "in-both-domains": ReasonWords(
-        Text("In both domains", "两类都有"),
+        Text("In both domains", "两个域都有"),
         Text(
             "Both searches found this picture. Keep uses it on the side with most hits.",
-            "两边的搜索都找到了它。保留后，用在结果较多的一边。",
+            "两个域的搜索都找到了它。保留后，归入搜索结果较多的域。",
         ),
     ),
     "would-change-sides": ReasonWords(
-        Text("Would change sides", "会混淆训练与留出"),
+        Text("Would change sides", "会混入另一划分"),
         Text(
             "It joins pictures for training with pictures that are held out.",
             "它把训练图片和留出图片连在了一起。",
@@ -110,7 +110,7 @@ REASON_WORDS: Mapping[str, ReasonWords] = {
         Text("Not readable at present", "暂时读不到"),
         Text(
             "The system did not let the file be read; the next preparation tries again.",
-            "系统不让读这个文件；下次准备时会再试。",
+            "系统不允许读取这个文件；下次预处理时会再试。",
         ),
     ),
     "file-missing": ReasonWords(Text("File missing", "文件缺失")),

@@ -21,8 +21,8 @@ CARD_WORDS: Mapping[str, Text] = {
     "faces": Text("Aligned faces", "对齐的人脸"),
     "whole": Text("Whole pictures", "整张图片"),
     "size": Text("{kind}, {px} px.", "{kind}，{px} 像素。"),
-    "side": Text("side", "类别"),
-    "domain": Text("domain", "名称"),
+    "side": Text("side", "侧"),
+    "domain": Text("domain", "域"),
     "train": Text("train", "训练"),
     "test": Text("test", "留出"),
     "rejected": Text("rejected", "剔除"),
@@ -37,12 +37,12 @@ CARD_WORDS: Mapping[str, Text] = {
     ),
     "groups": Text(
         "Clusters of near duplicates: {num_clusters}. Doubtful pairs: {num_pairs}.",
-        "近似重复：{num_clusters} 组。存疑的图片对：{num_pairs} 对。",
+        "近重复：{num_clusters} 组。存疑的图片对：{num_pairs} 对。",
     ),
     "changes": Text(
         "Changes since {before}: {added} added, {removed} removed, {moved} moved to another side "
         "or split, {recut} cropped differently.",
-        "与 {before} 相比：新增 {added} 张，移除 {removed} 张，换了类别或划分 {moved} 张，"
+        "与 {before} 相比：新增 {added} 张，移除 {removed} 张，换了域或划分 {moved} 张，"
         "裁剪有变 {recut} 张。",
     ),
     "changes_since": Text("`{version}` (`changes.csv`)", "`{version}`（`changes.csv`）"),
@@ -51,9 +51,9 @@ CARD_WORDS: Mapping[str, Text] = {
         "decision, write a line `sha256,keep` (or `drop`, `move`; `sha256,different,other` for "
         "pictures that are no copies) into `{file}` beside this folder; the next version follows "
         "it.",
-        "`card.html` 展示每张被剔除的图片、每个重复和每对存疑的图片。要推翻决定，在本文件夹旁的 "
+        "`card.html` 展示每张被剔除的图片、每组近重复和每对存疑的图片。要推翻决定，在本文件夹旁的 "
         "`{file}` 里写一行 `sha256,keep`（或 `drop`、`move`；不是副本的图片写 "
-        "`sha256,different,other`），下一个版本会照办。",
+        "`sha256,different,other`），下一个版本会采用。",
     ),
     "overrule": Text("Overrule a decision", "推翻决定"),
     "overrule_on_page": Text("On a page, by click and by key:", "在网页上，用鼠标和键盘："),
@@ -61,23 +61,23 @@ CARD_WORDS: Mapping[str, Text] = {
         "In a terminal, with the digits below the picture, and <code>keep</code>, "
         "<code>drop</code>, <code>move</code> or <code>different</code> as the action:",
         "在终端里，用图片下方的编号代替 <code>DIGITS</code>，用 <code>keep</code>（保留）、"
-        "<code>drop</code>（剔除）、<code>move</code>（换边）或 <code>different</code>"
+        "<code>drop</code>（剔除）、<code>move</code>（换域）或 <code>different</code>"
         "（不是副本）代替 <code>ACTION</code>：",
     ),
     "overrule_by_line": Text(
         "Or write one line for each picture into <code>{file}</code> beside the datasets. The next "
         "version follows it:",
-        "或者在数据集旁的 <code>{file}</code> 里给每张图片写一行，下一个版本会照办：",
+        "或者在数据集旁的 <code>{file}</code> 里给每张图片写一行，下一个版本会采用：",
     ),
     "note_keep": Text("a good picture", "好图片"),
     "note_drop": Text("not a photograph", "不是照片"),
-    "note_move": Text("belongs to the other domain", "属于另一类"),
+    "note_move": Text("belongs to the other domain", "属于另一个域"),
     "different": Text(
         "<code>different</code> says that a picture is no copy of the others in its line; their "
         "cluster\nis split, and stays so. If you drop the accepted picture of a cluster, its next "
         "best copy takes its place. To remove\nunwanted pictures, drop every copy.",
         "<code>different</code> 表示一张图片不是同一行里其他图片的副本，它们会被分开，以后也不再"
-        "合并。剔除一组近似重复里已采用的那张，会由次好的副本顶替；不想要的图片，请把每个副本都"
+        "合并。剔除一组近重复里已采用的那张，会由次好的副本顶替；不想要的图片，请把每个副本都"
         "剔除。",
     ),
     "contents": Text(
@@ -97,7 +97,7 @@ CARD_WORDS: Mapping[str, Text] = {
     "page": Text("page", "网页"),
     "pages": Text("Pages:", "分页："),
     "section_rejected": Text("Rejected: {reason}", "剔除：{reason}"),
-    "section_duplicates": Text("Clusters of near duplicates", "近似重复"),
+    "section_duplicates": Text("Clusters of near duplicates", "近重复"),
     "duplicates_intro": Text(
         "The accepted picture has a green frame. If a cluster joins different pictures, split it:",
         "已采用的图片带绿框。如果一组里其实是不同的图片，把它们分开：",
@@ -106,21 +106,41 @@ CARD_WORDS: Mapping[str, Text] = {
     "doubtful_intro": Text(
         "Pairs that were taken for different pictures, although their similarity is close to the "
         "threshold of {threshold}. If they are the same, drop one of them:",
-        "当作两张不同的图片，但相似度接近阈值 {threshold}。如果是同一张，剔除其中一张：",
+        "当作两张不同的图片处理，但相似度接近阈值 {threshold}。如果是同一张，剔除其中一张：",
+    ),
+    "sheet_accepted": Text("{split}: {num} pictures{part}", "{split}：{num} 张图片{part}"),
+    "sheet_part": Text(", {num} of them", "，其中 {num} 张"),
+    "sheet_rejected": Text("rejected, {reason}: {num} pictures", "剔除，{reason}：{num} 张图片"),
+    "sheet_clusters": Text(
+        "clusters of near duplicates: {num}{part}; green: the accepted picture",
+        "近重复：{num} 组{part}；绿框：已采用的图片",
+    ),
+    "sheet_clusters_part": Text(" of {num}", "，共 {num} 组"),
+    "sheet_doubtful": Text(
+        "doubtful pairs: {num}, taken for different pictures",
+        "存疑的图片对：{num} 对，当作不同的图片",
+    ),
+    "sheet_unlikely": Text(
+        "least likely of their side: {num}; with the probability",
+        "可能放错了域：{num} 张，附属于本域的概率",
     ),
     "part_of": Text("one half of {digits}", "拼图 {digits} 的一半"),
     "similarity": Text("similarity {value}", "相似度 {value}"),
-    "section_unlikely": Text("Least likely of their side", "可能放错了边"),
+    "section_unlikely": Text("Least likely of their side", "可能放错了域"),
     "unlikely_intro": Text(
         "Accepted pictures that look more like the other domain, with the probability of their own "
         "by a classifier of the other pictures. If one shows the other domain, move it:",
-        "已采用、但看起来更像另一类的图片；数字是由其他图片训练的分类器给出的、属于本类的概率。"
-        "如果确实属于另一类，给它换边：",
+        "已采用、但看起来更像另一个域的图片；数字是用其他图片训练的分类器给出的、属于本域的概率。"
+        "如果确实属于另一个域，给它换域：",
     ),
-    "nav_duplicates": Text("duplicates", "近似重复"),
+    "nav_duplicates": Text("duplicates", "近重复"),
     "nav_doubtful": Text("doubtful", "存疑的图片对"),
-    "nav_unlikely": Text("unlikely", "可能放错了边"),
+    "nav_unlikely": Text("unlikely", "可能放错了域"),
 }  # fmt: skip
+
+
+SHEET_WORDS = ("similarity", *(key for key in CARD_WORDS if key.startswith("sheet_")))
+"""The texts that are drawn into contact sheets."""
 
 
 class Words(Text):

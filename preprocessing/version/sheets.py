@@ -10,13 +10,16 @@ from typing import TypeVar
 
 from PIL import Image
 
+from core.language.messages import language
 from core.picture_grid import Tile, draw_grid, in_rows, save_jpeg
 from core.tables import groups
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
 from preprocessing.cache import AnalysisCache, crop_file
 from preprocessing.images.crop import TILE_PX
+from preprocessing.selection.reason_words import reason_name
 from preprocessing.version.card_rows import MAX_TILES_PER_SHEET, CardRow, CardRows
+from preprocessing.version.card_words import CARD_WORDS
 
 Row = TypeVar("Row")
 
@@ -42,6 +45,11 @@ def draw_sheet(sheet: Sheet) -> None:
     """Write the sheet as one JPEG, atomically."""
     page = draw_grid(sheet.rows, tile_px=TILE_PX, title=sheet.title)
     save_jpeg(sheet.path, page, quality=_JPEG_QUALITY)
+
+
+def _words(key: str, **values: object) -> str:
+    """Words of a title, in the language of the person or of the run's report."""
+    return CARD_WORDS[f"sheet_{key}"].in_language(language()).format(**values)
 
 
 def write_previews(folder: Path, rows: CardRows, cache: AnalysisCache) -> None:
@@ -77,8 +85,8 @@ def sheets_of_accepted(
             _tile(small.get(crop) or crop.read_bytes(), Path(row.file).stem[:12])
             for row, crop in zip(accepted, crops, strict=True)
         ]
-        part = f", {len(tiles)} of them" if len(tiles) < counts[split] else ""
-        title = f"{split}: {counts[split]} pictures{part}"
+        part = _words("part", num=len(tiles)) if len(tiles) < counts[split] else ""
+        title = _words("accepted", split=split, num=counts[split], part=part)
         yield Sheet(dataset.contact_sheet(split), title, in_rows(tiles, _COLUMNS))
 
 
@@ -88,17 +96,18 @@ def sheets_of_rejected(folder: Path, rows: CardRows, cache: AnalysisCache) -> It
     """
     for reason, rejected in rows.by_reason.items():
         if decoded := [row for row in rejected if row.width]:
-            title = f"rejected, {reason}: {len(rejected)} pictures"
+            name = reason_name(reason).zh if language() == "zh" else reason
+            title = _words("rejected", reason=name, num=len(rejected))
             tiles = _preview_tiles(_sample_evenly(decoded, MAX_TILES_PER_SHEET), cache)
             yield Sheet(folder / f"rejected-{reason}.jpg", title, in_rows(tiles, _COLUMNS))
     if rows.clusters:
         yield _cluster_sheet(folder / "duplicates.jpg", rows.clusters, cache)
     if rows.doubtful:
-        title = f"doubtful pairs: {len(rows.doubtful)}, taken for different pictures"
+        title = _words("doubtful", num=len(rows.doubtful))
         tiles = _doubtful_tiles(rows, cache)
         yield Sheet(folder / "doubtful.jpg", title, in_rows(tiles, _COLUMNS))
     if rows.unlikely:
-        title = f"least likely of their side: {len(rows.unlikely)}; with the probability"
+        title = _words("unlikely", num=len(rows.unlikely))
         tiles = [
             replace(tile, label=f"{row.domain} {row.side_score:.2f}"[:_MAX_LABEL_CHARACTERS])
             for row, tile in zip(rows.unlikely, _preview_tiles(rows.unlikely, cache), strict=True)
@@ -111,8 +120,8 @@ def _cluster_sheet(
 ) -> Sheet:
     largest = [members[:_MAX_MEMBERS_PER_CLUSTER] for members in clusters[:_MAX_CLUSTERS_PER_SHEET]]
     tiles = iter(_preview_tiles([row for members in largest for row in members], cache))
-    part = f" of {len(clusters)}" if len(largest) < len(clusters) else ""
-    title = f"clusters of near duplicates: {len(largest)}{part}; green: the accepted picture"
+    part = _words("clusters_part", num=len(clusters)) if len(largest) < len(clusters) else ""
+    title = _words("clusters", num=len(largest), part=part)
     return Sheet(path, title, _side_by_side([[next(tiles) for _ in rows] for rows in largest]))
 
 
@@ -130,7 +139,8 @@ def _side_by_side(clusters: Sequence[Sequence[Tile]]) -> list[list[Tile | None]]
 def _doubtful_tiles(rows: CardRows, cache: AnalysisCache) -> list[Tile]:
     pairs = rows.doubtful[: MAX_TILES_PER_SHEET // 2]
     tiles = _preview_tiles([row for older, newer, _ in pairs for row in (older, newer)], cache)
-    labels = [text for _, _, similarity in pairs for text in ("", f"similarity {similarity}")]
+    similarity = CARD_WORDS["similarity"].in_language(language())
+    labels = [text for _, _, value in pairs for text in ("", similarity.format(value=value))]
     return [
         replace(tile, label=label or tile.label) for tile, label in zip(tiles, labels, strict=True)
     ]

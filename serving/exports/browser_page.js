@@ -42,7 +42,7 @@ const labelledPng = (png, label) => {
       failed: "失败：", privacy: "照片只留在这个浏览器里，不会发送到任何地方。",
       eyes: "请点一下两只眼睛：模型是用对齐的人脸训练的。不点则转换整张图片。",
       again: "双眼已标出。再点一次可以重新标。", done: (seconds) => `完成，用时 ${seconds} 秒。`,
-      drawings: "这个模型用绘制的图片训练，用在照片上颜色会不对。",
+      drawings: "这个模型是用绘制的图片训练的，用在照片上颜色会失真。",
     },
   };
   const MAX_PIXELS = 50e6;

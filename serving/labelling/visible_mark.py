@@ -6,17 +6,15 @@ shorter side high.
 
 from __future__ import annotations
 
-import functools
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from core.language.letters import letters_font
 from serving.photo_io import Photo
 
 MarkLanguage = Literal["en", "zh"]
@@ -63,9 +61,9 @@ class VisibleMark:
         """The words on their plate, RGBA, no larger than ``height`` × ``width``."""
         text = MARK_TEXTS[self.language]
         needed_px = LETTER_SHARE * min(height, width)
-        font = _font(math.ceil(max(needed_px, _LEAST_LETTER_PX) / _CAPITAL_EM))
+        font = letters_font(math.ceil(max(needed_px, _LEAST_LETTER_PX) / _CAPITAL_EM))
         if font.getlength(text) + 2 * _PADDING_EM * font.size > width:  # 9 px are too many
-            font = _font(max(1, math.ceil(needed_px / _CAPITAL_EM)))
+            font = letters_font(max(1, math.ceil(needed_px / _CAPITAL_EM)))
         padding = round(_PADDING_EM * font.size)
         left, top, right, bottom = font.getbbox(text)
         size = math.ceil(right - left) + 2 * padding, math.ceil(bottom - top) + 2 * padding
@@ -75,9 +73,3 @@ class VisibleMark:
         draw.rounded_rectangle(corners, radius=padding, fill=_PLATE)
         draw.text((padding - left, padding - top), text, font=font, fill=_INK)
         return plate.crop((0, 0, min(size[0], width), min(size[1], height)))
-
-
-@functools.lru_cache(maxsize=8)
-def _font(size_px: int) -> ImageFont.FreeTypeFont:
-    font = resources.files(__package__).joinpath("mark.otf").read_bytes()
-    return ImageFont.truetype(io.BytesIO(font), size_px)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
@@ -30,6 +30,7 @@ from serving.web.form_fields import (
     chosen_session,
     face_choices,
     only_fields,
+    photo_options,
 )
 from serving.web.model_library import ModelLibrary
 from serving.web.photo_batches import (
@@ -40,6 +41,7 @@ from serving.web.photo_batches import (
     BatchStore,
     RowState,
 )
+from serving.web.photo_endpoints import FaceInfo, face_infos
 from serving.web.problems import (
     FieldError,
     FieldsError,
@@ -61,6 +63,22 @@ _START_PROBLEMS = responses(
     ProblemKind.BUSY,
 )
 _BATCH_PROBLEMS = responses(ProblemKind.NOT_FOUND, ProblemKind.PARAMETER, ProblemKind.FAILED)
+_FACES_PROBLEMS = responses(
+    ProblemKind.NOT_FOUND,
+    ProblemKind.TOO_LARGE,
+    ProblemKind.UNREADABLE,
+    ProblemKind.PARAMETER,
+    ProblemKind.FAILED,
+    ProblemKind.BUSY,
+)
+_AGAIN_PROBLEMS = responses(
+    ProblemKind.MALFORMED,
+    ProblemKind.NOT_FOUND,
+    ProblemKind.LENGTH_REQUIRED,
+    ProblemKind.PARAMETER,
+    ProblemKind.FAILED,
+    ProblemKind.BUSY,
+)
 _ZIP: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A zip with the results so far, rows.csv and rows.json",
@@ -91,6 +109,15 @@ class RowInfo(BaseModel):
     )
     width: int = Field(default=0, description="Width of the result, px")
     height: int = Field(default=0, description="Height of the result, px")
+    num_translations: int = Field(default=0, description="How often it was translated")
+
+
+class RowFaces(BaseModel):
+    """The faces in a photograph of a batch."""
+
+    width: int = Field(description="Width of the upright photograph, px")
+    height: int = Field(description="Height of the upright photograph, px")
+    faces: list[FaceInfo]
 
 
 class BatchInfo(BaseModel):
@@ -151,6 +178,7 @@ def add_batch_endpoints(app: FastAPI, library: ModelLibrary, store: BatchStore) 
         return _info(batch)
 
     _add_progress(app, store)
+    _add_again(app, store)
     _add_results(app, store)
 
 
@@ -181,6 +209,46 @@ def _add_progress(app: FastAPI, store: BatchStore) -> None:
         return _info(current)
 
 
+def _add_again(app: FastAPI, store: BatchStore) -> None:
+    @app.get("/api/batches/{batch}/{number}/faces", responses=_FACES_PROBLEMS)
+    async def faces(batch: str, number: int) -> RowFaces:
+        """The faces in a photograph of a batch, of an archive too, numbered from left to right."""
+        current = _batch(store, batch)
+        photo_faces = await run_in_threadpool(current.find_faces, number, _photo(current, number))
+        height, width = photo_faces.pixels.shape[:2]
+        return RowFaces(width=width, height=height, faces=face_infos(photo_faces))
+
+    @app.post(
+        "/api/batches/{batch}/{number}",
+        status_code=202,
+        responses=_AGAIN_PROBLEMS,
+        dependencies=[only_fields("faces", "whole", "strength")],
+    )
+    async def again(
+        batch: str,
+        number: int,
+        faces: FacesField = "all",
+        whole: WholeField = False,
+        strength: StrengthField = 1.0,
+    ) -> BatchInfo:
+        """Translate one photograph of a batch that has ended again, with these options."""
+        _photo(_batch(store, batch), number)
+        options = photo_options(faces, strength, whole=whole)
+        current = store.translate_again(batch, number, options)
+        if current is None:
+            raise _no_batch()
+        return _info(current)
+
+
+def _photo(batch: Batch, number: int) -> Path:
+    path = batch.photo(number)
+    if path is None:
+        raise NotThereError(
+            localised("the batch has no photograph {number}; its rows say why", number=number)
+        )
+    return path
+
+
 def _add_results(app: FastAPI, store: BatchStore) -> None:
     @app.get(
         "/api/batches/{batch}/zip", response_class=Response, responses={**_ZIP, **_BATCH_PROBLEMS}
@@ -205,19 +273,22 @@ def _add_results(app: FastAPI, store: BatchStore) -> None:
     )
     async def picture(batch: str, number: int, view: str) -> Response:
         """A result in full size (view: result), or smaller JPEGs (view: before, after)."""
-        rows = _batch(store, batch).rows
+        current = _batch(store, batch)
+        rows = current.rows
         row = rows[number - 1] if 0 < number <= len(rows) else None
-        if row is None or row.previews is None or row.result is None:
-            raise NotThereError(
-                localised("the batch has no result {number} yet; its rows say why", number=number)
-            )
-        paths = {"result": row.result, "before": row.previews[0], "after": row.previews[1]}
-        if view not in paths:
+        if view not in {"result", "before", "after"}:
             raise NotThereError(
                 localised("got {view!r}, needed result, before or after", view=view[:20])
             )
+        side: Literal["before", "after"] = "before" if view == "before" else "after"
+        result = None if row is None else row.result
+        path = result if view == "result" else current.preview(side, number)
+        if row is None or path is None or not path.exists():
+            raise NotThereError(
+                localised("the batch has no result {number} yet; its rows say why", number=number)
+            )
         name = Path(row.result_name).name if view == "result" else None
-        return FileResponse(paths[view], filename=name, headers={"Cache-Control": "no-store"})
+        return FileResponse(path, filename=name, headers={"Cache-Control": "no-store"})
 
 
 def _save(photos: Sequence[UploadFile], folder: Path) -> list[Upload]:
@@ -288,4 +359,5 @@ def _row_info(number: int, row: BatchRow, state: BatchState, language: Language 
         notes=notes,
         width=row.size[0],
         height=row.size[1],
+        num_translations=row.num_translations,
     )

@@ -6,9 +6,10 @@ const $ = (id) => document.getElementById(id);
  * The part of the page that offers faces.
  *
  * `say(key, values)`: the page's words; `words`: those without values; `find(photo)`: an answer with
- * its faces; `onChange(photo)`: its choice, `photo.faces`, has changed; `onClose()`; `onFailure()`.
+ * its faces; `onChange(photo)`: its choice, `photo.faces`, has changed; `onAgain(photo)`: translate
+ * one that is on the server (`photo.number`) with its choice; `onClose()`; `onFailure()`.
  */
-export const createPicker = ({ say, words, find, onChange, onClose, onFailure }) => {
+export const createPicker = ({ say, words, find, onChange, onAgain, onClose, onFailure }) => {
   let picked = null; // {photo, faces: [{number, box, fit, chosen, strength, update}]}
   let asks = 0; // counts questions, so that a late answer is dropped
 
@@ -24,13 +25,14 @@ export const createPicker = ({ say, words, find, onChange, onClose, onFailure })
     const ask = ++asks;
     picked = null;
     if (!quiet) show(photo, say("looking"));
-    let faces;
+    let faces, size;
     try {
       const answer = await find(photo);
       const body = await answer.json();
       if (ask !== asks) return;
       if (!answer.ok) return quiet ? undefined : show(photo, body.message);
-      faces = body;
+      faces = body.faces ?? body;
+      size = body.faces ? body : null; // of the photograph, whose picture here may be smaller
     } catch {
       return ask === asks ? onFailure() : undefined;
     }
@@ -39,6 +41,7 @@ export const createPicker = ({ say, words, find, onChange, onClose, onFailure })
     const former = new Map((photo.faces ?? "").split(",").filter(Boolean).map((part) => part.split(":")));
     picked = {
       photo,
+      size,
       faces: faces.map((face) => ({
         ...face,
         chosen: photo.faces ? former.has(String(face.number)) : face.fit,
@@ -61,14 +64,17 @@ export const createPicker = ({ say, words, find, onChange, onClose, onFailure })
     $("picker-image").src = photo.url;
     $("picker-faces").replaceChildren();
     $("boxes").replaceChildren();
-    $("picker-reset").hidden = !picked;
+    $("picker-reset").hidden = !picked || Boolean(photo.number); // its choice starts from all
+    $("picker-again").hidden = !picked || !photo.number;
+    $("picker-again").disabled = false;
   };
 
   /** The box around a face, within its picture, which a click chooses. */
   const box = (face, image) => {
     const made = document.createElement("div");
+    const { width, height } = picked.size ?? { width: image.naturalWidth, height: image.naturalHeight };
     const [left, top, right, bottom] = face.box.map((value, axis) =>
-      Math.min(1, Math.max(0, value / (axis % 2 ? image.naturalHeight : image.naturalWidth))),
+      Math.min(1, Math.max(0, value / (axis % 2 ? height : width))),
     );
     const percent = (share) => `${100 * share}%`;
     made.style.left = percent(left);
@@ -127,6 +133,7 @@ export const createPicker = ({ say, words, find, onChange, onClose, onFailure })
       .map((face) => (face.strength === null ? face.number : `${face.number}:${Number(face.strength)}`))
       .join(",");
     $("picker-hint").textContent = chosen.length ? say("faces_hint") : say("no_choice");
+    $("picker-again").disabled = !chosen.length;
     onChange(picked.photo);
   };
 
@@ -136,6 +143,11 @@ export const createPicker = ({ say, words, find, onChange, onClose, onFailure })
     photo.faces = null;
     close();
     onChange(photo);
+  });
+  $("picker-again").addEventListener("click", () => {
+    const { photo } = picked;
+    close();
+    onAgain(photo);
   });
 
   return { open, close };

@@ -90,11 +90,24 @@ def chosen_options(
 ) -> tuple[Direction, TranslateOptions]:
     """The direction and the options of a request. Raises ``FieldsError``."""
     errors = []
-    direction, choice = None, ALL
+    direction, options = None, None
     try:
         direction = session.model.direction(to)
     except ValueError as error:
         errors.append(FieldError(field="to", message=str(error)))
+    try:
+        options = photo_options(faces, strength, whole=whole)
+    except FieldsError as error:
+        errors += error.errors
+    if direction is None or options is None:
+        raise FieldsError(errors)
+    return direction, options
+
+
+def photo_options(faces: str, strength: float, *, whole: bool) -> TranslateOptions:
+    """What a request says of the faces of a photograph. Raises ``FieldsError``."""
+    errors = []
+    choice = ALL
     try:
         choice = FaceChoice.parse(faces)
     except ValueError as error:
@@ -102,12 +115,12 @@ def chosen_options(
     if whole and choice != ALL:
         message = f"got {faces!r}, which a whole picture (whole=true) excludes; leave out one"
         errors.append(FieldError(field="faces", message=message))
-    if errors or direction is None:
+    if errors:
         raise FieldsError(errors)
     mode: Literal["model", "faces", "whole"] = (
         "whole" if whole else "model" if choice == ALL else "faces"
     )
-    return direction, TranslateOptions(mode=mode, faces=choice, strength=strength)
+    return TranslateOptions(mode=mode, faces=choice, strength=strength)
 
 
 def face_choices(text: str, *, whole: bool) -> Mapping[str, FaceChoice]:

@@ -1,4 +1,5 @@
 // The page of the server: chooses photographs, sends them as a batch, and shows its rows.
+import { acceptDrops } from "./dropped_files.js";
 import { createPicker } from "./face_picker.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -16,6 +17,7 @@ let numChosen = 0; // files of one name are told apart by their numbers
 let batch = null;
 let sending = null; // the request that sends photographs
 let current = null; // the row that is shown: its number in the batch
+const unpacked = new Map(); // photographs of archives, on the server: by number {number, name, url, faces}
 
 // --- Settings -------------------------------------------------------------------------------
 const model = () => models.find((each) => each.name === $("model").value);
@@ -100,36 +102,7 @@ document.querySelectorAll("[data-example]").forEach((button) =>
   }),
 );
 
-/** The files below a dropped entry, with their paths. */
-const filesOf = async (entry, path) => {
-  if (entry.isFile) {
-    const file = await new Promise((done, fail) => entry.file(done, fail));
-    if (path) file.relativePath = path + file.name;
-    return [file];
-  }
-  const reader = entry.createReader();
-  const files = [];
-  for (;;) {
-    const entries = await new Promise((done, fail) => reader.readEntries(done, fail));
-    if (!entries.length) return files;
-    for (const each of entries) files.push(...(await filesOf(each, `${path}${entry.name}/`)));
-  }
-};
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  $("drop").classList.add("over");
-});
-document.addEventListener("dragleave", () => $("drop").classList.remove("over"));
-document.addEventListener("drop", async (event) => {
-  event.preventDefault();
-  $("drop").classList.remove("over");
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
-  const plain = [...event.dataTransfer.files];
-  if (!entries.some((entry) => entry?.isDirectory)) return add(plain);
-  const files = [];
-  for (const entry of entries) if (entry) files.push(...(await filesOf(entry, "")));
-  add(files);
-});
+acceptDrops($("drop"), add);
 document.addEventListener("paste", (event) => add(event.clipboardData?.files ?? []));
 
 // --- Faces of a photograph ------------------------------------------------------------------
@@ -137,15 +110,17 @@ const picker = createPicker({
   say,
   words,
   find: (photo) => {
+    if (photo.number) return fetch(`${api}/batches/${batch.name}/${photo.number}/faces`);
     const form = new FormData();
     form.append("photo", photo.file, photo.name);
     form.append("model", model().name);
     return fetch(`${api}/faces`, { method: "POST", body: form });
   },
-  onChange: () => {
-    if (batch && !isAtWork()) forget(); // its result is of another choice
+  onChange: (photo) => {
+    if (batch && !isAtWork() && !photo.number) forget(); // its result is of another choice
     showRows();
   },
+  onAgain: (photo) => translateAgain(photo),
   onClose: () => showView(),
   onFailure: () => notice(say("connection")),
 });
@@ -157,6 +132,7 @@ const forget = () => {
   sending = null;
   if (batch) fetch(`${api}/batches/${batch.name}`, { method: "DELETE", keepalive: true }).catch(() => {});
   batch = current = null;
+  unpacked.clear();
   showStatus();
   showView();
 };
@@ -214,6 +190,24 @@ $("cancel").addEventListener("click", () => {
   if (batch) fetch(`${api}/batches/${batch.name}/cancel`, { method: "POST" }).catch(() => {});
   else forget();
 });
+
+/** Translate a photograph of an archive again, with the faces chosen. */
+const translateAgain = async (photo) => {
+  const form = new FormData();
+  form.append("faces", photo.faces ?? $("faces").value);
+  form.append("strength", $("strength").value);
+  try {
+    const answer = await fetch(`${api}/batches/${batch.name}/${photo.number}`, { method: "POST", body: form });
+    const info = await answer.json();
+    notice(answer.ok ? "" : answer.status === 404 ? say("gone") : info.message);
+    if (!answer.ok) return;
+    [batch.info.state, current] = [info.state, photo.number]; // its rows come with the next answer
+    show();
+    poll();
+  } catch {
+    notice(say("connection"));
+  }
+};
 
 const isAtWork = () => batch && !["done", "cancelled"].includes(batch.info.state);
 const poll = async () => {
@@ -291,6 +285,15 @@ const listed = () => {
   return rows.map((row) => ({ ...row, photo: isPlain ? photos[row.number - 1] : null, key: row.number }));
 };
 
+/** The photograph of a row of an archive, which is on the server; null for others. */
+const inArchive = (row) => {
+  const hasFaces = row.state === "done" || ["no-fit-face", "too-slow", "cancelled"].includes(row.kind);
+  if (row.photo || !hasFaces || isAtWork()) return null;
+  const { number, name } = row;
+  if (!unpacked.has(number)) unpacked.set(number, { number, name, url: pictureOf(number, "before"), faces: null });
+  return unpacked.get(number);
+};
+
 const stateText = (row) => {
   if (row.state === "refused") return row.message;
   if (row.state !== "done") return words[`state_${row.state}`];
@@ -307,8 +310,8 @@ const showRows = () => {
   const kept = new Map([...$("rows").children].map((item) => [item.dataset.key, item]));
   $("rows").replaceChildren(
     ...rows.map((row) => {
-      const faces = row.photo?.faces ?? "";
-      const key = `${row.key}|${row.state}|${row.message ?? ""}|${faces}|${row.number === current}|${batch?.name}|${$("whole").checked}|${Boolean(isAtWork())}`;
+      const faces = (row.photo ?? unpacked.get(row.number))?.faces ?? "";
+      const key = `${row.key}|${row.state}|${row.message ?? ""}|${faces}|${row.num_translations}|${row.number === current}|${batch?.name}|${$("whole").checked}|${Boolean(isAtWork())}`;
       return kept.get(key) ?? item(row, key);
     }),
   );
@@ -318,7 +321,7 @@ const item = (row, key) => {
   const made = document.createElement("li");
   made.dataset.key = key;
   made.className = row.state + (row.number && row.number === current ? " current" : "");
-  const source = row.state === "done" ? pictureOf(row.number, "after") : row.photo?.url;
+  const source = row.state === "done" ? pictureOf(row.number, "after", row) : row.photo?.url;
   const mark = Object.assign(document.createElement("span"), { textContent: suffixOf(row.name), className: "thumb" });
   made.append(mark);
   if (source) {
@@ -343,10 +346,11 @@ const item = (row, key) => {
         $("view").scrollIntoView({ block: "nearest", behavior: "smooth" });
       }),
     );
-  if (row.photo?.url && !$("whole").checked && !isAtWork())
+  const photo = row.photo?.url ? row.photo : inArchive(row);
+  if (photo && !$("whole").checked && !isAtWork())
     buttons.append(
       button(words.faces_button, say("edit_faces", { name: row.name }), () => {
-        picker.open(row.photo);
+        picker.open(photo);
         $("view").scrollIntoView({ block: "nearest", behavior: "smooth" });
       }),
     );
@@ -356,7 +360,8 @@ const item = (row, key) => {
   return made;
 };
 
-const pictureOf = (number, view) => `${api}/batches/${batch.name}/${number}/${view}`;
+const pictureOf = (number, view, row) =>
+  `${api}/batches/${batch.name}/${number}/${view}${row ? `?${row.num_translations}` : ""}`;
 
 const showView = () => {
   if (!$("picker").hidden) return;
@@ -364,12 +369,12 @@ const showView = () => {
   $("empty").hidden = Boolean(row);
   $("comparison").hidden = !row;
   if (!row) return;
-  const shown = `${batch.name}/${row.number}`;
+  const shown = `${batch.name}/${row.number}/${row.num_translations}`;
   if ($("comparison").dataset.shown === shown) return;
   $("comparison").dataset.shown = shown;
   $("view-name").textContent = row.name;
   for (const [id, view] of [["before", "before"], ["after", "after"], ["pair-before", "before"], ["pair-after", "after"]])
-    $(id).src = pictureOf(row.number, view);
+    $(id).src = pictureOf(row.number, view, row);
   $("view-notes").textContent = row.notes.join("\n");
   $("view-notes").hidden = !row.notes.length;
   $("download").href = pictureOf(row.number, "result");

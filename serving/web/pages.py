@@ -27,6 +27,7 @@ from serving.web.strings import HTML_LANGUAGES, TEXTS, Language, direction_label
 
 _STATIC = {
     "page.js": "text/javascript",
+    "dropped_files.js": "text/javascript",
     "face_picker.js": "text/javascript",
     "page.css": "text/css",
 }

@@ -2,7 +2,8 @@
 
 A batch lives in a temporary folder, which is removed with it: on request, when nobody asked after
 it for ``Limits.abandon_s`` while it was at work, ``Limits.retention_s`` after its end at the
-latest, and with the server.
+latest, and with the server. As long as it is there, its photographs can be translated again, each
+with other faces or another strength.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -30,7 +32,7 @@ from serving.photo_io import Photo
 from serving.refusals import Note, Reason, Refusal
 from serving.translate import TranslateOptions
 from serving.web.batch_files import BatchPhoto, Upload, result_name, unpack
-from serving.web.session import Limits, PhotoTranslation, RefusedError, Session
+from serving.web.session import Limits, PhotoFaces, PhotoTranslation, RefusedError, Session
 from serving.web.visitor_queue import Visit
 
 _LOG = logging.getLogger(__name__)
@@ -82,12 +84,12 @@ class BatchRow:
     refusal: Refusal | None = None
     result_name: str = ""  # in the zip
     result: Path | None = None
-    previews: tuple[Path, Path] | None = None  # JPEGs of before and after
     num_faces: int = 0
     notes: tuple[Note, ...] = ()
     unlike: Mapping[int, float] = field(default_factory=dict)  # distances, by number; 0: picture
     skipped_numbers: tuple[int, ...] = ()
     size: tuple[int, int] = (0, 0)  # width and height of the result, px
+    num_translations: int = 0
 
     def refuse(self, refusal: Refusal) -> None:
         """Say why there is no result."""
@@ -112,9 +114,31 @@ class Batch:
 
     def start(self, uploads: Sequence[Upload], limits: Limits) -> None:
         """Translate in a thread."""
-        target = self._run
+        self._work(lambda: self._translate_all(uploads, limits))
+
+    def translate_again(self, number: int, options: TranslateOptions, limits: Limits) -> None:
+        """Translate photograph ``number`` in a thread, with options of its own.
+
+        If that is cancelled, its former outcome stays. Raises ``RefusedError`` while it is at work.
+        """
+        row = self.rows[number - 1]
+        if self.ended_at is None:
+            raise RefusedError(Refusal(Reason.BUSY))
+        self.visit, self.ended_at = Visit(is_impatient=False), None
+        self._state = BatchState.TRANSLATING
+        former = replace(row)
+        row.state, row.refusal = RowState.WAITING, None
+
+        def job() -> None:
+            self._translate(number, row, options, limits)
+            if self.visit.cancelled.is_set() and row.state is RowState.REFUSED:
+                self.rows[number - 1] = former
+
+        self._work(job)
+
+    def _work(self, job: Callable[[], None]) -> None:
         self._thread = threading.Thread(
-            target=target, args=(uploads, limits), name="suyan-batch", daemon=True
+            target=self._run, args=(job,), name="suyan-batch", daemon=True
         )
         self._thread.start()
 
@@ -139,18 +163,40 @@ class Batch:
         """Photographs of others before its next one; 0 while it is at work."""
         return self.visit.place or 0
 
-    def _run(self, uploads: Sequence[Upload], limits: Limits) -> None:
+    def photo(self, number: int) -> Path | None:
+        """Photograph ``number``, as it was sent; ``None`` where there is none."""
+        return self.rows[number - 1].photo.path if 0 < number <= len(self.rows) else None
+
+    def preview(self, side: Literal["before", "after"], number: int) -> Path:
+        """The path of a JPEG that pages show, which is there once it is made."""
+        return self.folder / f"{side}-{number}.jpg"
+
+    def find_faces(self, number: int, path: Path) -> PhotoFaces:
+        """The faces of the photograph in ``path``, whose preview is made if it has none yet.
+
+        Raises ``RefusedError``.
+        """
+        photo_faces = self._options.session.find_faces(path)
+        preview = self.preview("before", number)
+        if not preview.exists():
+            _write(preview, _preview(Photo(photo_faces.pixels)))
+        return photo_faces
+
+    def _translate_all(self, uploads: Sequence[Upload], limits: Limits) -> None:
+        for photo in unpack(uploads, self.folder, limits):
+            self.rows.append(BatchRow(photo))
+            if photo.refusal is not None:
+                self.rows[-1].refuse(photo.refusal)
+            if self.visit.cancelled.is_set():
+                break
+        self._state = BatchState.TRANSLATING
+        for number, row in enumerate(self.rows, start=1):
+            if row.state is RowState.WAITING:
+                self._translate(number, row, self._options.of(row.photo), limits)
+
+    def _run(self, job: Callable[[], None]) -> None:
         try:
-            for photo in unpack(uploads, self.folder, limits):
-                self.rows.append(BatchRow(photo))
-                if photo.refusal is not None:
-                    self.rows[-1].refuse(photo.refusal)
-                if self.visit.cancelled.is_set():
-                    break
-            self._state = BatchState.TRANSLATING
-            for number, row in enumerate(self.rows, start=1):
-                if row.state is RowState.WAITING:
-                    self._translate(number, row, limits)
+            job()
         except Exception as error:  # e.g. a full disk: it ends this batch alone
             _LOG.exception("a batch failed")
             for row in self.rows:
@@ -161,50 +207,62 @@ class Batch:
             self._state = BatchState.CANCELLED if is_cancelled else BatchState.DONE
             self.ended_at = time.monotonic()
 
-    def _translate(self, number: int, row: BatchRow, limits: Limits) -> None:
+    def _translate(
+        self, number: int, row: BatchRow, options: TranslateOptions, limits: Limits
+    ) -> None:
         if self.visit.cancelled.is_set():
             row.refuse(Refusal(Reason.CANCELLED))
             return
         assert row.photo.path is not None
         row.state = RowState.TRANSLATING
-        options = self._options
+        batch = self._options
         try:
-            result = options.session.translate(
-                row.photo.path,
-                options.direction,
-                options.of(row.photo),
-                options.mark,
-                self.visit,
+            result = batch.session.translate(
+                row.photo.path, batch.direction, options, batch.mark, self.visit
             )
             self._keep(number, row, result, limits)
         except RefusedError as error:
-            row.refuse(error.refusal)
+            self._refuse(row, error.refusal)
         except Exception as error:
             _LOG.exception("a photograph of a batch failed")
-            row.refuse(Refusal(Reason.FAILED, {"error": type(error).__name__}))
-        finally:
-            row.photo.path.unlink(missing_ok=True)
+            self._refuse(row, Refusal(Reason.FAILED, {"error": type(error).__name__}))
+
+    def _refuse(self, row: BatchRow, refusal: Refusal) -> None:
+        """Say why there is no result; an earlier one goes, unless the visitor cancelled."""
+        row.refuse(refusal)
+        if row.result is not None and not self.visit.cancelled.is_set():
+            self._num_bytes -= row.result.stat().st_size
+            row.result.unlink()
+            row.result = None
 
     def _keep(self, number: int, row: BatchRow, result: PhotoTranslation, limits: Limits) -> None:
         """Write the result and its previews. Raises ``RefusedError`` if the batch is full."""
         content = photo_io.encode_photo(result.after)
-        self._num_bytes += len(content)
-        if self._num_bytes > limits.max_batch_bytes:
+        former_bytes = row.result.stat().st_size if row.result else 0
+        if self._num_bytes + len(content) - former_bytes > limits.max_batch_bytes:
             raise RefusedError(limits.batch_full)
+        self._num_bytes += len(content) - former_bytes
         suffix = result.after.format.suffixes[0]
-        row.result = self.folder / f"result-{number}{suffix}"
-        row.result.write_bytes(content)
-        previews = [self.folder / f"{side}-{number}.jpg" for side in ("before", "after")]
-        for path, photo in zip(previews, (result.before, result.after), strict=True):
-            path.write_bytes(_preview(photo))
-        row.previews = previews[0], previews[1]
+        path = self.folder / f"result-{number}{suffix}"
+        _write(path, content)
+        _write(self.preview("before", number), _preview(result.before))
+        _write(self.preview("after", number), _preview(result.after))
+        row.result = path
         height, width = result.after.pixels.shape[:2]
         row.size = width, height
         row.num_faces, row.notes = result.translation.num_faces, result.notes
         row.unlike = result.translation.unlike
         row.skipped_numbers = tuple(result.translation.skipped_numbers)
-        row.result_name = result_name(row.photo.name, suffix, self._used_names)
+        row.result_name = row.result_name or result_name(row.photo.name, suffix, self._used_names)
+        row.num_translations += 1
         row.state = RowState.DONE
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file at once, so that whoever reads the former one reads all of it."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
 
 
 def _preview(photo: Photo) -> bytes:
@@ -255,6 +313,17 @@ class BatchStore:
             batch = self._batches.get(name)
         if batch is not None:
             batch.asked_at = time.monotonic()
+        return batch
+
+    def translate_again(self, name: str, number: int, options: TranslateOptions) -> Batch | None:
+        """The batch of this name, which translates its photograph ``number`` again.
+
+        Raises ``RefusedError`` while it is at work.
+        """
+        with self._lock:  # it cannot be removed meanwhile
+            batch = self._batches.get(name)
+            if batch is not None:
+                batch.translate_again(number, options, self._limits)
         return batch
 
     def remove(self, name: str) -> bool:

@@ -36,7 +36,7 @@ from serving.web.form_fields import (
 )
 from serving.web.model_library import ModelLibrary
 from serving.web.problems import ProblemKind, responses
-from serving.web.session import PhotoTranslation
+from serving.web.session import PhotoFaces, PhotoTranslation
 from serving.web.visitor_queue import Visit
 
 
@@ -143,6 +143,14 @@ def model_info(model: Model, *, is_champion: bool = False) -> ModelInfo:
     )
 
 
+def face_infos(photo_faces: PhotoFaces) -> list[FaceInfo]:
+    """The faces of a photograph, from left to right."""
+    return [
+        FaceInfo(number=number, box=face.box, fit=number in photo_faces.suitable)
+        for number, face in enumerate(photo_faces.faces, start=1)
+    ]
+
+
 def add_photo_endpoints(app: FastAPI, library: ModelLibrary, folder: Path) -> None:
     """Add the endpoints; uploads lie in ``folder`` as long as they are needed."""
 
@@ -163,10 +171,7 @@ def add_photo_endpoints(app: FastAPI, library: ModelLibrary, folder: Path) -> No
         session = await run_in_threadpool(chosen_session, library, model)
         with _temporary_file(await photo.read(), folder) as path:
             photo_faces = await run_in_threadpool(session.find_faces, path)
-        return [
-            FaceInfo(number=number, box=face.box, fit=number in photo_faces.suitable)
-            for number, face in enumerate(photo_faces.faces, start=1)
-        ]
+        return face_infos(photo_faces)
 
     @app.post(
         "/api/translate",

@@ -47,8 +47,9 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "num_photos": "{num} photos",
         "one_photo": "1 photo",
         "state_ready": "ready",
-        "archive_faces": "its faces: all or the largest, as set. To choose faces one by one, "
-        "send the photos themselves",
+        "archive_faces": "its faces: all or the largest, as set. Once they are translated, faces "
+        "can be chosen photo by photo",
+        "again": "Translate this photo again",
         "state_waiting": "waiting",
         "state_translating": "being translated",
         "state_done": "done",
@@ -151,7 +152,7 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
     },
     "zh": {
         "title": "素颜 Suyan",
-        "lead": "转换照片，并按原尺寸交还。",
+        "lead": "转换照片，结果保持原尺寸。",
         "other_language": "English",
         "choose": "选择照片或 zip",
         "choose_folder": "选择文件夹",
@@ -178,7 +179,8 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "num_photos": "{num} 张照片",
         "one_photo": "1 张照片",
         "state_ready": "待转换",
-        "archive_faces": "其中的人脸按设置转换全部或最大的一张；要逐张选择人脸，请直接选照片",
+        "archive_faces": "其中的人脸按设置转换全部或最大的一张；转换之后可以逐张照片选择人脸",
+        "again": "重新转换这张照片",
         "state_waiting": "等待中",
         "state_translating": "正在转换",
         "state_done": "完成",
@@ -218,11 +220,11 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "gone": "照片已不在服务器上，请重新转换。",
         "privacy": "照片只在提供本页面的机器（{host}）上处理，关闭页面即删除，"
         "最迟 {minutes:g} 分钟后删除。结果中不含位置信息，并在元数据中注明由模型改动过。"
-        "转换结果是虚构的：未经本人同意，请勿展示他人的转换照片。",
+        "转换结果是虚构的：未经本人同意，请勿公开他人的转换照片。",
         "limits": "上限：每张照片 {megabytes:g} MB、{megapixels:g} 百万像素，"
         "转换 {seconds:g} 秒；一次 {photos} 张、{batch_megabytes:g} MB。"
         "所有访客的照片轮流转换，一次一张。",
-        "api": "程序接口",
+        "api": "HTTP 接口",
         "not-opened": "照片已不在服务器上，请重新选择。",
         "empty": "文件是空的（0 字节）。请重新复制或下载。",
         "heic": "这是 HEIC 照片，无法读取。请先转换成 JPEG。",
@@ -235,8 +237,8 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "too-many-bytes": "文件过大：{megabytes} MB，上限是 {limit:g} MB。请缩小，或存成 JPEG。",
         "out-of-memory": "服务器的内存放不下这张照片。请缩小后再试。",
         "no-face": "没有找到脸。可以选择“{whole}”。",
-        "no-fit-face": "没有足够大且正面的脸：训练时不含这样的脸。用“人脸…”勾选，即可照样转换。",
-        "no-such-face": "照片已更换，请重新选择脸。",
+        "no-fit-face": "没有足够大且正面的脸：训练时不含这样的脸。点“人脸…”勾选它，就能照样转换。",
+        "no-such-face": "照片已更换，请重新选择人脸。",
         "busy": "服务器正在处理其他访客的照片，请稍后再试。",
         "too-slow": "转换时间过长，已停止；请换一张较小的照片。",
         "cancelled": "转换之前已取消。",

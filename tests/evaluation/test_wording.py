@@ -21,7 +21,7 @@ from preprocessing.config import PrepareConfig
 _GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "workspace.tar.xz"
 _TERMS: dict[Language, tuple[str, ...]] = {
     "en": ("KID says", "95 % interval is", "The gate is"),
-    "zh": ("KID 表示", "95 % 区间是", "门槛（gate）是"),
+    "zh": ("KID 表示", "95 % 置信区间是", "门槛（gate）是"),
 }
 
 

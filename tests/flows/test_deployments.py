@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -170,7 +171,9 @@ def test_a_deployment_of_ones_own_recipe_holds_all_of_it(
         assert stored["advanced"]["prepare"]["test_fraction"] == 0.15
 
 
-def test_schedule_and_triggers_are_those_of_the_file(cats: Recipe) -> None:
+def test_schedule_and_triggers_are_those_of_the_file(
+    cats: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entries = {entry["entrypoint"]: entry for entry in deployments.build_deployments(cats)}
     refresh = entries["flows.refresh.refresh_dataset"]
     (schedule,) = refresh["schedules"]
@@ -185,6 +188,10 @@ def test_schedule_and_triggers_are_those_of_the_file(cats: Recipe) -> None:
     (line,) = deployments.schedule_lines(recipes, "http://127.0.0.1:4200/api")
     assert line.startswith("refresh-dataset/cats: Fridays at 4:30 (Asia/Shanghai) it searches http")
     assert "more than 9 hours" in line
+    monkeypatch.setenv("SUYAN_LANG", "zh")
+    (line,) = deployments.schedule_lines(recipes, "http://127.0.0.1:4200/api")
+    assert line.startswith("refresh-dataset/cats：每周五 4:30（Asia/Shanghai）搜索 http")
+    assert re.search("[a-z]{3,} [a-z]{3,}", line.partition("PREFECT")[0]) is None
     text = deployments.prefect_yaml([cats])
     assert yaml.safe_load(text)["deployments"] == [*entries.values()]
 

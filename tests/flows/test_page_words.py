@@ -1,5 +1,6 @@
 """The pages and outcomes of a run are Chinese where its report is, and English elsewhere."""
 
+import contextlib
 import logging
 import re
 import string
@@ -13,7 +14,12 @@ from PIL import Image
 from core.errors import SuyanError, TooFewImagesError
 from core.files import write_json
 from core.language.messages import localised
+from core.workspace import Workspace
+from evaluation.config import EvaluateConfig
 from evaluation.figures import Figure
+from flows import model
+from flows.forms.run_parameters import _choose_language, _lines
+from flows.parameters import EvaluateParameters
 from flows.stage_results import (
     StageResult,
     Status,
@@ -25,7 +31,7 @@ from flows.stage_results import (
 from flows.states import StageLog
 from flows.ui import approval, artifacts
 from flows.ui.markdown import Page
-from flows.ui.page_words import PAGE_WORDS, use_language
+from flows.ui.page_words import PAGE_WORDS, page_language, use_language
 from preprocessing.config import PrepareConfig
 from scraping.config import CrawlConfig
 
@@ -120,6 +126,23 @@ def test_a_chinese_run_has_chinese_pages_and_outcomes(written: list[str], tmp_pa
     assert {word for outcome in _outcomes() for word in _english(outcome.reason)} == set()
 
 
+@pytest.mark.parametrize(("worker", "report", "pages"), [
+    ("zh", None, "zh"), ("en", None, "en"), ("zh", "en", "en"), ("en", "zh", "zh"),
+])  # fmt: skip
+def test_a_run_without_a_report_speaks_the_language_of_its_worker(
+    monkeypatch: pytest.MonkeyPatch, worker: str, report: str | None, pages: str
+) -> None:
+    monkeypatch.setenv("SUYAN_LANG", worker)
+    _choose_language(_summary(evaluate=_summary(language=report)) if report else _summary())
+    assert page_language() == pages
+
+
+@pytest.mark.usefixtures("chinese")
+def test_a_chinese_run_lists_what_it_was_given_in_chinese() -> None:
+    effective = _summary(recipe_values={("train", "seed"): 0})
+    assert _lines(effective, {("train", "seed"): 7}) == ["train.seed 7（配方：0）"]
+
+
 def test_other_runs_are_english(written: list[str], tmp_path: Path) -> None:
     _pages(tmp_path)
     assert "# Dataset" in written
@@ -138,6 +161,16 @@ def test_a_failed_stage_writes_a_page_with_the_error_and_what_to_do(written: lis
     assert first == "**makeup** failed at the stage prepare: too few usable pictures"
     assert "> domain 'bare': 3 found" in "".join(parts)
     assert "Retry, at the top of the run's page" in "".join(parts)
+
+
+def test_a_run_that_finds_no_training_has_a_page_of_its_failure_too(
+    written: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(model, "one_at_a_time", lambda _limit: contextlib.nullcontext())
+    parameters = EvaluateParameters(recipe="makeup", evaluate=EvaluateConfig())
+    with pytest.raises(SuyanError):
+        model._evaluate("nothere", parameters, Workspace(tmp_path))
+    assert written[0].startswith("**evaluate-makeup** failed at the stage evaluate: ")
 
 
 def test_a_log_has_the_message_of_our_own_errors_without_a_traceback(
@@ -186,8 +219,9 @@ def test_the_question_of_an_approval_is_in_one_language_and_has_a_page(
     given = approval.ask(evaluation, "makeup", 24.0)
     assert given.approved
     assert _english(given.reason) <= {"approve"}
-    first, question, until = written
+    first, question, until, decided, again = written
     assert "Resume" in first
+    assert (decided, again) == ("makeup：**已批准**（人工决定：approve）", question)
     assert "24 小时" in until
     for word in ("KID 表示", "95 % 区间是", "门槛（gate）是"):
         assert word in question

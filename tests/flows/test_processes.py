@@ -4,8 +4,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+from remedies import remedy
+
 from core.locks import is_alive
-from flows.server import prefect_worker, processes
+from flows.server import prefect_worker, processes, services
 
 
 def test_a_process_that_ignores_sigterm_is_stopped_all_the_same(tmp_path: Path) -> None:
@@ -34,6 +37,18 @@ def test_a_dead_child_that_nobody_waited_for_is_not_alive() -> None:
     while is_alive(process.pid):
         time.sleep(0.02)
     process.wait()
+
+
+def test_a_command_of_prefect_that_takes_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> str:
+        return services._command(os.environ, sys.executable, "-c", "print('deployed')")
+
+    def when_busy() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(services, "_COMMAND_TIMEOUT_S", 0.0)
+            command()
+
+    remedy(" s; run the same again when the machine is less busy", when_busy, command)
 
 
 _RUN = """

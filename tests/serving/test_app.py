@@ -177,6 +177,37 @@ def test_a_batch_goes_in_as_a_zip_and_comes_out_as_one(model: Model) -> None:
             assert (gone.status_code, gone.json()["kind"]) == (404, "not-found")
 
 
+def test_a_photograph_of_an_archive_has_numbered_faces_and_is_done_again(model: Model) -> None:
+    people = jpeg(group("makeup", 40))
+    with _client(model) as client:
+        files = [("photos", ("holiday.zip", _zip(a=people, bad=b"\xff\xd8\xff no")))]
+        name = client.post("/api/batches", files=files).json()["batch"]
+        row = f"/api/batches/{name}/1"
+        assert _finished(client, name)["rows"][0]["num_faces"] == 3  # type: ignore[index]
+        found = client.get(f"{row}/faces").json()
+        with Image.open(io.BytesIO(people)) as image:
+            assert (found["width"], found["height"]) == image.size
+        alone = client.post("/api/faces", files={"photo": ("x.jpg", people)}).json()
+        assert found["faces"] == alone
+        former = client.get(f"{row}/result").content
+        answer = client.post(row, data={"faces": "2:0.5,3"})
+        assert answer.status_code == 202, answer.text
+        again = _finished(client, name)["rows"][0]  # type: ignore[index]
+        assert (again["num_faces"], again["num_translations"]) == (2, 2)
+        assert client.get(f"{row}/result").content != former
+        content = client.get(f"/api/batches/{name}/zip").content
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            assert archive.namelist() == ["holiday.zip/trip/a.jpg", "rows.csv", "rows.json"]
+        wrong = client.post(row, data={"faces": "x"})
+        assert (wrong.status_code, wrong.json()["kind"]) == (422, "parameter")
+        for path in (f"/api/batches/{name}/9", "/api/batches/none/1"):
+            missing = client.post(path), client.get(f"{path}/faces")
+            assert [each.json()["kind"] for each in missing] == ["not-found"] * 2
+        unreadable = client.get(f"/api/batches/{name}/2/faces")
+        assert unreadable.json()["kind"] == "unreadable"
+        assert client.delete(f"/api/batches/{name}").status_code == 204
+
+
 def test_a_wrong_batch_gets_a_problem_that_is_described(model: Model) -> None:
     limits = Limits(max_photos=2, max_batch_bytes=50_000, max_bytes=20_000, max_batches=0)
     with _client(model, ServerOptions(limits=limits)) as client:

@@ -194,7 +194,8 @@ def test_each_photograph_gets_a_row_and_good_ones_a_result(model: Model, store: 
     results = {row.result_name: row.result for row in batch.rows if row.result}
     assert set(results) == {"a.jpg", "t.zip/a.jpg", "t.zip/A-2.jpg"}
     left = {path.name.partition("-")[0] for path in batch.folder.iterdir()}
-    assert left == {"result", "before", "after"}  # no upload, and nothing unpacked
+    assert left == {"result", "before", "after", "upload", "photo"}  # they can be translated again
+    assert {path.suffix for path in batch.folder.glob("*-*")} == {"", ".jpg"}  # no archive
     assert store.get(batch.name) is batch
     assert store.remove(batch.name)
     assert store.get(batch.name) is None
@@ -218,6 +219,62 @@ def test_faces_of_one_photograph_have_strengths_of_their_own(
         before = np.asarray(image, int)
     assert np.abs(pixels[0] - before).max() > 20
     assert np.abs(pixels[1] - before).max() < 20  # JPEG's own error
+
+
+def _change(path: Path | None) -> float:
+    """How much a result differs from ``PHOTO`` at most, grey levels."""
+    assert path is not None
+    with Image.open(path) as after, Image.open(io.BytesIO(PHOTO)) as before:
+        return float(np.abs(np.asarray(after, int) - np.asarray(before, int)).max())
+
+
+def test_a_photograph_of_an_archive_is_translated_again_with_other_faces(
+    model: Model, store: BatchStore
+) -> None:
+    photos = {"t.zip": _zip(("a.jpg", PHOTO), ("b.jpg", PHOTO)), "c.jpg": b"none"}
+    batch = _run(store, Session(model), photos, TranslateOptions(strength=1.0))
+    batch.join()
+    assert [_change(row.result) > 20 for row in batch.rows[:2]] == [True, True]
+    assert batch.photo(3) is not None
+    assert [batch.photo(number) for number in (0, 4)] == [None, None]
+    names = [row.result_name for row in batch.rows]
+    path = batch.photo(2)
+    assert path is not None
+    (face,) = batch.find_faces(2, path).faces
+    assert 0 < face.box[0] < face.box[2] < 408
+    options = TranslateOptions(mode="faces", faces=FaceChoice.parse("1:0"))
+    assert store.translate_again(batch.name, 2, options) is batch
+    batch.join()
+    assert batch.state is BatchState.DONE
+    assert [_change(row.result) > 20 for row in batch.rows[:2]] == [True, False]
+    assert [row.num_translations for row in batch.rows] == [1, 2, 0]
+    assert [row.result_name for row in batch.rows] == names
+    nobody = TranslateOptions(mode="faces", faces=FaceChoice.parse("7"))
+    store.translate_again(batch.name, 2, nobody)
+    batch.join()
+    assert batch.rows[1].state is RowState.REFUSED
+    assert batch.rows[1].result is None
+    assert store.translate_again("none", 1, options) is None
+
+
+def test_a_second_translation_that_is_cancelled_leaves_the_first(
+    model: Model, store: BatchStore
+) -> None:
+    session = Session(model)
+    batch = _run(store, session, {"a.jpg": PHOTO})
+    batch.join()
+    former = batch.rows[0].result
+    with session.queue.turn(Visit(), None):
+        store.translate_again(batch.name, 1, TranslateOptions(strength=0.0))
+        while batch.state is not BatchState.WAITING:
+            pass
+        with pytest.raises(RefusedError, match="busy"):
+            store.translate_again(batch.name, 1, TranslateOptions())
+        batch.visit.cancelled.set()
+        batch.join()
+    assert batch.state is BatchState.CANCELLED
+    assert (batch.rows[0].state, batch.rows[0].result) == (RowState.DONE, former)
+    assert _change(former) > 20
 
 
 @pytest.mark.remedy("was cancelled before it was translated")

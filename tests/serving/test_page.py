@@ -210,6 +210,47 @@ def test_faces_are_chosen_with_a_strength_each(open_page: Any, photos: Path) -> 
 
 @needs_browser
 @pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_photograph_of_an_archive_is_translated_again_with_chosen_faces(
+    open_page: Any, photos: Path, tmp_path: Path, language: str
+) -> None:
+    words = TEXTS["zh" if language == "zh" else "en"]
+    with zipfile.ZipFile(tmp_path / "party.zip", "w") as archive:
+        archive.write(photos / "people.jpg", "people.jpg")
+        archive.write(photos / "small.png", "small.png")
+    page = open_page(language, 390 if language == "zh" else 1280)
+    page.set_input_files("#choose", tmp_path / "party.zip")
+    _finish(page)
+    row = page.locator("#rows li").first
+    assert words["state_faces"].format(num=3) in row.text_content()
+    page.get_by_label(words["edit_faces"].format(name="party.zip/people.jpg")).click()
+    page.wait_for_selector("#boxes div")
+    assert page.locator("#boxes div").count() == 3
+    page.locator("#picker-faces input[type=checkbox]").first.uncheck()
+    page.locator("#picker-faces input[type=range]").nth(2).fill("0.25")
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    page.click("#picker-again")
+    page.get_by_text(words["state_faces"].format(num=2)).first.wait_for()
+    page.wait_for_selector("#cancel", state="hidden")
+    page.wait_for_selector("#comparison:visible")
+    with page.expect_download() as download:
+        page.click("#download")
+    with Image.open(download.value.path()) as after, Image.open(photos / "people.jpg") as before:
+        change = np.abs(np.asarray(after, float) - np.asarray(before, float)).mean(axis=(0, 2))
+    first, second, third = (part.mean() for part in np.array_split(change, 3))
+    assert 3 * first < third < second
+    refused = page.locator("#rows li").nth(1)  # a face that training left out, with no result yet
+    assert words["no-fit-face"] in refused.text_content()
+    page.get_by_label(words["edit_faces"].format(name="party.zip/small.png")).click()
+    page.wait_for_selector("#boxes div")
+    page.wait_for_function("document.querySelector('#picker-image').naturalWidth > 0")
+    page.locator("#picker-faces input[type=checkbox]").check()
+    page.click("#picker-again")
+    refused.get_by_text(words["state_face"]).wait_for()
+
+
+@needs_browser
+@pytest.mark.slow
 def test_a_single_face_that_training_left_out_is_offered(open_page: Any, photos: Path) -> None:
     page = open_page("en")
     page.set_input_files("#choose", photos / "small.png")

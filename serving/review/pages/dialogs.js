@@ -66,7 +66,7 @@ export class NextVersion {
     const key = { "prepare": "prepare", "prepare: duplicates": "duplicates" }[stage]
       ?? (/crop/.test(stage ?? "") ? "crops" : "other");
     $("next-stage").textContent =
-      isRunning ? `${say("making")}: ${say(`stage-${key}`)}${total > 1 ? ` ${done} / ${total}` : " …"}`
+      isRunning ? `${say("making")}${say("colon")}${say(`stage-${key}`)}${total > 1 ? ` ${done} / ${total}` : " …"}`
       : isMade ? say("made", { version })
       : state === "done" && !isNew && this.isMine ? say("made_same")
       : state === "failed" ? say("make_failed") : "";
