@@ -58,6 +58,17 @@ def test_a_user_gets_no_tools_and_a_test_adds_them(tmp_path: Path) -> None:
     assert "no-verify-hashes" not in user
 
 
+def test_nobody_is_told_to_install_the_name_of_a_stranger() -> None:
+    """``suyan`` on the package index is not ours: an installation names the folder."""
+    files = [ROOT / "Makefile", *ROOT.glob("*.md"), *ROOT.glob("*.toml")]
+    for folder in (*PACKAGES, "docs", "deploy"):
+        for kind in ("*.md", "*.py", "*.yaml", "*.po"):
+            files += (ROOT / folder).rglob(kind)
+    for file in files:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert not re.search(r"pip install .*['\" ]suyan(?!\w)", line), f"{file}: {line}"
+
+
 def test_one_word_chooses_torch_and_one_variable_the_index(tmp_path: Path) -> None:
     (user,) = planned(tmp_path, "demo", "TORCH=cpu")
     assert "--torch-backend cpu --no-verify-hashes" in user

@@ -1,6 +1,8 @@
 """``python -m flows.server.prefect_worker``: Prefect's worker, whose runs save before it ends.
 
-Prefect's own command ends the runs of a worker that gets SIGTERM within seconds.
+Prefect's own command ends the runs of a worker that gets SIGTERM within seconds. A run whose
+process ends within a training step cannot say so itself, and Prefect's worker does not say it while
+it ends: the run would stay Running until its heartbeat is missed.
 """
 
 from __future__ import annotations
@@ -9,30 +11,59 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import Iterable
+from uuid import UUID
 
 import anyio
+from prefect.client.orchestration import get_client
+from prefect.states import Cancelled, Crashed
 from prefect.workers.process import ProcessWorker
 
+from core.language.messages import localised
 from flows.deployments import WORK_POOL
-from flows.server.processes import children, wait_until_gone
+from flows.server.processes import children, environment_of, wait_until_gone
+from flows.ui.run_progress import RUN_OF_THIS_PROCESS
 
 _SAVE_TIMEOUT_S = 120.0  # time for the current step of a training and its checkpoint
+_logger = logging.getLogger(__name__)
 
 
-def end_runs(worker_pid: int, timeout_s: float = _SAVE_TIMEOUT_S) -> int:
-    """Send SIGTERM to the runs of a worker, and wait until they are gone; returns their number."""
-    runs = children(worker_pid)
-    for run in runs:
+def end_runs(worker_pid: int, timeout_s: float = _SAVE_TIMEOUT_S) -> list[UUID]:
+    """Send SIGTERM to the runs of a worker, and wait until they are gone; returns their ids in
+    Prefect.
+    """
+    processes = children(worker_pid)
+    ids = [environment_of(process).get(RUN_OF_THIS_PROCESS) for process in processes]
+    for process in processes:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(run, signal.SIGTERM)
-    wait_until_gone(runs, timeout_s)
-    return len(runs)
+            os.kill(process, signal.SIGTERM)
+    wait_until_gone(processes, timeout_s)
+    return [UUID(run) for run in ids if run]
+
+
+async def report_ended(runs: Iterable[UUID]) -> None:
+    """Set those of these flow runs to crashed, or to cancelled, that did not say so themselves."""
+    try:
+        async with get_client() as client:
+            for run in runs:
+                state = (await client.read_flow_run(run)).state
+                if state is None or not (
+                    state.is_running() or state.is_pending() or state.is_cancelling()
+                ):
+                    continue
+                kind = Cancelled if state.is_cancelling() else Crashed
+                message = localised(
+                    "Its worker was asked to stop. Finished work is saved: run it again to go on."
+                )
+                await client.set_flow_run_state(run, kind(message=message), force=True)
+    except Exception:  # without the server the missing heartbeat tells it
+        _logger.exception("the server was not told that these runs ended: %s", runs)
 
 
 async def _end_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            await anyio.to_thread.run_sync(end_runs, os.getpid())
+            await report_ended(await anyio.to_thread.run_sync(end_runs, os.getpid()))
             scope.cancel()
             return
 

@@ -64,6 +64,15 @@ def children(pid: int) -> list[int]:
     return pids
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """The environment that ``pid`` started with; empty on systems without ``/proc``."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    except OSError:  # it is gone, or another user's
+        return {}
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
 def wait_until_gone(pids: Iterable[int], timeout_s: float) -> None:
     """Wait until none of the processes runs, ``timeout_s`` seconds at most."""
     deadline = time.monotonic() + timeout_s

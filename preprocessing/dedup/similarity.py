@@ -37,11 +37,12 @@ from preprocessing.dedup.overlay import (
     warp,
     window_overlay,
 )
-from preprocessing.dedup.places import differ_in_places
+from preprocessing.dedup.places import PlaceGaps
 from preprocessing.dedup.screening import unaligned_similarities
+from preprocessing.dedup.templates import differ_in_content
 from preprocessing.dedup.watermark import similarity_beside_mark
 
-SIMILARITY_VERSION = 7  # raise it when the same two fingerprints have another similarity
+SIMILARITY_VERSION = 8  # raise it when the same two fingerprints have another similarity
 _ALIGNMENT_STEPS = 20
 _MIN_FIRST_DETAIL = 0.85  # correlation after the first steps; a pair below it is no copy
 _WATERMARK_SHARE = 0.15  # of the pixels that a watermark may cover
@@ -83,7 +84,8 @@ class _Stage:
 # everything else are beyond 0.185, most of the others beyond 0.14.
 _ROUGH_STAGE = _Stage(3, ROUGHLY_ALIGNED, 0.3, 0.3)
 _FINAL_STAGE = _Stage(_ALIGNMENT_STEPS, ALIGNED, 0.185, 0.14)
-_MAX_SURE_MISFIT = 0.08  # beyond it the colours may not differ in places
+# Beyond them the colours may not differ in places, and beyond the first not by far.
+_MAX_SURE_MISFIT, _MAX_CLOSE_MISFIT = 0.04, 0.08
 
 
 def similarity(pair: ThumbnailPair) -> float:
@@ -94,7 +96,8 @@ def similarity(pair: ThumbnailPair) -> float:
     most: a watermark covers a part of a copy, whereas another photograph of the same scene differs
     everywhere. Two portraits before one background, or two faces with their surroundings, must also
     agree in their light and in each part of their faces, and the less their light agrees, the less
-    may their colours differ in places. Light and colours must correlate too.
+    may their colours differ in places. Where no clear faces tell, two pictures of one template are
+    told apart by a part with other content. Light and colours must correlate too.
     There is a penalty for edited colours, and one for faces, because all of these resemble each
     other. A whole picture that differs by a mark alone needs no such agreement of its faces. Most
     pairs are no copies; the comparison of such a pair ends as soon as that is certain.
@@ -135,10 +138,8 @@ def aligned_similarity(pair: ThumbnailPair) -> float:
         misfit = _light_misfit(inner, outer, overlay) if pair.has_faces else 0.0
         if misfit > max_misfit:
             return min(detail, _LOCALLY_DIFFERENT)
-    if detail >= _MIN_DETAIL and pair.has_faces:
-        has_places = misfit > _MAX_SURE_MISFIT and _differ_in_places(pair, overlay)
-        if has_places or not _are_same_faces(pair, overlay):
-            return min(detail, _LOCALLY_DIFFERENT)
+    if detail >= _MIN_DETAIL and _differ_in_part(pair, overlay, misfit):
+        return min(detail, _LOCALLY_DIFFERENT)
     return detail - _FACE_PENALTY * pair.is_of_faces - _EDITED_PENALTY * is_edited
 
 
@@ -153,10 +154,28 @@ def _colour_gaps(pair: ThumbnailPair, overlay: Overlay) -> ColourGaps:
     return compare_colours(inner.reshape(1, -1, 3), outer.reshape(1, -1, 3), inside)
 
 
-def _differ_in_places(pair: ThumbnailPair, overlay: Overlay) -> bool:
+def _differ_in_part(pair: ThumbnailPair, overlay: Overlay, misfit: float) -> bool:
+    """Whether a part of the pictures, such as a face, differs too much for copies."""
+    if not pair.has_faces:
+        return _differ_in_content(pair, overlay)
+    return _differ_in_places(pair, overlay, misfit) or not _are_same_faces(pair, overlay)
+
+
+def _differ_in_places(pair: ThumbnailPair, overlay: Overlay, misfit: float) -> bool:
+    if misfit <= _MAX_SURE_MISFIT:
+        return False
     inner = oriented(coarse_levels(pair.inner), pair.turns, is_mirrored=pair.is_mirrored)
     outer = warp(coarse_levels(pair.outer), overlay.coarse)
-    return differ_in_places(inner, outer, overlay.coarse_inside)
+    gaps = PlaceGaps(inner, outer, overlay.coarse_inside)
+    is_far = misfit > _MAX_CLOSE_MISFIT and gaps.are_in_places()
+    return is_far or gaps.are_too_large(is_of_faces=pair.is_of_faces)
+
+
+def _differ_in_content(pair: ThumbnailPair, overlay: Overlay) -> bool:
+    inner, outer = _inner_grey(pair), grey_thumbnail(pair.outer)
+    share = _agreeing_share(inner, outer, overlay)
+    differ = differ_in_content(inner, outer, overlay, share)
+    return differ and not _has_watermark(inner, outer, overlay)
 
 
 def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:

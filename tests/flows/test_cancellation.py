@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import anyio
 import prefect
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
@@ -21,7 +22,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
-from prefect.states import Cancelling, Crashed
+from prefect.states import Cancelling, Completed, Crashed, Pending, Running
 from prefect.utilities.engine import capture_sigterm
 
 from core.workspace import Workspace
@@ -29,6 +30,7 @@ from flows.concurrency import run_limit
 from flows.model import evaluate, train
 from flows.pipeline import pipeline
 from flows.refresh import crawl, refresh_dataset
+from flows.server import prefect_worker
 from flows.server.services import Services
 from flows.states import cancellable
 from flows.tasks import _saved_step_in_tag
@@ -189,3 +191,24 @@ def test_a_run_without_a_worker_is_cancelled_too(client: SyncPrefectClient) -> N
 
     assert count(return_state=True).is_cancelled()
     assert _state(client, runs[0]) == "Cancelled"
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_worker_that_was_asked_to_stop_are_crashed_or_cancelled(
+    client: SyncPrefectClient,
+) -> None:
+    """Their processes ended within a step: they could not say so, and stayed Running."""
+
+    @prefect.flow(name="of-a-test-of-a-worker")
+    def unfinished() -> None:
+        raise AssertionError
+
+    states = (Running(), Cancelling(), Pending(), Completed())
+    runs = [client.create_flow_run(unfinished).id for _ in states]
+    for run, state in zip(runs, states, strict=True):
+        client.set_flow_run_state(run, state, force=True)
+    anyio.run(prefect_worker.report_ended, runs)
+    assert [_state(client, run) for run in runs] == ["Crashed", "Cancelled", "Crashed", "Completed"]
+    crashed = client.read_flow_run(runs[0]).state
+    assert crashed is not None
+    assert "run it again to go on" in str(crashed.message)

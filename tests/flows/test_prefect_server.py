@@ -13,6 +13,8 @@ from core.files import write_json
 from core.workspace import Workspace
 from flows.server import prefect_server
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def _state(workspace: Path, **values: object) -> None:
     write_json(Workspace(workspace).prefect.server_state, values)
@@ -66,10 +68,19 @@ def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.Monkey
     assert prefect_server.client_environment(server)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "60"
 
 
+def test_the_log_of_a_run_has_the_lines_of_every_package() -> None:
+    """``storage`` was missing: the list of loggers was typed."""
+    server = prefect_server.Server("http://h", "http://h/api", Path("/x"), started_here=False)
+    loggers = prefect_server.client_environment(server)["PREFECT_LOGGING_EXTRA_LOGGERS"].split(",")
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert "storage" in packages
+    assert packages <= set(loggers)
+
+
 def test_a_plain_server_is_told_what_up_tells_its_own() -> None:
     """``prefect server start`` in the repository's folder reads its settings from
     pyproject.toml."""
-    pyproject = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    pyproject = ROOT / "pyproject.toml"
     server = tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["prefect"]["server"]
     ours = prefect_server._server_environment(
         prefect_server.Server("http://h", "http://h/api", Path("/x"), started_here=False)

@@ -3,12 +3,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from remedies import remedy
 
 from core.locks import is_alive
 from flows.server import prefect_worker, processes, services
+from flows.ui.run_progress import RUN_OF_THIS_PROCESS
+
+RUN = UUID(int=21)  # in Prefect
 
 
 def test_a_process_that_ignores_sigterm_is_stopped_all_the_same(tmp_path: Path) -> None:
@@ -66,8 +70,9 @@ time.sleep(60)
 def test_the_runs_of_a_worker_save_before_it_ends(tmp_path: Path) -> None:
     worker = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
     command = [sys.executable, "-c", worker, _RUN, str(tmp_path / "checkpoint")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, RUN_OF_THIS_PROCESS: str(RUN)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        assert prefect_worker.end_runs(process.pid) == 1
+        assert prefect_worker.end_runs(process.pid) == [RUN]
         assert (tmp_path / "checkpoint").read_text() == "saved"
