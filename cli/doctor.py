@@ -20,6 +20,7 @@ from cli.inventory.machine_findings import (
     compiler_finding,
     device_finding,
     locale_finding,
+    named_server_finding,
     proxy_finding,
     torch_finding,
 )
@@ -272,6 +273,8 @@ def _server(workspace: Workspace) -> Finding:
     server = running_server(workspace)
     if server is not None:
         return Finding("server", "ok", server.ui_url)
+    if _named_server():
+        return named_server_finding()
     if workspace.prefect.server_state.exists():
         return Finding("server", "problem", localised("does not answer any more"), _up(workspace))
     return Finding("server", "note", localised("not running"), _up(workspace))
@@ -287,11 +290,20 @@ def _worker(workspace: Workspace) -> Finding:
             "ok",
             localised("running; its log: {log}", log=folder.worker_log),
         )
+    if url := _named_server():
+        return Finding("worker", "ok", localised("not checked: one of {url}", url=url))
     if folder.worker_state.exists():
         return Finding(
             "worker", "problem", localised("has ended: scheduled runs wait"), _up(workspace)
         )
     return Finding("worker", "note", localised("not running"), _up(workspace))
+
+
+def _named_server() -> str:
+    """The server that commands use in place of the workspace's own, as in a container."""
+    from core.proxies import without_password
+
+    return without_password(os.environ.get("PREFECT_API_URL", ""))
 
 
 def _up(workspace: Workspace) -> str:
@@ -303,6 +315,8 @@ def _deployments(workspace: Workspace) -> Finding:
     from flows.server.services import is_deployed
 
     server = running_server(workspace)
+    if server is None and (url := _named_server()):
+        return Finding("deployments", "ok", localised("not checked: those of {url}", url=url))
     if server is None:
         return Finding("deployments", "note", localised("unknown without a server"), _up(workspace))
     if not server.folder.deployed.exists():

@@ -102,11 +102,22 @@ def test_the_image_has_a_compiler_and_every_extra_that_a_command_needs() -> None
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
-    (installed,) = re.findall(r"--editable '\.\[([\w,]+)\]'", text)
+    installed = re.findall(r"--extra (\w+)", text)
     # tools; models and trackers that a person must choose
     not_needed = {"dev", "bench", "safety", "identity", "wandb", "mlflow", "swanlab"}
-    assert set(installed.split(",")) == set(project["optional-dependencies"]) - not_needed
+    assert set(installed) == set(project["optional-dependencies"]) - not_needed
     assert re.search(r"apt-get install .*\bg\+\+", text)
+    # its user cannot write byte code: without it each process compiles PyTorch and Prefect again
+    assert "uv pip install --system --no-cache --compile-bytecode" in text
+    assert "python -m compileall -q ." in text
+
+
+def test_a_change_of_code_keeps_the_layer_of_what_it_needs() -> None:
+    """Several GB, which each deployment from GitHub would build and push again."""
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    needed, code = text.index("COPY pyproject.toml constraints.txt ./\n"), text.index("COPY . .\n")
+    assert needed < text.index("--requirement pyproject.toml") < code
+    assert "--no-deps --editable ." in text[code:]
 
 
 @pytest.mark.slow

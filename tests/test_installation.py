@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from core.workspace import Workspace
 from flows.installation import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,6 +102,25 @@ def test_the_installer_itself_is_pinned_by_hash() -> None:
     assert command in (ROOT / "deploy" / "Dockerfile").read_text()
 
 
+def test_every_file_of_others_is_named_and_its_licence_goes_with_the_package() -> None:
+    """Binary files in the packages: models and fonts of others, and our own compiled catalogue."""
+    import tomllib
+
+    listed = subprocess.run(
+        ["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    names = listed.stdout.splitlines()
+    binary = {name for name in names if b"\0" in (ROOT / name).read_bytes()}
+    binary -= {"core/language/zh_CN/LC_MESSAGES/suyan.mo"}
+    assert len(binary) >= 3
+    page = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
+    assert {name for name in binary if f"`{name}`" not in page} == set()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    licensed = {str(Path(name).parent) for name in project["license-files"]}
+    assert {str(Path(name).parent) for name in binary} <= licensed
+    assert project["license"] == "MIT AND Apache-2.0 AND OFL-1.1"
+
+
 @pytest.mark.slow
 def test_a_package_without_the_repository_has_every_file_and_starts(tmp_path: Path) -> None:
     """What ``pip install .`` copies: nothing beside the packages is read at run time."""
@@ -159,6 +179,8 @@ def test_compose_brings_server_worker_and_page_for_cpu_and_gpu() -> None:
             assert (ROOT / each["build"]["dockerfile"]).is_file()
             needs_gpu = profile == "gpu" and not name.startswith("deploy")
             assert ("nvidia" in json.dumps(each.get("deploy", {}))) == needs_gpu
+        champion = Workspace(Path("/workspace")).recipe_models("makeup").champion
+        assert f"until test -e {champion};" in mine[f"page-{profile}"]["command"][-1]
         for port in mine[f"page-{profile}"]["ports"] + services["server"]["ports"]:
             assert port.startswith("127.0.0.1:")  # neither asks for a password
     assert {*file["volumes"]} == {"workspace", "prefect"}
@@ -166,7 +188,6 @@ def test_compose_brings_server_worker_and_page_for_cpu_and_gpu() -> None:
 
 
 def test_the_server_of_compose_is_set_as_that_of_up() -> None:
-    from core.workspace import Workspace
     from flows.server import prefect_server
 
     server = prefect_server._server(Workspace(Path("/nowhere")), "127.0.0.1", 4200,

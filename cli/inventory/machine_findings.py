@@ -62,27 +62,48 @@ def torch_finding() -> Finding:
     cuda, hip = torch.version.cuda, torch.version.hip
     kind = f"CUDA {cuda}" if cuda else f"ROCm {hip}" if hip else localised("CPUs alone")
     observation = localised("{version}, for {kind}", version=torch.__version__, kind=kind)
-    if not (cuda or hip) and _has_nvidia_driver():
+    is_used, reasons = _gpu_of_torch()
+    if reasons or (_has_nvidia_driver() and not is_used):
         observation += localised(": the GPU of this machine is not used")
+        observation += f": {reasons}" if reasons else ""
         return Finding("torch", "problem", observation, _torch_remedy("auto"))
-    if (cuda or hip) and not torch.cuda.is_available():
+    if (cuda or hip) and not is_used:
         observation += localised(": without a GPU, its CUDA packages only cost disk, about 4 GB")
         remedy = localised("To get them back: {command}", command=_torch_remedy("cpu"))
         return Finding("torch", "note", observation, remedy)
     return Finding("torch", "ok", observation)
 
 
+def _gpu_of_torch() -> tuple[bool, str]:
+    """Whether torch computes on a GPU, and what it says against that, such as an old driver or a
+    GPU for which the build has no code.
+    """
+    import warnings
+
+    import torch
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        is_available = torch.cuda.is_available()
+        if is_available:
+            torch.cuda.get_device_name()  # initialises torch, which compares the GPU with the build
+    reasons = [" ".join(str(each.message).split()) for each in caught]
+    return is_available and not reasons, " ".join(reasons)
+
+
 def _torch_remedy(backend: str) -> str:
-    """How to get another build of torch; only a new environment lacks the packages of CUDA."""
+    """How to get another build of torch, uv's name; only a new environment lacks what the former
+    brought.
+    """
     if is_repository():
-        return make_command("clean", "setup", *(["TORCH=cpu"] if backend == "cpu" else []))
+        return make_command("clean", "setup", f"TORCH={backend}")
     return localised(
         "in a new environment, in Suyan's folder, {command}", command=torch_command(backend)
     )
 
 
 def _has_nvidia_driver() -> bool:
-    return Path("/dev/nvidiactl").exists()
+    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg"))  # /dev/dxg: WSL2
 
 
 def device_finding(workspace: Workspace, recipe: str) -> Finding:
@@ -152,3 +173,23 @@ def proxy_finding() -> Finding:
         "cannot resolve is judged by the proxy alone: docs/crawl.md, 'Behind a proxy'."
     )
     return Finding("proxy", "note", observation, remedy)
+
+
+def named_server_finding() -> Finding:
+    """Whether the server of ``PREFECT_API_URL`` answers."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from core.proxies import without_password
+
+    address = os.environ["PREFECT_API_URL"]
+    settings = {PREFECT_API_URL: address}
+    with temporary_settings(updates=settings), get_client(sync_client=True) as client:
+        error = client.api_healthcheck()
+    url = without_password(address)
+    if error is None:
+        return Finding("server", "ok", url)
+    observation = localised(
+        "{url} (PREFECT_API_URL) does not answer: {error}", url=url, error=error
+    )
+    return Finding("server", "problem", observation, localised("Correct or unset the variable."))

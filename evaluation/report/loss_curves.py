@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+os.environ["MPLBACKEND"] = "agg"  # a notebook sets its own for all programs, which ours may lack
 
 import numpy as np
 from matplotlib import rc_context

@@ -3,6 +3,9 @@ import os
 import re
 import sqlite3
 import sys
+import threading
+import warnings
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -132,7 +135,35 @@ def test_the_build_of_torch_is_named_with_its_cost(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(machine_findings, "_has_nvidia_driver", lambda: True)
     unused = torch_finding()
     assert (unused.level, "is not used" in unused.observation) == ("problem", True)
-    assert unused.remedy.endswith("clean setup")
+    assert unused.remedy.endswith("clean setup TORCH=auto")
+
+
+def test_a_gpu_that_the_build_of_torch_cannot_use_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An old driver, and an old GPU: torch says so in warnings, here the words of its release."""
+    import torch
+
+    def too_old() -> bool:
+        warnings.warn("CUDA initialization: The NVIDIA driver is too old (12040).", stacklevel=1)
+        return False
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(machine_findings, "_has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", too_old)
+    driver = torch_finding()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda,
+        "get_device_name",
+        lambda: warnings.warn("GPU0 has\n  capability 6.0", stacklevel=1),
+    )
+    gpu = torch_finding()
+    for finding, reason in ((driver, "too old (12040)."), (gpu, "GPU0 has capability 6.0")):
+        assert (finding.level, finding.observation.endswith(reason)) == ("problem", True)
+        assert finding.remedy.endswith("clean setup TORCH=auto")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU0")
+    assert torch_finding().level == "ok"
 
 
 def test_an_installed_package_is_checked_without_the_repository(
@@ -213,3 +244,36 @@ def test_a_server_for_everybody_needs_a_password(
     monkeypatch.setattr(doctor, "_answers_anybody", lambda _: answers.pop(0) == 200)
     assert doctor._access(Workspace(tmp_path)).level == "problem"
     assert doctor._access(Workspace(tmp_path)).level == "ok"
+
+
+@pytest.mark.remedy("Correct or unset the variable.")
+def test_a_server_that_the_environment_names_is_asked_instead_of_the_workspaces(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in a container of compose.yaml, where there is nothing to start."""
+
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/api/health" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    workspace = Workspace(tmp_path)
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        monkeypatch.setenv("PREFECT_API_URL", url.replace("//", "//me:secret@"))
+        try:
+            checks = (doctor._server, doctor._worker, doctor._deployments)
+            findings = [check(workspace) for check in checks]
+        finally:
+            server.shutdown()
+            thread.join()
+    assert [finding.level for finding in findings] == ["ok"] * 3
+    assert all(url in finding.observation for finding in findings)
+    gone = doctor._server(workspace)
+    assert (gone.level, gone.remedy) == ("problem", "Correct or unset the variable.")
+    monkeypatch.delenv("PREFECT_API_URL")  # the remedy
+    assert doctor._server(workspace).level == "note"
