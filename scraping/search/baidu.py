@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from core.errors import BlockedError, ResponseFormatError
@@ -18,6 +18,9 @@ from scraping.config import CrawlConfig
 from scraping.search.engine import Endpoint, Hit, ResultPage, pixels_of, text_of
 from scraping.search.filters import Filters
 from scraping.transfer import HttpResponse
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
 
 _TOKENS = (("_z2C$q", ":"), ("_z&e3B", "."), ("AzdH3F", "/"))
 _CIPHER = "0123456789abcdefghijklmnopqrstuvw"
@@ -160,10 +163,8 @@ def parse_page(body: bytes) -> ResultPage:
     """Hits of a ``flip`` or ``index`` page; raises as ``parse_acjson`` does."""
     text = _text(body)
     _refuse_block(text)
-    from bs4 import BeautifulSoup
-
     try:
-        scripts = BeautifulSoup(text, "html.parser").find_all("script")
+        scripts = _markup(text).find_all("script")
     except (AssertionError, RecursionError, ValueError) as error:
         raise ResponseFormatError(
             localised("the page cannot be parsed: {error}", error=error)
@@ -275,9 +276,14 @@ def _hit(item: Any) -> Hit | None:
 def _plain(title: str) -> str:
     if "<" not in title:
         return title
+    return _markup(title).get_text()[1:]
+
+
+def _markup(text: str) -> BeautifulSoup:
+    """The markup of ``" " + text``: of a text that begins as an address bs4 would warn."""
     from bs4 import BeautifulSoup
 
-    return BeautifulSoup(title, "html.parser").get_text()
+    return BeautifulSoup(f" {text}", "html.parser")
 
 
 def _addresses(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -119,7 +119,7 @@ def test_it_reads_well_and_zooms(
     assert route in seen["caption"]
     assert seen["lang"] == {"en": "en", "zh": "zh-Hans"}[language]
     assert seen["text"] == done.verdict
-    assert {"en": "Lineage", "zh": "来历"}[language] in seen["sections"]
+    assert {"en": "Lineage", "zh": "血缘"}[language] in seen["sections"]
 
 
 def test_both_languages_are_kept_and_link_to_each_other(measured: Measured, tmp_path: Path) -> None:

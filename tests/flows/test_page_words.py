@@ -223,7 +223,7 @@ def test_the_question_of_an_approval_is_in_one_language_and_has_a_page(
     assert "Resume" in first
     assert (decided, again) == ("makeup：**已批准**（人工决定：approve）", question)
     assert "24 小时" in until
-    for word in ("KID 表示", "95 % 区间是", "门槛（gate）是"):
+    for word in ("KID 表示", "95 % 置信区间是", "门槛（gate）是"):
         assert word in question
     assert _english(f"{first} {question} {until}") <= {"Resume", "KID", "gate", "Artifacts"}
     fields = asked[0].model_fields

@@ -131,6 +131,15 @@ def test_a_malformed_answer_quotes_the_spot() -> None:
         baidu.parse_acjson(b'{"error": 5}')
 
 
+@pytest.mark.parametrize("start", ["http:", "https://a.example/b"])
+def test_an_answer_that_begins_as_an_address_is_parsed_without_a_warning(start: str) -> None:
+    with pytest.raises(ResponseFormatError):
+        baidu.parse_page(start.encode())
+    item = {"thumbURL": "https://a.example/1.jpg", "fromPageTitleEnc": f"{start}<b>x</b>"}
+    (hit,) = baidu.parse_acjson(json.dumps({"data": [item]}).encode()).hits
+    assert hit.title == f"{start}x"
+
+
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_raise_nothing_else(body: bytes) -> None:
     for parse in (baidu.parse_acjson, baidu.parse_page):
