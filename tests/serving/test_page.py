@@ -200,12 +200,17 @@ def test_faces_are_chosen_with_a_strength_each(open_page: Any, photos: Path) -> 
     page.locator("#rows li").filter(has_text="Faces 2,3:0.25").wait_for()
     _finish(page)
     assert "done, 2 faces" in page.text_content("#rows li")
+    first, second, third = _changes_of_downloaded_thirds(page, photos)
+    assert 3 * first < third < second
+
+
+def _changes_of_downloaded_thirds(page: Any, photos: Path) -> list[float]:
+    """The mean change of the left, middle and right third of ``people.jpg``, in grey levels."""
     with page.expect_download() as download:
         page.click("#download")
     with Image.open(download.value.path()) as after, Image.open(photos / "people.jpg") as before:
         change = np.abs(np.asarray(after, float) - np.asarray(before, float)).mean(axis=(0, 2))
-    first, second, third = (part.mean() for part in np.array_split(change, 3))
-    assert 3 * first < third < second
+    return [float(part.mean()) for part in np.array_split(change, 3)]
 
 
 @needs_browser
@@ -233,11 +238,7 @@ def test_a_photograph_of_an_archive_is_translated_again_with_chosen_faces(
     page.get_by_text(words["state_faces"].format(num=2)).first.wait_for()
     page.wait_for_selector("#cancel", state="hidden")
     page.wait_for_selector("#comparison:visible")
-    with page.expect_download() as download:
-        page.click("#download")
-    with Image.open(download.value.path()) as after, Image.open(photos / "people.jpg") as before:
-        change = np.abs(np.asarray(after, float) - np.asarray(before, float)).mean(axis=(0, 2))
-    first, second, third = (part.mean() for part in np.array_split(change, 3))
+    first, second, third = _changes_of_downloaded_thirds(page, photos)
     assert 3 * first < third < second
     refused = page.locator("#rows li").nth(1)  # a face that training left out, with no result yet
     assert words["no-fit-face"] in refused.text_content()

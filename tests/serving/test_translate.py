@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from model_maker import ModelMaker
+from photo_batch import translate_batch
 from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
@@ -15,10 +16,8 @@ from scraping.offline.landscapes import draw
 from serving.face_selection import FaceChoice
 from serving.models import open_model
 from serving.photo_io import Refusal
-from serving.photo_paths import Input, find_photos
+from serving.photo_paths import Input
 from serving.translate import (
-    OutputOptions,
-    PhotoOutcome,
     TranslateOptions,
     Translation,
     Translator,
@@ -47,21 +46,10 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def _translate(
-    given: list[Path],
-    out: Path,
-    translator: Translator,
-    translate_options: TranslateOptions = PLAIN,
-    **options: object,
-) -> list[PhotoOutcome]:
-    inputs = find_photos([str(path) for path in given], out)
-    return translate(inputs, out, translator, translate_options, OutputOptions(**options))  # type: ignore[arg-type]
-
-
 def test_a_photo_keeps_its_size_and_credits_and_loses_its_place(
     translator: Translator, photo: Path, tmp_path: Path
 ) -> None:
-    (outcome,) = _translate([photo], tmp_path / "out", translator, compare=True)
+    (outcome,) = translate_batch([photo], tmp_path / "out", translator, PLAIN, compare=True)
     assert outcome.num_faces == 1
     assert outcome.output == tmp_path / "out" / "photo.jpg"
     with Image.open(photo) as before, Image.open(outcome.output) as after:
@@ -140,12 +128,12 @@ def test_what_cannot_be_done_is_said_and_the_rest_goes_on(
     broken.write_bytes(b"\xff\xd8\xff\xe0 no picture")
     Image.new("RGB", (200, 200), "grey").save(empty)
     given, out = [broken, empty, tmp_path / "missing.jpg", photo], tmp_path / "out"
-    outcomes = _translate(given, out, translator)
+    outcomes = translate_batch(given, out, translator, PLAIN)
     assert [outcome.output is not None for outcome in outcomes] == [False, False, False, True]
     assert "damaged" in outcomes[0].reason
     assert "--whole" in outcomes[1].reason
     assert "No such file" in outcomes[2].reason
-    whole = _translate([empty], out, translator, TranslateOptions(mode="whole"))
+    whole = translate_batch([empty], out, translator, TranslateOptions(mode="whole"))
     assert whole[0].output == out / "empty.png"
 
 
@@ -153,16 +141,18 @@ def test_nothing_is_overwritten_unasked_and_never_a_photo(
     translator: Translator, photo: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    _translate([photo], out, translator)
+    translate_batch([photo], out, translator, PLAIN)
     content = (out / "photo.jpg").read_bytes()
-    (again,) = _translate([photo], out, translator, TranslateOptions(strength=0))
+    (again,) = translate_batch([photo], out, translator, TranslateOptions(strength=0))
     assert "--overwrite" in again.reason
     assert (out / "photo.jpg").read_bytes() == content
-    (replaced,) = _translate([photo], out, translator, TranslateOptions(strength=0), overwrite=True)
+    (replaced,) = translate_batch(
+        [photo], out, translator, TranslateOptions(strength=0), overwrite=True
+    )
     assert replaced.output == out / "photo.jpg"
     assert (out / "photo.jpg").read_bytes() != content
     original = photo.read_bytes()
-    (itself,) = _translate([photo], photo.parent, translator, overwrite=True)
+    (itself,) = translate_batch([photo], photo.parent, translator, PLAIN, overwrite=True)
     assert "would replace" in itself.reason
     assert photo.read_bytes() == original
 
@@ -183,7 +173,7 @@ def test_photos_of_one_name_get_different_results(translator: Translator, tmp_pa
 def test_faces_can_be_shown_before_choosing(translator: Translator, tmp_path: Path) -> None:
     path = tmp_path / "people.png"
     Image.fromarray(group("makeup", 40)).save(path)
-    (outcome,) = _translate([path], tmp_path / "out", translator, show_faces=True)
+    (outcome,) = translate_batch([path], tmp_path / "out", translator, PLAIN, show_faces=True)
     assert outcome.num_faces == 3
     assert outcome.output == tmp_path / "out" / "people-faces.png"
 
@@ -194,9 +184,9 @@ def test_an_output_that_cannot_be_written_is_said_first(
     taken = tmp_path / "file"
     taken.write_text("")
     with pytest.raises(ValueError, match="is a file; needed a folder"):
-        _translate([photo], taken, translator)
+        translate_batch([photo], taken, translator, PLAIN)
     with pytest.raises(OSError, match="cannot write into"):
-        _translate([photo], taken / "below", translator)
+        translate_batch([photo], taken / "below", translator, PLAIN)
 
 
 def test_no_face_is_a_refusal_with_a_way_out(translator: Translator) -> None:
