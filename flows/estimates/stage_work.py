@@ -22,7 +22,8 @@ from training.config import TrainConfig
 
 _PROCESSES_S = 3.0  # their start, of a crawl and of a preparation; the same on any machine
 
-_PER_PICTURE_S = {"crawl": 0.005, "prepare": 0.05}
+_CRAWLED_PICTURE_S = 0.005
+_PREPARED_PICTURE_S = {True: 0.04, False: 0.017}  # faces?
 _REQUESTS_PER_PICTURE = 1.0  # to the busiest host, refused ones included
 _HITS_PER_PAGE = 27  # of a search, that become originals
 _CACHED_SHARE = 0.065  # of the time of a picture, for one that was prepared before
@@ -36,7 +37,7 @@ _TRAIN_PASSES = 3  # over training pictures: the ceiling, and once for each dire
 _FLOPS = 295e9  # of a generator, in a second
 _FIDS_S = 2.2  # of a direction, for as many held-out pictures as these:
 _FIDS_NUM, _FIDS_POWER = 118, 1.4
-_TEST_PICTURE_S = {True: 0.075, False: 0.025}  # all other figures of a held-out picture; faces?
+_TEST_PICTURE_S = {True: 0.075, False: 0.075}  # all other figures of a held-out picture; faces?
 _TRAIN_PICTURE_S = {True: 0.0185, False: 0.005}  # what judges see in a training picture; faces?
 _JUDGE_STEP_S = 0.0105  # of a network that learns to tell the domains apart
 _JUDGE_STEPS, _JUDGE_EPOCHS, _JUDGE_BATCH = 300, 60, 16
@@ -59,7 +60,7 @@ def crawl_work(config: CrawlConfig, workspace: Workspace) -> StageWork:
     from scraping.search.engines import engine_urls
 
     num = pictures_to_crawl(config, workspace)
-    of_picture = _PER_PICTURE_S["crawl"] + _REQUESTS_PER_PICTURE / config.requests_per_s_per_host
+    of_picture = _CRAWLED_PICTURE_S + _REQUESTS_PER_PICTURE / config.requests_per_s_per_host
     of_picture += config.search_interval_s / _HITS_PER_PAGE
     engines = sorted(urlsplit(url).hostname or url for url in engine_urls(config))
     return StageWork(
@@ -110,7 +111,7 @@ def prepare_work(
     names = {row.sha256 for row in rows if row.status == "ok"}
     cached = AnalysisCache(workspace, AnalysisConfig.of(config)).names_with_analysis(names)
     num = len(names) - len(cached) + _CACHED_SHARE * len(cached)
-    return StageWork("prepare", num * _PER_PICTURE_S["prepare"], _PROCESSES_S)
+    return StageWork("prepare", num * _PREPARED_PICTURE_S[config.faces], _PROCESSES_S)
 
 
 def evaluation_work(
