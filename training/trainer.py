@@ -99,7 +99,7 @@ class Trainer:
         message = localised("resumes from step {step}", step=position.step) if position.step else ""
         if position.step >= self._num_steps:
             message = localised("every step was done before")
-        self._progress("train", position.step, self._num_steps, message)
+        self._show_progress(position.step, message)
         if position.step == 0:
             self._sample()
         self._throughput.start(position.step)
@@ -178,7 +178,7 @@ class Trainer:
                 self._log_row(values, rate)
             if self._state.position.step <= config.pseudo_steps:
                 error = values["pseudo_A"] + values["pseudo_B"]
-                message = localised("pseudo pairs, error {error:.3f}", error=error)
+                message = localised("error {error:.3f}", error=error)
             else:
                 cycle = values["cycle_A"] + values["cycle_B"]
                 self._state.cycle_sum += cycle
@@ -187,9 +187,16 @@ class Trainer:
                     epoch=self._state.position.epoch,
                     cycle=cycle,
                 )
-            self._progress("train", step, self._num_steps, f"{message}, {self._throughput}")
+            self._show_progress(step, f"{message}, {self._throughput}")
         if step % config.sample_every == 0 or is_last:
             self._sample()
+
+    def _show_progress(self, step: int, message: str) -> None:
+        """Supervised steps are a stage of their own: they are several times as fast."""
+        if step <= self._config.pseudo_steps > 0:
+            self._progress("pseudo pairs", step, self._config.pseudo_steps, message)
+        else:
+            self._progress("train", step, self._num_steps, message)
 
     def _save_if_due(self) -> None:
         is_signalled = self._gan.world.any(self._signals.pending is not None)

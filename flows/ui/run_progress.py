@@ -125,11 +125,14 @@ class TrainingProgress:
     def __init__(self, run: Path, write_page: Callable[[str], None]) -> None:
         self._samples, self._write_page = RunFolder(run).samples_folder(), write_page
         self._bar = ArtifactProgress(f"progress-{domains(run.name)}", every_s=10.0)
-        self._next_share = 0.0  # step of the training at which the page is written again
+        self._stage = ""
+        self._next_share = 0.0  # of the stage's steps, at which the page is written again
         self._last_grid: Path | None = None
 
     def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
         self._bar(stage, done, total, message)
+        if stage != self._stage:
+            self._stage, self._next_share = stage, 0.0
         share = done / total if total else 0.0
         if share < self._next_share:
             return

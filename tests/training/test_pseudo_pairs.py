@@ -250,7 +250,15 @@ def test_supervised_steps_come_first_and_reduce_the_error(
         Image.fromarray(tinted.astype(np.uint8)).save(path)
     changes = {"pseudo_steps": 120, "residual": True, "learning_rate": 3e-3, "num_epochs": 1}
     config = CONFIG.model_copy(update=changes | {"lambda_a": 1.0, "lambda_b": 1.0})
-    summary = train(config, smooth_dataset, tmp_path / "run")
+    stages = list[tuple[str, int | None]]()
+    summary = train(
+        config,
+        smooth_dataset,
+        tmp_path / "run",
+        progress=lambda stage, _done, total, _message: stages.append((stage, total)),
+    )
+    # a rate, and so the time left, holds for steps of one kind alone
+    assert list(dict.fromkeys(stages)) == [("pseudo pairs", 120), ("train", 130)]
     assert summary.steps == 120 + 2 * 5
     assert summary.epochs == 2
     rows = read_log(summary.run / "log.jsonl")
