@@ -71,7 +71,7 @@ def closed_form_distances(data: Measurement) -> Figures:
     num, seed = data.config.num_bootstrap, data.config.seed
     real, model = target.features["offline"], data.outputs.features["offline"]
     figures: Figures = {}
-    for form, pictures in _translations(source, target):
+    for form, pictures in closed_form_translations(source, target):
         features = data.extract(pictures)
         kid = compare_kid(model, features, real, num, seed)
         figures |= {
@@ -85,7 +85,7 @@ def closed_form_distances(data: Measurement) -> Figures:
     return figures
 
 
-def _translations(source: Side, target: Side) -> Iterator[tuple[ClosedForm, Pictures]]:
+def closed_form_translations(source: Side, target: Side) -> Iterator[tuple[ClosedForm, Pictures]]:
     """The held-out pictures of ``source`` by each closed form that can be fitted."""
     before, after = _moments_by_region(source), _moments_by_region(target)
     if "whole" in before and "whole" in after:
