@@ -16,9 +16,9 @@ from flows.pipeline import decide
 from flows.presets import Preset
 from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
+from flows.ui.ended_runs import settle_ended_run
 from flows.ui.run_names import run_name
 from flows.ui.run_progress import run_logger
-from flows.ui.run_tags import remove_passing_tags
 from flows.warm_start.more_epochs import continuation
 from flows.warm_start.retraining import retraining
 from flows.warm_start.starting_points import starting_point, with_origin
@@ -33,8 +33,8 @@ from training.run.starting_point import StartingPoint
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[remove_passing_tags],
-    on_crashed=[remove_passing_tags],
+    on_cancellation=[settle_ended_run],
+    on_crashed=[settle_ended_run],
 )
 @cancellable
 def train(
@@ -122,8 +122,8 @@ def _train_from(
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[remove_passing_tags],
-    on_crashed=[remove_passing_tags],
+    on_cancellation=[settle_ended_run],
+    on_crashed=[settle_ended_run],
 )
 @cancellable
 def evaluate(*, run: str = latest.NEWEST, parameters: EvaluateForm, workspace: str = "") -> str:

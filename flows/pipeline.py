@@ -28,8 +28,8 @@ from flows.stage_results import StageResult
 from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
 from flows.ui.approval import Approval, ask
+from flows.ui.ended_runs import settle_ended_run
 from flows.ui.run_names import run_name
-from flows.ui.run_tags import remove_passing_tags
 from flows.warm_start.starting_points import starting_point, with_origin
 from storage.remote import default_workspace
 from training.tracking.tracker import require_packages
@@ -65,8 +65,8 @@ class PipelineResult:
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[remove_passing_tags],
-    on_crashed=[remove_passing_tags],
+    on_cancellation=[settle_ended_run],
+    on_crashed=[settle_ended_run],
 )
 @cancellable
 def pipeline(

@@ -20,8 +20,8 @@ from flows.parameters import CrawlParameters, RefreshParameters
 from flows.pipeline import crawl_and_prepare
 from flows.states import StageLog, cancellable
 from flows.ui import artifacts, run_names
+from flows.ui.ended_runs import settle_ended_run
 from flows.ui.run_names import run_name
-from flows.ui.run_tags import remove_passing_tags
 from storage.remote import default_workspace
 
 Side = Literal["both", "A", "B"]
@@ -33,8 +33,8 @@ Side = Literal["both", "A", "B"]
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[remove_passing_tags],
-    on_crashed=[remove_passing_tags],
+    on_cancellation=[settle_ended_run],
+    on_crashed=[settle_ended_run],
 )
 @cancellable
 def crawl(
@@ -82,8 +82,8 @@ def _crawl(
     flow_run_name=run_name,
     version=VERSION,
     persist_result=False,
-    on_cancellation=[remove_passing_tags],
-    on_crashed=[remove_passing_tags],
+    on_cancellation=[settle_ended_run],
+    on_crashed=[settle_ended_run],
 )
 @cancellable
 def refresh_dataset(

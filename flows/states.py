@@ -20,7 +20,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
-from prefect.exceptions import TerminationSignal
+from prefect.exceptions import ParameterTypeError, TerminationSignal
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
@@ -37,11 +37,19 @@ Value = TypeVar("Value")
 Params = ParamSpec("Params")
 
 
+_OF_PYDANTIC = "Value error, "  # before the text of an error that a validator raised
+
+
 class _WithoutTraceback(logging.Filter):
-    """Of an error that was raised on purpose the log has the message alone, without a traceback."""
+    """Of an error that was raised on purpose, and of parameters that are refused, the log has the
+    message alone, without a traceback.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ParameterTypeError):
+            text = str(error).replace(_OF_PYDANTIC, "")
+            record.msg, record.args, record.exc_info = text, None, None
         if not isinstance(error, SuyanError):
             return True
         if record.getMessage().startswith("Engine execution exited"):

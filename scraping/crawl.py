@@ -81,6 +81,11 @@ class CrawlSummary:
     num_waiting: int = 0
 
     @property
+    def num_duplicates(self) -> int:
+        """Number of hits whose picture the crawl had already, byte for byte."""
+        return max(self.num_hits - self.num_ok - self.num_rejected, 0)
+
+    @property
     def num_cut_short(self) -> int:
         """Number of phrases that stopped because the engine refused or did not answer."""
         return sum(stop.may_pass for stop in self._stops()) - self.num_missing

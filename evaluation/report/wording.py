@@ -30,6 +30,11 @@ from preprocessing.selection.reason_words import REASON_WORDS
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 Change = Literal["better", "same", "worse"]
+_EXPLAINED = ("kid", "closed_form", "way", "interval", "gate")
+_TRUTH_VERBS: Mapping[Language, tuple[str, str]] = {  # of an error that rises, and that falls
+    "en": ("rises ", "falls "),
+    "zh": ("升高 ", "降低 "),
+}
 _TIMES_MORE = 4  # held-out pictures: standard errors halve
 
 
@@ -148,8 +153,8 @@ def _quality(scores: Scores, language: Language) -> str:
 
 
 def explanations(language: Language = "en") -> list[str]:
-    """A sentence each on KID, interval and gate, for readers who meet them first in a verdict."""
-    return [words(language)[f"explained_{term}"] for term in ("kid", "interval", "gate")]
+    """A sentence for each of the words that readers meet first in a verdict."""
+    return [words(language)[f"explained_{term}"] for term in _EXPLAINED]
 
 
 def change_state(change: Figure) -> Change:
@@ -223,16 +228,22 @@ def _truth_part(directions: Sequence[DirectionScores], language: Language) -> st
     if len(shares) != len(directions):
         return ""
     is_contradicted = any(Contradiction.TRUTH in each.contradictions for each in directions)
+    verbs = [_TRUTH_VERBS[language][share >= 0] for share in shares]
+    repeated = ["", *verbs[:-1]]
+    changes = [
+        f"{'' if verb == before else verb}{_by(share, direction, language)}"
+        for before, verb, share, direction in zip(repeated, verbs, shares, directions, strict=True)
+    ]
     if language == "zh":
-        changes = [f"{'降低' if share >= 0 else '升高'} {percent(abs(share))}" for share in shares]
         but = "，但整张图片更不像真实图片" if is_contradicted else ""
         return f"；唇部与眼部误差分别{'、'.join(changes)}{but}"
-    changes = [
-        f"{'falls' if share >= 0 else 'rises'} by {percent(abs(share))} ({direction.route})"
-        for share, direction in zip(shares, directions, strict=True)
-    ]
     but = ", though whole pictures look less like real ones" if is_contradicted else ""
     return f"; the error on lips and eyes {' and '.join(changes)}{but}"
+
+
+def _by(share: float, direction: DirectionScores, language: Language) -> str:
+    size = percent(abs(share))
+    return size if language == "zh" else f"by {size} ({direction.route})"
 
 
 def power_sentences(direction: DirectionScores, language: Language) -> str:

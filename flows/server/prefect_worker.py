@@ -22,6 +22,7 @@ from prefect.workers.process import ProcessWorker
 from core.language.messages import localised
 from flows.deployments import WORK_POOL
 from flows.server.processes import children, environment_of, wait_until_gone
+from flows.ui.ended_runs import end_tasks
 from flows.ui.run_progress import RUN_OF_THIS_PROCESS
 
 _SAVE_TIMEOUT_S = 120.0  # time for the current step of a training and its checkpoint
@@ -56,6 +57,7 @@ async def report_ended(runs: Iterable[UUID]) -> None:
                     "Its worker was asked to stop. Finished work is saved: run it again to go on."
                 )
                 await client.set_flow_run_state(run, kind(message=message), force=True)
+                await anyio.to_thread.run_sync(end_tasks, run)
     except Exception:  # without the server the missing heartbeat tells it
         _logger.exception("the server was not told that these runs ended: %s", runs)
 

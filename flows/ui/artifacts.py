@@ -41,14 +41,15 @@ def crawl_yields(summary: CrawlSummary) -> None:
     Page(f"crawl-{summary.domain}").write(
         say("crawled", domain=summary.domain, num_ok=summary.num_ok, num_hits=summary.num_hits)
         + left
-        + say("rejected_by_reason", reasons=reasons),
+        + say("other_hits", duplicates=summary.num_duplicates, reasons=reasons),
         table([_yield(row) for row in summary.phrases]),
         points([_end(row) for row in summary.phrases]),
         pictures(newest),
     )
     log = run_logger().warning if summary.partial else run_logger().info
-    log(localised("%s: %d originals (%d new) of %d hits; rejected: %s"),
-        summary.domain, summary.num_ok, summary.num_added, summary.num_hits, reasons)  # fmt: skip
+    log(localised("%s: %d originals (%d new) of %d hits; duplicates: %d; rejected: %s"),
+        summary.domain, summary.num_ok, summary.num_added, summary.num_hits,
+        summary.num_duplicates, reasons)  # fmt: skip
 
 
 def _yield(row: Mapping[str, Any]) -> dict[str, str]:

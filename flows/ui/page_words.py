@@ -21,7 +21,9 @@ PAGE_WORDS: Mapping[str, Text] = {
         "**{domain}**：{num_hits} 条结果里有 {num_ok} 条成为原图。",
     ),
     "partial": Text(" **Partial**: {part}.", " **不完整**：{part}。"),
-    "rejected_by_reason": Text(" Rejected: {reasons}.", " 剔除：{reasons}。"),
+    "other_hits": Text(
+        " Duplicates: {duplicates}. Rejected: {reasons}.", " 重复：{duplicates}。剔除：{reasons}。"
+    ),
     "none": Text("none", "无"),
     "newest": Text("The newest", "最新的图片"),
     "phrase": Text("phrase", "搜索词"),

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.flows import Flow
 from prefect.runtime import flow_run
 
 from flows.ui.run_progress import warn_on_error
@@ -33,17 +30,10 @@ def add_tag(tag: str) -> None:
     _change_tags(lambda tags: [*tags, tag])
 
 
-def remove_passing_tags(
-    flow: Flow[..., Any],  # noqa: ARG001 - Prefect's signature
-    flow_run: FlowRun,
-    state: State[Any],  # noqa: ARG001
-) -> None:
-    """Remove the tags that the process of ``flow_run`` could not remove when it was killed.
-
-    A hook of Prefect's: a worker calls it in a process of its own, after that of the run.
-    """
+def remove_passing_tags(run_id: UUID) -> None:
+    """Remove the tags that the process of the flow run could not remove when it was killed."""
     passing = (HOLDS, WAITS)
-    _change_tags(lambda tags: [tag for tag in tags if not tag.startswith(passing)], flow_run.id)
+    _change_tags(lambda tags: [tag for tag in tags if not tag.startswith(passing)], run_id)
 
 
 def _change_tags(change: Callable[[list[str]], list[str]], run_id: UUID | None = None) -> None:

@@ -28,11 +28,17 @@ from core.language.messages import localised
 from core.locks import is_alive
 from core.workspace import Workspace
 from serving.models import Model
-from serving.refusals import Interface, Reason, Refusal
+from serving.refusals import Reason, Refusal
 from serving.web.access import AccessRules
 from serving.web.model_library import ModelLibrary
 from serving.web.photo_batches import BatchStore
-from serving.web.problems import ProblemKind, add_problems, describe_problems, problem
+from serving.web.problems import (
+    ProblemKind,
+    add_problems,
+    describe_problems,
+    problem,
+    refusal_message,
+)
 from serving.web.session import LIMITS, Limits
 
 _POLICY = (
@@ -172,7 +178,7 @@ def _add_rules(app: FastAPI, limits: Limits) -> None:
             path = request.url.path.removeprefix(request.scope.get("root_path", ""))
             refusal = _size_refusal(int(length), limits, is_batch=path == _BATCHES)
             if refusal is not None:
-                return problem(ProblemKind.TOO_LARGE, refusal.sentence(Interface.HTTP))
+                return problem(ProblemKind.TOO_LARGE, refusal_message(request, refusal))
         response = await call_next(request)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["Referrer-Policy"] = "no-referrer"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import FastAPI, Query, Request, UploadFile
+from fastapi import FastAPI, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
@@ -45,9 +45,11 @@ from serving.web.photo_endpoints import FaceInfo, face_infos
 from serving.web.problems import (
     FieldError,
     FieldsError,
+    LanguageQuery,
     NotThereError,
     ProblemKind,
     responses,
+    takes_language,
 )
 from serving.web.strings import Language, note_sentence, refusal_sentence
 
@@ -184,12 +186,7 @@ def add_batch_endpoints(app: FastAPI, library: ModelLibrary, store: BatchStore) 
 
 def _add_progress(app: FastAPI, store: BatchStore) -> None:
     @app.get("/api/batches/{batch}", responses=_BATCH_PROBLEMS)
-    async def progress(
-        batch: str,
-        language: Annotated[
-            Language | None, Query(description="Messages as the pages word them, en or zh")
-        ] = None,
-    ) -> BatchInfo:
+    async def progress(batch: str, language: LanguageQuery = None) -> BatchInfo:
         """How far a batch is, with a row for each photograph."""
         current = _batch(store, batch)
         return _info(current, language)
@@ -210,7 +207,11 @@ def _add_progress(app: FastAPI, store: BatchStore) -> None:
 
 
 def _add_again(app: FastAPI, store: BatchStore) -> None:
-    @app.get("/api/batches/{batch}/{number}/faces", responses=_FACES_PROBLEMS)
+    @app.get(
+        "/api/batches/{batch}/{number}/faces",
+        responses=_FACES_PROBLEMS,
+        dependencies=[takes_language()],
+    )
     async def faces(batch: str, number: int) -> RowFaces:
         """The faces in a photograph of a batch, of an archive too, numbered from left to right."""
         current = _batch(store, batch)

@@ -30,7 +30,8 @@ export const createPicker = ({ say, words, find, onChange, onAgain, onClose, onF
       const answer = await find(photo);
       const body = await answer.json();
       if (ask !== asks) return;
-      if (!answer.ok) return quiet ? undefined : show(photo, body.message);
+      if (!answer.ok)
+        return quiet ? undefined : show(photo, answer.status === 404 ? say("gone") : body.message);
       faces = body.faces ?? body;
       size = body.faces ? body : null; // of the photograph, whose picture here may be smaller
     } catch {
@@ -97,7 +98,7 @@ export const createPicker = ({ say, words, find, onChange, onAgain, onClose, onF
     label.className = "check";
     const check = Object.assign(document.createElement("input"), { type: "checkbox" });
     check.addEventListener("change", () => choose(face, check.checked));
-    label.append(check, say("face", { number: face.number }) + (face.fit ? "" : ` (${words.face_unfit})`));
+    label.append(check, say("face", { number: face.number }) + (face.fit ? "" : words.face_unfit));
     const range = Object.assign(document.createElement("span"), { className: "range" });
     const input = Object.assign(document.createElement("input"), {
       type: "range", min: 0, max: 1, step: 0.05, value: face.strength ?? $("strength").value,

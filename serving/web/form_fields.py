@@ -13,7 +13,7 @@ from serving.labelling.visible_mark import Corner, MarkLanguage
 from serving.models import Direction
 from serving.translate import TranslateOptions
 from serving.web.model_library import ModelLibrary
-from serving.web.problems import FieldError, FieldsError
+from serving.web.problems import FieldError, FieldsError, LanguageQuery
 from serving.web.session import Session
 
 _PHOTO_FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
@@ -58,14 +58,16 @@ ChoicesField = Annotated[
 def only_fields(*names: str, repeated: Collection[str] = ()) -> Any:
     """A dependency that refuses fields that the endpoint does not have, or has twice.
 
-    FastAPI would ignore both, and a misspelt option would silently have no effect.
+    FastAPI would ignore both, and a misspelt option would silently have no effect. The address has
+    ``language`` alone.
     """
 
-    async def check(request: Request) -> None:
+    async def check(request: Request, language: LanguageQuery = None) -> None:  # noqa: ARG001
         fields = [name for name, _ in (await request.form()).multi_items()]
         errors = []
-        for name in dict.fromkeys([*fields, *request.query_params]):
-            if name in request.query_params or name not in names:
+        in_address = request.query_params.keys() - {"language"}
+        for name in dict.fromkeys([*fields, *in_address]):
+            if name in in_address or name not in names:
                 needed = f"is no field of the form; needed one of {', '.join(names)}"
                 errors.append(FieldError(field=name[:80], message=needed))
             elif fields.count(name) > 1 and name not in repeated:

@@ -5,6 +5,7 @@ import { createPicker } from "./face_picker.js";
 const data = JSON.parse(document.getElementById("data").textContent);
 const { words, language, models, maxBytes, maxPhotos, maxBatchBytes, archives, tooLarge } = data;
 const api = "../api";
+const inLanguage = `?language=${language}`; // messages in the page's words
 const pollMs = 600;
 const $ = (id) => document.getElementById(id);
 const say = (key, values = {}) =>
@@ -110,11 +111,11 @@ const picker = createPicker({
   say,
   words,
   find: (photo) => {
-    if (photo.number) return fetch(`${api}/batches/${batch.name}/${photo.number}/faces`);
+    if (photo.number) return fetch(`${api}/batches/${batch.name}/${photo.number}/faces${inLanguage}`);
     const form = new FormData();
     form.append("photo", photo.file, photo.name);
     form.append("model", model().name);
-    return fetch(`${api}/faces`, { method: "POST", body: form });
+    return fetch(`${api}/faces${inLanguage}`, { method: "POST", body: form });
   },
   onChange: (photo) => {
     if (batch && !isAtWork() && !photo.number) forget(); // its result is of another choice
@@ -163,7 +164,7 @@ const go = async () => {
   }
   if ($("mark").checked) form.append("mark", language);
   const request = (sending = new XMLHttpRequest()); // fetch tells no progress of an upload
-  request.open("POST", `${api}/batches`);
+  request.open("POST", `${api}/batches${inLanguage}`);
   request.responseType = "json";
   request.upload.onprogress = ({ loaded, total }) => showStatus(loaded / total);
   request.onload = () => {
@@ -197,7 +198,7 @@ const translateAgain = async (photo) => {
   form.append("faces", photo.faces ?? $("faces").value);
   form.append("strength", $("strength").value);
   try {
-    const answer = await fetch(`${api}/batches/${batch.name}/${photo.number}`, { method: "POST", body: form });
+    const answer = await fetch(`${api}/batches/${batch.name}/${photo.number}${inLanguage}`, { method: "POST", body: form });
     const info = await answer.json();
     notice(answer.ok ? "" : answer.status === 404 ? say("gone") : info.message);
     if (!answer.ok) return;
@@ -215,7 +216,7 @@ const poll = async () => {
   let failures = 0;
   while (batch === asked && isAtWork()) {
     try {
-      const answer = await fetch(`${api}/batches/${asked.name}?language=${language}`);
+      const answer = await fetch(`${api}/batches/${asked.name}${inLanguage}`);
       if (batch !== asked) return;
       if (answer.status === 404) {
         batch = null;
@@ -347,7 +348,8 @@ const item = (row, key) => {
       }),
     );
   const photo = row.photo?.url ? row.photo : inArchive(row);
-  if (photo && !$("whole").checked && !isAtWork())
+  const hasNoFaces = row.state === "refused" && ["unreadable", "too-large", "no-face"].includes(row.kind);
+  if (photo && !hasNoFaces && !$("whole").checked && !isAtWork())
     buttons.append(
       button(words.faces_button, say("edit_faces", { name: row.name }), () => {
         picker.open(photo);

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from serving.refusals import Interface, Reason, Refusal
 from serving.web.session import RefusedError
+from serving.web.strings import TEXTS, Language, refusal_sentence
 
 MEDIA_TYPE = "application/problem+json"
+LanguageQuery = Annotated[
+    Language | None, Query(description="Messages as the pages word them, en or zh")
+]
 
 
 class ProblemKind(StrEnum):
@@ -123,6 +128,27 @@ def problem(
     return JSONResponse(content, status, extra, media_type=MEDIA_TYPE)
 
 
+def takes_language() -> Any:
+    """A dependency of endpoints whose refusals may be in the words of a page."""
+
+    async def check(language: LanguageQuery = None) -> None:
+        """Have the query's language checked and described; ``refusal_message`` reads it."""
+
+    return Depends(check)
+
+
+def refusal_message(request: Request, refusal: Refusal) -> str:
+    """The page's sentence of a refusal, in the language that the request names; else the API's."""
+    language = _language(request)
+    return refusal_sentence(refusal, language) if language else refusal.sentence(Interface.HTTP)
+
+
+def _language(request: Request) -> Language | None:
+    """The language of the page that asks; None for a program, or an unknown one."""
+    name = request.query_params.get("language")
+    return next((language for language in TEXTS if language == name), None)
+
+
 def responses(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     """The refusals of an endpoint, for its description in OpenAPI."""
     described: dict[int | str, dict[str, Any]] = {}
@@ -141,8 +167,8 @@ def add_problems(app: FastAPI) -> None:
     """Make ``app`` answer every refusal and every failure as a problem."""
 
     @app.exception_handler(RefusedError)
-    async def refused(_request: Request, error: RefusedError) -> Response:
-        return problem(ProblemKind(error.kind.value), str(error))
+    async def refused(request: Request, error: RefusedError) -> Response:
+        return problem(ProblemKind(error.kind.value), refusal_message(request, error.refusal))
 
     @app.exception_handler(FieldsError)
     async def fields(_request: Request, error: FieldsError) -> Response:
@@ -172,8 +198,12 @@ def add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        detail = f"{request.method} {request.url.path}: an error of Suyan, {type(error).__name__}; "
-        return problem(ProblemKind.FAILED, detail + "the server's terminal shows it: report it")
+        cause = type(error).__name__
+        detail = f"{request.method} {request.url.path}: an error of Suyan, {cause}; "
+        detail += "the server's terminal shows it: report it"
+        if _language(request):
+            detail = refusal_message(request, Refusal(Reason.FAILED, {"error": cause}))
+        return problem(ProblemKind.FAILED, detail)
 
 
 def describe_problems(app: FastAPI) -> None:

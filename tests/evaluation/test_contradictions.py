@@ -78,7 +78,7 @@ def test_a_smaller_error_on_lips_does_not_hide_a_worse_picture() -> None:
     bad = scores(domain_success=figure(0.1), truth=TRUTH)
     assert bad.directions["A2B"].contradictions == [Contradiction.TRUTH]
     sentence = verdict(bad)
-    assert "falls by 40 % (bare → makeup), though whole pictures look less like real" in sentence
+    assert "by 40 % (bare → makeup), though whole pictures look less like real" in sentence
     assert "但整张图片更不像真实图片" in verdict(bad, "zh")
     assert "though" not in verdict(scores(0.02, truth=TRUTH))
 

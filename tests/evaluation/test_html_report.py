@@ -46,6 +46,9 @@ frame.addEventListener("load", async () => {{
   const buttons = page.querySelectorAll("button.picture");
   buttons[0].click();
   const first = dialog.querySelector("img").src, opened = dialog.open;
+  const hint = view.getComputedStyle(dialog.querySelector("small"));
+  const [red, green, blue] = hint.color.match(/[0-9]+/g).map(Number);
+  const hintBrightness = Number(hint.opacity) * (0.3 * red + 0.59 * green + 0.11 * blue);
   dialog.dispatchEvent(new view.KeyboardEvent("keydown", {{key: "ArrowRight"}}));
   const second = dialog.querySelector("img").src, caption = dialog.querySelector("p").textContent;
   dialog.querySelector("img").click();
@@ -58,7 +61,7 @@ frame.addEventListener("load", async () => {{
   document.title = "done";
   document.body.textContent = "FOUND" + JSON.stringify({{
     problems, opened, closed: !dialog.open, zoomed: first === buttons[0].querySelector("img").src,
-    next: second === buttons[1].querySelector("img").src, caption, stays,
+    next: second === buttons[1].querySelector("img").src, caption, stays, hintBrightness,
     flips: flipped === first && flippedBack === second && first !== second,
     other: page.querySelector(".other-language a").getAttribute("href"),
     overflow: page.documentElement.scrollWidth - page.documentElement.clientWidth,
@@ -114,6 +117,7 @@ def test_it_reads_well_and_zooms(
     assert seen["next"]
     assert seen["stays"]
     assert seen["flips"]
+    assert seen["hintBrightness"] > 150  # on a backdrop that is nearly black
     assert seen["closed"]
     route = {"en": "makeup → bare", "zh": "化妆 → 素颜"}[language]
     assert route in seen["caption"]

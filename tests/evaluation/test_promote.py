@@ -82,6 +82,9 @@ def test_verdicts_say_what_happened() -> None:
         in verdict(Scores.from_json(scores))
     )
     assert "降低 59 %、升高 32 %" in verdict(Scores.from_json(scores), "zh")
+    both = Scores.from_json(json.loads(json.dumps(scores).replace("-0.32", "0.32")))
+    assert "falls by 59 % (makeup → bare) and by 32 % (bare → makeup)" in verdict(both)
+    assert "误差分别降低 59 %、32 %" in verdict(both, "zh")
     unsure = scores_of(0.04)
     unsure["directions"]["A2B"]["kid_change"] = {"value": -0.01, "low": -0.03, "high": 0.01}
     assert verdict(Scores.from_json(unsure)).startswith("Only one direction is better")

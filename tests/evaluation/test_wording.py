@@ -1,4 +1,4 @@
-"""The report's words, for readers who meet KID, intervals and the gate for the first time."""
+"""The report's words, for readers who meet KID, judges and the gate for the first time."""
 
 import re
 import shutil
@@ -20,9 +20,12 @@ from preprocessing.config import PrepareConfig
 
 _GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "workspace.tar.xz"
 _TERMS: dict[Language, tuple[str, ...]] = {
-    "en": ("KID says", "95 % interval is", "The gate is"),
-    "zh": ("KID 表示", "95 % 置信区间是", "门槛（gate）是"),
-}
+    "en": (
+        "KID says", "colour transport are translations", "The way is", "95 % interval is",
+        "The gate is",
+    ),
+    "zh": ("KID 表示", "颜色迁移是", "路程从", "95 % 置信区间是", "门槛（gate）是"),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

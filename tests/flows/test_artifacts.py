@@ -1,13 +1,18 @@
 import base64
 import io
+import logging
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
+from own_pictures import add_all, jpeg, write_pictures
 from PIL import Image
 
+from core.language.messages import Language
 from flows.ui import markdown
-from flows.ui.artifacts import _end, _yield
+from flows.ui.artifacts import _end, _yield, crawl_yields
+from flows.ui.page_words import use_language
 from flows.ui.run_progress import artifact_key, domains
 
 
@@ -28,6 +33,28 @@ def test_a_phrase_is_told_in_reading_order() -> None:
     failures = "stopped: exhausted · rejected: http-404: 3, timeout: 1"
     assert markdown.points([_end(row)]) == f"- **素颜** · {failures}"
     assert markdown.points([_end(row | {"rejected": {}})]) == "- **素颜** · stopped: exhausted"
+
+
+@pytest.mark.parametrize(("language", "line", "page"), [
+    ("en", "bare: 4 originals (4 new) of 6 hits; duplicates: 2; rejected: none",
+     "**bare**: 4 of 6 hits became originals. Duplicates: 2. Rejected: none."),
+    ("zh", "bare：原图 4 张（新增 4），来自 6 条结果；重复：2；剔除：无",
+     "**bare**：6 条结果里有 4 条成为原图。 重复：2。剔除：无。"),
+])  # fmt: skip
+def test_a_crawl_accounts_for_each_of_its_hits(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    language: Language, line: str, page: str,
+) -> None:  # fmt: skip
+    pages: list[str] = []
+    monkeypatch.setattr(markdown.Page, "write", lambda _self, *parts: pages.extend(parts))
+    use_language(language)
+    faces = write_pictures(tmp_path / "faces", 4)
+    for copy in ("copy 1", "copy 2"):
+        (faces / f"{copy}.jpg").write_bytes(jpeg(0))
+    caplog.set_level(logging.INFO)
+    crawl_yields(add_all(tmp_path / "workspace", faces, domain="bare"))
+    assert line in [record.getMessage() for record in caplog.records]
+    assert pages[0] == page
 
 
 def test_a_point_tells_what_has_no_name_by_itself() -> None:

@@ -22,7 +22,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
-from prefect.states import Cancelling, Completed, Crashed, Pending, Running
+from prefect.states import Cancelled, Cancelling, Completed, Crashed, Pending, Running
 from prefect.utilities.engine import capture_sigterm
 
 from core.workspace import Workspace
@@ -34,9 +34,9 @@ from flows.server import prefect_worker
 from flows.server.services import Services
 from flows.states import cancellable
 from flows.tasks import _saved_step_in_tag
+from flows.ui.ended_runs import settle_ended_run
 from flows.ui.run_names import is_random
 from flows.ui.run_progress import ArtifactProgress
-from flows.ui.run_tags import remove_passing_tags
 from training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,18 +161,40 @@ def test_a_signal_that_arrives_in_a_finaliser_ends_the_run_all_the_same() -> Non
 
 
 @pytest.mark.slow
-def test_a_killed_run_keeps_no_tag_of_what_it_held(client: SyncPrefectClient) -> None:
+@pytest.mark.parametrize("end", [Crashed, Cancelled])
+def test_a_killed_run_keeps_neither_a_tag_of_what_it_held_nor_a_running_task(
+    client: SyncPrefectClient, end: Callable[[], Any]
+) -> None:
     @prefect.flow(name="of-a-test-that-is-killed")
     def nothing() -> None:
         pass
 
+    @prefect.task(name="of-a-test-that-is-killed")
+    def part() -> None:
+        pass
+
     tags = ["a person's", "holds: run train x", "waits for the run 'y'", "saved at step 10"]
     run = client.create_flow_run(nothing, tags=tags)
+    states = {"first": Completed(), "second": Running()}
+    ids = {
+        key: client.create_task_run(part, run.id, dynamic_key=key, state=state).id
+        for key, state in states.items()
+    }
     for flow in (crawl, refresh_dataset, train, evaluate, pipeline):
         (cancelled,), (crashed,) = flow.on_cancellation_hooks, flow.on_crashed_hooks
-        assert cancelled is crashed is remove_passing_tags
-    remove_passing_tags(nothing, run, Crashed())
+        assert cancelled is crashed is settle_ended_run
+    client.set_flow_run_state(run.id, Running(), force=True)
+    settle_ended_run(nothing, run, end())  # somebody has started it again
+    assert client.read_task_run(ids["second"]).state_name == "Running"
+    client.set_flow_run_state(run.id, end(), force=True)
+    settle_ended_run(nothing, run, end())
     assert sorted(client.read_flow_run(run.id).tags) == ["a person's", "saved at step 10"]
+    assert client.read_task_run(ids["first"]).state_name == "Completed"
+    second = client.read_task_run(ids["second"]).state
+    assert second is not None
+    assert (second.name, second.message) == (
+        end().name, "The process of its run ended. Run it again to go on.",
+    )  # fmt: skip
 
 
 @pytest.mark.slow

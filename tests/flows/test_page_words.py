@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from prefect.exceptions import ParameterTypeError
 
 from core.errors import SuyanError, TooFewImagesError
 from core.files import write_json
@@ -65,7 +66,8 @@ def _crawl(*, partial: bool = True, num_added: int = 2) -> Any:
         ("pages", "hits", "new", "stored", "duplicates"), 3
     )
     return _summary(
-        domain="bare", num_ok=7, num_hits=9, num_added=num_added, reasons={"http-404": 2},
+        domain="bare", num_ok=7, num_hits=9, num_duplicates=0, num_added=num_added,
+        reasons={"http-404": 2},
         partial=partial, num_cut_short=1, num_missing=2, num_waiting=1, phrases=[phrase, phrase],
         preview=Path("none.jpg"), listing=Path("crawls/bare/listing.parquet"),
     )  # fmt: skip
@@ -182,16 +184,20 @@ def test_a_log_has_the_message_of_our_own_errors_without_a_traceback(
     monkeypatch.setattr(logger, "propagate", False)
     caplog.set_level(logging.INFO, logger.name)
     known = TooFewImagesError("too few:\n  50 % of them")
+    refused = ParameterTypeError("refused:\n - parameters: Value error, train.sed: no parameter")
     for error, line in (
         (known, "Task run failed with exception: ..."),
         (KeyError("a bug"), "Task run failed with exception: ..."),
         (known, "Engine execution exited with unexpected exception"),
+        (refused, "Engine execution exited with unexpected exception"),
     ):
         try:
             raise error
-        except (SuyanError, KeyError):
+        except (SuyanError, KeyError, ParameterTypeError):
             logger.exception(line)
-    ours, bug = caplog.records
+    ours, bug, parameters = caplog.records
+    text = "refused:\n - parameters: train.sed: no parameter"
+    assert (parameters.getMessage(), parameters.exc_info) == (text, None)
     assert (ours.getMessage(), ours.exc_info) == ("too few:\n  50 % of them", None)
     assert bug.exc_info
 

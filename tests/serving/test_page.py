@@ -71,6 +71,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "close.jpg").write_bytes(encode(close, "JPEG"))
     (folder / "heic.jpg").write_bytes(ODD_PHOTOS["heic.jpg"]())
     (folder / "large.jpg").write_bytes(bytes(1_500_000))
+    (folder / "坏.jpg").write_bytes(b"\xff\xd8\xff no")
     with zipfile.ZipFile(folder / "trip.zip", "w") as archive:
         for number in range(3):
             archive.writestr(f"旅行/{number}.jpg", jpeg(portrait("makeup", number + 3)))
@@ -335,6 +336,40 @@ def test_the_chinese_page_is_chinese(open_page: Any, photos: Path, locale: str) 
     page.set_input_files("#choose", photos / "large.jpg")
     notice = TEXTS["zh"]["too-many-bytes"].format(megabytes="1.5", limit=1)
     page.get_by_text(notice).wait_for()
+
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_faces_are_not_offered_where_none_can_be_chosen(
+    open_page: Any, photos: Path, language: str
+) -> None:
+    words = TEXTS["zh" if language == "zh" else "en"]
+    page = open_page(language)
+    page.set_input_files("#choose", photos / "坏.jpg")
+    offer = page.get_by_label(words["edit_faces"].format(name="坏.jpg"))
+    offer.click()
+    page.locator("#picker-hint").get_by_text(words["unreadable"]).wait_for()
+    _finish(page)
+    assert words["unreadable"] in page.text_content("#rows li")
+    assert offer.count() == 0
+
+
+@needs_browser
+@pytest.mark.slow
+def test_the_words_on_a_small_photograph_can_be_read(open_page: Any, tmp_path: Path) -> None:
+    Image.fromarray(portrait("makeup", 3)).resize((30, 40)).save(tmp_path / "tiny.png")
+    page = open_page("en", 390)
+    page.check("#whole")
+    page.set_input_files("#choose", tmp_path / "tiny.png")
+    _finish(page)
+    page.wait_for_function("document.querySelector('#after').naturalWidth > 0")
+    slider, left, right = (
+        page.locator(f"#slider{part}").bounding_box() for part in ("", " .left", " .right")
+    )
+    assert slider["x"] <= left["x"] < left["x"] + left["width"] < right["x"]
+    assert right["x"] + right["width"] <= slider["x"] + slider["width"]
+    assert slider["height"] == pytest.approx(slider["width"] * 4 / 3, abs=2)
 
 
 @needs_browser

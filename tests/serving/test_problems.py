@@ -24,6 +24,7 @@ from web_server import web_server
 
 from scraping.offline.corpus import group, jpeg
 from serving.web.problems import add_problems
+from serving.web.strings import TEXTS
 
 if importlib.util.find_spec("python_multipart") is None:
     pytest.skip("needs the extra web: pip install -e '.[web]'", allow_module_level=True)
@@ -151,6 +152,27 @@ def test_a_failure_of_ours_is_a_problem_too(description: dict[str, Any]) -> None
     body = _check(answer, "/api/translate", description)
     assert body["kind"] == "failed"
     assert "IndexError" in body["detail"]
+    path = "/api/translate?language=zh"
+    chinese = TestClient(app, raise_server_exceptions=False).post(path).json()
+    assert chinese["detail"] == TEXTS["zh"]["failed"].format(error="IndexError")
+
+
+@pytest.mark.parametrize("path", ["/api/faces", "/api/translate"])
+def test_a_refusal_is_in_the_words_of_the_page_that_asks(
+    url: str, description: dict[str, Any], path: str
+) -> None:
+    too_many = TEXTS["zh"]["too-many-bytes"].format(megabytes="2.0", limit=1)
+    contents = {TEXTS["zh"]["unreadable"]: b"text", too_many: bytes(2_000_000)}
+    for sentence, content in contents.items():
+        files = {"photo": ("x.jpg", content)}
+        answer = requests.post(f"{url}{path}?language=zh", files=files, timeout=60)
+        assert _check(answer, path, description)["message"] == sentence
+    files = {"photo": ("x.jpg", PEOPLE)}
+    answer = requests.post(f"{url}{path}?language=fr", files=files, timeout=60)
+    assert answer.status_code == 422
+    assert "language: got 'fr'" in _check(answer, path, description)["message"]
+    parameters = description["paths"][path]["post"]["parameters"]
+    assert [each["name"] for each in parameters] == ["language"]
 
 
 @pytest.mark.parametrize("name", sorted(ODD_PHOTOS))
