@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,11 +125,15 @@ def demo(workspace: WorkspaceOption = DEMO_WORKSPACE) -> None:
         )
     )
     corpus = portrait_corpus(num_good=_NUM_DRAWN)
-    if not has_truth(corpus, workspace.truth_table):
-        with progress_bar(OUTPUT) as progress:
-            write_truth(corpus, workspace.truth, progress=progress)
+
+    def draw() -> None:
+        if not has_truth(corpus, workspace.truth_table):
+            with progress_bar(OUTPUT) as progress:
+                write_truth(corpus, workspace.truth, progress=progress)
+
     with OfflineEngine(corpus, port=_DEMO_PORT) as engine:
-        result = run_pipeline(demo_recipe(engine.url, workspace.truth), workspace, OUTPUT)
+        recipe = demo_recipe(engine.url, workspace.truth)
+        result = run_pipeline(recipe, workspace, OUTPUT, meanwhile=draw)
     print_summary(result, OUTPUT, workspace)
     _print_result(result)
 
@@ -189,19 +194,25 @@ def _with_agreement(
 
 
 def run_pipeline(
-    parameters: PipelineParameters, workspace: Workspace, console: Console
+    parameters: PipelineParameters,
+    workspace: Workspace,
+    console: Console,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> PipelineResult:
     """Run the pipeline in this process and return its result; the Prefect UI shows the run.
 
-    The server is the one of ``PREFECT_API_URL``, else the workspace's own, which is started.
-    Prefect reads its settings when it is imported, so no other code may import it before.
+    The server is the one of ``PREFECT_API_URL``, else the workspace's own, which is started;
+    ``meanwhile`` is called before the run, while the server starts. Prefect reads its settings when
+    it is imported, so no other code may import it before.
     """
     if os.environ.get("PREFECT_API_URL"):
+        meanwhile()
         return _run_flow(parameters, workspace)
     from flows.server.prefect_server import client_environment, local_server
 
     console.print(localised("Starting the Prefect server of this workspace …"))
-    with local_server(workspace) as server:
+    with local_server(workspace, meanwhile=meanwhile) as server:
         os.environ.update(client_environment(server))
         try:
             console.print(

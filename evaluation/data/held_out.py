@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from core.files import load_json
 from core.language.messages import localised
-from core.pictures import Rejected, read_picture, resize
+from core.pictures import Rejected, map_in_threads, read_picture, resize
 from core.tables import Picture, iter_rows
 from core.workspace_folders import DatasetFolder
 from evaluation.arrays import Pictures
@@ -24,6 +24,8 @@ Sides = dict[str, list[Picture]]
 """Rows of the manifest by side, ``"A"`` and ``"B"``."""
 
 _Row = TypeVar("_Row", "_Place", Picture)
+
+_MOST_BYTES_IN_MEMORY = 128_000_000
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def load_pictures(dataset: Path, files: Sequence[str], px: int) -> Pictures:
 
     Raises ``ValueError`` for one that cannot be read.
     """
-    pictures = np.empty((len(files), px, px, 3), np.uint8)
-    for index, file in enumerate(files):
+
+    def load(file: str) -> Pictures:
         picture = read_picture(dataset / file)
         if isinstance(picture, Rejected):
             raise ValueError(  # noqa: TRY004 - the file is wrong, not a type
@@ -104,8 +106,27 @@ def load_pictures(dataset: Path, files: Sequence[str], px: int) -> Pictures:
                     dataset=dataset,
                 )
             )
-        pictures[index] = resize(picture, px, px)
+        return resize(picture, px, px)
+
+    pictures = np.empty((len(files), px, px, 3), np.uint8)
+    for index, picture in enumerate(map_in_threads(load, files)):
+        pictures[index] = picture
     return pictures
+
+
+def cached_if_small(load: Callable[[], Pictures]) -> Callable[[], Pictures]:
+    """``load``, called once where the pictures take 128 MB of memory at most, else each time."""
+    in_memory: list[Pictures] = []
+
+    def load_or_reuse() -> Pictures:
+        if in_memory:
+            return in_memory[0]
+        pictures = load()
+        if pictures.nbytes <= _MOST_BYTES_IN_MEMORY:
+            in_memory.append(pictures)
+        return pictures
+
+    return load_or_reuse
 
 
 def _load_rows(manifest: Path, config: EvaluateConfig) -> tuple[Sides, Sides, Sides]:

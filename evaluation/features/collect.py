@@ -15,7 +15,7 @@ from core.progress import Progress
 from core.tables import Picture
 from evaluation.arrays import Array, Pictures
 from evaluation.config import EvaluateConfig
-from evaluation.data.held_out import load_pictures
+from evaluation.data.held_out import cached_if_small, load_pictures
 from evaluation.data.score_parts import FeatureNetwork
 from evaluation.data.translations import translate, translate_with_strengths
 from evaluation.features.extractor import load_offline
@@ -82,7 +82,8 @@ class FeatureCollector:
     ) -> Side:
         """The real pictures of one domain at ``px``; ``crop_px`` is their side in the dataset."""
         pictures = load_pictures(dataset, [row.file for row in test], px)
-        load_train = partial(load_pictures, dataset, [row.file for row in train], px)
+        train_files = [row.file for row in train]
+        load_train = cached_if_small(partial(load_pictures, dataset, train_files, px))
         train_pictures = load_train()
         meshes = self.meshes(test, pictures, crop_px)
         sample = slice(0, len(test))  # training pictures enough for a mean colour

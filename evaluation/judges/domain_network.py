@@ -8,8 +8,10 @@ training pictures of a dataset; the last quarter says how far real pictures are 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +66,47 @@ class DomainNetwork:
             for view in views:
                 part = torch.from_numpy(cut_view(pictures[indices], view, alignment))
                 learned[view].append(resized(part, _PX, enlarges=True))
-        self._extractors = {view: _extractor(a, b, cache) for view, (a, b) in learned.items()}
+        self._learned = {view: (a, b) for view, (a, b) in learned.items()}
+        self._cache = cache
+        self._extractors = {view: self._extractor(view) for view in views}
 
     def features(self, judged: JudgedPictures, view: View) -> Array:
         """Mean and maximum of each channel of the last layer: ``[N, 128]``."""
         return self._extractors[view](cut_view(judged.pictures, view, self._alignment))
+
+    def _extractor(self, view: View) -> Extractor:
+        """The features of the view's network; the networks are trained when one is needed."""
+
+        def extract(pictures: Tensor) -> Tensor:
+            return self._networks[view].features(resized(pictures, _PX, enlarges=True))
+
+        return Extractor(
+            key="domain network",
+            name="domain network",
+            identity=_identity(*self._learned[view]),
+            comparable_with_published=False,
+            num_features=2 * _WIDTHS[-1],
+            network=extract,
+            batch_size=_BATCH_SIZE,
+            cache=self._cache,
+        )
+
+    @cached_property
+    def _networks(self) -> dict[View, _Classifier]:
+        """The network of each view; those that are not stored learn at the same time.
+
+        Each has one thread, so that sums have one order on every machine of a kind.
+        """
+        num_threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(
+                num_threads, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                sides = zip(*self._learned.values(), strict=True)
+                networks = pool.map(_load_or_train, *sides, repeat(self._cache))
+                return dict(zip(self._learned, networks, strict=True))
+        finally:
+            torch.set_num_threads(num_threads)  # else later threads begin with one
 
     def unlearned(self, num: int) -> NDArray[np.int_]:
         """The quarter of ``num`` pictures that the networks did not learn from."""
@@ -102,8 +140,8 @@ def _split(num: int) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     return np.sort(order[:num_learned]), np.sort(order[num_learned:])
 
 
-def _extractor(a: Tensor, b: Tensor, cache: Path) -> Extractor:
-    """The features of a network that tells ``a`` from ``b``; it is trained when needed."""
+def _identity(a: Tensor, b: Tensor) -> str:
+    """What the network that tells ``a`` from ``b`` depends on."""
     sha256 = hashlib.sha256()
     for side in (a, b):
         sha256.update(str(tuple(side.shape)).encode())
@@ -112,36 +150,19 @@ def _extractor(a: Tensor, b: Tensor, cache: Path) -> Extractor:
         _WIDTHS, _PX, _NUM_STEPS, _MAX_EPOCHS, _BATCH_SIZE, _LEARNING_RATE, _WEIGHT_DECAY,
         _DROPOUT, _SMOOTHING, _MAX_SHIFT_PX, _LIGHT, _SEED,
     )  # fmt: skip
-    identity = f"domain network {settings} {sha256.hexdigest()}, 1"
-    networks: list[_Classifier] = []
-
-    def extract(pictures: Tensor) -> Tensor:
-        if not networks:
-            networks.append(_load_or_train(a, b, identity, cache))
-        return networks[0].features(resized(pictures, _PX, enlarges=True))
-
-    return Extractor(
-        key="domain network",
-        name="domain network",
-        identity=identity,
-        comparable_with_published=False,
-        num_features=2 * _WIDTHS[-1],
-        network=extract,
-        batch_size=_BATCH_SIZE,
-        cache=cache,
-    )
+    return f"domain network {settings} {sha256.hexdigest()}, 1"
 
 
 @torch.inference_mode(mode=False)
-def _load_or_train(a: Tensor, b: Tensor, identity: str, cache: Path) -> _Classifier:
-    """The network of this identity, whose weights lie in ``cache`` as a row of numbers."""
+def _load_or_train(a: Tensor, b: Tensor, cache: Path) -> _Classifier:
+    """The network that tells ``a`` from ``b``; its weights lie in ``cache`` as a row of numbers."""
     network = _Classifier()
     tensors = [each for each in network.state_dict().values() if each.is_floating_point()]
     ends = np.cumsum([each.numel() for each in tensors])
     store = Extractor(
         key="domain network",
         name="weights of a domain network",
-        identity=f"weights of {identity}",
+        identity=f"weights of {_identity(a, b)}",
         comparable_with_published=False,
         num_features=int(ends[-1]),
         network=nn.Identity(),
@@ -149,7 +170,7 @@ def _load_or_train(a: Tensor, b: Tensor, identity: str, cache: Path) -> _Classif
     )
 
     def train() -> NDArray[np.float32]:
-        with _single_thread(), torch.enable_grad():
+        with torch.enable_grad():
             _train(network, a, b)
         return torch.cat([each.flatten() for each in tensors])[None].numpy()
 
@@ -195,14 +216,3 @@ def _augmented(x: Tensor, random: torch.Generator) -> Tensor:
     contrast, brightness = _LIGHT * (2 * torch.rand(2, num, 1, 1, 1, generator=random) - 1)
     lit: Tensor = x * (1 + contrast) + brightness
     return lit
-
-
-@contextmanager
-def _single_thread() -> Iterator[None]:
-    """One thread for torch, so that sums have one order on every machine of a kind."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(num_threads)

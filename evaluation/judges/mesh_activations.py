@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from core.pictures import map_in_threads
 from evaluation.arrays import Array
 from evaluation.features.extractor import Extractor, cached, content_key
 from evaluation.judges.judge import JudgedPictures
@@ -74,9 +75,9 @@ class MeshActivations:
 
     def _compute(self, judged: JudgedPictures) -> NDArray[np.float32]:
         rows = np.full((len(judged.pictures), self._extractor.num_features), np.nan, np.float32)
-        for row, picture, mesh in zip(rows, judged.pictures, judged.meshes, strict=True):
-            if mesh is not None:
-                row[:] = self._activations(picture, mesh)
+        faces = [index for index, mesh in enumerate(judged.meshes) if mesh is not None]
+        meshes = [judged.meshes[index] for index in faces]
+        rows[faces] = list(map_in_threads(self._activations, judged.pictures[faces], meshes))
         return rows
 
     def _activations(self, picture: NDArray[np.uint8], mesh: Points) -> Array:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.pictures import map_in_threads
 from evaluation.arrays import Array
 from evaluation.features.extractor import Extractor
 from evaluation.judges.judge import JudgedPictures
@@ -53,7 +54,7 @@ class PixelStatistics:
 
 
 def _extract(pictures: Tensor) -> Tensor:
-    rows = [pixel_statistics(picture) for picture in pictures.cpu().numpy()]
+    rows = list(map_in_threads(pixel_statistics, pictures.cpu().numpy()))
     return torch.from_numpy(np.asarray(rows, np.float32))
 
 

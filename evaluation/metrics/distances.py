@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from core.language.messages import localised
 from evaluation.arrays import Array
 from evaluation.figures import Figure
-from evaluation.metrics.intervals import PERCENTILES, resampled_figure, resampling
+from evaluation.metrics.intervals import PERCENTILES, resampled_figure, resamplings
 
 LEAST_FOR_DISTANCES = 10  # pictures of a side; FID and KID of fewer are noise
 
@@ -36,17 +37,44 @@ def fid_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:
     """
     value = fid(x, y)
     num = min(num_bootstrap, 100 if max(len(x), len(y)) <= 1000 else 20)
-    rng = np.random.default_rng(seed)
-    drawn = zip(resampling(len(x), num, rng), resampling(len(y), num, rng), strict=True)
-    resampled = [
-        _weighted_fid(x, y, weights_x, weights_y)
-        for weights_x, weights_y in drawn
-        if min(np.count_nonzero(weights_x), np.count_nonzero(weights_y)) > 1
-    ]
+    drawn = resamplings(map(len, (x, y)), num, seed)
+    is_enough = np.min([np.count_nonzero(weights, axis=1) for weights in drawn], axis=0) > 1
+    weights_x, weights_y = (weights[is_enough] for weights in drawn)
+    if max(len(x), len(y)) <= x.shape[1]:
+        resampled = _resampled_fids(x, y, weights_x, weights_y)
+    else:
+        resampled = list(map(partial(_weighted_fid, x, y), weights_x, weights_y))
     if not resampled:
         return Figure(value, value, value)
     low, high = np.percentile(resampled, PERCENTILES) - np.mean(resampled)
     return Figure(value, max(0.0, value + min(0.0, float(low))), value + max(0.0, float(high)))
+
+
+def _resampled_fids(x: Array, y: Array, weights_x: Array, weights_y: Array) -> list[float]:
+    """``_weighted_fid`` for each row of weights ``[R, N]``, ``[R, M]``; within rounding.
+
+    All of it follows from the products of the rows, which are computed once.
+    """
+    origin = (x.mean(axis=0) + y.mean(axis=0)) / 2  # small products round less
+    x, y = x - origin, y - origin
+    xx, yy, xy = x @ x.T, y @ y.T, x @ y.T
+    fids = []
+    for counts_x, counts_y in zip(weights_x, weights_y, strict=True):
+        num_x, num_y = counts_x.sum(), counts_y.sum()
+        shares_x, shares_y = counts_x / num_x, counts_y / num_y
+        xx_mean, yy_mean = shares_x @ xx @ shares_x, shares_y @ yy @ shares_y
+        to_mean_y, to_mean_x = xy @ shares_y, shares_x @ xy
+        xy_mean = shares_x @ to_mean_y
+        trace_x = (counts_x @ np.diagonal(xx) - num_x * xx_mean) / (num_x - 1)
+        trace_y = (counts_y @ np.diagonal(yy) - num_y * yy_mean) / (num_y - 1)
+        centred = xy - to_mean_y[:, None] - to_mean_x + xy_mean
+        scaled = (
+            np.sqrt(counts_x / (num_x - 1))[:, None] * centred * np.sqrt(counts_y / (num_y - 1))
+        )
+        cross = np.linalg.svd(scaled[np.ix_(counts_x > 0, counts_y > 0)], compute_uv=False).sum()
+        shift = xx_mean + yy_mean - 2 * xy_mean
+        fids.append(float(max(0.0, shift + trace_x + trace_y - 2 * cross)))
+    return fids
 
 
 def _weighted_fid(x: Array, y: Array, weights_x: Array, weights_y: Array) -> float:
@@ -164,14 +192,13 @@ def resampled_kids(
     Row i of every paired set belongs to one input, and they are resampled together; each other set
     is resampled by itself, the target in the same way for all.
     """
-    rng = np.random.default_rng(seed)
-
-    def weights(num: int) -> Array:
-        return np.vstack([np.ones(num), resampling(num, num_bootstrap, rng)])
-
-    of_paired, of_target = weights(len(paired[0])), weights(len(target))
+    nums = map(len, (paired[0], target, *unpaired))
+    of_paired, of_target, *of_unpaired = (
+        np.vstack([np.ones(drawn.shape[1]), drawn])
+        for drawn in resamplings(nums, num_bootstrap, seed)
+    )
     sets = [(features, of_paired) for features in paired]
-    sets += [(features, weights(len(features))) for features in unpaired]
+    sets += zip(unpaired, of_unpaired, strict=True)
     within = polynomial_kernel(target, target)
     return [_mmd2(_kernels(features, target, within), drawn, of_target) for features, drawn in sets]
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.arrays import Array
 from evaluation.figures import Figure
@@ -12,15 +16,25 @@ PERCENTILES = (2.5, 97.5)
 _Z = 1.959964  # half width of a normal distribution's 95 % interval, in standard deviations
 
 
-def resampling(num: int, num_bootstrap: int, rng: np.random.Generator) -> Array:
-    """Weights ``[num_bootstrap, num]``: how often each resampling draws each picture."""
-    drawn = rng.multinomial(num, np.full(num, 1 / num), size=num_bootstrap)
-    return np.asarray(drawn, dtype=np.float64)
+def resamplings(nums: Iterable[int], num_bootstrap: int, seed: int) -> list[Array]:
+    """Weights ``[num_bootstrap, num]`` of several sets: how often each resampling draws each
+    picture. The same arguments give the same weights.
+    """
+    return [drawn.astype(np.float64) for drawn in _drawn(tuple(nums), num_bootstrap, seed)]
+
+
+@lru_cache(maxsize=8)  # most figures of a direction have the same numbers of pictures
+def _drawn(nums: tuple[int, ...], num_bootstrap: int, seed: int) -> list[NDArray[np.uint16]]:
+    rng = np.random.default_rng(seed)
+    return [
+        rng.multinomial(num, np.full(num, 1 / num), size=num_bootstrap).astype(np.uint16)
+        for num in nums
+    ]
 
 
 def mean_figure(values: Array, num_bootstrap: int, seed: int) -> Figure:
     """The mean of ``[N]`` values, one a picture, with its interval."""
-    weights = resampling(len(values), num_bootstrap, np.random.default_rng(seed))
+    (weights,) = resamplings([len(values)], num_bootstrap, seed)
     return resampled_figure(np.concatenate([[values.mean()], weights @ values / len(values)]))
 
 
@@ -41,7 +55,7 @@ def reduction_figure(after: Array, before: Array, num_bootstrap: int, seed: int)
 
 def ratio_figure(above: Array, below: Array, num_bootstrap: int, seed: int) -> Figure:
     """``Σ above / Σ below`` over pictures ``[N]``; 1 where ``below`` has no sum."""
-    weights = resampling(len(above), num_bootstrap, np.random.default_rng(seed))
+    (weights,) = resamplings([len(above)], num_bootstrap, seed)
     weights = np.vstack([np.ones(len(above)), weights])
     totals = weights @ below
     return resampled_figure(
@@ -51,15 +65,10 @@ def ratio_figure(above: Array, below: Array, num_bootstrap: int, seed: int) -> F
 
 def mean_distance_figure(x: Array, y: Array, num_bootstrap: int, seed: int) -> Figure:
     """``|mean x − mean y|`` of points ``[N, D]``, ``[M, D]``; of noisy points it is above 0."""
-    rng = np.random.default_rng(seed)
+    drawn = resamplings(map(len, (x, y)), num_bootstrap, seed)
     means = [
-        np.vstack(
-            [
-                points.mean(axis=0),
-                resampling(len(points), num_bootstrap, rng) @ points / len(points),
-            ]
-        )
-        for points in (x, y)
+        np.vstack([points.mean(axis=0), weights @ points / len(points)])
+        for points, weights in zip((x, y), drawn, strict=True)
     ]
     return resampled_figure(np.linalg.norm(means[0] - means[1], axis=1))
 

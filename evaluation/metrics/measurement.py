@@ -22,7 +22,7 @@ class Side:
 
     rows: Sequence[Picture]
     pictures: Pictures
-    load_train_pictures: Callable[[], Pictures]  # not held in memory
+    load_train_pictures: Callable[[], Pictures]  # many are not held in memory
     features: dict[str, Array]  # by the key of the feature network
     train_features: dict[str, Array]
     meshes: Sequence[Points | None]

@@ -1,13 +1,14 @@
-"""Differences between pairs of pictures, pixel by pixel: pure numpy.
+"""Differences between pairs of pictures, pixel by pixel.
 
 SSIM: Wang et al. 2004 (doi:10.1109/TIP.2003.819861), with its Gaussian window and constants.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
+from core.pictures import map_in_threads
 from evaluation.arrays import Array, Pictures
 
 _MAX_PSNR_DB = 99.0  # of equal pictures, in place of infinity
@@ -27,14 +28,14 @@ def psnr(x: Pictures, y: Pictures) -> Array:
 
 def ssim(x: Pictures, y: Pictures) -> Array:
     """Structural similarity of each pair, -1 to 1: ``[N]``; Gaussian window, σ 1.5 px, 11 px."""
-    return np.array(
-        [_ssim(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(x, y, strict=True)]
-    )
+    return np.array(list(map_in_threads(_ssim, x, y)))
 
 
-def _ssim(x: Array, y: Array) -> float:
+def _ssim(a: Pictures, b: Pictures) -> float:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+
     def blur(z: Array) -> Array:
-        return np.asarray(gaussian_filter(z, sigma=(1.5, 1.5, 0), radius=(5, 5, 0)))
+        return np.asarray(cv2.GaussianBlur(z, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT))
 
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mean_x, mean_y = blur(x), blur(y)

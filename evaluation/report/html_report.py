@@ -93,8 +93,9 @@ def write_report(
     other: Language = "en" if language == "zh" else "zh"
     pages = {folder.report: (language, other), folder.translated_report(other): (other, language)}
     names = {language: folder.report.name, other: folder.translated_report(other).name}
+    curves = loss_curves(read_log(run.log))
     for path, (own, linked) in pages.items():
-        html = _page(own, linked, names[linked], scores, dataset, run, workspace, folder)
+        html = _page(own, linked, names[linked], curves, scores, dataset, run, workspace, folder)
         with atomic_file(path) as file:
             file.write(html.encode())
     folder.translated_report(language).unlink(missing_ok=True)
@@ -105,6 +106,7 @@ def _page(
     language: Language,
     other_language: Language,
     other_file: str,
+    curves: str,
     scores: Scores,
     dataset: DatasetFolder,
     run: RunFolder,
@@ -139,7 +141,7 @@ def _page(
             text[f"missing_{network}"].format(reason=reason)
             for network, reason in scores.missing.items()
         ],
-        "curves": Markup(loss_curves(read_log(run.log))),  # noqa: S704 - drawn by us
+        "curves": Markup(curves),  # noqa: S704 - drawn by us
         "samples": _samples(run.samples_folder()),
         "card": _card(dataset.card),
         "display_names": names,

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -71,18 +71,25 @@ class _State:
     owner: Owner
 
 
+def _do_nothing() -> None: ...
+
+
 @contextlib.contextmanager
-def local_server(workspace: Workspace) -> Iterator[Server]:
+def local_server(
+    workspace: Workspace, *, meanwhile: Callable[[], None] = _do_nothing
+) -> Iterator[Server]:
     """The workspace's Prefect server during the block; it is started if none runs.
 
-    A server that was started here is stopped afterwards, unless ``suyan up`` took it over. Raises
-    ``SuyanError`` with the end of the server's log when it does not start.
+    ``meanwhile`` is called before the block, while the server starts; again where it must start on
+    another port. A server that was started here is stopped afterwards, unless ``suyan up`` took it
+    over. Raises ``SuyanError`` with the end of the server's log when it does not start.
     """
     running = running_server(workspace)
     if running is not None:
+        meanwhile()
         yield running
         return
-    server, pid = start_server(workspace, owner="command")
+    server, pid = start_server(workspace, owner="command", meanwhile=meanwhile)
     try:
         yield server
     finally:
@@ -103,9 +110,16 @@ def running_server(workspace: Workspace) -> Server | None:
 
 
 def start_server(
-    workspace: Workspace, *, owner: Owner, host: str = _LOOPBACK, port: int | None = None
+    workspace: Workspace,
+    *,
+    owner: Owner,
+    host: str = _LOOPBACK,
+    port: int | None = None,
+    meanwhile: Callable[[], None] = _do_nothing,
 ) -> tuple[Server, int]:
     """Start a server that outlives this process; returns it and its pid once it answers.
+
+    ``meanwhile`` is called while it starts.
 
     Raises ``SuyanError`` with the end of the server's log when it does not start, ``ValueError``
     for a ``host`` beyond this machine without ``PREFECT_SERVER_API_AUTH_STRING``.
@@ -122,14 +136,16 @@ def start_server(
     while True:
         chosen = port or _free_port()
         try:
-            return _start(workspace, owner, host, chosen)
+            return _start(workspace, owner, host, chosen, meanwhile)
         except SuyanError:
             if port is not None or _is_free(chosen):
                 raise
             # otherwise another program was faster: try the next port
 
 
-def _start(workspace: Workspace, owner: Owner, host: str, port: int) -> tuple[Server, int]:
+def _start(
+    workspace: Workspace, owner: Owner, host: str, port: int, meanwhile: Callable[[], None]
+) -> tuple[Server, int]:
     folder = workspace.prefect
     folder.path.mkdir(parents=True, exist_ok=True)
     server = _server(workspace, host, port, started_here=True)
@@ -140,6 +156,7 @@ def _start(workspace: Workspace, owner: Owner, host: str, port: int) -> tuple[Se
         folder.path,
     )
     try:
+        meanwhile()
         _wait_until_healthy(pid, port, host, folder.server_log)
         _save_state(workspace, _State(pid, port, host, owner))
     except BaseException:

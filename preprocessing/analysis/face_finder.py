@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.pictures import map_in_threads
 from core.tables import Picture
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.face_mesh import FaceMesh, Points
@@ -32,17 +34,14 @@ class FaceFinder:
 
         ``crop_px`` is the side of the dataset's pictures, for which the rows' transforms hold.
         """
-        return [
-            self._mesh_of(row, picture, crop_px)
-            for row, picture in zip(rows, pictures, strict=True)
-        ]
+        return list(map_in_threads(partial(self._mesh_of, crop_px), rows, pictures))
 
     def mesh(self, picture: NDArray[np.uint8]) -> Points | None:
         """The mesh ``[468, 2]`` of the surest face in ``[H, W, 3]`` uint8; ``None``: no face."""
         faces = self._detector.detect(picture)
         return self._mesh.points(picture, faces[0].keypoints) if faces else None
 
-    def _mesh_of(self, row: Picture, picture: NDArray[np.uint8], crop_px: int) -> Points | None:
+    def _mesh_of(self, crop_px: int, row: Picture, picture: NDArray[np.uint8]) -> Points | None:
         if len(row.keypoints) < 8 or len(row.transform) != 6:
             return self.mesh(picture)  # a dataset without face crops may show faces too
         transform = np.reshape(row.transform, (2, 3)) * (len(picture) / crop_px)

@@ -48,11 +48,12 @@ EYE_ZONE = sorted(
 
 def masks(mesh: Points, px: int) -> Masks:
     """Weight of each pixel in each region, from mesh points ``[468, 2]`` of a ``px`` picture."""
-    lips = np.clip(_fill(mesh, px, _LIPS) - _fill(mesh, px, _MOUTH), 0, 1)
+    mouth = _fill(mesh, px, _MOUTH)
+    lips = np.clip(_fill(mesh, px, _LIPS) - mouth, 0, 1)
     eyes = _fill(mesh, px, _RIGHT_EYE, _LEFT_EYE)
     cheeks = _fill(mesh, px, _RIGHT_CHEEK, _LEFT_CHEEK)
     made_up = np.clip(lips + eyes + cheeks, 0, 1)
-    skin = np.clip(_fill(mesh, px, _OVAL) - made_up - _fill(mesh, px, _MOUTH), 0, 1)
+    skin = np.clip(_fill(mesh, px, _OVAL) - made_up - mouth, 0, 1)
     return {
         "lips": lips,
         "eyes": eyes,
@@ -64,13 +65,23 @@ def masks(mesh: Points, px: int) -> Masks:
 
 
 def _fill(mesh: Points, px: int, *rings: Sequence[int]) -> Mask:
-    size = px * _SUPERSAMPLING
-    canvas = np.zeros((size, size), np.uint8)
-    for ring in rings:
-        points = np.round(mesh[list(ring)] * _SUPERSAMPLING - 0.5).astype(np.int32)
-        cv2.fillPoly(canvas, [points], 255)
-    small = cv2.resize(canvas, (px, px), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, dtype=np.float64) / 255
+    """The share of each pixel inside the rings; only the box about them is drawn."""
+    outlines = [
+        np.round(mesh[list(ring)] * _SUPERSAMPLING - 0.5).astype(np.int32) for ring in rings
+    ]
+    points = np.concatenate(outlines) // _SUPERSAMPLING
+    left, top = np.maximum(points.min(axis=0), 0)
+    right, bottom = np.minimum(points.max(axis=0) + 1, px)
+    mask = np.zeros((px, px))
+    if left >= right or top >= bottom:
+        return mask
+    size = np.array([right - left, bottom - top])
+    canvas = np.zeros(_SUPERSAMPLING * size[::-1], np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(canvas, [outline - _SUPERSAMPLING * np.array([left, top], np.int32)], 255)
+    small = cv2.resize(canvas, size.tolist(), interpolation=cv2.INTER_AREA)
+    mask[top:bottom, left:right] = small / 255
+    return mask
 
 
 def soft_masks(mesh: Points, px: int) -> Masks:

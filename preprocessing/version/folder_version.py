@@ -8,18 +8,16 @@ a row of the manifest with its reason.
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.files import digest, file_sha256, write_json
 from core.language.messages import localised
-from core.pictures import Rejected, find_pictures, read_picture
+from core.pictures import Rejected, find_pictures, map_in_threads, read_picture
 from core.progress import Progress, silent
 from core.tables import Picture, write_rows
 from core.workspace import Workspace
@@ -33,7 +31,6 @@ from preprocessing.version.staging import StagedVersion
 _LEAST_HELD_OUT = 2  # pictures of a side without a test folder
 _MOST_CROP_PX = 2048
 _LEAST_CROP_PX = 32
-_NUM_THREADS = min(8, os.cpu_count() or 1)
 _NAMED_FOR_DOMAINS = re.compile(r"([a-z0-9]+)2([a-z0-9]+)", re.IGNORECASE)
 
 
@@ -110,11 +107,9 @@ def _rows(folder: Path, domains: tuple[str, str], progress: Progress) -> list[Pi
         (name, path) for name in SPLITS for path in find_pictures(DatasetFolder(folder).split(name))
     ]
     rows = []
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        results = pool.map(lambda each: _row(folder, domains, *each), files)
-        for number, row in enumerate(results):
-            rows.append(row)
-            progress("read pictures", number + 1, len(files), "")
+    for row in map_in_threads(lambda each: _row(folder, domains, *each), files):
+        rows.append(row)
+        progress("read pictures", len(rows), len(files), "")
     return rows
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +22,9 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> Points:
 
 
 class Canvas:
-    """A picture to draw a head on; ``pixels`` is ``[height, width, 3]`` float32, 0 to 255.
+    """Pictures of one head; what is painted is painted on each of them.
+
+    ``layers`` are ``[3, height, width]`` float32, 0 to 255: one at first, black.
 
     ``scale`` is half the height of the face, as a fraction of the picture's shorter side;
     ``centre`` is a fraction of width and height; ``roll_deg`` turns clockwise; ``yaw`` shifts
@@ -36,12 +41,23 @@ class Canvas:
         yaw: float,
     ) -> None:
         self.height, self.width = height, width
-        self.pixels = np.zeros((height, width, 3), np.float32)
+        self.layers = [np.zeros((3, height, width), np.float32)]
         self._unit = scale * min(height, width)
         self._centre = np.array([centre[0] * width, centre[1] * height])
         angle = np.deg2rad(roll_deg)
         self._turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         self._yaw = yaw
+
+    def add_layer(self) -> None:
+        """Add a copy of the last layer."""
+        self.layers.append(self.layers[-1].copy())
+
+    @property
+    def last_layer(self) -> Self:
+        """The canvas of the last layer alone."""
+        canvas = copy.copy(self)
+        canvas.layers = self.layers[-1:]
+        return canvas
 
     def fill(
         self,
@@ -114,6 +130,11 @@ class Canvas:
         opacity: float,
     ) -> None:
         left, top, right, bottom = box
-        target = self.pixels[top:bottom, left:right]
-        weight = (opacity * mask)[..., None]
-        target += weight * (np.asarray(colour, np.float32) - target)
+        weight = opacity * mask
+        change = np.empty_like(weight)
+        for layer in self.layers:
+            for plane, value in zip(layer, np.asarray(colour, np.float32), strict=True):
+                target = plane[top:bottom, left:right]
+                np.subtract(value, target, out=change)
+                change *= weight
+                target += change

@@ -69,13 +69,22 @@ class Item:
     title: str
     make: Callable[[], bytes]
     behaviour: Behaviour = "serve"
-    truth: Callable[[], NDArray[np.uint8]] | None = None  # draws the counterpart
+    pair: Callable[[], tuple[bytes, NDArray[np.uint8]]] | None = None  # makes it with its truth
     is_drawn: bool = True  # False: a file of the user's
 
     @functools.cached_property
     def body(self) -> bytes:
         """The file's bytes, computed once."""
         return self.make()
+
+    def truth(self) -> NDArray[np.uint8]:
+        """The counterpart of an item that has one, ``[H, W, 3]`` uint8 RGB; ``body`` is kept too.
+
+        Both are drawn at once, which takes half of the time.
+        """
+        assert self.pair is not None
+        vars(self)["body"], counterpart = self.pair()
+        return counterpart
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,7 @@ def portrait_corpus(num_good: int = 260, seed: int = 0) -> Corpus:
     )
     items["makeup"] += shared
     items["bare"] += tuple(
-        Item(f"bare-{item.name}", item.title, item.make, truth=item.truth) for item in shared
+        Item(f"bare-{item.name}", item.title, item.make, pair=item.pair) for item in shared
     )
     return Corpus(items, _WORDS)
 
@@ -232,12 +241,23 @@ def _file_body(path: Path) -> bytes:
 
 def portrait(domain: str, seed: int) -> NDArray[np.uint8]:
     """The drawn person of this seed as in ``domain``: ``[H, W, 3]`` uint8 RGB."""
-    rng = np.random.default_rng([seed, 7])
-    height = int(rng.integers(380, 520))
-    width = int(height * rng.uniform(0.75, 1.0))
     makeup = portraits.Makeup.seeded(seed) if domain == "makeup" else None
     person, shot = portraits.Person.seeded(seed), portraits.Shot.seeded(seed)
-    return portraits.draw(person, shot, makeup, height, width)
+    return portraits.draw(person, shot, makeup, *_portrait_size(seed))
+
+
+def portrait_and_counterpart(domain: str, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """``portrait`` of ``domain``, and that of the other one, in half of the time."""
+    makeup = portraits.Makeup.seeded(seed)
+    person, shot = portraits.Person.seeded(seed), portraits.Shot.seeded(seed)
+    bare, made_up = portraits.draw_pair(person, shot, makeup, *_portrait_size(seed))
+    return (made_up, bare) if domain == "makeup" else (bare, made_up)
+
+
+def _portrait_size(seed: int) -> tuple[int, int]:
+    rng = np.random.default_rng([seed, 7])
+    height = int(rng.integers(380, 520))
+    return height, int(height * rng.uniform(0.75, 1.0))
 
 
 def jpeg(picture: NDArray[np.uint8], quality: int = 92) -> bytes:
@@ -247,8 +267,14 @@ def jpeg(picture: NDArray[np.uint8], quality: int = 92) -> bytes:
     return buffer.getvalue()
 
 
-def _counterpart(domain: str) -> str:
-    return "bare" if domain == "makeup" else "makeup"
+def _pair(
+    domain: str, seed: int, quality: int = 92, scale: float = 1
+) -> tuple[bytes, NDArray[np.uint8]]:
+    """The JPEG of a portrait, and its counterpart."""
+    served, counterpart = portrait_and_counterpart(domain, seed)
+    if scale != 1:
+        served, counterpart = _resized(served, scale), _resized(counterpart, scale)
+    return jpeg(served, quality), counterpart
 
 
 def _portrait(domain: str, seed: int) -> Item:
@@ -258,7 +284,7 @@ def _portrait(domain: str, seed: int) -> Item:
         f"{subject} {seed}",
         lambda: jpeg(portrait(domain, seed)),
         "slow" if seed % 53 == 5 else "redirect" if seed % 41 == 7 else "serve",
-        lambda: portrait(_counterpart(domain), seed),
+        lambda: _pair(domain, seed),
     )
 
 
@@ -271,13 +297,13 @@ def _copies(domain: str, first: int, num_good: int) -> Iterable[Item]:
             f"{domain}-recoded-{seed + 1}",
             "转载",
             lambda s=seed + 1: jpeg(portrait(domain, s), 40),  # type: ignore[misc]
-            truth=lambda s=seed + 1: portrait(_counterpart(domain), s),  # type: ignore[misc]
+            pair=lambda s=seed + 1: _pair(domain, s, 40),  # type: ignore[misc]
         )
         yield Item(
             f"{domain}-resized-{seed + 2}",
             "缩略图",
             lambda s=seed + 2: jpeg(_resized(portrait(domain, s), 0.6)),  # type: ignore[misc]
-            truth=lambda s=seed + 2: _resized(portrait(_counterpart(domain), s), 0.6),  # type: ignore[misc]
+            pair=lambda s=seed + 2: _pair(domain, s, scale=0.6),  # type: ignore[misc]
         )
 
 

@@ -10,6 +10,7 @@ one unit is half the height of the face.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -152,12 +153,29 @@ def draw(
     person: Person, shot: Shot, makeup: Makeup | None, height: int = 448, width: int = 384
 ) -> NDArray[np.uint8]:
     """The portrait as ``[height, width, 3]`` uint8 RGB; deterministic."""
-    canvas = Canvas(height, width, shot.scale, shot.centre, shot.roll_deg, shot.yaw)
+    return _draw(person, shot, makeup, (height, width), is_pair=False)[-1]
+
+
+def draw_pair(
+    person: Person, shot: Shot, makeup: Makeup, height: int, width: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The portraits that ``draw`` gives without and with ``makeup``, in half of the time."""
+    bare, made_up = _draw(person, shot, makeup, (height, width), is_pair=True)
+    return bare, made_up
+
+
+def _draw(
+    person: Person, shot: Shot, makeup: Makeup | None, size: tuple[int, int], *, is_pair: bool
+) -> list[NDArray[np.uint8]]:
+    """The portrait; of a pair, the bare one before it. Make-up is on the last layer alone."""
+    canvas = Canvas(*size, shot.scale, shot.centre, shot.roll_deg, shot.yaw)
     _background(canvas, shot)
     _behind_face(canvas, person)
     _skin(canvas, person)
+    if is_pair:
+        canvas.add_layer()
     if makeup is not None:
-        _blush(canvas, makeup)
+        _blush(canvas.last_layer, makeup)
     _nose(canvas, person)
     for side in (-1, 1):
         _eye(canvas, person, makeup, side)
@@ -166,7 +184,7 @@ def draw(
     _hair_front(canvas, person)
     if person.glasses:
         _glasses(canvas, person)
-    return _photograph(canvas.pixels, shot)
+    return _photograph(canvas.layers, shot)
 
 
 def _jitter(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
@@ -188,12 +206,15 @@ def _background(canvas: Canvas, shot: Shot) -> None:
     rng = np.random.default_rng([shot.seed, 4])
     top, bottom = (np.array(_muted(rng, 60, 240), np.float32) for _ in range(2))
     grid = np.linspace(0, 1, canvas.height, dtype=np.float32)[:, None, None]
-    canvas.pixels[:] = top * (1 - grid) + bottom * grid
+    picture = np.broadcast_to(
+        top * (1 - grid) + bottom * grid, (canvas.height, canvas.width, 3)
+    ).copy()
     coarse = (rng.normal(0, rng.uniform(4, 24), (5, 5, 1)) * rng.uniform(0.7, 1.3, 3)).astype(
         np.float32
     )
     size = (canvas.width, canvas.height)
-    canvas.pixels += cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+    picture += cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+    canvas.layers[-1][:] = picture.transpose(2, 0, 1)
 
 
 def _behind_face(canvas: Canvas, person: Person) -> None:
@@ -289,9 +310,9 @@ def _eye(canvas: Canvas, person: Person, makeup: Makeup | None, side: int) -> No
     lid = almond[:17]
     if makeup is not None:
         above = ellipse(x + side * 0.02, y - 0.085, width * 1.3, 0.105)
-        canvas.fill(above, makeup.shadow, makeup.shadow_opacity, 0.03)
+        canvas.last_layer.fill(above, makeup.shadow, makeup.shadow_opacity, 0.03)
         below = ellipse(x + side * 0.02, y + 0.06, width * 1.05, 0.03)
-        canvas.fill(below, makeup.shadow, 0.45, 0.02)
+        canvas.last_layer.fill(below, makeup.shadow, 0.45, 0.02)
     crease = lid + np.array([0, -0.035])
     canvas.stroke(crease, _shade(person.skin, 0.55), 0.012, 0.4, 0.01)
     canvas.fill(almond, (238, 234, 230), blur=0.008)
@@ -304,10 +325,11 @@ def _eye(canvas: Canvas, person: Person, makeup: Makeup | None, side: int) -> No
     canvas.stroke(almond[17:], _shade(person.skin, 0.5), 0.008, 0.45, 0.006)
     if makeup is not None:
         corner = lid[0] if side < 0 else lid[-1]
-        canvas.stroke(lid + np.array([0, -0.006]), _LINER, makeup.liner_width * 1.6, 0.95, 0.006)
+        face = canvas.last_layer
+        face.stroke(lid + np.array([0, -0.006]), _LINER, makeup.liner_width * 1.6, 0.95, 0.006)
         wing = np.stack([corner, corner + np.array([side * 0.06, -0.045])])
-        canvas.stroke(wing, _LINER, makeup.liner_width, 0.95, 0.006)
-        canvas.stroke(almond[17:], _LINER, makeup.liner_width * 0.7, 0.75, 0.006)
+        face.stroke(wing, _LINER, makeup.liner_width, 0.95, 0.006)
+        face.stroke(almond[17:], _LINER, makeup.liner_width * 0.7, 0.75, 0.006)
 
 
 def _brow(canvas: Canvas, person: Person, makeup: Makeup | None, side: int) -> None:
@@ -317,7 +339,7 @@ def _brow(canvas: Canvas, person: Person, makeup: Makeup | None, side: int) -> N
     colour = _shade(person.hair, 0.85)
     canvas.stroke(arch, colour, weight, 0.6, 0.014)
     if makeup is not None:
-        canvas.stroke(arch, (40, 26, 22), weight, makeup.brow_opacity, 0.01)
+        canvas.last_layer.stroke(arch, (40, 26, 22), weight, makeup.brow_opacity, 0.01)
 
 
 def _lips(person: Person, shot: Shot) -> tuple[Points, Points, Points]:
@@ -340,8 +362,8 @@ def _mouth(canvas: Canvas, person: Person, shot: Shot, makeup: Makeup | None) ->
     canvas.fill(upper, _shade(natural, 0.88), 0.85, 0.012)
     canvas.fill(lower, natural, 0.85, 0.012)
     if makeup is not None:
-        canvas.fill(upper, _shade(makeup.lips, 0.85), makeup.lips_opacity, 0.008)
-        canvas.fill(lower, makeup.lips, makeup.lips_opacity, 0.008)
+        canvas.last_layer.fill(upper, _shade(makeup.lips, 0.85), makeup.lips_opacity, 0.008)
+        canvas.last_layer.fill(lower, makeup.lips, makeup.lips_opacity, 0.008)
     canvas.fill(ellipse(0, 0.595, 0.1, 0.015), (255, 240, 240), 0.22, 0.014)
     canvas.stroke(line, (70, 26, 28), 0.014, 0.75, 0.007)
 
@@ -373,15 +395,22 @@ def _glasses(canvas: Canvas, person: Person) -> None:
     canvas.stroke(np.array([(-0.08, -0.05), (0, -0.07), (0.08, -0.05)]), frame, 0.02, 0.9, 0.006)
 
 
-def _photograph(pixels: NDArray[np.float32], shot: Shot) -> NDArray[np.uint8]:
+def _photograph(layers: Sequence[NDArray[np.float32]], shot: Shot) -> list[NDArray[np.uint8]]:
     """Apply light, lens and sensor, in the same way to a bare and a made-up drawing."""
-    height, width = pixels.shape[:2]
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    height, width = layers[0].shape[1:]
+    y, x = (each.astype(np.float32) for each in np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j])
     angle = np.deg2rad(shot.light_deg)
     light = 1 + shot.light_strength * (x * np.cos(angle) + y * np.sin(angle))
-    pixels = pixels * light[..., None] * np.array([1 + shot.warmth, 1, 1 - shot.warmth], np.float32)
+    warmth = np.array([1 + shot.warmth, 1, 1 - shot.warmth], np.float32)
     sigma = max(0.3, shot.softness * min(height, width) / 1000)
-    pixels = cv2.GaussianBlur(pixels, (0, 0), sigma)
     rng = np.random.default_rng([shot.seed, 5])
-    pixels = pixels + shot.noise * rng.standard_normal((height, width, 3), dtype=np.float32)
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    noise = shot.noise * rng.standard_normal((height, width, 3), dtype=np.float32)
+    lit, photographs = np.empty((height, width, 3)), []
+    for layer in layers:
+        for channel, (plane, factor) in enumerate(zip(layer, warmth, strict=True)):
+            np.multiply(plane * light, factor, out=lit[..., channel])
+        pixels = cv2.GaussianBlur(lit, (0, 0), sigma)
+        pixels += noise
+        np.clip(np.rint(pixels, out=pixels), 0, 255, out=pixels)
+        photographs.append(pixels.astype(np.uint8))
+    return photographs

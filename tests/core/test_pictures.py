@@ -27,6 +27,7 @@ from core.pictures import (
     Rejected,
     find_pictures,
     load_picture,
+    map_in_threads,
     read_picture,
     read_reduced,
     resize,
@@ -35,6 +36,16 @@ from core.pictures import (
 ROOT = Path(__file__).resolve().parents[2]
 BAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bad"
 REASONS = {"undecodable", "too-many-pixels", "too-small", "out-of-memory"}  # of wrong files
+
+
+def test_threads_give_results_in_the_order_of_the_items_and_raise_their_errors() -> None:
+    assert list(map_in_threads(lambda a, b: (a, b), range(40), range(40, 80))) == [
+        (number, number + 40) for number in range(40)
+    ]
+    results = map_in_threads(lambda number: 1 // (7 - number), range(40))
+    assert [next(results) for _ in range(7)] == [1 // (7 - number) for number in range(7)]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
 
 
 def saved(folder: Path, image: Image.Image, name: str, **options: object) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from tiny_evaluation import PHRASE, Measured, config_of, dataset_of, train_on
@@ -20,6 +21,8 @@ from core.workspace import Workspace
 from core.workspace_folders import EvaluationFolder, RunFolder
 from evaluation import measure as measuring
 from evaluation.champion_record import ComparedChampion
+from evaluation.data import held_out
+from evaluation.data.held_out import cached_if_small
 from evaluation.data.score_parts import Shortage
 from evaluation.evaluate import evaluate
 from evaluation.figures import Figure
@@ -318,3 +321,19 @@ def test_another_dataset_is_refused(measured: Measured, tmp_path: Path) -> None:
     other = dataset_of(tmp_path / "other")
     with pytest.raises(ValueError, match="trained on tiny"):
         evaluate(config_of(), other, measured.run, Workspace(measured.workspace))
+
+
+def test_pictures_are_loaded_once_where_they_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[int] = []
+
+    def load() -> np.ndarray:
+        loads.append(1)
+        return np.zeros((2, 8, 8, 3), np.uint8)
+
+    small = cached_if_small(load)
+    assert small() is small()
+    assert len(loads) == 1
+    monkeypatch.setattr(held_out, "_MOST_BYTES_IN_MEMORY", 2 * 8 * 8 * 3 - 1)
+    large = cached_if_small(load)
+    assert large() is not large()
+    assert len(loads) == 3

@@ -58,6 +58,22 @@ def test_offline_features_are_the_networks_own() -> None:
     )
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_convolution_that_pads_by_itself_puts_out_the_same(size: int, stride: int) -> None:
+    after = size // 2
+    before = after - (stride == 2)
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(8, 8, size, stride, groups=8)
+    conv.static_padding = torch.nn.ZeroPad2d((before, after, before, after))
+    x = torch.rand(2, 8, 12, 16)
+    with torch.inference_mode():
+        expected = conv(conv.static_padding(x))
+        features_module._pad_by_itself(conv)
+        assert isinstance(conv.static_padding, torch.nn.Identity)
+        torch.testing.assert_close(conv(x), expected)
+
+
 def test_weights_are_looked_for_and_the_way_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,6 +173,22 @@ def test_the_same_pictures_train_the_same_network(tmp_path: Path) -> None:
     np.testing.assert_allclose(features[0], features[1], rtol=1e-3, atol=1e-4)
 
 
+def test_networks_that_learn_at_the_same_time_learn_what_each_learns_alone(tmp_path: Path) -> None:
+    sides = {"A": lambda: _noise(1, 40), "B": lambda: _noise(3, 40, TINT)}
+    views = (View.WHOLE, View.EYES)
+    num_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        together = DomainNetwork(sides, views, ALIGNMENT, tmp_path / "together")
+        for view in views:
+            alone = DomainNetwork(sides, (view,), ALIGNMENT, tmp_path / view)
+            features = [judge.features(_judged(_noise(4, 5)), view) for judge in (alone, together)]
+            np.testing.assert_array_equal(*features)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(num_threads)
+
+
 def test_a_network_is_trained_once_and_never_on_what_it_keeps_back(tmp_path: Path) -> None:
     judge = _domain_network(tmp_path)
     assert len(judge.unlearned(40)) == 10

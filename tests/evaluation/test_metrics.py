@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_kid import mmd2
 
@@ -83,6 +85,47 @@ def test_picture_distances_in_closed_form() -> None:
     assert pixels.ssim(x, x)[0] == pytest.approx(1)
     noise = np.random.default_rng(0).integers(0, 256, x.shape, np.uint8)
     assert pixels.ssim(x, noise)[0] < 0.1
+
+
+def test_structural_similarity_blurs_as_scipy_does() -> None:
+    x, y = np.random.default_rng(0).integers(0, 256, (2, 3, 20, 24, 3), np.uint8)
+
+    def blur(z: NDArray[np.float64]) -> NDArray[np.float64]:
+        return gaussian_filter(z, sigma=(1.5, 1.5, 0), radius=(5, 5, 0))
+
+    for a, b, found in zip(x.astype(float), y.astype(float), pixels.ssim(x, y), strict=True):
+        c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+        covariance = blur(a * b) - blur(a) * blur(b)
+        variances = blur(a * a) - blur(a) ** 2 + blur(b * b) - blur(b) ** 2
+        above = (2 * blur(a) * blur(b) + c1) * (2 * covariance + c2)
+        below = (blur(a) ** 2 + blur(b) ** 2 + c1) * (variances + c2)
+        assert found == pytest.approx((above / below).mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("width", [40, 12])  # more and fewer features than pictures
+def test_the_interval_of_fid_is_that_of_resampled_pictures(width: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, 1, (25, width)), rng.normal(3.4, 1, (20, width))
+    found = distances.fid_figure(x, y, 40, 0)
+    drawn = intervals.resamplings((25, 20), 40, 0)
+    fids = [
+        distances.fid(np.repeat(x, a.astype(int), 0), np.repeat(y, b.astype(int), 0))
+        for a, b in zip(*drawn, strict=True)
+    ]
+    low, high = np.percentile(fids, intervals.PERCENTILES) - np.mean(fids)
+    assert found.value == distances.fid(x, y)
+    assert found.low == pytest.approx(found.value + low, rel=1e-9)
+    assert found.high == pytest.approx(found.value + high, rel=1e-9)
+
+
+def test_resamplings_are_drawn_once_and_cannot_be_spoiled() -> None:
+    first, second = intervals.resamplings((7, 9), 50, 3)
+    rng = np.random.default_rng(3)
+    for weights, num in ((first, 7), (second, 9)):
+        assert np.array_equal(weights, rng.multinomial(num, np.full(num, 1 / num), size=50))
+    expected = first.copy()
+    first[:] = 0
+    assert np.array_equal(intervals.resamplings((7, 9), 50, 3)[0], expected)
 
 
 def test_a_reduction_is_a_share_of_the_error() -> None:

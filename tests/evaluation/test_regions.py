@@ -17,6 +17,7 @@ from evaluation.figures import Figure
 from evaluation.metrics import pairs
 from evaluation.metrics.preservation import content_scores, similarity
 from evaluation.metrics.regions import change_scores, colour_change, contrasts
+from preprocessing.analysis import face_regions
 from preprocessing.analysis.face_detector import FaceDetector
 from preprocessing.analysis.face_mesh import NUM_POINTS, FaceMesh, Points
 from preprocessing.analysis.face_regions import masks
@@ -70,6 +71,19 @@ def test_regions_do_not_overlap(face: tuple[np.ndarray, Points]) -> None:
     for name in ("lips", "eyes", "cheeks"):
         assert 20 < found[name].sum() < 4000
         assert not (found[name] * found["skin"] > 0.5).any()
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (-70, 30), (50, -90), (1000, 0)])
+def test_a_region_is_as_if_it_was_drawn_on_the_whole_picture(
+    face: tuple[np.ndarray, Points], shift: tuple[int, int]
+) -> None:
+    mesh = face[1] + shift
+    for rings in ((face_regions._LIPS,), (face_regions._RIGHT_CHEEK, face_regions._LEFT_CHEEK)):
+        canvas = np.zeros((800, 800), np.uint8)
+        for ring in rings:
+            cv2.fillPoly(canvas, [np.round(4 * mesh[list(ring)] - 0.5).astype(np.int32)], 255)
+        whole = cv2.resize(canvas, (200, 200), interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(face_regions._fill(mesh, 200, *rings), whole / 255)
 
 
 def test_a_painted_mouth_changes_the_lips_alone(face: tuple[np.ndarray, Points]) -> None:

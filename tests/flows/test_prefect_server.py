@@ -61,6 +61,28 @@ def test_a_machine_without_a_free_port_gets_one_by_hand(
     assert prefect_server.start_server(Workspace(tmp_path), owner="up", port=4999)[3] == 4999
 
 
+def test_what_is_done_meanwhile_is_done_while_the_server_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, steps = Workspace(tmp_path), []
+    monkeypatch.setattr(prefect_server, "_free_port", lambda: 4999)
+    monkeypatch.setattr(prefect_server, "start_detached", lambda *_: steps.append("start") or 42)
+    monkeypatch.setattr(prefect_server, "_wait_until_healthy", lambda *_: steps.append("wait"))
+    monkeypatch.setattr(prefect_server, "stop_process", lambda pid: steps.append(f"stop {pid}"))
+    with prefect_server.local_server(workspace, meanwhile=lambda: steps.append("draw")):
+        assert steps == ["start", "draw", "wait"]
+    assert steps.pop() == "stop 42"
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    steps.clear()
+    with pytest.raises(KeyboardInterrupt):
+        prefect_server.start_server(workspace, owner="command", meanwhile=interrupt)
+    assert steps == ["start", "stop 42"]
+    assert not workspace.prefect.server_state.exists()
+
+
 def test_the_environment_may_choose_another_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     server = prefect_server.Server("http://h", "http://h/api", Path("/x"), started_here=False)
     assert prefect_server.client_environment(server)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
@@ -121,7 +143,9 @@ def test_a_port_that_another_program_took_meanwhile_is_left_to_it(
     ports = iter((4999, 5000))
     started: list[int] = []
 
-    def start(_workspace: Workspace, _owner: str, _host: str, port: int) -> tuple[str, int]:
+    def start(
+        _workspace: Workspace, _owner: str, _host: str, port: int, *_: object
+    ) -> tuple[str, int]:
         started.append(port)
         if port == 4999:
             raise SuyanError("address already in use")

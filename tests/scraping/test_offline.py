@@ -1,5 +1,6 @@
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,15 @@ from scraping.offline.corpus import (
     host_faults,
     landscape_corpus,
     portrait,
+    portrait_and_counterpart,
     portrait_corpus,
     with_faults,
 )
 from scraping.offline.ground_truth import has_truth, write_truth
 from scraping.offline.raw_host import HOST_FAULTS
 from scraping.search.baidu import parse_acjson
+
+WITH_GLASSES = 3  # seed of a person
 
 
 def test_drawings_are_deterministic() -> None:
@@ -43,6 +47,20 @@ def test_make_up_changes_the_face_and_nothing_else(seed: int) -> None:
     assert rows.max() < shot.centre[1] * height + reach
     assert columns.min() > shot.centre[0] * width - reach
     assert columns.max() < shot.centre[0] * width + reach
+
+
+@pytest.mark.parametrize("seed", [2, WITH_GLASSES])
+def test_a_portrait_and_its_counterpart_are_drawn_at_once_as_each_is_alone(seed: int) -> None:
+    alone = [portrait(domain, seed) for domain in ("bare", "makeup")]
+    assert np.array_equal(portrait_and_counterpart("bare", seed), alone)
+    assert np.array_equal(portrait_and_counterpart("makeup", seed), alone[::-1])
+
+
+def test_every_portrait_that_is_drawn_with_its_truth_is_the_one_that_is_served() -> None:
+    for item in portrait_corpus(num_good=3).items["makeup"]:
+        if item.pair:
+            item.truth()
+            assert item.body == item.make(), item.name
 
 
 @pytest.mark.slow
@@ -127,7 +145,7 @@ def test_the_truth_has_the_geometry_of_what_was_served(tmp_path: Path) -> None:
     assert not has_truth(portrait_corpus(num_good=30), tmp_path / "truth.parquet")
     table = pq.read_table(tmp_path / "truth.parquet").to_pylist()
     rows = {row["sha256"]: row["counterpart"] for row in table}
-    items = [item for found in corpus.items.values() for item in found if item.truth]
+    items = [item for found in corpus.items.values() for item in found if item.pair]
     assert len(items) >= 6
     assert len(rows) == len({item.body for item in items})
     resized = next(item for item in items if "resized" in item.name)
@@ -137,3 +155,18 @@ def test_the_truth_has_the_geometry_of_what_was_served(tmp_path: Path) -> None:
         Image.open(tmp_path / rows[digest]) as counterpart,
     ):
         assert counterpart.size == served.size
+
+
+def test_a_truth_that_could_not_be_drawn_whole_has_no_table(tmp_path: Path) -> None:
+    def fail() -> tuple[bytes, np.ndarray]:
+        raise OSError("disk full")
+
+    corpus = portrait_corpus(num_good=2)
+    *others, last = corpus.items["makeup"]
+    broken = replace(corpus, items={"makeup": (*others, replace(last, pair=fail))})
+    with pytest.raises(OSError, match="disk full"):
+        write_truth(broken, tmp_path)
+    assert not has_truth(broken, tmp_path / "truth.parquet")
+    assert not list(tmp_path.glob("*.tmp"))
+    write_truth(corpus, tmp_path)
+    assert has_truth(corpus, tmp_path / "truth.parquet")
