@@ -149,8 +149,10 @@ def error_text(error: Exception, model: type[BaseModel] | None = None) -> str:
         return f"{error.filename}: {error.strerror}"
     if not isinstance(error, ValidationError):
         return str(error)
+    from flows.forms.field_values import single_errors
+
     lines = [localised("these parameters are refused:")]
-    for each in error.errors():
+    for each in single_errors(error):
         field = ".".join(map(str, each["loc"]))
         if each["type"] == "extra_forbidden":
             problem = localised("there is no such parameter")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.console import error_text
-from cli.inventory.completion import complete_models, complete_recipes
+from cli.inventory.completion import complete_models, complete_recipes, complete_starts
 from core.commands import is_recipe_file, register_recipe, register_recipe_file, suyan_command
 from core.errors import nearest, suggestion
 from core.language.messages import localised
@@ -142,6 +142,7 @@ InitFrom = Annotated[
     typer.Option(
         "--init-from",
         metavar="MODEL",
+        autocompletion=complete_starts,
         help="Model to start from: champion, a version, a run, a folder of a model or of the "
         "reference's files, or hf://USER/NAME or ms://USER/NAME; default: random weights.",
     ),

@@ -30,7 +30,7 @@ from flows.ui import artifacts, run_names
 from flows.ui.approval import Approval, ask
 from flows.ui.ended_runs import settle_ended_run
 from flows.ui.run_names import run_name
-from flows.warm_start.starting_points import starting_point, with_origin
+from flows.warm_start.starting_points import check_starting_point, starting_point, with_origin
 from storage.remote import default_workspace
 from training.tracking.tracker import require_packages
 
@@ -103,6 +103,7 @@ def _run_stages(
     recipe = parameters.recipe
     log = StageLog(recipe)
     require_packages(parameters.train.track)  # before the hours of a crawl
+    check_starting_point(parameters.train, workspace, recipe)
     with one_at_a_time(run_limit("pipeline", recipe)):
         crawls, prepared = crawl_and_prepare(parameters, workspace, task_runner, log, num_stages=5)
         latest.remember_dataset(workspace, recipe, prepared.version)

@@ -139,17 +139,18 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
             console,
             localised("The figures are not of the same held-out pictures, or not measured alike."),
         )
-    print_table(
-        console,
-        {"setting": "left", "first": "right", "second": "right"},
-        [
-            (each.name, setting_text(each.first), setting_text(each.second))
-            for each in comparison.settings
-        ],
-        localised("Settings that differ")
-        if comparison.settings
-        else localised("All settings are the same"),
-    )
+    if comparison.settings:
+        print_table(
+            console,
+            {"setting": "left", "first": "right", "second": "right"},
+            [
+                (each.name, setting_text(each.first), setting_text(each.second))
+                for each in comparison.settings
+            ],
+            localised("Settings that differ"),
+        )
+    else:
+        print_text(console, localised("All settings are the same"))
     figures = [
         row for row in comparison.figures if row.metric.group in _GROUPS and row.metric.better
     ]

@@ -41,6 +41,13 @@ def complete_models(ctx: typer.Context, incomplete: str) -> list[str]:
     return _matching(_folders(_workspace(ctx).recipe_models(recipe).path), incomplete)
 
 
+def complete_starts(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What a training may start from: ``champion``, stored models of the recipe, and runs."""
+    return _matching(
+        ["champion", *complete_models(ctx, ""), *_folders(_workspace(ctx).runs)], incomplete
+    )
+
+
 def complete_recipes(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the shipped recipes and of those of the workspace."""
     with contextlib.suppress(OSError):

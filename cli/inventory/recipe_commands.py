@@ -121,9 +121,9 @@ def check(
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
     """Check recipes: names, ranges, domains, bases, schedules; status 1 if one is refused."""
-    from flows.recipe_files.library import find_recipe, recipe_files
+    from flows.recipe_files.library import files_by_name, find_recipe
 
-    names = recipes or list(recipe_files(workspace))
+    names = recipes or list(files_by_name(workspace))
     if not names:
         raise ValueError(
             localised(
@@ -154,20 +154,22 @@ def print_recipes(workspace: Workspace, console: Console) -> None:
     """
     from flows.recipe_files.library import (
         SHIPPED_NAMES,
+        files_by_name,
         load_recipe,
-        recipe_files,
+        only_file,
         shipped_recipe,
     )
 
     results = [_row(shipped_recipe(name), None) for name in SHIPPED_NAMES]
     problems = []
-    for name, file in recipe_files(workspace).items():
+    for name, files in files_by_name(workspace).items():
         try:
+            file = only_file(files)
             results.append(_row(load_recipe(file, workspace), file))
         except (ValueError, OSError) as error:
             problems.append(error_text(error))
             nothing = dict.fromkeys(("from", "domains", "refresh"))
-            results.append({"recipe": name, **nothing, "file": file, "problem": problems[-1]})
+            results.append({"recipe": name, **nothing, "file": files[0], "problem": problems[-1]})
     columns: dict[str, JustifyMethod] = {
         "recipe": "left", "from": "left", "domains": "left", "refresh": "left", "file": "left",
     }  # fmt: skip

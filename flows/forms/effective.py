@@ -23,6 +23,7 @@ from flows.forms.field_values import (
     places,
     problem,
     sections,
+    single_errors,
 )
 from flows.forms.form import PIPELINE, Form, Overrides, Parameters
 from flows.forms.questions import CRAWLS, DERIVED
@@ -147,7 +148,7 @@ def _checked(form: Form[Parameters], values: Values) -> Parameters:
     try:
         parameters = form.parameters.model_validate(nested)
     except ValidationError as error:
-        lines = [f"  {problem(each)}" for each in error.errors()]
+        lines = [f"  {problem(each)}" for each in single_errors(error)]
         raise ValueError("\n".join(["these parameters are refused:", *lines])) from None
     if isinstance(parameters, PipelineParameters | TrainParameters):
         parameters.torchrun.check(parameters.train)

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from core.commands import suyan_command
@@ -121,6 +121,13 @@ def unknown_name(place: Place, names: list[Place]) -> ValueError:
             "{dotted}: no parameter has this name; {needed}", dotted=dotted(place), needed=needed
         )
     )
+
+
+def single_errors(error: ValidationError) -> list[Any]:
+    """Pydantic's errors, one for each mistake: a list that is too short only because its entries
+    are refused has none of its own.
+    """
+    return [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
 
 
 def problem(error: Mapping[str, Any]) -> str:

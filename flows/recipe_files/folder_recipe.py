@@ -15,7 +15,7 @@ import yaml
 from core.files import atomic_file
 from core.workspace import Workspace
 from core.workspace_folders import DatasetFolder
-from flows.recipe_files.library import SHIPPED_NAMES, recipe_files
+from flows.recipe_files.library import SHIPPED_NAMES, files_by_name
 from preprocessing.version.folder_version import domains_of
 
 _HEADER = """\
@@ -44,7 +44,7 @@ def folder_recipe(folder: Path, workspace: Workspace) -> str:
         "prepare": {"faces": False},
     }
     text = _HEADER + yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=96)
-    if name not in recipe_files(workspace):
+    if name not in files_by_name(workspace):
         file = workspace.recipe_file(name)
         with contextlib.suppress(FileExistsError), atomic_file(file, is_new=True) as draft:
             draft.write(text.encode())

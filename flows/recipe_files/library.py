@@ -38,7 +38,7 @@ def find_recipe(text: str, workspace: Workspace) -> Recipe:
     if is_recipe_file(text):
         _merge_recipes(workspace)  # its base may be there
         return load_recipe(Path(text), workspace)
-    files = _files_by_name(workspace)
+    files = files_by_name(workspace)
     if text not in files:
         names = [*SHIPPED_NAMES, *files]
         new = suyan_command("recipe", "new", "NAME", workspace=workspace)
@@ -51,7 +51,7 @@ def find_recipe(text: str, workspace: Workspace) -> Recipe:
                 new=new,
             )
         )
-    return load_recipe(_only_file(files[text]), workspace)
+    return load_recipe(only_file(files[text]), workspace)
 
 
 def recipe_files(workspace: Workspace) -> dict[str, Path]:
@@ -60,7 +60,7 @@ def recipe_files(workspace: Workspace) -> dict[str, Path]:
     Those of a bucket are exchanged with it first. Raises ``ValueError`` for two files of one name,
     ``BucketError`` for a file that was changed here and in the bucket.
     """
-    return {name: _only_file(paths) for name, paths in _files_by_name(workspace).items()}
+    return {name: only_file(paths) for name, paths in files_by_name(workspace).items()}
 
 
 def check_new_name(name: str, workspace: Workspace) -> None:
@@ -72,9 +72,9 @@ def check_new_name(name: str, workspace: Workspace) -> None:
                 name=name,
             )
         )
-    file = recipe_files(workspace).get(name)
-    if name in SHIPPED_NAMES or file is not None:
-        place = f"as {file}" if file else "as a shipped recipe"
+    files = files_by_name(workspace).get(name, [])
+    if name in SHIPPED_NAMES or files:
+        place = f"as {files[0]}" if files else "as a shipped recipe"
         raise ValueError(
             localised(
                 "NAME: got {name!r}, which is there already, {place}; give another name",
@@ -177,7 +177,12 @@ def _base(
     return load_recipe(base, workspace, above)
 
 
-def _files_by_name(workspace: Workspace) -> dict[str, list[Path]]:
+def files_by_name(workspace: Workspace) -> dict[str, list[Path]]:
+    """The files in the workspace's folder of recipes, by the recipe's name, in order: one each,
+    or several, of which ``only_file`` says that they are too many.
+
+    Those of a bucket are exchanged with it first.
+    """
     _merge_recipes(workspace)
     files: dict[str, list[Path]] = {}
     for path in _in_folders([workspace.recipe_files]):
@@ -185,7 +190,8 @@ def _files_by_name(workspace: Workspace) -> dict[str, list[Path]]:
     return files
 
 
-def _only_file(paths: Sequence[Path]) -> Path:
+def only_file(paths: Sequence[Path]) -> Path:
+    """The file of a recipe's name. Raises ``ValueError`` if there are two."""
     if len(paths) > 1:
         raise ValueError(
             localised(

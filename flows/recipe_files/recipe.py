@@ -23,6 +23,7 @@ from flows.forms.field_values import (
     nest,
     problem,
     section_of,
+    single_errors,
     unknown_name,
 )
 from flows.forms.questions import CRAWLS, DERIVED, SHARED
@@ -244,14 +245,9 @@ def _checked(
             {name: value for name, value in nested.items() if name in model.model_fields}
         )
     except ValidationError as error:
-        errors = [each for each in error.errors() if not _is_of_entries(each)]
+        errors = single_errors(error)
         _refuse(file, [(_line(document, each["loc"]), problem(each)) for each in errors])
         raise
-
-
-def _is_of_entries(error: Any) -> bool:
-    """Whether a list is too short only because its entries are refused, each by an own error."""
-    return error["type"] == "too_short" and bool(error["input"])
 
 
 def _problems(

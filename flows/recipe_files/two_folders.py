@@ -15,7 +15,7 @@ import yaml
 from core.files import atomic_file, printable_name
 from core.language.messages import localised
 from core.workspace import Workspace
-from flows.recipe_files.library import SHIPPED_NAMES, find_recipe, load_recipe, recipe_files
+from flows.recipe_files.library import SHIPPED_NAMES, files_by_name, find_recipe
 from flows.recipe_files.recipe import Recipe, build_recipe
 from flows.recipe_files.strict_yaml import Document
 from scraping.sources.local_files import FolderScan, is_archive
@@ -59,11 +59,11 @@ def recipe_of_folders(folders: Sequence[Path], base: str, workspace: Workspace) 
     domains = _domain_names(sources)
     values = _values(sources, domains, base_recipe)
     text = _HEADER + yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=96)
-    files = recipe_files(workspace)
+    files = files_by_name(workspace)
     name = next(
         name
         for name in _recipe_names(domains)
-        if name not in files or _is_of(load_recipe(files[name], workspace), values)
+        if name not in files or _is_of(find_recipe(name, workspace), values)
     )
     if name not in files:
         file = workspace.recipe_file(name)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.errors import SuyanError
+from core.errors import SuyanError, nearest, suggestion
 from core.language.messages import localised
 from core.workspace import Workspace
 from core.workspace_folders import CheckpointFolder, ModelFolder, RunFolder
@@ -52,8 +52,22 @@ def starting_point(name: str, workspace: Workspace, recipe: str) -> Iterator[Sta
 
 
 def with_origin(config: TrainConfig, start: StartingPoint | None) -> TrainConfig:
-    """``config`` that records the weights of ``start``, which name the run too."""
-    return config if start is None else config.model_copy(update={"init_from": start.origin})
+    """``config`` that records the weights of ``start``, which name the run too.
+
+    Raises ``CheckpointError`` where they do not fit this training.
+    """
+    if start is None:
+        return config
+    from training.run.initial_weights import check_fit
+
+    check_fit(config, start)
+    return config.model_copy(update={"init_from": start.origin})
+
+
+def check_starting_point(config: TrainConfig, workspace: Workspace, recipe: str) -> None:
+    """Raise what ``starting_point`` and ``with_origin`` raise, before hours of other work."""
+    with starting_point(config.init_from, workspace, recipe) as start:
+        with_origin(config, start)
 
 
 def _find(name: str, workspace: Workspace, recipe: str, scratch: Path) -> StartingPoint:
@@ -92,6 +106,7 @@ def _find(name: str, workspace: Workspace, recipe: str, scratch: Path) -> Starti
             versions=listed[0],
             runs=listed[1],
         )
+        + suggestion(nearest(name, [CHAMPION, *versions, *trained]))
     )
 
 

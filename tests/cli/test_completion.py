@@ -59,6 +59,8 @@ def _completed(line: str, home: Path, cwd: Path) -> list[str]:
         ("suyan translate --model ", ["step1-a"]),
         ("suyan promote --recipe cats ", ["step2-b"]),
         ("suyan list m", ["models"]),
+        ("suyan train --init-from ", ["champion", "step1-a", "cats-1"]),
+        ("suyan run --recipe cats --init-from s", ["step2-b"]),
         ("suyan recipe new --from s", ["seasons"]),
     ],
 )

@@ -86,3 +86,14 @@ def test_refused_parameters_are_listed_with_their_values() -> None:
         CrawlConfig.model_validate({"domain": "bare", "phrases": ["x"], "num_images": -3})
     text = error_text(refused.value)
     assert "  num_images: got -3; Input should be greater than or equal to 1" in text
+
+
+def test_a_refused_entry_of_a_list_is_one_mistake() -> None:
+    with pytest.raises(ValueError, match="engines") as refused:
+        CrawlConfig.model_validate({"domain": "bare", "engines": ["bing"]})
+    assert error_text(refused.value).splitlines()[1:] == [
+        "  engines.0: got 'bing'; Input should be 'baidu' or 'openverse'"
+    ]
+    with pytest.raises(ValueError, match="engines") as refused:
+        CrawlConfig.model_validate({"domain": "bare", "engines": []})
+    assert "engines: got []; Tuple should have at least 1 item" in error_text(refused.value)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from cli_runs import Suyan, printed_commands
+from own_pictures import write_pictures
 
 NGF = "# Channels after a generator's first layer [1 to 256; default 64]"
 CATS = Path("workspace/recipes/cats.yaml")
@@ -110,6 +111,24 @@ def test_recipes_are_listed_and_one_that_is_refused_is_named(suyan: Suyan) -> No
     cats = next(line for line in text.splitlines() if line.startswith("cats"))
     assert cats.split() == ["cats", "-", "refused", "-", str(CATS)]
     assert "makeup ↔ bare" in text
+
+
+def test_two_files_of_one_name_hide_no_other_recipe(suyan: Suyan, tmp_path: Path) -> None:
+    assert suyan("recipe", "new", "cats", "--from", "seasons")[0] == 0
+    for suffix in (".yaml", ".yml"):
+        (CATS.parent / f"lions{suffix}").write_text("from: seasons\n")
+    for command in ("list", "check"):
+        status, text = suyan("recipe", command)
+        assert status == 1
+        assert "found lions.yaml and lions.yml, two recipes of one name; rename or remove" in text
+        assert "summer ↔ winter" in next(
+            line for line in text.splitlines() if line.startswith("cats")
+        )
+    assert "lions" in suyan("recipe", "new", "lions")[1]
+    assert suyan("recipe", "new", "tigers", "--from", "cats")[0] == 0
+    for number, name in enumerate(("left", "right")):
+        write_pictures(tmp_path / name, 1, number)
+    assert suyan("run", "left", "right", "--show")[0] == 0
 
 
 def test_the_base_of_a_file_anywhere_is_beside_it(suyan: Suyan) -> None:

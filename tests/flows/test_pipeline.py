@@ -19,7 +19,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from core.errors import MissingModelError
+from core.errors import MissingModelError, SuyanError
 from core.workspace import Workspace
 from flows import model
 from flows.parameters import EvaluateParameters, PipelineParameters
@@ -261,6 +261,15 @@ def test_a_tracker_that_is_not_installed_is_refused_before_the_crawl(
     train = parameters.train.model_copy(update={"track": ("swanlab",)})
     parameters = parameters.model_copy(update={"train": train})
     with pytest.raises(MissingModelError, match=r"got swanlab, .*\[swanlab\]"):
+        _run_stages(parameters, Workspace(tmp_path), "local")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_not_there_is_refused_before_the_crawl(tmp_path: Path) -> None:
+    parameters = makeup()
+    train = parameters.train.model_copy(update={"init_from": "champin"})
+    parameters = parameters.model_copy(update={"train": train})
+    with pytest.raises(SuyanError, match=r"init_from: got 'champin', .* did you mean champion\?"):
         _run_stages(parameters, Workspace(tmp_path), "local")
     assert not list(tmp_path.iterdir())
 

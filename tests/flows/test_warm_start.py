@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from cli.train import continue_alone, train_alone
-from core.errors import SuyanError
+from core.errors import CheckpointError, SuyanError
 from core.workspace import Workspace
 from flows import latest
 from flows.parameters import TrainParameters
@@ -86,6 +86,10 @@ def test_a_name_that_stands_for_nothing_says_what_there_is(
 ) -> None:
     with pytest.raises(SuyanError, match=f"needed champion, a version of makeup .{version}."):
         origin("step99", workspace)
+    with pytest.raises(SuyanError, match=r"did you mean champion\?$"):
+        origin("champin", workspace)
+    with pytest.raises(SuyanError, match=rf"did you mean {run.name}\?$"):
+        origin(run.name[:-1], workspace)
     (tmp_path / "empty").mkdir()
     with pytest.raises(SuyanError, match=r"holds no G_A\.safetensors"):
         origin(str(tmp_path / "empty"), workspace)
@@ -169,3 +173,8 @@ def test_a_training_starts_from_a_model_and_its_configuration_says_so(
     stored = json.loads((new / "config.json").read_text())["train"]
     assert stored["init_from"] == origin(version, workspace)
     assert (new / "starting_point" / "G_A.safetensors").is_file()
+    before = {*workspace.runs.iterdir()}
+    wider = parameters.model_copy(update={"train": config.model_copy(update={"ngf": 64})})
+    with pytest.raises(CheckpointError, match="0% of its weights fit this training"):
+        train_alone(wider, dataset, workspace, Console(quiet=True), Torchrun())
+    assert {*workspace.runs.iterdir()} == before  # nor is a run without a step listed

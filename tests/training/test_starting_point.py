@@ -10,8 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.errors import CheckpointError
+from core.files import write_json
 from training.config import TrainConfig
+from training.models.factory import GENERATORS, build_generator
 from training.run.checkpoint import latest_checkpoint
+from training.run.initial_weights import check_fit
 from training.run.run_log import read_log
 from training.run.starting_point import StartingPoint, recorded_origin
 from training.train import train
@@ -96,6 +99,34 @@ def test_what_fits_is_taken_and_the_rest_is_named(
         start.copy_to(tmp_path / "half")
     with pytest.raises(CheckpointError, match="starting_point is missing"):
         train(wider, dataset, tmp_path / "gone")
+
+
+def test_a_model_that_does_not_fit_is_known_before_a_run_is_made(
+    trained: Path, tmp_path: Path
+) -> None:
+    start = start_of(trained)
+    check_fit(changed(SMALL, ndf=8, num_blocks=2), start)  # more than half fits
+    with pytest.raises(CheckpointError, match=r"0% of .*\(ngf=4, num_blocks=1\)"):
+        check_fit(changed(SMALL, ngf=8), start)
+    with pytest.raises(CheckpointError, match=r"norm instance \(this training: batch\)"):
+        check_fit(changed(SMALL, norm="batch"), start)
+    (trained / "G_A_ema.safetensors").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match="found a damaged file"):
+        check_fit(SMALL, start)
+    assert [path.name for path in tmp_path.glob("runs/*")] == ["first"]
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_the_shapes_of_every_generator_are_known_without_its_weights(
+    generator: str, tmp_path: Path
+) -> None:
+    config = changed(SMALL, generator=generator, load_px=256, crop_px=256)
+    for name in ("G_A", "G_B"):
+        save_file(build_generator(config).state_dict(), tmp_path / f"{name}.safetensors")
+    write_json(tmp_path / "config.json", config.model_dump(mode="json"))
+    check_fit(config, StartingPoint(tmp_path, "other"))
+    with pytest.raises(CheckpointError, match="of its weights fit this training"):
+        check_fit(changed(config, ngf=9), StartingPoint(tmp_path, "other"))
 
 
 def test_numbers_that_are_not_finite_are_refused(

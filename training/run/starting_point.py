@@ -55,9 +55,7 @@ class StartingPoint:
             return
         files = self._files(with_state=with_state)
         for file in files.values():
-            _require_whole(
-                file
-            )  # else the error would name the copy, and a run without a step stay
+            shapes_in(file)  # else the error would name the copy, and a run without a step stay
         load_config(self.folder)
         run.mkdir(parents=True, exist_ok=True)
         partial = CheckpointFolder(Path(tempfile.mkdtemp(dir=run, prefix=".starting_point.")))
@@ -74,6 +72,11 @@ class StartingPoint:
             sync_folder(run)
         finally:
             shutil.rmtree(partial.path, ignore_errors=True)
+
+    def generators(self) -> list[Path]:
+        """The files of both generators. Raises ``CheckpointError`` where one is missing."""
+        files = self._files()
+        return [files[name] for name in GENERATORS]
 
     def _copy_logs(self, run: RunFolder) -> None:
         """The logs of the run that is continued, so that its curves are those of one run."""
@@ -124,10 +127,14 @@ class StartingPoint:
         return {name: file_sha256(file) for name, file in self._files().items()}
 
 
-def _require_whole(file: Path) -> None:
+def shapes_in(file: Path) -> dict[str, list[int]]:
+    """The shape of each tensor of a safetensors file. Raises ``CheckpointError`` for a damaged
+    one.
+    """
     try:
-        with safe_open(file, framework="pt"):
-            return
+        with safe_open(file, framework="pt") as tensors:
+            names = tensors.keys()
+            return {name: list(tensors.get_slice(name).get_shape()) for name in names}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             localised(
