@@ -23,6 +23,7 @@ from training.config import TrainConfig
 from training.runtime.launcher import Torchrun
 
 _TRAINING_START_S = 10.0  # opening pictures, choosing threads, first samples, last checkpoint
+_PAIRS_S = 35.0  # making pseudo pairs of 250 faces of each side; less of fewer
 _WEIGHT_OF_LAST = 0.5  # of the last duration, beside those before
 _LEAST_SHARE = 0.5  # of the work, for a duration to be remembered
 
@@ -105,7 +106,7 @@ def estimate_training(
     measured = logged_step_time(config, run)
     if measured is None:
         return estimate_steps(config, num_steps, num_done, torchrun, dataset)
-    seconds = _TRAINING_START_S + measured.remaining_s(config, num_steps, num_done)
+    seconds = _training_start_s(config) + measured.remaining_s(config, num_steps, num_done)
     source = localised(
         "{num} steps of {duration}, as in its log",
         num=num_steps - num_done,
@@ -134,7 +135,7 @@ def estimate_steps(
     seconds = measured.remaining_s(config, num_steps, num_done)
     if measured.device == "cpu":
         seconds *= torchrun.processes_per_node
-    seconds += _TRAINING_START_S
+    seconds += _training_start_s(config)
     source = localised(
         "{num} steps of {duration}, timed on this {device}",
         num=num_steps - num_done,
@@ -142,6 +143,11 @@ def estimate_steps(
         device=measured.device.upper(),
     )
     return Estimate(seconds, source)
+
+
+def _training_start_s(config: TrainConfig) -> float:
+    has_pairs = config.pseudo_steps > 0 or config.pseudo_weight > 0
+    return _TRAINING_START_S + _PAIRS_S * has_pairs
 
 
 def _seconds(step_s: float) -> str:

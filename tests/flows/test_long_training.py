@@ -101,6 +101,10 @@ def test_a_resumed_training_takes_the_rate_of_its_log(dataset: Path, tmp_path: P
     assert told is not None
     assert told.seconds == 10 + 5 * 4
     assert str(told) == "about 30 s (5 steps of 4 s, as in its log)"
+    with_pairs = TINY.model_copy(update={"pseudo_weight": 5.0})
+    told = estimate_training(with_pairs, dataset, run.path, Torchrun())
+    assert told is not None
+    assert told.seconds == 10 + 35 + 5 * 4  # pairs are made anew
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
