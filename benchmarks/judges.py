@@ -96,8 +96,8 @@ def judge(dataset: Path, workspace: Workspace, *, quick: bool) -> list[Opinions]
     for title, (source, target) in _DIRECTIONS.items():
         scores = {}
         for name, pictures in _translations(held_out, sides, (source, target), workspace):
-            shown = contrasts(pictures, sides[source].meshes)
-            scores[name] = panel.scores(source, pictures, shown, target)
+            colours = contrasts(pictures, sides[source].meshes)
+            scores[name] = panel.scores(source, pictures, colours, target)
         opinions.append(Opinions(title, len(sides[source].rows), scores))
     return opinions
 
