@@ -4,7 +4,8 @@ Held-out pictures of drawn people and of photographs of faces (``shared/data/mak
 person held out or none) are judged as a model's translations would be: colour transport of lips,
 eyes and cheeks; a mixture of which every second picture is replaced by its true counterpart, or for
 photographs by a real training picture of the target; and all true counterparts. By definition of
-KID a half of real pictures is about 75 % of the way.
+KID a half of real pictures is about 75 % of the way. Judges that need a face's place take that of
+the replaced input, which in aligned crops is nearly the same.
 """
 
 from __future__ import annotations

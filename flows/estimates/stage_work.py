@@ -37,7 +37,7 @@ _TRAIN_PASSES = 3  # over training pictures: the ceiling, and once for each dire
 _FLOPS = 295e9  # of a generator, in a second
 _FIDS_S = 0.8  # of a direction, for as many held-out pictures as these:
 _FIDS_NUM, _FIDS_POWER = 118, 1.4
-_TEST_PICTURE_S = {True: 0.055, False: 0.055}  # all other figures of a held-out picture; faces?
+_TEST_PICTURE_S = 0.055  # all other figures of a held-out picture
 _TRAIN_PICTURE_S = {True: 0.012, False: 0.004}  # what judges see in a training picture; faces?
 _JUDGE_STEP_S = 0.0065  # of a network that learns to tell the domains apart, beside others
 _JUDGE_STEPS, _JUDGE_EPOCHS, _JUDGE_BATCH = 300, 60, 16
@@ -141,7 +141,7 @@ def evaluation_work(
         of_features += _INCEPTION_S
     seconds = _START_S + num_test * (
         of_features * num_outputs
-        + _TEST_PICTURE_S[has_faces]
+        + _TEST_PICTURE_S
         + 2 * _MESH_S * has_faces
         + generator_flops(train_config) / _FLOPS * (2 * num_models + bool(config.strengths))
     )
