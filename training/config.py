@@ -125,6 +125,13 @@ class TrainConfig(BaseModel):
         le=0.5,
         description="Largest random change of brightness and contrast, as a share",
     )
+    face_exposure: Annotated[float, LATER] = Field(
+        0.0,
+        ge=0,
+        le=0.9,
+        description="Largest random darkening of pictures of aligned faces, as a share; they are "
+        "lightened by a third of it at most. Datasets of other pictures ignore it",
+    )
     serial_batches: bool = Field(
         False,
         description="Pictures of both sides in order instead of at random (to overfit on purpose)",
@@ -264,10 +271,11 @@ class TrainConfig(BaseModel):
         "ignored for instance norm on a CPU unless compiled, where it is slower",
     )
     fused_adam: bool = Field(True, description="One kernel for all weights of an optimiser")
-    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+    precision: Literal["float32", "tf32", "bfloat16", "auto"] = Field(
         "float32",
         description="Arithmetic of convolutions; tf32 and bfloat16 are faster on GPUs and less "
-        "exact (gradients differ by up to a third in bfloat16)",
+        "exact (gradients differ by up to a third in bfloat16); auto is bfloat16 on CPUs with "
+        "matrix units for it (Intel AMX), else float32",
     )
     cuda_graphs: bool = Field(
         False,
@@ -325,7 +333,7 @@ class TrainConfig(BaseModel):
         return tuple(dict.fromkeys(names))
 
     @model_validator(mode="after")
-    def _windows_fit(self) -> Self:
+    def _face_options_fit(self) -> Self:
         values = (self.discriminator, self.preprocess)
         fit = values == ("n_layers", "resize_and_crop") and self.crop_px >= _LEAST_WINDOW_CROP_PX
         if self.face_windows and not fit:
@@ -338,6 +346,13 @@ class TrainConfig(BaseModel):
                     preprocess=self.preprocess,
                     crop_px=self.crop_px,
                     least=_LEAST_WINDOW_CROP_PX,
+                )
+            )
+        if self.face_exposure and "crop" not in self.preprocess:
+            raise ValueError(
+                localised(
+                    "face_exposure: got preprocess={preprocess}, needed one that crops",
+                    preprocess=self.preprocess,
                 )
             )
         return self

@@ -36,6 +36,7 @@ def demo() -> TrainConfig:
         learning_rate=1e-3,
         generator_rate=0.3,
         ema_decay=0.99,
+        precision="auto",
         checkpoint_every=100,
         sample_every=100,
     )
@@ -44,7 +45,7 @@ def demo() -> TrainConfig:
 def hour() -> TrainConfig:
     """A training of about an hour on two cores, for 500 to 600 photographs a side."""
     changes = {
-        "ndf": 32, "discriminator_norm": "spectral", "pseudo_steps": 1000,
+        "ndf": 32, "discriminator_norm": "spectral", "face_exposure": 0.45, "pseudo_steps": 1000,
         "num_epochs": 20, "num_epochs_decay": 20, "ema_decay": 0.995,
         "checkpoint_every": 500, "sample_every": 500,
     }  # fmt: skip

@@ -63,6 +63,22 @@ def test_a_tint_of_all_pictures_is_seen_that_batch_norm_hides() -> None:
     assert seen > 10 * hidden
 
 
+def test_real_and_translated_pictures_pass_as_one_batch_with_the_same_result() -> None:
+    rng = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(2, 4, 3, 64, 64, generator=rng, dtype=torch.float64)
+    results = []
+    for merge_passes in (True, False):
+        gan = build(changed(merge_passes=merge_passes), windows=WINDOWS)
+        network, sizes = gan.D_A.double().eval(), []  # eval: no power iteration between passes
+        network.register_forward_hook(lambda _, given, __, sizes=sizes: sizes.append(len(given[0])))
+        loss = gan._discriminator_loss(network, real, fake, torch.Generator())
+        loss.backward()
+        results.append([loss, *(p.grad for p in network.parameters())])
+        assert sizes == ([8] if merge_passes else [4, 4])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
 def test_networks_follow_from_the_seed_alone() -> None:
     torch.manual_seed(1)
     first = build(SMALL).D_A.state_dict()

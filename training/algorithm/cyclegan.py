@@ -26,6 +26,7 @@ from training.algorithm.image_pool import ImagePool
 from training.algorithm.optimizer import load_optimizer, set_learning_rate
 from training.config import TrainConfig
 from training.models.architecture import Generator
+from training.runtime.device import arithmetic_of
 from training.runtime.distributed import World
 
 NETWORKS = ("G_A", "G_B", "D_A", "D_B")
@@ -269,7 +270,9 @@ class CycleGan:
         self, network: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator
     ) -> Tensor:
         config = self.config
-        scores = self._pass(network, self._augmented(real, rng), self._augmented(fake, rng))
+        pictures = self._augmented(real, rng), self._augmented(fake, rng)
+        merge = self._merges or (config.merge_passes and config.discriminator_norm == "spectral")
+        scores = self._pass(network, *pictures, merge=merge)
         loss = losses.discriminator(*scores, config.gan_loss)
         if config.gan_loss == "wgangp" and config.gradient_penalty > 0:
             mixtures = self.world.share(torch.rand(len(real) * self.world.size, generator=rng))
@@ -281,9 +284,11 @@ class CycleGan:
     def _merges(self) -> bool:
         return self.config.merge_passes and self.config.norm == "instance"
 
-    def _pass(self, network: nn.Module, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """The network's outputs for two batches, as one batch where the result is the same."""
-        if not self._merges:
+    def _pass(
+        self, network: nn.Module, first: Tensor, second: Tensor, *, merge: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """The network's outputs for two batches; ``merge``: as one batch."""
+        if not merge:
             return network(first), network(second)
         both = network(self._laid_out(torch.cat([first, second])))
         return both[: len(first)], both[len(first) :]
@@ -297,7 +302,9 @@ class CycleGan:
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
+            self.device.type,
+            torch.bfloat16,
+            enabled=arithmetic_of(self.config, self.device) == "bfloat16",
         )
 
     @contextlib.contextmanager

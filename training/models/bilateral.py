@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from training.config import TrainConfig
 from training.models.architecture import Architecture, SliceableGenerator
-from training.models.layers import Norm, norm_layer
+from training.models.layers import Norm, ReflectConv3x3, norm_layer
 from training.models.resnet import ResnetBlock
 
 _DEPTH = 8  # cells of the grid along the guide
@@ -82,14 +82,17 @@ class BilateralGenerator(SliceableGenerator):
             norm_layer(norm, 4 * ngf),
             nn.ReLU(),
             *(ResnetBlock(4 * ngf, norm, dropout=dropout) for _ in range(_NUM_BLOCKS)),
-            _conv3x3(4 * ngf, 2 * ngf),
+            ReflectConv3x3(4 * ngf, 2 * ngf),
         )
         self.from_quarter = nn.Sequential(
-            nn.ReLU(), _conv3x3(2 * ngf, 2 * ngf), nn.ReLU(), nn.Conv2d(2 * ngf, ngf, 1)
+            nn.ReLU(), ReflectConv3x3(2 * ngf, 2 * ngf), nn.ReLU(), nn.Conv2d(2 * ngf, ngf, 1)
         )
-        self.from_half = _conv3x3(ngf, ngf)
+        self.from_half = ReflectConv3x3(ngf, ngf)
         self.head = nn.Sequential(
-            nn.ReLU(), _conv3x3(ngf, ngf), nn.ReLU(), nn.Conv2d(ngf, _COEFFICIENTS * _DEPTH, 1)
+            nn.ReLU(),
+            ReflectConv3x3(ngf, ngf),
+            nn.ReLU(),
+            nn.Conv2d(ngf, _COEFFICIENTS * _DEPTH, 1),
         )
         self.guide = Guide()
 
@@ -160,10 +163,6 @@ def _enlarged(x: Tensor, like: Tensor) -> Tensor:
 
 def _halving(num_in: int, num_out: int, *, bias: bool) -> nn.Conv2d:
     return nn.Conv2d(num_in, num_out, 4, stride=2, padding=1, bias=bias, padding_mode="reflect")
-
-
-def _conv3x3(num_in: int, num_out: int) -> nn.Conv2d:
-    return nn.Conv2d(num_in, num_out, 3, padding=1, padding_mode="reflect")
 
 
 def architecture(config: TrainConfig) -> Architecture:

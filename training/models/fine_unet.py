@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training.config import TrainConfig
 from training.models.architecture import Architecture, Generator
-from training.models.layers import Norm
+from training.models.layers import Norm, ReflectConv3x3
 from training.models.unet import UnetBlock
 
 _NUM_DOWNS = 7
@@ -37,10 +37,14 @@ class FineUnetGenerator(Generator):
         for outer in (4 * ngf, 2 * ngf, ngf):
             block = UnetBlock(outer, 2 * outer, block, norm, upsampling="resize")
         first = nn.Conv2d(3, ngf, 4, stride=2, padding=1, bias=norm == "instance")
-        self.unet = nn.Sequential(first, block, nn.ReLU(), _conv3x3(2 * ngf, _CHANNELS))
-        self.fine = nn.Sequential(_conv3x3(3, _CHANNELS), nn.LeakyReLU(0.2))
+        self.unet = nn.Sequential(first, block, nn.ReLU(), ReflectConv3x3(2 * ngf, _CHANNELS))
+        self.fine = nn.Sequential(ReflectConv3x3(3, _CHANNELS), nn.LeakyReLU(0.2))
         self.last = nn.Sequential(
-            nn.ReLU(), _conv3x3(_CHANNELS, _CHANNELS), nn.ReLU(), _conv3x3(_CHANNELS, 3), nn.Tanh()
+            nn.ReLU(),
+            ReflectConv3x3(_CHANNELS, _CHANNELS),
+            nn.ReLU(),
+            ReflectConv3x3(_CHANNELS, 3),
+            nn.Tanh(),
         )
 
     @property
@@ -55,10 +59,6 @@ class FineUnetGenerator(Generator):
         coarse = F.interpolate(self.unet(x), scale_factor=2.0, mode="bilinear")
         drawn: Tensor = self.last(coarse + self.fine(x))
         return drawn
-
-
-def _conv3x3(num_in: int, num_out: int) -> nn.Conv2d:
-    return nn.Conv2d(num_in, num_out, 3, padding=1, padding_mode="reflect")
 
 
 def architecture(_config: TrainConfig) -> Architecture:

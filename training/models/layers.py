@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal, cast
 
 import torch
@@ -14,6 +15,7 @@ from training.models.winograd import conv3x3, fits
 
 Norm = Literal["instance", "batch", "none"]
 Upsampling = Literal["transposed", "resize"]
+_ONE = (1, 1, 1, 1)  # pixel of padding on each side
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
@@ -58,8 +60,31 @@ class ResizeConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, num_in, H, W]`` → ``[N, num_out, 2 H, 2 W]``."""
-        larger = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return cast("Tensor", self.conv(F.pad(larger, (1, 1, 1, 1), mode="reflect")))
+        with type_kept(x):
+            padded = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), _ONE, mode="reflect")
+        return cast("Tensor", self.conv(padded))
+
+
+class ReflectConv3x3(nn.Conv2d):
+    """A 3×3 convolution of a picture that is mirrored at its edges."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__(num_in, num_out, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, num_in, H, W]`` → ``[N, num_out, H, W]``."""
+        with type_kept(x):
+            padded = F.pad(x, _ONE, mode="reflect")
+        return super().forward(padded)
+
+
+def type_kept(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Within it operations on ``x`` give its own type: on a CPU autocast makes float32 of bfloat16
+    to move pixels about, which takes a tenth of a step.
+    """
+    if not torch.is_autocast_enabled(x.device.type):
+        return contextlib.nullcontext()  # nothing that an export would have to store
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:

@@ -15,7 +15,7 @@ from training.algorithm.cyclegan import CycleGan
 from training.config import TrainConfig
 from training.models.factory import architecture_of
 from training.models.layers import Conv3x3
-from training.runtime.device import choose_device
+from training.runtime.device import arithmetic_of, choose_device
 
 _LEAST_GPU_STEPS = 2000
 _LEAST_CPU_WORK = 300 * 256**2 * 64**2  # pixels · ngf²: about an hour of full-size steps
@@ -62,7 +62,8 @@ def compile_networks(gan: CycleGan) -> None:
     """
     config = gan.config
     if gan.device.type == "cpu":
-        may_use_winograd = config.winograd and config.precision == "float32"
+        is_exact = arithmetic_of(config, gan.device) == "float32"
+        may_use_winograd = config.winograd and is_exact
         for block in gan.G_A.repeated_blocks() + gan.G_B.repeated_blocks():
             for module in block.modules():
                 if isinstance(module, Conv3x3):
