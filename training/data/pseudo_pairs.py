@@ -30,7 +30,6 @@ from training.data.appearance_transfer import (
     transfer_colours,
     transfer_makeup,
 )
-from training.data.augment import Augmentation
 from training.data.dataset import Batch, UnalignedPictures
 from training.data.picture_folder import PictureFolder
 from training.data.reference_matching import match_references
@@ -81,7 +80,8 @@ class PseudoPairs:
 
     def __init__(self, config: TrainConfig, pictures: UnalignedPictures) -> None:
         self._config, self._world = config, pictures.world
-        self._augment = Augmentation(config)
+        assert pictures.augment is not None, "the configuration asks for resize_and_crop"
+        self._augment = pictures.augment
         rng = np.random.default_rng([config.seed, _STREAM])
         a, b = (_sample(folder, rng) for folder in (pictures.a, pictures.b))
         finder = FaceFinder()
