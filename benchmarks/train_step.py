@@ -2,7 +2,8 @@
 
 Same networks, sizes and pictures, in one process, alternating. ``plain``: pass after pass, torch's
 own instance norm, contiguous, Adam tensor by tensor, nothing compiled. Then each option alone, and
-all together (compiled ones not with ``--quick``: compiling takes a minute). ``gradient`` is the
+all together (compiled ones not with ``--quick``: compiling takes a minute); the presets in bfloat16
+too, which is fast on a CPU with matrix units for it alone. ``gradient`` is the
 distance of all weights' gradients in the first step from those of a step in float64, as a share of
 their length: that of plain comes from float32's rounding where a ReLU's input is near zero. The
 share of the floor is the time that the step's multiplications would take at the speed of a large
@@ -27,17 +28,22 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from preprocessing.analysis.face_windows import Alignment
 from training.algorithm.cyclegan import CycleGan
 from training.build import build
 from training.config import TrainConfig
 from training.models.layers import Conv3x3, InstanceNorm2d
 from training.models.resnet import ResnetBlock
+from training.models.window_discriminator import face_windows
 from training.runtime.compile import compile_networks
 from training.runtime.device import prepare_torch
-from training.standard_configs import demo
+from training.standard_configs import demo, hour
 
-_PLAIN = {"merge_passes": False, "channels_last": False, "fused_adam": False, "compile": "off"}
-_DEFAULTS = {"compile": "off"}
+_PLAIN = {
+    "merge_passes": False, "channels_last": False, "fused_adam": False, "compile": "off",
+    "precision": "float32",
+}  # fmt: skip
+_DEFAULTS = {"compile": "off", "precision": "float32"}
 _CPU: Mapping[str, Mapping[str, Any]] = {
     "plain": _PLAIN,
     "merged passes": _PLAIN | {"merge_passes": True},
@@ -47,7 +53,10 @@ _CPU: Mapping[str, Mapping[str, Any]] = {
     "all, compiled": {"compile": "on", "winograd": False},
     "all, compiled, Winograd": {"compile": "on"},
 }
-_PRESET = ("plain", "channels-last", "fused Adam", "all, not compiled")  # batch norm: no merging
+_PRESET: Mapping[str, Mapping[str, Any]] = {
+    name: _CPU[name] for name in ("plain", "channels-last", "fused Adam", "all, not compiled")
+} | {"all, bfloat16": {"compile": "off", "precision": "bfloat16"}}
+_ALIGNMENT = Alignment(eye_distance=0.36, eye_height=0.40)
 _GRAPHS = {"compile": "on", "cuda_graphs": True}
 _GPU: Mapping[str, Mapping[str, Any]] = {
     "plain": _PLAIN,
@@ -85,17 +94,22 @@ def _on_gpu(*, quick: bool) -> dict[str, float]:
         seconds = _measure(title, config, _GPU, 3 if quick else 30)
         plain = min(s for name, s in seconds.items() if name.startswith("plain"))
         ours = {name: s for name, s in seconds.items() if name.startswith("all")}
-        exact = [s for name, s in ours.items() if _GPU[name].get("precision") is None]
+        exact = [
+            s for name, s in ours.items() if _GPU[name].get("precision", "float32") == "float32"
+        ]
         figures[f"ratio_gpu_batch{batch}"] = plain / min(ours.values())
         figures[f"ratio_gpu_batch{batch}_exact"] = seconds["plain"] / min(exact)
     return figures
 
 
 def _on_cpu(*, quick: bool) -> dict[str, float]:
-    preset = {name: _CPU[name] for name in _PRESET}
-    small = demo().model_copy(update={"device": "cpu"})
-    title = f"CPU preset, {small.generator}, {small.crop_px}², batch {small.batch_size}, batch norm"
-    small_s = _measure(title, small, preset, 5 if quick else 30)
+    presets = {}
+    for name, preset in (("small", demo()), ("hour", hour())):
+        config = preset.model_copy(update={"device": "cpu"})
+        title = f"CPU, the preset {name}, {config.crop_px}², batch {config.batch_size}"
+        seconds = _measure(title, config, _PRESET, 3 if quick else 20)
+        presets[f"ratio_cpu_{name}"] = seconds["plain"] / seconds["all, not compiled"]
+        presets[f"ratio_cpu_{name}_bfloat16"] = seconds["plain"] / seconds["all, bfloat16"]
     variants = _CPU
     config = TrainConfig(device="cpu")
     if quick:
@@ -104,10 +118,8 @@ def _on_cpu(*, quick: bool) -> dict[str, float]:
     title = f"CPU, {config.crop_px}², batch 1, instance norm, {config.num_blocks} blocks"
     seconds = _measure(title, config, variants, 3 if quick else 4)
     _explain_rounding(px=32)
-    return {
-        "ratio_cpu_preset": small_s["plain"] / small_s["all, not compiled"],
-        "ratio_cpu": seconds["plain"] / list(seconds.values())[-1],  # all that is on by default
-    }
+    on_by_default = list(seconds.values())[-1]
+    return presets | {"ratio_cpu": seconds["plain"] / on_by_default}
 
 
 def _measure(
@@ -159,7 +171,8 @@ def _pictures(config: TrainConfig) -> tuple[Tensor, Tensor]:
 def _built(config: TrainConfig, *, alone: bool = False) -> CycleGan:
     """``alone``: channels-last even where the layout is chosen otherwise."""
     prepare_torch(config)
-    gan = build(config, to_compile=config.compile == "on" or alone)
+    windows = face_windows(_ALIGNMENT) if config.face_windows else ()
+    gan = build(config, windows=windows, to_compile=config.compile == "on" or alone)
     if config.compile == "on":
         compile_networks(gan)
     return gan
