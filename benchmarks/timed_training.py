@@ -98,10 +98,17 @@ def _print_direction(name: str, direction: DirectionScores) -> Mapping[str, floa
     change = direction.figure("kid_change")
     result = {f"kid_change_{name}": change and round(change.value, 5)}
     for region in ("lips", "eyes", "cheeks"):
-        after = direction.figure(f"{region}_colour")
-        before = direction.figure(f"{region}_colour_baseline")
-        if after and before:
-            result[f"{region}_colour_left_{name}"] = round(after.value / before.value, 3)
+        after, before, real = (
+            direction.figure(f"{region}_colour{part}") for part in ("", "_baseline", "_ceiling")
+        )
+        if after and before and real:
+            left, real_left = after.value / before.value, real.value / before.value
+            print(
+                f"  {region}: {left:.0%} of the colours' distance to the target's is left; "
+                f"real training pictures of the target have {real_left:.0%}"
+            )
+            result[f"{region}_colour_left_{name}"] = round(left, 3)
+            result[f"{region}_colour_left_real_{name}"] = round(real_left, 3)
     return result
 
 
