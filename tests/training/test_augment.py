@@ -72,7 +72,7 @@ def test_aligned_faces_get_another_exposure_and_nothing_else() -> None:
         assert np.abs(found - factors[-1] * picture).max() < 2  # all alike, but cut to whole levels
     assert 0.54 < min(factors) < 0.6
     assert 1.1 < max(factors) < 1.16
-    assert 20 < sum(abs(factor - 1) < 1e-9 for factor in factors) < 60  # a fifth stay as they are
+    assert 90 < sum(abs(factor - 1) < 1e-9 for factor in factors) < 150  # most stay as they are
 
 
 def test_an_exposure_needs_pictures_that_are_cropped() -> None:

@@ -33,7 +33,7 @@ from training.config import TrainConfig
 
 _MAX_TURN_DEG = 4
 _ZOOM_RANGE = (0.96, 1.06)
-_EXPOSED_SHARE = 0.8  # of all pictures
+_EXPOSED_SHARE = 0.4  # of all pictures
 _NUM_PREVIEWS = 8  # of a picture
 
 
