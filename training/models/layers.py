@@ -15,7 +15,7 @@ from training.models.winograd import conv3x3, fits
 
 Norm = Literal["instance", "batch", "none"]
 Upsampling = Literal["transposed", "resize"]
-_ONE = (1, 1, 1, 1)  # pixel of padding on each side
+_PADDING = (1, 1, 1, 1)  # px on each side
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
@@ -61,7 +61,9 @@ class ResizeConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[N, num_in, H, W]`` → ``[N, num_out, 2 H, 2 W]``."""
         with type_kept(x):
-            padded = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), _ONE, mode="reflect")
+            padded = F.pad(
+                F.interpolate(x, scale_factor=2.0, mode="nearest"), _PADDING, mode="reflect"
+            )
         return cast("Tensor", self.conv(padded))
 
 
@@ -74,7 +76,7 @@ class ReflectConv3x3(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """``[N, num_in, H, W]`` → ``[N, num_out, H, W]``."""
         with type_kept(x):
-            padded = F.pad(x, _ONE, mode="reflect")
+            padded = F.pad(x, _PADDING, mode="reflect")
         return super().forward(padded)
 
 
