@@ -84,7 +84,6 @@ def evaluate(
     champion_key = _champion_key(champion, checkpoint)
     stored = _stored_scores(folder, key, champion_key)
     if stored is None:
-        folder.scores.unlink(missing_ok=True)  # the gallery is about to change
         paths = EvaluationPaths(dataset, run, checkpoint, champion, workspace, folder.path)
         scores = measure(config, paths, inception, progress)
         scores = replace(scores, key=key, champion_key=champion_key)

@@ -62,7 +62,11 @@ def write_gallery(
     chosen: Mapping[str, Sequence[int]],
     rank: Array,
 ) -> dict[str, list[GalleryEntry]]:
-    """Rewrite ``gallery/<direction>/*.jpg``; returns the entries of each kind in ``chosen``."""
+    """Rewrite ``gallery/<direction>/*.jpg``; returns the entries of each kind in ``chosen``.
+
+    Removes ``scores.json``, which tells of the former pictures.
+    """
+    EvaluationFolder(folder).scores.unlink(missing_ok=True)
     target = EvaluationFolder(folder).gallery / direction
     shutil.rmtree(target, ignore_errors=True)
 

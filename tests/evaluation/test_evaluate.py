@@ -246,9 +246,10 @@ def test_averages_are_measured_beside_the_last_step_and_the_better_is_promoted(
     assert again.reused  # its own model is no champion to compare with
 
 
-def test_averages_that_were_not_kept_are_named(measured: Measured) -> None:
+def test_averages_that_were_not_kept_are_named_and_no_scores_are_lost(measured: Measured) -> None:
     with pytest.raises(CheckpointError, match="ema_decay 0"):
         measured.again(weights="averaged")
+    assert measured.again().reused
 
 
 def _without_tests(dataset: Path, _run: Path) -> None:

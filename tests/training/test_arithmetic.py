@@ -6,6 +6,7 @@ from torch import nn
 
 from training.build import build
 from training.config import TrainConfig
+from training.models.factory import build_generator
 from training.models.layers import ReflectConv3x3, ResizeConv, type_kept
 from training.runtime import device
 from training.runtime.device import arithmetic_of
@@ -60,6 +61,15 @@ def test_pixels_are_moved_in_their_own_type(layer: nn.Module) -> None:
             found.append(whole(x, (1, 1, 1, 1), mode="reflect").dtype)
         found.append(layer(x).dtype)
     assert found == [torch.bfloat16, torch.bfloat16]
+
+
+@pytest.mark.parametrize(
+    "config", [demo(), TrainConfig(generator="bilateral")], ids=["fine_unet", "bilateral"]
+)
+def test_the_work_of_a_network_is_counted_without_computing_it(config: TrainConfig) -> None:
+    with torch.device("meta"):
+        generator = build_generator(config)
+        assert generator(torch.empty(1, 3, 128, 128)).shape == (1, 3, 128, 128)
 
 
 def test_weights_stay_exact_and_losses_are_numbers() -> None:

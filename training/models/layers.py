@@ -84,9 +84,9 @@ def type_kept(x: Tensor) -> contextlib.AbstractContextManager[object]:
     """Within it operations on ``x`` give its own type: on a CPU autocast makes float32 of bfloat16
     to move pixels about, which takes a tenth of a step.
     """
-    if not torch.is_autocast_enabled(x.device.type):
+    if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return contextlib.nullcontext()  # nothing that an export would have to store
-    return torch.autocast(x.device.type, enabled=False)
+    return torch.autocast("cpu", enabled=False)
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
