@@ -7,7 +7,7 @@ from torch import nn
 from training.build import build
 from training.config import TrainConfig
 from training.models.factory import build_generator
-from training.models.layers import ReflectConv3x3, ResizeConv, type_kept
+from training.models.layers import ReflectConv3x3, ResizeConv, without_autocast
 from training.runtime import device
 from training.runtime.device import arithmetic_of
 from training.standard_configs import demo, hour
@@ -57,7 +57,7 @@ def test_pixels_are_moved_in_their_own_type(layer: nn.Module) -> None:
     assert isinstance(convolution, nn.Conv2d)
     with torch.autocast("cpu", torch.bfloat16):
         assert whole(x, (1, 1, 1, 1), mode="reflect").dtype == torch.float32  # what costs time
-        with type_kept(x):
+        with without_autocast(x):
             found.append(whole(x, (1, 1, 1, 1), mode="reflect").dtype)
         found.append(layer(x).dtype)
     assert found == [torch.bfloat16, torch.bfloat16]

@@ -3,7 +3,7 @@
 With instance norm, a generator computes translation and identity mapping in one batch, and a
 discriminator judges real and pooled pictures in one batch: the same mathematics in fewer, larger
 convolutions. With batch norm the passes are separate, since in one batch each would change the
-other's statistics.
+other's statistics; discriminators with spectral norm have none, and take one batch too.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class ResizeConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, num_in, H, W]`` → ``[N, num_out, 2 H, 2 W]``."""
-        with type_kept(x):
+        with without_autocast(x):
             padded = F.pad(
                 F.interpolate(x, scale_factor=2.0, mode="nearest"), _PADDING, mode="reflect"
             )
@@ -75,14 +75,14 @@ class ReflectConv3x3(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, num_in, H, W]`` → ``[N, num_out, H, W]``."""
-        with type_kept(x):
+        with without_autocast(x):
             padded = F.pad(x, _PADDING, mode="reflect")
         return super().forward(padded)
 
 
-def type_kept(x: Tensor) -> contextlib.AbstractContextManager[object]:
-    """Within it operations on ``x`` give its own type: on a CPU autocast makes float32 of bfloat16
-    to move pixels about, which takes a tenth of a step.
+def without_autocast(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """A context in which operations on ``x`` give its own type: on a CPU autocast pads and enlarges
+    in float32 what is bfloat16, which takes a tenth of a step.
     """
     if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return contextlib.nullcontext()  # nothing that an export would have to store
