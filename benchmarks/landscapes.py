@@ -2,9 +2,9 @@
 
 The landscapes are drawn, no place in both seasons; ``--photographs DIR`` takes photographs instead,
 in a folder with ``trainA`` and ``trainB``. The training is the ``hour`` preset's, its epochs sized
-by timed steps so that it takes ``--minutes``; the evaluation is Suyan's own. A sheet shows held-out
-pictures with their translations. ``--out`` keeps dataset, run, report and sheet, and goes on with
-them.
+by timed steps so that it takes ``--minutes``, or the preset's own with ``--whole``; the evaluation
+is Suyan's own. A sheet shows held-out pictures with their translations. ``--out`` keeps dataset,
+run, report and sheet, and goes on with them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rehearsal of seconds")
     parser.add_argument("--minutes", type=float, default=8.0, help="of training, default 8")
+    parser.add_argument("--whole", action="store_true", help="the preset's own number of epochs")
     parser.add_argument("--seed", type=int, default=0, help="of the training, default 0")
     parser.add_argument("--px", type=int, default=128, help="side of the crops, default 128")
     parser.add_argument("--photographs", type=Path, help="folder of photographs, default: drawn")
@@ -55,10 +56,10 @@ def main() -> None:
             ).dataset
         else:
             dataset = prepare_landscapes(workspace, 40 if given.quick else _NUM, load_px)
-        sizes = {"crop_px": given.px, "load_px": load_px}
-        minutes = 0.05 if given.quick else given.minutes
-        config = TrainConfig.model_validate(hour().model_dump() | sizes)
-        config = sized(config, dataset, minutes, given.seed)
+        changes = {"seed": given.seed, "crop_px": given.px, "load_px": load_px}
+        config = TrainConfig.model_validate(hour().model_dump() | changes)
+        if given.quick or not given.whole:
+            config = sized(config, dataset, 0.05 if given.quick else given.minutes)
         print(json.dumps(train_and_measure(workspace, dataset, config, quick=given.quick)))
 
 

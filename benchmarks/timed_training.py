@@ -21,7 +21,7 @@ _NUM_TIMED_STEPS = 12
 _NUM_SHOWN = 10  # pictures of each side on the sheet
 
 
-def sized(config: TrainConfig, dataset: Path, minutes: float, seed: int) -> TrainConfig:
+def sized(config: TrainConfig, dataset: Path, minutes: float) -> TrainConfig:
     """``config`` with as many epochs as ``minutes`` hold on this machine, by timed steps.
 
     Prints how many.
@@ -53,11 +53,12 @@ def sized(config: TrainConfig, dataset: Path, minutes: float, seed: int) -> Trai
         f"{len(pictures.a)} and {len(pictures.b)} pictures; a step takes {step_s:.2f} s, so that "
         f"{minutes:g} minutes hold {supervised} supervised steps and {epochs} epochs", flush=True,
     )  # fmt: skip
-    changes = {
-        "seed": seed, "num_epochs": (epochs + 1) // 2, "num_epochs_decay": epochs // 2,
-        "pseudo_steps": supervised,
-    }  # fmt: skip
-    return TrainConfig.model_validate(config.model_dump() | changes)
+    return config.model_copy(
+        update={
+            "num_epochs": (epochs + 1) // 2, "num_epochs_decay": epochs // 2,
+            "pseudo_steps": supervised,
+        }
+    )  # fmt: skip
 
 
 def train_and_measure(

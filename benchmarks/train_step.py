@@ -3,11 +3,11 @@
 Same networks, sizes and pictures, in one process, alternating. ``plain``: pass after pass, torch's
 own instance norm, contiguous, Adam tensor by tensor, nothing compiled. Then each option alone, and
 all together (compiled ones not with ``--quick``: compiling takes a minute); the presets in bfloat16
-too, which is fast on a CPU with matrix units for it alone. ``gradient`` is the
-distance of all weights' gradients in the first step from those of a step in float64, as a share of
-their length: that of plain comes from float32's rounding where a ReLU's input is near zero. The
-share of the floor is the time that the step's multiplications would take at the speed of a large
-matrix product here.
+too, which are fast on a CPU with instructions for it alone. ``gradient`` is the distance of all
+weights' gradients in the first step from those of a step in float64, as a share of their length:
+that of plain comes from float32's rounding where a ReLU's input is near zero. The share of the
+floor is the time that the step's multiplications would take at the speed of a large matrix product
+here.
 
 On a GPU the same at batch 1 and 8, with TF32, bfloat16, compiled, and CUDA graphs beside. There
 torch itself convolves in TF32, and so does the reference: ratios are against the faster of the

@@ -15,12 +15,20 @@ from training.standard_configs import demo, hour
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-@pytest.mark.parametrize(("has_units", "expected"), [(True, "bfloat16"), (False, "float32")])
-def test_auto_is_bfloat16_where_the_cpu_has_units_for_it(
-    has_units: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}, "float32"),
+        ({"architecture": "aarch64"}, "float32"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_cpu_has_instructions_for_it(
+    known: dict[str, object], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_units}, False)
-    device._has_matrix_units.cache_clear()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, False)
+    device._multiplies_bfloat16.cache_clear()
     try:
         for config in (demo(), hour()):
             assert arithmetic_of(config, CPU) == expected
@@ -28,16 +36,16 @@ def test_auto_is_bfloat16_where_the_cpu_has_units_for_it(
         assert arithmetic_of(TrainConfig(), CPU) == "float32"  # the reference's mathematics
         assert arithmetic_of(TrainConfig(precision="tf32"), CUDA) == "tf32"
     finally:
-        device._has_matrix_units.cache_clear()
+        device._multiplies_bfloat16.cache_clear()
 
 
 def test_a_torch_that_does_not_know_its_cpu_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    device._has_matrix_units.cache_clear()
+    device._multiplies_bfloat16.cache_clear()
     try:
         assert arithmetic_of(demo(), CPU) == "float32"
     finally:
-        device._has_matrix_units.cache_clear()
+        device._multiplies_bfloat16.cache_clear()
 
 
 def test_a_convolution_mirrors_the_picture_at_its_edges() -> None:

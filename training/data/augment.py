@@ -14,7 +14,8 @@ imitates this difference teaches generators to ignore it. For make-up:
 - doubtful: brightness. ``colour_jitter``, which also changes contrast, stays 0 for make-up, and
   suits pairs that differ in shape or texture. ``face_exposure`` scales all values of a face, as
   less or more light does: few photographs are dim, and without it generators lighten eyes and
-  mouths of those (docs/training.md). Of landscapes it would hide snow.
+  mouths of those (docs/training.md). Pseudo pairs alone get it, since discriminators tell make-up
+  by colours, and no pairs of landscapes, where it would hide snow.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ _NUM_PREVIEWS = 8  # of a picture
 class Augmentation:
     """Random crop, mirror and the other configured changes, determined by a seed for each call.
 
-    ``aligned_faces``: whether the pictures are such, and may get ``face_exposure``.
+    ``exposure`` is ``face_exposure`` for pictures that get it.
     """
 
-    def __init__(self, config: TrainConfig, *, aligned_faces: bool = False) -> None:
+    def __init__(self, config: TrainConfig, *, exposure: float = 0.0) -> None:
         steps: list[A.BasicTransform] = []
         if config.augmentation == "mild":
             steps.append(
@@ -61,8 +62,8 @@ class Augmentation:
         if config.colour_jitter > 0:
             limit = config.colour_jitter
             steps.append(A.RandomBrightnessContrast(limit, limit, p=0.8))
-        if aligned_faces and config.face_exposure > 0:
-            factors = (1 - config.face_exposure, 1 + config.face_exposure / 3)
+        if exposure > 0:
+            factors = (1 - exposure, 1 + exposure / 3)
             steps.append(
                 A.MultiplicativeNoise(
                     factors, per_channel=False, elementwise=False, p=_EXPOSED_SHARE

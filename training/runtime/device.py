@@ -9,6 +9,8 @@ import torch
 
 from training.config import TrainConfig
 
+_BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")
+
 
 def choose_device(name: str) -> torch.device:
     """The named device; ``auto`` takes CUDA, then Apple's MPS, then the CPU."""
@@ -25,15 +27,16 @@ def arithmetic_of(
     """The arithmetic of this configuration's convolutions on ``device``."""
     if config.precision != "auto":
         return config.precision
-    return "bfloat16" if device.type == "cpu" and _has_matrix_units() else "float32"
+    return "bfloat16" if device.type == "cpu" and _multiplies_bfloat16() else "float32"
 
 
 @functools.cache
-def _has_matrix_units() -> bool:
-    """Whether the CPU has units that multiply matrices of bfloat16, which other CPUs emulate."""
+def _multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for products of bfloat16, which other CPUs emulate."""
     if not hasattr(torch.cpu, "get_capabilities"):  # older versions of torch
         return False
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    known = torch.cpu.get_capabilities()
+    return any(known.get(name) for name in _BFLOAT16_INSTRUCTIONS)
 
 
 def prepare_torch(config: TrainConfig) -> None:
