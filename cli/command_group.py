@@ -39,7 +39,7 @@ _NOUNS = {  # of values, by the names of their parameters: one noun in every com
     "num_bootstrap": "N", "out": "FOLDER", "params": "FILE", "photos": "PHOTO",
     "pictures": "PICTURE", "port": "PORT", "processes": "N", "reason": "TEXT", "recipe": "RECIPE",
     "root_path": "PREFIX",
-    "run": "RUN", "source": "SOURCE", "sources": "SOURCE", "strength": "SHARE", "to": "DOMAIN",
+    "run": "RUN", "source": "SOURCE", "sources": "SOURCE", "strength": "TIMES", "to": "DOMAIN",
     "url_column": "COLUMN", "version": "VERSION", "work_px": "PX",
 }  # fmt: skip
 

@@ -76,7 +76,9 @@ def translate(
     strength: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Share of the model's change: 0 keeps the photo, 1 is all of it."
+            min=0,
+            max=2,
+            help="Times the model's change: 0 keeps the photo, 2 is twice the change.",
         ),
     ] = 1.0,
     compare: Annotated[bool, typer.Option("--compare", help="Before/after pictures too.")] = False,

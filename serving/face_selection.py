@@ -14,7 +14,11 @@ from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
 from serving.refusals import Interface, Reason, Refusal, Sentence, option
 
-_NUMBER = re.compile(r"([1-9][0-9]{0,2})(?::(0|1|0?\.[0-9]{1,4}|[01]\.0*))?", re.ASCII)
+MOST_STRENGTH = 2.0  # times the model's change
+
+_NUMBER = re.compile(
+    r"([1-9][0-9]{0,2})(?::([01](?:\.[0-9]{0,4})?|\.[0-9]{1,4}|2(?:\.0{0,4})?))?", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class FaceChoice:
             raise ValueError(
                 localised(
                     "got {text!r}, needed 'all', 'largest' or numbers from left to right, as in "
-                    "1,3; a strength from 0 to 1 may follow a number, as in 1:0.5,3",
+                    "1,3; a strength from 0 to 2 may follow a number, as in 1:0.5,3",
                     text=text,
                 )
             )

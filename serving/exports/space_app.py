@@ -211,7 +211,7 @@ def build_page() -> tuple[gr.Blocks, Any]:
             )
         choices = list(zip(labels, range(len(directions)), strict=True))
         direction = gr.Radio(choices, value=0, label=i18n("direction"))
-        strength = gr.Slider(0, 1, value=1, step=0.05, label=i18n("strength"))
+        strength = gr.Slider(0, 2, value=1, step=0.05, label=i18n("strength"))
         eyes = gr.Textbox(
             label=i18n("eyes"), visible=SETTINGS["faces"], placeholder="120,80 180,82"
         )

@@ -101,7 +101,7 @@ export const createPicker = ({ say, words, find, onChange, onAgain, onClose, onF
     label.append(check, say("face", { number: face.number }) + (face.fit ? "" : words.face_unfit));
     const range = Object.assign(document.createElement("span"), { className: "range" });
     const input = Object.assign(document.createElement("input"), {
-      type: "range", min: 0, max: 1, step: 0.05, value: face.strength ?? $("strength").value,
+      type: "range", min: 0, max: $("strength").max, step: 0.05, value: face.strength ?? $("strength").value,
     });
     input.setAttribute("aria-label", say("face_strength", { number: face.number }));
     const output = Object.assign(document.createElement("output"), { value: Number(input.value) });

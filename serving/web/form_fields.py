@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, File, Form, Request, UploadFile
 
-from serving.face_selection import ALL, FaceChoice
+from serving.face_selection import ALL, MOST_STRENGTH, FaceChoice
 from serving.labelling.visible_mark import Corner, MarkLanguage
 from serving.models import Direction
 from serving.translate import TranslateOptions
@@ -38,7 +38,7 @@ FacesField = Annotated[
 ]
 WholeField = Annotated[bool, Form(description="Translation of the whole picture instead of faces")]
 StrengthField = Annotated[
-    float, Form(ge=0, le=1, description="Share of the change, 0 to 1; default 1")
+    float, Form(ge=0, le=MOST_STRENGTH, description="Times the change, 0 to 2; default 1")
 ]
 MarkField = Annotated[
     MarkLanguage | None,

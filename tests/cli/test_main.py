@@ -44,7 +44,10 @@ from training.models.factory import build_generator
         (["train", "--recpie", "x"], "train: there is no option --recpie; did you mean --recipe?"),
         (["train", "--set"], "train: --set: needs a value"),
         (["curate", "kep", "1"], "got 'kep', needed keep, drop, move or different; did you mean k"),
-        (["translate", "x", "--strength", "7"], "translate: --strength: input should be less than"),
+        (
+            ["translate", "x", "--strength", "2.1"],
+            "translate: --strength: input should be less tha",
+        ),
         (["translate"], "translate: the argument PHOTO is missing"),
         (["train", "a", "b"], "train: got b, which is too much"),
         (["--verison"], "there is no option --verison; did you mean --version?"),

@@ -47,7 +47,14 @@ def test_faces_that_training_would_leave_out_are_left_alone_unless_named() -> No
     assert nobody.note
 
 
-@pytest.mark.parametrize("text", ["", "0", "1,", "both", "-1", "1;2", "²"])
+def test_a_face_may_have_a_strength_of_its_own() -> None:
+    choice = FaceChoice.parse("1:0.5, 2:2, 3:1.75,4:.25,5")
+    assert [choice.strength(number, 1.0) for number in range(1, 6)] == [0.5, 2, 1.75, 0.25, 1]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "1,", "both", "-1", "1;2", "²", "1:", "1:2.5", "1:3", "1:-1", "1:1e9"]
+)
 def test_what_is_no_choice_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="largest"):
         FaceChoice.parse(text)

@@ -133,8 +133,10 @@ def test_strength_and_choice_of_faces(face_translator: Translator) -> None:
     picture = group("makeup", 40)
     full = _pixels(face_translator, picture).astype(int) - picture
     half = _pixels(face_translator, picture, strength=0.5).astype(int) - picture
-    inside = (picture + full > 0) & (picture + full < 255)
+    twice = _pixels(face_translator, picture, strength=2.0).astype(int) - picture
+    inside = (picture + 2 * full > 0) & (picture + 2 * full < 255)
     assert np.abs(half - full / 2)[inside].max() <= 1
+    assert np.abs(twice - full * 2)[inside].max() <= 1
     assert np.array_equal(_pixels(face_translator, picture, strength=0.0), picture)
     faces = sorted(face_translator.faces(picture), key=lambda face: face.box[0])
     second = _pixels(face_translator, picture, faces=FaceChoice.parse("2")) != picture
