@@ -78,7 +78,7 @@ def translate(
         typer.Option(
             min=0,
             max=2,
-            help="Times the model's change: 0 keeps the photo, 2 is twice the change.",
+            help="How many times the model's change: 0 keeps the photo, 1 is the change itself.",
         ),
     ] = 1.0,
     compare: Annotated[bool, typer.Option("--compare", help="Before/after pictures too.")] = False,

@@ -36,7 +36,7 @@ def find_photos(arguments: Sequence[str], out: Path) -> list[Input]:
     An argument is a file, a folder (with its subfolders) or a pattern such as ``'holiday/*.jpg'``.
     Files in ``out`` are left out of folders and patterns: they are results of earlier runs. A file
     that does not exist is returned too, so that translation reports it. Raises ``ValueError`` for a
-    folder without pictures and for a pattern that matches no file.
+    folder without pictures, a pattern that matches no file and an empty name.
     """
     inputs: dict[str, Input] = {}
     for argument in arguments:
@@ -46,6 +46,13 @@ def find_photos(arguments: Sequence[str], out: Path) -> list[Input]:
 
 
 def _expand(argument: str, out: Path) -> list[Input]:
+    if not argument.strip():
+        raise ValueError(
+            localised(
+                "got an empty name, needed that of a photograph, a folder (. is this one) or a "
+                "pattern"
+            )
+        )
     path = Path(argument)
     if os.path.isdir(path):  # noqa: PTH112 - raises nothing, whatever the argument
         suffixes = SUFFIXES | _REFUSED_SUFFIXES

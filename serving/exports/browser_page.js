@@ -304,6 +304,9 @@ const labelledPng = (png, label) => {
     drawPhoto();
     show();
   });
+  element("strength").addEventListener("input", (event) => {
+    element("times").value = String(Number(event.target.value));
+  });
   element("language").addEventListener("click", (event) => {
     event.preventDefault();
     language = language === "zh" ? "en" : "zh";

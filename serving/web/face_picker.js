@@ -91,7 +91,7 @@ export const createPicker = ({ say, words, find, onChange, onAgain, onClose, onF
     return made;
   };
 
-  /** The line of a face: whether it is translated, and how much of the change it gets. */
+  /** The line of a face: whether it is translated, and how many times the change it gets. */
   const line = (face) => {
     const made = document.createElement("li");
     const label = document.createElement("label");

@@ -38,7 +38,10 @@ FacesField = Annotated[
 ]
 WholeField = Annotated[bool, Form(description="Translation of the whole picture instead of faces")]
 StrengthField = Annotated[
-    float, Form(ge=0, le=MOST_STRENGTH, description="Times the change, 0 to 2; default 1")
+    float,
+    Form(
+        ge=0, le=MOST_STRENGTH, description="How many times the model's change, 0 to 2; default 1"
+    ),
 ]
 MarkField = Annotated[
     MarkLanguage | None,

@@ -219,6 +219,7 @@ def test_photographs_and_results_are_found_where_the_message_says(
         return lambda: find_photos([str(argument)], out)
 
     remedy(" other files); needed at least ", find(empty), find(good.parent))
+    remedy("got an empty name, ", lambda: find_photos([""], out), find(good))
     remedy(": no file matches this pattern", find(tmp_path / "*.webp"), find(tmp_path / "*.jpg"))
     taken = tmp_path / "a file"
     taken.write_text("")

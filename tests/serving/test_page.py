@@ -197,8 +197,9 @@ def test_faces_are_chosen_with_a_strength_each(open_page: Any, photos: Path) -> 
     page.get_by_text(TEXTS["en"]["no_choice"]).first.wait_for()
     page.locator("#boxes div").nth(1).click()
     page.locator("#boxes div").nth(2).click()
+    page.locator("#picker-faces input[type=range]").nth(1).fill("1.75")
     page.locator("#picker-faces input[type=range]").nth(2).fill("0.25")
-    page.locator("#rows li").filter(has_text="Faces 2,3:0.25").wait_for()
+    page.locator("#rows li").filter(has_text="Faces 2:1.75,3:0.25").wait_for()
     _finish(page)
     assert "done, 2 faces" in page.text_content("#rows li")
     first, second, third = _changes_of_downloaded_thirds(page, photos)
@@ -233,6 +234,7 @@ def test_a_photograph_of_an_archive_is_translated_again_with_chosen_faces(
     page.wait_for_selector("#boxes div")
     assert page.locator("#boxes div").count() == 3
     page.locator("#picker-faces input[type=checkbox]").first.uncheck()
+    page.locator("#picker-faces input[type=range]").nth(1).fill("1.75")
     page.locator("#picker-faces input[type=range]").nth(2).fill("0.25")
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     page.click("#picker-again")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import onnx
@@ -27,6 +27,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.translate import translate as translate_command
 from core.errors import MissingModelError, SuyanError
 from core.files import load_json, write_json
 from core.labels.ai_label import DIGITAL_SOURCE_TYPE, is_readable
@@ -38,6 +39,7 @@ from serving.exports.half_weights import halve_weights
 from serving.exports.hub_folder import PICTURE_NAME, write_hub_folder
 from serving.exports.portable_settings import portable_settings
 from serving.exports.space import REQUIREMENTS, export_space
+from serving.face_selection import MOST_STRENGTH
 from serving.models import Model, open_model
 from serving.translate import Translator
 
@@ -101,12 +103,26 @@ def test_the_app_of_a_space_needs_no_suyan_and_four_packages(space_app: Any) -> 
     assert space_app.WORDS["en"].keys() == space_app.WORDS["zh"].keys()
 
 
+def test_what_is_exported_takes_the_strengths_that_suyan_takes() -> None:
+    exports = ROOT / "serving" / "exports"
+    app, page = (
+        (exports / name).read_text(encoding="utf-8")
+        for name in ("space_app.py", "browser_page.html")
+    )
+    most = f"{MOST_STRENGTH:g}"
+    assert f"gr.Slider(0, {most}, value=1" in app
+    assert f'id="strength" min="0" max="{most}"' in page
+    (option,) = get_type_hints(translate_command, include_extras=True)["strength"].__metadata__
+    assert option.max == MOST_STRENGTH
+
+
 def test_the_app_translates_a_whole_picture_of_any_size(space_app: Any) -> None:
     network = Brighter()
     small = np.full((30, 41, 3), 100, np.uint8)
     assert (space_app.translate_whole(small, network, 1.0) == 110).all()
     large = np.full((700, 2050, 3), 100, np.uint8)
     assert (space_app.translate_whole(large, network, 0.5) == 105).all()
+    assert (space_app.translate_whole(np.full_like(small, 240), Brighter(), 2.0) == 255).all()
     assert network.shapes == [(1, 3, 32, 44), (1, 3, 352, 1024)]
 
 

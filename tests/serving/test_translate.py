@@ -87,8 +87,9 @@ def test_strength_blends_and_zero_keeps_every_pixel(translator: Translator) -> N
 
     assert not change(0).any()
     full = change(1)
-    clipped = (picture + full <= 0) | (picture + full >= 255)
+    clipped = (picture + 2 * full <= 0) | (picture + 2 * full >= 255)
     assert np.abs(change(0.5) - full / 2)[~clipped].max() <= 1
+    assert np.abs(change(2) - 2 * full)[~clipped].max() <= 1
 
 
 def test_faces_are_chosen(translator: Translator) -> None:

@@ -110,11 +110,13 @@ VERSIONS = (
         (
             *_READER,
             "evaluation/champion_comparison.py",
+            "evaluation/config.py",
             "evaluation/data",
             "evaluation/features",
             "evaluation/judges",
             "evaluation/measure.py",
             "evaluation/metrics",
+            "evaluation/strength_choice.py",
             "evaluation/weights_choice.py",
         ),
     ),

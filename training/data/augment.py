@@ -14,8 +14,8 @@ imitates this difference teaches generators to ignore it. For make-up:
 - doubtful: brightness. ``colour_jitter``, which also changes contrast, stays 0 for make-up, and
   suits pairs that differ in shape or texture. ``face_exposure`` scales all values of a face, as
   less or more light does: few photographs are dim, and without it generators lighten eyes and
-  mouths of those (docs/training.md). Pseudo pairs alone get it, since discriminators tell make-up
-  by colours, and no pairs of landscapes, where it would hide snow.
+  mouths of those (docs/training.md). Pseudo pairs alone get it: discriminators would learn that
+  the colours of make-up vary. Pairs of landscapes do not, where it would hide snow.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from training.config import TrainConfig
 
 _MAX_TURN_DEG = 4
 _ZOOM_RANGE = (0.96, 1.06)
-_EXPOSED_SHARE = 0.4  # of all pictures
+_EXPOSED_SHARE = 0.4  # of the pictures that may get another exposure
 _NUM_PREVIEWS = 8  # of a picture
 
 

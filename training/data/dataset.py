@@ -51,8 +51,8 @@ class UnalignedPictures:
     No state passes from one batch to the next, so a run can be resumed at any of them. With
     several processes, each gets its share of every batch. ``held_back`` holds the validation
     pictures of both sides, ``[num_validation, crop, crop, 3]`` uint8, where the configuration
-    validates, else ``None``; ``augment`` the random changes of pictures, where they are cropped.
-    Raises ``ValueError`` for a folder without a readable picture or with too few for validation.
+    validates, else ``None``. Raises ``ValueError`` for a folder without a readable picture or with
+    too few for validation.
     """
 
     def __init__(self, dataset: Path, config: TrainConfig, world: World | None = None) -> None:

@@ -35,8 +35,8 @@ def _multiplies_bfloat16() -> bool:
     """Whether the CPU has instructions for products of bfloat16, which other CPUs emulate."""
     if not hasattr(torch.cpu, "get_capabilities"):  # older versions of torch
         return False
-    known = torch.cpu.get_capabilities()
-    return any(known.get(name) for name in _BFLOAT16_INSTRUCTIONS)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in _BFLOAT16_INSTRUCTIONS)
 
 
 def prepare_torch(config: TrainConfig) -> None:
