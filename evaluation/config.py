@@ -97,7 +97,7 @@ class EvaluateConfig(BaseModel):
         "or the better of both where averages were kept (auto)",
     )
     strengths: Annotated[tuple[Annotated[float, Field(gt=0, le=MAX_STRENGTH)], ...], LATER] = Field(
-        (0.75, 1.25, 1.5, 2.0),
+        (0.75, 1.25, 1.5),
         max_length=8,
         description="Strengths of the change to compare with 1 in each direction, on training "
         "pictures of the target; one that is surely better than 1 becomes part of the model. "

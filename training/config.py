@@ -129,8 +129,8 @@ class TrainConfig(BaseModel):
         0.0,
         ge=0,
         le=0.9,
-        description="Largest random darkening of pseudo pairs of faces, as a share; they are "
-        "lightened by a third of it at most. Other pictures are left as they are",
+        description="Largest random darkening of pictures of aligned faces, as a share; they are "
+        "lightened by a third of it at most. Datasets of other pictures ignore it",
     )
     serial_batches: bool = Field(
         False,
@@ -333,7 +333,7 @@ class TrainConfig(BaseModel):
         return tuple(dict.fromkeys(names))
 
     @model_validator(mode="after")
-    def _face_windows_fit(self) -> Self:
+    def _face_options_fit(self) -> Self:
         values = (self.discriminator, self.preprocess)
         fit = values == ("n_layers", "resize_and_crop") and self.crop_px >= _LEAST_WINDOW_CROP_PX
         if self.face_windows and not fit:
@@ -346,6 +346,13 @@ class TrainConfig(BaseModel):
                     preprocess=self.preprocess,
                     crop_px=self.crop_px,
                     least=_LEAST_WINDOW_CROP_PX,
+                )
+            )
+        if self.face_exposure and "crop" not in self.preprocess:
+            raise ValueError(
+                localised(
+                    "face_exposure: got preprocess={preprocess}, needed one that crops",
+                    preprocess=self.preprocess,
                 )
             )
         return self

@@ -86,7 +86,7 @@ def test_a_choice_is_read_as_it_was_written() -> None:
 
 
 def test_too_few_pictures_choose_nothing() -> None:
-    assert candidates(CONFIG, REAL, REAL) == (0.75, 1.25, 1.5, 2)
+    assert candidates(CONFIG, REAL, REAL) == (0.75, 1.25, 1.5)
     assert candidates(CONFIG, REAL[:9], REAL) == candidates(CONFIG, REAL, REAL[:9]) == ()
     doubled = EvaluateConfig(strengths=(1.5, 1.0, 1.5))
     assert candidates(doubled, REAL, REAL) == (1.5,)

@@ -218,6 +218,11 @@ def test_the_options_of_a_training_fit_together(golden: Workspace) -> None:
         lambda: TrainConfig(face_windows=True),
     )
     remedy(
+        ", needed one that crops",
+        lambda: TrainConfig(face_exposure=0.45, preprocess="scale_width"),
+        lambda: TrainConfig(face_exposure=0.45, preprocess="scale_width_and_crop"),
+    )
+    remedy(
         ", needed one of them",
         lambda: TrainConfig(init_from="a", continues="b"), lambda: TrainConfig(init_from="a"),
     )  # fmt: skip

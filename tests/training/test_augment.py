@@ -60,18 +60,24 @@ def test_mild_changes_move_pixels_and_leave_colours_alone() -> None:
     assert max(abs(int(t[0, 0, 1]) - int(t[0, -1, 1])) for t in turned) < 12
 
 
-def test_another_exposure_scales_a_picture_and_nothing_else() -> None:
-    values = config(load_px=64, crop_px=64, flip=False)
+def test_aligned_faces_get_another_exposure_and_nothing_else() -> None:
+    values = config(load_px=64, crop_px=64, flip=False, face_exposure=0.45)
     picture = np.random.default_rng(0).integers(20, 200, (64, 64, 3), np.uint8)
-    augment = Augmentation(values, exposure=0.45)
+    augment, elsewhere = Augmentation(values, aligned_faces=True), Augmentation(values)
     factors = []
     for seed in range(200):
+        assert (elsewhere(picture, seed) == picture).all()  # landscapes: snow is bright
         found = augment(picture, seed).astype(float)
         factors.append(float((found / picture).mean()))
         assert np.abs(found - factors[-1] * picture).max() < 2  # all alike, but cut to whole levels
     assert 0.54 < min(factors) < 0.6
     assert 1.1 < max(factors) < 1.16
     assert 90 < sum(abs(factor - 1) < 1e-9 for factor in factors) < 150  # most stay as they are
+
+
+def test_an_exposure_needs_pictures_that_are_cropped() -> None:
+    with pytest.raises(ValueError, match="face_exposure: got preprocess=scale_width"):
+        config(face_exposure=0.45, preprocess="scale_width")
 
 
 def test_a_preview_has_a_row_for_each_picture() -> None:

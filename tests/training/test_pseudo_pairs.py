@@ -226,37 +226,6 @@ def test_every_batch_pairs_real_pictures_of_both_sides_with_their_renderings(fac
     assert (change[0] * weights).sum() / weights.sum() > 3 * change[0].mean()
 
 
-def test_pairs_of_faces_get_another_exposure_and_nothing_else_does(
-    faces: Path, smooth_dataset: Path
-) -> None:
-    whole = CONFIG.model_copy(
-        update={"load_px": PX, "crop_px": PX, "flip": False, "batch_size": 4}
-    )  # fmt: skip
-    plain, exposed = whole, whole.model_copy(update={"face_exposure": 0.45})
-    factors = []
-    for number in range(4):
-        before, after = (
-            PseudoPairs(config, UnalignedPictures(faces, config)).targets(1, number)
-            for config in (plain, exposed)
-        )
-        for real, rendered, real_after, rendered_after in (
-            *zip(before.real_a, before.rendered_b, after.real_a, after.rendered_b, strict=True),
-            *zip(before.real_b, before.rendered_a, after.real_b, after.rendered_a, strict=True),
-        ):
-            means = [float(x.float().mean()) for x in (real, rendered, real_after, rendered_after)]
-            factors.append(means[2] / means[0])
-            assert means[3] / means[1] == pytest.approx(factors[-1], abs=0.02)  # a pair's alike
-    assert min(factors) < 0.8
-    assert sum(abs(factor - 1) < 1e-9 for factor in factors) > len(factors) / 3
-    unpaired = [next(UnalignedPictures(faces, each).batches(1)) for each in (plain, exposed)]
-    assert torch.equal(unpaired[0].a, unpaired[1].a)
-    colours = [
-        next(PseudoPairs(each, UnalignedPictures(smooth_dataset, each)).batches(0, 1))
-        for each in (CONFIG, CONFIG.model_copy(update={"face_exposure": 0.45}))
-    ]
-    assert torch.equal(colours[0].a, colours[1].a)  # landscapes: snow is bright
-
-
 def test_pictures_without_faces_are_paired_by_their_colours(smooth_dataset: Path) -> None:
     pictures = UnalignedPictures(smooth_dataset, CONFIG)
     (batch,) = PseudoPairs(CONFIG, pictures).batches(0, 1)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from preprocessing.analysis.face_windows import Alignment
 from training.build import build, windows_of
 from training.config import TrainConfig
+from training.data.dataset import UnalignedPictures
 from training.models.discriminators import PatchDiscriminator
 from training.models.window_discriminator import WindowDiscriminator, face_windows
 from training.pix2pix import export_reference
@@ -88,6 +89,21 @@ def test_only_aligned_faces_have_windows(faces: Path, dataset: Path) -> None:
     values = json.loads((faces / "config.json").read_text()) | {"faces": False}
     (faces / "config.json").write_text(json.dumps(values))
     assert windows_of(SMALL, faces) == ()
+
+
+def test_only_aligned_faces_get_another_exposure(faces: Path, dataset: Path) -> None:
+    def is_dimmed(folder: Path) -> bool:
+        alike = {"load_px": 64, "crop_px": 64, "flip": False}
+        plain, exposed = (
+            UnalignedPictures(folder, changed(SMALL, **alike, **values)).batches
+            for values in ({}, {"face_exposure": 0.45})
+        )
+        return any(
+            not torch.equal(next(plain(epoch)).a, next(exposed(epoch)).a) for epoch in range(9)
+        )
+
+    assert is_dimmed(faces)
+    assert not is_dimmed(dataset)
 
 
 def test_without_windows_a_training_is_what_it_was(dataset: Path, tmp_path: Path) -> None:

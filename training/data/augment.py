@@ -14,8 +14,7 @@ imitates this difference teaches generators to ignore it. For make-up:
 - doubtful: brightness. ``colour_jitter``, which also changes contrast, stays 0 for make-up, and
   suits pairs that differ in shape or texture. ``face_exposure`` scales all values of a face, as
   less or more light does: few photographs are dim, and without it generators lighten eyes and
-  mouths of those (docs/training.md). Pseudo pairs alone get it: discriminators would learn that
-  the colours of make-up vary. Pairs of landscapes do not, where it would hide snow.
+  mouths of those (docs/training.md). Of landscapes it would hide snow.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ from training.config import TrainConfig
 
 _MAX_TURN_DEG = 4
 _ZOOM_RANGE = (0.96, 1.06)
-_EXPOSED_SHARE = 0.4  # of the pictures that may get another exposure
+_EXPOSED_SHARE = 0.4  # of all pictures
 _NUM_PREVIEWS = 8  # of a picture
 
 
 class Augmentation:
     """Random crop, mirror and the other configured changes, determined by a seed for each call.
 
-    ``exposure`` is ``face_exposure`` for pictures that get it.
+    ``aligned_faces``: whether the pictures are such, and may get ``face_exposure``.
     """
 
-    def __init__(self, config: TrainConfig, *, exposure: float = 0.0) -> None:
+    def __init__(self, config: TrainConfig, *, aligned_faces: bool = False) -> None:
         steps: list[A.BasicTransform] = []
         if config.augmentation == "mild":
             steps.append(
@@ -62,8 +61,8 @@ class Augmentation:
         if config.colour_jitter > 0:
             limit = config.colour_jitter
             steps.append(A.RandomBrightnessContrast(limit, limit, p=0.8))
-        if exposure > 0:
-            factors = (1 - exposure, 1 + exposure / 3)
+        if aligned_faces and config.face_exposure > 0:
+            factors = (1 - config.face_exposure, 1 + config.face_exposure / 3)
             steps.append(
                 A.MultiplicativeNoise(
                     factors, per_channel=False, elementwise=False, p=_EXPOSED_SHARE

@@ -18,6 +18,7 @@ from torch import Tensor
 from core.language.messages import localised
 from core.pictures import Picture
 from core.workspace_folders import DatasetFolder
+from preprocessing.analysis.face_windows import load_alignment
 from training.config import TrainConfig
 from training.data.augment import Augmentation
 from training.data.picture_folder import PictureFolder, load_squares
@@ -51,8 +52,8 @@ class UnalignedPictures:
     No state passes from one batch to the next, so a run can be resumed at any of them. With
     several processes, each gets its share of every batch. ``held_back`` holds the validation
     pictures of both sides, ``[num_validation, crop, crop, 3]`` uint8, where the configuration
-    validates, else ``None``. Raises ``ValueError`` for a folder without a readable picture or with
-    too few for validation.
+    validates, else ``None``; ``augment`` the random changes of pictures, where they are cropped.
+    Raises ``ValueError`` for a folder without a readable picture or with too few for validation.
     """
 
     def __init__(self, dataset: Path, config: TrainConfig, world: World | None = None) -> None:
@@ -73,7 +74,10 @@ class UnalignedPictures:
         if config.validate_every:
             a, b = (side.take_last(config.num_validation) for side in (self.a, self.b))
             self.held_back = load_squares(a, config.crop_px), load_squares(b, config.crop_px)
-        self._augment = Augmentation(config) if "crop" in config.preprocess else None
+        self.augment: Augmentation | None = None
+        if "crop" in config.preprocess:
+            alignment = load_alignment(DatasetFolder(dataset)) if config.face_exposure else None
+            self.augment = Augmentation(config, aligned_faces=alignment is not None)
         self.epoch_length = max(len(self.a), len(self.b))  # pictures
         self.num_batches = -(-self.epoch_length // config.batch_size)
 
@@ -129,8 +133,8 @@ class UnalignedPictures:
         )
 
     def _augmented(self, picture: Picture, seed: int) -> Picture:
-        if self._augment is not None:
-            return self._augment(picture, seed)
+        if self.augment is not None:
+            return self.augment(picture, seed)
         mirrored = self._config.flip and np.random.default_rng(seed).random() > 0.5
         return np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
 

@@ -30,7 +30,6 @@ from training.data.appearance_transfer import (
     transfer_colours,
     transfer_makeup,
 )
-from training.data.augment import Augmentation
 from training.data.dataset import Batch, UnalignedPictures
 from training.data.picture_folder import PictureFolder
 from training.data.reference_matching import match_references
@@ -73,15 +72,16 @@ class PseudoPairs:
 
     Where at least half of each side's pictures show a face, pairs are made of faces by make-up
     transfer, else of whole pictures by colour transport in bands. Pairs, order and augmentation
-    depend only on seed and position; no state passes from one batch to the next. Both pictures of a
-    pair are augmented alike, those of faces with ``face_exposure``. With several processes, each
-    gets its share of every batch.
+    depend only on seed and position; no state passes from one batch to the next. With several
+    processes, each gets its share of every batch.
 
     Raises ``MissingModelError`` without the face models.
     """
 
     def __init__(self, config: TrainConfig, pictures: UnalignedPictures) -> None:
         self._config, self._world = config, pictures.world
+        assert pictures.augment is not None, "the configuration asks for resize_and_crop"
+        self._augment = pictures.augment
         rng = np.random.default_rng([config.seed, _STREAM])
         a, b = (_sample(folder, rng) for folder in (pictures.a, pictures.b))
         finder = FaceFinder()
@@ -89,10 +89,8 @@ class PseudoPairs:
         if min(len(faces_a) / len(a), len(faces_b) / len(b)) >= _LEAST_FACES:
             self._a_pairs = _face_pairs(faces_a, faces_b)
             self._b_pairs = _face_pairs(faces_b, faces_a)
-            self._augment = Augmentation(config, exposure=config.face_exposure)
         else:
             self._a_pairs, self._b_pairs = _colour_pairs(a, b), _colour_pairs(b, a)
-            self._augment = Augmentation(config)
 
     def batches(self, first: int, end: int) -> Iterator[Batch]:
         """Aligned batches from number ``first`` (from 0) up to ``end``, ``batch_size`` pairs each.
