@@ -34,8 +34,9 @@ def main() -> None:
     """Prepare, train, evaluate, print a table, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rehearsal of seconds")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of training, default 10")
-    parser.add_argument("--whole", action="store_true", help="the preset's own number of epochs")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, default=10.0, help="of training, default 10")
+    length.add_argument("--whole", action="store_true", help="the preset's own number of epochs")
     parser.add_argument("--seed", type=int, default=0, help="of the training, default 0")
     parser.add_argument("--px", type=int, default=128, help="side of the crops, default 128")
     parser.add_argument("--out", type=Path, help="folder that keeps everything")

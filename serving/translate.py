@@ -49,7 +49,7 @@ class TranslateOptions:
 
     mode: Literal["model", "faces", "whole"] = "model"  # model: as it was trained
     faces: FaceChoice = ALL
-    strength: float = 1.0  # times the model's change, up to MOST_STRENGTH; 0 keeps the photograph
+    strength: float = 1.0  # times the model's change; 0 keeps the photograph
     # Longer side at which a whole picture is translated, px; 0: its own size. A generator that can
     # be sliced has its own.
     work_px: int = 1024

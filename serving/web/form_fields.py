@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, File, Form, Request, UploadFile
 
-from serving.face_selection import ALL, MOST_STRENGTH, FaceChoice
+from serving.face_selection import ALL, MAX_PHOTO_STRENGTH, FaceChoice
 from serving.labelling.visible_mark import Corner, MarkLanguage
 from serving.models import Direction
 from serving.translate import TranslateOptions
@@ -40,7 +40,9 @@ WholeField = Annotated[bool, Form(description="Translation of the whole picture 
 StrengthField = Annotated[
     float,
     Form(
-        ge=0, le=MOST_STRENGTH, description="How many times the model's change, 0 to 2; default 1"
+        ge=0,
+        le=MAX_PHOTO_STRENGTH,
+        description="How many times the model's change, 0 to 2; default 1",
     ),
 ]
 MarkField = Annotated[

@@ -19,7 +19,7 @@ from PIL import Image
 from core.image_formats import SUFFIXES
 from core.language.messages import localised
 from evaluation.features.training_statistics import TrainedOn
-from serving.face_selection import MOST_STRENGTH
+from serving.face_selection import MAX_PHOTO_STRENGTH
 from serving.labelling.visible_mark import MARK_TEXTS
 from serving.refusals import Note, Reason
 from serving.web.model_library import ListedModel, ModelLibrary
@@ -106,7 +106,7 @@ def add_pages(
             data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
             accept=",".join([*sorted(SUFFIXES), *_ARCHIVES, "image/*"]),
             num_examples=len(pictures),
-            most_strength=MOST_STRENGTH,
+            max_strength=MAX_PHOTO_STRENGTH,
             mark=MARK_TEXTS[language],
             privacy=text["privacy"].format(**figures),
             limits=text["limits"].format(**figures),

@@ -39,7 +39,7 @@ from serving.exports.half_weights import halve_weights
 from serving.exports.hub_folder import PICTURE_NAME, write_hub_folder
 from serving.exports.portable_settings import portable_settings
 from serving.exports.space import REQUIREMENTS, export_space
-from serving.face_selection import MOST_STRENGTH
+from serving.face_selection import MAX_PHOTO_STRENGTH
 from serving.models import Model, open_model
 from serving.translate import Translator
 
@@ -109,11 +109,11 @@ def test_what_is_exported_takes_the_strengths_that_suyan_takes() -> None:
         (exports / name).read_text(encoding="utf-8")
         for name in ("space_app.py", "browser_page.html")
     )
-    most = f"{MOST_STRENGTH:g}"
+    most = f"{MAX_PHOTO_STRENGTH:g}"
     assert f"gr.Slider(0, {most}, value=1" in app
     assert f'id="strength" min="0" max="{most}"' in page
     (option,) = get_type_hints(translate_command, include_extras=True)["strength"].__metadata__
-    assert option.max == MOST_STRENGTH
+    assert option.max == MAX_PHOTO_STRENGTH
 
 
 def test_the_app_translates_a_whole_picture_of_any_size(space_app: Any) -> None:
