@@ -14,7 +14,7 @@ from preprocessing.config import PrepareConfig
 from preprocessing.images import geometry
 from serving.refusals import Interface, Reason, Refusal, Sentence, option
 
-MAX_PHOTO_STRENGTH = 2.0  # times the model's change, beside the strength that a model has stored
+MAX_PHOTO_STRENGTH = 2.0  # times the model's change, on top of the strength that a model has stored
 
 _NUMBER = re.compile(
     r"([1-9][0-9]{0,2})(?::([01](?:\.[0-9]{0,4})?|\.[0-9]{1,4}|2(?:\.0{0,4})?))?", re.ASCII
